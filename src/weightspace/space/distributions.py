@@ -1,0 +1,108 @@
+"""How one hyper-parameter varies: small values that validate themselves and go through JSON."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weightspace.errors import UsageError
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Always the same value; not a property that can be predicted."""
+
+    value: Value
+
+    def draw(self, u: float) -> Value:
+        """The value, whatever `u`."""
+        return self.value
+
+    def to_plain(self) -> Any:
+        """The form that stands in YAML and JSON: the value itself."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few values, equally likely."""
+
+    values: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.values) < 2:
+            raise UsageError(
+                f"{list(self.values)!r} offers no choice; "
+                "give at least two values, or the value itself without brackets"
+            )
+        if len({(type(v), v) for v in self.values}) < len(self.values):
+            raise UsageError(f"{list(self.values)!r} holds a value twice; remove one")
+
+    def draw(self, u: float) -> Value:
+        """The value at position `u` in [0, 1)."""
+        return self.values[int(u * len(self.values))]
+
+    def to_plain(self) -> Any:
+        """The form that stands in YAML and JSON: a list."""
+        return list(self.values)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """A number between `low` and `high`, uniform on a linear or a logarithmic scale."""
+
+    low: float
+    high: float
+    scale: str = "linear"
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise UsageError(f"{name} {value!r} is not a number")
+            if not math.isfinite(value):
+                raise UsageError(f"{name} {value!r} is not finite")
+        if self.scale not in ("linear", "log"):
+            raise UsageError(f"scale {self.scale!r} is neither linear nor log")
+        if not self.low < self.high:
+            raise UsageError(f"low {self.low:g} is not below high {self.high:g}; swap them")
+        if self.scale == "log" and self.low <= 0:
+            raise UsageError(f"low {self.low:g} has no logarithm; raise it above 0")
+
+    def draw(self, u: float) -> float:
+        """The number at position `u` in [0, 1)."""
+        if self.scale == "log":
+            return float(math.exp(math.log(self.low) + u * math.log(self.high / self.low)))
+        return self.low + u * (self.high - self.low)
+
+    def edges(self, levels: int) -> tuple[float, ...]:
+        """The inner borders that cut the distribution into equally likely levels."""
+        return tuple(self.draw(float(u)) for u in np.arange(1, levels) / levels)
+
+    def to_plain(self) -> Any:
+        """The form that stands in YAML and JSON: a mapping."""
+        return {"low": self.low, "high": self.high, "scale": self.scale}
+
+
+Distribution = Constant | Choice | Uniform
+
+
+def from_plain(plain: Any) -> Distribution:
+    """The inverse of every `to_plain`: a scalar, a list, or a mapping of low, high and scale."""
+    if isinstance(plain, list | tuple):
+        return Choice(tuple(plain))
+    if isinstance(plain, dict):
+        unknown = sorted(set(map(str, plain)) - {"low", "high", "scale"})
+        missing = sorted({"low", "high"} - set(plain))
+        if unknown or missing:
+            what = f"has no {missing[0]!r}" if missing else f"does not know {unknown[0]!r}"
+            raise UsageError(f"a range {what}; write {{low: 0.001, high: 0.01, scale: log}}")
+        return Uniform(**plain)
+    if isinstance(plain, Value):
+        return Constant(plain)
+    raise UsageError(f"{plain!r} is neither a value, a list of values nor a range")

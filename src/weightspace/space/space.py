@@ -1,0 +1,180 @@
+"""`Space`: which hyper-parameters vary and how; reading one from YAML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from weightspace.errors import UsageError
+from weightspace.space.distributions import Choice, Constant, Distribution, Uniform, from_plain
+from weightspace.space.recipe import FIELDS, Recipe
+
+
+@dataclass(frozen=True)
+class Space:
+    """A joint distribution of recipes: every hyper-parameter drawn independently.
+
+    `distributions` maps the name of a recipe field to how it varies; fields left out keep the
+    recipe's default. `properties` are the names that vary, in the order of the recipe.
+
+    >>> space = Space("two", {"dataset": Choice(("mnist", "cifar10")), "epochs": Constant(3)})
+    >>> space.properties
+    ('dataset',)
+    >>> [recipe.dataset for recipe in space.draw(4, seed=1)]
+    ['cifar10', 'cifar10', 'mnist', 'mnist']
+    """
+
+    name: str
+    distributions: dict[str, Distribution]
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        for key, distribution in self.distributions.items():
+            if key not in FIELDS or key == "seed":
+                known = ", ".join(name for name in FIELDS if name != "seed")
+                raise UsageError(f"{key}: no such hyper-parameter; known are {known}")
+            _probe(key, distribution)
+        if "dataset" not in self.distributions:
+            raise UsageError("dataset: a space needs one; name an image set or a list of them")
+        # Only the corners that interact need a joint look: the deepest blocks on the smallest
+        # input, and the shallowest net.
+        low = {name: _lowest(d) for name, d in self.distributions.items()}
+        Recipe.from_dict(
+            low | {k: _highest(self.distributions[k]) for k in ("blocks",) if k in low}
+        )
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """Names of the hyper-parameters that vary, in the recipe's order."""
+        return tuple(
+            name
+            for name in FIELDS
+            if not isinstance(self.distributions.get(name, Constant(0)), Constant)
+        )
+
+    def draw(self, n: int, seed: int = 0) -> list[Recipe]:
+        """The first `n` recipes of the space under `seed`; more can be drawn later.
+
+        Each choice is stratified: within every block of as many recipes as a choice has values,
+        each value occurs once, so levels are balanced however few nets are drawn.
+        """
+        if n < 1:
+            raise UsageError(f"nets: {n} is not a positive number of nets")
+        columns = {name: self._column(name, n, seed) for name in self.distributions}
+        seeds = np.random.default_rng([seed, 0x5EED]).integers(0, 2**62, size=n)
+        return [
+            Recipe.from_dict({name: columns[name][i] for name in columns} | {"seed": int(seeds[i])})
+            for i in range(n)
+        ]
+
+    def _column(self, name: str, n: int, seed: int) -> list[Any]:
+        distribution = self.distributions[name]
+        rng = np.random.default_rng([seed, *name.encode()])
+        if isinstance(distribution, Choice):
+            k = len(distribution.values)
+            order = [rng.permutation(k) for _ in range(-(-n // k))]
+            return [distribution.values[int(i)] for i in np.concatenate(order)[:n]]
+        return [distribution.draw(float(u)) for u in rng.random(n)]
+
+    def with_constants(self, **values: Any) -> Space:
+        """The same space with some hyper-parameters replaced: scalars fix, lists let vary."""
+        plain = {k: from_plain(v) for k, v in values.items() if v is not None}
+        return Space(self.name, self.distributions | plain, self.description)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The space as plain values, the form of its YAML file."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "recipe": {name: d.to_plain() for name, d in self.distributions.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Space:
+        """The inverse of `to_dict`."""
+        distributions = {}
+        for key, value in plain["recipe"].items():
+            try:
+                distributions[key] = from_plain(value)
+            except UsageError as error:
+                raise UsageError(f"{key}: {error}") from None
+        return cls(plain["name"], distributions, plain.get("description", ""))
+
+
+def load_space(path: str | Path) -> Space:
+    """Read a space from a YAML file; a mistake is reported with file, line and key.
+
+    The file holds `name`, `description` (both optional) and `recipe`: a mapping from
+    hyper-parameters to a value, a list of values or `{low, high, scale}`.
+    """
+    path = Path(path)
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file, nor a preset of that name") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as text ({error})") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"{mark.line + 1}" if mark else "?"
+        raise UsageError(f"{path}:{line}: not YAML ({getattr(error, 'problem', error)})") from None
+    plain = yaml.SafeLoader("").construct_document(root) if root is not None else None
+    lines = _lines(root)
+    if not isinstance(plain, dict) or not isinstance(plain.get("recipe"), dict):
+        raise UsageError(
+            f"{path}:1: a space is a mapping with the key 'recipe'; see docs/spaces.md"
+        )
+    for key in plain:
+        if key not in ("name", "description", "recipe"):
+            raise UsageError(
+                f"{path}:{lines.get((key,), '?')}: {key}: unknown; known are name, description, recipe"
+            )
+    try:
+        return Space.from_dict({"name": path.stem} | plain)
+    except UsageError as error:
+        key = str(error).split(":", 1)[0]
+        line = lines.get(("recipe", key), lines.get(("recipe",), 1))
+        raise UsageError(f"{path}:{line}: {error}") from None
+
+
+def _probe(key: str, distribution: Distribution) -> None:
+    """Refuse values that no recipe could hold, whatever the other hyper-parameters."""
+    if isinstance(distribution, Uniform) and FIELDS[key] is not float:
+        raise UsageError(f"{key}: takes a value or a list of values, not a range")
+    roomy = {"dataset": "any", "input_size": 256, "depth_conv": 64}
+    for value in _values(distribution):
+        base = roomy | {"blocks": 1} if key != "blocks" else roomy
+        Recipe.from_dict(base | {key: value})
+
+
+def _values(distribution: Distribution) -> tuple[Any, ...]:
+    match distribution:
+        case Choice(values):
+            return values
+        case Uniform(low, high):
+            return (low, high)
+        case Constant(value):
+            return (value,)
+
+
+def _lowest(distribution: Distribution) -> Any:
+    return min(_values(distribution))
+
+
+def _highest(distribution: Distribution) -> Any:
+    return max(_values(distribution))
+
+
+def _lines(node: Any, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
+    """Line numbers, from 1, of every key of a YAML document."""
+    found: dict[tuple[str, ...], int] = {}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            path = (*prefix, str(key.value))
+            found[path] = key.start_mark.line + 1
+            found |= _lines(value, path)
+    return found
