@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from weightspace.errors import DataError, UsageError
+
 TRAINABLE = ("weight", "bias", "shift", "scale")
 RUNNING = ("running_mean", "running_var")
 ROLES = TRAINABLE + RUNNING
@@ -59,7 +61,13 @@ class Layout:
         return hashlib.blake2b(self.to_json().encode(), digest_size=8).hexdigest()
 
     def select(self, part: str = "all", running_stats: bool = True) -> list[tuple[int, int]]:
-        """The ranges [start, stop) of the vector that belong to a part, merged where they touch."""
+        """The ranges [start, stop) of the vector that belong to a part, merged where they touch.
+
+        `part` is "conv", "fc" or "all"; without `running_stats` the running means and variances
+        of the norms are left out. A part that the net has not gives no ranges.
+        """
+        if part not in ("all", *PARTS):
+            raise UsageError(f"part: {part!r} is none of all, {', '.join(PARTS)}")
         ranges: list[tuple[int, int]] = []
         for spec in self.tensors:
             if part not in ("all", spec.part) or (not running_stats and spec.role in RUNNING):
@@ -73,7 +81,7 @@ class Layout:
     def indices(self, part: str = "all", running_stats: bool = True) -> np.ndarray:
         """The same selection as int64 positions [selected]."""
         ranges = self.select(part, running_stats)
-        return np.concatenate([np.arange(a, b) for a, b in ranges] or [np.zeros(0, np.int64)])
+        return np.concatenate([np.zeros(0, np.int64), *(np.arange(a, b) for a, b in ranges)])
 
     def to_json(self) -> str:
         """The layout as one line of JSON."""
@@ -92,7 +100,15 @@ class Layout:
 
     @classmethod
     def from_json(cls, text: str) -> Layout:
-        """The inverse of `to_json`."""
-        return cls(
-            tuple(TensorSpec(**(row | {"shape": tuple(row["shape"])})) for row in json.loads(text))
-        )
+        """The inverse of `to_json`; DataError where the text is no layout without gaps."""
+        try:
+            rows = json.loads(text)
+            specs = tuple(TensorSpec(**(row | {"shape": tuple(row["shape"])})) for row in rows)
+            offset = 0
+            for spec in specs:
+                if spec.role not in ROLES or spec.part not in PARTS or spec.offset != offset:
+                    raise ValueError(f"{spec.name} has an unknown role or part, or a wrong offset")
+                offset = spec.stop
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"layout: damaged ({error}); restore the file it stands in") from None
+        return cls(specs)

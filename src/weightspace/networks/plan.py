@@ -49,6 +49,27 @@ class Plan:
         """Values that leave the last pooling: channels x rows x columns."""
         return self.conv[-1][-1] * (self.input_size >> len(self.conv)) ** 2
 
+    @property
+    def multiplications(self) -> int:
+        """Multiplications of one image's forward pass, biases and norms left out."""
+        total, width, side = 0, self.channels, self.input_size
+        for block in self.conv:
+            for out in block:
+                total += width * out * (self.filter_size * side) ** 2
+                width = out
+            side //= 2
+        width = self.flat_features
+        for out in (*self.fc, self.outputs):
+            total, width = total + width * out, out
+        return total
+
+    @property
+    def values_per_image(self) -> int:
+        """Values that the layers put out for one image: what a training step must remember."""
+        sides = [self.input_size >> b for b in range(len(self.conv))]
+        conv = sum(sum(block) * side**2 for block, side in zip(self.conv, sides, strict=True))
+        return conv + sum(self.fc) + self.outputs
+
     def layout(self) -> Layout:
         """Every stored tensor in order: per layer kernel, bias, then beta, gamma, mean, variance.
 

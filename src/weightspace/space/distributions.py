@@ -40,7 +40,11 @@ class Choice:
                 f"{list(self.values)!r} offers no choice; "
                 "give at least two values, or the value itself without brackets"
             )
-        if len({(type(v), v) for v in self.values}) < len(self.values):
+        for value in self.values:
+            if not isinstance(value, Value):
+                raise UsageError(f"a choice is between plain values, not {_what(value)}")
+        # 1 and 1.0 are one learning rate, but True and 1 are not one value.
+        if len({(isinstance(v, bool), v) for v in self.values}) < len(self.values):
             raise UsageError(f"{list(self.values)!r} holds a value twice; remove one")
 
     def draw(self, u: float) -> Value:
@@ -64,11 +68,11 @@ class Uniform:
         for name in ("low", "high"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise UsageError(f"{name} {value!r} is not a number")
+                raise UsageError(f"{name} {_what(value)} is not a number{number_hint(value)}")
             if not math.isfinite(value):
                 raise UsageError(f"{name} {value!r} is not finite")
         if self.scale not in ("linear", "log"):
-            raise UsageError(f"scale {self.scale!r} is neither linear nor log")
+            raise UsageError(f"scale {_what(self.scale)} is neither linear nor log")
         if not self.low < self.high:
             raise UsageError(f"low {self.low:g} is not below high {self.high:g}; swap them")
         if self.scale == "log" and self.low <= 0:
@@ -77,8 +81,12 @@ class Uniform:
     def draw(self, u: float) -> float:
         """The number at position `u` in [0, 1)."""
         if self.scale == "log":
-            return float(math.exp(math.log(self.low) + u * math.log(self.high / self.low)))
-        return self.low + u * (self.high - self.low)
+            low, high = math.log(self.low), math.log(self.high)
+            value = math.exp(low + u * (high - low))
+        else:
+            value = self.low + u * (self.high - self.low)
+        # Rounding may carry a value past the ends; a recipe must not leave its space.
+        return float(min(max(value, self.low), self.high))
 
     def edges(self, levels: int) -> tuple[float, ...]:
         """The inner borders that cut the distribution into equally likely levels."""
@@ -105,4 +113,27 @@ def from_plain(plain: Any) -> Distribution:
         return Uniform(**plain)
     if isinstance(plain, Value):
         return Constant(plain)
-    raise UsageError(f"{plain!r} is neither a value, a list of values nor a range")
+    raise UsageError(f"{_what(plain)} is neither a value, a list of values nor a range")
+
+
+def number_hint(value: Any) -> str:
+    """What to write instead of text that was meant as a number; empty where it was not.
+
+    YAML reads 1e-3 as text and 1.0e-3 as a number, which nobody expects.
+    """
+    try:
+        number = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        return ""
+    return f" but text; write {number!r}" if math.isfinite(number) else ""
+
+
+def _what(value: Any) -> str:
+    """A short name of a value that does not belong: never its whole content."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, dict):
+        return "a mapping"
+    return (repr(value) if isinstance(value, Value) else str(value))[:60]

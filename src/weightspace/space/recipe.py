@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weightspace.errors import UsageError
+from weightspace.space.distributions import number_hint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,11 @@ class Recipe:
         for name, (rule, holds) in _RULES.items():
             value = getattr(self, name)
             if not _has_type(value, FIELDS[name]) or not holds(value):
-                raise UsageError(f"{name}: {value!r} is not {rule}")
+                hint = number_hint(value) if FIELDS[name] in (int, float) else ""
+                raise UsageError(f"{name}: {value!r} is not {rule}{hint}")
+            if FIELDS[name] is float:
+                # 1 and 1.0, and 0.0 and -0.0, are the same run and must give the same net.
+                object.__setattr__(self, name, float(value) + 0.0)
         if self.depth_conv < self.blocks:
             raise UsageError(
                 f"depth_conv: {self.depth_conv} layers cannot fill {self.blocks} blocks; "
@@ -89,7 +94,13 @@ class Recipe:
     @classmethod
     def from_json(cls, text: str) -> Recipe:
         """The inverse of `to_json`."""
-        return cls.from_dict(json.loads(text))
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise UsageError(f"recipe: not JSON ({error})") from None
+        if not isinstance(values, dict):
+            raise UsageError("recipe: a mapping of hyper-parameters is needed")
+        return cls.from_dict(values)
 
 
 FIELDS: dict[str, type] = {

@@ -13,6 +13,8 @@ from weightspace.errors import UsageError
 from weightspace.space.distributions import Choice, Constant, Distribution, Uniform, from_plain
 from weightspace.space.recipe import FIELDS, Recipe
 
+_KEYS = ("name", "description", "recipe")
+
 
 @dataclass(frozen=True)
 class Space:
@@ -25,7 +27,7 @@ class Space:
     >>> space.properties
     ('dataset',)
     >>> [recipe.dataset for recipe in space.draw(4, seed=1)]
-    ['cifar10', 'cifar10', 'mnist', 'mnist']
+    ['mnist', 'cifar10', 'mnist', 'cifar10']
     """
 
     name: str
@@ -56,6 +58,12 @@ class Space:
             if not isinstance(self.distributions.get(name, Constant(0)), Constant)
         )
 
+    def values(self, name: str) -> tuple[Any, ...]:
+        """The values that a hyper-parameter can take; of a range, its two ends."""
+        if name in self.distributions:
+            return _values(self.distributions[name])
+        return (getattr(Recipe(dataset="any"), name),)
+
     def draw(self, n: int, seed: int = 0) -> list[Recipe]:
         """The first `n` recipes of the space under `seed`; more can be drawn later.
 
@@ -64,6 +72,8 @@ class Space:
         """
         if n < 1:
             raise UsageError(f"nets: {n} is not a positive number of nets")
+        if seed < 0:
+            raise UsageError(f"seed: {seed} is negative; take a whole number from 0")
         columns = {name: self._column(name, n, seed) for name in self.distributions}
         seeds = np.random.default_rng([seed, 0x5EED]).integers(0, 2**62, size=n)
         return [
@@ -82,7 +92,7 @@ class Space:
 
     def with_constants(self, **values: Any) -> Space:
         """The same space with some hyper-parameters replaced: scalars fix, lists let vary."""
-        plain = {k: from_plain(v) for k, v in values.items() if v is not None}
+        plain = {k: _distribution(k, v) for k, v in values.items() if v is not None}
         return Space(self.name, self.distributions | plain, self.description)
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,13 +106,17 @@ class Space:
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Space:
         """The inverse of `to_dict`."""
-        distributions = {}
-        for key, value in plain["recipe"].items():
-            try:
-                distributions[key] = from_plain(value)
-            except UsageError as error:
-                raise UsageError(f"{key}: {error}") from None
-        return cls(plain["name"], distributions, plain.get("description", ""))
+        unknown = [str(key) for key in plain if key not in _KEYS]
+        if unknown:
+            raise UsageError(f"{unknown[0]}: unknown; known are {', '.join(_KEYS)}")
+        if not isinstance(plain.get("recipe"), dict):
+            raise UsageError("recipe: a space needs this mapping; see docs/spaces.md")
+        name, description = plain.get("name", "space"), plain.get("description", "")
+        for key, value in (("name", name), ("description", description)):
+            if not isinstance(value, str):
+                raise UsageError(f"{key}: {value!r} is not text; put it in quotes")
+        recipe = plain["recipe"].items()
+        return cls(name, {key: _distribution(key, value) for key, value in recipe}, description)
 
 
 def load_space(path: str | Path) -> Space:
@@ -114,31 +128,35 @@ def load_space(path: str | Path) -> Space:
     path = Path(path)
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        plain = yaml.SafeLoader("").construct_document(root) if root is not None else None
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file, nor a preset of that name") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as text ({error})") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = f"{mark.line + 1}" if mark else "?"
-        raise UsageError(f"{path}:{line}: not YAML ({getattr(error, 'problem', error)})") from None
-    plain = yaml.SafeLoader("").construct_document(root) if root is not None else None
-    lines = _lines(root)
-    if not isinstance(plain, dict) or not isinstance(plain.get("recipe"), dict):
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UsageError(f"{path}:{mark.line + 1 if mark else 1}: not YAML ({problem})") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}:1: not YAML ({error})") from None
+    lines = _lines(path, root)
+    if not isinstance(plain, dict):
         raise UsageError(
             f"{path}:1: a space is a mapping with the key 'recipe'; see docs/spaces.md"
         )
-    for key in plain:
-        if key not in ("name", "description", "recipe"):
-            raise UsageError(
-                f"{path}:{lines.get((key,), '?')}: {key}: unknown; known are name, description, recipe"
-            )
     try:
         return Space.from_dict({"name": path.stem} | plain)
     except UsageError as error:
         key = str(error).split(":", 1)[0]
-        line = lines.get(("recipe", key), lines.get(("recipe",), 1))
+        line = lines.get(("recipe", key)) or lines.get((key,)) or lines.get(("recipe",), 1)
         raise UsageError(f"{path}:{line}: {error}") from None
+
+
+def _distribution(key: str, plain: Any) -> Distribution:
+    try:
+        return from_plain(plain)
+    except UsageError as error:
+        raise UsageError(f"{key}: {error}") from None
 
 
 def _probe(key: str, distribution: Distribution) -> None:
@@ -169,12 +187,26 @@ def _highest(distribution: Distribution) -> Any:
     return max(_values(distribution))
 
 
-def _lines(node: Any, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
-    """Line numbers, from 1, of every key of a YAML document."""
+def _lines(path: Path, root: Any) -> dict[tuple[str, ...], int]:
+    """Line numbers, from 1, of the keys of a space; a key that stands twice is refused.
+
+    YAML lets the second win in silence. Two levels are looked at and no more: deeper there is
+    only {low, high, scale}, and aliases could make a walk of everything endless.
+    """
     found: dict[tuple[str, ...], int] = {}
-    if isinstance(node, yaml.MappingNode):
+
+    def walk(node: Any, prefix: tuple[str, ...]) -> None:
+        if not isinstance(node, yaml.MappingNode):
+            return
         for key, value in node.value:
-            path = (*prefix, str(key.value))
-            found[path] = key.start_mark.line + 1
-            found |= _lines(value, path)
+            name = (*prefix, str(key.value))
+            line = key.start_mark.line + 1
+            if name in found:
+                first = found[name]
+                raise UsageError(f"{path}:{line}: {name[-1]}: stands in line {first} already")
+            found[name] = line
+            if name == ("recipe",):
+                walk(value, name)
+
+    walk(root, ())
     return found

@@ -1,0 +1,1 @@
+"""Dissect the weight space of neural networks."""

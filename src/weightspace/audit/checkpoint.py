@@ -1,0 +1,144 @@
+"""`Checkpoint`: the vector and layout of a file from outside, and an account of its tensors."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from weightspace.audit.files import Stored, read_file
+from weightspace.audit.messages import printable
+from weightspace.audit.roles import Entry, Note, Placed, arrange
+from weightspace.errors import DataError
+from weightspace.networks import Layout, TensorSpec
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A foreign checkpoint in the form of a zoo's snapshot.
+
+    `vector` is float32 [layout.size]; `layout` says what lies where, with the file's own names.
+    `used` has one note per tensor of the layout, in its order, `skipped` one for everything else
+    that the file holds, each with the reason. `form` is "safetensors" or "torch".
+    """
+
+    path: Path
+    form: str
+    vector: np.ndarray
+    layout: Layout
+    used: tuple[Note, ...]
+    skipped: tuple[Note, ...]
+
+    def frame(self) -> pl.DataFrame:
+        """One row a tensor: name, shape, dtype, used (bool), reason; the used ones first."""
+        notes = [(note, used) for used in (True, False) for note in self._notes(used)]
+        return pl.DataFrame(
+            {
+                "name": [note.name for note, _ in notes],
+                "shape": [list(note.shape) for note, _ in notes],
+                "dtype": [note.dtype for note, _ in notes],
+                "used": [used for _, used in notes],
+                "reason": [note.reason for note, _ in notes],
+            },
+            schema={
+                "name": pl.String,
+                "shape": pl.List(pl.Int64),
+                "dtype": pl.String,
+                "used": pl.Boolean,
+                "reason": pl.String,
+            },
+        )
+
+    def _notes(self, used: bool) -> tuple[Note, ...]:
+        return self.used if used else self.skipped
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a safetensors or torch file without executing anything in it.
+
+    The content decides what the file is, not its extension. A torch file may hold a state dict, or
+    one under `state_dict`, `model_state_dict`, `model` or `module`; the prefixes `module.` and
+    `_orig_mod.` are dropped. Layers come in the order of a torch file; a safetensors file keeps
+    none, so there they come in the natural order of names (conv2 before conv10), convolutions
+    before dense layers. Every layer is its kernel and bias, then for each norm that follows it
+    shift, scale, running mean and running variance. Every floating type becomes float32.
+
+    Raises DataError, in one line, where the file is missing, damaged, no checkpoint, holds values
+    that are not finite, or has no usable tensor; and where reading it would execute code.
+
+    >>> import tempfile, torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 5), torch.nn.BatchNorm2d(8))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     torch.save(net.state_dict(), f"{folder}/net.pt")
+    ...     checkpoint = read_checkpoint(f"{folder}/net.pt")
+    >>> [(spec.role, spec.shape) for spec in checkpoint.layout.tensors[:3]]
+    [('weight', (8, 3, 5, 5)), ('bias', (8,)), ('shift', (8,))]
+    >>> [(note.name, note.reason) for note in checkpoint.skipped]
+    [('1.num_batches_tracked', 'a count of batches')]
+    """
+    path = Path(path)
+    stored = read_file(path)
+    entries = [
+        Entry(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        for name, tensor in stored.tensors.items()
+    ]
+    placed, skipped = arrange(entries, ordered=stored.ordered)
+    if not placed:
+        raise DataError(f"{path}: no usable tensors; {_found((*skipped, *stored.beside))}")
+    layout = _layout(placed)
+    return Checkpoint(
+        path=path,
+        form=stored.form,
+        vector=_vector(path, stored, layout),
+        layout=layout,
+        used=tuple(p.note for p in placed),
+        skipped=(*skipped, *stored.beside),
+    )
+
+
+def _layout(placed: list[Placed]) -> Layout:
+    sizes = [p.entry.size for p in placed]
+    offsets = itertools.accumulate(sizes[:-1], initial=0)
+    return Layout(
+        tuple(
+            TensorSpec(p.entry.name, p.role, p.part, p.layer, p.entry.shape, offset)
+            for p, offset in zip(placed, offsets, strict=True)
+        )
+    )
+
+
+def _vector(path: Path, stored: Stored, layout: Layout) -> np.ndarray:
+    """The values of the layout's tensors as float32 [layout.size]; all of them finite."""
+    vector = np.empty(layout.size, np.float32)
+    bad: list[str] = []
+    for spec in layout.tensors:
+        values = stored.tensors[spec.name].detach().to(torch.float32).reshape(-1).numpy()
+        vector[spec.offset : spec.stop] = values
+        if count := int((~np.isfinite(values)).sum()):
+            bad.append(
+                f"{printable(spec.name)}: {count:,} of {spec.size:,} values are NaN or infinite"
+            )
+    if bad:
+        more = f", and so in {len(bad) - 1} more tensors" if len(bad) > 1 else ""
+        raise DataError(
+            f"{path}: {bad[0]}{more}; the net has diverged or the file is damaged, "
+            "take an earlier checkpoint"
+        )
+    return vector
+
+
+def _found(notes: tuple[Note, ...]) -> str:
+    if not notes:
+        return "it holds nothing at all"
+    shown = [
+        f"{printable(note.name, 60)} {note.dtype} {list(note.shape)} ({note.reason})"
+        for note in notes[:_SHOWN]
+    ]
+    more = f" and {len(notes) - _SHOWN} more" if len(notes) > _SHOWN else ""
+    return f"found {', '.join(shown)}{more}"

@@ -1,0 +1,146 @@
+"""The local features of a slice: its distribution, its order and its blocks, on tamed scales."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from weightspace.features.chunks import by_chunks
+from weightspace.features.spectrum import SPECTRUM_NAMES, spectrum
+from weightspace.features.statistics import moments, quantiles
+
+_FINE = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.175, 0.25, 0.33, 0.42)
+_FINE = (*_FINE, 0.5, *(round(1 - q, 4) for q in reversed(_FINE)))
+_SIZES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)
+_STEPS = (0.01, 0.05, 0.25, 0.75, 0.95, 0.99)
+_NEAR = (1e-8, 1e-5, 1e-4, 1e-3, 1e-2)
+_NEAR_RELATIVE = (1e-3, 1e-2, 1e-1)
+_BLOCKS = 8
+_KNEE = 1e-3
+"""Weights below it are small in every net: the linear part of the absolute signed logarithm."""
+
+LOCAL_NAMES: tuple[str, ...] = (
+    "log_scale",
+    *(f"weight_{what}" for what in ("mean", "log_spread", "skewness", "kurtosis")),
+    *(f"tamed_{what}" for what in ("mean", "spread", "skewness", "kurtosis")),
+    *(f"size_{what}" for what in ("mean", "spread", "skewness", "kurtosis")),
+    *(f"difference_{what}" for what in ("mean", "log_spread", "skewness", "kurtosis")),
+    *(f"weight_q{q:g}" for q in _FINE),
+    *(f"relative_q{q:g}" for q in _FINE),
+    *(f"size_q{q:g}" for q in _SIZES),
+    *(f"difference_q{q:g}" for q in _STEPS),
+    *(f"near_zero_{near:g}" for near in _NEAR),
+    *(f"near_zero_relative_{near:g}" for near in _NEAR_RELATIVE),
+    "near_one",
+    "positive",
+    "sign_changes",
+    "repeated",
+    "repeated_next",
+    *(f"block{i}_spread" for i in range(_BLOCKS)),
+    *(f"block{i}_mean" for i in range(_BLOCKS)),
+    *(f"blocks_{what}" for what in ("spread", "range", "kurtosis")),
+    *SPECTRUM_NAMES,
+)
+"""Columns of `local`. `weight` is on the scale of the weights, `relative` in units of the slice's
+median absolute value, `size` the logarithm of absolute values, `tamed` the signed logarithm."""
+
+
+def local(values: np.ndarray) -> np.ndarray:
+    """What a slice of consecutive weights tells about itself, in 200-odd numbers.
+
+    `values` float32 [n, L], finite, L at least 64. Returns float32 [n, F], columns `LOCAL_NAMES`,
+    the same for every L; lags beyond L // 4 read 0. Heavy tails are tamed: scales are logarithms,
+    signed quantities signed logarithms. Raises UsageError for another shape.
+
+    >>> rows = local(np.zeros((2, 100), np.float32))
+    >>> rows.shape == (2, len(LOCAL_NAMES)) and bool(np.isfinite(rows).all())
+    True
+    """
+    return by_chunks(_local, values, len(LOCAL_NAMES))
+
+
+def _local(values: np.ndarray) -> np.ndarray:
+    size = np.abs(values)
+    ordered, ordered_size = np.sort(values, axis=1), np.sort(size, axis=1)
+    scale = _scale(ordered_size)
+    tamed = np.arcsinh(values / scale[:, None])
+    log_size = np.log(size / scale[:, None] + np.float32(1e-3))
+    step = np.diff(values, axis=1)
+    parts = [
+        np.log10(scale.astype(np.float64))[:, None],
+        _tamed_moments(values, scale),
+        moments(tamed),
+        moments(log_size),
+        _tamed_moments(step, scale),
+        np.arcsinh(quantiles(ordered, _FINE) / _KNEE),
+        np.arcsinh(quantiles(ordered, _FINE) / scale[:, None]),
+        np.log10(quantiles(ordered_size, _SIZES) + 1e-8),
+        np.arcsinh(quantiles(np.sort(step, axis=1), _STEPS) / scale[:, None]),
+        _fractions(values, size, ordered, ordered_size, scale),
+        _blocks(tamed),
+        spectrum(tamed, log_size),
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def _scale(ordered_size: np.ndarray) -> np.ndarray:
+    """The median absolute value; the mean where half the values are 0, and 1 where all are."""
+    median = ordered_size[:, ordered_size.shape[1] // 2]
+    mean = ordered_size.mean(axis=1, dtype=np.float64).astype(np.float32)
+    scale = np.where(median > 1e-12, median, mean)
+    return np.where(scale > 1e-12, scale, np.float32(1.0))
+
+
+def _tamed_moments(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Moments in units of `scale`: signed logarithms, the spread a plain one."""
+    mean, variance, skewness, kurtosis = moments(values).T
+    spread = np.sqrt(variance) / scale
+    return np.stack(
+        [
+            np.arcsinh(10 * mean / scale),
+            np.log(spread + 1e-4),
+            np.arcsinh(skewness),
+            np.arcsinh(kurtosis),
+        ],
+        axis=1,
+    )
+
+
+def _fractions(
+    values: np.ndarray,
+    size: np.ndarray,
+    ordered: np.ndarray,
+    ordered_size: np.ndarray,
+    scale: np.ndarray,
+) -> np.ndarray:
+    """Shares of the values that are special, stretched near 0 where the information lies."""
+    below = [(size <= near).mean(axis=1) for near in _NEAR]
+    below += [(size <= near * scale[:, None]).mean(axis=1) for near in _NEAR_RELATIVE]
+    positive = values > 0
+    shares = [
+        *below,
+        (np.abs(values - 1) < 0.1).mean(axis=1),
+        positive.mean(axis=1),
+        (positive[:, 1:] != positive[:, :-1]).mean(axis=1),
+        (ordered[:, 1:] == ordered[:, :-1]).mean(axis=1),
+        (values[:, 1:] == values[:, :-1]).mean(axis=1),
+    ]
+    return np.sqrt(np.stack(shares, axis=1))
+
+
+def _blocks(tamed: np.ndarray) -> np.ndarray:
+    """How mean and spread move along the slice, in equal blocks."""
+    length = tamed.shape[1] // _BLOCKS
+    blocks = tamed[:, : length * _BLOCKS].reshape(len(tamed), _BLOCKS, length)
+    mean, spread = blocks.mean(axis=2), np.log(blocks.std(axis=2) + 1e-4)
+    centred = blocks - mean[:, :, None]
+    fourth = np.square(np.square(centred)).mean(axis=2) / np.exp(4 * spread)
+    return np.concatenate(
+        [
+            spread,
+            mean,
+            spread.std(axis=1, keepdims=True),
+            np.ptp(spread, axis=1, keepdims=True),
+            np.log1p(fourth.mean(axis=1, keepdims=True)),
+        ],
+        axis=1,
+    )

@@ -1,0 +1,121 @@
+"""The order of a slice: autocorrelation by lag, power by frequency, at the periods of kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.fft
+
+LAGS = 64
+PERIODS = (3, 5, 7, 9, 25, 49)
+_KERNEL_LAGS = (75, 98, 147, 225)
+_ENVELOPE_LAGS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 18, 24, 25, 27, 32, 36, 48, 49, 50, 64)
+_OCTAVES = ((64, 128), (128, 256), (256, 512), (512, 1024))
+_BANDS = 12
+
+SPECTRUM_NAMES: tuple[str, ...] = (
+    *(f"correlation_{lag}" for lag in (*range(1, LAGS + 1), *_KERNEL_LAGS)),
+    *(f"correlation_peak_{a}_{b}" for a, b in _OCTAVES),
+    *(f"correlation_lag_{a}_{b}" for a, b in _OCTAVES),
+    *(f"envelope_{lag}" for lag in _ENVELOPE_LAGS),
+    *(f"envelope_peak_{a}_{b}" for a, b in _OCTAVES),
+    *(f"power_band_{i}" for i in range(_BANDS)),
+    *(f"power_period_{period}" for period in PERIODS),
+    "power_flatness",
+)
+"""`correlation` is of the tamed weights, `envelope` of the logarithm of their sizes; a peak is the
+largest correlation among the lags [a, b), its lag as a fraction of the octave."""
+
+
+def spectrum(tamed: np.ndarray, log_size: np.ndarray) -> np.ndarray:
+    """Autocorrelations and spectral powers of slices: float32 [n, len(SPECTRUM_NAMES)].
+
+    `tamed` and `log_size`, both float32 [n, L], are a slice's signed logarithm and the logarithm
+    of its absolute values. Lags beyond L // 4 read 0.
+    """
+    power, correlation = _transform(tamed)
+    _, envelope = _transform(log_size)
+    length = tamed.shape[1]
+    return np.concatenate(
+        [
+            _at(correlation, (*range(1, LAGS + 1), *_KERNEL_LAGS)),
+            *_peaks(correlation),
+            _at(envelope, _ENVELOPE_LAGS),
+            _peaks(envelope)[0],
+            _bands(power),
+            _periods(power, length),
+            _flatness(power),
+        ],
+        axis=1,
+    )
+
+
+def _transform(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Power [n, f] at frequencies below one half, and autocorrelation [n, lags up to L // 4]."""
+    length = rows.shape[1]
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    lags = min(length // 4, _OCTAVES[-1][1] - 1)
+    # Zero padding beyond the largest lag keeps the circular correlation from wrapping round.
+    padded = scipy.fft.next_fast_len(length + lags, real=True)
+    power = np.square(np.abs(scipy.fft.rfft(centred, padded, axis=1)))
+    covariance = scipy.fft.irfft(power, padded, axis=1)[:, : lags + 1]
+    variance = covariance[:, :1]
+    flat = variance <= 1e-6 * length * np.maximum(1.0, np.square(rows).mean(axis=1, keepdims=True))
+    correlation = np.where(flat, 0.0, covariance / np.where(flat, 1.0, variance))
+    power = np.where(flat, 1.0, power)
+    return power[:, 1:], correlation
+
+
+def _at(correlation: np.ndarray, lags: tuple[int, ...]) -> np.ndarray:
+    out = np.zeros((len(correlation), len(lags)), np.float32)
+    known = [i for i, lag in enumerate(lags) if lag < correlation.shape[1]]
+    out[:, known] = correlation[:, [lags[i] for i in known]]
+    return out
+
+
+def _peaks(correlation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The largest correlation of each octave of lags, and where in the octave it lies."""
+    height = np.zeros((len(correlation), len(_OCTAVES)), np.float32)
+    place = np.zeros_like(height)
+    for i, (low, high) in enumerate(_OCTAVES):
+        octave = correlation[:, low : min(high, correlation.shape[1])]
+        if octave.shape[1]:
+            best = octave.argmax(axis=1)
+            height[:, i] = octave[np.arange(len(octave)), best]
+            place[:, i] = best / (high - low)
+    return height, place
+
+
+def _bands(power: np.ndarray) -> np.ndarray:
+    """Log mean power in bands of equal width on a logarithmic frequency scale, against the whole."""
+    count = power.shape[1]
+    edges = np.unique(np.geomspace(1, count, _BANDS + 1).astype(np.int64) - 1)
+    edges = np.concatenate([edges, np.full(_BANDS + 1 - len(edges), count - 1)])
+    total = power.mean(axis=1) + 1e-12
+    out = np.zeros((len(power), _BANDS), np.float32)
+    for i, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        if high > low:
+            out[:, i] = np.log(power[:, low:high].mean(axis=1) / total + 1e-4)
+    return out
+
+
+def _periods(power: np.ndarray, length: int) -> np.ndarray:
+    """Log power at a period's frequency and its harmonics, against the neighbourhood of each."""
+    count = power.shape[1]
+    out = np.zeros((len(power), len(PERIODS)), np.float32)
+    reach = max(4, count // 100)
+    for i, period in enumerate(PERIODS):
+        ratios = []
+        for harmonic in range(1, period // 2 + 1):
+            # power[:, j] is the frequency (j + 1) / (2 (count + 1)) or next to it.
+            centre = round(harmonic / period * 2 * count) - 1
+            low, high = max(0, centre - reach), min(count, centre + reach + 1)
+            peak = power[:, max(0, centre - 1) : centre + 2]
+            ratios.append(np.log(peak.mean(axis=1) + 1e-9) - np.log(power[:, low:high].mean(axis=1) + 1e-9))
+        out[:, i] = np.mean(ratios, axis=0)
+    return out
+
+
+def _flatness(power: np.ndarray) -> np.ndarray:
+    """Geometric over arithmetic mean of the power, as a logarithm: 0 is white."""
+    logs = np.log(power + 1e-9)
+    return (logs.mean(axis=1) - np.log(power.mean(axis=1) + 1e-9))[:, None]

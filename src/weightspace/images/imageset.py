@@ -1,0 +1,120 @@
+"""`ImageSet`: images with labels, and the check that four arrays are one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from weightspace.errors import DataError
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images and labels for training and test.
+
+    `x_train`, `x_test`: uint8 [N, H, W, C] with C = 1 or 3. `y_train`, `y_test`: int64 [N],
+    labels 0 .. len(classes) - 1. `classes`: the name of each label.
+    """
+
+    name: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    classes: tuple[str, ...]
+
+
+class Arrays(NamedTuple):
+    """What a reader returns: images uint8 [N, H, W] or [N, H, W, C], labels integer [N]."""
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+
+class Sizes(NamedTuple):
+    """What a look at headers tells: numbers of images, and (rows, columns, channels)."""
+
+    train: int
+    test: int
+    shape: tuple[int, int, int]
+
+
+def assemble(
+    name: str, where: object, arrays: Arrays, classes: Sequence[str] | None = None
+) -> ImageSet:
+    """The set made of `arrays`, or a DataError that says which array breaks which rule.
+
+    Without `classes` the labels name themselves, and each of 0 .. K-1 must occur in training.
+    """
+    x_train, x_test = (
+        _images(f"{where}: {part}", x)
+        for part, x in (("x_train", arrays.x_train), ("x_test", arrays.x_test))
+    )
+    if x_train.shape[1:] != x_test.shape[1:]:
+        raise DataError(
+            f"{where}: x_train has images of {_times(x_train.shape[1:])}, x_test of "
+            f"{_times(x_test.shape[1:])}; bring both to one size"
+        )
+    y_train = _labels(f"{where}: y_train", arrays.y_train, len(x_train))
+    y_test = _labels(f"{where}: y_test", arrays.y_test, len(x_test))
+    if classes is None:
+        # Counting before naming: a stray label of 2**40 must not become 2**40 names.
+        found = np.unique(y_train)
+        if found[-1] != len(found) - 1:
+            gap = int(np.argmax(found != np.arange(len(found))))
+            raise DataError(
+                f"{where}: y_train goes up to {found[-1]} but label {gap} never occurs; "
+                "number the classes 0, 1, 2, ... without gaps"
+            )
+        classes = [str(label) for label in range(len(found))]
+    for part, labels in (("y_train", y_train), ("y_test", y_test)):
+        if labels.max() >= len(classes):
+            raise DataError(
+                f"{where}: {part} holds label {labels.max()}, but there are {len(classes)} "
+                f"classes; labels must be 0..{len(classes) - 1}"
+            )
+    return ImageSet(name, x_train, y_train, x_test, y_test, tuple(classes))
+
+
+def image_shape(what: str, shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, int, int, int]:
+    """(N, rows, columns, channels) of an image array, or a DataError that begins with `what`."""
+    if dtype != np.uint8:
+        raise DataError(f"{what} is {dtype}; images must be uint8, 0..255")
+    if len(shape) == 3:
+        shape = (*shape, 1)
+    if len(shape) != 4 or shape[3] not in (1, 3):
+        raise DataError(
+            f"{what} has shape {list(shape)}; images must be [N, H, W] or [N, H, W, C] "
+            "with C = 1 or 3"
+        )
+    if 0 in shape:
+        raise DataError(f"{what} has shape {list(shape)}: no images; give at least one")
+    n, rows, columns, channels = shape
+    return n, rows, columns, channels
+
+
+def _images(what: str, x: np.ndarray) -> np.ndarray:
+    return x.reshape(image_shape(what, x.shape, x.dtype))
+
+
+def _labels(what: str, y: np.ndarray, images: int) -> np.ndarray:
+    if y.dtype.kind not in "iu":
+        raise DataError(f"{what} is {y.dtype}; labels must be whole numbers")
+    if y.shape != (images,):
+        raise DataError(
+            f"{what} has shape {list(y.shape)} beside {images:,} images; give one label an image"
+        )
+    if y.min() < 0:
+        raise DataError(f"{what} holds label {y.min()}; labels must start at 0")
+    if y.max() > np.iinfo(np.int64).max:
+        raise DataError(f"{what} holds label {y.max()}; labels must be 0..classes-1")
+    return y.astype(np.int64)
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

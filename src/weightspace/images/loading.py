@@ -1,0 +1,181 @@
+"""`load` an image set by name, and the `catalogue` of all that can be loaded."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from weightspace.errors import DataError
+from weightspace.images import hub, npz
+from weightspace.images.imageset import Arrays, ImageSet, Sizes, assemble
+from weightspace.images.known import BUILT_IN, PUBLISHED
+from weightspace.images.search import directories, originals
+
+_NAME = re.compile(r"\w[\w.-]*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the catalogue.
+
+    `kind`: "built-in", "original" (the published files) or "npz". `state`: "ready", "missing" or
+    "damaged". `where`: the folder or file, or where to put it. `shape`: (rows, columns,
+    channels); `train`, `test`: numbers of images; all three None unless ready. `note`: one line,
+    which says what to do where something is to be done.
+    """
+
+    name: str
+    kind: str
+    state: str
+    where: str
+    shape: tuple[int, int, int] | None
+    train: int | None
+    test: int | None
+    note: str
+
+
+def load(name: str, data_dir: str | Path | None = None) -> ImageSet:
+    """The image set called `name`.
+
+    Built-in sets (`digits`, `glyphs`, `textures`) need no files. Any other is looked for in
+    `data_dir`, then `$WEIGHTSPACE_DATA`, then the user's cache directory; in each, `NAME.npz`
+    comes before the published files. `hub:OWNER/NAME` (or `hub:OWNER/NAME/CONFIG`) fetches an
+    image data set from the Hugging Face hub. The arrays are the caller's own.
+
+    Raises: DataError, one line that names the file and the remedy.
+
+    >>> load("digits").x_train.shape
+    (1297, 8, 8, 1)
+    """
+    if name in BUILT_IN:
+        arrays = Arrays(*(array.copy() for array in _built(name)))
+        return assemble(name, name, arrays, BUILT_IN[name].classes)
+    try:
+        if name.startswith(hub.PREFIX):
+            return assemble(name, name, *hub.read(name))
+        return _from_files(name, directories(data_dir))
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or name}: cannot be read ({error.strerror or error}); "
+            "check the file and its permissions"
+        ) from None
+
+
+def catalogue(data_dir: str | Path | None = None) -> list[Entry]:
+    """Every set that `load` knows: built in, published, and each `NAME.npz` that is found.
+
+    Reads no more than headers and file sizes. Sets of the hub, which are not counted, work all
+    the same. A file that is no image set is listed as damaged, never an error.
+    """
+    places = directories(data_dir)
+    found = {name: _built_in_entry(name, places) for name in BUILT_IN}
+    found |= {name: _published_entry(name, places) for name in PUBLISHED}
+    for path in _archives(places):
+        if path.stem not in found:
+            found[path.stem] = _file_entry(path.stem, "npz", path)
+    return list(found.values())
+
+
+@functools.cache
+def _built(name: str) -> Arrays:
+    return BUILT_IN[name].build()
+
+
+def _from_files(name: str, places: list[Path]) -> ImageSet:
+    known = PUBLISHED.get(name)
+    if known is None and not _NAME.fullmatch(name):
+        raise _unknown(name, places)
+    for place in places:
+        path = place / f"{name}.npz"
+        if path.is_file():
+            arrays, classes = npz.read(path)
+            return assemble(name, path, arrays, classes or (known.classes if known else None))
+        files = originals(known, place) if known else None
+        if known and files and not files.missing:
+            return assemble(name, files.folder, known.read(files.paths), known.classes)
+    raise _missing(name, places) if known else _unknown(name, places)
+
+
+def _archives(places: list[Path]) -> list[Path]:
+    paths = [path for place in places for path in sorted(place.glob("*.npz"))]
+    return [path for path in paths if _NAME.fullmatch(path.stem)]
+
+
+def _built_in_entry(name: str, places: list[Path]) -> Entry:
+    known = BUILT_IN[name]
+    hidden = [path for path in _archives(places) if path.stem == name]
+    note = f"{hidden[0]} is not used, the name is taken; rename it" if hidden else known.note
+    train, test, shape = known.sizes
+    return Entry(name, "built-in", "ready", "", shape, train, test, note)
+
+
+def _published_entry(name: str, places: list[Path]) -> Entry:
+    known = PUBLISHED[name]
+    for place in places:
+        if (path := place / f"{name}.npz").is_file():
+            return _file_entry(name, "npz", path)
+        files = originals(known, place)
+        if files and not files.missing:
+            return _file_entry(name, "original", files.folder, files.paths)
+    note = str(_missing(name, places)).removeprefix(f"{name}: ")
+    where = str(places[0] / known.folders[0])
+    return Entry(name, "original", "missing", where, None, None, None, note)
+
+
+def _file_entry(name: str, kind: str, where: Path, paths: Sequence[Path] = ()) -> Entry:
+    known = PUBLISHED.get(name)
+    try:
+        sizes: Sizes = known.peek(paths) if known and paths else npz.peek(where)
+    except (DataError, OSError) as error:
+        return Entry(name, kind, "damaged", str(where), None, None, None, str(error))
+    note = ""
+    if known and (sizes.train < known.train or sizes.test < known.test):
+        note = f"a part: the whole set has {known.train:,} + {known.test:,} images"
+    return Entry(name, kind, "ready", str(where), sizes.shape, sizes.train, sizes.test, note)
+
+
+def _missing(name: str, places: list[Path]) -> DataError:
+    known = PUBLISHED[name]
+    for place in places:
+        files = originals(known, place)
+        if files:
+            return DataError(
+                f"{name}: {files.folder} has no {' and no '.join(files.missing)}; "
+                f"put the rest of the set there, from {known.source}"
+            )
+    pickled = [folder for place in places if (folder := place / "cifar-10-batches-py").is_dir()]
+    if name == "cifar10" and pickled:
+        return DataError(
+            f"{name}: {pickled[0]} holds pickles, which are never opened; "
+            f"put the binary version beside it, from {known.source}"
+        )
+    return DataError(f"{name}: no files in {_listed(places)}; {_remedy(name, places[0])}")
+
+
+def _remedy(name: str, place: Path) -> str:
+    known = PUBLISHED[name]
+    files = ", ".join(names[0] for names in known.files)
+    packed = " (or .gz)" if any(file.endswith(".gz") for file in known.files[0]) else ""
+    return (
+        f"put {files}{packed} into {place / known.folders[0]}, from {known.source}, "
+        f"or {name}.npz into {place}"
+    )
+
+
+def _unknown(name: str, places: list[Path]) -> DataError:
+    others = [path.stem for path in _archives(places)]
+    names = list(dict.fromkeys([*BUILT_IN, *PUBLISHED, *others]))
+    close = difflib.get_close_matches(name, names, 1) or [n for n in names if n.startswith(name)]
+    hint = f"did you mean {close[0]}? " if close and name else ""
+    return DataError(
+        f"{name or 'no name'}: no such image set; {hint}known are {', '.join(names)}, "
+        f"hub:OWNER/NAME, and any NAME.npz in {_listed(places)}"
+    )
+
+
+def _listed(places: list[Path]) -> str:
+    return ", ".join(f"{place}{'' if place.is_dir() else ' (no such folder)'}" for place in places)

@@ -1,0 +1,83 @@
+"""CIFAR-10 and STL-10 as published: binary files of equal records, without headers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from weightspace.errors import DataError
+from weightspace.images.imageset import Arrays, Sizes
+from weightspace.images.resizing import resample
+
+_CIFAR = 1 + 3 * 32 * 32  # a label, then red, green and blue planes row by row
+_STL = 3 * 96 * 96  # red, green and blue planes column by column; labels in a file beside it
+STL_SIDE = 32  # the size to which STL-10's images are reduced
+
+
+def peek_cifar(paths: Sequence[Path]) -> Sizes:
+    """Sizes by the lengths of the training batches and, last, the test batch."""
+    counts = [_records(path, _CIFAR) for path in paths]
+    return Sizes(sum(counts[:-1]), counts[-1], (32, 32, 3))
+
+
+def read_cifar(paths: Sequence[Path]) -> Arrays:
+    """CIFAR-10's binary version: the training batches in order, then the test batch."""
+    batches = [_cifar_batch(path) for path in paths]
+    x_train, y_train = (np.concatenate(part) for part in zip(*batches[:-1], strict=True))
+    return Arrays(x_train, y_train, *batches[-1])
+
+
+def _cifar_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.fromfile(path, np.uint8).reshape(_records(path, _CIFAR), _CIFAR)
+    labels = rows[:, 0]
+    if labels.max() > 9:
+        record = int(np.argmax(labels > 9))
+        raise DataError(
+            f"{path}: record {record:,} has label {labels[record]}; CIFAR-10 has 0..9, so this is "
+            "another file or version; put CIFAR-10's binary version here"
+        )
+    return rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1).copy(), labels
+
+
+def peek_stl(paths: Sequence[Path]) -> Sizes:
+    """Sizes by the lengths of (train_X, train_y, test_X, test_y)."""
+    counts = []
+    for images, labels in (paths[:2], paths[2:]):
+        counts.append(_records(images, _STL))
+        if _records(labels, 1) != counts[-1]:
+            raise DataError(
+                f"{labels}: expected {counts[-1]:,} bytes, one label for each image of "
+                f"{images.name}, found {_records(labels, 1):,}; fetch both files again"
+            )
+    return Sizes(counts[0], counts[1], (STL_SIDE, STL_SIDE, 3))
+
+
+def read_stl(paths: Sequence[Path]) -> Arrays:
+    """STL-10's binary version, reduced from 96x96 to 32x32 pixels by area averaging."""
+    peek_stl(paths)
+    return Arrays(*_stl_half(*paths[:2]), *_stl_half(*paths[2:]))
+
+
+def _stl_half(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
+    # Mapped, not read: the full-size images need never be in memory together.
+    planes = np.memmap(images, np.uint8, "r").reshape(-1, 3, 96, 96)
+    y = np.fromfile(labels, np.uint8)
+    if y.min() < 1 or y.max() > 10:
+        index = int(np.argmax((y < 1) | (y > 10)))
+        raise DataError(
+            f"{labels}: label {y[index]} at byte {index:,}; STL-10 has 1..10; fetch the file again"
+        )
+    return resample(planes.transpose(0, 3, 2, 1), STL_SIDE, STL_SIDE, 3), y - 1
+
+
+def _records(path: Path, record: int) -> int:
+    found = path.stat().st_size
+    if found == 0 or found % record:
+        whole = max(1, -(-found // record))
+        raise DataError(
+            f"{path}: expected whole records of {record:,} bytes, such as {whole * record:,} bytes "
+            f"for {whole:,}, found {found:,}; fetch the file again"
+        )
+    return found // record

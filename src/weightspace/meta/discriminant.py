@@ -1,0 +1,208 @@
+"""A closed-form classifier whose one factorisation serves any number of labelings at once.
+
+Ridge regression of scaled one-hot targets on mapped features; then, in the few dimensions of the
+fitted scores, a linear discriminant. The discriminant learns from leave-one-net-out scores, which
+the ridge yields in closed form, so its log-probabilities know how far the ridge over-fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.special import log_softmax
+
+from weightspace.meta.kernel import FeatureMap
+
+_ROWS = 8192
+"""Rows whose mapped features are held at a time."""
+
+_COLUMNS = 96
+"""Target columns whose leave-one-out scores are held at a time."""
+
+
+@dataclass(frozen=True)
+class Discriminant:
+    """Several classifiers over the same features, linear in the mapped features.
+
+    `weights` float64 [D, sum of levels] and `offsets` [sum of levels] give the log-odds of all
+    labelings side by side; `levels` says how many columns belong to each.
+    """
+
+    map: FeatureMap
+    weights: np.ndarray
+    offsets: np.ndarray
+    levels: tuple[int, ...]
+
+    @classmethod
+    def fit(
+        cls,
+        map: FeatureMap,
+        features: np.ndarray,
+        codes: np.ndarray,
+        levels: tuple[int, ...],
+        groups: np.ndarray,
+        ridge: float,
+    ) -> Discriminant:
+        """Fit all labelings.
+
+        `features` [n, F]; `codes` int [n, q], labels from 0 of q labelings with `levels` [q]
+        classes; `groups` int [n], rows of one net share a number; `ridge` is the penalty for one
+        row on the scale of the map.
+        """
+        order = np.argsort(groups, kind="stable")
+        design = _Design(map, features[order], groups[order], ridge)
+        codes = codes[order]
+        weights, offsets = [], []
+        for block in _blocks_of_columns(levels):
+            targets = [_targets(codes[:, j], levels[j]) for j in block]
+            scores, coefficients = design.leave_out(np.concatenate(targets, axis=1))
+            start = 0
+            for j in block:
+                columns = slice(start, start + levels[j])
+                turn, shift = _discriminate(scores[:, columns], codes[:, j], levels[j])
+                weights.append(coefficients[:, columns] @ turn)
+                offsets.append(shift - design.mean @ weights[-1])
+                start += levels[j]
+        return cls(map, np.concatenate(weights, axis=1), np.concatenate(offsets), levels)
+
+    def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
+        """Per labeling the log-probabilities of the levels, all levels equally likely beforehand.
+
+        Returns float64 arrays [n, levels], one a labeling.
+        """
+        out = [np.empty((len(features), count)) for count in self.levels]
+        borders = np.cumsum((0, *self.levels))
+        for start in range(0, len(features), _ROWS):
+            rows = slice(start, start + _ROWS)
+            logits = self.map(features[rows]) @ self.weights + self.offsets
+            for j, whole in enumerate(out):
+                whole[rows] = log_softmax(logits[:, borders[j] : borders[j + 1]], axis=1)
+        return out
+
+
+class _Design:
+    """The mapped training rows, centred, and the factor of their penalised covariance."""
+
+    def __init__(
+        self, map: FeatureMap, features: np.ndarray, groups: np.ndarray, ridge: float
+    ) -> None:
+        self._map, self._features = map, features
+        self._chunks = _chunks(groups)
+        self._kept = [map(features[rows]) for rows, _ in self._chunks] if self._small else None
+        self._n = len(features)
+        penalty = map.penalty
+        total = np.zeros(len(penalty))
+        gram = np.zeros_like(penalty)
+        for _, _, block in self._blocks():
+            total += block.sum(axis=0)
+            gram += block.T @ block
+        self.mean = total / self._n
+        covariance = gram / self._n - np.outer(self.mean, self.mean) + ridge * penalty
+        # Rounding may leave a tiny negative eigenvalue where rows repeat.
+        covariance[np.diag_indices_from(covariance)] += 1e-10 * np.trace(covariance) / len(penalty)
+        self._factor = cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
+        self._left = [self._left_of(sizes, block) for _, sizes, block in self._blocks()]
+
+    @property
+    def _small(self) -> bool:
+        return len(self._features) <= 2 * _ROWS
+
+    def _blocks(self) -> Iterator[tuple[slice, list[tuple[int, np.ndarray]], np.ndarray]]:
+        for i, (rows, sizes) in enumerate(self._chunks):
+            kept = self._kept[i] if self._kept is not None else self._map(self._features[rows])
+            yield rows, sizes, kept
+
+    def leave_out(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores [n, t] of each group by the ridge without it, and the full fit's weights [D, t].
+
+        With H the ridge's hat matrix, leaving group g out turns its residuals r into
+        (I - H_gg)^-1 r, exactly.
+        """
+        moment = np.zeros((len(self.mean), targets.shape[1]))
+        for rows, _, block in self._blocks():
+            moment += block.T @ targets[rows]
+        weights = cho_solve(self._factor, moment / self._n, check_finite=False)
+        scores = np.empty_like(targets)
+        for (rows, sizes, block), left in zip(self._blocks(), self._left, strict=True):
+            residual = targets[rows] - (block @ weights - self.mean @ weights)
+            for (size, members), inverse in zip(sizes, left, strict=True):
+                own = residual[members].reshape(-1, size, targets.shape[1])
+                residual[members] = (inverse @ own).reshape(-1, targets.shape[1])
+            scores[rows] = targets[rows] - residual
+        return scores, weights
+
+    def _left_of(self, sizes: list[tuple[int, np.ndarray]], block: np.ndarray) -> list[np.ndarray]:
+        """(I - H_gg)^-1 of every group of a chunk, [groups, size, size] for each size."""
+        half = solve_triangular(
+            self._factor[0], (block - self.mean).T, lower=True, check_finite=False
+        ).T
+        inverses = []
+        for size, members in sizes:
+            root = half[members].reshape(-1, size, half.shape[1])
+            hat = (root @ root.transpose(0, 2, 1) + 1) / self._n
+            # A group that the fit reproduces exactly has no residual to enlarge.
+            inverses.append(np.linalg.inv((1 + 1e-9) * np.eye(size) - hat))
+        return inverses
+
+
+def _chunks(groups: np.ndarray) -> list[tuple[slice, list[tuple[int, np.ndarray]]]]:
+    """Cut sorted rows between groups into chunks; in each, the rows of groups of equal size."""
+    borders = np.concatenate([[0], np.flatnonzero(np.diff(groups)) + 1, [len(groups)]])
+    chunks = []
+    first = 0
+    while first < len(borders) - 1:
+        last = int(np.searchsorted(borders, borders[first] + _ROWS, side="right")) - 1
+        last = max(last, first + 1)
+        start = borders[first]
+        sizes = np.diff(borders[first : last + 1])
+        members = [
+            (
+                int(size),
+                (borders[first:last][sizes == size][:, None] - start + np.arange(size)).ravel(),
+            )
+            for size in np.unique(sizes)
+        ]
+        chunks.append((slice(int(start), int(borders[last])), members))
+        first = last
+    return chunks
+
+
+def _blocks_of_columns(levels: tuple[int, ...]) -> Iterator[list[int]]:
+    block: list[int] = []
+    for j, count in enumerate(levels):
+        if block and sum(levels[i] for i in block) + count > _COLUMNS:
+            yield block
+            block = []
+        block.append(j)
+    yield block
+
+
+def _targets(codes: np.ndarray, levels: int) -> np.ndarray:
+    """One-hot columns over their class's share, less 1: mean 0, and every class weighs the same."""
+    share = np.bincount(codes, minlength=levels) / len(codes)
+    return (codes[:, None] == np.arange(levels)) / np.maximum(share, 1e-12) - 1.0
+
+
+def _discriminate(
+    scores: np.ndarray, codes: np.ndarray, levels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Linear discriminant of honest scores: turn [levels, levels] and shift [levels] of log-odds.
+
+    Classes are equally likely and share one covariance, the mean of theirs.
+    """
+    member = (codes[:, None] == np.arange(levels)).astype(float)
+    counts = member.sum(axis=0)
+    means = (member.T @ scores) / np.maximum(counts, 1)[:, None]
+    centred = scores - means[codes]
+    weight = 1 / counts[codes]
+    covariance = (centred * weight[:, None]).T @ centred / levels
+    # Scores live in levels - 1 dimensions; the small ridge keeps the last one harmless.
+    covariance += (1e-3 * np.trace(covariance) / levels + 1e-9) * np.eye(levels)
+    turn = np.linalg.solve(covariance, means.T)
+    shift = -0.5 * np.einsum("cd,dc->c", means, turn)
+    # A class that the training rows lack is never the answer.
+    shift[counts == 0] = -1e6
+    return turn, shift

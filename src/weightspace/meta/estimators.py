@@ -1,0 +1,128 @@
+"""The meta-classifiers behind scikit-learn's contract: `Linear`, `Kernel`, `Forest`.
+
+Each can also learn many labelings of the same rows at once (`fit_labelings`), which is what the
+protocol calls: the closed-form ones then factorise once, whatever the number of properties.
+All treat classes as equally likely beforehand, however many rows each has.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from weightspace.meta.discriminant import Discriminant
+from weightspace.meta.kernel import FeatureMap, LinearMap, NystroemMap
+from weightspace.meta.trees import Forests
+
+
+class Fitted(Protocol):
+    """Classifiers of several labelings over the same features."""
+
+    levels: tuple[int, ...]
+
+    def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
+        """Per labeling, float64 [n, levels]."""
+
+
+class MetaClassifier(ClassifierMixin, BaseEstimator):
+    """The part of the contract that all meta-classifiers share."""
+
+    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+        """Learn from X [n, F] and y [n]; rows with equal `groups` [n] stem from one net."""
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError("y holds one class only; a classifier needs at least 2 classes")
+        owners = np.arange(len(X)) if groups is None else np.unique(groups, return_inverse=True)[1]
+        if len(owners) != len(X):
+            raise ValueError(f"groups has {len(owners)} entries for {len(X)} rows")
+        self.fitted_ = self.fit_labelings(X, codes[:, None], (len(self.classes_),), owners)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities [n, classes], classes taken as equally likely beforehand."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return np.exp(self.fitted_.log_probabilities(X)[0])
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each row of X [n, F]."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def fit_labelings(
+        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+    ) -> Fitted:
+        """Learn `codes` int [n, q], q labelings with `levels` [q] classes, from features [n, F]."""
+        raise NotImplementedError
+
+
+class _ClosedForm(MetaClassifier):
+    """Ridge and discriminant over a feature map."""
+
+    ridge: float
+
+    def _map(self, features: np.ndarray) -> FeatureMap:
+        raise NotImplementedError
+
+    def fit_labelings(
+        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+    ) -> Discriminant:
+        """One factorisation for all labelings; see `Discriminant.fit`."""
+        return Discriminant.fit(self._map(features), features, codes, levels, groups, self.ridge)
+
+
+class Linear(_ClosedForm):
+    """Linear discriminant on normal scores of the features: the shallow baseline.
+
+    `ridge`: penalty relative to the variance of a feature. Deterministic.
+    """
+
+    def __init__(self, ridge: float = 1e-3):
+        self.ridge = ridge
+
+    def _map(self, features: np.ndarray) -> FeatureMap:
+        return LinearMap.fit(features)
+
+
+class Kernel(_ClosedForm):
+    """Gaussian kernel ridge on normal scores of the features, on landmarks, in closed form.
+
+    `landmarks`: rows that span the function space; `width` of the kernel relative to the typical
+    distance of two rows; `ridge`: penalty of the function's norm; `seed` draws the landmarks.
+    """
+
+    def __init__(
+        self, landmarks: int = 1000, width: float = 1.0, ridge: float = 1e-3, seed: int = 0
+    ):
+        self.landmarks = landmarks
+        self.width = width
+        self.ridge = ridge
+        self.seed = seed
+
+    def _map(self, features: np.ndarray) -> FeatureMap:
+        rng = np.random.default_rng([self.seed, 0x1A4D])
+        return NystroemMap.fit(features, self.landmarks, self.width, rng)
+
+
+class Forest(MetaClassifier):
+    """Extremely randomised trees, one forest a labeling.
+
+    `trees` a forest, `leaf` the fewest rows of a leaf, `seed` of the randomness. Fitted forests
+    are plain arrays, so that a model can be stored and read without executing anything.
+    """
+
+    def __init__(self, trees: int = 200, leaf: int = 2, seed: int = 0):
+        self.trees = trees
+        self.leaf = leaf
+        self.seed = seed
+
+    def fit_labelings(
+        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+    ) -> Forests:
+        """One forest a labeling."""
+        return Forests.fit(features, codes, levels, self.trees, self.leaf, self.seed)

@@ -1,0 +1,88 @@
+"""Folds by net, balanced in every property at once, and permutations that keep them balanced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_MOST_CELLS = 4
+_CELL_NETS = 10
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A fixed partition of the nets into small cells, each like the whole in every property.
+
+    Folds of any seed are unions of cells, and labels are permuted within cells. So permuted
+    labels are as balanced over the folds of every seed as the true ones: without that, a class
+    that is frequent in the test fold is scarce in training, and meaningless labels score below
+    chance. Under the null hypothesis nets of a cell are exchangeable, so the control is exact.
+    """
+
+    cell: np.ndarray
+    folds: int
+
+    @classmethod
+    def build(cls, codes: np.ndarray, families: np.ndarray, folds: int) -> Cells:
+        """Partition nets with labels `codes` int [N, q]; `families` int [N] stay together."""
+        scarcest = min(
+            int(count) for column in codes.T for count in np.bincount(column) if count > 0
+        )
+        split = min(_MOST_CELLS, len(codes) // (folds * _CELL_NETS), scarcest // folds)
+        cells = folds * max(1, split)
+        return cls(_balanced(codes, families, cells), folds)
+
+    def fold_of(self, seed: int) -> np.ndarray:
+        """The fold, 0..folds-1, of each net under a seed: int64 [N]."""
+        count = int(self.cell.max()) + 1
+        order = np.random.default_rng([seed, 0xF01D]).permutation(count)
+        return order[self.cell] % self.folds
+
+    def permutation(self, index: int) -> np.ndarray:
+        """Permutation `index` of the nets within cells: int64 [N], a net's place of origin."""
+        rng = np.random.default_rng([index, 0x9E57])
+        origin = np.arange(len(self.cell))
+        for cell in np.unique(self.cell):
+            members = np.flatnonzero(self.cell == cell)
+            origin[members] = rng.permutation(members)
+        return origin
+
+
+def _balanced(codes: np.ndarray, families: np.ndarray, cells: int) -> np.ndarray:
+    """Deal families to cells, the rarest labels first, each to where its labels are scarcest."""
+    rng = np.random.default_rng([len(codes), cells])
+    starts = np.concatenate([[0], np.cumsum(codes.max(axis=0) + 1)])
+    flat = codes + starts[:-1]
+    totals = np.bincount(flat.ravel(), minlength=starts[-1]).astype(float)
+    rarity = totals[flat].min(axis=1)
+    members: dict[int, list[int]] = {}
+    for net in rng.permutation(len(codes)):
+        members.setdefault(int(families[net]), []).append(int(net))
+    order = sorted(
+        members.values(), key=lambda nets: (-len(nets), min(rarity[n] for n in nets))
+    )
+    counts = np.zeros((cells, starts[-1]))
+    sizes = np.zeros(cells)
+    cell = np.empty(len(codes), np.int64)
+    for nets in order:
+        labels = flat[nets].ravel()
+        # Cells may differ by one net, so that labels, not sizes, decide among the emptiest two.
+        open_cells = np.flatnonzero(sizes <= sizes.min() + 1)
+        load = (counts[np.ix_(open_cells, labels)] / totals[labels]).sum(axis=1)
+        load += 1e-3 * sizes[open_cells] + 1e-9 * rng.random(len(open_cells))
+        best = open_cells[load.argmin()]
+        cell[nets] = best
+        np.add.at(counts[best], labels, 1.0)
+        sizes[best] += len(nets)
+    return cell
+
+
+def assert_apart(train: np.ndarray, test: np.ndarray, families: np.ndarray) -> None:
+    """Raise AssertionError where a net or a training seed stands on both sides of a split."""
+    both = np.intersect1d(train, test)
+    if len(both):
+        raise AssertionError(f"net {both[0]} stands on both sides of a split")
+    shared = np.intersect1d(families[train], families[test])
+    if len(shared):
+        raise AssertionError(f"nets of one seed (family {shared[0]}) stand on both sides")

@@ -1,0 +1,50 @@
+"""Put every feature on the same, tame scale: ranks among the training rows, as normal scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri
+
+from weightspace.features.statistics import quantiles
+
+KNOTS = 100
+
+
+@dataclass(frozen=True)
+class Gaussianiser:
+    """A monotone map a feature, linear between quantiles of the training rows.
+
+    `knots` float64 [F, K] ascending, `scores` float64 [F, K] the normal scores at the knots.
+    Tied knots share one score. Values beyond the outer knots get the outer scores: a stranger's
+    features cannot leave the box in which the classifier was trained. A constant feature maps
+    to 0.
+    """
+
+    knots: np.ndarray
+    scores: np.ndarray
+
+    @classmethod
+    def fit(cls, features: np.ndarray) -> Gaussianiser:
+        """Learn the map from features [n, F]."""
+        count = min(KNOTS, len(features))
+        share = np.linspace(0, 1, count)
+        knots = quantiles(np.sort(features.T, axis=1), share)
+        # Half a rank off both ends keeps the extreme scores finite, and smaller in small samples.
+        rank = 0.5 / max(len(features), 2 * count)
+        score = ndtri(rank + share * (1 - 2 * rank))
+        scores = np.stack([_tied_means(row, score) for row in knots])
+        return cls(np.ascontiguousarray(knots), scores)
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Normal scores of features [n, F]: float64 [n, F]."""
+        out = np.empty(features.shape, np.float64)
+        for column, (knots, scores) in enumerate(zip(self.knots, self.scores, strict=True)):
+            out[:, column] = np.interp(features[:, column], knots, scores)
+        return out
+
+
+def _tied_means(knots: np.ndarray, score: np.ndarray) -> np.ndarray:
+    _, group = np.unique(knots, return_inverse=True)
+    return (np.bincount(group, weights=score) / np.bincount(group))[group]

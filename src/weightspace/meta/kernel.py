@@ -1,0 +1,85 @@
+"""Feature maps of the closed-form classifiers: what is linear in, and how it is penalised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from weightspace.meta.gaussian import Gaussianiser
+
+
+class FeatureMap(Protocol):
+    """Turns features [n, F] into the columns [n, D] that a ridge is linear in."""
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """The columns, float64 [n, D]."""
+
+    @property
+    def penalty(self) -> np.ndarray:
+        """The quadratic form, float64 [D, D], that the ridge shrinks."""
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """Normal scores of the features themselves."""
+
+    gaussianiser: Gaussianiser
+
+    @classmethod
+    def fit(cls, features: np.ndarray) -> LinearMap:
+        """Learn the map from features [n, F]."""
+        return cls(Gaussianiser.fit(features))
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Normal scores, float64 [n, F]."""
+        return self.gaussianiser(features)
+
+    @property
+    def penalty(self) -> np.ndarray:
+        """The identity: every feature is shrunk alike."""
+        return np.eye(len(self.gaussianiser.knots))
+
+
+@dataclass(frozen=True)
+class NystroemMap:
+    """Similarities to landmark rows: a Gaussian kernel on normal scores.
+
+    `landmarks` float64 [D, F] are normal scores of training rows, `gamma` the kernel's inverse
+    squared width.
+    """
+
+    gaussianiser: Gaussianiser
+    landmarks: np.ndarray
+    gamma: float
+
+    @classmethod
+    def fit(
+        cls, features: np.ndarray, landmarks: int, width: float, rng: np.random.Generator
+    ) -> NystroemMap:
+        """Draw `landmarks` of the rows; `width` is relative to the typical distance of two rows."""
+        gaussianiser = Gaussianiser.fit(features)
+        chosen = np.sort(rng.permutation(len(features))[:landmarks])
+        places = gaussianiser(features[chosen])
+        # Twice the summed variance is the mean squared distance of two rows.
+        typical = 2 * float(places.var(axis=0).sum())
+        return cls(gaussianiser, places, 1.0 / (width**2 * max(typical, 1e-12)))
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Kernel values, float64 [n, D], between 0 and 1."""
+        return self._kernel(self.gaussianiser(features))
+
+    @property
+    def penalty(self) -> np.ndarray:
+        """The kernel between the landmarks: the norm of the function space."""
+        return self._kernel(self.landmarks) + 1e-8 * np.eye(len(self.landmarks))
+
+    def _kernel(self, places: np.ndarray) -> np.ndarray:
+        squared = places @ self.landmarks.T
+        squared *= -2
+        squared += np.square(places).sum(axis=1)[:, None]
+        squared += np.square(self.landmarks).sum(axis=1)
+        np.maximum(squared, 0, out=squared)
+        squared *= -self.gamma
+        return np.exp(squared, out=squared)

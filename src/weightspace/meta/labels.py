@@ -1,0 +1,172 @@
+"""Labels: for each property, which level each net of a population has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from weightspace.errors import UsageError
+from weightspace.space import Choice, Space, Uniform
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from weightspace.zoo import Zoo
+
+THIRDS = 3
+"""Levels into which a continuous property is cut, equally likely under the space."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The nets that take part, in the zoo's order, and their level of each property.
+
+    `nets`: ids [N]. `levels`: property -> names of its levels, those that occur, in the space's
+    order. `codes`: property -> int64 [N], positions in `levels`. `families` int64 [N]: nets that
+    were trained from the same seed share a number and never stand on both sides of a split.
+    `diverged` counts the nets left out, `dead` the nets among `nets` that never moved.
+    """
+
+    nets: tuple[str, ...]
+    levels: dict[str, tuple[str, ...]]
+    codes: dict[str, np.ndarray]
+    families: np.ndarray
+    diverged: int = 0
+    dead: int = 0
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """Names of the properties, in the space's order or the order asked for."""
+        return tuple(self.codes)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The codes side by side: int64 [N, properties]."""
+        return np.stack(list(self.codes.values()), axis=1)
+
+    def require(self, folds: int) -> None:
+        """Refuse, with the numbers, where no interval could mean anything; see `require`."""
+        require(self.codes, folds, self.levels, self.diverged)
+
+
+def require(
+    codes: Mapping[str, np.ndarray],
+    folds: int,
+    levels: Mapping[str, Sequence[str]] | None = None,
+    diverged: int = 0,
+) -> None:
+    """Refuse, with the numbers, where no interval could mean anything.
+
+    `codes`: property -> int [N]; `levels` and `diverged` make the messages say more. Raises
+    UsageError for fewer than two folds, a property with one level, fewer than 5 x folds nets,
+    and a level with fewer nets than folds.
+    """
+    if folds < 2:
+        raise UsageError(f"folds: {folds} cannot be split; give at least 2")
+    nets = len(next(iter(codes.values())))
+    if nets < 5 * folds:
+        left_out = f" ({diverged} diverged)" if diverged else ""
+        raise UsageError(
+            f"too few nets for an interval: {nets} usable{left_out}, "
+            f"{folds} folds need {5 * folds}; sample more nets or lower folds"
+        )
+    for name, column in codes.items():
+        counts = np.bincount(column, minlength=len(levels[name]) if levels else 0)
+        names = levels[name] if levels else [f"level {i}" for i in range(len(counts))]
+        if len(counts) < 2:
+            raise UsageError(
+                f"{name}: every net has {names[0]}, so there is nothing to predict; "
+                "leave it out or sample a space in which it varies"
+            )
+        scarce = int(counts.argmin())
+        if counts[scarce] < folds:
+            raise UsageError(
+                f"too few nets for an interval: {name} {names[scarce]} has "
+                f"{counts[scarce]} of {nets} nets, {folds} folds need {folds}; "
+                f"sample more nets, lower folds or leave {name} out"
+            )
+
+
+def labels_of(zoo: Zoo, properties: Sequence[str] | None = None) -> Labels:
+    """The labels of a zoo's nets; diverged nets are left out, dead nets stay.
+
+    `properties`: names to label, by default all that vary in the zoo's space. Raises UsageError
+    for a name that does not vary, listing those that do.
+    """
+    return labels_from(zoo.nets, zoo.space, properties)
+
+
+def labels_from(
+    nets: pl.DataFrame, space: Space, properties: Sequence[str] | None = None
+) -> Labels:
+    """The same from a table of nets (one row a net: net, diverged, dead, seed, recipe fields)."""
+    names = space.properties if properties is None else tuple(dict.fromkeys(properties))
+    for name in names:
+        if name not in space.properties:
+            raise UsageError(
+                f"{name}: no property of the space {space.name}; "
+                f"known are {', '.join(space.properties) or 'none'}"
+            )
+    if not names:
+        raise UsageError("properties: none to predict; name at least one")
+    for name in names:
+        unknown = int(nets[name].null_count())
+        if unknown:
+            raise UsageError(
+                f"{name}: {unknown} of {len(nets)} nets have no record of it; leave it out"
+            )
+    diverged = nets["diverged"].fill_null(False).to_numpy()
+    kept = nets.filter(~diverged)
+    levels: dict[str, tuple[str, ...]] = {}
+    codes: dict[str, np.ndarray] = {}
+    for name in names:
+        levels[name], codes[name] = _levels(name, kept[name].to_list(), space)
+    return Labels(
+        nets=tuple(kept["net"].to_list()),
+        levels=levels,
+        codes=codes,
+        families=_families(kept["seed"].to_list()),
+        diverged=int(diverged.sum()),
+        dead=int(kept["dead"].fill_null(False).sum()) if "dead" in kept.columns else 0,
+    )
+
+
+def _levels(name: str, values: list[Any], space: Space) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names of the levels that occur and each net's position among them."""
+    distribution = space.distributions[name]
+    if isinstance(distribution, Uniform):
+        edges = distribution.edges(THIRDS)
+        borders = (distribution.low, *edges, distribution.high)
+        every = [f"{a:.2g}-{b:.2g}" for a, b in zip(borders[:-1], borders[1:], strict=True)]
+        codes = np.searchsorted(edges, np.asarray(values, float), side="right")
+    else:
+        assert isinstance(distribution, Choice)
+        every = [level_name(value) for value in distribution.values]
+        place = {value: i for i, value in enumerate(distribution.values)}
+        strange = [value for value in values if value not in place]
+        if strange:
+            raise UsageError(
+                f"{name}: {strange[0]!r} of a net is not in the zoo's space "
+                f"({', '.join(every)}); correct the space or leave {name} out"
+            )
+        codes = np.array([place[value] for value in values], np.int64)
+    present = np.flatnonzero(np.bincount(codes, minlength=len(every)) > 0)
+    return tuple(every[i] for i in present), np.searchsorted(present, codes).astype(np.int64)
+
+
+def level_name(value: Any) -> str:
+    """How a level is written everywhere: words as they are, switches as true and false."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _families(seeds: Sequence[int | None]) -> np.ndarray:
+    """One number for nets of one seed; a seed that all share, or none, says nothing of kinship."""
+    if len(set(seeds)) == 1:
+        return np.arange(len(seeds))
+    known: dict[int, int] = {}
+    return np.array(
+        [i if seed is None else known.setdefault(seed, i) for i, seed in enumerate(seeds)], np.int64
+    )

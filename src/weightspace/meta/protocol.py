@@ -1,0 +1,240 @@
+"""`evaluate`: how much of each property is in the weights, by the protocol of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from weightspace.errors import UsageError
+from weightspace.meta.crossfit import UNITS, Judged, judge, with_permutations
+from weightspace.meta.evaluation import COLUMNS, CONFUSION_COLUMNS, Evaluation
+from weightspace.meta.folds import Cells
+from weightspace.meta.intervals import balanced_accuracy, bootstrap, control_interval
+from weightspace.meta.labels import Labels, labels_of
+from weightspace.meta.registry import Classifier, classifiers as declared
+from weightspace.meta.slices import SLICE_FEATURES, Source, net_rows, random_slices
+from weightspace.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from weightspace.zoo import Zoo
+
+
+def evaluate(
+    zoo: Zoo,
+    *,
+    properties: Sequence[str] | None = None,
+    classifiers: Sequence[str] | None = None,
+    slice_length: int = 5000,
+    snapshots: Sequence[int] = (-1,),
+    part: str = "all",
+    running_stats: bool = True,
+    slices_per_net: int = 8,
+    folds: int = 5,
+    seeds: Sequence[int] = (0, 1, 2),
+    permutations: int = 10,
+    resamples: int = 1000,
+    progress: Progress = silent,
+) -> Evaluation:
+    """How well each property is read off the weights of a population.
+
+    For every seed, `slices_per_net` slices of `slice_length` values are drawn of every net that
+    did not diverge, the nets are dealt to `folds` folds, and every net is judged by classifiers
+    that saw the other folds only. A seed changes slices, folds and estimators; accuracies are
+    means over seeds, their intervals bootstrap over nets. The control repeats all of it with
+    labels permuted over nets, `permutations` times (0 or at least 2); classifiers that are too
+    slow for that have null controls.
+
+    `properties`: by default all that vary in the zoo's space. `classifiers`: names in
+    `CLASSIFIERS`, by default the best; the baseline `shallow` is always added. `snapshots` count
+    from 1, or back from -1; `part` is "all", "conv" or "fc".
+
+    Raises UsageError, with the numbers, for too few nets for an interval, unknown names, and a
+    slice length beyond the shortest vector.
+    """
+    chosen = declared(classifiers)
+    seeds = tuple(int(seed) for seed in seeds)
+    _require_counts(slices_per_net, seeds, permutations, resamples)
+    labels = labels_of(zoo, properties)
+    labels.require(folds)
+    source = Source(slice_length, tuple(snapshots), part, running_stats)
+    source.require(zoo, labels.nets)
+    cells = Cells.build(labels.matrix, labels.families, folds)
+    tallies = {c.name: _Tally() for c in chosen}
+    needed = {c.features: SLICE_FEATURES[c.features] for c in chosen if c.features != "layers"}
+    whole = net_rows(zoo, labels.nets, source, progress) if _any_layers(chosen) else None
+    for turn, seed in enumerate(seeds):
+        rows, nets = random_slices(
+            zoo, labels.nets, needed, source, per_net=slices_per_net, seed=seed, progress=progress
+        )
+        for place, kind in enumerate(chosen):
+            done = turn * len(chosen) + place
+            progress("cross-fitting", done, len(seeds) * len(chosen))
+            features, owners = whole if whole and kind.features == "layers" else (
+                rows[kind.features],
+                nets,
+            )
+            repeats = permutations if kind.controlled else 0
+            tallies[kind.name].add(
+                judge(
+                    features,
+                    owners,
+                    with_permutations(labels.matrix, cells, repeats),
+                    _levels(labels) * (1 + repeats),
+                    cells.fold_of(seed),
+                    labels.families,
+                    kind.estimator(seed),
+                    detailed=len(labels.properties),
+                )
+            )
+    progress("cross-fitting", len(seeds) * len(chosen), len(seeds) * len(chosen))
+    facts = {
+        "slice_length": slice_length,
+        "part": part,
+        "running_stats": running_stats,
+        "snapshots": ", ".join(map(str, snapshots)),
+        "folds": folds,
+        "seeds": ", ".join(map(str, seeds)),
+        "n_dead": labels.dead,
+        "n_diverged": labels.diverged,
+        "versions": versions(),
+    }
+    return _summary(chosen, tallies, labels, cells, permutations, resamples, facts)
+
+
+def versions() -> str:
+    """Versions of what the numbers depend on, in one line."""
+    found = []
+    for name in ("weightspace", "numpy", "scipy", "scikit-learn"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"{name} unknown")
+    return ", ".join(found)
+
+
+@dataclass
+class _Tally:
+    """Sums over seeds of what became of the nets; [N, labelings] and answers by level."""
+
+    slice_hits: Any = 0.0
+    net_hits: Any = 0.0
+    seeds: int = 0
+    rows: Any = 0
+    slice_answers: Any = None
+    net_answers: Any = None
+
+    def add(self, judged: Judged) -> None:
+        self.slice_hits = self.slice_hits + judged.slice_hits[:, 0]
+        self.net_hits = self.net_hits + judged.net_hits[:, 0]
+        self.rows = self.rows + judged.rows[:, 0]
+        self.seeds += 1
+        by_slice = [counts[:, 0] for counts in judged.slice_answers]
+        by_net = [
+            np.eye(counts.shape[1], dtype=np.int64)[judged.net_answers[:, 0, j]]
+            for j, counts in enumerate(by_slice)
+        ]
+        if self.seeds == 1:
+            self.slice_answers, self.net_answers = by_slice, by_net
+        else:
+            self.slice_answers = [a + b for a, b in zip(self.slice_answers, by_slice, strict=True)]
+            self.net_answers = [a + b for a, b in zip(self.net_answers, by_net, strict=True)]
+
+    def hits(self, unit: str) -> np.ndarray:
+        return (self.slice_hits if unit == "slice" else self.net_hits) / self.seeds
+
+    def answers(self, unit: str) -> list[np.ndarray]:
+        return self.slice_answers if unit == "slice" else self.net_answers
+
+
+def _summary(
+    chosen: list[Classifier],
+    tallies: dict[str, _Tally],
+    labels: Labels,
+    cells: Cells,
+    permutations: int,
+    resamples: int,
+    facts: dict[str, Any],
+) -> Evaluation:
+    rows, confusions = [], []
+    for i, name in enumerate(labels.properties):
+        for kind in chosen:
+            tally = tallies[kind.name]
+            repeats = permutations if kind.controlled else 0
+            wide = with_permutations(labels.matrix, cells, repeats)
+            for unit in UNITS if kind.features != "layers" else ("net",):
+                key = {"property": name, "classifier": kind.name, "unit": unit}
+                hits = tally.hits(unit)
+                columns = [i + r * len(labels.properties) for r in range(1 + repeats)]
+                rows.append(
+                    key
+                    | _accuracy(hits[:, columns], wide[:, columns], resamples)
+                    | {"levels": len(labels.levels[name]), "n_nets": int((tally.rows > 0).sum())}
+                    | {"n_slices": int(tally.rows.sum()), "permutations": repeats}
+                    | facts
+                )
+                confusions += _confusion(key, tally.answers(unit)[i], labels, name)
+    return Evaluation(
+        pl.DataFrame(rows, schema=COLUMNS),
+        pl.DataFrame(confusions, schema=CONFUSION_COLUMNS),
+    )
+
+
+def _accuracy(hits: np.ndarray, codes: np.ndarray, resamples: int) -> dict[str, Any]:
+    """Accuracy, interval and control from hits [N, 1 + R] and codes [N, 1 + R]."""
+    found = bootstrap(hits[:, 0], codes[:, 0], resamples=resamples)
+    row: dict[str, Any] = {
+        "chance": 1 / (int(codes[:, 0].max()) + 1),
+        "accuracy": found.value,
+        "low": found.low,
+        "high": found.high,
+        "control": None,
+        "control_low": None,
+        "control_high": None,
+    }
+    if hits.shape[1] > 1:
+        control = control_interval(
+            tuple(balanced_accuracy(h, c) for h, c in zip(hits.T[1:], codes.T[1:], strict=True))
+        )
+        row |= {
+            "control": control.value,
+            "control_low": control.low,
+            "control_high": control.high,
+        }
+    return row
+
+
+def _confusion(
+    key: dict[str, str], answers: np.ndarray, labels: Labels, name: str
+) -> list[dict[str, Any]]:
+    codes, levels = labels.codes[name], labels.levels[name]
+    return [
+        key | {"truth": truth, "answer": answer, "count": int(answers[codes == i, j].sum())}
+        for i, truth in enumerate(levels)
+        for j, answer in enumerate(levels)
+    ]
+
+
+def _levels(labels: Labels) -> tuple[int, ...]:
+    return tuple(len(levels) for levels in labels.levels.values())
+
+
+def _any_layers(chosen: list[Classifier]) -> bool:
+    return any(kind.features == "layers" for kind in chosen)
+
+
+def _require_counts(
+    slices_per_net: int, seeds: tuple[int, ...], permutations: int, resamples: int
+) -> None:
+    if slices_per_net < 1:
+        raise UsageError(f"slices_per_net: {slices_per_net}; give at least 1")
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise UsageError(f"seeds: {list(seeds)}; give distinct whole numbers from 0, at least one")
+    if permutations == 1 or permutations < 0:
+        raise UsageError(f"permutations: {permutations} have no spread; give at least 2, or 0")
+    if resamples < 100:
+        raise UsageError(f"resamples: {resamples} cannot bound 95 %; give at least 100")

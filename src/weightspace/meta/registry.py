@@ -1,0 +1,77 @@
+"""The meta-classifiers by name: what each sees and how it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from weightspace.errors import UsageError
+from weightspace.meta.estimators import Forest, Kernel, Linear, MetaClassifier
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A declared meta-classifier.
+
+    `features` is "statistics" or "local" (of slices) or "layers" (of whole nets, so that only the
+    unit "net" exists); `estimator(seed)` makes an unfitted estimator; `controlled` says whether
+    it is cheap enough to be repeated with permuted labels.
+    """
+
+    name: str
+    features: str
+    estimator: Callable[[int], MetaClassifier]
+    controlled: bool
+    description: str
+
+
+BASELINE = "shallow"
+DEFAULT = "kernel"
+
+CLASSIFIERS: dict[str, Classifier] = {
+    c.name: c
+    for c in (
+        Classifier(
+            BASELINE,
+            "statistics",
+            lambda seed: Linear(),
+            True,
+            "linear discriminant on moments and quantiles of the weights: the baseline",
+        ),
+        Classifier(
+            DEFAULT,
+            "local",
+            lambda seed: Kernel(seed=seed),
+            True,
+            "kernel ridge on distribution, autocorrelation and spectrum of a slice",
+        ),
+        Classifier(
+            "forest",
+            "local",
+            lambda seed: Forest(seed=seed),
+            False,
+            "extremely randomised trees on the same features; slow, no permuted control",
+        ),
+        Classifier(
+            "layers",
+            "layers",
+            lambda seed: Kernel(seed=seed),
+            True,
+            "kernel ridge on per-layer statistics of whole nets; needs the layout",
+        ),
+    )
+}
+"""Name -> declaration. `shallow` is always evaluated beside the others."""
+
+
+def classifier(name: str) -> Classifier:
+    """The declaration of this name; UsageError lists the known ones."""
+    if name not in CLASSIFIERS:
+        raise UsageError(f"{name}: no such classifier; known are {', '.join(CLASSIFIERS)}")
+    return CLASSIFIERS[name]
+
+
+def classifiers(names: Iterable[str] | None) -> list[Classifier]:
+    """The declarations asked for, the baseline first; by default the baseline and the default."""
+    wanted = [DEFAULT] if names is None else list(names)
+    return [classifier(name) for name in dict.fromkeys((BASELINE, *wanted))]

@@ -1,0 +1,123 @@
+"""From a zoo to rows of features, a few nets at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from weightspace.errors import UsageError
+from weightspace.features import SHORTEST, layers, local, statistics
+from weightspace.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from weightspace.zoo import Zoo
+
+SLICE_FEATURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "statistics": statistics,
+    "local": local,
+}
+"""Feature functions of slices, float32 [n, L] -> float32 [n, F], by the registry's names."""
+
+_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which values of which vectors are looked at.
+
+    `snapshots` count from 1, or back from -1; `part` is "all", "conv" or "fc"; without
+    `running_stats` the running means and variances are skipped.
+    """
+
+    slice_length: int = 5000
+    snapshots: tuple[int, ...] = (-1,)
+    part: str = "all"
+    running_stats: bool = True
+
+    def require(self, zoo: Zoo, nets: Sequence[str]) -> None:
+        """Refuse a slice length that features or the shortest selected vector do not allow."""
+        if self.slice_length < SHORTEST:
+            raise UsageError(
+                f"slice_length: {self.slice_length} values are too few; give at least {SHORTEST}"
+            )
+        shortest, net = min((self._size(zoo, net), net) for net in nets)
+        if self.slice_length > shortest:
+            raise UsageError(
+                f"slice_length: {self.slice_length:,} values do not fit the shortest vector "
+                f"(net {net}, part {self.part!r}: {shortest:,}); lower it to {shortest} or less"
+            )
+
+    def _size(self, zoo: Zoo, net: str) -> int:
+        ranges = zoo.layout(net).select(self.part, self.running_stats)
+        return sum(stop - start for start, stop in ranges)
+
+
+def random_slices(
+    zoo: Zoo,
+    nets: Sequence[str],
+    functions: Mapping[str, Callable[[np.ndarray], np.ndarray]],
+    source: Source,
+    *,
+    per_net: int,
+    seed: int,
+    progress: Progress = silent,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Features of `per_net` random slices of every net, all functions on the same slices.
+
+    Returns name -> float32 [n, F], and the rows' nets as positions in `nets`, int64 [n]. Only a
+    few nets' slices are in memory at a time.
+    """
+    place = {net: i for i, net in enumerate(nets)}
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in functions}
+    owners = []
+    for number, chunk in enumerate(_chunks(nets, per_net * source.slice_length * 4)):
+        drawn = zoo.slices(
+            per_net * len(chunk),
+            source.slice_length,
+            int(np.random.default_rng([seed, number]).integers(2**62)),
+            nets=chunk,
+            snapshots=source.snapshots,
+            part=source.part,
+            running_stats=source.running_stats,
+        )
+        owners.append(np.array([place[net] for net in drawn.net.tolist()], np.int64))
+        for name, function in functions.items():
+            rows[name].append(function(drawn.values))
+        progress("reading slices", place[chunk[-1]] + 1, len(nets))
+    return {name: np.concatenate(parts) for name, parts in rows.items()}, np.concatenate(owners)
+
+
+def net_rows(
+    zoo: Zoo, nets: Sequence[str], source: Source, progress: Progress = silent
+) -> tuple[np.ndarray, np.ndarray]:
+    """Per-layer features of whole nets, one row a net and snapshot: float32 [n, F], int64 [n]."""
+    rows, owners = [], []
+    for i, net in enumerate(nets):
+        layout = zoo.layout(net)
+        for snapshot in source.snapshots:
+            rows.append(
+                layers(
+                    zoo.vector(net, snapshot),
+                    layout,
+                    part=source.part,
+                    running_stats=source.running_stats,
+                )
+            )
+            owners.append(i)
+        progress("reading layers", i + 1, len(nets))
+    return np.stack(rows), np.array(owners, np.int64)
+
+
+def even_slices(values: np.ndarray, length: int, count: int) -> np.ndarray:
+    """`count` slices of a vector [P] at equal distances from first to last: [count, length]."""
+    starts = np.linspace(0, len(values) - length, count).round().astype(np.int64)
+    return np.stack([values[start : start + length] for start in starts])
+
+
+def _chunks(nets: Sequence[str], bytes_per_net: int) -> Iterator[list[str]]:
+    size = max(1, _BYTES // max(1, bytes_per_net))
+    for start in range(0, len(nets), size):
+        yield list(nets[start : start + size])

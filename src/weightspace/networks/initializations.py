@@ -1,0 +1,57 @@
+"""Initial weights by name, each a pure function of uniform random numbers.
+
+To add one: a function of (uniform numbers, fan in, fan out) and a line in `INITIALIZATIONS`.
+Biases and norm shifts start at 0, norm scales and running variances at 1, running means at 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from weightspace.networks.layout import Layout, TensorSpec
+
+
+def _constant(u: Tensor, fan_in: int, fan_out: int) -> Tensor:
+    return torch.full_like(u, 0.1)
+
+
+def _normal(u: Tensor, fan_in: int, fan_out: int) -> Tensor:
+    return torch.erfinv(2 * u - 1) * math.sqrt(2)
+
+
+def _glorot_uniform(u: Tensor, fan_in: int, fan_out: int) -> Tensor:
+    return (2 * u - 1) * math.sqrt(6 / (fan_in + fan_out))
+
+
+def _glorot_normal(u: Tensor, fan_in: int, fan_out: int) -> Tensor:
+    return _normal(u, fan_in, fan_out) * math.sqrt(2 / (fan_in + fan_out))
+
+
+INITIALIZATIONS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
+    "constant": _constant,
+    "normal": _normal,
+    "glorot_uniform": _glorot_uniform,
+    "glorot_normal": _glorot_normal,
+}
+
+
+def initial_vector(layout: Layout, name: str, u: Tensor) -> Tensor:
+    """The first vector of a net: float64 [P] from `u`, uniform float64 [P] in (0, 1)."""
+    vector = torch.zeros_like(u)
+    for spec in layout.tensors:
+        here = slice(spec.offset, spec.stop)
+        if spec.role == "weight":
+            vector[here] = INITIALIZATIONS[name](u[here], *_fans(spec))
+        elif spec.role in ("scale", "running_var"):
+            vector[here] = 1.0
+    return vector
+
+
+def _fans(spec: TensorSpec) -> tuple[int, int]:
+    """Fan in and fan out as in Glorot & Bengio (2010): channels times the kernel's area."""
+    area = math.prod(spec.shape[2:])
+    return spec.shape[1] * area, spec.shape[0] * area

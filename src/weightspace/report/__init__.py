@@ -1,0 +1,25 @@
+"""Results for people: tables, figures and one self-contained page.
+
+In: what `meta` and `dissection` return. Out: rich tables for the terminal, matplotlib figures for
+print, displays for notebooks, and an HTML page that loads nothing. Promises: every figure is
+titled with its finding, computed from the numbers and held to a bar that counts how many were
+compared; chance, control and baseline stand beside every accuracy; text from a zoo is never run,
+and drawing changes no global state. How the numbers arose is not known here.
+"""
+
+from weightspace.report.canvas import save
+from weightspace.report.displays import EvaluationDisplay, WhenDisplay, WhereDisplay
+from weightspace.report.figures import figures, save_all
+from weightspace.report.page import page
+from weightspace.report.tables import table
+
+__all__ = [
+    "EvaluationDisplay",
+    "WhenDisplay",
+    "WhereDisplay",
+    "figures",
+    "page",
+    "save",
+    "save_all",
+    "table",
+]

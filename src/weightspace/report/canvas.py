@@ -1,0 +1,171 @@
+"""The sheet that every printed figure is drawn on: type, colours, title, panels.
+
+Built with matplotlib's object interface alone: no pyplot, no rcParams, so drawing a figure
+changes nothing for the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
+
+from weightspace.errors import UsageError
+from weightspace.report.words import label
+
+# Comparisons are blue against orange, which stay apart under every common colour blindness; where
+# there are more series, each line carries its name.
+INK = "#1d2329"
+MUTED = "#68717a"
+RULE = "#d9dde1"
+BAND = "#e7eaed"
+BLUE = "#2f6ea3"
+ORANGE = "#c4622d"
+SERIES = (BLUE, ORANGE, "#3b8a5a", "#8a4f9e", "#a3892a", "#4aa3b8", "#9c3b4f", "#6b7280")
+
+WIDTH = 7.6
+"""Inches, of every figure: the width of a text column on A4."""
+
+_LEFT, _RIGHT = 0.12, 0.12
+_FAMILIES = ("Source Sans 3", "Inter", "Helvetica Neue", "Helvetica", "Arial", "Liberation Sans")
+
+
+class Sheet:
+    """A figure under construction; lengths are inches from the top left corner."""
+
+    def __init__(self, title: str, reading: str, body: float) -> None:
+        """Open a sheet with its finding as title, how to read it below, and a body's height."""
+        room = WIDTH - 2 * _LEFT
+        titles = wrap(title, 12.5, room, "bold")
+        readings = wrap(reading, 8.5, room)
+        self.top = 0.12 + 0.22 * len(titles) + 0.155 * len(readings) + 0.16
+        self.height = self.top + body
+        self.figure = Figure(figsize=(WIDTH, self.height))
+        self.figure.set_facecolor("white")
+        self.write(_LEFT, 0.12, "\n".join(titles), size=12.5, weight="bold", va="top")
+        below = 0.12 + 0.22 * len(titles) + 0.05
+        self.write(_LEFT, below, "\n".join(readings), size=8.5, color=MUTED, va="top")
+
+    def write(self, x: float, y: float, text: str, size: float = 8.5, **style: object) -> Text:
+        """Put text at a point of the sheet."""
+        style = {"color": INK, "ha": "left", "linespacing": 1.25} | style
+        # A data set may be called "$x$": text from outside is never read as mathematics.
+        return self.figure.text(
+            x / WIDTH, 1 - y / self.height, text, fontsize=size, parse_math=False, **style
+        )
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """Axes whose top left corner lies at a point, without frame, ticks or grid."""
+        box = (x / WIDTH, 1 - (y + height) / self.height, width / WIDTH, height / self.height)
+        axes = self.figure.add_axes(box)
+        axes.set_facecolor("none")
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        axes.tick_params(length=0, labelsize=8, labelcolor=MUTED, pad=3)
+        return axes
+
+    def finish(self) -> Figure:
+        """The figure, every text of it in one typeface."""
+        family = typeface()
+        for axes in self.figure.axes:
+            axes.tick_params(labelfontfamily=family)
+        for text in self.figure.findobj(Text):
+            text.set_fontfamily(family)
+        return self.figure
+
+
+@cache
+def typeface() -> str:
+    """The first sans serif of a short list that is installed; matplotlib's own otherwise."""
+    installed = set(font_manager.get_font_names())
+    return next((name for name in _FAMILIES if name in installed), "DejaVu Sans")
+
+
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """The width of a line of text, in inches; `size` in points."""
+    font = font_manager.FontProperties(family=typeface(), weight=weight, size=size)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width) / 72
+
+
+def wrap(text: str, size: float, width: float, weight: str = "normal") -> list[str]:
+    """The text in lines that are at most `width` inches wide; a longer word is left whole."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size, weight) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+class Grid:
+    """Small multiples on a sheet: one panel a property, equal scales, row by row."""
+
+    def __init__(self, n: int, columns: int, height: float, *, left: float = 0.42) -> None:
+        """Lay out `n` panels; `height` is a panel's, in inches, title and axis included."""
+        self.columns = min(columns, max(1, n))
+        self.rows = -(-n // self.columns)
+        self.height, self.left = height, left
+        self.n = n
+
+    @property
+    def body(self) -> float:
+        """The height of all rows, in inches."""
+        return self.rows * self.height + 0.06
+
+    def panel(self, sheet: Sheet, index: int, title: str) -> Axes:
+        """The axes of a panel, with its title above."""
+        row, column = divmod(index, self.columns)
+        pitch = (WIDTH - self.left - _RIGHT) / max(self.columns, 2)
+        x, y = self.left + column * pitch, sheet.top + row * self.height
+        sheet.write(x, y + 0.17, label(title), size=9, weight="bold", va="baseline")
+        return sheet.axes(x, y + 0.26, pitch - 0.2, self.height - 0.5)
+
+    def first_in_row(self, index: int) -> bool:
+        """Whether a panel stands at the left edge, where the axis is labelled."""
+        return index % self.columns == 0
+
+    def last_in_column(self, index: int) -> bool:
+        """Whether no panel stands below, so that the axis is labelled."""
+        return index + self.columns >= self.n
+
+
+def percent_ticks(axes: Axes, axis: str, ticks: Sequence[float], labelled: bool = True) -> None:
+    """Ticks in percent with thin grid lines, on the axis `x` or `y`."""
+    names = [f"{100 * t:.0f} %" if labelled else "" for t in ticks]
+    (axes.set_xticks if axis == "x" else axes.set_yticks)(list(ticks), names)
+    if axis == "x":
+        ends_inward(axes)
+    axes.grid(axis=axis, color=RULE, linewidth=0.6)  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+
+
+def ends_inward(axes: Axes) -> None:
+    """Keep the labels of both ends of the horizontal axis within the panel."""
+    ticks = axes.get_xticklabels()
+    if len(ticks) > 1:
+        ticks[0].set_horizontalalignment("left")
+        ticks[-1].set_horizontalalignment("right")
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a figure; the suffix decides: `.png` at 150 dots an inch, `.svg` or `.pdf`.
+
+    No date is written.
+    """
+    path = Path(path)
+    if path.suffix not in _METADATA:
+        raise UsageError(f"{path}: figures are saved as {', '.join(_METADATA)}; change the suffix")
+    figure.savefig(path, dpi=150, metadata={_METADATA[path.suffix]: None})
+    return path
+
+
+_METADATA = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}

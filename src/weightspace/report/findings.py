@@ -1,0 +1,195 @@
+"""What the numbers say, in one sentence a figure, and only where they carry it.
+
+Intervals of a dissection are 95 % each. A sentence that picks the best of many places, moments
+or properties needs more than that: every function here widens the bar for the number of
+comparisons it chose from (Bonferroni over properties, the studentised range over places).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from weightspace.report.headline import Headline
+from weightspace.report.words import count, label, listing, percent, sentence, share_of_training
+
+Row = dict[str, Any]
+_Z95 = 1.959964
+
+
+def much(headline: Headline) -> str:
+    """How much: the most legible property, and those that cannot be told from chance."""
+    shown = [line for line in headline.lines if line.encoded]
+    hidden = [line for line in headline.lines if not line.encoded]
+    if not shown:
+        n = count(len(headline.lines), "property")
+        return f"Nothing can be read off {headline.source} better than by chance ({n} tried)"
+    best = shown[0]
+    text = (
+        f"{sentence(label(best.property))} is read off {headline.source} at "
+        f"{percent(best.accuracy)} (chance {percent(best.chance)})"
+    )
+    if hidden:
+        names = listing([label(line.property) for line in hidden])
+        return f"{text}; {names} cannot be told from chance"
+    return f"{text}, and all {len(shown)} properties are above chance" if len(shown) > 1 else text
+
+
+def where(frame: pl.DataFrame) -> str:
+    """Where along the vector: the property whose accuracy depends most on the place."""
+    found = [c for rows in _by_property(frame, "position") if (c := _contrast(rows, _tries(frame)))]
+    if not found:
+        return "No property depends clearly on where along the vector one looks"
+    top = max(found, key=lambda c: c.best["accuracy"] - c.worst["accuracy"])
+    name = sentence(label(top.best["property"]))
+    best, worst = _spot(top.best), _spot(top.worst)
+    high, low = percent(top.best["accuracy"]), percent(top.worst["accuracy"])
+    if best == worst:
+        text = f"{name} is read at {low} to {high}, depending on the place along the vector"
+    else:
+        text = f"{name} is clearest {best} of the vector ({high}) and faintest {worst} ({low})"
+    others = len(found) - 1
+    return f"{text}; {others} more depend on the place" if others else text
+
+
+def parts(frame: pl.DataFrame) -> str:
+    """Where by part: which properties are clearer in conv weights, which in fc weights."""
+    conv: list[str] = []
+    fc: list[str] = []
+    for rows in _by_property(frame, "part"):
+        here = {row["place"]: row for row in rows if row.get("running_stats", True)}
+        pair = [here[name] for name in ("conv", "fc") if name in here]
+        contrast = _contrast(pair, _tries(frame)) if len(pair) == 2 else None
+        if contrast:
+            (conv if contrast.best is here["conv"] else fc).append(label(rows[0]["property"]))
+    if not conv and not fc:
+        return "No property is clearly easier to read in conv weights than in fc weights"
+    if conv and fc:
+        return f"Conv weights tell more about {listing(conv)}; fc weights about {listing(fc)}"
+    one, other = ("Conv", "fc") if conv else ("Fc", "conv")
+    return f"{one} weights tell more than {other} weights about {listing(conv or fc)}"
+
+
+def when(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
+    """When: what is legible from the first snapshot on, and what appears during training."""
+    moments = [moment(rows, _tries(frame)) for rows in _by_property(frame, order=order)]
+    first = [m for m in moments if m.first]
+    later = sorted((m for m in moments if not m.first and m.since is not None), key=_since)
+    if not first and not later:
+        return "No property is clearly above chance at any moment of training"
+    told = []
+    if first:
+        start = share_of_training(min(m.start for m in first))
+        told.append(f"{listing([label(m.property) for m in first])} can be read {start}")
+    if later:
+        verb = "becomes" if len(later) == 1 else "become"
+        names = listing([label(m.property) for m in later])
+        span = share_of_training(_since(later[0]))
+        if len(later) > 1 and _since(later[-1]) > _since(later[0]):
+            ends = f"{round(100 * _since(later[0]))} and {round(100 * _since(later[-1]))} %"
+            span = f"between {ends} of training"
+        told.append(f"{names} {verb} legible {span}")
+    return sentence("; ".join(told))
+
+
+def training(frame: pl.DataFrame) -> str:
+    """Training: the median test accuracy that nets end with, by data set."""
+    last = frame.filter(pl.col("snapshot") == pl.col("snapshot").max().over("dataset"))
+    rows = last.sort("accuracy", descending=True).to_dicts()
+    ends = rows if len(rows) < 3 else [rows[0], rows[-1]]
+    told = [f"above {percent(row['accuracy'])} on {row['dataset']}" for row in ends]
+    return f"In test accuracy, half of the nets end {' and '.join(told)}"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Since when a property is legible.
+
+    `first`: already in the first snapshot, at the fraction `start`. `since`: the fraction of
+    training from which on every later snapshot is clearly above chance, or None.
+    """
+
+    property: str
+    start: float
+    first: bool
+    since: float | None
+
+
+def moment(rows: Sequence[Row], tries: int) -> Moment:
+    """Since when the property of these rows, sorted by snapshot, is clearly above chance."""
+    clear = [_above(row, row["chance"], tries) for row in rows]
+    since = None
+    for row, is_clear in zip(reversed(rows), reversed(clear), strict=True):
+        if not is_clear:
+            break
+        since = float(row["fraction"])
+    return Moment(rows[0]["property"], float(rows[0]["fraction"]), clear[0], since)
+
+
+@dataclass(frozen=True)
+class _Contrast:
+    best: Row
+    worst: Row
+
+
+def _contrast(rows: Sequence[Row], tries: int) -> _Contrast | None:
+    """Best and worst of some places, where they differ by more than luck among so many."""
+    if len(rows) < 2:
+        return None
+    best = max(rows, key=lambda row: row["accuracy"])
+    worst = min(rows, key=lambda row: row["accuracy"])
+    spread = max(_error(best), _error(worst))
+    bar = _range_bar(len(rows), tries) * spread
+    above = _above(best, best["chance"], tries * len(rows))
+    return _Contrast(best, worst) if above and best["accuracy"] - worst["accuracy"] > bar else None
+
+
+@cache
+def _range_bar(places: int, tries: int) -> float:
+    """Standard errors that best and worst of equal places lie apart in 5 % of cases at most.
+
+    Taken for independent places; all places share their nets, so the true bar is lower.
+    """
+    return float(stats.studentized_range.ppf(1 - 0.05 / tries, places, np.inf))
+
+
+def _above(row: Row, bar: float, tries: int) -> bool:
+    z = stats.norm.ppf(1 - 0.025 / tries)
+    return bool(row["accuracy"] - z / _Z95 * (row["accuracy"] - row["low"]) > bar)
+
+
+def _error(row: Row) -> float:
+    return float(row["high"] - row["low"]) / (2 * _Z95)
+
+
+def _tries(frame: pl.DataFrame) -> int:
+    return max(1, frame["property"].n_unique())
+
+
+def _since(found: Moment) -> float:
+    return found.since or 0.0
+
+
+def _spot(row: Row) -> str:
+    """Where a place lies along the vector, in words."""
+    middle = (row["start"] + row["stop"]) / 2
+    names = ("near the start", "before the middle", "in the middle", "past the middle")
+    return (*names, "near the end")[min(4, int(5 * middle))]
+
+
+def _by_property(
+    frame: pl.DataFrame, axis: str | None = None, order: Sequence[str] = ()
+) -> Iterable[list[Row]]:
+    """Rows of each property, sorted by place or snapshot; properties in `order`, then the rest."""
+    if axis is not None:
+        frame = frame.filter(pl.col("axis") == axis)
+    frame = frame.sort("start" if axis is not None else "snapshot", maintain_order=True)
+    found = frame["property"].unique(maintain_order=True).to_list()
+    for name in [n for n in order if n in found] + [n for n in found if n not in order]:
+        yield frame.filter(pl.col("property") == name).to_dicts()

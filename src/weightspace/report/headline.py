@@ -1,0 +1,123 @@
+"""One row a property out of an evaluation: accuracy, baseline, control and the verdict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+BASELINE = "shallow"
+"""The classifier of an evaluation that is the baseline of all others."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """An accuracy and the interval around it."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """What an evaluation says of one property; shares from 0 to 1.
+
+    `shallow` is None where no baseline stands beside the classifier, `control` where the
+    procedure was not repeated with permuted labels.
+    """
+
+    property: str
+    levels: int
+    chance: float
+    accuracy: float
+    low: float
+    high: float
+    shallow: Span | None
+    control: Span | None
+    n_nets: int
+
+    @property
+    def skill(self) -> float:
+        """The share of the way from chance (0) to always right (1)."""
+        return (self.accuracy - self.chance) / (1 - self.chance)
+
+    @property
+    def encoded(self) -> bool:
+        """Whether the interval lies wholly above chance and above the control's interval."""
+        bars = [self.chance] if self.control is None else [self.chance, self.control.high]
+        return self.low > max(bars)
+
+    @property
+    def verdict(self) -> str:
+        """`encoded`, or `not shown`: absence of evidence, not evidence of absence."""
+        return "encoded" if self.encoded else "not shown"
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The lines of one classifier and unit, the most legible property first."""
+
+    classifier: str
+    unit: str
+    slice_length: int
+    lines: tuple[Line, ...]
+
+    @property
+    def properties(self) -> list[str]:
+        """The properties, the most legible first."""
+        return [line.property for line in self.lines]
+
+    @property
+    def source(self) -> str:
+        """What the classifier looked at, in words."""
+        if self.unit == "net":
+            return f"a net, several slices of {self.slice_length:,} weights together"
+        return f"{self.slice_length:,} weights"
+
+
+def headline(frame: pl.DataFrame, unit: str = "slice") -> Headline:
+    """The lines of the best classifier of an evaluation's frame.
+
+    One classifier for all properties, the one with the highest mean skill, so that no property
+    picks its own winner; the baseline stands beside it. `unit` is used where the frame has it.
+    """
+    units = frame["unit"].unique().to_list()
+    unit = unit if unit in units else sorted(units)[0]
+    frame = frame.filter(pl.col("unit") == unit)
+    skill = (pl.col("accuracy") - pl.col("chance")) / (1 - pl.col("chance"))
+    ranking = frame.group_by("classifier").agg(skill.mean()).sort("accuracy", descending=True)
+    names = [name for name in ranking["classifier"] if name != BASELINE] or [BASELINE]
+    rows = frame.filter(pl.col("classifier") == names[0]).to_dicts()
+    baseline = {
+        row["property"]: row
+        for row in frame.filter(pl.col("classifier") == BASELINE).to_dicts()
+        if names[0] != BASELINE
+    }
+    lines = [_line(row, baseline.get(row["property"], {})) for row in rows]
+    lines.sort(key=lambda line: (-line.skill, line.property))
+    return Headline(names[0], unit, int(rows[0]["slice_length"]), tuple(lines))
+
+
+def _line(row: dict[str, Any], baseline: dict[str, Any]) -> Line:
+    return Line(
+        property=row["property"],
+        levels=row["levels"],
+        chance=row["chance"],
+        accuracy=row["accuracy"],
+        low=row["low"],
+        high=row["high"],
+        shallow=_span(baseline, "accuracy", "low", "high"),
+        control=_span(row, "control", "control_low", "control_high"),
+        n_nets=row["n_nets"],
+    )
+
+
+def _span(row: dict[str, Any], *names: str) -> Span | None:
+    """The three numbers under these names, or None where one is missing or no number."""
+    numbers = [row.get(name) for name in names]
+    if any(number is None or not math.isfinite(number) for number in numbers):
+        return None
+    return Span(*map(float, numbers))  # type: ignore[arg-type]

@@ -1,0 +1,61 @@
+"""The places of a dissection as rows and borders that can be drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Place:
+    """A row of the part-and-depth figure, or a layer's stretch of the vector (0..1).
+
+    `y` is the row's position, with a gap between the groups.
+    """
+
+    axis: str
+    name: str
+    part: str
+    running_stats: bool = True
+    y: float = 0.0
+    start: float = 0.0
+    stop: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """What stands beside the row."""
+        if self.axis == "part":
+            suffix = "" if self.running_stats else ", no running stats"
+            return f"all {self.name}{suffix}"
+        return self.name
+
+    @property
+    def match(self) -> pl.Expr:
+        """Whether a row of the where frame belongs here."""
+        same = (pl.col("axis") == self.axis) & (pl.col("place") == self.name)
+        return same & (pl.col("running_stats") == self.running_stats)
+
+
+def places(frame: pl.DataFrame) -> list[Place]:
+    """The rows of parts, then of depths, as they occur in the where frame."""
+    rows: list[Place] = []
+    y = 0.0
+    for axis in ("part", "depth"):
+        keys = frame.filter(pl.col("axis") == axis).select("place", "running_stats")
+        for name, running_stats in keys.unique(maintain_order=True).iter_rows():
+            part = "conv" if "conv" in name else "fc"
+            rows.append(Place(axis, name, part, running_stats, y))
+            y += 1
+        y += 0.6
+    return rows
+
+
+def boundaries(facts: dict[str, Any]) -> list[Place]:
+    """The stretches of the layers that a dissection's facts name, in the vector's order."""
+    found = facts.get("boundaries", [])
+    return [
+        Place("layer", b["name"], b["part"], start=float(b["start"]), stop=float(b["stop"]))
+        for b in found
+    ]

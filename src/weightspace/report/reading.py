@@ -1,0 +1,68 @@
+"""How to read each figure, in plain words, with the numbers that it rests on."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from weightspace.report.headline import Headline
+from weightspace.report.words import count
+
+
+def much(head: Headline) -> str:
+    """How to read the figure of how much."""
+    text = (
+        "Dots: how often the right answer is given for nets never seen before, with 95 % "
+        "intervals over nets; the further right of the chance mark, the more the weights tell."
+    )
+    if any(line.control for line in head.lines):
+        text += " Grey bars: 95 % of what meaningless (permuted) labels reach."
+    if not all(line.encoded for line in head.lines):
+        text += " Properties in grey are not shown to be encoded."
+    return text
+
+
+def where(frame: pl.DataFrame) -> str:
+    """How to read the figure along the vector."""
+    return (
+        f"From left to right: the net's vector of weights from its first layer to its last, read "
+        f"{_values(frame)} at a time. Line: accuracy there; band: 95 % interval over nets; "
+        "vertical lines: borders of layers."
+    )
+
+
+def part(frame: pl.DataFrame) -> str:
+    """How to read the figure by part and depth."""
+    text = (
+        "Each row reads only one kind of layer. Dots: accuracy; lines: 95 % intervals over nets; "
+        "dashed: chance."
+    )
+    if not frame["running_stats"].all():
+        text += " Hollow dots leave out batch norm's running statistics."
+    lengths = frame.filter(pl.col("axis") == "part")["slice_length"].unique()
+    if len(lengths) == 1:
+        text += f" Parts are compared at {int(lengths[0]):,} weights each."
+    return text
+
+
+def when(frame: pl.DataFrame) -> str:
+    """How to read the figure over training."""
+    return (
+        f"Accuracy from {_values(frame)} of the net at one moment of its training; learned and "
+        f"tested at that moment, {count(frame['snapshot'].n_unique(), 'snapshot')}. "
+        "Band: 95 % interval over nets; dashed: chance."
+    )
+
+
+def training() -> str:
+    """How to read the figure of the nets' own training."""
+    return (
+        "What the nets themselves learned: test accuracy on their own task. "
+        "Line: median over nets; band: the middle 80 % of the nets."
+    )
+
+
+def _values(frame: pl.DataFrame) -> str:
+    lengths = frame["slice_length"].unique().sort().to_list()
+    if len(lengths) == 1:
+        return count(lengths[0], "weight")
+    return f"{lengths[0]:,} to {lengths[-1]:,} weights"

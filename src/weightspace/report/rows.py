@@ -1,0 +1,158 @@
+"""The page's numbers as rows for charts and tables: finished text beside every number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from weightspace.report.headline import Headline, Span
+from weightspace.report.places import boundaries, places
+from weightspace.report.words import interval, label, percent, share_of_training
+
+Row = dict[str, Any]
+
+
+def much(head: Headline) -> list[Row]:
+    """A row a property, the most legible first."""
+    return [
+        {name: _number(getattr(line, name)) for name in ("chance", "accuracy", "low", "high")}
+        | _span("shallow", line.shallow)
+        | _span("control", line.control)
+        | {"name": label(line.property), "encoded": line.encoded}
+        | {"tip_name": label(line.property), "tip_percent": percent(line.accuracy)}
+        | _shown(line.accuracy, line.low, line.high, line.chance)
+        | {"tip_control": reach(line.control)}
+        | {"tip_verdict": line.verdict}
+        for line in head.lines
+    ]
+
+
+def where(frame: pl.DataFrame) -> list[Row]:
+    """A row a property x place along the vector."""
+    table = frame.filter(pl.col("axis") == "position").sort("start", maintain_order=True)
+    return [
+        _score(row)
+        | {"middle": (row["start"] + row["stop"]) / 2}
+        | {"tip_place": f"{100 * row['start']:.0f}–{100 * row['stop']:.0f} % of the vector"}
+        for row in table.to_dicts()
+    ]
+
+
+def layers(facts: dict[str, Any]) -> list[Row]:
+    """A row a layer's stretch of the vector."""
+    return [
+        {"name": place.name, "part": place.part, "start": place.start, "stop": place.stop}
+        for place in boundaries(facts)
+    ]
+
+
+def parts(frame: pl.DataFrame) -> tuple[list[Row], list[str]]:
+    """A row a property x part or depth, and the places in order."""
+    wanted = places(frame)
+    rows = [
+        _score(row)
+        | {"place": place.text, "part": place.part, "tip_place": place.text}
+        | {"running_stats": place.running_stats}
+        for place in wanted
+        for row in frame.filter(place.match).to_dicts()
+    ]
+    return rows, [place.text for place in wanted]
+
+
+def when(frame: pl.DataFrame) -> list[Row]:
+    """A row a property x snapshot."""
+    return [
+        _score(row) | {"fraction": row["fraction"], "tip_moment": _moment(row)}
+        for row in frame.sort("snapshot", maintain_order=True).to_dicts()
+    ]
+
+
+def training(frame: pl.DataFrame) -> list[Row]:
+    """A row a data set x snapshot."""
+    return [
+        {"name": row["dataset"], "tip_name": row["dataset"], "fraction": row["fraction"]}
+        | {name: _number(row[name]) for name in ("accuracy", "low", "high")}
+        | {"tip_moment": _moment(row), "tip_median": percent(row["accuracy"])}
+        | {"tip_spread": interval(row["low"], row["high"]), "tip_nets": row["n_nets"]}
+        for row in frame.sort("snapshot", maintain_order=True).to_dicts()
+    ]
+
+
+def endings(frame: pl.DataFrame, gap: float) -> list[Row]:
+    """Where each data set's line ends and at what height its name stands, the highest first.
+
+    Names are pushed apart to `gap`, in shares of the axis, where they would touch.
+    """
+    last = frame.filter(pl.col("snapshot") == pl.col("snapshot").max().over("dataset"))
+    found, height = [], 2.0
+    for row in last.sort("accuracy", descending=True, nulls_last=True).to_dicts():
+        height = min(row["accuracy"], height - gap)
+        text = f"{row['dataset']}  {percent(row['accuracy'])}"
+        found.append({"name": row["dataset"], "text": text} | {"height": height, "fraction": 1})
+    return found
+
+
+def cells(frame: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """A frame as headings and text, shares in percent with one decimal."""
+    return [label(name) for name in frame.columns], [
+        [_cell(name, value) for name, value in zip(frame.columns, row, strict=True)]
+        for row in frame.iter_rows()
+    ]
+
+
+def ordered(names: Sequence[str], order: Sequence[str]) -> list[str]:
+    """The names in `order`, then those that it does not know."""
+    return [n for n in order if n in names] + [n for n in names if n not in order]
+
+
+_SHARES = frozenset(
+    "chance accuracy low high control control_low control_high start stop fraction".split()
+)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if name in _SHARES:
+        return f"{100 * value:.1f}" if math.isfinite(value) else "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return label(value) if name == "property" else f"{value}"
+
+
+def reach(span: Span | None) -> str:
+    """The interval of a span as text; a dash where there is none.
+
+    >>> reach(None), reach(Span(0.5, 0.45, 0.55))
+    ('–', '45–55 %')
+    """
+    return interval(span.low, span.high) if span else "–"
+
+
+def _span(name: str, span: Span | None) -> Row:
+    numbers = (span.value, span.low, span.high) if span else (None, None, None)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), map(_number, numbers), strict=True))
+
+
+def _score(row: Row) -> Row:
+    numbers = {name: _number(row[name]) for name in ("accuracy", "low", "high", "chance")}
+    return {"property": row["property"]} | numbers | _shown(*numbers.values())
+
+
+def _shown(accuracy: float | None, low: float | None, high: float | None, chance: Any) -> Row:
+    text = f"{percent(accuracy)} ({interval(low, high)}), chance {percent(chance)}"
+    return {"tip_shown": text}
+
+
+def _moment(row: Row) -> str:
+    return f"snapshot {row['snapshot']}, {share_of_training(row['fraction'])}"
+
+
+def _number(value: float | None) -> float | None:
+    """The number, or None where JSON has no word for it."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), 5)

@@ -1,0 +1,98 @@
+"""How sure: what a reader must know before believing a dissection, as sentences and as facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from weightspace.report.headline import Headline
+from weightspace.report.words import count, listing, percent
+
+
+def sureness(frame: pl.DataFrame, head: Headline, facts: dict[str, Any]) -> list[str]:
+    """Sentences on nets, split, intervals, control, baseline, dead nets and many comparisons."""
+    rows = frame.filter(
+        (pl.col("classifier") == head.classifier) & (pl.col("unit") == head.unit)
+    ).to_dicts()
+    row = rows[0]
+    told = [
+        f"Judged on {count(row['n_nets'], 'net')}, every one of them by a classifier that never "
+        f"saw it: {row['folds']} folds, split by net, never by slice or moment; "
+        f"seeds {_plain(row['seeds'])}.",
+        "Accuracy weighs every class alike, so guessing the most frequent answer gains nothing. "
+        "Intervals are 95 % bootstrap intervals over nets.",
+    ]
+    bars = [(line.control.high, line.chance) for line in head.lines if line.control]
+    if bars:
+        reach, chance = max(bars, key=lambda bar: bar[0] - bar[1])
+        told.append(
+            "Control: the whole procedure again with labels that were shuffled over the nets. "
+            f"At most it reaches {percent(reach)} where chance is {percent(chance)}. A property counts as encoded only where its interval lies "
+            "wholly above chance and above the control."
+        )
+    pairs = [(line.low, line.shallow.high) for line in head.lines if line.shallow]
+    if pairs:
+        better = sum(low > high for low, high in pairs)
+        told.append(
+            "Baseline: a linear model on statistics of the weights. The classifier "
+            f"({head.classifier}) clearly beats it for {better} of {len(pairs)} properties."
+        )
+    told += _nets(facts)
+    told.append(
+        "“Not shown” is no proof of absence: a better classifier or more nets may yet find it. "
+        "Titles that pick out one of many places or moments were held to a stricter bar than one "
+        "interval."
+    )
+    return told
+
+
+def _nets(facts: dict[str, Any]) -> list[str]:
+    told = []
+    diverged, dead = int(facts.get("diverged", 0)), int(facts.get("dead", 0))
+    if diverged or dead:
+        out = f"{count(diverged, 'net')} diverged and {'was' if diverged == 1 else 'were'} left out"
+        stay = f"{count(dead, 'net')} never moved from the start and stayed in"
+        both = listing([text for text, n in ((out, diverged), (stay, dead)) if n])
+        told.append(f"Of {count(int(facts.get('nets', 0)), 'net')}, {both}.")
+    else:
+        told.append("No net diverged, and none stayed where it started.")
+    return told
+
+
+def fact_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """The facts as names and text, those with a known meaning first, the rest as they come."""
+    known = [(name, _NAMES[name]) for name in _NAMES if name in facts]
+    rest = [(n, n.replace("_", " ")) for n in facts if n not in _NAMES and n not in _HIDDEN]
+    return [(text, _plain(facts[name])) for name, text in known + rest]
+
+
+_NAMES = {
+    "space": "space",
+    "nets": "nets in the zoo",
+    "used": "nets judged",
+    "diverged": "nets that diverged (left out)",
+    "dead": "nets that never moved",
+    "layouts": "different lay-outs",
+    "snapshots": "snapshots a net",
+    "vectors": "weight vectors",
+    "values": "weights in all",
+    "datasets": "data sets",
+    "properties": "properties",
+    "seeds": "seeds",
+    "seconds": "time, in seconds",
+    "versions": "versions",
+}
+_HIDDEN = frozenset(("boundaries", "command"))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(part) for part in value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return "–" if value is None else str(value)

@@ -1,0 +1,88 @@
+"""How long a step takes on this machine, and how many nets a stack should hold: measured.
+
+Plans are grouped by the work of a step (multiplications x batch size, to the next power of two);
+one plan of each group is timed on random images for a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from weightspace.images import ImageSet
+from weightspace.networks import Plan
+from weightspace.space import Recipe
+from weightspace.training import StackTrainer
+from weightspace.training.batches import Pool
+
+STACK_SIZES = (1, 2, 4, 8, 16, 32)
+TIMED_STEPS = 4
+GAIN = 0.95
+"""A larger stack must save at least 5 % to be preferred: smaller ones need less memory."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The chosen stack size, and seconds of one core a net and step at that size."""
+
+    stack: int
+    seconds: float
+
+
+def work_class(recipe: Recipe) -> str:
+    """The group that a recipe's step belongs to, by the power of two of its multiplications."""
+    work = Plan.from_recipe(recipe).multiplications * recipe.batch_size
+    return f"2^{math.ceil(math.log2(work))}"
+
+
+def calibrate(recipes: Iterable[Recipe], device: str) -> dict[str, Pace]:
+    """Time one plan of every work class; a stack is never larger than the class's bucket."""
+    buckets: dict[tuple[Plan, int], list[Recipe]] = {}
+    for recipe in recipes:
+        buckets.setdefault((Plan.from_recipe(recipe), recipe.batch_size), []).append(recipe)
+    largest: dict[str, list[Recipe]] = {}
+    for bucket in buckets.values():
+        name = work_class(bucket[0])
+        if len(bucket) > len(largest.get(name, [])):
+            largest[name] = bucket
+    return {name: _pace(bucket, device) for name, bucket in sorted(largest.items())}
+
+
+def _pace(bucket: list[Recipe], device: str) -> Pace:
+    best = Pace(1, math.inf)
+    for size in STACK_SIZES:
+        if size > len(bucket):
+            break
+        seconds = _seconds_per_step(bucket[:size], device) / size
+        if seconds < best.seconds * GAIN:
+            best = Pace(size, seconds)
+    return best
+
+
+def _seconds_per_step(recipes: list[Recipe], device: str) -> float:
+    """Median seconds of a training step of these nets on random images."""
+    first = recipes[0]
+    noise = np.random.default_rng(0).integers(
+        0,
+        256,
+        (2 * first.batch_size, first.input_size, first.input_size, first.channels),
+        dtype=np.uint8,
+    )
+    labels = np.arange(len(noise), dtype=np.int64) % first.outputs
+    classes = tuple(map(str, range(first.outputs)))
+    random = ImageSet("random", noise, labels, noise, labels, classes)
+    nets = [replace(r, dataset="random", train_images=0, epochs=TIMED_STEPS) for r in recipes]
+    trainer = StackTrainer(nets, Pool.of({"random": random}, device), snapshots=2)
+    times = []
+    for _ in range(1 + TIMED_STEPS):
+        start = time.perf_counter()
+        trainer.train_step()
+        if device != "cpu":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[1:]))

@@ -1,0 +1,69 @@
+"""What a run will need, in numbers, before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from weightspace.networks import Plan
+from weightspace.sampling.plan import Unit, net_steps
+
+BASE_MEMORY = 450_000_000
+"""Resident bytes of a worker that has loaded its libraries and trained nothing (measured)."""
+
+LIVE_COPIES = 9
+"""Tensors as large as a stack's weights alive at once: initial, two slots, gradient and so on."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Nets, values (float32 numbers on disk), bytes on disk and in memory, seconds, stacks."""
+
+    nets: int
+    snapshots: int
+    values: int
+    disk_bytes: int
+    memory_bytes: int
+    seconds: float
+    stacks: int
+    workers: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The estimate as plain values."""
+        return asdict(self)
+
+
+def add_up(
+    units: Sequence[Unit],
+    *,
+    snapshots: int,
+    workers: int,
+    images: dict[str, int],
+    pool_bytes: int,
+    evaluation_images: int,
+) -> Estimate:
+    """What `units` need together. `images` gives training images a data set."""
+    values, seconds, peak = 0, 0.0, 0
+    for unit in units:
+        recipe = unit.recipes[0]
+        plan = Plan.from_recipe(recipe)
+        nets, size = len(unit.recipes), plan.layout().size
+        values += nets * size * snapshots
+        # A forward pass costs a third of a training step's arithmetic.
+        evaluated = snapshots * 2 * evaluation_images / 3
+        trained = sum(net_steps(r, images) for r in unit.recipes) * recipe.batch_size
+        seconds += unit.cost * (1 + nets * evaluated / max(trained, 1))
+        live = LIVE_COPIES * size + 4 * recipe.batch_size * plan.values_per_image
+        peak = max(peak, 4 * nets * live)
+    longest = max((unit.cost for unit in units), default=0.0)
+    return Estimate(
+        nets=sum(len(unit.recipes) for unit in units),
+        snapshots=snapshots,
+        values=values,
+        disk_bytes=int(values * 4 * 1.01),
+        memory_bytes=workers * (BASE_MEMORY + pool_bytes + peak),
+        seconds=max(seconds / workers, longest),
+        stacks=len(units),
+        workers=workers,
+    )

@@ -1,0 +1,62 @@
+"""Work units: recipes grouped into stacks, as a pure function of recipes and stack sizes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from weightspace.networks import Plan
+from weightspace.sampling.calibration import Pace, work_class
+from weightspace.space import Recipe
+from weightspace.training.batches import VALIDATION_FRACTION
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One stack to train: its recipes (one plan and batch size) and their cost in core seconds.
+
+    The name is a hash of its nets: the same nets are the same unit, whoever plans them.
+    """
+
+    recipes: tuple[Recipe, ...]
+    cost: float
+
+    @property
+    def name(self) -> str:
+        """`unit-` and 12 hex digits."""
+        nets = "".join(recipe.net for recipe in self.recipes)
+        return f"unit-{hashlib.blake2b(nets.encode(), digest_size=6).hexdigest()}"
+
+    def steps(self, images: Mapping[str, int]) -> int:
+        """Steps of the net that trains for the fewest."""
+        return min(net_steps(recipe, images) for recipe in self.recipes)
+
+
+def plan_units(
+    recipes: Sequence[Recipe],
+    paces: Mapping[str, Pace],
+    images: Mapping[str, int],
+) -> list[Unit]:
+    """Cut recipes into stacks of their work class's size, the costliest first.
+
+    `images` gives each data set's training images; buckets are evened out, so 20 nets with a stack
+    size of 16 become two stacks of 10.
+    """
+    buckets: dict[tuple[Plan, int], list[Recipe]] = {}
+    for recipe in recipes:
+        buckets.setdefault((Plan.from_recipe(recipe), recipe.batch_size), []).append(recipe)
+    units = []
+    for bucket in buckets.values():
+        pace = paces[work_class(bucket[0])]
+        count = -(-len(bucket) // pace.stack)
+        for i in range(count):
+            part = tuple(bucket[len(bucket) * i // count : len(bucket) * (i + 1) // count])
+            units.append(Unit(part, sum(pace.seconds * net_steps(r, images) for r in part)))
+    return sorted(units, key=lambda unit: (-unit.cost, unit.name))
+
+
+def net_steps(recipe: Recipe, images: Mapping[str, int]) -> int:
+    """Training steps of a net whose data set has `images[dataset]` training images."""
+    used = min(recipe.train_images or images[recipe.dataset], images[recipe.dataset])
+    return recipe.epochs * (round(used * (1 - VALIDATION_FRACTION)) // recipe.batch_size)

@@ -1,0 +1,165 @@
+"""Images on the training device, and each net's own order through them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from weightspace.errors import UsageError
+from weightspace.images import ImageSet, split
+from weightspace.images.augmentation import AUGMENT_NUMBERS, augment
+from weightspace.space import Recipe
+from weightspace.training import streams
+
+VALIDATION_FRACTION = 0.1
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Every image of some sets of one size as one tensor, so that a stack gathers in one call.
+
+    `images` uint8 [N, C, H, W]; `labels` int64 [N]; a set's training images start at
+    `train_start[name]`, its test images at `test_start[name]`.
+    """
+
+    sets: Mapping[str, ImageSet]
+    images: Tensor
+    labels: Tensor
+    train_start: dict[str, int]
+    test_start: dict[str, int]
+
+    @classmethod
+    def of(cls, sets: Mapping[str, ImageSet], device: str | torch.device = "cpu") -> Pool:
+        """The pool of image sets that have been brought to one size and one number of channels."""
+        images, labels = [], []
+        train_start: dict[str, int] = {}
+        test_start: dict[str, int] = {}
+        start = 0
+        for name, image_set in sets.items():
+            for starts, x, y in (
+                (train_start, image_set.x_train, image_set.y_train),
+                (test_start, image_set.x_test, image_set.y_test),
+            ):
+                starts[name] = start
+                start += len(x)
+                images.append(torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))))
+                labels.append(torch.from_numpy(y.astype(np.int64)))
+        return cls(
+            sets,
+            torch.cat(images).to(device),
+            torch.cat(labels).to(device),
+            train_start,
+            test_start,
+        )
+
+    def gather(self, index: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Images in 0..1 [M, B, C, H, W] and labels [M, B] at positions `index` int64 [M, B]."""
+        flat = index.reshape(-1)
+        x = self.images.index_select(0, flat).to(dtype).div_(255)
+        return x.view(*index.shape, *x.shape[1:]), self.labels[flat].view(index.shape)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Images that nets are evaluated on: positions [M, E] and weights [M, E] that sum to 1."""
+
+    index: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, rows: Sequence[np.ndarray], device: str | torch.device) -> Held:
+        """From one array of positions a net; shorter ones are padded with weight 0."""
+        longest = max(len(row) for row in rows)
+        index = np.stack([np.resize(row, longest) for row in rows])
+        weight = np.stack([(np.arange(longest) < len(row)) / len(row) for row in rows])
+        return cls(torch.from_numpy(index).to(device), torch.from_numpy(weight).to(device))
+
+    def keep(self, rows: Tensor) -> Held:
+        """The same for some of the nets."""
+        return Held(self.index[rows], self.weight[rows])
+
+
+class Batches:
+    """What each net of a stack sees at each step: its own images, order and distortions."""
+
+    def __init__(
+        self, recipes: Sequence[Recipe], pool: Pool, dtype: torch.dtype, evaluation_images: int
+    ) -> None:
+        self.pool, self.dtype = pool, dtype
+        self.batch_size = recipes[0].batch_size
+        device = pool.images.device
+        self.seeds = torch.tensor([r.seed for r in recipes], device=device)
+        train, validation, test = zip(
+            *(_positions(recipe, pool, evaluation_images) for recipe in recipes), strict=True
+        )
+        self.sizes = torch.tensor([len(rows) for rows in train], device=device)
+        self.train = Held.of(train, device).index
+        self.validation = Held.of(validation, device)
+        self.test = Held.of(test, device)
+        self.augmented = torch.tensor([r.augmentation for r in recipes], device=device)
+        self.order = torch.zeros_like(self.train)
+        for recipe, size in zip(recipes, self.sizes.tolist(), strict=True):
+            if size < recipe.batch_size:
+                raise UsageError(
+                    f"batch_size: {recipe.batch_size} is more than the {size} training images "
+                    f"of {recipe.dataset}; lower it or raise train_images"
+                )
+
+    @property
+    def steps_per_epoch(self) -> Tensor:
+        """Whole batches an epoch, int64 [M]; what is left over waits for the next order."""
+        return self.sizes // self.batch_size
+
+    def keep(self, rows: Tensor) -> None:
+        """Forget every net but those at `rows`."""
+        for name in ("seeds", "sizes", "train", "augmented", "order"):
+            setattr(self, name, getattr(self, name)[rows])
+        self.validation, self.test = self.validation.keep(rows), self.test.keep(rows)
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """Images [M, B, C, H, W] and labels [M, B] of the step that counts from 0."""
+        within = step % self.steps_per_epoch
+        fresh = (within == 0).nonzero().squeeze(1)
+        if len(fresh):
+            epoch = step // self.steps_per_epoch[fresh]
+            key = streams.keys(self.seeds[fresh], "order", epoch)
+            order = streams.permutations(key, self.sizes[fresh].tolist()).long()
+            self.order[fresh, : order.shape[1]] = order
+        first = within.unsqueeze(1) * self.batch_size
+        position = first + torch.arange(self.batch_size, device=first.device)
+        index = self.train.gather(1, self.order.gather(1, position))
+        x, y = self.pool.gather(index, self.dtype)
+        rows = self.augmented.nonzero().squeeze(1)
+        if len(rows):
+            x[rows] = self._distorted(x[rows], self.seeds[rows], step)
+        return x, y
+
+    def _distorted(self, x: Tensor, seeds: Tensor, step: int) -> Tensor:
+        flat = x.flatten(0, 1)
+        u = streams.uniform(
+            streams.keys(seeds, "augmentation", step), self.batch_size * AUGMENT_NUMBERS
+        )
+        noise = streams.normal(streams.keys(seeds, "noise", step), x[0].numel())
+        u = u.to(self.dtype).view(len(flat), AUGMENT_NUMBERS)
+        return augment(flat, u, noise.to(self.dtype).view_as(flat)).view_as(x)
+
+
+def _positions(
+    recipe: Recipe, pool: Pool, evaluation_images: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions in the pool of a net's training, validation and test images."""
+    image_set = pool.sets[recipe.dataset]
+    train, validation = split(image_set, recipe.train_images, VALIDATION_FRACTION, recipe.seed)
+    start = pool.train_start[recipe.dataset]
+    count = min(evaluation_images, len(image_set.y_test))
+    # The same, evenly spread test images for every net of a data set: comparable accuracies.
+    test = np.linspace(0, len(image_set.y_test) - 1, count).astype(np.int64)
+    return (
+        train + start,
+        validation[:evaluation_images] + start,
+        test + pool.test_start[recipe.dataset],
+    )

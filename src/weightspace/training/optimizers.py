@@ -1,0 +1,67 @@
+"""Optimizers by name, each acting on rows of a stack that have their own learning rates.
+
+To add one: a function of the signature below and a line in `OPTIMIZERS`. The formulas and
+constants are PyTorch's (`torch.optim.Adam`, `RMSprop` with alpha 0.9, `SGD` with momentum 0.95, the
+NWS data set's value); a test holds each to the original.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+EPSILON = 1e-8
+
+
+class Update(Protocol):
+    """One step, in place: weights [k, n], gradient [k, n], slots of that shape, rate [k, 1].
+
+    `step` counts from 1.
+    """
+
+    def __call__(
+        self, weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int
+    ) -> None:
+        """Move the weights by one step."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An update and the number of slots (tensors of the weights' shape, zero at first) it keeps."""
+
+    update: Update
+    slots: int
+
+
+def _adam(weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int) -> None:
+    mean, square = slots
+    mean.lerp_(gradient, 0.1)
+    square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+    root = square.sqrt().div_(math.sqrt(1 - 0.999**step)).add_(EPSILON)
+    weights.addcmul_(mean / root, rate, value=-1 / (1 - 0.9**step))
+
+
+def _rmsprop(
+    weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int
+) -> None:
+    (square,) = slots
+    square.mul_(0.9).addcmul_(gradient, gradient, value=0.1)
+    weights.addcmul_(gradient / square.sqrt().add_(EPSILON), rate, value=-1)
+
+
+def _momentum(
+    weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int
+) -> None:
+    (velocity,) = slots
+    velocity.mul_(0.95).add_(gradient)
+    weights.addcmul_(velocity, rate, value=-1)
+
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "adam": Optimizer(_adam, 2),
+    "rmsprop": Optimizer(_rmsprop, 1),
+    "momentum": Optimizer(_momentum, 1),
+}

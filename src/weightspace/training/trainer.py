@@ -1,0 +1,274 @@
+"""`StackTrainer`: nets of one plan and batch size trained as one program."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from weightspace.errors import UsageError
+from weightspace.networks import Layout, Plan
+from weightspace.networks.activations import Runs
+from weightspace.networks.initializations import initial_vector
+from weightspace.networks.stack import StackShape, forward
+from weightspace.progress import Progress, silent
+from weightspace.space import Recipe
+from weightspace.training import streams
+from weightspace.training.batches import Batches, Held, Pool
+from weightspace.training.optimizers import OPTIMIZERS
+
+EVALUATION_BATCH = 250
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One net at one moment: `vector` float32 [P] and what it was worth.
+
+    `number` counts from 1. Losses are mean cross entropies in nats, accuracies fractions; the
+    training figures are means over the batches since the previous snapshot, with dropout and
+    augmentation, and NaN at the first.
+    """
+
+    net: str
+    number: int
+    step: int
+    epoch: float
+    vector: np.ndarray
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a net's training ended: its steps, where it diverged if so, and whether it is dead.
+
+    Dead: no trainable value moved by more than rounding, or the last test accuracy is within two
+    standard errors of chance.
+    """
+
+    net: str
+    steps: int
+    diverged_step: int | None
+    dead: bool
+
+
+def snapshot_steps(total: int, snapshots: int) -> list[int]:
+    """The steps of `snapshots` moments at equal fractions of a run, first and last included."""
+    if snapshots < 2:
+        raise UsageError(f"snapshots: {snapshots} is below 2, the first and the last")
+    if total < snapshots - 1:
+        raise UsageError(
+            f"snapshots: {snapshots} do not fit in a run of {total} steps; "
+            "train longer or keep fewer"
+        )
+    return [round(total * k / (snapshots - 1)) for k in range(snapshots)]
+
+
+class StackTrainer:
+    """Trains recipes of one plan and batch size together; each as if it were alone.
+
+    `run()` yields snapshots as they are due; afterwards `outcomes` says how each net ended.
+    `dtype` is for tests: float64 shows equality with other implementations beyond rounding.
+    """
+
+    def __init__(
+        self,
+        recipes: Sequence[Recipe],
+        pool: Pool,
+        *,
+        snapshots: int = 20,
+        dtype: torch.dtype = torch.float32,
+        evaluation_images: int = 500,
+    ) -> None:
+        # Neighbours that share an activation and an optimizer are served by one call.
+        self.recipes = sorted(recipes, key=lambda r: (r.activation, r.optimizer))
+        self.plan = Plan.from_recipe(recipes[0])
+        for recipe in recipes:
+            if Plan.from_recipe(recipe) != self.plan or recipe.batch_size != recipes[0].batch_size:
+                raise UsageError(f"net {recipe.net}: differs in plan or batch size from its stack")
+        self.shape = StackShape.of(self.plan)
+        self.device, self.dtype = pool.images.device, dtype
+        self.batches = Batches(self.recipes, pool, dtype, evaluation_images)
+        totals = [
+            r.epochs * int(n)
+            for r, n in zip(self.recipes, self.batches.steps_per_epoch.tolist(), strict=True)
+        ]
+        self.schedules = {
+            r.net: snapshot_steps(t, snapshots) for r, t in zip(self.recipes, totals, strict=True)
+        }
+        self.outcomes: list[Outcome] = []
+        self.step = 0
+        initial = torch.stack([self._initial(r) for r in self.recipes]).to(self.device, dtype)
+        self.weights, self.stats = self.shape.split(initial)
+        self.initial = self.weights.clone()
+        slots = max(OPTIMIZERS[r.optimizer].slots for r in self.recipes)
+        self.slots = [torch.zeros_like(self.weights) for _ in range(slots)]
+        self.seen = torch.zeros(3, len(self.recipes), dtype=torch.float64, device=self.device)
+        self.broke = torch.full((len(self.recipes),), -1, device=self.device)
+        self._derive()
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of every vector that `run` yields."""
+        return self.shape.layout
+
+    def run(self, progress: Progress = silent) -> Iterator[Snapshot]:
+        """Train to the end, yielding each net's snapshots when they are due."""
+        total = sum(schedule[-1] for schedule in self.schedules.values())
+        done = 0
+        while self.recipes:
+            due = [i for i, r in enumerate(self.recipes) if self.step in self.schedules[r.net]]
+            if due:
+                yield from self._snapshots(due)
+                done += self._retire()
+            if not self.recipes:
+                break
+            self.train_step()
+            if self.step % 20 == 0:
+                progress("train", done + self.step * len(self.recipes), total)
+        progress("train", total, total)
+
+    def _initial(self, recipe: Recipe) -> Tensor:
+        key = streams.keys(torch.tensor([recipe.seed]), "initialization", 0)
+        u = streams.uniform(key, self.shape.layout.size)[0]
+        return initial_vector(self.shape.layout, recipe.initialization, u)
+
+    def _derive(self) -> None:
+        """What follows from which nets are in the stack."""
+
+        def column(name: str) -> Tensor:
+            values = [float(getattr(r, name)) for r in self.recipes]
+            return torch.tensor(values, dtype=self.dtype, device=self.device).unsqueeze(1)
+
+        self.runs = Runs.of([r.activation for r in self.recipes])
+        pairs = Runs.of([f"{r.activation} {r.optimizer}" for r in self.recipes])
+        self.updates = [(pair.split()[1], slice(a, b)) for pair, a, b in pairs.runs]
+        self.rate, self.decay = column("learning_rate"), column("weight_decay")
+        self.smoothing, self.dropout = column("label_smoothing"), column("dropout")
+        self.decays = bool(self.decay.any())
+
+    def train_step(self) -> None:
+        """One step of every net in the stack."""
+        x, y = self.batches.at(self.step)
+        masks = self.masks()
+        leaves = [v.detach().requires_grad_() for v in self.shape.views(self.weights)]
+        with torch.enable_grad():
+            logits = forward(self.plan, x, leaves, self.stats, self.runs, masks)
+            log_p = torch.log_softmax(logits, 2)
+            nll = -log_p.gather(2, y.unsqueeze(2)).squeeze(2)
+            flat = -log_p.mean(2)
+            loss = ((1 - self.smoothing) * nll + self.smoothing * flat).mean(1)
+            pieces = torch.autograd.grad(loss.sum(), leaves)
+        with torch.no_grad():
+            gradient = torch.cat([piece.reshape(len(self.recipes), -1) for piece in pieces], 1)
+            if self.decays:
+                gradient.addcmul_(self.weights, self.decay)
+            self.step += 1
+            for name, rows in self.updates:
+                optimizer = OPTIMIZERS[name]
+                slots = [slot[rows] for slot in self.slots[: optimizer.slots]]
+                optimizer.update(
+                    self.weights[rows], gradient[rows], slots, self.rate[rows], self.step
+                )
+            broken = ~torch.isfinite(loss) & (self.broke < 0)
+            self.broke.masked_fill_(broken, self.step)
+            correct = (logits.argmax(2) == y).double().mean(1)
+            self.seen += torch.stack([nll.double().mean(1), correct, torch.ones_like(correct)])
+
+    def masks(self) -> list[Tensor]:
+        """Dropout factors of every hidden dense layer: [M, B, width] of 0 or 1 / (1 - rate).
+
+        A unit is dropped where its 16-bit number lies below rate x 65536.
+        """
+        widths, batch = self.plan.fc, self.batches.batch_size
+        key = streams.keys(self.batches.seeds, "dropout", self.step)
+        numbers = streams.uniform16(key, batch * sum(widths))
+        kept = numbers >= (self.dropout * 65536 - 32768)
+        factors = kept.to(self.dtype) / (1 - self.dropout)
+        pieces = factors.split([batch * width for width in widths], 1)
+        return [piece.view(-1, batch, w) for piece, w in zip(pieces, widths, strict=True)]
+
+    @torch.no_grad()
+    def _snapshots(self, due: list[int]) -> list[Snapshot]:
+        rows = torch.tensor(due, device=self.device)
+        recipes = [self.recipes[i] for i in due]
+        stats = [s.view(len(self.recipes), -1)[rows].reshape(-1) for s in self.stats]
+        weights = self.weights[rows]
+        vectors = self.shape.join(weights, stats).float().cpu().numpy()
+        loss, accuracy = (self.seen[:2] / self.seen[2])[:, rows].tolist()
+        self.seen[:, rows] = 0
+        columns = {"train_loss": loss, "train_accuracy": accuracy}
+        for name in ("validation", "test"):
+            held = getattr(self.batches, name).keep(rows)
+            values = self.evaluate(held, recipes, weights, stats)
+            columns |= dict(zip((f"{name}_loss", f"{name}_accuracy"), values, strict=True))
+        epochs = (self.step / self.batches.steps_per_epoch[rows].double()).tolist()
+        return [
+            Snapshot(
+                recipe.net,
+                self.schedules[recipe.net].index(self.step) + 1,
+                self.step,
+                epochs[i],
+                vectors[i],
+                {name: values[i] for name, values in columns.items()},
+            )
+            for i, recipe in enumerate(recipes)
+            if np.isfinite(vectors[i]).all()
+        ]
+
+    def evaluate(
+        self, held: Held, recipes: list[Recipe], weights: Tensor, stats: list[Tensor]
+    ) -> tuple[list[float], list[float]]:
+        """Mean loss and accuracy a net, without dropout or augmentation."""
+        runs, tensors = Runs.of([r.activation for r in recipes]), self.shape.views(weights)
+        loss = torch.zeros(len(recipes), dtype=torch.float64, device=self.device)
+        accuracy = loss.clone()
+        for first in range(0, held.index.shape[1], EVALUATION_BATCH):
+            here = slice(first, first + EVALUATION_BATCH)
+            x, y = self.batches.pool.gather(held.index[:, here], self.dtype)
+            logits = forward(self.plan, x, tensors, stats, runs, None)
+            nll = -torch.log_softmax(logits, 2).gather(2, y.unsqueeze(2)).squeeze(2)
+            loss += (nll * held.weight[:, here]).sum(1)
+            accuracy += ((logits.argmax(2) == y) * held.weight[:, here]).sum(1)
+        self._last_accuracy = dict(zip((r.net for r in recipes), accuracy.tolist(), strict=True))
+        return loss.tolist(), accuracy.tolist()
+
+    def _retire(self) -> int:
+        """Take finished and diverged nets out of the stack; returns the steps they stood for."""
+        finite = torch.isfinite(self.weights).all(1)
+        self.broke.masked_fill_(~finite & (self.broke < 0), self.step)
+        keep, steps = [], 0
+        for i, (recipe, broke) in enumerate(zip(self.recipes, self.broke.tolist(), strict=True)):
+            total = self.schedules[recipe.net][-1]
+            if broke < 0 and self.step < total:
+                keep.append(i)
+                continue
+            self.outcomes.append(self._outcome(i, recipe, broke))
+            steps += total
+        if len(keep) < len(self.recipes):
+            self._keep(keep)
+        return steps
+
+    def _outcome(self, i: int, recipe: Recipe, broke: int) -> Outcome:
+        if broke >= 0:
+            return Outcome(recipe.net, self.step, broke, dead=False)
+        moved = (self.weights[i] - self.initial[i]).abs().max().item() > 1e-6
+        chance = 1 / len(self.batches.pool.sets[recipe.dataset].classes)
+        count = int((self.batches.test.weight[i] > 0).sum())
+        bar = chance + 2 * math.sqrt(chance * (1 - chance) / count)
+        dead = not moved or self._last_accuracy[recipe.net] <= bar
+        return Outcome(recipe.net, self.step, None, dead)
+
+    def _keep(self, keep: list[int]) -> None:
+        rows = torch.tensor(keep, dtype=torch.long, device=self.device)
+        self.stats = [s.view(len(self.recipes), -1)[rows].reshape(-1) for s in self.stats]
+        self.weights, self.initial = self.weights[rows], self.initial[rows]
+        self.slots = [slot[rows] for slot in self.slots]
+        self.seen, self.broke = self.seen[:, rows], self.broke[rows]
+        self.batches.keep(rows)
+        self.recipes = [self.recipes[i] for i in keep]
+        if keep:
+            self._derive()

@@ -1,0 +1,28 @@
+"""Populations of trained nets on disk: the format, its writer, its reader and its check.
+
+In: flat vectors and one row of facts a net and a snapshot. Out: tables as polars frames, vectors
+and slices as views of memory maps. Promises: a unit of nets is in the zoo whole or not at all,
+whatever stops its writer; any number of processes write different units at once; every vector has
+a checksum; nothing that a file says is executed, and no offset is trusted unchecked. The whole
+specification is docs/format.md. Needs NumPy, pyarrow and polars, no torch, and does not know how
+the nets were trained.
+"""
+
+from weightspace.zoo.check import Finding, check
+from weightspace.zoo.manifest import FORMAT, VERSION
+from weightspace.zoo.places import MANIFEST
+from weightspace.zoo.reader import Zoo
+from weightspace.zoo.slices import Slices
+from weightspace.zoo.writer import UnitWriter, Writer
+
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "VERSION",
+    "Finding",
+    "Slices",
+    "UnitWriter",
+    "Writer",
+    "Zoo",
+    "check",
+]

@@ -1,0 +1,238 @@
+"""`check`: everything that can be wrong with a zoo on disk, found and named."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from weightspace.errors import DataError
+from weightspace.progress import Progress, silent
+from weightspace.zoo import disk, manifest, places, shard, tables
+from weightspace.zoo.reader import read_layout
+from weightspace.zoo.shard import Header
+
+_SEVERITIES = ("error", "warning", "info")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    `severity` is "error" (part of the zoo is damaged), "warning" (a sampling run was stopped;
+    readers are not affected) or "info"; `thing` the file, relative to the zoo; `message` what is
+    wrong with it, naming net and snapshot where one is; `remedy` what to do.
+    """
+
+    severity: str
+    thing: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.thing}: {self.message}; {self.remedy}"
+
+
+def check(path: str | Path, full: bool = False, progress: Progress = silent) -> list[Finding]:
+    """Everything wrong with the zoo at `path`, errors first; an empty list for a sound one.
+
+    Tables, sizes, headers and layouts are compared with one another; `full` also reads every
+    vector and compares it with its checksum. Raises `DataError` where there is no zoo at all.
+    """
+    path = Path(path)
+    if not any((path / name).exists() for name in (places.MANIFEST, *places.FOLDERS)):
+        manifest.read(path)  # raises: it is none
+    try:
+        manifest.read(path)
+    except DataError as error:
+        return [_finding(error, path, places.MANIFEST)]
+    findings = [*_leftovers(path), *_half_written(path), *_strangers(path)]
+    where: dict[str, str] = {}
+    units = places.units(path, places.NETS)
+    for i, unit in enumerate(units):
+        report = partial(_tell, progress, i, len(units))
+        findings += _Unit(path, unit, where).findings(full, report)
+        report(1.0)
+    return sorted(findings, key=lambda f: (_SEVERITIES.index(f.severity), f.thing))
+
+
+def _tell(progress: Progress, done: int, total: int, share: float) -> None:
+    progress("checking the zoo", done + share, total)
+
+
+def _leftovers(path: Path) -> Iterator[Finding]:
+    for folder in (path, *(path / name for name in places.FOLDERS)):
+        for file in disk.temporaries(folder):
+            thing = str(file.relative_to(path))
+            if disk.is_being_written(file):
+                yield Finding("info", thing, "is being written", "nothing needs to be done")
+            else:
+                message = "was left unfinished by a writer that was stopped"
+                yield Finding("warning", thing, message, f"{_RESUME}, or delete it")
+
+
+def _half_written(path: Path) -> Iterator[Finding]:
+    committed = set(places.units(path, places.NETS))
+    for folder in (places.SHARDS, places.SNAPSHOTS):
+        for unit in places.units(path, folder):
+            if unit not in committed:
+                thing = f"{folder}/{unit}{places.SUFFIX[folder]}"
+                message = f"unit {unit} is half-written, it has no part in nets and does not count"
+                yield Finding("warning", thing, message, f"{_RESUME}, or delete it")
+
+
+def _strangers(path: Path) -> Iterator[Finding]:
+    for folder in places.FOLDERS:
+        known = {f"{stem}{places.SUFFIX[folder]}" for stem in places.units(path, folder)}
+        for file in sorted((path / folder).glob("*")):
+            if file.name not in known and not places.is_temporary(file.name):
+                message = "is no file of the zoo, readers ignore it"
+                yield Finding("info", f"{folder}/{file.name}", message, "move it elsewhere")
+
+
+class _Unit:
+    """The checks of one committed unit; `where` remembers which unit each net was seen in."""
+
+    def __init__(self, path: Path, name: str, where: dict[str, str]) -> None:
+        self.path, self.name, self.where = path, name, where
+        self.shard = places.part(path, places.SHARDS, name)
+
+    def findings(self, full: bool, progress: Callable[[float], None]) -> Iterator[Finding]:
+        nets = moments = header = None
+        file = places.part(self.path, places.NETS, self.name)
+        try:
+            nets = tables.read(file, tables.NETS)
+            facts = tables.facts(file, nets)
+        except DataError as error:
+            yield self._again(error, places.NETS)
+            return
+        try:
+            moments = tables.read(
+                places.part(self.path, places.SNAPSHOTS, self.name), tables.SNAPSHOTS
+            ).to_pylist()
+        except DataError as error:
+            yield self._again(error, places.SNAPSHOTS)
+        try:
+            header = self._header(facts)
+        except DataError as error:
+            yield self._again(error, places.SHARDS)
+        rows = nets.to_pylist()
+        yield from self._nets(rows, header)
+        yield from self._layouts(rows, header)
+        if moments is not None and header is not None:
+            wrong = list(self._moments(moments, header, {row["net"] for row in rows}))
+            yield from wrong
+            if full and not wrong:
+                yield from self._values(moments, header, progress)
+
+    def _header(self, facts: tables.ShardFacts) -> Header:
+        if not self.shard.exists():
+            raise DataError(f"{self.shard}: is missing; sample again")
+        size = self.shard.stat().st_size
+        if size != facts.bytes:
+            raise DataError(
+                f"{self.shard}: has {size:,} bytes where {facts.bytes:,} were written; sample again"
+            )
+        header = shard.read(self.shard)
+        expected = (self.shard.name, facts.snapshots, facts.header)
+        if (facts.shard, header.rows, header.checksum) != expected:
+            raise DataError(f"{self.shard}: its header is not the one written; sample again")
+        return header
+
+    def _nets(self, rows: list[dict[str, Any]], header: Header | None) -> Iterator[Finding]:
+        for net, count in Counter(row["net"] for row in rows).items():
+            if count > 1:
+                yield self._error(places.NETS, f"net {net} stands in it {count} times")
+            if net in self.where:
+                yield self._error(places.NETS, f"net {net} also stands in unit {self.where[net]}")
+            self.where[net] = self.name
+        for row in rows:
+            if row["unit"] != self.name:
+                yield self._error(places.NETS, f"net {row['net']} says it is of unit {row['unit']}")
+            if row["split"] not in ("train", "test"):
+                yield self._error(places.NETS, f"net {row['net']} is in split {row['split']!r}")
+        if header and (odd := {row["net"] for row in rows} ^ set(header.nets)):
+            message = f"net {min(odd)} is in only one of the table and the shard"
+            yield self._error(places.NETS, message)
+
+    def _layouts(self, rows: list[dict[str, Any]], header: Header | None) -> Iterator[Finding]:
+        for key in sorted({row["layout"] for row in rows}):
+            thing = f"{places.LAYOUTS}/{key}{places.SUFFIX[places.LAYOUTS]}"
+            try:
+                layout = read_layout(self.path, key)
+            except DataError as error:
+                yield _finding(error, self.path, thing)
+                continue
+            if header and layout.size != header.columns:
+                message = (
+                    f"the layout {key} has {layout.size:,} values, the shard's vectors "
+                    f"{header.columns:,}"
+                )
+                yield self._error(places.NETS, message)
+
+    def _moments(
+        self, rows: list[dict[str, Any]], header: Header, nets: set[str]
+    ) -> Iterator[Finding]:
+        positions = {net: i for i, net in enumerate(header.nets)}
+        seen = set()
+        for row in rows:
+            net, snapshot = row["net"], row["snapshot"]
+            name = f"net {net}, snapshot {snapshot}"
+            if net not in nets or net not in positions or not 1 <= snapshot <= header.rows:
+                yield self._error(places.SNAPSHOTS, f"{name}: there is no such vector")
+            elif (net, snapshot) in seen:
+                yield self._error(places.SNAPSHOTS, f"{name}: stands in it twice")
+            else:
+                place = (self.shard.name, header.offset(positions[net], snapshot), header.columns)
+                if (row["shard"], row["offset"], row["length"]) != place:
+                    yield self._error(
+                        places.SNAPSHOTS, f"{name}: does not say where its values lie"
+                    )
+                elif not re.fullmatch("[0-9a-f]{16}", row["checksum"]):
+                    yield self._error(places.SNAPSHOTS, f"{name}: has no checksum")
+            seen.add((net, snapshot))
+
+    def _values(
+        self, rows: list[dict[str, Any]], header: Header, progress: Callable[[float], None]
+    ) -> Iterator[Finding]:
+        """Read every vector: the listed against their checksums, the others for being zero."""
+        expected = {(row["net"], row["snapshot"]): row["checksum"] for row in rows}
+        length = 4 * header.columns
+        with self.shard.open("rb") as file:
+            for i, net in enumerate(header.nets):
+                file.seek(header.offset(i, 1))
+                for snapshot in range(1, header.rows + 1):
+                    data = file.read(length)
+                    name = f"net {net}, snapshot {snapshot}"
+                    checksum = expected.get((net, snapshot))
+                    if checksum is None and data.count(0) < length:
+                        yield self._error(places.SHARDS, f"{name}: has values but is in no table")
+                    elif checksum is not None and shard.digest(data) != checksum:
+                        yield self._error(places.SHARDS, f"{name}: its values are damaged")
+                progress((i + 1) / len(header.nets))
+
+    def _error(self, folder: str, message: str) -> Finding:
+        thing = f"{folder}/{self.name}{places.SUFFIX[folder]}"
+        return Finding("error", thing, message, _anew(self.name))
+
+    def _again(self, error: DataError, folder: str) -> Finding:
+        found = _finding(error, self.path, "")
+        return self._error(folder, found.message)
+
+
+_RESUME = "run the same `weightspace sample` command again to finish the unit"
+
+
+def _anew(unit: str) -> str:
+    return f"delete nets/{unit}.parquet and {_RESUME.replace('finish', 'train')}"
+
+
+def _finding(error: DataError, path: Path, thing: str) -> Finding:
+    """An error's line, `file: what is wrong; remedy`, taken apart."""
+    message, _, remedy = str(error).rpartition("; ")
+    message = message.removeprefix(str(path)).removeprefix(f"/{thing}").lstrip("/")
+    return Finding("error", thing, message.split(": ", 1)[-1], remedy)

@@ -1,0 +1,200 @@
+"""Files that appear whole or not at all: written under a hidden name, synced, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from weightspace.errors import DataError
+from weightspace.zoo.places import is_temporary
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+
+
+class Temporary:
+    """A file on its way to `final`, of a known size, open for writing at any offset.
+
+    It holds an advisory lock for as long as it is open, which is how others tell a file that is
+    being written from one whose writer was killed; nobody ever waits for that lock.
+    """
+
+    def __init__(self, final: Path, size: int) -> None:
+        self.final = final
+        self.size = size
+        with explained(final, size):
+            self._descriptor, self.path = _create(final)
+            try:
+                _reserve(self._descriptor, size)
+            except BaseException:
+                self.discard()
+                raise
+
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        """Put bytes at an offset; bytes never written read as zeros."""
+        rest = memoryview(data).cast("B")
+        with explained(self.final, self.size):
+            while rest:
+                done = os.pwrite(self._descriptor, rest, offset)
+                rest, offset = rest[done:], offset + done
+
+    def sync(self) -> None:
+        """Wait until the content is on the disk."""
+        with explained(self.final, self.size):
+            os.fsync(self._descriptor)
+
+    def publish(self, *, replace: bool = True) -> bool:
+        """Give the synced file its final name, durably; False when kept back for another's.
+
+        With `replace=False` a file that already has the name stays, and this one goes.
+        """
+        with explained(self.final, self.size):
+            won = True
+            if replace:
+                self.path.replace(self.final)
+            else:
+                won = _rename_new(self.path, self.final)
+            sync_folder(self.final.parent)
+        self.discard()
+        return won
+
+    def discard(self) -> None:
+        """Close the file and remove it if it still has its hidden name; may be called twice."""
+        if self._descriptor >= 0:
+            self.path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def write_file(final: Path, data: bytes, *, replace: bool = True) -> bool:
+    """Write a small file whole, durably; returns what `Temporary.publish` returns."""
+    file = Temporary(final, len(data))
+    try:
+        file.write(data, 0)
+        file.sync()
+        return file.publish(replace=replace)
+    finally:
+        file.discard()
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def temporaries(folder: Path) -> list[Path]:
+    """The unfinished files of a folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if is_temporary(path.name))
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a living process holds this unfinished file open."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return _lock(descriptor, exclusive=False) is False
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path, stem: str) -> None:
+    """Remove what killed writers left of `stem`; files that are being written stay."""
+    for path in temporaries(folder):
+        if not re.fullmatch(rf"\.{re.escape(stem)}\.[0-9a-f]+\.tmp", path.name):
+            continue
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except OSError:
+            continue
+        try:
+            if _lock(descriptor):
+                path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def explained(path: Path, needed: int) -> Iterator[None]:
+    """Turn the system's refusal to write into one line that says what is to be done."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            what = f", {needed:,} bytes are needed" if needed else ""
+            raise DataError(
+                f"{path}: the disk is full{what}; free space there or choose another --out, "
+                "then run the same command again"
+            ) from None
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror or error}); "
+            "check the folder's permissions or choose another --out"
+        ) from None
+
+
+def _create(final: Path) -> tuple[int, Path]:
+    stem = final.name.split(".", 1)[0]
+    while True:
+        path = final.parent / f".{stem}.{secrets.token_hex(6)}.tmp"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        # Between creation and lock a cleaner may have taken the file for a leftover: start anew.
+        if _lock(descriptor) is not False and path.exists():
+            return descriptor, path
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, exclusive: bool = True) -> bool | None:
+    """Lock without waiting; False when another holds it, None where there are no locks."""
+    import fcntl  # not on every platform, and reading a zoo does without
+
+    kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Take the space now, so that a full disk shows before the first vector is computed."""
+    if size == 0:
+        return
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in _CANNOT_RESERVE:
+                raise
+        else:
+            return
+    os.ftruncate(descriptor, size)
+
+
+def _rename_new(source: Path, final: Path) -> bool:
+    """Rename unless the name is taken, decided by the file system in one step."""
+    try:
+        os.link(source, final)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        if final.exists():
+            return False
+        source.replace(final)
+    return True

@@ -1,0 +1,112 @@
+"""`zoo.json`: what a zoo says about itself, and whether two zoos are the same."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from weightspace.errors import DataError, UsageError
+from weightspace.space import Space
+from weightspace.zoo.places import MANIFEST
+
+FORMAT = "weightspace-zoo"
+VERSION = 1
+_LARGEST = 16 * 2**20
+
+
+def compose(space: Space, seed: int, info: dict[str, Any]) -> dict[str, Any]:
+    """The content of a new zoo's `zoo.json`."""
+    info = dict(info)
+    versions = {
+        "weightspace": importlib.metadata.version("weightspace"),
+        "python": platform.python_version(),
+    } | dict(info.pop("versions", {}))
+    created = info.pop("created", datetime.now(UTC).isoformat(timespec="seconds"))
+    meta = {
+        "format": FORMAT,
+        "version": VERSION,
+        "created": created,
+        "versions": versions,
+        "space": space.to_dict(),
+        "seed": int(seed),
+        "info": info,
+    }
+    try:
+        return json.loads(json.dumps(meta, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"info: has a value that JSON cannot hold ({error})") from None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The checked content of a zoo's `zoo.json`."""
+    file = path / MANIFEST
+    if not path.is_dir():
+        raise DataError(f"{path}: no such directory; give the directory that holds {MANIFEST}")
+    if not file.is_file():
+        raise DataError(
+            f"{path}: is no zoo, it has no {MANIFEST}; make one with `weightspace sample`"
+        )
+    again = "restore it from a copy"
+    try:
+        if file.stat().st_size > _LARGEST:
+            raise DataError(f"{file}: is larger than {_LARGEST:,} bytes; {again}")
+        meta = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); check permissions") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: is damaged, it is not JSON ({error}); {again}") from None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise DataError(f"{file}: does not say that it describes a {FORMAT}; {again}")
+    version = meta.get("version")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise DataError(f"{file}: version {version!r} is no whole number from 1; {again}")
+    if version > VERSION:
+        raise DataError(
+            f"{path}: is a zoo of format version {version}, this weightspace reads version "
+            f"{VERSION}; upgrade it with `pip install --upgrade weightspace`"
+        )
+    _check_content(file, meta)
+    return meta
+
+
+def space_of(meta: dict[str, Any]) -> Space:
+    """The space that the zoo was drawn from."""
+    return Space.from_dict(meta["space"])
+
+
+def refuse_other(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+    """Refuse to continue a zoo that other settings began, naming the first difference."""
+    differences = list(_differences(there, here))
+    if differences:
+        name, old, new = differences[0]
+        raise UsageError(
+            f"{path}: holds another zoo, {name} is {old} there and {new} here; "
+            "choose another --out, or use the same settings to continue it"
+        )
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[tuple[str, str, str]]:
+    # A space's name and description do not change what is drawn; what varies and how does.
+    old, new = there["space"]["recipe"], here["space"]["recipe"]
+    pairs = [(f"{key} of the space", old.get(key), new.get(key)) for key in old | new]
+    pairs.append(("the seed", there["seed"], here["seed"]))
+    counts = [meta["info"].get("snapshots") for meta in (there, here)]
+    pairs.append(("the number of snapshots", counts[0], counts[1]))
+    return [(name, json.dumps(a), json.dumps(b)) for name, a, b in pairs if a != b]
+
+
+def _check_content(file: Path, meta: dict[str, Any]) -> None:
+    for key, kind in (("space", dict), ("seed", int), ("info", dict), ("versions", dict)):
+        if not isinstance(meta.get(key), kind):
+            raise DataError(f"{file}: is damaged at {key!r}; restore it from a copy")
+    try:
+        space_of(meta)
+    except (UsageError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{file}: its space cannot be read ({error}); restore it from a copy, or upgrade "
+            "weightspace"
+        ) from None

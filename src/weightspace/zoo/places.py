@@ -1,0 +1,75 @@
+"""Where things lie in a zoo's directory, and which names are allowed there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from weightspace.errors import DataError, UsageError
+
+MANIFEST = "zoo.json"
+SHARDS, SNAPSHOTS, NETS, LAYOUTS = "shards", "snapshots", "nets", "layouts"
+FOLDERS = (LAYOUTS, SHARDS, SNAPSHOTS, NETS)
+SUFFIX = {LAYOUTS: ".json", SHARDS: ".safetensors", SNAPSHOTS: ".parquet", NETS: ".parquet"}
+
+_UNIT = re.compile(r"[a-z0-9-]{1,200}")
+_NET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
+_LAYOUT = re.compile(r"[0-9a-f]{16}")
+_TEMPORARY = re.compile(r"\.[a-z0-9-]+\.[0-9a-f]+\.tmp")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is one that a writer has not finished."""
+    return bool(_TEMPORARY.fullmatch(name))
+
+
+def is_net(name: str) -> bool:
+    """Whether a net may have this name."""
+    return bool(_NET.fullmatch(name))
+
+
+def check_unit(name: str) -> None:
+    """Refuse a unit name that could not stand in a file name."""
+    if not _UNIT.fullmatch(name):
+        raise UsageError(f"unit {name!r}: use 1 to 200 lower-case letters, digits and hyphens")
+
+
+def units(path: Path, folder: str) -> list[str]:
+    """The units that have a finished file in this folder, in order; in `nets`: the committed."""
+    suffix = SUFFIX[folder]
+    try:
+        names = [entry.name for entry in (path / folder).iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DataError(
+            f"{path / folder}: cannot be listed ({error.strerror}); check the folder's permissions"
+        ) from None
+    stems = (name.removesuffix(suffix) for name in names if name.endswith(suffix))
+    return sorted(stem for stem in stems if _UNIT.fullmatch(stem))
+
+
+def part(path: Path, folder: str, name: str) -> Path:
+    """The file of a unit (or of a layout's key) in a folder."""
+    return path / folder / f"{name}{SUFFIX[folder]}"
+
+
+def shard_path(path: Path, shard: str) -> Path:
+    """The file that a table's `shard` column names; anything but a plain shard name is refused."""
+    stem = shard.removesuffix(SUFFIX[SHARDS])
+    if not shard.endswith(SUFFIX[SHARDS]) or not _UNIT.fullmatch(stem):
+        raise DataError(
+            f"{path}: a table names the shard {shard!r}, which is no shard's name; "
+            "run `weightspace check` and sample the damaged unit again"
+        )
+    return part(path, SHARDS, stem)
+
+
+def layout_path(path: Path, key: str) -> Path:
+    """The file of a layout; a key that is none is refused."""
+    if not _LAYOUT.fullmatch(key):
+        raise DataError(
+            f"{path}: a table names the layout {key!r}, which is no layout's key; "
+            "run `weightspace check` and sample the damaged unit again"
+        )
+    return part(path, LAYOUTS, key)

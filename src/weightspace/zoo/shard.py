@@ -1,0 +1,125 @@
+"""The header of a shard: safetensors, written before its data and read with suspicion."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weightspace.errors import DataError
+
+_ALIGNMENT = 64
+_LARGEST_HEADER = 100_000_000  # what the safetensors library accepts
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a shard says of itself; offsets and sizes in bytes from the start of the file."""
+
+    nets: tuple[str, ...]
+    rows: int
+    columns: int
+    data: int
+    checksum: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return self.data + len(self.nets) * self.stride
+
+    @property
+    def stride(self) -> int:
+        """Bytes of one net: its snapshots one after the other."""
+        return 4 * self.rows * self.columns
+
+    def offset(self, position: int, snapshot: int) -> int:
+        """Where the vector of the net at `position` begins; snapshots count from 1."""
+        return self.data + position * self.stride + (snapshot - 1) * 4 * self.columns
+
+
+def compose(nets: Sequence[str], rows: int, columns: int, layout: str) -> tuple[bytes, Header]:
+    """The first bytes of a shard of `len(nets)` float32 tensors [rows, columns], in order."""
+    stride = 4 * rows * columns
+    tensors: dict[str, Any] = {"__metadata__": {"layout": layout}}
+    for i, net in enumerate(nets):
+        span = [i * stride, (i + 1) * stride]
+        tensors[net] = {"dtype": "F32", "shape": [rows, columns], "data_offsets": span}
+    text = json.dumps(tensors, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
+    blob = len(text).to_bytes(8, "little") + text
+    return blob, Header(tuple(nets), rows, columns, len(blob), digest(blob))
+
+
+def digest(data: Any) -> str:
+    """The checksum of a vector's bytes or of a header: BLAKE2b of 8 bytes, as 16 hex digits."""
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def data_start(path: Path, size: int, start: bytes) -> int:
+    """Where the data begins, from a shard's first 8 bytes and its file size."""
+    length = int.from_bytes(start[:8], "little")
+    if len(start) < 8 or length > min(size - 8, _LARGEST_HEADER):
+        raise _damaged(path, "its header is longer than the file")
+    return 8 + length
+
+
+def read(path: Path) -> Header:
+    """The header of the shard at `path`, checked for itself and against the file's size."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(8)
+            data = data_start(path, size, start)
+            text = file.read(data - 8)
+        tensors = json.loads(text, object_pairs_hook=_refuse_twice)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"its header is not JSON ({error})") from None
+    if not isinstance(tensors, dict):
+        raise _damaged(path, "its header is no table of tensors")
+    tensors.pop("__metadata__", None)
+    shape, nets = _walk(path, tensors)
+    header = Header(tuple(nets), shape[0], shape[1], data, digest(start + text))
+    if header.size != size:
+        raise _damaged(path, f"it has {size:,} bytes where {header.size:,} belong")
+    return header
+
+
+def _walk(path: Path, tensors: dict[str, Any]) -> tuple[list[int], list[str]]:
+    """The common shape and the names, in the order of the data, which must have no gap."""
+    shape: list[int] = []
+    position = 0
+    for name, spec in tensors.items():
+        try:
+            dtype, found, span = spec["dtype"], spec["shape"], spec["data_offsets"]
+            sound = (
+                dtype == "F32"
+                and len(found) == 2
+                and all(type(v) is int and v > 0 for v in found)
+                and found == (shape or found)
+                and span == [position, position + 4 * found[0] * found[1]]
+            )
+        except (KeyError, TypeError):
+            sound = False
+        if not sound:
+            raise _damaged(path, f"its header is wrong at net {name}")
+        shape, position = found, span[1]
+    if not shape:
+        raise _damaged(path, "its header names no net")
+    return shape, list(tensors)
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name stands twice")
+    return dict(pairs)
+
+
+def _damaged(path: Path, what: str) -> DataError:
+    return DataError(
+        f"{path}: is damaged, {what}; run `weightspace check` and sample the unit again"
+    )

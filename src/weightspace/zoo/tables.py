@@ -1,0 +1,159 @@
+"""The two Parquet tables of a zoo: their columns, from rows to a file's bytes and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from weightspace.errors import DataError, UsageError
+from weightspace.space.recipe import FIELDS
+
+Row = Mapping[str, Any]
+
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_METRICS = [f"{of}_{w}" for of in ("train", "validation", "test") for w in ("loss", "accuracy")]
+
+
+def _field(name: str, kind: pa.DataType, required: bool = True) -> pa.Field:
+    return pa.field(name, kind, nullable=not required)
+
+
+NETS = pa.schema(
+    [
+        _field("net", pa.string()),
+        _field("index", pa.int64()),
+        _field("unit", pa.string()),
+        _field("split", pa.string()),
+        _field("layout", pa.string()),
+        # A population that was converted from elsewhere may not know all of them.
+        *(_field(name, _ARROW[kind], required=False) for name, kind in FIELDS.items()),
+        _field("steps", pa.int64()),
+        _field("diverged", pa.bool_()),
+        _field("diverged_step", pa.int64(), required=False),
+        _field("dead", pa.bool_()),
+        _field("test_accuracy", pa.float64(), required=False),
+    ]
+)
+SNAPSHOTS = pa.schema(
+    [
+        _field("net", pa.string()),
+        _field("snapshot", pa.int64()),
+        _field("step", pa.int64()),
+        _field("epoch", pa.float64()),
+        *(_field(name, pa.float64(), required=False) for name in _METRICS),
+        _field("shard", pa.string()),
+        _field("offset", pa.int64()),
+        _field("length", pa.int64()),
+        _field("checksum", pa.string()),
+    ]
+)
+_MAY_BE_LEFT_OUT = {"diverged_step", "test_accuracy", *_METRICS}
+_FACTS = b"weightspace"
+
+
+@dataclass(frozen=True)
+class ShardFacts:
+    """What a committed nets part says of its unit's shard, to find truncation at once."""
+
+    shard: str
+    bytes: int
+    snapshots: int
+    header: str
+
+
+def compose(rows: Sequence[Row], schema: pa.Schema, facts: ShardFacts | None = None) -> bytes:
+    """The Parquet file of these rows; columns beyond the schema follow it in alphabetical order."""
+    extra = sorted({name for row in rows for name in row} - set(schema.names))
+    table = pa.Table.from_arrays([_column(rows, field) for field in schema], schema=schema)
+    for name in extra:
+        table = table.append_column(name, _extra(rows, name))
+    if facts:
+        table = table.replace_schema_metadata({_FACTS: json.dumps(asdict(facts))})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    return sink.getvalue().to_pybytes()
+
+
+def read(path: Path, schema: pa.Schema) -> pa.Table:
+    """The table of one part, its pages' checksums verified and its columns checked."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read(use_threads=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: is missing; {_AGAIN}") from None
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        reason = (str(error).splitlines() or ["unreadable"])[0]
+        raise DataError(f"{path}: is damaged ({reason}); {_AGAIN}") from None
+    for field in schema:
+        at = table.schema.get_field_index(field.name)
+        if at < 0 or table.schema.field(at).type != field.type:
+            raise DataError(f"{path}: has no column {field.name} of {field.type}; {_AGAIN}")
+        if not field.nullable and table.column(at).null_count:
+            raise DataError(f"{path}: column {field.name} has gaps; {_AGAIN}")
+    return table
+
+
+def facts(path: Path, table: pa.Table) -> ShardFacts:
+    """What the nets part at `path`, read as `table`, says of its shard."""
+    try:
+        found = json.loads((table.schema.metadata or {})[_FACTS])
+        result = ShardFacts(**found)
+        sound = all(type(v) is int for v in (result.bytes, result.snapshots))
+    except (KeyError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise DataError(f"{path}: does not describe its shard; {_AGAIN}")
+    return result
+
+
+def join(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
+    """All parts of one table as one; a column that a part lacks is empty there."""
+    if not tables:
+        return schema.empty_table()
+    plain = [table.replace_schema_metadata(None) for table in tables]
+    try:
+        return pa.concat_tables(plain, promote_options="permissive")
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"the zoo's units disagree about a column ({reason}); {_AGAIN}") from None
+
+
+_AGAIN = "delete the unit's part in nets/ and sample again to make it anew"
+
+
+def _column(rows: Sequence[Row], field: pa.Field) -> pa.Array:
+    name = field.name
+    for row in rows:
+        if name not in row and name not in _MAY_BE_LEFT_OUT:
+            raise UsageError(f"net {row.get('net')}: its row lacks {name!r}; add it")
+        if row.get(name) is None and not field.nullable:
+            raise UsageError(f"net {row.get('net')}: {name} is None; give its value")
+    return _array([row.get(name) for row in rows], name, field.type)
+
+
+def _extra(rows: Sequence[Row], name: str) -> pa.Array:
+    values = [_plain(row.get(name)) for row in rows]
+    kinds = {type(value) for value in values if value is not None}
+    kind = float if kinds == {int, float} else kinds.pop() if len(kinds) == 1 else str
+    if kind not in _ARROW:
+        raise UsageError(f"column {name}: holds a {kind.__name__}; give text, numbers or booleans")
+    return _array(values, name, _ARROW[kind])
+
+
+def _array(values: list[Any], name: str, kind: pa.DataType) -> pa.Array:
+    try:
+        # from_pandas: a number that is not one (NaN) was not measured, and is stored as absent.
+        return pa.array([_plain(v) for v in values], kind, from_pandas=True)
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise UsageError(f"column {name}: is of {kind} ({str(error).splitlines()[0]})") from None
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

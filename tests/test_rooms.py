@@ -1,0 +1,56 @@
+"""The house keeps its order: who may import whom, and every room says what it is for."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+ROOT = Path(__file__).parent.parent
+HOUSE = ROOT / "src" / "weightspace"
+ROOMS = (
+    "space",
+    "images",
+    "networks",
+    "training",
+    "zoo",
+    "sampling",
+    "features",
+    "meta",
+    "dissection",
+    "audit",
+    "report",
+    "cli",
+)
+
+
+def test_imports_go_one_way(capsys):
+    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
+    printed = capsys.readouterr().out
+    assert status == EXIT_STATUS_SUCCESS, printed
+
+
+def test_there_are_no_rooms_beside_the_plan():
+    found = {path.parent.name for path in HOUSE.glob("*/__init__.py")}
+    assert found == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_each_room_says_what_goes_in_and_out(room):
+    text = (HOUSE / room / "__init__.py").read_text(encoding="utf-8")
+    docstring = ast.get_docstring(ast.parse(text)) or ""
+    assert len(docstring.split()) >= 30, f"{room}: one paragraph on what comes in, out, promised"
+    assert "In:" in docstring, f"{room}: say what comes in, after 'In:'"
+    assert "Out:" in docstring, f"{room}: say what goes out, after 'Out:'"
+
+
+@pytest.mark.parametrize(
+    "path", sorted(HOUSE.rglob("*.py")), ids=lambda p: str(p.relative_to(HOUSE))
+)
+def test_each_file_opens_with_its_reason_and_stays_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text)), f"{path}: the first line names the reason to exist"
+    lines = text.count("\n")
+    assert lines <= 420, f"{path}: {lines} lines; look for the second reason to exist"
