@@ -110,7 +110,7 @@ def training_frame(datasets=DATASETS, snapshots: int = 20) -> pl.DataFrame:
     rows = [
         {"dataset": name, "snapshot": k + 1, "fraction": k / (snapshots - 1)}
         | {"accuracy": (a := end + (0.1 - end) * float(np.exp(-5 * k / (snapshots - 1))))}
-        | {"low": 0.8 * a, "high": min(1, 1.08 * a), "chance": 0.1, "n_nets": NETS // len(datasets)}
+        | {"low": 0.8 * a, "high": min(1, 1.08 * a), "n_nets": NETS // len(datasets)}
         for name, end in datasets.items()
         for k in range(snapshots)
     ]

@@ -209,6 +209,13 @@ def test_a_header_that_claims_a_trillion_values(tmp_path, end):
     )
 
 
+def test_a_header_with_numbers_too_long_to_print(tmp_path):
+    path = tmp_path / "net.safetensors"
+    header = {"w": {"dtype": "F32", "shape": [10**4000, 10**4000], "data_offsets": [0, 8]}}
+    path.write_bytes(raw(header, b"\0" * 8))
+    assert refusal(path).startswith("cut short; w has 1,000,000,000,000,000,000 values up to byte")
+
+
 @pytest.mark.parametrize(
     "header",
     [

@@ -69,8 +69,7 @@ def test_the_reader_notices_a_flipped_bit(zoo, read_zoo):
 
 def test_the_page_names_the_version_and_every_column():
     assert f"# The zoo on disk, version {VERSION}" in PAGE
-    fixed = [name for name in NETS.names[:5] + NETS.names[-5:]]
-    for name in fixed:
+    for name in NETS.names[:5] + NETS.names[-5:]:
         assert f"`{name}`" in PAGE, name
     for name in SNAPSHOT_COLUMNS.names:
         if name.startswith(("train_", "validation_", "test_")):

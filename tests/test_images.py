@@ -248,7 +248,8 @@ def test_an_unknown_name_lists_the_known_ones(name, tmp_path):
     hint = {"fashion": "did you mean fashion_mnist? ", "minst": "did you mean mnist? "}
     with pytest.raises(DataError) as caught:
         load(name, tmp_path / "sub" if name == "../mine" else tmp_path)
-    assert str(caught.value).startswith(f"{name or 'no name'}: no such image set; ")
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{name!r} is no image set; ")
     assert f"{hint.get(name, '')}known are digits, glyphs, textures, mnist, " in str(caught.value)
 
 

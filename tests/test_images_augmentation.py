@@ -12,7 +12,7 @@ COLUMN = {name: i for i, name in enumerate(RANGES)}
 
 def neutral(n, **values):
     """Rows of `u` that change nothing, but for the parameters given in their own units."""
-    identity = {name: 0.0 for name in RANGES} | {"zoom": 1.0, "contrast": 1.0, "saturation": 1.0}
+    identity = dict.fromkeys(RANGES, 0.0) | {"zoom": 1.0, "contrast": 1.0, "saturation": 1.0}
     u = torch.empty(n, AUGMENT_NUMBERS, dtype=torch.float64)
     for name, value in (identity | values).items():
         low, high = RANGES[name]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import small_units
 from small_units import LAYOUT, SNAPSHOTS, SPACE, flat, moment, net_row, open_writer, recipes, write
 from weightspace.errors import DataError, UsageError
 from weightspace.space import Choice, Recipe, Space
-from weightspace.zoo import Writer, Zoo, check
+from weightspace.zoo import Writer, Zoo, check, disk
 
 RECIPE = Recipe(dataset="digits")
 
@@ -120,6 +121,9 @@ def test_a_vector_that_does_not_belong_is_refused(tmp_path, arguments, told):
         ([net_row(RECIPE, split="dev")], [moment(RECIPE.net, 1)], "split 'dev' is not train or"),
         ([net_row(RECIPE, dead=None)], [moment(RECIPE.net, 1)], "dead is None; give its value"),
         ([net_row(RECIPE, steps=0.5)], [moment(RECIPE.net, 1)], "column steps: is of int64"),
+        ([net_row(RECIPE, steps=2**63)], [moment(RECIPE.net, 1)], "column steps: is of int64"),
+        ([net_row(RECIPE, dead=1)], [moment(RECIPE.net, 1)], "column dead: is of bool, 1 is not"),
+        ([net_row(RECIPE, epochs=True)], [moment(RECIPE.net, 1)], "column epochs: is of int64"),
         ([net_row(RECIPE, note=b"x")], [moment(RECIPE.net, 1)], "column note: holds a bytes"),
         ([{"net": RECIPE.net, "split": "train"}], [moment(RECIPE.net, 1)], "row lacks 'index'"),
         ([net_row(RECIPE)], [], "snapshot 1: has a vector but no row"),
@@ -230,11 +234,10 @@ def test_a_disk_that_is_really_full_keeps_what_it_has(small_disk):
         name for name in before if not name.startswith("layouts/")
     }
     assert before.items() <= after.items()
-    number = 1
     with pytest.raises(DataError, match="the disk is full"):
-        for number in range(1, 200):
-            write(writer, number)
-    assert writer.finished == {f"unit-{i:03d}" for i in range(number)}
+        deque(write(writer, number) for number in range(1, 200))
+    assert 1 < len(writer.finished) < 200
+    assert writer.finished == {f"unit-{i:03d}" for i in range(len(writer.finished))}
     assert check(small_disk, full=True) == []
 
 
@@ -359,3 +362,27 @@ def test_of_two_different_zoos_begun_at_once_one_is_refused(tmp_path, monkeypatc
         open_writer(tmp_path)
     assert Zoo(tmp_path).meta["seed"] == 5
     assert check(tmp_path) == []
+
+
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_a_commit_that_stops_between_its_renames_is_no_commit(tmp_path, monkeypatch, last):
+    """The shard first, the nets part last: before that name, readers see nothing."""
+    write(open_writer(tmp_path), 0)
+    publish, named = disk.Temporary.publish, []
+
+    def stop(file, **options):
+        if len(named) == last:
+            raise KeyboardInterrupt
+        named.append(file.final.parent.name)
+        return publish(file, **options)
+
+    monkeypatch.setattr(disk.Temporary, "publish", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write(open_writer(tmp_path), 1)
+    monkeypatch.undo()
+    assert named == ["shards", "snapshots"][:last]
+    assert assert_whole(tmp_path) == {"unit-000"}
+    assert {f.thing.split("/")[0] for f in check(tmp_path, full=True)} == set(named)
+    write(open_writer(tmp_path), 1)
+    assert assert_whole(tmp_path) == {"unit-000", "unit-001"}
+    assert check(tmp_path, full=True) == []

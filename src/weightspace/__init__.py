@@ -1,1 +1,70 @@
-"""Dissect the weight space of neural networks."""
+"""Dissect the weight space of neural networks.
+
+Sample populations of trained nets, keep them as a zoo, train meta-classifiers that read
+hyper-parameters off the weights, and report how much, where and when each is encoded. The names
+below are the public ones; each is loaded when it is first used, so that `import weightspace` is
+instant.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from weightspace.audit import predict, read_checkpoint
+    from weightspace.cli.demo import demo
+    from weightspace.dissection import Dissection, dissect
+    from weightspace.errors import DataError, UsageError, WeightspaceError
+    from weightspace.meta import Evaluation, Model, evaluate, fit
+    from weightspace.report import figures, page, table
+    from weightspace.sampling import estimate, sample
+    from weightspace.space import Recipe, Space, load_space, preset
+    from weightspace.zoo import Zoo, check
+
+_HOMES = {
+    "audit": ("predict", "read_checkpoint"),
+    "cli.demo": ("demo",),
+    "dissection": ("Dissection", "dissect"),
+    "errors": ("DataError", "UsageError", "WeightspaceError"),
+    "meta": ("Evaluation", "Model", "evaluate", "fit"),
+    "report": ("figures", "page", "table"),
+    "sampling": ("estimate", "sample"),
+    "space": ("Recipe", "Space", "load_space", "preset"),
+    "zoo": ("Zoo", "check"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "DataError",
+    "Dissection",
+    "Evaluation",
+    "Model",
+    "Recipe",
+    "Space",
+    "UsageError",
+    "WeightspaceError",
+    "Zoo",
+    "check",
+    "demo",
+    "dissect",
+    "estimate",
+    "evaluate",
+    "figures",
+    "fit",
+    "load_space",
+    "page",
+    "predict",
+    "preset",
+    "read_checkpoint",
+    "sample",
+    "table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"weightspace.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'weightspace' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -130,8 +130,9 @@ def _check_header(path: Path, size: int) -> None:
     held = size - 8 - length
     for name, end in ends.items():
         if end > held or counts[name] > max(held, 0) * 8:
+            values, last = (f"{min(n, 10**18):,}" for n in (counts[name], end))
             raise DataError(
-                f"{path}: cut short; {printable(name)} has {counts[name]:,} values up to byte {end:,}, "
+                f"{path}: cut short; {printable(name)} has {values} values up to byte {last}, "
                 f"the file holds {held:,} bytes of values; fetch it again"
             )
 

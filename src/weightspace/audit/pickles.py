@@ -25,8 +25,8 @@ def refusal(path: Path, error: Exception) -> DataError:
     name = match.group(1).rstrip(".,") if match else _foreign_name(path)
     if name:
         return DataError(
-            f"{path}: refused; reading it would execute {printable(name)}, and nothing was executed; "
-            "save the state dict as safetensors"
+            f"{path}: refused; reading it would execute {printable(name)}, "
+            "and nothing was executed; save the state dict as safetensors"
         )
     fact = re.search(r"WeightsUnpickler error:\s*([^\n]+)", text)
     if fact or "weights_only" in text:

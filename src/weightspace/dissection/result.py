@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from weightspace.errors import DataError
-
-if TYPE_CHECKING:
-    from weightspace.meta import Evaluation
+from weightspace.meta.evaluation import Evaluation
 
 WHERE_COLUMNS: dict[str, Any] = {
     "property": pl.String,
@@ -47,7 +45,6 @@ TRAINING_COLUMNS: dict[str, Any] = {
     "accuracy": pl.Float64,
     "low": pl.Float64,
     "high": pl.Float64,
-    "chance": pl.Float64,
     "n_nets": pl.Int64,
 }
 
@@ -110,13 +107,15 @@ class Dissection:
     facts: dict[str, Any]
 
     def save(self, directory: str | Path) -> Path:
-        """Write `much.parquet`, `where.parquet`, `when.parquet`, `training.parquet`, `facts.json`.
+        """Write the tables as Parquet, one a file, and `facts.json`; returns the folder.
 
-        The folder is made when it is missing; tables of an older dissection are replaced.
+        `evaluation`, `confusions`, `where`, `when` and `training`. The folder is made when it is
+        missing; files of an older dissection are replaced.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        for name in _TABLES:
+        self.much.to_parquet(directory)
+        for name in _COLUMNS:
             getattr(self, name).frame().write_parquet(directory / f"{name}.parquet")
         text = json.dumps(self.facts, indent=2, ensure_ascii=False)
         (directory / "facts.json").write_text(text + "\n", encoding="utf-8")
@@ -125,16 +124,13 @@ class Dissection:
     @classmethod
     def load(cls, directory: str | Path) -> Dissection:
         """Read what `save` wrote; DataError names the file that is missing or damaged."""
-        from weightspace.meta import Evaluation
-
         directory = Path(directory)
-        much = _read_table(directory / "much.parquet")
         parts = {
             name: _read_table(directory / f"{name}.parquet", columns)
             for name, columns in _COLUMNS.items()
         }
         return cls(
-            Evaluation(much),
+            Evaluation.read(directory),
             Where(parts["where"]),
             When(parts["when"]),
             Training(parts["training"]),
@@ -142,19 +138,18 @@ class Dissection:
         )
 
 
-_TABLES = ("much", "where", "when", "training")
 _COLUMNS = {"where": WHERE_COLUMNS, "when": WHEN_COLUMNS, "training": TRAINING_COLUMNS}
 _REMEDY = "save the dissection again, or name the folder that holds one"
 
 
-def _read_table(path: Path, columns: dict[str, Any] | None = None) -> pl.DataFrame:
+def _read_table(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: no such table; {_REMEDY}")
     try:
         table = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{path}: not a readable Parquet table ({error}); {_REMEDY}") from None
-    for name, kind in (columns or {}).items():
+    for name, kind in columns.items():
         if table.schema.get(name) != kind:
             found = table.schema.get(name, "missing")
             raise DataError(f"{path}: column {name} is {found}, not {kind}; {_REMEDY}")

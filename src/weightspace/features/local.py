@@ -8,8 +8,8 @@ from weightspace.features.chunks import by_chunks
 from weightspace.features.spectrum import SPECTRUM_NAMES, spectrum
 from weightspace.features.statistics import moments, quantiles
 
-_FINE = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.175, 0.25, 0.33, 0.42)
-_FINE = (*_FINE, 0.5, *(round(1 - q, 4) for q in reversed(_FINE)))
+_TAIL = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.175, 0.25, 0.33, 0.42)
+_FINE = (*_TAIL, 0.5, *(round(1 - q, 4) for q in reversed(_TAIL)))
 _SIZES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)
 _STEPS = (0.01, 0.05, 0.25, 0.75, 0.95, 0.99)
 _NEAR = (1e-8, 1e-5, 1e-4, 1e-3, 1e-2)

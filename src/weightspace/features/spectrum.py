@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import scipy.fft
 
@@ -86,13 +88,13 @@ def _peaks(correlation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bands(power: np.ndarray) -> np.ndarray:
-    """Log mean power in bands of equal width on a logarithmic frequency scale, against the whole."""
+    """Log mean power in bands of equal width in log frequency, against the whole."""
     count = power.shape[1]
     edges = np.unique(np.geomspace(1, count, _BANDS + 1).astype(np.int64) - 1)
     edges = np.concatenate([edges, np.full(_BANDS + 1 - len(edges), count - 1)])
     total = power.mean(axis=1) + 1e-12
     out = np.zeros((len(power), _BANDS), np.float32)
-    for i, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for i, (low, high) in enumerate(pairwise(edges)):
         if high > low:
             out[:, i] = np.log(power[:, low:high].mean(axis=1) / total + 1e-4)
     return out
@@ -110,7 +112,9 @@ def _periods(power: np.ndarray, length: int) -> np.ndarray:
             centre = round(harmonic / period * 2 * count) - 1
             low, high = max(0, centre - reach), min(count, centre + reach + 1)
             peak = power[:, max(0, centre - 1) : centre + 2]
-            ratios.append(np.log(peak.mean(axis=1) + 1e-9) - np.log(power[:, low:high].mean(axis=1) + 1e-9))
+            ratios.append(
+                np.log(peak.mean(axis=1) + 1e-9) - np.log(power[:, low:high].mean(axis=1) + 1e-9)
+            )
         out[:, i] = np.mean(ratios, axis=0)
     return out
 

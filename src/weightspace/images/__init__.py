@@ -10,8 +10,8 @@ arguments. Knows no networks.
 """
 
 from weightspace.images.imageset import ImageSet
-from weightspace.images.loading import Entry, catalogue, load
+from weightspace.images.loading import Entry, catalogue, load, training_images
 from weightspace.images.resizing import resize
 from weightspace.images.splitting import split
 
-__all__ = ["Entry", "ImageSet", "catalogue", "load", "resize", "split"]
+__all__ = ["Entry", "ImageSet", "catalogue", "load", "resize", "split", "training_images"]

@@ -27,7 +27,7 @@ def read(name: str) -> tuple[Arrays, tuple[str, ...]]:
     """
     match = _NAME.fullmatch(name)
     if match is None:
-        raise DataError(f"{name}: not a hub name; write hub:OWNER/NAME or hub:OWNER/NAME/CONFIG")
+        raise DataError(f"{name!r} is no hub name; write hub:OWNER/NAME or hub:OWNER/NAME/CONFIG")
     try:
         datasets = importlib.import_module("datasets")
     except ImportError:

@@ -65,6 +65,20 @@ def load(name: str, data_dir: str | Path | None = None) -> ImageSet:
         ) from None
 
 
+def training_images(name: str, data_dir: str | Path | None = None) -> int:
+    """How many images a set has to train on, from headers alone where that can be.
+
+    A published set whose files are missing counts as whole, so that a run can be estimated before
+    anything is fetched. Raises: DataError as `load` does, for a name that is unknown.
+    """
+    entry = {entry.name: entry for entry in catalogue(data_dir)}.get(name)
+    if entry and entry.train is not None:
+        return entry.train
+    if entry and entry.state == "missing":
+        return PUBLISHED[name].train
+    return len(load(name, data_dir).y_train)
+
+
 def catalogue(data_dir: str | Path | None = None) -> list[Entry]:
     """Every set that `load` knows: built in, published, and each `NAME.npz` that is found.
 
@@ -172,7 +186,7 @@ def _unknown(name: str, places: list[Path]) -> DataError:
     close = difflib.get_close_matches(name, names, 1) or [n for n in names if n.startswith(name)]
     hint = f"did you mean {close[0]}? " if close and name else ""
     return DataError(
-        f"{name or 'no name'}: no such image set; {hint}known are {', '.join(names)}, "
+        f"{name!r} is no image set; {hint}known are {', '.join(names)}, "
         f"hub:OWNER/NAME, and any NAME.npz in {_listed(places)}"
     )
 

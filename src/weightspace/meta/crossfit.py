@@ -117,7 +117,7 @@ def judge(
 
 
 def with_permutations(codes: np.ndarray, cells: Cells, permutations: int) -> np.ndarray:
-    """True labels [N, p], then each permutation's, side by side: int [N, p x (1 + permutations)]."""
+    """The labels [N, p], then each permutation's: int [N, p x (1 + permutations)]."""
     permuted = [codes[cells.permutation(index)] for index in range(permutations)]
     return np.concatenate([codes, *permuted], axis=1)
 

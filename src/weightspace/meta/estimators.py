@@ -22,7 +22,9 @@ from weightspace.meta.trees import Forests
 class Fitted(Protocol):
     """Classifiers of several labelings over the same features."""
 
-    levels: tuple[int, ...]
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Classes of each labeling."""
 
     def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
         """Per labeling, float64 [n, levels]."""
@@ -97,7 +99,7 @@ class Kernel(_ClosedForm):
     """
 
     def __init__(
-        self, landmarks: int = 1000, width: float = 1.0, ridge: float = 1e-3, seed: int = 0
+        self, landmarks: int = 600, width: float = 1.0, ridge: float = 1e-3, seed: int = 0
     ):
         self.landmarks = landmarks
         self.width = width

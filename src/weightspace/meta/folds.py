@@ -59,9 +59,7 @@ def _balanced(codes: np.ndarray, families: np.ndarray, cells: int) -> np.ndarray
     members: dict[int, list[int]] = {}
     for net in rng.permutation(len(codes)):
         members.setdefault(int(families[net]), []).append(int(net))
-    order = sorted(
-        members.values(), key=lambda nets: (-len(nets), min(rarity[n] for n in nets))
-    )
+    order = sorted(members.values(), key=lambda nets: (-len(nets), min(rarity[n] for n in nets)))
     counts = np.zeros((cells, starts[-1]))
     sizes = np.zeros(cells)
     cell = np.empty(len(codes), np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,7 +141,7 @@ def _levels(name: str, values: list[Any], space: Space) -> tuple[tuple[str, ...]
     if isinstance(distribution, Uniform):
         edges = distribution.edges(THIRDS)
         borders = (distribution.low, *edges, distribution.high)
-        every = [f"{a:.2g}-{b:.2g}" for a, b in zip(borders[:-1], borders[1:], strict=True)]
+        every = [f"{a:.2g}-{b:.2g}" for a, b in pairwise(borders)]
         codes = np.searchsorted(edges, np.asarray(values, float), side="right")
     else:
         assert isinstance(distribution, Choice)

@@ -16,7 +16,8 @@ from weightspace.meta.evaluation import COLUMNS, CONFUSION_COLUMNS, Evaluation
 from weightspace.meta.folds import Cells
 from weightspace.meta.intervals import balanced_accuracy, bootstrap, control_interval
 from weightspace.meta.labels import Labels, labels_of
-from weightspace.meta.registry import Classifier, classifiers as declared
+from weightspace.meta.registry import Classifier
+from weightspace.meta.registry import classifiers as declared
 from weightspace.meta.slices import SLICE_FEATURES, Source, net_rows, random_slices
 from weightspace.progress import Progress, silent
 
@@ -50,8 +51,8 @@ def evaluate(
     slow for that have null controls.
 
     `properties`: by default all that vary in the zoo's space. `classifiers`: names in
-    `CLASSIFIERS`, by default the best; the baseline `shallow` is always added. `snapshots` count
-    from 1, or back from -1; `part` is "all", "conv" or "fc".
+    `CLASSIFIERS`, by default all but the slow; the baseline `shallow` is always added.
+    `snapshots` count from 1, or back from -1; `part` is "all", "conv" or "fc".
 
     Raises UsageError, with the numbers, for too few nets for an interval, unknown names, and a
     slice length beyond the shortest vector.
@@ -74,9 +75,13 @@ def evaluate(
         for place, kind in enumerate(chosen):
             done = turn * len(chosen) + place
             progress("cross-fitting", done, len(seeds) * len(chosen))
-            features, owners = whole if whole and kind.features == "layers" else (
-                rows[kind.features],
-                nets,
+            features, owners = (
+                whole
+                if whole and kind.features == "layers"
+                else (
+                    rows[kind.features],
+                    nets,
+                )
             )
             repeats = permutations if kind.controlled else 0
             tallies[kind.name].add(

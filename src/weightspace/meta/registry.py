@@ -27,6 +27,8 @@ class Classifier:
 
 BASELINE = "shallow"
 DEFAULT = "kernel"
+STANDARD = (BASELINE, DEFAULT, "layers")
+"""What `evaluate` runs unless told otherwise: all that is cheap enough for its control."""
 
 CLASSIFIERS: dict[str, Classifier] = {
     c.name: c
@@ -72,6 +74,6 @@ def classifier(name: str) -> Classifier:
 
 
 def classifiers(names: Iterable[str] | None) -> list[Classifier]:
-    """The declarations asked for, the baseline first; by default the baseline and the default."""
-    wanted = [DEFAULT] if names is None else list(names)
+    """The declarations asked for, the baseline first; by default those of `STANDARD`."""
+    wanted = STANDARD if names is None else tuple(names)
     return [classifier(name) for name in dict.fromkeys((BASELINE, *wanted))]

@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier
 
 _ROWS = 4096
+DEEPEST = 64
+"""Levels of a tree at most; a stored tree that is deeper is no tree of ours."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class Forests:
                 trees,
                 min_samples_leaf=leaf,
                 class_weight="balanced",
+                max_depth=DEEPEST,
                 n_jobs=-1,
                 random_state=seed,
             ).fit(np.asarray(features, np.float32), column)

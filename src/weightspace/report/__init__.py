@@ -12,6 +12,7 @@ from weightspace.report.displays import EvaluationDisplay, WhenDisplay, WhereDis
 from weightspace.report.figures import figures, save_all
 from weightspace.report.page import page
 from weightspace.report.tables import table
+from weightspace.report.writing import write
 
 __all__ = [
     "EvaluationDisplay",
@@ -22,4 +23,5 @@ __all__ = [
     "save",
     "save_all",
     "table",
+    "write",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from matplotlib import font_manager
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
 from weightspace.errors import UsageError
-from weightspace.report.words import label
+from weightspace.report.words import label, tight
 
 # Comparisons are blue against orange, which stay apart under every common colour blindness; where
 # there are more series, each line carries its name.
@@ -42,8 +43,8 @@ class Sheet:
     def __init__(self, title: str, reading: str, body: float) -> None:
         """Open a sheet with its finding as title, how to read it below, and a body's height."""
         room = WIDTH - 2 * _LEFT
-        titles = wrap(title, 12.5, room, "bold")
-        readings = wrap(reading, 8.5, room)
+        titles = wrap(tight(title), 12.5, room, "bold")
+        readings = wrap(tight(reading), 8.5, room)
         self.top = 0.12 + 0.22 * len(titles) + 0.155 * len(readings) + 0.16
         self.height = self.top + body
         self.figure = Figure(figsize=(WIDTH, self.height))
@@ -52,13 +53,12 @@ class Sheet:
         below = 0.12 + 0.22 * len(titles) + 0.05
         self.write(_LEFT, below, "\n".join(readings), size=8.5, color=MUTED, va="top")
 
-    def write(self, x: float, y: float, text: str, size: float = 8.5, **style: object) -> Text:
+    def write(self, x: float, y: float, text: str, size: float = 8.5, **style: Any) -> Text:
         """Put text at a point of the sheet."""
-        style = {"color": INK, "ha": "left", "linespacing": 1.25} | style
+        given: dict[str, Any] = {"color": INK, "ha": "left", "linespacing": 1.25}
         # A data set may be called "$x$": text from outside is never read as mathematics.
-        return self.figure.text(
-            x / WIDTH, 1 - y / self.height, text, fontsize=size, parse_math=False, **style
-        )
+        given |= {"parse_math": False, "fontsize": size} | style
+        return self.figure.text(x / WIDTH, 1 - y / self.height, text, **given)
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
         """Axes whose top left corner lies at a point, without frame, ticks or grid."""
@@ -97,7 +97,7 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 def wrap(text: str, size: float, width: float, weight: str = "normal") -> list[str]:
     """The text in lines that are at most `width` inches wide; a longer word is left whole."""
     lines: list[str] = []
-    for word in text.split():
+    for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and text_width(longer, size, weight) <= width:
             lines[-1] = longer

@@ -100,7 +100,7 @@ def over_training() -> dict[str, Any]:
     return _plain(_curve(x, _tips("moment", "shown"), []))
 
 
-def _curve(x: alt.X, tips: list[alt.Tooltip], below: list[Any]) -> alt.LayerChart:
+def _curve(x: alt.X, tips: list[alt.Tooltip], below: list[Any]) -> Any:
     """Band, line, dots to point at, and the chance line."""
     base = alt.Chart(_ROWS).encode(x=x)
     y = alt.Y(
@@ -185,7 +185,7 @@ def _tips(*fields: str) -> list[alt.Tooltip]:
     return [alt.Tooltip(f"tip_{field}:N", title=_TITLES.get(field, field)) for field in fields]
 
 
-def _plain(chart: alt.LayerChart) -> dict[str, Any]:
+def _plain(chart: Any) -> dict[str, Any]:
     """The specification with the page's look."""
     styled = (
         chart.properties(autosize=_FIT)

@@ -63,7 +63,7 @@ def much(head: Headline) -> Figure:
         _draw_line(axes, row, line)
         y = sheet.top + 0.32 + pitch * (row + 0.5)
         ink = INK if line.encoded else MUTED
-        name = label(line.property)
+        name = label(line.name)
         sheet.write(left - 0.14, y, name, 9.5, ha="right", va="center_baseline", color=ink)
         x = canvas.WIDTH - right + 0.12
         weight = "bold" if line.encoded else "normal"
@@ -87,7 +87,8 @@ def _draw_line(axes: Axes, row: int, line: Line) -> None:
     up = row - 0.12 if line.shallow else row
     color = BLUE if line.encoded else MUTED
     axes.plot([line.low, line.high], [up] * 2, color=color, linewidth=2.2, solid_capstyle="butt")
-    axes.plot(line.accuracy, up, "o", markersize=6.5, color=color, markeredgecolor="white")
+    (dot,) = axes.plot([line.accuracy], [up], "o", markersize=6.5, color=color, clip_on=False)
+    dot.set_markeredgecolor("white")
 
 
 def _key(sheet: Sheet, left: float, head: Headline) -> None:
@@ -212,7 +213,7 @@ def _dots(axes: Axes, shown: Sequence[Place], own: pl.DataFrame) -> None:
             fill = color if place.running_stats else "white"
             axes.plot([row["low"], row["high"]], [place.y] * 2, color=color, linewidth=1.3)
             at = (row["accuracy"], place.y)
-            axes.plot(*at, "o", markersize=4.2, color=fill, markeredgecolor=color)
+            axes.plot(*at, "o", markersize=4.2, color=fill, markeredgecolor=color, clip_on=False)
 
 
 def training(frame: pl.DataFrame) -> Figure:

@@ -32,11 +32,11 @@ def much(headline: Headline) -> str:
         return f"Nothing can be read off {headline.source} better than by chance ({n} tried)"
     best = shown[0]
     text = (
-        f"{sentence(label(best.property))} is read off {headline.source} at "
+        f"{sentence(label(best.name))} is read off {headline.source} at "
         f"{percent(best.accuracy)} (chance {percent(best.chance)})"
     )
     if hidden:
-        names = listing([label(line.property) for line in hidden])
+        names = listing([label(line.name) for line in hidden])
         return f"{text}; {names} cannot be told from chance"
     return f"{text}, and all {len(shown)} properties are above chance" if len(shown) > 1 else text
 

@@ -29,7 +29,7 @@ class Line:
     procedure was not repeated with permuted labels.
     """
 
-    property: str
+    name: str
     levels: int
     chance: float
     accuracy: float
@@ -68,7 +68,7 @@ class Headline:
     @property
     def properties(self) -> list[str]:
         """The properties, the most legible first."""
-        return [line.property for line in self.lines]
+        return [line.name for line in self.lines]
 
     @property
     def source(self) -> str:
@@ -97,13 +97,13 @@ def headline(frame: pl.DataFrame, unit: str = "slice") -> Headline:
         if names[0] != BASELINE
     }
     lines = [_line(row, baseline.get(row["property"], {})) for row in rows]
-    lines.sort(key=lambda line: (-line.skill, line.property))
+    lines.sort(key=lambda line: (-line.skill, line.name))
     return Headline(names[0], unit, int(rows[0]["slice_length"]), tuple(lines))
 
 
 def _line(row: dict[str, Any], baseline: dict[str, Any]) -> Line:
     return Line(
-        property=row["property"],
+        name=row["property"],
         levels=row["levels"],
         chance=row["chance"],
         accuracy=row["accuracy"],

@@ -24,7 +24,7 @@ from weightspace.dissection import Dissection
 from weightspace.report import charts, findings, reading, rows
 from weightspace.report.headline import Headline, headline
 from weightspace.report.trust import fact_rows, sureness
-from weightspace.report.words import count, interval, label, percent
+from weightspace.report.words import count, interval, label, percent, tight
 
 VEGA_LITE = "6.4"
 
@@ -67,7 +67,7 @@ def page(dissection: Dissection) -> str:
         lead=_lead(dissection, head),
         sections=sections,
         properties=head.properties,
-        encoded=[line.property for line in head.lines if line.encoded],
+        encoded=[line.name for line in head.lines if line.encoded],
         head=head,
         sureness=sureness(much, head, dissection.facts),
         facts=fact_rows(dissection.facts),
@@ -187,7 +187,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"label": label, "percent": percent}
+    environment.filters |= {"label": label, "percent": percent, "tight": tight}
     environment.globals |= {"interval": interval, "reach": rows.reach}
     return environment.get_template("page.html.jinja")
 
@@ -195,7 +195,9 @@ def _template() -> Any:
 @cache
 def _bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, safe to stand between script tags."""
-    bundle: str = vl_convert.javascript_bundle(None, vl_version=VEGA_LITE)
+    bundle: str = vl_convert.javascript_bundle(
+        "window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE
+    )
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 

@@ -26,7 +26,7 @@ def where(frame: pl.DataFrame) -> str:
     return (
         f"From left to right: the net's vector of weights from its first layer to its last, read "
         f"{_values(frame)} at a time. Line: accuracy there; band: 95 % interval over nets; "
-        "vertical lines: borders of layers."
+        "strip below: conv and fc layers, borders on average over nets."
     )
 
 

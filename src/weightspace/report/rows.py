@@ -21,8 +21,8 @@ def much(head: Headline) -> list[Row]:
         {name: _number(getattr(line, name)) for name in ("chance", "accuracy", "low", "high")}
         | _span("shallow", line.shallow)
         | _span("control", line.control)
-        | {"name": label(line.property), "encoded": line.encoded}
-        | {"tip_name": label(line.property), "tip_percent": percent(line.accuracy)}
+        | {"name": label(line.name), "encoded": line.encoded}
+        | {"tip_name": label(line.name), "tip_percent": percent(line.accuracy)}
         | _shown(line.accuracy, line.low, line.high, line.chance)
         | {"tip_control": reach(line.control)}
         | {"tip_verdict": line.verdict}
@@ -109,7 +109,10 @@ def ordered(names: Sequence[str], order: Sequence[str]) -> list[str]:
 
 
 _SHARES = frozenset(
-    "chance accuracy low high control control_low control_high start stop fraction".split()
+    (
+        *("chance", "accuracy", "low", "high", "control", "control_low", "control_high"),
+        *("start", "stop", "fraction"),
+    )
 )
 
 

@@ -13,7 +13,7 @@ from weightspace.report.rows import reach
 from weightspace.report.words import count, interval, label, percent
 
 if TYPE_CHECKING:
-    from weightspace.meta import Evaluation
+    from weightspace.meta.evaluation import Evaluation
 
 
 def table(evaluation: Evaluation, unit: str = "slice") -> Table:
@@ -32,7 +32,7 @@ def table(evaluation: Evaluation, unit: str = "slice") -> Table:
     for line in head.lines:
         drawn.add_row(
             # Text, not str: brackets in a name are no markup.
-            Text(label(line.property)),
+            Text(label(line.name)),
             Text(percent(line.accuracy), style="bold" if line.encoded else ""),
             interval(line.low, line.high),
             percent(line.chance),

@@ -28,8 +28,9 @@ def sureness(frame: pl.DataFrame, head: Headline, facts: dict[str, Any]) -> list
         reach, chance = max(bars, key=lambda bar: bar[0] - bar[1])
         told.append(
             "Control: the whole procedure again with labels that were shuffled over the nets. "
-            f"At most it reaches {percent(reach)} where chance is {percent(chance)}. A property counts as encoded only where its interval lies "
-            "wholly above chance and above the control."
+            f"At most it reaches {percent(reach)} where chance is {percent(chance)}. "
+            "A property counts as encoded only where its interval lies wholly above chance and "
+            "above the control."
         )
     pairs = [(line.low, line.shallow.high) for line in head.lines if line.shallow]
     if pairs:

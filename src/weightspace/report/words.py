@@ -46,6 +46,15 @@ def interval(low: float | None, high: float | None) -> str:
     return f"{100 * low:.0f}–{100 * high:.0f} %"
 
 
+def tight(text: str) -> str:
+    r"""The text with its percent signs tied to their numbers, so that no line breaks between.
+
+    >>> tight("91 % of nets")
+    '91\xa0% of nets'
+    """
+    return text.replace(" %", "\u00a0%")
+
+
 def listing(names: Sequence[str], most: int = 4) -> str:
     """Names in one phrase; from `most` on the rest is counted.
 

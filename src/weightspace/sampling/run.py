@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from weightspace.errors import DataError, UsageError
-from weightspace.images import load
+from weightspace.images import training_images
 from weightspace.networks.activations import ACTIVATIONS
 from weightspace.networks.initializations import INITIALIZATIONS
 from weightspace.progress import Progress, silent
@@ -69,9 +69,9 @@ def sample(
     >>> zoo = sample("demo", nets=300, out="my-zoo", seed=1)  # doctest: +SKIP
     """
     run = _Run.prepare(space, Options(**options), out)  # type: ignore[arg-type]
+    run.job.pool()  # missing images stop the run here, before anything is written
     writer = run.writer()
     todo = [unit for unit in run.units if unit.name not in writer.finished]
-    run.job.pool()  # missing images stop the run here, not in a worker
     _refuse_without_room(run.estimate(todo), Path(out))
     if todo:
         workers = min(run.workers, len(todo))
@@ -121,7 +121,7 @@ class _Run:
         _refuse_unknown_names(space)
         recipes = space.draw(options.nets, options.seed)
         names = tuple(sorted({recipe.dataset for recipe in recipes}))
-        images = {name: len(load(name, options.data_dir).y_train) for name in names}
+        images = {name: training_images(name, options.data_dir) for name in names}
         _refuse_too_few_images(space, images)
         device = _device(options.device)
         paces = _paces(Path(out), options, recipes, device)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
-from weightspace.networks.layout import PARTS, ROLES
+from weightspace.networks.layout import PARTS
 from weightspace.space import Space
 from weightspace.zoo import manifest, places, shard, tables
 from weightspace.zoo.slices import Selection, Slices, check_snapshots, choose, draw
@@ -246,26 +246,20 @@ def read_layout(path: Path, key: str) -> Layout:
     try:
         text = file.read_text(encoding="utf-8")
         layout = Layout.from_json(text)
-        sound = _is_gapless(layout) and layout.key == key
+        sound = layout.key == key and layout.size > 0 and _counts(layout)
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}); {again}") from None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (DataError, ValueError, TypeError, AttributeError, RecursionError):
         sound = False
     if not sound:
         raise DataError(f"{file}: is damaged, its layout is not of that key; {again}")
     return layout
 
 
-def _is_gapless(layout: Layout) -> bool:
-    at = 0
-    for tensor in layout.tensors:
-        numbers = (tensor.layer, tensor.offset, *tensor.shape)
-        if not all(type(v) is int and v >= 0 for v in numbers) or tensor.offset != at:
-            return False
-        if tensor.role not in ROLES or tensor.part not in PARTS:
-            return False
-        at = tensor.stop
-    return at > 0
+def _counts(layout: Layout) -> bool:
+    """Whether layers, offsets and shapes are whole numbers from 0."""
+    numbers = (v for t in layout.tensors for v in (t.layer, t.offset, *t.shape))
+    return all(type(v) is int and v >= 0 for v in numbers)
 
 
 def _two_units(path: Path, nets: pl.DataFrame) -> DataError:

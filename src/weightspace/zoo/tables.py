@@ -18,6 +18,12 @@ from weightspace.space.recipe import FIELDS
 Row = Mapping[str, Any]
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_TAKES: dict[pa.DataType, Any] = {
+    pa.string(): str,
+    pa.int64(): int,
+    pa.float64(): (int, float),
+    pa.bool_(): bool,
+}
 _METRICS = [f"{of}_{w}" for of in ("train", "validation", "test") for w in ("loss", "accuracy")]
 
 
@@ -77,7 +83,10 @@ def compose(rows: Sequence[Row], schema: pa.Schema, facts: ShardFacts | None = N
     if facts:
         table = table.replace_schema_metadata({_FACTS: json.dumps(asdict(facts))})
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    # Statistics lie outside the pages and their checksums; who skips rows by them trusts them.
+    pq.write_table(
+        table, sink, compression="zstd", write_page_checksum=True, write_statistics=False
+    )
     return sink.getvalue().to_pybytes()
 
 
@@ -148,10 +157,17 @@ def _extra(rows: Sequence[Row], name: str) -> pa.Array:
 
 
 def _array(values: list[Any], name: str, kind: pa.DataType) -> pa.Array:
+    takes = _TAKES[kind]
+    for value in map(_plain, values):
+        # A boolean is an int to Python, and pyarrow would cut 0.5 steps to none.
+        if value is not None and (
+            not isinstance(value, takes) or (isinstance(value, bool) and takes is not bool)
+        ):
+            raise UsageError(f"column {name}: is of {kind}, {value!r} is not")
     try:
         # from_pandas: a number that is not one (NaN) was not measured, and is stored as absent.
-        return pa.array([_plain(v) for v in values], kind, from_pandas=True)
-    except (pa.ArrowException, TypeError, OverflowError) as error:
+        return pa.array([_plain(v) for v in values], kind, from_pandas=kind == pa.float64())
+    except (pa.ArrowException, OverflowError) as error:  # a whole number beyond 64 bits
         raise UsageError(f"column {name}: is of {kind} ({str(error).splitlines()[0]})") from None
 
 

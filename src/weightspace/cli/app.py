@@ -1,0 +1,341 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from weightspace.cli import show
+from weightspace.cli.console import progress
+from weightspace.errors import UsageError, WeightspaceError
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Dissect the weight space of neural networks.",
+)
+
+_debug = False
+
+
+def _set_debug(value: bool) -> None:
+    global _debug
+    _debug = _debug or value
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Debug = Annotated[
+    bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of an error.")
+]
+ZooPath = Annotated[Path, typer.Argument(metavar="ZOO", help="The zoo's directory.")]
+Out = Annotated[Path, typer.Option(help="Where the results go; made when missing.")]
+DataDir = Annotated[
+    str | None, typer.Option(help="Where image files are; see `weightspace images`.")
+]
+Names = Annotated[str | None, typer.Option(help="Comma-separated names.")]
+SliceLength = Annotated[int, typer.Option(help="Consecutive values that a slice holds.")]
+Part = Annotated[str, typer.Option(help="Which part of the net is read: all, conv or fc.")]
+RunningStats = Annotated[
+    bool,
+    typer.Option(
+        "--running-stats/--no-running-stats", help="Read batch norm's running statistics."
+    ),
+]
+Moments = Annotated[
+    str, typer.Option(help="Snapshots to read, like 20 or 1,10,20 or 1-20; -1 is the last.")
+]
+Seeds = Annotated[str, typer.Option(help="Seeds of the protocol, comma-separated.")]
+
+
+@app.command()
+def sample(
+    space: Annotated[str, typer.Argument(metavar="SPACE", help="A preset or a YAML file.")],
+    nets: Annotated[int, typer.Option(min=1, help="How many nets.")],
+    out: Annotated[Path, typer.Option(help="The zoo's directory; an unfinished one is continued.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+    data_dir: DataDir = None,
+    datasets: Annotated[str | None, typer.Option(help="Image sets instead of the space's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the space's.")] = None,
+    snapshots: Annotated[int, typer.Option(min=2, help="Snapshots kept of each net.")] = 20,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default one a core.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    estimate: Annotated[bool, typer.Option("--estimate", help="Only say what it needs.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Sample trained nets into a zoo, or continue it."""
+    from weightspace import sampling
+
+    options: dict[str, Any] = {
+        "nets": nets,
+        "out": out,
+        "seed": seed,
+        "data_dir": data_dir,
+        "datasets": _names(datasets),
+        "epochs": epochs,
+        "snapshots": snapshots,
+        "workers": workers,
+        "device": device,
+    }
+    if estimate:
+        needs = sampling.estimate(space, **options)
+        _print(as_json, needs.to_dict(), lambda: show.estimate(needs))
+        return
+    with progress() as listener:
+        zoo = sampling.sample(space, **options, progress=listener)
+    _print(as_json, show.facts(zoo), lambda: show.zoo(zoo))
+
+
+@app.command()
+def info(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
+    """Say what a zoo holds."""
+    from weightspace.zoo import Zoo
+
+    found = Zoo(zoo)
+    _print(as_json, show.facts(found), lambda: show.zoo(found))
+
+
+@app.command()
+def check(
+    zoo: ZooPath,
+    full: Annotated[bool, typer.Option("--full", help="Also re-hash every vector.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find what is damaged or unfinished in a zoo.
+
+    Exit code 1 when a part of the zoo is damaged.
+    """
+    import dataclasses
+
+    from weightspace import zoo as room
+
+    with progress() as listener:
+        findings = room.check(zoo, full=full, progress=listener)
+    plain = [dataclasses.asdict(finding) for finding in findings]
+    _print(as_json, plain, lambda: show.findings(findings, zoo, full))
+    if any(finding.severity == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    zoo: ZooPath,
+    out: Out,
+    properties: Names = None,
+    classifiers: Names = None,
+    slice_length: SliceLength = 5000,
+    snapshots: Moments = "-1",
+    part: Part = "all",
+    running_stats: RunningStats = True,
+    seeds: Seeds = "0,1,2",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say how well properties are read off weights."""
+    from weightspace import meta
+    from weightspace.zoo import Zoo
+
+    with progress() as listener:
+        result = meta.evaluate(
+            Zoo(zoo),
+            properties=_names(properties),
+            classifiers=_names(classifiers),
+            slice_length=slice_length,
+            snapshots=_numbers("snapshots", snapshots),
+            part=part,
+            running_stats=running_stats,
+            seeds=_numbers("seeds", seeds),
+            progress=listener,
+        )
+    result.to_parquet(out)
+    _print(as_json, result.to_dict(), lambda: show.evaluation(result, out))
+
+
+@app.command()
+def dissect(
+    zoo: ZooPath,
+    out: Out,
+    properties: Names = None,
+    slice_length: SliceLength = 5000,
+    seeds: Seeds = "0,1,2",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say how much, where and when; write a page."""
+    from weightspace import dissection, report
+    from weightspace.zoo import Zoo
+
+    with progress() as listener:
+        result = dissection.dissect(
+            Zoo(zoo),
+            properties=_names(properties),
+            slice_length=slice_length,
+            seeds=_numbers("seeds", seeds),
+            progress=listener,
+        )
+    written = report.write(result, out)
+    plain = {"page": str(written), "facts": result.facts, "how_much": result.much.to_dict()["rows"]}
+    _print(as_json, plain, lambda: show.dissection(result, written))
+
+
+@app.command()
+def fit(
+    zoo: ZooPath,
+    out: Annotated[Path, typer.Option(help="The model's directory.")],
+    properties: Names = None,
+    classifier: Annotated[str | None, typer.Option(help="A meta-classifier's name.")] = None,
+    slice_length: SliceLength = 5000,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train meta-classifiers on a zoo and save them."""
+    from weightspace import meta
+    from weightspace.zoo import Zoo
+
+    options: dict[str, Any] = {"classifier": classifier} if classifier else {}
+    with progress() as listener:
+        model = meta.fit(
+            Zoo(zoo),
+            properties=_names(properties),
+            slice_length=slice_length,
+            progress=listener,
+            **options,
+        )
+    model.save(out)
+    _print(as_json, model.to_dict(), lambda: show.model(model, out))
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A directory made by `fit`.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Checkpoints.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say how the nets in files were trained.
+
+    FILE is a .safetensors file or a torch state dict.
+    """
+    from weightspace.audit import predict as answer
+    from weightspace.meta import Model
+
+    fitted = Model.load(model)
+    predictions = [answer(fitted, file) for file in files]
+    plain = [prediction.to_dict() for prediction in predictions]
+    _print(as_json, plain, lambda: [show.prediction(each) for each in predictions])
+
+
+@app.command()
+def demo(
+    nets: Annotated[int, typer.Option(min=1, help="How many nets.")] = 300,
+    out: Annotated[Path, typer.Option(help="Where the zoo and the report go.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """The whole way, small, on built-in images."""
+    from weightspace.cli.demo import demo as run
+
+    if not as_json:
+        show.welcome(nets, out)
+    with progress() as listener:
+        result = run(out, nets=nets, seed=seed, progress=listener)
+    plain = {
+        "zoo": str(result.zoo),
+        "page": str(result.page),
+        "facts": result.dissection.facts,
+        "how_much": result.dissection.much.to_dict()["rows"],
+    }
+    _print(as_json, plain, lambda: show.demo(result))
+
+
+@app.command()
+def spaces(as_json: Json = False, debug: Debug = False) -> None:
+    """List the spaces that come with the package."""
+    from weightspace.space import PRESETS, preset
+
+    found = [preset(name) for name in PRESETS]
+    _print(as_json, [space.to_dict() for space in found], lambda: show.spaces(found))
+
+
+@app.command()
+def images(data_dir: DataDir = None, as_json: Json = False, debug: Debug = False) -> None:
+    """List image sets, and where files belong."""
+    import dataclasses
+
+    from weightspace.images import catalogue
+
+    entries = catalogue(data_dir)
+    plain = [dataclasses.asdict(entry) for entry in entries]
+    _print(as_json, plain, lambda: show.images(entries))
+
+
+def main() -> None:
+    """Run a command and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command; returns its exit code."""
+    global _debug
+    _debug = False
+    try:
+        code = app(arguments or ["--help"], prog_name="weightspace", standalone_mode=False)
+    except TyperException as error:
+        said = error.format_message() if hasattr(error, "format_message") else str(error)
+        return _fail(f"{said.rstrip('.')}; see `weightspace --help`", 2)
+    except WeightspaceError as error:
+        return _fail(str(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("stopped; what was finished is kept, the same command continues", 130)
+    except BrokenPipeError:
+        return 1
+    except Exception as error:  # a bug: one line for the user, the traceback on request
+        return _fail(f"{type(error).__name__}: {error}; this is a bug, --debug shows where", 1)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(line: str, code: int) -> int:
+    if _debug:
+        import traceback
+
+        traceback.print_exc()
+    print(f"error: {line}", file=sys.stderr)
+    return code
+
+
+def _print(as_json: bool, plain: Any, text: Any) -> None:
+    if as_json:
+        print(json.dumps(plain, indent=1, default=str))
+    else:
+        text()
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    """Whole numbers from text like 20, 1,10,20 or 1-20."""
+    found: list[int] = []
+    for piece in text.split(","):
+        first, dash, last = piece.strip().rpartition("-")
+        try:
+            if dash and first:
+                found += range(int(first), int(last) + 1)
+            else:
+                found.append(int(piece))
+        except ValueError:
+            raise UsageError(
+                f"{option}: {piece.strip()!r} is no number; write 20, 1,10,20 or 1-20"
+            ) from None
+    return tuple(found)

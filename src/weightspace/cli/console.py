@@ -1,0 +1,94 @@
+"""Progress on standard error: bars on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
+
+from weightspace.progress import Progress
+
+LINE_SECONDS = 15.0
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A listener to hand to long work; what it showed stays on the screen."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=30),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console) as bars:
+        yield _Terminal(bars)
+
+
+class _Terminal:
+    """One bar a task."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, task: str, done: float, total: float) -> None:
+        """Move the task's bar, which appears with the first call."""
+        if task not in self._tasks:
+            self._tasks[task] = self._bars.add_task(task, total=total)
+        # A task that begins anew (a second data set, a second seed) gets its time anew.
+        finished = self._bars.tasks[self._bars.task_ids.index(self._tasks[task])].finished
+        if finished and done < total:
+            self._bars.reset(self._tasks[task], total=total)
+        self._bars.update(self._tasks[task], completed=done, total=total)
+
+
+class _Lines:
+    """A line for each task's start and end, and every quarter of a minute between."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._begun: dict[str, tuple[float, float]] = {}
+        self._said: dict[str, float] = {}
+
+    def __call__(self, task: str, done: float, total: float) -> None:
+        """Say where the task stands, if there is reason to."""
+        now = time.monotonic()
+        start, first = self._begun.setdefault(task, (now, done))
+        over = done >= total
+        silent_for = now - self._said.get(task, -LINE_SECONDS)
+        if silent_for < LINE_SECONDS and not (over and done > 0 and task in self._said):
+            return
+        left = ""
+        if first < done < total:
+            left = f", {_clock((now - start) * (total - done) / (done - first))} left"
+        self._console.print(
+            f"{task}: {done / total if total else 1:.0%}, {_clock(now - start)} elapsed{left}",
+            highlight=False,
+        )
+        self._said[task] = now
+        if over:
+            self._begun.pop(task)
+            self._said.pop(task)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

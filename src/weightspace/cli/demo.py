@@ -1,0 +1,38 @@
+"""`demo`: the whole way from a recipe to a report, small, on built-in images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from weightspace import dissection, report, sampling
+from weightspace.dissection import Dissection
+from weightspace.progress import Progress, silent
+
+SLICE_LENGTH = 1000
+"""Values a slice: less than a third of the demo's shortest vector."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo made: the zoo's directory, the dissection and the page's path."""
+
+    zoo: Path
+    dissection: Dissection
+    page: Path
+
+
+def demo(
+    out: str | Path = "demo", *, nets: int = 300, seed: int = 0, progress: Progress = silent
+) -> Demo:
+    """Sample `nets` nets of the `demo` space, dissect them, and write one HTML page.
+
+    The zoo goes to `out`/zoo, tables, figures and the page to `out`/report. Raises `UsageError`
+    for too few nets, with the number that would do.
+    """
+    out = Path(out)
+    zoo = sampling.sample(
+        "demo", nets=nets, out=out / "zoo", seed=seed, evaluation_images=200, progress=progress
+    )
+    result = dissection.dissect(zoo, slice_length=SLICE_LENGTH, progress=progress)
+    return Demo(zoo.path, result, report.write(result, out / "report"))

@@ -1,0 +1,102 @@
+"""What a dissection is about and rests on: counts, borders of layers, versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from weightspace.dissection.result import TRAINING_COLUMNS
+
+if TYPE_CHECKING:
+    from weightspace.meta.labels import Labels
+    from weightspace.networks import Layout
+    from weightspace.zoo import Zoo
+
+
+def population(zoo: Zoo, labels: Labels) -> dict[str, Any]:
+    """Counts of nets, snapshots, vectors and values; what was left out and why."""
+    return {
+        "space": zoo.space.name,
+        "nets": zoo.nets.height,
+        "used": len(labels.nets),
+        "diverged": labels.diverged,
+        "dead": labels.dead,
+        "layouts": zoo.nets["layout"].n_unique(),
+        "snapshots": zoo.snapshots["snapshot"].n_unique(),
+        "vectors": zoo.snapshots.height,
+        "values": int(zoo.snapshots["length"].sum()),
+        "datasets": zoo.nets["dataset"].unique().sort().to_list(),
+        "properties": list(labels.properties),
+    }
+
+
+def boundaries(layouts: Sequence[Layout]) -> list[dict[str, Any]]:
+    """Where layers begin and end along the vector, 0..1, as means over nets.
+
+    One row a layer where all nets have the same layers, else one row a part.
+    """
+    names = [{(t.part, t.layer): t.name.split(".")[0] for t in lay.tensors} for lay in layouts]
+    same = all(own == names[0] for own in names)
+    keys = list(names[0]) if same else [("conv", -1), ("fc", -1)]
+    rows = []
+    for part, layer in keys:
+        ends = [
+            (min(t.offset for t in own) / layout.size, max(t.stop for t in own) / layout.size)
+            for layout in layouts
+            if (own := [t for t in layout.tensors if t.part == part and layer in (-1, t.layer)])
+        ]
+        if ends:
+            start, stop = np.mean(ends, axis=0)
+            name = names[0][part, layer] if same else part
+            rows.append({"name": name, "part": part, "start": float(start), "stop": float(stop)})
+    return rows
+
+
+def fractions(zoo: Zoo, nets: Sequence[str]) -> dict[int, float]:
+    """Snapshot number -> fraction of training, 0..1, the mean over nets; only those all have."""
+    own = zoo.snapshots.filter(pl.col("net").is_in(list(nets)))
+    last = pl.col("step").max().over("net")
+    share = pl.when(last > 0).then(pl.col("step") / last).otherwise(0.0)
+    table = own.with_columns(share.alias("fraction")).group_by("snapshot")
+    means = table.agg(pl.col("fraction").mean(), pl.col("net").n_unique().alias("nets"))
+    means = means.filter(pl.col("nets") == len(nets)).sort("snapshot")
+    return dict(zip(means["snapshot"].to_list(), means["fraction"].to_list(), strict=True))
+
+
+def training(zoo: Zoo, labels: Labels) -> pl.DataFrame:
+    """The nets' own test accuracy by data set and snapshot: median and middle 80 % of the nets."""
+    kept = zoo.nets.filter(pl.col("net").is_in(list(labels.nets))).select(
+        "net", "dataset", "outputs"
+    )
+    shares = fractions(zoo, labels.nets)
+    rows = zoo.snapshots.join(kept, on="net").filter(
+        pl.col("snapshot").is_in(list(shares)) & pl.col("test_accuracy").is_finite()
+    )
+    accuracy = pl.col("test_accuracy").cast(pl.Float64)
+    table = rows.group_by("dataset", "snapshot").agg(
+        accuracy.median().alias("accuracy"),
+        accuracy.quantile(0.1, "linear").alias("low"),
+        accuracy.quantile(0.9, "linear").alias("high"),
+        pl.col("net").n_unique().cast(pl.Int64).alias("n_nets"),
+    )
+    fraction = pl.col("snapshot").replace_strict(shares, default=None, return_dtype=pl.Float64)
+    return (
+        table.with_columns(fraction.alias("fraction"), pl.col("snapshot").cast(pl.Int64))
+        .sort("dataset", "snapshot")
+        .select(*TRAINING_COLUMNS)
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    found = {}
+    for name in ("weightspace", "numpy", "scipy", "scikit-learn", "polars"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found

@@ -1,0 +1,167 @@
+"""Places in a net: which values of its vector belong to each, whatever the net's lay-out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from weightspace.errors import UsageError
+from weightspace.features import SHORTEST
+
+if TYPE_CHECKING:
+    from weightspace.networks import Layout
+
+Ranges = list[tuple[int, int]]
+PARTS = ("conv", "fc")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Somewhere to look: `select` gives the ranges [start, stop) of a vector by its layout.
+
+    `length` values are read there at once, the same for every net, and `count` times.
+    """
+
+    axis: str
+    name: str
+    select: Callable[[Layout], Ranges]
+    running_stats: bool = True
+    length: int = 0
+    count: int = 1
+
+    def room(self, layout: Layout) -> int:
+        """How many values a vector of this layout has here."""
+        return sum(stop - start for start, stop in self.select(layout))
+
+    def read(self, vector: np.ndarray, layout: Layout) -> np.ndarray:
+        """The values here, `count` slices spread evenly: float32 [count, length]."""
+        pieces = [vector[start:stop] for start, stop in self.select(layout)]
+        joined = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        starts = slice_starts(len(joined), self.length, self.count)
+        return np.stack([joined[start : start + self.length] for start in starts])
+
+    def extent(self, layout: Layout) -> tuple[float, float]:
+        """The relative range, within 0..1, from the first to the last value that is read."""
+        ranges = self.select(layout)
+        if len(ranges) > 1 or self.count > 1:
+            return ranges[0][0] / layout.size, ranges[-1][1] / layout.size
+        start = ranges[0][0] + int(slice_starts(self.room(layout), self.length, 1)[0])
+        return start / layout.size, (start + self.length) / layout.size
+
+
+def slice_starts(size: int, length: int, count: int) -> np.ndarray:
+    """Where `count` slices of `length` values begin among `size`: one centred, or end to end."""
+    if count == 1:
+        return np.array([(size - length) // 2], np.int64)
+    return np.linspace(0, size - length, count).round().astype(np.int64)
+
+
+def whole(layouts: Sequence[Layout], slice_length: int, count: int) -> Place:
+    """The whole vector, read `count` times at equal distances."""
+    place = Place("whole", "all", lambda layout: [(0, layout.size)], count=count)
+    return _fitted(place, layouts, slice_length)
+
+
+def along(layouts: Sequence[Layout], slice_length: int, positions: int) -> list[Place]:
+    """Windows at the same relative positions of every vector, from its start to its end."""
+    if positions < 1:
+        raise UsageError(f"positions: {positions} places are none; give at least 1")
+    windows = [
+        Place("position", _window_name(i, positions), _window(i, positions))
+        for i in range(positions)
+    ]
+    return _alike(windows, layouts, slice_length)
+
+
+def parts(layouts: Sequence[Layout], slice_length: int, count: int) -> list[Place]:
+    """Conv and fc, each with and without running statistics, all read at one length.
+
+    Without the second kind where no net has running statistics, and nothing where the nets have
+    one part only.
+    """
+    if not all(layout.select(part) for layout in layouts for part in PARTS):
+        return []
+    running = any(len(layout.indices("all", False)) < layout.size for layout in layouts)
+    found = [
+        Place("part", part, _part(part, keep), keep, count=count)
+        for part in PARTS
+        for keep in ((True, False) if running else (True,))
+    ]
+    return _alike(found, layouts, slice_length)
+
+
+def depths(layouts: Sequence[Layout], slice_length: int) -> list[Place]:
+    """First, middle and last layer of each part; a layer of few values with its neighbours.
+
+    The middle one only where every net has three layers of the part, first and last only where
+    every net has two; a single layer is called the only one.
+    """
+    found = []
+    for part in PARTS:
+        fewest = min(len(_layers(layout, part)) for layout in layouts)
+        names = {0: (), 1: ("only",), 2: ("first", "last")}.get(fewest, ("first", "middle", "last"))
+        found += [Place("depth", f"{name} {part}", _layer(part, name)) for name in names]
+    return [_fitted(place, layouts, slice_length) for place in found]
+
+
+def _alike(found: Sequence[Place], layouts: Sequence[Layout], slice_length: int) -> list[Place]:
+    """The places, all read at the one length that fits each of them."""
+    length = min(_fitted(place, layouts, slice_length).length for place in found)
+    return [replace(place, length=length) for place in found]
+
+
+def _fitted(place: Place, layouts: Sequence[Layout], slice_length: int) -> Place:
+    """The place with the longest slice, at most `slice_length`, that fits every layout."""
+    shortest = min(place.room(layout) for layout in layouts)
+    if min(shortest, slice_length) < SHORTEST:
+        what = "slice_length" if slice_length < SHORTEST else f"{place.axis} {place.name}"
+        raise UsageError(
+            f"{what}: {min(shortest, slice_length)} values are too few to read; "
+            f"{SHORTEST} are needed"
+        )
+    return replace(place, length=min(shortest, slice_length))
+
+
+def _window_name(index: int, positions: int) -> str:
+    return f"{100 * index / positions:.3g}–{100 * (index + 1) / positions:.3g} %"
+
+
+def _window(index: int, positions: int) -> Callable[[Layout], Ranges]:
+    def select(layout: Layout) -> Ranges:
+        start = index * layout.size // positions
+        return [_widened(start, (index + 1) * layout.size // positions, layout.size)]
+
+    return select
+
+
+def _part(part: str, running_stats: bool) -> Callable[[Layout], Ranges]:
+    return lambda layout: layout.select(part, running_stats)
+
+
+def _layer(part: str, name: str) -> Callable[[Layout], Ranges]:
+    def select(layout: Layout) -> Ranges:
+        ranges = _layers(layout, part)
+        index = {"middle": len(ranges) // 2, "last": len(ranges) - 1}.get(name, 0)
+        return [_widened(*ranges[index], layout.size)]
+
+    return select
+
+
+def _layers(layout: Layout, part: str) -> Ranges:
+    """The range of each layer of a part, in order."""
+    found: dict[int, tuple[int, int]] = {}
+    for tensor in layout.tensors:
+        if tensor.part == part:
+            start, _ = found.get(tensor.layer, (tensor.offset, 0))
+            found[tensor.layer] = (start, tensor.stop)
+    return list(found.values())
+
+
+def _widened(start: int, stop: int, size: int) -> tuple[int, int]:
+    """The range, widened about its centre to what features need, within 0..size."""
+    missing = max(0, min(SHORTEST, size) - (stop - start))
+    start = min(max(0, start - missing // 2), size - (stop - start) - missing)
+    return start, max(stop, start + min(SHORTEST, size))

@@ -1,0 +1,41 @@
+"""Meta-classifiers: how much of a recipe can be read off the weights it led to.
+
+In: a zoo (or features and labels). Out: an `Evaluation`, accuracies with intervals, chance and a
+permuted-label control; or a `Model` that answers for one vector, calibrated, with a number for
+how strange the vector is. Promises: every judgement is by a classifier that saw neither the net
+nor another of its seed; accuracies weigh classes alike; too few nets are refused with the
+numbers; a stored model holds arrays and JSON, and loading it executes nothing.
+"""
+
+from weightspace.meta.crossfit import Score, crossfit
+from weightspace.meta.estimators import Forest, Kernel, Linear
+from weightspace.meta.evaluation import Evaluation
+from weightspace.meta.fitting import fit
+from weightspace.meta.intervals import Interval, bootstrap, control_interval
+from weightspace.meta.labels import Labels, labels_of
+from weightspace.meta.model import Answer, Model, Reading
+from weightspace.meta.protocol import evaluate
+from weightspace.meta.registry import BASELINE, CLASSIFIERS, DEFAULT, Classifier
+
+__all__ = [
+    "BASELINE",
+    "CLASSIFIERS",
+    "DEFAULT",
+    "Answer",
+    "Classifier",
+    "Evaluation",
+    "Forest",
+    "Interval",
+    "Kernel",
+    "Labels",
+    "Linear",
+    "Model",
+    "Reading",
+    "Score",
+    "bootstrap",
+    "control_interval",
+    "crossfit",
+    "evaluate",
+    "fit",
+    "labels_of",
+]

@@ -1,0 +1,111 @@
+"""`fit`: a model from a whole population."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from weightspace.errors import UsageError
+from weightspace.meta.crossfit import judge
+from weightspace.meta.folds import Cells
+from weightspace.meta.labels import Labels, labels_of
+from weightspace.meta.model import Model
+from weightspace.meta.protocol import versions
+from weightspace.meta.reader import Range, Reader, View, abilities
+from weightspace.meta.registry import DEFAULT
+from weightspace.meta.registry import classifier as declared
+from weightspace.meta.slices import Source
+from weightspace.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from weightspace.zoo import Zoo
+
+PREFERRED = ("layers", DEFAULT)
+"""What a model holds by default: the best where a layout is given, the best where none is."""
+
+
+def fit(
+    zoo: Zoo,
+    *,
+    properties: Sequence[str] | None = None,
+    classifier: str | None = None,
+    slice_length: int = 5000,
+    snapshots: Sequence[int] = (-1,),
+    part: str = "all",
+    running_stats: bool = True,
+    slices_per_net: int = 8,
+    folds: int = 5,
+    seed: int = 0,
+    resamples: int = 1000,
+    progress: Progress = silent,
+) -> Model:
+    """Fit a model of every property on all nets of a population that did not diverge.
+
+    Each net gives `slices_per_net` slices at equal distances over its vector, as `Model.predict`
+    will take them, or one row of per-layer numbers. Beside the final classifier, `folds` others
+    are cross-fitted by net: they give each property's accuracy with its interval, and the
+    temperature that makes the averaged probabilities of a net honest.
+
+    `classifier`: a name in `CLASSIFIERS`; by default two are kept, one for vectors with a
+    layout and one for bare vectors. The other arguments and errors are those of `evaluate`.
+    """
+    names = PREFERRED if classifier is None else (classifier,)
+    kinds = [declared(name) for name in names]
+    if slices_per_net < 1:
+        raise UsageError(f"slices_per_net: {slices_per_net}; give at least 1")
+    labels = labels_of(zoo, properties)
+    labels.require(folds)
+    source = Source(slice_length, tuple(snapshots), part, running_stats)
+    source.require(zoo, labels.nets)
+    fold = Cells.build(labels.matrix, labels.families, folds).fold_of(seed)
+    levels = tuple(len(names) for names in labels.levels.values())
+    readers = []
+    for done, kind in enumerate(kinds):
+        view = View(kind.name, slice_length, slices_per_net, part, running_stats)
+        features, owners, moments = _rows(zoo, labels, view, source, progress)
+        progress("fitting", done, len(kinds))
+        estimator = kind.estimator(seed)
+        judged = judge(
+            features,
+            owners,
+            labels.matrix,
+            levels,
+            fold,
+            labels.families,
+            estimator,
+            groups=moments,
+            detailed=len(levels),
+        )
+        fitted = estimator.fit_labelings(features, labels.matrix[owners], levels, owners)
+        far = Range.learn(features, owners, fold)
+        readers.append(Reader(view, fitted, abilities(labels, judged, resamples), far))
+    progress("fitting", len(kinds), len(kinds))
+    facts = {
+        "space": zoo.space.name,
+        "nets": len(labels.nets),
+        "dead": labels.dead,
+        "diverged": labels.diverged,
+        "snapshots": [int(s) for s in snapshots],
+        "folds": folds,
+        "seed": seed,
+        "versions": versions(),
+    }
+    return Model(tuple(readers), facts)
+
+
+def _rows(
+    zoo: Zoo, labels: Labels, view: View, source: Source, progress: Progress
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features of every net's every snapshot, the rows' nets, and which snapshot it was."""
+    rows, owners, moments = [], [], []
+    for i, net in enumerate(labels.nets):
+        layout = zoo.layout(net)
+        for moment, snapshot in enumerate(source.snapshots):
+            found = view.rows(zoo.vector(net, snapshot), layout)
+            rows.append(found)
+            owners += [i] * len(found)
+            moments += [moment] * len(found)
+        progress(f"reading for {view.classifier}", i + 1, len(labels.nets))
+    return np.concatenate(rows), np.array(owners), np.array(moments)

@@ -1,0 +1,200 @@
+"""`Reader`: one fitted meta-classifier of all properties, calibrated, with what it may claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from weightspace.errors import DataError
+from weightspace.features import LAYERS_NAMES, LOCAL_NAMES, STATISTICS_NAMES, layers
+from weightspace.meta.crossfit import Judged
+from weightspace.meta.estimators import Fitted
+from weightspace.meta.intervals import bootstrap
+from weightspace.meta.labels import Labels
+from weightspace.meta.registry import CLASSIFIERS
+from weightspace.meta.slices import SLICE_FEATURES, even_slices
+
+if TYPE_CHECKING:
+    from weightspace.networks import Layout
+
+FEATURE_NAMES = {"statistics": STATISTICS_NAMES, "local": LOCAL_NAMES, "layers": LAYERS_NAMES}
+_INNER = (0.005, 0.995)
+_FAR = 0.99
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a vector becomes rows of features: one row of the layers, or of even slices.
+
+    `classifier` is a name of the registry; `slices` of `slice_length` values are taken at equal
+    distances over the selected part.
+    """
+
+    classifier: str
+    slice_length: int
+    slices: int
+    part: str
+    running_stats: bool
+
+    @property
+    def features(self) -> str:
+        """The name of the feature set."""
+        return CLASSIFIERS[self.classifier].features
+
+    @property
+    def needs_layout(self) -> bool:
+        """Whether a bare vector is not enough."""
+        return self.features == "layers" or self.part != "all" or not self.running_stats
+
+    def rows(self, vector: np.ndarray, layout: Layout | None) -> np.ndarray:
+        """Features float32 [rows, F] of a vector [P]; DataError, with numbers, if it has none."""
+        vector = np.asarray(vector)
+        if vector.ndim != 1 or not np.issubdtype(vector.dtype, np.floating):
+            raise DataError(
+                f"vector: {vector.dtype} of shape {list(vector.shape)}; give float32 [values]"
+            )
+        bad = int(len(vector) - np.isfinite(vector).sum())
+        if bad:
+            raise DataError(
+                f"vector: {bad:,} of {len(vector):,} values are not finite, as of a net that "
+                "diverged; give a checkpoint of finite weights"
+            )
+        if layout is not None and layout.size != len(vector):
+            raise DataError(
+                f"vector: {len(vector):,} values do not fit the layout's {layout.size:,}; "
+                "give the layout of the same net"
+            )
+        if self.needs_layout and layout is None:
+            raise DataError(f"vector: the {self.classifier} model needs its layout; give it too")
+        with np.errstate(over="ignore"):
+            vector = vector.astype(np.float32)
+        if not np.isfinite(vector).all():
+            raise DataError(
+                "vector: holds values beyond float32; give a checkpoint of sane weights"
+            )
+        if self.features == "layers":
+            assert layout is not None
+            return layers(vector, layout, part=self.part, running_stats=self.running_stats)[None]
+        if layout is not None and (self.part != "all" or not self.running_stats):
+            vector = vector[layout.indices(self.part, self.running_stats)]
+        if len(vector) < self.slice_length:
+            raise DataError(
+                f"vector: {len(vector):,} values are fewer than the {self.slice_length:,} of a "
+                "slice; use a model fitted with shorter slices"
+            )
+        return SLICE_FEATURES[self.features](even_slices(vector, self.slice_length, self.slices))
+
+
+@dataclass(frozen=True)
+class Ability:
+    """What a property's classifier can do on nets of the population that it has not seen.
+
+    `accuracy` of nets is class-balanced and cross-fitted, `low`..`high` its 95 % interval;
+    `temperature` calibrates its probabilities.
+    """
+
+    property: str
+    levels: tuple[str, ...]
+    accuracy: float
+    low: float
+    high: float
+    chance: float
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where the features of the population lie, to know a stranger.
+
+    `low` and `high` float64 [F] bound the middle 99 % of the training rows; `limit` is the
+    fraction of features outside that 1 % of the population's own nets exceed.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    limit: float
+
+    @classmethod
+    def learn(cls, features: np.ndarray, owners: np.ndarray, fold: np.ndarray) -> Range:
+        """From rows [n, F] of nets `owners` [n]; the limit from nets outside the bounds' fold."""
+        outside = np.empty(len(fold))
+        for part in np.unique(fold):
+            tested = fold[owners] == part
+            bounds = cls(*_bounds(features[~tested]), 0.0)
+            for net in np.flatnonzero(fold == part):
+                outside[net] = bounds.outside(features[owners == net])
+        return cls(*_bounds(features), float(np.quantile(outside, _FAR)))
+
+    def outside(self, rows: np.ndarray) -> float:
+        """The fraction of features of rows [r, F] beyond the bounds."""
+        return float(((rows < self.low) | (rows > self.high)).mean())
+
+
+def _bounds(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    low, high = np.quantile(features.astype(np.float64), _INNER, axis=0)
+    return low, high
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A view, the classifiers on it, their abilities and the population's range."""
+
+    view: View
+    fitted: Fitted
+    abilities: tuple[Ability, ...]
+    range: Range
+
+    def probabilities(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Calibrated probabilities of one net's rows [r, F]: per property, float64 [levels]."""
+        return [
+            np.exp(log_softmax(logs.mean(axis=0) / ability.temperature))
+            for logs, ability in zip(
+                self.fitted.log_probabilities(rows), self.abilities, strict=True
+            )
+        ]
+
+
+def abilities(labels: Labels, judged: Judged, resamples: int) -> tuple[Ability, ...]:
+    """Accuracy, interval and temperature of each property from cross-fitted judgements."""
+    present = judged.rows > 0
+    out = []
+    for i, name in enumerate(labels.properties):
+        codes = labels.codes[name]
+        counts = present.sum(axis=1)
+        hits = judged.net_hits[:, :, i].sum(axis=1) / np.maximum(counts, 1)
+        found = bootstrap(hits[counts > 0], codes[counts > 0], resamples=resamples)
+        logs = judged.log_probabilities[i][present]
+        truth = np.broadcast_to(codes[:, None], present.shape)[present]
+        levels = labels.levels[name]
+        out.append(
+            Ability(
+                name,
+                levels,
+                found.value,
+                found.low,
+                found.high,
+                1 / len(levels),
+                temperature(logs, truth),
+            )
+        )
+    return tuple(out)
+
+
+def temperature(logs: np.ndarray, codes: np.ndarray) -> float:
+    """The divisor of log-probabilities [n, levels] under which they fit the truth [n] best.
+
+    Minimises the class-balanced cross entropy; between 0.05 and 50.
+    """
+    weight = 1 / np.bincount(codes, minlength=logs.shape[1])[codes]
+
+    def loss(log_temperature: float) -> float:
+        chances = log_softmax(logs / np.exp(log_temperature), axis=1)
+        return -float(np.average(chances[np.arange(len(codes)), codes], weights=weight))
+
+    span: Sequence[float] = (np.log(0.05), np.log(50))
+    return float(np.exp(minimize_scalar(loss, bounds=span, method="bounded").x))

@@ -1,0 +1,258 @@
+"""What a person types, what they read, and the exit code a script sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from tests.populations import synthetic_zoo
+from weightspace.cli.app import run
+from weightspace.zoo import Zoo
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    return synthetic_zoo(tmp_path_factory.mktemp("cli") / "zoo", nets=60)
+
+
+@pytest.fixture(scope="module")
+def model(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "model"
+    assert run(["fit", str(zoo.path), "--out", str(out), "--slice-length", "1000"]) == 0
+    return out
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run a command that must fail as the user's mistake; its one line."""
+    code = run([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    lines = [line for line in said.err.splitlines() if line.startswith("error: ")]
+    assert code == 2, said.err
+    assert len(lines) == 1, said.err
+    assert "Traceback" not in said.err
+    assert said.out == ""
+    return lines[0]
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run a command that must succeed; what it printed."""
+    code = run([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    return said.out
+
+
+def document(capsys: pytest.CaptureFixture[str], *arguments: object) -> object:
+    """The JSON document that a command prints."""
+    return json.loads(printed(capsys, *arguments, "--json"))
+
+
+def test_every_command_offers_json_and_debug(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = "sample info check evaluate dissect fit predict demo spaces images".split()
+    for command in commands:
+        text = printed(capsys, command, "--help")
+        assert "--json" in text, command
+        assert "--debug" in text, command
+    listed = printed(capsys)
+    assert all(f"  {command} " in listed for command in commands)
+
+
+def test_spaces_and_images(capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, "spaces")
+    assert [space["name"] for space in found] == ["demo", "nws-small", "nws-fixed", "nws-main"]
+    entries = {entry["name"]: entry for entry in document(capsys, "images")}
+    assert entries["digits"]["state"] == "ready"
+    assert {"mnist", "fashion_mnist", "cifar10", "svhn", "stl10"} <= set(entries)
+    assert "digits" in printed(capsys, "images")
+    assert "nws-small" in printed(capsys, "spaces")
+
+
+def test_info_and_check(zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = document(capsys, "info", zoo.path)
+    assert facts["nets"] == 60
+    assert facts["snapshots"] == 300
+    assert "60" in printed(capsys, "info", zoo.path)
+    assert document(capsys, "check", zoo.path, "--full") == []
+
+
+def test_check_fails_on_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = synthetic_zoo(tmp_path / "zoo", nets=8).path
+    shard = next((damaged / "shards").iterdir())
+    content = bytearray(shard.read_bytes())
+    content[-5] ^= 1
+    shard.write_bytes(content)
+    assert run(["check", str(damaged), "--full", "--json"]) == 1
+    findings = json.loads(capsys.readouterr().out)
+    assert [finding["severity"] for finding in findings] == ["error"]
+
+
+def test_evaluate_writes_tables_and_prints_them(
+    zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results"
+    arguments = ("evaluate", zoo.path, "--out", out, "--slice-length", 1000, "--seeds", "0",
+                 "--properties", "initialization,filter_size")  # fmt: skip
+    rows = document(capsys, *arguments)["rows"]
+    assert {row["property"] for row in rows} == {"initialization", "filter_size"}
+    assert (out / "evaluation.parquet").exists()
+    text = printed(capsys, *arguments)
+    for word in ("initialization", "95 % interval", "chance", "shallow", "meaningless labels"):
+        assert word in text
+
+
+def test_dissect_writes_a_page(
+    zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results"
+    found = document(capsys, "dissect", zoo.path, "--out", out, "--slice-length", 1000,
+                     "--seeds", "0", "--properties", "initialization")  # fmt: skip
+    page = Path(found["page"])
+    assert page.parent == out
+    assert "<html" in page.read_text(encoding="utf-8")
+    assert (out / "figures" / "much.png").stat().st_size > 10_000
+    assert (out / "when.parquet").exists()
+
+
+def test_predict_reads_a_checkpoint_that_it_never_saw(
+    zoo: Zoo, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = zoo.nets["net"][0]
+    vector, layout = zoo.vector(net, -1), zoo.layout(net)
+    names = {"shift": "bias", "scale": "weight"}
+    tensors = {}
+    for spec in layout.tensors:
+        stem = spec.name.rsplit(".", 1)[0]
+        norm = spec.role not in ("weight", "bias")
+        name = f"{stem}{'_norm' if norm else ''}.{names.get(spec.role, spec.role)}"
+        tensors[name] = np.array(vector[spec.offset : spec.stop]).reshape(spec.shape)
+    tensors["conv1_norm.num_batches_tracked"] = np.array(7)
+    file = tmp_path / "net.safetensors"
+    safetensors.numpy.save_file(tensors, file)
+    (answer,) = document(capsys, "predict", model, file)
+    truth = zoo.nets["initialization"][0]
+    levels = {p["property"]: p for p in answer["answer"]["properties"]}
+    assert levels["initialization"]["level"] == truth
+    skipped = [tensor["name"] for tensor in answer["tensors"] if not tensor["used"]]
+    assert skipped == ["conv1_norm.num_batches_tracked"]
+    text = printed(capsys, "predict", model, file)
+    assert truth in text
+    assert "skipped conv1_norm.num_batches_tracked" in text
+
+
+class Bomb:
+    """Unpickling it would create a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.target),)
+
+
+def test_checkpoints_that_cannot_be_read(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bomb, empty, nan = (tmp_path / name for name in ("bomb.pt", "empty.pt", "nan.safetensors"))
+    bomb.write_bytes(pickle.dumps(Bomb(tmp_path / "exploded"), protocol=2))
+    empty.write_bytes(b"")
+    bad = {"fc.weight": np.array([[1.0, np.nan]] * 800, np.float32)}
+    safetensors.numpy.save_file(bad, nan)
+    assert "bomb.pt" in refused(capsys, "predict", model, bomb)
+    assert not (tmp_path / "exploded").exists()
+    assert "empty.pt" in refused(capsys, "predict", model, empty)
+    assert str(tmp_path) in refused(capsys, "predict", model, tmp_path)
+    line = refused(capsys, "predict", model, nan)
+    assert "fc.weight" in line
+    assert "nan.safetensors" in line
+    assert "no-model" in refused(capsys, "predict", tmp_path / "no-model", nan)
+
+
+def test_spaces_that_cannot_be_drawn_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "zoo"
+
+    def said(text: str) -> str:
+        file = tmp_path / "space.yaml"
+        file.write_text(text)
+        return refused(capsys, "sample", file, "--nets", 4, "--out", out)
+
+    assert "presets are demo" in refused(capsys, "sample", "nws-tiny", "--nets", 4, "--out", out)
+    assert "space.yaml:4: not YAML" in said("name: x\nrecipe:\n  dataset: [a, b\n")
+    upside = "recipe:\n  dataset: digits\n  learning_rate: {low: 0.1, high: 0.01}\n"
+    line = said(upside)
+    assert "space.yaml:3: learning_rate: low 0.1 is not below high 0.01" in line
+    assert not out.exists()
+
+
+def test_missing_and_truncated_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, out = tmp_path / "data", tmp_path / "zoo"
+    data.mkdir()
+    arguments = ("sample", "nws-small", "--datasets", "mnist", "--nets", 2, "--out", out,
+                 "--data-dir", data)  # fmt: skip
+    line = refused(capsys, *arguments)
+    assert "train-images-idx3-ubyte" in line
+    assert str(data) in line
+    np.savez(data / "mnist.npz", x_train=np.zeros((9, 8, 8), np.uint8))
+    (data / "mnist.npz").write_bytes((data / "mnist.npz").read_bytes()[:-40])
+    assert "mnist.npz" in refused(capsys, *arguments)
+    assert not out.exists()
+
+
+def test_another_zoo_in_the_way(zoo: Zoo, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {p: p.read_bytes() for p in zoo.path.rglob("*") if p.is_file()}
+    line = refused(capsys, "sample", "demo", "--nets", 4, "--out", zoo.path)
+    assert "holds another zoo" in line
+    assert "choose another --out" in line
+    assert {p: p.read_bytes() for p in zoo.path.rglob("*") if p.is_file()} == before
+
+
+def test_zoos_and_slices_that_cannot_be_evaluated(
+    zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    line = refused(capsys, "evaluate", zoo.path, "--out", out, "--slice-length", 999_999)
+    assert "slice" in line
+    assert "999,999" in line
+    few = synthetic_zoo(tmp_path / "few", nets=12).path
+    assert "12" in refused(capsys, "evaluate", few, "--out", out, "--slice-length", 1000)
+    newer = synthetic_zoo(tmp_path / "newer", nets=8).path
+    meta = json.loads((newer / "zoo.json").read_text())
+    (newer / "zoo.json").write_text(json.dumps(meta | {"version": 99}))
+    line = refused(capsys, "info", newer)
+    assert "99" in line
+    assert "upgrade" in line
+    assert "one" in refused(capsys, "evaluate", zoo.path, "--out", out, "--slice-length", 1000,
+                            "--properties", "batch_norm")  # fmt: skip
+    assert not out.exists()
+
+
+def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str], zoo: Zoo) -> None:
+    assert "No such command 'smaple'" in refused(capsys, "smaple")
+    assert "--nets" in refused(capsys, "sample", "demo", "--out", "x", "--nets", "many")
+    assert "--out" in refused(capsys, "sample", "demo", "--nets", 3)
+    line = refused(capsys, "evaluate", zoo.path, "--out", "x", "--snapshots", "one")
+    assert "snapshots: 'one' is no number" in line
+
+
+def test_debug_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["info", "nowhere", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_installed_command_runs_and_starts_fast() -> None:
+    """`--help` and `spaces` must not load torch."""
+    script = Path(sys.executable).parent / "weightspace"
+    found = subprocess.run([script, "spaces", "--json"], capture_output=True, text=True, check=True)
+    assert len(json.loads(found.stdout)) == 4
+    code = "import sys; from weightspace.cli.app import run; run(['spaces']); print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "False"

@@ -1,0 +1,206 @@
+"""Dissections of a population with known signal: found where and when it is, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from populations import synthetic_zoo
+
+from weightspace.dissection import Dissection, dissect
+from weightspace.dissection.result import WHEN_COLUMNS, WHERE_COLUMNS
+from weightspace.errors import DataError, UsageError
+
+QUICK = {"seeds": (0,), "permutations": 2, "slices_per_net": 2}
+PROPERTIES = ("augmentation", "filter_size", "batch_size")
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    return synthetic_zoo(tmp_path_factory.mktemp("zoo") / "zoo", nets=80)
+
+
+@pytest.fixture(scope="module")
+def dissection(zoo):
+    heard = []
+    found = dissect(
+        zoo,
+        properties=PROPERTIES,
+        positions=8,
+        command="weightspace dissect zoo",
+        progress=lambda task, done, total: heard.append((task, done, total)),
+        **QUICK,
+    )
+    assert ("where", 16, 16) in heard
+    assert ("when", 5, 5) in heard
+    return found
+
+
+@pytest.fixture
+def saved(dissection, tmp_path):
+    return dissection.save(tmp_path / "out" / "dissection")
+
+
+def at(frame, **wanted):
+    (row,) = frame.filter(**wanted).to_dicts()
+    return row
+
+
+def test_frames_keep_their_schemas_and_their_order(dissection):
+    where, when = dissection.where.frame(), dissection.when.frame()
+    assert dict(where.schema) == WHERE_COLUMNS
+    assert dict(when.schema) == WHEN_COLUMNS
+    for frame in (where, when):
+        assert frame["property"].unique(maintain_order=True).to_list() == list(PROPERTIES)
+        assert (frame["low"] <= frame["accuracy"]).all()
+        assert (frame["accuracy"] <= frame["high"]).all()
+        assert (frame["n_nets"] == 80).all()
+        levels = {"augmentation": 2, "filter_size": 3, "batch_size": 2}
+        for name, own in frame.group_by("property"):
+            assert own["chance"].to_list() == [1 / levels[name[0]]] * len(own)
+
+
+def test_how_much_is_the_evaluation_of_the_last_snapshot(dissection):
+    much = dissection.much.frame()
+    assert set(much["classifier"]) == {"shallow", "kernel"}
+    row = at(much, property="filter_size", classifier="kernel", unit="slice")
+    assert row["low"] > 0.8
+    assert row["slice_length"] == dissection.facts["slice_length"] == 5000
+
+
+def test_a_signal_of_the_conv_layers_is_found_there_and_not_elsewhere(dissection):
+    frame = dissection.where.frame().filter(property="augmentation")
+    conv = at(frame, axis="part", place="conv", running_stats=False)
+    fc = at(frame, axis="part", place="fc", running_stats=False)
+    assert conv["low"] > 0.8
+    assert fc["low"] < 0.5 < fc["high"] + 0.1
+    along = frame.filter(axis="position").sort("start")
+    assert along["accuracy"][0] > 0.8
+    assert along["accuracy"][-3:].mean() < 0.65
+    assert at(frame, place="last conv")["low"] > at(frame, place="first fc")["high"]
+
+
+def test_a_signal_that_grows_is_found_late(dissection):
+    rows = dissection.when.frame().filter(property="filter_size")
+    assert rows["snapshot"].to_list() == [1, 2, 3, 4, 5]
+    assert rows["fraction"].to_list() == [0, 0.25, 0.5, 0.75, 1]
+    assert rows["high"][0] < rows["low"][-1]
+
+
+def test_what_is_not_encoded_is_found_nowhere(dissection):
+    frames = (dissection.where.frame(), dissection.when.frame())
+    low = np.concatenate([f.filter(property="batch_size")["low"].to_numpy() for f in frames])
+    # 21 intervals of 95 %: two of them above chance by luck is the most to expect.
+    assert (low > 0.5).sum() <= 2
+
+
+def test_every_net_is_read_at_the_same_length(dissection):
+    where = dissection.where.frame()
+    per_place = where.group_by("axis", "place", "running_stats").agg(
+        pl.col("slice_length").n_unique()
+    )
+    assert (per_place["slice_length"] == 1).all()
+    assert where.filter(axis="part")["slice_length"].n_unique() == 1
+
+
+def test_places_tell_where_they_lie(dissection):
+    along = dissection.where.frame().filter(axis="position", property="batch_size")
+    middles = ((along["start"] + along["stop"]) / 2).to_numpy()
+    assert np.allclose(middles, (np.arange(8) + 0.5) / 8, atol=0.001)
+
+
+def test_facts_count_what_the_zoo_holds(dissection, zoo):
+    facts = dissection.facts
+    assert (facts["nets"], facts["used"], facts["dead"], facts["diverged"]) == (80, 80, 0, 0)
+    assert facts["vectors"] == zoo.snapshots.height == 400
+    assert facts["values"] == sum(zoo.layout(net).size for net in zoo.nets["net"]) * 5
+    assert facts["datasets"] == ["digits", "shapes", "strokes"]
+    assert facts["command"] == "weightspace dissect zoo"
+    assert facts["seeds"] == [0]
+    assert {"weightspace", "numpy"} <= set(facts["versions"])
+    borders = facts["boundaries"]
+    assert [b["name"] for b in borders] == ["conv1", "conv2", "fc1", "output"]
+    starts, stops = [b["start"] for b in borders], [b["stop"] for b in borders]
+    assert starts == pytest.approx([0, *stops[:-1]])
+    assert stops[-1] == 1
+
+
+def test_training_is_the_median_over_nets(dissection, zoo):
+    row = at(dissection.training.frame(), dataset="shapes", snapshot=4)
+    names = zoo.nets.filter(dataset="shapes")["net"].to_list()
+    found = [at(zoo.snapshots, net=name, snapshot=4)["test_accuracy"] for name in names]
+    assert row["accuracy"] == pytest.approx(np.median(found))
+    assert row["low"] == pytest.approx(np.quantile(found, 0.1))
+    assert row["n_nets"] == len(names)
+
+
+def test_the_same_arguments_give_the_same_numbers(zoo):
+    def once():
+        options = {"positions": 2, "snapshots": [-1, 1], "properties": ["filter_size"]}
+        return dissect(zoo, **options, **QUICK)
+
+    first, second = once(), once()
+    assert first.when.frame()["snapshot"].to_list() == [1, 5]
+    for name in ("much", "where", "when", "training"):
+        assert_frame_equal(getattr(first, name).frame(), getattr(second, name).frame())
+
+
+def test_a_saved_dissection_comes_back_whole(dissection, saved):
+    again = Dissection.load(saved)
+    for name in ("much", "where", "when", "training"):
+        assert_frame_equal(getattr(again, name).frame(), getattr(dissection, name).frame())
+    assert again.facts == dissection.facts
+    assert {path.suffix for path in saved.iterdir()} == {".parquet", ".json"}
+
+
+def damage_missing(folder: Path) -> None:
+    (folder / "where.parquet").unlink()
+
+
+def damage_garbage(folder: Path) -> None:
+    (folder / "when.parquet").write_bytes(b"PAR1 this is no table PAR1")
+
+
+def damage_column(folder: Path) -> None:
+    path = folder / "where.parquet"
+    pl.read_parquet(path).drop("chance").write_parquet(path)
+
+
+def damage_facts(folder: Path) -> None:
+    (folder / "facts.json").write_text("{")
+
+
+def damage_list(folder: Path) -> None:
+    (folder / "facts.json").write_text(json.dumps([1]))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damage_missing, r"where\.parquet: no such table; save the dissection again"),
+        (damage_garbage, r"when\.parquet: not a readable Parquet table"),
+        (damage_column, r"where\.parquet: column chance is missing, not Float64"),
+        (damage_facts, r"facts\.json: not readable as JSON"),
+        (damage_list, r"facts\.json: holds no mapping of facts"),
+    ],
+)
+def test_a_damaged_dissection_is_refused_by_name(saved, damage, message):
+    damage(saved)
+    with pytest.raises(DataError, match=message):
+        Dissection.load(saved)
+
+
+def test_a_snapshot_that_nets_lack_is_refused(zoo):
+    with pytest.raises(UsageError, match="snapshots: 6 is none that every net has; .* 1 to 5"):
+        dissect(zoo, snapshots=[6], **QUICK)
+    with pytest.raises(UsageError, match="snapshots: 0 is none"):
+        dissect(zoo, snapshots=[0], **QUICK)
+
+
+def test_too_few_nets_are_refused_with_the_numbers(tmp_path):
+    with pytest.raises(UsageError, match="too few nets for an interval: 12 usable"):
+        dissect(synthetic_zoo(tmp_path / "few", nets=12), **QUICK)

@@ -1,0 +1,245 @@
+"""A run can be stopped anywhere and continued, and ends in the same zoo."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from weightspace.errors import DataError, UsageError
+from weightspace.sampling import estimate, sample
+from weightspace.sampling import run as run_module
+from weightspace.sampling.calibration import Pace
+from weightspace.sampling.plan import plan_units
+from weightspace.space import Space, preset
+from weightspace.zoo import Zoo, check
+
+TINY = Space.from_dict(
+    {
+        "name": "tiny",
+        "recipe": {
+            "dataset": ["digits", "textures"],
+            "optimizer": ["adam", "rmsprop", "momentum"],
+            "activation": ["relu", "tanh"],
+            "filter_size": [3, 5],
+            "batch_size": 16,
+            "depth_conv": 2,
+            "depth_fc": 1,
+            "width_conv": 2,
+            "width_fc": 8,
+            "blocks": 2,
+            "input_size": 8,
+            "channels": 1,
+            "outputs": 10,
+            "epochs": 3,
+            "train_images": 200,
+        },
+    }
+)
+
+SCRIPT = """
+import json, sys
+from weightspace.sampling import sample
+from weightspace.space import Space
+space, out, workers = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+sample(Space.from_dict(space), nets=24, out=out, workers=workers, snapshots=5)
+"""
+
+
+def small(out: Path, **options: object) -> Zoo:
+    return sample(TINY, out=out, **({"nets": 24, "snapshots": 5, "workers": 1} | options))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    return small(tmp_path_factory.mktemp("sampling") / "zoo")
+
+
+def same(one: Zoo, other: Zoo) -> bool:
+    """Whether two zoos hold the same nets and, bit for bit, the same vectors."""
+    keys = ["net", "snapshot", "step", "checksum", "test_loss", "train_loss"]
+    rows = [zoo.snapshots.select(keys).sort("net", "snapshot") for zoo in (one, other)]
+    return rows[0].equals(rows[1])
+
+
+def continued(zoo: Path, whole: Zoo) -> None:
+    """Give an interrupted zoo the whole one's stack sizes: they were measured separately."""
+    (zoo / "zoo.json").write_bytes((whole.path / "zoo.json").read_bytes())
+
+
+def test_every_net_of_the_draw_is_there_with_its_recipe(whole: Zoo) -> None:
+    recipes = TINY.draw(24, 0)
+    nets = whole.nets.sort("index")
+    assert nets["net"].to_list() == [recipe.net for recipe in recipes]
+    for row, recipe in zip(nets.to_dicts(), recipes, strict=True):
+        assert {name: row[name] for name in recipe.to_dict()} == recipe.to_dict()
+    assert nets["split"].to_list().count("test") == 5
+    assert whole.snapshots.height == 24 * 5
+    assert check(whole.path, full=True) == []
+
+
+def test_snapshots_move_and_learn(whole: Zoo) -> None:
+    for net in whole.nets["net"]:
+        vectors = [whole.vector(net, k) for k in range(1, 6)]
+        assert all(np.isfinite(v).all() for v in vectors)
+        assert all((a != b).any() for a, b in zip(vectors, vectors[1:], strict=False))
+    last = whole.snapshots.filter(snapshot=5)["train_loss"].mean()
+    first = whole.snapshots.filter(snapshot=2)["train_loss"].mean()
+    assert last < first
+
+
+def test_the_same_command_on_a_finished_zoo_changes_nothing(whole: Zoo) -> None:
+    before = {p: p.stat().st_mtime_ns for p in whole.path.rglob("*") if p.is_file()}
+    small(whole.path)
+    assert {p: p.stat().st_mtime_ns for p in whole.path.rglob("*") if p.is_file()} == before
+
+
+def test_processes_give_the_same_zoo_as_one(whole: Zoo, tmp_path: Path) -> None:
+    other = tmp_path / "zoo"
+    other.mkdir()
+    continued(other, whole)
+    assert same(small(other, workers=2), whole)
+
+
+def killed_and_continued(whole: Zoo, out: Path, rng: np.random.Generator, workers: int) -> int:
+    """Run in a real process group, kill -9 it at a random moment, until it ends by itself."""
+    out.mkdir()
+    continued(out, whole)
+    command = [sys.executable, "-c", SCRIPT, json.dumps(TINY.to_dict()), str(out), str(workers)]
+    kills = 0
+    while True:
+        process = subprocess.Popen(command, start_new_session=True)
+        try:
+            # Start-up takes about two seconds, the training about three.
+            code = process.wait(timeout=rng.uniform(1.5, 6) if kills < 3 else 300)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+            time.sleep(0.2)
+            Zoo(out)  # whatever was cut short, the zoo opens
+            continue
+        assert code == 0
+        return kills
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kill_9_then_the_same_command_gives_the_same_zoo(
+    whole: Zoo, tmp_path: Path, workers: int
+) -> None:
+    rng = np.random.default_rng(workers)
+    killed_and_continued(whole, tmp_path / "zoo", rng, workers)
+    assert same(Zoo(tmp_path / "zoo"), whole)
+    assert [f for f in check(tmp_path / "zoo", full=True) if f.severity == "error"] == []
+
+
+@pytest.mark.slow
+def test_kill_9_at_twenty_random_moments(whole: Zoo, tmp_path: Path) -> None:
+    rng, kills, turn = np.random.default_rng(0), 0, 0
+    while kills < 20:
+        kills += killed_and_continued(whole, tmp_path / f"zoo{turn}", rng, 1 + turn % 2)
+        assert same(Zoo(tmp_path / f"zoo{turn}"), whole)
+        turn += 1
+
+
+def test_units_depend_on_recipes_and_stack_sizes_alone() -> None:
+    recipes = preset("demo").draw(100, 3)
+    paces = {f"2^{k}": Pace(4, 0.001) for k in range(10, 40)}
+    images = dict.fromkeys(("digits", "glyphs", "textures"), 2000)
+    units = plan_units(recipes, paces, images)
+    assert sorted(r.net for u in units for r in u.recipes) == sorted(r.net for r in recipes)
+    assert max(len(u.recipes) for u in units) == 4
+    assert [u.name for u in units] == [u.name for u in plan_units(recipes, paces, images)]
+    assert [u.cost for u in units] == sorted((u.cost for u in units), reverse=True)
+
+
+def test_an_estimate_is_near_the_truth_and_writes_nothing(whole: Zoo, tmp_path: Path) -> None:
+    needs = estimate(TINY, nets=24, snapshots=5, out=tmp_path / "never", workers=1)
+    assert not (tmp_path / "never").exists()
+    assert needs.nets == 24
+    assert needs.values == whole.snapshots["length"].sum()
+    size = sum(f.stat().st_size for f in (whole.path / "shards").iterdir())
+    assert 0.5 * size < needs.disk_bytes < 2 * size
+    assert 0 < needs.seconds < 120
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nets": 25}, r"holds another zoo, nets is 24 there and 25 here; choose another --out"),
+        ({"seed": 1}, r"holds another zoo, the seed is 0 there and 1 here; choose another --out"),
+        ({"snapshots": 6}, r"holds another zoo, .*snapshots is 5 there and 6 here"),
+        ({"epochs": 4}, r"holds another zoo, .*epochs"),
+    ],
+)
+def test_another_zoo_in_the_way_is_refused_and_untouched(
+    whole: Zoo, options: dict[str, int], message: str
+) -> None:
+    before = {p: p.read_bytes() for p in whole.path.rglob("*") if p.is_file()}
+    with pytest.raises(UsageError, match=message):
+        small(whole.path, **options)
+    assert {p: p.read_bytes() for p in whole.path.rglob("*") if p.is_file()} == before
+
+
+def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(UsageError, match=r"has other files in it and is no zoo"):
+        small(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": "adamant"}, r"optimizer: 'adamant' is unknown; known are adam, rmsprop"),
+        ({"activation": "rely"}, r"activation: 'rely' is unknown; known are relu"),
+        ({"initialization": "he"}, r"initialization: 'he' is unknown; known are constant"),
+        ({"train_images": 50_000}, r"train_images: 50,000 asked of digits, which has"),
+        ({"epochs": 1, "batch_size": 128}, r"snapshots: 5 do not fit in a run of 1 steps"),
+        ({"dataset": "minst"}, r"minst"),
+    ],
+)
+def test_a_space_that_cannot_be_trained_is_refused_before_anything_is_written(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises((UsageError, DataError), match=message):
+        sample(TINY.with_constants(**change), nets=4, out=tmp_path / "zoo", snapshots=5, workers=1)
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_a_disk_too_small_is_refused_with_the_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr(run_module.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(DataError, match=r"needs 0\.00 GB, the disk has 0\.00 GB; free some"):
+        small(tmp_path / "zoo")
+
+
+def test_a_killed_worker_is_a_clear_message_and_the_run_continues(
+    whole: Zoo, tmp_path: Path
+) -> None:
+    out = tmp_path / "zoo"
+    out.mkdir()
+    continued(out, whole)
+
+    killed: list[int] = []
+
+    def kill_a_worker(task: str, done: float, total: float) -> None:
+        if done > 2 and not killed:
+            workers = [p for p in psutil.Process().children() if "popen_loky" in str(p.cmdline())]
+            workers[0].kill()
+            killed.append(workers[0].pid)
+
+    with pytest.raises(DataError, match=r"a worker process died .* run the same command"):
+        small(out, workers=2, progress=kill_a_worker)
+    assert killed
+    assert same(small(out, workers=2), whole)
