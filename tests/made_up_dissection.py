@@ -70,7 +70,8 @@ def where_frame(properties=PROPERTIES) -> pl.DataFrame:
         rows.append(
             {"property": name, "axis": axis, "place": place, "start": start, "stop": stop}
             | spread(float(np.clip(accuracy + rng.normal(0, 0.02), 0, 1)))
-            | {"chance": 1 / properties[name][0], "n_nets": NETS}
+            | {"chance": (c := 1 / properties[name][0]), "n_nets": NETS}
+            | {"control_low": c - 0.06, "control_high": c + 0.06}
             | {"running_stats": running_stats, "slice_length": length}
         )
 
@@ -100,7 +101,8 @@ def when_frame(properties=PROPERTIES, snapshots: int = 20) -> pl.DataFrame:
             rows.append(
                 {"property": name, "snapshot": k + 1, "fraction": fraction}
                 | spread(float(np.clip(accuracy, 0, 1)))
-                | {"chance": 1 / levels, "n_nets": NETS}
+                | {"chance": (c := 1 / levels), "n_nets": NETS}
+                | {"control_low": c - 0.06, "control_high": c + 0.06}
                 | {"running_stats": True, "slice_length": 5000}
             )
     return pl.DataFrame(rows, schema=WHEN_COLUMNS)

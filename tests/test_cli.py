@@ -138,7 +138,7 @@ def test_predict_reads_a_checkpoint_that_it_never_saw(
     safetensors.numpy.save_file(tensors, file)
     (answer,) = document(capsys, "predict", model, file)
     truth = zoo.nets["initialization"][0]
-    levels = {p["property"]: p for p in answer["answer"]["properties"]}
+    levels = {r["property"]: r for r in answer["answer"]["readings"]}
     assert levels["initialization"]["level"] == truth
     skipped = [tensor["name"] for tensor in answer["tensors"] if not tensor["used"]]
     assert skipped == ["conv1_norm.num_batches_tracked"]
@@ -230,8 +230,9 @@ def test_zoos_and_slices_that_cannot_be_evaluated(
     line = refused(capsys, "info", newer)
     assert "99" in line
     assert "upgrade" in line
-    assert "one" in refused(capsys, "evaluate", zoo.path, "--out", out, "--slice-length", 1000,
-                            "--properties", "batch_norm")  # fmt: skip
+    line = refused(capsys, "evaluate", zoo.path, "--out", out, "--slice-length", 1000,
+                   "--properties", "batch_norm")  # fmt: skip
+    assert "batch_norm: no property of the space" in line
     assert not out.exists()
 
 

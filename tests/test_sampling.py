@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -90,7 +91,7 @@ def test_snapshots_move_and_learn(whole: Zoo) -> None:
     for net in whole.nets["net"]:
         vectors = [whole.vector(net, k) for k in range(1, 6)]
         assert all(np.isfinite(v).all() for v in vectors)
-        assert all((a != b).any() for a, b in zip(vectors, vectors[1:], strict=False))
+        assert all((a != b).any() for a, b in itertools.pairwise(vectors))
     last = whole.snapshots.filter(snapshot=5)["train_loss"].mean()
     first = whole.snapshots.filter(snapshot=2)["train_loss"].mean()
     assert last < first

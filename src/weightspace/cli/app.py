@@ -231,7 +231,7 @@ def predict(
     fitted = Model.load(model)
     predictions = [answer(fitted, file) for file in files]
     plain = [prediction.to_dict() for prediction in predictions]
-    _print(as_json, plain, lambda: [show.prediction(each) for each in predictions])
+    _print(as_json, plain, lambda: show.predictions(predictions))
 
 
 @app.command()

@@ -152,8 +152,13 @@ def model(fitted: Model, out: Path) -> None:
     _out().print(f"model: {out}; try: weightspace predict {out} FILE", markup=False)
 
 
-def prediction(result: Prediction) -> None:
-    """A model's answer for one checkpoint, with the tensors that were used and skipped."""
+def predictions(results: Sequence[Prediction]) -> None:
+    """A model's answer for each checkpoint, with the tensors that were used and skipped."""
+    for result in results:
+        _prediction(result)
+
+
+def _prediction(result: Prediction) -> None:
     from weightspace.report import answer_table
 
     checkpoint = result.checkpoint

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,16 @@ from weightspace.dissection.result import (
     Where,
 )
 from weightspace.errors import UsageError
-from weightspace.meta.crossfit import crossfit
-from weightspace.meta.labels import Labels, labels_of
-from weightspace.meta.protocol import evaluate
-from weightspace.meta.registry import CLASSIFIERS, DEFAULT
+from weightspace.meta import (
+    CLASSIFIERS,
+    DEFAULT,
+    Labels,
+    Score,
+    control_interval,
+    crossfit,
+    evaluate,
+    labels_of,
+)
 from weightspace.meta.slices import SLICE_FEATURES
 from weightspace.progress import Progress, silent
 
@@ -56,8 +62,9 @@ def dissect(
     *How much* is `meta.evaluate` on the last snapshot. *Where* reads the last snapshot at
     `positions` windows at equal relative positions of every vector, by part, and by depth.
     *When* learns and tests within each snapshot of `snapshots` (numbers from 1, or back from -1;
-    by default all that every net has). All are split by net; where and when use the first of
-    `seeds`, the first classifier that reads slices, and a tenth to a half of the slices.
+    by default all that every net has). All are split by net and repeated with permuted labels
+    (`permutations` times, 0 or at least 2); where and when use the first of `seeds`, the first of
+    `classifiers` that reads slices, and at most four slices a net and place.
 
     A slice is `slice_length` values, or as many as fit the shortest net at that place; every net
     is read at the same length, so that lengths tell nothing. `command` is kept in the facts.
@@ -72,7 +79,15 @@ def dissect(
     kinds = _distinct(layouts)
     whole = places.whole(kinds, slice_length, min(4, slices_per_net))
     moments = _moments(fact.fractions(zoo, labels.nets), snapshots)
-    reader = _Reader(zoo, labels, layouts, _classifier(classifiers), folds, int(seeds[0]))
+    reader = _Reader(
+        zoo,
+        labels,
+        layouts,
+        _classifier(classifiers),
+        folds,
+        int(seeds[0]),
+        permutations,
+    )
     much = evaluate(
         zoo,
         properties=properties,
@@ -117,30 +132,31 @@ class _Reader:
     classifier: str
     folds: int
     seed: int
+    permutations: int
 
     def where(self, spots: Sequence[Place], progress: Progress) -> Where:
         """Accuracy at every place of the last snapshot."""
+
+        def look(place: Place, features: np.ndarray) -> list[dict[str, Any]]:
+            extents = {lay.key: place.extent(lay) for lay in _distinct(self.layouts)}
+            ends = [extents[layout.key] for layout in self.layouts.values()]
+            start, stop = map(float, np.mean(ends, axis=0))
+            about = {"axis": place.axis, "place": place.name, "start": start, "stop": stop}
+            return [about | score for score in self._scores(place, features)]
+
         features = self._features(spots, -1)
-        rows = []
-        for done, (place, own) in enumerate(zip(spots, features, strict=True)):
-            progress("where", done, len(spots))
-            ends = [place.extent(layout) for layout in self.layouts.values()]
-            start, stop = np.mean(ends, axis=0)
-            about: dict[str, Any] = {"axis": place.axis, "place": place.name}
-            about |= {"start": float(start), "stop": float(stop)}
-            rows += [about | score for score in self._scores(place, own)]
-        progress("where", len(spots), len(spots))
+        rows = _each(look, (spots, features), "where", progress)
         return Where(_table(rows, WHERE_COLUMNS, self.labels.properties))
 
     def when(self, place: Place, moments: dict[int, float], progress: Progress) -> When:
         """Accuracy at every snapshot, read at the same place."""
-        rows = []
-        for done, (snapshot, fraction) in enumerate(moments.items()):
-            progress("when", done, len(moments))
-            (own,) = self._features([place], snapshot)
+
+        def look(snapshot: int, fraction: float) -> list[dict[str, Any]]:
+            (features,) = self._features([place], snapshot)
             about = {"snapshot": snapshot, "fraction": fraction}
-            rows += [about | score for score in self._scores(place, own)]
-        progress("when", len(moments), len(moments))
+            return [about | score for score in self._scores(place, features)]
+
+        rows = _each(look, (list(moments), list(moments.values())), "when", progress)
         return When(_table(rows, WHEN_COLUMNS, self.labels.properties))
 
     def _features(self, spots: Sequence[Place], snapshot: int) -> list[np.ndarray]:
@@ -167,10 +183,38 @@ class _Reader:
             families=self.labels.families,
             folds=self.folds,
             seed=self.seed,
+            permutations=self.permutations,
         )
         about = {"running_stats": place.running_stats, "slice_length": place.length}
         kept = ("property", "accuracy", "low", "high", "chance", "n_nets")
-        return [{name: getattr(score, name) for name in kept} | about for score in scores]
+        return [
+            {name: getattr(score, name) for name in kept} | about | _control(score)
+            for score in scores
+        ]
+
+
+def _each(
+    look: Callable[..., list[dict[str, Any]]],
+    arguments: tuple[Sequence[Any], ...],
+    task: str,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """The rows of every call of `look`, in order, with progress."""
+    rows: list[dict[str, Any]] = []
+    total = len(arguments[0])
+    progress(task, 0, total)
+    for done, found in enumerate(map(look, *arguments), 1):
+        rows += found
+        progress(task, done, total)
+    return rows
+
+
+def _control(score: Score) -> dict[str, float | None]:
+    """The interval of accuracies from permuted labels, None where none were asked for."""
+    if len(score.controls) < 2:
+        return {"control_low": None, "control_high": None}
+    found = control_interval(score.controls)
+    return {"control_low": found.low, "control_high": found.high}
 
 
 def _table(

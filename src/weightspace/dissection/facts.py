@@ -12,7 +12,7 @@ import polars as pl
 from weightspace.dissection.result import TRAINING_COLUMNS
 
 if TYPE_CHECKING:
-    from weightspace.meta.labels import Labels
+    from weightspace.meta import Labels
     from weightspace.networks import Layout
     from weightspace.zoo import Zoo
 

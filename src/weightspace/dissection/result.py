@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from weightspace.errors import DataError
-from weightspace.meta.evaluation import Evaluation
+from weightspace.meta import Evaluation
 
 WHERE_COLUMNS: dict[str, Any] = {
     "property": pl.String,
@@ -23,6 +23,8 @@ WHERE_COLUMNS: dict[str, Any] = {
     "high": pl.Float64,
     "chance": pl.Float64,
     "n_nets": pl.Int64,
+    "control_low": pl.Float64,
+    "control_high": pl.Float64,
     "running_stats": pl.Boolean,
     "slice_length": pl.Int64,
 }
@@ -35,6 +37,8 @@ WHEN_COLUMNS: dict[str, Any] = {
     "high": pl.Float64,
     "chance": pl.Float64,
     "n_nets": pl.Int64,
+    "control_low": pl.Float64,
+    "control_high": pl.Float64,
     "running_stats": pl.Boolean,
     "slice_length": pl.Int64,
 }

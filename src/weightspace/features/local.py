@@ -15,6 +15,9 @@ _STEPS = (0.01, 0.05, 0.25, 0.75, 0.95, 0.99)
 _NEAR = (1e-8, 1e-5, 1e-4, 1e-3, 1e-2)
 _NEAR_RELATIVE = (1e-3, 1e-2, 1e-1)
 _BLOCKS = 8
+_LARGEST = np.float32(1e25)
+"""Beyond any trained weight; ratios of what is smaller stay within float32."""
+
 _KNEE = 1e-3
 """Weights below it are small in every net: the linear part of the absolute signed logarithm."""
 
@@ -59,6 +62,7 @@ def local(values: np.ndarray) -> np.ndarray:
 
 
 def _local(values: np.ndarray) -> np.ndarray:
+    values = np.clip(values, -_LARGEST, _LARGEST)
     size = np.abs(values)
     ordered, ordered_size = np.sort(values, axis=1), np.sort(size, axis=1)
     scale = _scale(ordered_size)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from weightspace.errors import UsageError
 from weightspace.meta.estimators import MetaClassifier
 from weightspace.meta.folds import Cells, assert_apart
-from weightspace.meta.intervals import balanced_accuracy, bootstrap
+from weightspace.meta.intervals import balanced_accuracy, crossfitted
 from weightspace.meta.labels import require
 from weightspace.meta.registry import classifier as declared
 
@@ -21,9 +24,10 @@ UNITS = ("slice", "net")
 class Score:
     """How well one property is read off one group of rows.
 
-    `accuracy` is class-balanced arg-max accuracy, `low` and `high` its 95 % bootstrap interval
-    over nets, `chance` is 1 / levels, `controls` holds the accuracies under permuted labels
-    (empty when none were asked for). `n_nets` and `n_rows` were judged.
+    `accuracy` is class-balanced arg-max accuracy, `low` and `high` its 95 % interval (bootstrap
+    over nets, widened as in `intervals.crossfitted`), `chance` is 1 / levels. `controls` holds
+    the accuracies under permuted labels (empty when none were asked for). `n_nets` and `n_rows`
+    were judged.
     """
 
     property: str
@@ -82,7 +86,8 @@ def judge(
     (counts [N, groups, levels]) and log-probabilities are kept for the first `detailed` labelings.
     """
     count, labelings = codes.shape
-    groups = np.zeros(len(nets), np.int64) if groups is None else np.asarray(groups)
+    if groups is None:
+        groups = np.zeros(len(nets), np.int64)
     width = int(groups.max()) + 1
     shape = (count, width)
     rows = np.bincount(nets * width + groups, minlength=count * width).reshape(shape)
@@ -90,12 +95,13 @@ def judge(
     net_answers = np.zeros((*shape, labelings), np.int16)
     kept = [np.zeros((*shape, levels[j])) for j in range(detailed)]
     answers = [np.zeros((*shape, levels[j]), np.int64) for j in range(detailed)]
-    for part in np.unique(fold):
+
+    def judge_fold(part: int) -> None:
         test_nets = np.flatnonzero(fold == part)
         assert_apart(np.flatnonzero(fold != part), test_nets, families)
         tested = fold[nets] == part
         if not tested.any():
-            continue
+            return
         fitted = estimator.fit_labelings(
             features[~tested], codes[nets[~tested]], levels, nets[~tested]
         )
@@ -112,6 +118,11 @@ def judge(
             if j < detailed:
                 kept[j][test_nets] = (sums / divisor[:, None]).reshape(-1, width, levels[j])
                 np.add.at(answers[j], (owner, place, answer), 1)
+
+    # One fold a core with single-threaded algebra: faster than threads within small matrices,
+    # above all on a busy machine, and the same to the last bit on any number of cores.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(judge_fold, np.unique(fold)))
     net_hits = (net_answers == codes[:, None, :]) & (rows > 0)[:, :, None]
     return Judged(slice_hits, net_hits.astype(np.float32), net_answers, answers, rows, kept)
 
@@ -186,7 +197,7 @@ def crossfit(
                 continue
             own = hits[has, group]
             truth = codes[has, i]
-            found = bootstrap(own[:, i], truth, resamples=resamples, seed=seed)
+            found = crossfitted(own[:, i], truth, resamples=resamples, seed=seed)
             controls = tuple(
                 balanced_accuracy(own[:, i + r * len(labels)], wide[has, i + r * len(labels)])
                 for r in range(1, 1 + permutations)

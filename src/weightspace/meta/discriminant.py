@@ -23,6 +23,10 @@ _COLUMNS = 96
 """Target columns whose leave-one-out scores are held at a time."""
 
 
+_PULL = 2.0
+"""Standard errors by which class means are pulled apart."""
+
+
 @dataclass(frozen=True)
 class Discriminant:
     """Several classifiers over the same features, linear in the mapped features.
@@ -55,6 +59,7 @@ class Discriminant:
         order = np.argsort(groups, kind="stable")
         design = _Design(map, features[order], groups[order], ridge)
         codes = codes[order]
+        nets = len(np.unique(groups))
         weights, offsets = [], []
         for block in _blocks_of_columns(levels):
             targets = [_targets(codes[:, j], levels[j]) for j in block]
@@ -62,7 +67,7 @@ class Discriminant:
             start = 0
             for j in block:
                 columns = slice(start, start + levels[j])
-                turn, shift = _discriminate(scores[:, columns], codes[:, j], levels[j])
+                turn, shift = _discriminate(scores[:, columns], codes[:, j], levels[j], nets)
                 weights.append(coefficients[:, columns] @ turn)
                 offsets.append(shift - design.mean @ weights[-1])
                 start += levels[j]
@@ -187,11 +192,13 @@ def _targets(codes: np.ndarray, levels: int) -> np.ndarray:
 
 
 def _discriminate(
-    scores: np.ndarray, codes: np.ndarray, levels: int
+    scores: np.ndarray, codes: np.ndarray, levels: int, nets: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Linear discriminant of honest scores: turn [levels, levels] and shift [levels] of log-odds.
 
-    Classes are equally likely and share one covariance, the mean of theirs.
+    Classes are equally likely and share one covariance, the mean of theirs. The class means are
+    pulled apart, each along its own score, by what the means of so many nets err: where scores
+    carry little, the discriminant must not turn a chance reversal of them into its rule.
     """
     member = (codes[:, None] == np.arange(levels)).astype(float)
     counts = member.sum(axis=0)
@@ -199,6 +206,8 @@ def _discriminate(
     centred = scores - means[codes]
     weight = 1 / counts[codes]
     covariance = (centred * weight[:, None]).T @ centred / levels
+    error = np.sqrt(np.trace(covariance) / max(nets, 1))
+    means += _PULL * error * (np.eye(levels) - 1 / levels)
     # Scores live in levels - 1 dimensions; the small ridge keeps the last one harmless.
     covariance += (1e-3 * np.trace(covariance) / levels + 1e-9) * np.eye(levels)
     turn = np.linalg.solve(covariance, means.T)

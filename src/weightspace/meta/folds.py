@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _MOST_CELLS = 4
-_CELL_NETS = 10
+_CELL_NETS = 6
 
 
 @dataclass(frozen=True)

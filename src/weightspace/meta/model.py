@@ -55,6 +55,20 @@ class Answer:
         """Whether the vector is unlike the population that taught the model."""
         return self.novelty > self.novelty_limit
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: `readings` (one a property) and the numbers on novelty."""
+        return {
+            "readings": [
+                vars(r) | {"levels": list(r.levels), "probabilities": list(r.probabilities)}
+                for r in self.readings.values()
+            ],
+            "classifier": self.classifier,
+            "slices": self.slices,
+            "novelty": self.novelty,
+            "novelty_limit": self.novelty_limit,
+            "outside": self.outside,
+        }
+
     def frame(self) -> pl.DataFrame:
         """One row a property x level: property, level, probability, named (the one answered)."""
         return pl.DataFrame(
@@ -91,6 +105,24 @@ class Model:
     def properties(self) -> tuple[str, ...]:
         """Names of the properties it reads."""
         return tuple(ability.property for ability in self.readers[0].abilities)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: `properties` (by the preferred classifier), `facts`."""
+        return {
+            "properties": [
+                {
+                    "property": a.property,
+                    "levels": list(a.levels),
+                    "accuracy": a.accuracy,
+                    "low": a.low,
+                    "high": a.high,
+                    "chance": a.chance,
+                }
+                for a in self.readers[0].abilities
+            ],
+            "classifiers": [r.view.classifier for r in self.readers],
+            "facts": self.facts,
+        }
 
     def predict(self, vector: np.ndarray, layout: Layout | None = None) -> Answer:
         """Read off a vector how its net was trained.

@@ -14,7 +14,13 @@ from weightspace.errors import UsageError
 from weightspace.meta.crossfit import UNITS, Judged, judge, with_permutations
 from weightspace.meta.evaluation import COLUMNS, CONFUSION_COLUMNS, Evaluation
 from weightspace.meta.folds import Cells
-from weightspace.meta.intervals import balanced_accuracy, bootstrap, control_interval
+from weightspace.meta.intervals import (
+    DEPENDENCE,
+    balanced_accuracy,
+    control_interval,
+    crossfitted,
+    dependence_of,
+)
 from weightspace.meta.labels import Labels, labels_of
 from weightspace.meta.registry import Classifier
 from weightspace.meta.registry import classifiers as declared
@@ -46,7 +52,8 @@ def evaluate(
     For every seed, `slices_per_net` slices of `slice_length` values are drawn of every net that
     did not diverge, the nets are dealt to `folds` folds, and every net is judged by classifiers
     that saw the other folds only. A seed changes slices, folds and estimators; accuracies are
-    means over seeds, their intervals bootstrap over nets. The control repeats all of it with
+    means over seeds, their intervals bootstrap over nets (widened by what the controls show of
+    the dependence that cross-fitting makes between nets). The control repeats all of it with
     labels permuted over nets, `permutations` times (0 or at least 2); classifiers that are too
     slow for that have null controls.
 
@@ -166,32 +173,37 @@ def _summary(
     facts: dict[str, Any],
 ) -> Evaluation:
     rows, confusions = [], []
-    for i, name in enumerate(labels.properties):
-        for kind in chosen:
-            tally = tallies[kind.name]
-            repeats = permutations if kind.controlled else 0
-            wide = with_permutations(labels.matrix, cells, repeats)
-            for unit in UNITS if kind.features != "layers" else ("net",):
+    count = len(labels.properties)
+    for kind in chosen:
+        tally = tallies[kind.name]
+        repeats = permutations if kind.controlled else 0
+        wide = with_permutations(labels.matrix, cells, repeats)
+        for unit in UNITS if kind.features != "layers" else ("net",):
+            hits = tally.hits(unit)
+            dependence = dependence_of(hits[:, count:], wide[:, count:]) if repeats else DEPENDENCE
+            for i, name in enumerate(labels.properties):
                 key = {"property": name, "classifier": kind.name, "unit": unit}
-                hits = tally.hits(unit)
-                columns = [i + r * len(labels.properties) for r in range(1 + repeats)]
                 rows.append(
                     key
-                    | _accuracy(hits[:, columns], wide[:, columns], resamples)
+                    | _accuracy(hits[:, i::count], wide[:, i::count], dependence, resamples)
                     | {"levels": len(labels.levels[name]), "n_nets": int((tally.rows > 0).sum())}
                     | {"n_slices": int(tally.rows.sum()), "permutations": repeats}
                     | facts
                 )
                 confusions += _confusion(key, tally.answers(unit)[i], labels, name)
+    rank = {name: i for i, name in enumerate(labels.properties)}
+    rows.sort(key=lambda row: rank[row["property"]])
     return Evaluation(
         pl.DataFrame(rows, schema=COLUMNS),
         pl.DataFrame(confusions, schema=CONFUSION_COLUMNS),
     )
 
 
-def _accuracy(hits: np.ndarray, codes: np.ndarray, resamples: int) -> dict[str, Any]:
+def _accuracy(
+    hits: np.ndarray, codes: np.ndarray, dependence: float, resamples: int
+) -> dict[str, Any]:
     """Accuracy, interval and control from hits [N, 1 + R] and codes [N, 1 + R]."""
-    found = bootstrap(hits[:, 0], codes[:, 0], resamples=resamples)
+    found = crossfitted(hits[:, 0], codes[:, 0], dependence=dependence, resamples=resamples)
     row: dict[str, Any] = {
         "chance": 1 / (int(codes[:, 0].max()) + 1),
         "accuracy": found.value,

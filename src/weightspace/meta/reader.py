@@ -14,7 +14,7 @@ from weightspace.errors import DataError
 from weightspace.features import LAYERS_NAMES, LOCAL_NAMES, STATISTICS_NAMES, layers
 from weightspace.meta.crossfit import Judged
 from weightspace.meta.estimators import Fitted
-from weightspace.meta.intervals import bootstrap
+from weightspace.meta.intervals import crossfitted
 from weightspace.meta.labels import Labels
 from weightspace.meta.registry import CLASSIFIERS
 from weightspace.meta.slices import SLICE_FEATURES, even_slices
@@ -167,7 +167,7 @@ def abilities(labels: Labels, judged: Judged, resamples: int) -> tuple[Ability, 
         codes = labels.codes[name]
         counts = present.sum(axis=1)
         hits = judged.net_hits[:, :, i].sum(axis=1) / np.maximum(counts, 1)
-        found = bootstrap(hits[counts > 0], codes[counts > 0], resamples=resamples)
+        found = crossfitted(hits[counts > 0], codes[counts > 0], resamples=resamples)
         logs = judged.log_probabilities[i][present]
         truth = np.broadcast_to(codes[:, None], present.shape)[present]
         levels = labels.levels[name]

@@ -11,13 +11,14 @@ from weightspace.report.canvas import save
 from weightspace.report.displays import EvaluationDisplay, WhenDisplay, WhereDisplay
 from weightspace.report.figures import figures, save_all
 from weightspace.report.page import page
-from weightspace.report.tables import table
+from weightspace.report.tables import answer_table, table
 from weightspace.report.writing import write
 
 __all__ = [
     "EvaluationDisplay",
     "WhenDisplay",
     "WhereDisplay",
+    "answer_table",
     "figures",
     "page",
     "save",

@@ -108,6 +108,9 @@ def _curve(x: alt.X, tips: list[alt.Tooltip], below: list[Any]) -> Any:
     )
     layers = [
         *below,
+        base.mark_area(color=BAND, opacity=0.7).encode(
+            y=alt.Y("control_low:Q", title=None), y2="control_high:Q"
+        ),
         base.mark_area(color=BLUE, opacity=0.22).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
         alt.Chart(_ROWS).mark_rule(color=MUTED, strokeDash=_DASH).encode(y="mean(chance):Q"),
         base.mark_line(color=BLUE, strokeWidth=2).encode(y=y),

@@ -16,7 +16,7 @@ from weightspace.report.headline import headline
 
 if TYPE_CHECKING:
     from weightspace.dissection import When, Where
-    from weightspace.meta.evaluation import Evaluation
+    from weightspace.meta import Evaluation
 
 
 @dataclass(frozen=True, eq=False)

@@ -174,6 +174,9 @@ def _curve(
     if not own:
         return
     low, high = [row["low"] for row in own], [row["high"] for row in own]
+    if all(row.get("control_high") is not None for row in own):
+        bottom, top = ([row[f"control_{end}"] for row in own] for end in ("low", "high"))
+        axes.fill_between(x, bottom, top, color=BAND, linewidth=0)
     axes.fill_between(x, low, high, color=BLUE, alpha=0.2, linewidth=0)
     axes.plot(x, [row["accuracy"] for row in own], color=BLUE, linewidth=1.6)
     chance = own[0]["chance"]

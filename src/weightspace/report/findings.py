@@ -2,7 +2,8 @@
 
 Intervals of a dissection are 95 % each. A sentence that picks the best of many places, moments
 or properties needs more than that: every function here widens the bar for the number of
-comparisons it chose from (Bonferroni over properties, the studentised range over places).
+comparisons it chose from (Bonferroni over properties, the studentised range over places), and
+takes what permuted labels reach as error where that is more.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ def parts(frame: pl.DataFrame) -> str:
 
 def when(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
     """When: what is legible from the first snapshot on, and what appears during training."""
-    moments = [moment(rows, _tries(frame)) for rows in _by_property(frame, order=order)]
+    # Two moments of each property are asked about: the first and the last.
+    tries = 2 * _tries(frame)
+    moments = [moment(rows, tries) for rows in _by_property(frame, order=order)]
     first = [m for m in moments if m.first]
     later = sorted((m for m in moments if not m.first and m.since is not None), key=_since)
     if not first and not later:
@@ -161,11 +164,19 @@ def _range_bar(places: int, tries: int) -> float:
 
 def _above(row: Row, bar: float, tries: int) -> bool:
     z = stats.norm.ppf(1 - 0.025 / tries)
-    return bool(row["accuracy"] - z / _Z95 * (row["accuracy"] - row["low"]) > bar)
+    return bool(row["accuracy"] - z * _error(row) > bar)
 
 
 def _error(row: Row) -> float:
-    return float(row["high"] - row["low"]) / (2 * _Z95)
+    """The standard error of an accuracy: over nets, or over meaningless labels if those vary more.
+
+    Labels that mean nothing still go together with some that do, by the luck of the draw, and a
+    classifier uses that; resampling nets cannot see it, permuting labels does.
+    """
+    widths = [row["high"] - row["low"]]
+    if row.get("control_high") is not None:
+        widths.append(row["control_high"] - row["control_low"])
+    return float(max(widths)) / (2 * _Z95)
 
 
 def _tries(frame: pl.DataFrame) -> int:

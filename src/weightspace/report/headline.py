@@ -8,8 +8,7 @@ from typing import Any
 
 import polars as pl
 
-BASELINE = "shallow"
-"""The classifier of an evaluation that is the baseline of all others."""
+from weightspace.meta import BASELINE
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ import polars as pl
 from weightspace.report.headline import Headline
 from weightspace.report.words import count
 
+_GREY = "grey band: what meaningless labels reach; dashed: chance"
+
 
 def much(head: Headline) -> str:
     """How to read the figure of how much."""
@@ -25,8 +27,8 @@ def where(frame: pl.DataFrame) -> str:
     """How to read the figure along the vector."""
     return (
         f"From left to right: the net's vector of weights from its first layer to its last, read "
-        f"{_values(frame)} at a time. Line: accuracy there; band: 95 % interval over nets; "
-        "strip below: conv and fc layers, borders on average over nets."
+        f"{_values(frame)} at a time. Line: accuracy there; blue band: 95 % interval over nets; "
+        f"{_GREY}. Strip below: conv and fc layers, borders on average over nets."
     )
 
 
@@ -49,7 +51,7 @@ def when(frame: pl.DataFrame) -> str:
     return (
         f"Accuracy from {_values(frame)} of the net at one moment of its training; learned and "
         f"tested at that moment, {count(frame['snapshot'].n_unique(), 'snapshot')}. "
-        "Band: 95 % interval over nets; dashed: chance."
+        f"Blue band: 95 % interval over nets; {_GREY}."
     )
 
 

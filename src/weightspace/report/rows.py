@@ -142,7 +142,8 @@ def _span(name: str, span: Span | None) -> Row:
 
 def _score(row: Row) -> Row:
     numbers = {name: _number(row[name]) for name in ("accuracy", "low", "high", "chance")}
-    return {"property": row["property"]} | numbers | _shown(*numbers.values())
+    control = {name: _number(row.get(name)) for name in ("control_low", "control_high")}
+    return {"property": row["property"]} | numbers | control | _shown(*numbers.values())
 
 
 def _shown(accuracy: float | None, low: float | None, high: float | None, chance: Any) -> Row:

@@ -13,7 +13,7 @@ from weightspace.report.rows import reach
 from weightspace.report.words import count, interval, label, percent
 
 if TYPE_CHECKING:
-    from weightspace.meta.evaluation import Evaluation
+    from weightspace.meta import Answer, Evaluation, Reading
 
 
 def table(evaluation: Evaluation, unit: str = "slice") -> Table:
@@ -41,6 +41,49 @@ def table(evaluation: Evaluation, unit: str = "slice") -> Table:
             Text(line.verdict, style="green" if line.encoded else "dim"),
         )
     return drawn
+
+
+def answer_table(answer: Answer) -> Table:
+    """What one vector says about every property, with how often such readings are right.
+
+    A reading is trusted only where the vector is like the nets that taught the model, and where
+    the classifier is clearly better than chance on those; the last column says which fails.
+    """
+    drawn = _table(f"Read off by {answer.classifier}")
+    for name in ("property", "answer"):
+        drawn.add_column(name, no_wrap=True)
+    for name in ("probability", "right in", "95 % interval", "chance"):
+        drawn.add_column(name, justify="right", no_wrap=True)
+    drawn.add_column("worth", no_wrap=True)
+    for reading in answer.readings.values():
+        worth = _worth(reading, answer.outside)
+        trusted = worth == "trusted"
+        drawn.add_row(
+            Text(label(reading.property)),
+            Text(reading.level, style="bold" if trusted else "dim"),
+            percent(reading.probabilities[reading.levels.index(reading.level)]),
+            percent(reading.accuracy),
+            interval(reading.low, reading.high),
+            percent(reading.chance),
+            Text(worth, style="green" if trusted else "yellow"),
+        )
+    drawn.caption = Text(_caption(answer))
+    drawn.caption_justify = "left"
+    return drawn
+
+
+def _worth(reading: Reading, outside: bool) -> str:
+    if reading.low <= reading.chance:
+        return "no better than chance"
+    return "unlike the nets it knows" if outside else "trusted"
+
+
+def _caption(answer: Answer) -> str:
+    share, limit = f"{100 * answer.novelty:.1f} %", f"{100 * answer.novelty_limit:.1f} %"
+    beyond = f"{share} of its features lie beyond the middle 99 % of the nets that taught the model"
+    if answer.outside:
+        return f"Unlike those nets: {beyond} (limit {limit}), so no answer is to be trusted."
+    return f"Like those nets: {beyond} (limit {limit})."
 
 
 def _table(title: str) -> Table:

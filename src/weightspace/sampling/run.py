@@ -32,66 +32,92 @@ TEST_FRACTION = 0.2
 
 @dataclass(frozen=True)
 class Options:
-    """How a space is sampled; the fields that decide the weights are kept in the zoo.
-
-    `workers` processes (default: one a core) train one stack each on one thread; with 1, this
-    process does. `snapshots` vectors are kept of each net; at most `evaluation_images` validation
-    and as many test images measure each. `device` is auto, cpu or cuda. `datasets` and `epochs`
-    replace the space's own.
-    """
+    """The arguments of `sample` that say how a space is sampled; explained there."""
 
     nets: int
-    seed: int = 0
-    snapshots: int = 20
-    evaluation_images: int = 500
-    data_dir: str | None = None
-    datasets: Sequence[str] | None = None
-    epochs: int | None = None
-    workers: int | None = None
-    device: str = "auto"
+    seed: int
+    data_dir: str | None
+    datasets: Sequence[str] | None
+    epochs: int | None
+    snapshots: int
+    evaluation_images: int
+    workers: int | None
+    device: str
 
 
 def sample(
     space: Space | str,
     *,
+    nets: int,
     out: str | Path,
+    seed: int = 0,
+    data_dir: str | None = None,
+    datasets: Sequence[str] | None = None,
+    epochs: int | None = None,
+    snapshots: int = 20,
+    evaluation_images: int = 500,
+    workers: int | None = None,
+    device: str = "auto",
     progress: Progress = silent,
-    **options: object,
 ) -> Zoo:
-    """Sample trained nets of a space into the zoo at `out`; call again to continue.
+    """Sample `nets` trained nets of a space into the zoo at `out`; call again to continue.
 
-    `space` is a `Space`, a preset's name or a YAML file's path; `options` are the fields of
-    `Options`, of which `nets` is needed.
+    `space` is a `Space`, a preset's name or a YAML file's path; `datasets` and `epochs` replace
+    the space's own. Image files are looked for in `data_dir` first. `snapshots` vectors are kept
+    of each net, at equal fractions of its training; at most `evaluation_images` validation and as
+    many test images measure it at each. `workers` processes (by default one a core) train a stack
+    each on one thread; with 1, this process does. `device` is auto, cpu or cuda.
 
-    Raises `UsageError` for a space or options that cannot work (before anything is written) and
-    `DataError` for missing images, a full disk or a worker that died; what was finished is kept.
+    Raises `UsageError` for a space or options that cannot work and `DataError` for missing images,
+    both before anything is written; `DataError` for a full disk or a worker that died, and what
+    was finished is kept.
 
     >>> zoo = sample("demo", nets=300, out="my-zoo", seed=1)  # doctest: +SKIP
     """
-    run = _Run.prepare(space, Options(**options), out)  # type: ignore[arg-type]
+    options = Options(
+        nets, seed, data_dir, datasets, epochs, snapshots, evaluation_images, workers, device
+    )
+    run = _Run.prepare(space, options, out)
     run.job.pool()  # missing images stop the run here, before anything is written
     writer = run.writer()
     todo = [unit for unit in run.units if unit.name not in writer.finished]
     _refuse_without_room(run.estimate(todo), Path(out))
     if todo:
-        workers = min(run.workers, len(todo))
+        count = min(run.workers, len(todo))
         kept = len(run.recipes) - sum(len(unit.recipes) for unit in todo)
-        if workers == 1:
+        if count == 1:
             run_here(run.job, writer, todo, kept, progress)
         else:
-            run_in_processes(run.job, run.writer, todo, workers, kept, progress)
+            run_in_processes(run.job, run.writer, todo, count, kept, progress)
     return Zoo(out)
 
 
-def estimate(space: Space | str, *, out: str | Path, **options: object) -> Estimate:
+def estimate(
+    space: Space | str,
+    *,
+    nets: int,
+    out: str | Path,
+    seed: int = 0,
+    data_dir: str | None = None,
+    datasets: Sequence[str] | None = None,
+    epochs: int | None = None,
+    snapshots: int = 20,
+    evaluation_images: int = 500,
+    workers: int | None = None,
+    device: str = "auto",
+) -> Estimate:
     """What `sample` with the same arguments would need; trains nothing, writes nothing.
 
-    A few steps on random images are timed on this machine, some seconds in all.
+    A few steps on random images are timed on this machine, some seconds in all. Published image
+    sets whose files are missing count as whole. Raises `UsageError` as `sample` does.
 
     >>> estimate("demo", nets=40, out="never-made").nets
     40
     """
-    run = _Run.prepare(space, Options(**options), out)  # type: ignore[arg-type]
+    options = Options(
+        nets, seed, data_dir, datasets, epochs, snapshots, evaluation_images, workers, device
+    )
+    run = _Run.prepare(space, options, out)
     return run.estimate(run.units)
 
 

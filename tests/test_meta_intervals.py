@@ -1,0 +1,121 @@
+"""Intervals equal slow versions and cover what they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from weightspace.meta import bootstrap, control_interval, crossfit
+from weightspace.meta.intervals import balanced_accuracy, crossfitted, dependence_of
+
+
+def test_accuracy_weighs_classes_alike():
+    hits = np.array([1.0, 1, 1, 1, 1, 1, 0.5, 0])
+    codes = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    assert balanced_accuracy(hits, codes) == pytest.approx((1 + 0.25) / 2)
+
+
+def test_bootstrap_is_the_slow_resampling_of_nets():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 3, 90)
+    hits = rng.binomial(8, 0.6, 90) / 8
+    found = bootstrap(hits, codes, resamples=4000)
+    slow = []
+    for _ in range(4000):
+        recalls = [
+            np.mean([hits[i] for i in rng.choice(np.flatnonzero(codes == c), (codes == c).sum())])
+            for c in range(3)
+        ]
+        slow.append(np.mean(recalls))
+    low, high = np.quantile(slow, [0.025, 0.975])
+    assert found.value == balanced_accuracy(hits, codes)
+    assert found.low == pytest.approx(low, abs=0.004)
+    assert found.high == pytest.approx(high, abs=0.004)
+
+
+def test_intervals_of_independent_nets_cover_the_truth():
+    rng = np.random.default_rng(1)
+    codes = np.arange(80) % 4
+    covered = 0
+    for trial in range(400):
+        chance = rng.beta(7, 3, 80)
+        found = bootstrap(rng.binomial(6, chance) / 6, codes, resamples=200, seed=trial)
+        covered += found.low <= 0.7 <= found.high
+    assert 0.90 < covered / 400 < 0.985
+
+
+def test_all_right_is_not_certainty():
+    found = bootstrap(np.ones(60), np.arange(60) % 2)
+    assert (found.value, found.high) == (1, 1)
+    # The exact binomial bound: right 60 times of 60 happens in 2.5 % of cases at this rate.
+    assert found.low**60 == pytest.approx(0.025)
+    none = bootstrap(np.zeros(60), np.arange(60) % 2)
+    assert none.high == pytest.approx(1 - found.low)
+
+
+def test_seeds_repeat_and_resamples_keep_memory_flat(monkeypatch):
+    from weightspace.meta import intervals
+
+    rng = np.random.default_rng(0)
+    hits, codes = rng.random(50), np.arange(50) % 2
+    assert bootstrap(hits, codes, seed=5) == bootstrap(hits, codes, seed=5)
+    whole = bootstrap(hits, codes)
+    monkeypatch.setattr(intervals, "_DRAWN", 100)
+    parts = bootstrap(hits, codes)
+    assert parts.low == pytest.approx(whole.low, abs=0.01)
+
+
+def test_control_interval_is_a_prediction_interval():
+    rng = np.random.default_rng(2)
+    covered = 0
+    for _ in range(600):
+        *known, fresh = rng.normal(0.25, 0.02, 9)
+        found = control_interval(tuple(known))
+        covered += found.low <= fresh <= found.high
+    assert covered / 600 == pytest.approx(0.95, abs=0.025)
+    with pytest.raises(ValueError, match="no spread"):
+        control_interval((0.5,))
+
+
+@pytest.mark.parametrize("signal", [0.0, 1.5])
+def test_intervals_of_cross_fitted_accuracies_cover_their_mean(signal):
+    """Nets that teach each other's judges are not independent; the interval knows."""
+    rng = np.random.default_rng(3)
+    found = []
+    for trial in range(160):
+        codes = rng.permutation(np.arange(72) % 2)
+        x = rng.normal(size=(72, 8))
+        x[:, 0] += signal * codes
+        found += crossfit(
+            x.astype(np.float32),
+            np.arange(72),
+            {"p": codes},
+            classifier="shallow",
+            seed=trial,
+            resamples=200,
+        )
+    mean = np.mean([score.accuracy for score in found])
+    covered = np.mean([score.low <= mean <= score.high for score in found])
+    assert 0.9 < covered <= 1
+    if signal == 0:
+        assert mean == pytest.approx(0.5, abs=0.025)
+        hits = np.mean([score.low > 0.5 for score in found])
+        assert hits < 0.07
+
+
+def test_widening_fades_with_skill():
+    rng = np.random.default_rng(0)
+    codes = np.arange(200) % 2
+    for accuracy, factor in ((0.5, np.sqrt(2)), (0.95, np.sqrt(1.1))):
+        hits = (rng.permutation(200) < 200 * accuracy).astype(float)
+        bare, wide = bootstrap(hits, codes), crossfitted(hits, codes)
+        assert (wide.high - wide.low) / (bare.high - bare.low) == pytest.approx(factor, rel=0.04)
+
+
+def test_dependence_is_measured_from_meaningless_labels():
+    rng = np.random.default_rng(0)
+    codes = np.stack([rng.permutation(np.arange(100) % 2) for _ in range(400)], axis=1)
+    independent = rng.integers(0, 2, codes.shape).astype(float)
+    assert dependence_of(independent, codes) == pytest.approx(1, abs=0.2)
+    tilted = rng.random(codes.shape) < 0.5 + 0.1 * rng.choice([-1, 1], 400)
+    assert dependence_of(tilted.astype(float), codes) > 3

@@ -1,0 +1,109 @@
+"""Labels of a population: levels by the space, thirds of ranges, and what is left out."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from weightspace.errors import UsageError
+from weightspace.meta.labels import labels_from
+from weightspace.space import Choice, Constant, Space, Uniform
+
+SPACE = Space(
+    "few",
+    {
+        "dataset": Choice(("one", "two", "three")),
+        "learning_rate": Uniform(0.0005, 0.01, "log"),
+        "augmentation": Choice((False, True)),
+        "filter_size": Choice((3, 5)),
+        "epochs": Constant(3),
+    },
+)
+
+
+def table(n=60, **columns):
+    rows = [
+        {"net": f"net{i}", "diverged": False, "dead": i == 1, **recipe.to_dict()}
+        for i, recipe in enumerate(SPACE.draw(n, 0))
+    ]
+    frame = pl.DataFrame(rows)
+    return frame.with_columns(pl.Series(name, values) for name, values in columns.items())
+
+
+def test_levels_are_named_and_counted_in_the_spaces_order():
+    nets = table()
+    labels = labels_from(nets, SPACE)
+    assert labels.properties == ("dataset", "learning_rate", "augmentation", "filter_size")
+    assert labels.levels["dataset"] == ("one", "two", "three")
+    assert labels.levels["augmentation"] == ("false", "true")
+    assert labels.levels["filter_size"] == ("3", "5")
+    for name in ("dataset", "filter_size"):
+        named = [labels.levels[name][code] for code in labels.codes[name]]
+        assert named == [str(value) for value in nets[name]]
+    assert (len(labels.nets), labels.dead, labels.diverged) == (60, 1, 0)
+
+
+def test_a_range_is_cut_into_equally_likely_thirds():
+    nets = table(900)
+    labels = labels_from(nets, SPACE, ["learning_rate"])
+    assert labels.levels["learning_rate"] == ("0.0005-0.0014", "0.0014-0.0037", "0.0037-0.01")
+    assert np.abs(np.bincount(labels.codes["learning_rate"]) / 900 - 1 / 3).max() < 0.05
+    rates = nets["learning_rate"].to_numpy()
+    codes = labels.codes["learning_rate"]
+    assert rates[codes == 0].max() < rates[codes == 1].min()
+    assert rates[codes == 1].max() < rates[codes == 2].min()
+
+
+def test_diverged_nets_are_left_out_and_counted():
+    labels = labels_from(table(diverged=[i < 7 for i in range(60)]), SPACE)
+    assert (labels.diverged, len(labels.nets), labels.nets[0]) == (7, 53, "net7")
+    assert labels.dead == 0
+
+
+def test_levels_that_no_net_has_do_not_count_for_chance():
+    nets = table().filter(pl.col("dataset") != "two")
+    labels = labels_from(nets, SPACE)
+    assert labels.levels["dataset"] == ("one", "three")
+    assert set(labels.codes["dataset"]) == {0, 1}
+
+
+def test_nets_of_one_seed_are_a_family():
+    seeds = [i // 2 for i in range(58)] + [None, None]
+    families = labels_from(table(seed=seeds), SPACE).families
+    assert len(set(families)) == 29 + 2
+    assert families[4] == families[5] != families[6]
+    # A population whose seeds were never recorded is no single family.
+    assert len(set(labels_from(table(seed=[0] * 60), SPACE).families)) == 60
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["speed"], "speed: no property of the space few; known are dataset, learning_rate, "),
+        (["epochs"], "epochs: no property of the space few"),
+        ([], "properties: none to predict"),
+    ],
+)
+def test_unknown_properties_are_refused_with_the_known(names, message):
+    with pytest.raises(UsageError, match=message):
+        labels_from(table(), SPACE, names)
+
+
+def test_values_beyond_the_space_and_unrecorded_ones_are_refused():
+    with pytest.raises(UsageError, match=r"dataset: 'four' of a net is not in the zoo's space"):
+        labels_from(table(dataset=["four"] * 60), SPACE)
+    with pytest.raises(UsageError, match=r"filter_size: 2 of 60 nets have no record of it"):
+        labels_from(table(filter_size=[None, None] + [3] * 58), SPACE)
+
+
+def test_refusals_name_the_level():
+    labels = labels_from(table(filter_size=[3] * 58 + [5] * 2), SPACE)
+    with pytest.raises(UsageError, match=r"filter_size 5 has 2 of 60 nets, 5 folds need 5"):
+        labels.require(5)
+    labels.require(2)
+    with pytest.raises(UsageError, match=r"filter_size: every net has 3, so there is nothing"):
+        labels_from(table(filter_size=[3] * 60), SPACE).require(5)
+    few = labels_from(table(30, diverged=[i < 9 for i in range(30)]), SPACE)
+    with pytest.raises(UsageError, match=r"21 usable \(9 diverged\), 5 folds need 25"):
+        few.require(5)
