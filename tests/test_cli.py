@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
-
 from tests.populations import synthetic_zoo
+
 from weightspace.cli.app import run
 from weightspace.zoo import Zoo
 
@@ -56,7 +56,8 @@ def document(capsys: pytest.CaptureFixture[str], *arguments: object) -> object:
 
 
 def test_every_command_offers_json_and_debug(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = "sample info check evaluate dissect fit predict demo spaces images".split()
+    commands = ["sample", "info", "check", "evaluate", "dissect", "fit", "predict", "demo"]
+    commands += ["spaces", "images"]
     for command in commands:
         text = printed(capsys, command, "--help")
         assert "--json" in text, command
@@ -193,7 +194,11 @@ def test_spaces_that_cannot_be_drawn_from(
     assert not out.exists()
 
 
-def test_missing_and_truncated_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_and_truncated_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WEIGHTSPACE_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     data, out = tmp_path / "data", tmp_path / "zoo"
     data.mkdir()
     arguments = ("sample", "nws-small", "--datasets", "mnist", "--nets", 2, "--out", out,
@@ -254,6 +259,9 @@ def test_the_installed_command_runs_and_starts_fast() -> None:
     script = Path(sys.executable).parent / "weightspace"
     found = subprocess.run([script, "spaces", "--json"], capture_output=True, text=True, check=True)
     assert len(json.loads(found.stdout)) == 4
-    code = "import sys; from weightspace.cli.app import run; run(['spaces']); print('torch' in sys.modules)"
+    code = (
+        "import sys; from weightspace.cli.app import run; run(['spaces']); "
+        "print('torch' in sys.modules)"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "False"

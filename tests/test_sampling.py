@@ -61,7 +61,12 @@ def small(out: Path, **options: object) -> Zoo:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
-    return small(tmp_path_factory.mktemp("sampling") / "zoo")
+    """Sampled in stacks of two, so that there are units enough to be killed between."""
+    with pytest.MonkeyPatch.context() as patch:
+        stacks = {f"2^{k}": Pace(2, 0.001) for k in range(10, 40)}
+        patch.setattr(run_module, "calibrate", lambda recipes, device: stacks)
+        zoo = small(tmp_path_factory.mktemp("sampling") / "zoo")
+    return zoo
 
 
 def same(one: Zoo, other: Zoo) -> bool:
@@ -110,26 +115,31 @@ def test_processes_give_the_same_zoo_as_one(whole: Zoo, tmp_path: Path) -> None:
     assert same(small(other, workers=2), whole)
 
 
-def killed_and_continued(whole: Zoo, out: Path, rng: np.random.Generator, workers: int) -> int:
-    """Run in a real process group, kill -9 it at a random moment, until it ends by itself."""
+def killed_and_continued(
+    whole: Zoo, out: Path, rng: np.random.Generator, workers: int, most: int
+) -> int:
+    """Kill -9 a real run at random moments, `most` times at most, until it ends by itself."""
     out.mkdir()
     continued(out, whole)
     command = [sys.executable, "-c", SCRIPT, json.dumps(TINY.to_dict()), str(out), str(workers)]
-    kills = 0
-    while True:
+    units = len(list((whole.path / "nets").iterdir()))
+    for kills in range(most + 1):
         process = subprocess.Popen(command, start_new_session=True)
-        try:
-            # Start-up takes about two seconds, the training about three.
-            code = process.wait(timeout=rng.uniform(1.5, 6) if kills < 3 else 300)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
-            time.sleep(0.2)
-            Zoo(out)  # whatever was cut short, the zoo opens
-            continue
-        assert code == 0
-        return kills
+        if kills == most:
+            assert process.wait(timeout=300) == 0
+            break
+        # A moment of the training: some time after some number of units has been committed.
+        target = len(list(out.glob("nets/*.parquet"))) + int(rng.integers(0, 1 + units // 4))
+        while process.poll() is None and len(list(out.glob("nets/*.parquet"))) < target:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.2))
+        if process.poll() is not None:
+            assert process.returncode == 0
+            return kills
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        Zoo(out)  # whatever was cut short, the zoo opens
+    return most
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -137,7 +147,7 @@ def test_kill_9_then_the_same_command_gives_the_same_zoo(
     whole: Zoo, tmp_path: Path, workers: int
 ) -> None:
     rng = np.random.default_rng(workers)
-    killed_and_continued(whole, tmp_path / "zoo", rng, workers)
+    assert killed_and_continued(whole, tmp_path / "zoo", rng, workers, 3) > 0
     assert same(Zoo(tmp_path / "zoo"), whole)
     assert [f for f in check(tmp_path / "zoo", full=True) if f.severity == "error"] == []
 
@@ -146,8 +156,9 @@ def test_kill_9_then_the_same_command_gives_the_same_zoo(
 def test_kill_9_at_twenty_random_moments(whole: Zoo, tmp_path: Path) -> None:
     rng, kills, turn = np.random.default_rng(0), 0, 0
     while kills < 20:
-        kills += killed_and_continued(whole, tmp_path / f"zoo{turn}", rng, 1 + turn % 2)
-        assert same(Zoo(tmp_path / f"zoo{turn}"), whole)
+        out = tmp_path / f"zoo{turn}"
+        kills += killed_and_continued(whole, out, rng, 1 + turn % 2, 5)
+        assert same(Zoo(out), whole)
         turn += 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 
 _debug = False
+_arguments: list[str] = []
 
 
 def _set_debug(value: bool) -> None:
@@ -180,6 +182,7 @@ def dissect(
             properties=_names(properties),
             slice_length=slice_length,
             seeds=_numbers("seeds", seeds),
+            command=shlex.join(["weightspace", *_arguments]),
             progress=listener,
         )
     written = report.write(result, out)
@@ -286,8 +289,8 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command; returns its exit code."""
-    global _debug
-    _debug = False
+    global _debug, _arguments
+    _debug, _arguments = False, arguments
     try:
         code = app(arguments or ["--help"], prog_name="weightspace", standalone_mode=False)
     except TyperException as error:

@@ -34,5 +34,11 @@ def demo(
     zoo = sampling.sample(
         "demo", nets=nets, out=out / "zoo", seed=seed, evaluation_images=200, progress=progress
     )
-    result = dissection.dissect(zoo, slice_length=SLICE_LENGTH, progress=progress)
+    result = dissection.dissect(
+        zoo,
+        slice_length=SLICE_LENGTH,
+        classifiers=("kernel", "layers"),
+        command=f"weightspace demo --nets {nets} --seed {seed}",
+        progress=progress,
+    )
     return Demo(zoo.path, result, report.write(result, out / "report"))

@@ -183,7 +183,9 @@ def demo(result: Demo) -> None:
     """The demo's table, and what to do next."""
     from weightspace.report import table
 
-    _out().print(table(result.dissection.much))
+    much = result.dissection.much
+    _out().print(table(much))
+    _out().print(table(much, unit="net"))
     lines = (
         "What next:",
         f"  open {result.page}",

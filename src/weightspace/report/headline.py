@@ -72,6 +72,8 @@ class Headline:
     @property
     def source(self) -> str:
         """What the classifier looked at, in words."""
+        if self.classifier == "layers":
+            return "whole nets"
         if self.unit == "net":
             return f"a net, several slices of {self.slice_length:,} weights together"
         return f"{self.slice_length:,} weights"
