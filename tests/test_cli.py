@@ -249,6 +249,14 @@ def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str], zoo: Zoo) -
     assert "snapshots: 'one' is no number" in line
 
 
+def test_a_demo_of_too_few_nets_is_refused_before_it_trains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refused(capsys, "demo", "--nets", 20, "--out", tmp_path / "demo", "--json")
+    assert "nets: 20 are too few for intervals; the demo needs 40" in line
+    assert not (tmp_path / "demo").exists()
+
+
 def test_debug_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["info", "nowhere", "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err

@@ -98,3 +98,13 @@ def test_a_wrong_example_is_noticed(tmp_path, monkeypatch):
     assert (
         run(tmp_path / "page.md", "<!-- not run: ends in error -->\n```python\n1 / 0\n```\n") == 0
     )
+
+
+def test_result_pages_show_the_stored_tables() -> None:
+    """A table on a page is the one that the command wrote, to the letter."""
+    pages = sorted((ROOT / "docs" / "results").glob("*.md"))
+    assert pages
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for table in sorted(page.with_suffix("").glob("*.md")):
+            assert table.read_text(encoding="utf-8") in text, f"{page.name} lacks {table.name}"

@@ -24,7 +24,7 @@ from weightspace.report import (
     write,
 )
 
-NAMES = ("much", "where", "part", "when", "training")
+NAMES = ("much", "whole", "where", "part", "when", "training")
 ONE = {"augmentation": PROPERTIES["augmentation"]}
 
 
@@ -117,9 +117,9 @@ def test_what_has_no_numbers_has_no_figure():
         when=empty.when.frame().clear(),
         training=empty.training.frame().clear(),
     )
-    assert list(figures(bare)) == ["much"]
+    assert list(figures(bare)) == ["much", "whole"]
     positions = where_frame().filter(axis="position")
-    assert list(figures(made_up(where=positions)))[:3] == ["much", "where", "when"]
+    assert list(figures(made_up(where=positions)))[:4] == ["much", "whole", "where", "when"]
 
 
 def test_a_single_property_is_drawn(tmp_path):

@@ -140,7 +140,7 @@ def test_its_data_are_json_without_numbers_that_json_lacks():
         raise AssertionError(word)
 
     figures = json.loads(data, parse_constant=refuse)
-    assert set(figures) == {"much", "where", "part", "when", "training"}
+    assert set(figures) == {"much", "whole", "where", "part", "when", "training"}
     assert len(figures["when"]["rows"]) == 200
     assert figures["when"]["rows"][2]["low"] is None or figures["when"]["rows"][2]["low"] > 0
 
@@ -148,7 +148,7 @@ def test_its_data_are_json_without_numbers_that_json_lacks():
 def test_a_page_without_where_and_when_still_stands():
     whole = made_up()
     text = page(made_up(where=whole.where.frame().clear(), when=whole.when.frame().clear()))
-    assert {"much", "training"} == set(re.findall(r'data-figure="(\w+)"', text))
+    assert {"much", "whole", "training"} == set(re.findall(r'data-figure="(\w+)"', text))
 
 
 def browse(text: str, folder: Path) -> tuple[str, str]:
@@ -177,9 +177,9 @@ def test_a_browser_draws_every_chart_without_a_complaint(plain, tmp_path):
     dom, console = browse(plain, tmp_path)
     assert console == ""
     assert 'data-state="ready"' in dom
-    assert dom.count('<svg xmlns="http://www.w3.org/2000/svg"') >= 2 + 3 * len(PROPERTIES)
+    assert dom.count('<svg xmlns="http://www.w3.org/2000/svg"') >= 3 + 3 * len(PROPERTIES)
     drawings = re.findall(r"<svg[^>]*class=\"marks\".*?</svg>", dom, re.S)
-    assert len(drawings) == 2 + 3 * len(PROPERTIES)
+    assert len(drawings) == 3 + 3 * len(PROPERTIES)
     for drawing in drawings:
         assert drawing.count("<path") > 10
         assert float(re.search(r'width="([\d.]+)"', drawing)[1]) > 150

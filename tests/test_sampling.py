@@ -65,8 +65,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     with pytest.MonkeyPatch.context() as patch:
         stacks = {f"2^{k}": Pace(2, 0.001) for k in range(10, 40)}
         patch.setattr(run_module, "calibrate", lambda recipes, device: stacks)
-        zoo = small(tmp_path_factory.mktemp("sampling") / "zoo")
-    return zoo
+        return small(tmp_path_factory.mktemp("sampling") / "zoo")
 
 
 def same(one: Zoo, other: Zoo) -> bool:
@@ -217,6 +216,7 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
         ({"train_images": 50_000}, r"train_images: 50,000 asked of digits, which has"),
         ({"epochs": 1, "batch_size": 128}, r"snapshots: 5 do not fit in a run of 1 steps"),
         ({"dataset": "minst"}, r"minst"),
+        ({"outputs": 5}, r"outputs: 5 are fewer than the 10 classes of digits"),
     ],
 )
 def test_a_space_that_cannot_be_trained_is_refused_before_anything_is_written(

@@ -36,8 +36,9 @@ def progress() -> Iterator[Progress]:
         BarColumn(bar_width=30),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        TextColumn("elapsed,"),
         TimeRemainingColumn(),
+        TextColumn("left"),
     )
     with Bars(*columns, console=console) as bars:
         yield _Terminal(bars)
@@ -62,7 +63,7 @@ class _Terminal:
 
 
 class _Lines:
-    """A line for each task's start and end, and every quarter of a minute between."""
+    """A line every quarter of a minute, and one at the end of what took more than a second."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -74,20 +75,22 @@ class _Lines:
         now = time.monotonic()
         start, first = self._begun.setdefault(task, (now, done))
         over = done >= total
-        silent_for = now - self._said.get(task, -LINE_SECONDS)
-        if silent_for < LINE_SECONDS and not (over and done > 0 and task in self._said):
-            return
-        left = ""
-        if first < done < total:
-            left = f", {_clock((now - start) * (total - done) / (done - first))} left"
-        self._console.print(
-            f"{task}: {done / total if total else 1:.0%}, {_clock(now - start)} elapsed{left}",
-            highlight=False,
-        )
-        self._said[task] = now
         if over:
             self._begun.pop(task)
-            self._said.pop(task)
+        since = self._said.pop(task, start)
+        if (over and now - start > 1) or now - since >= LINE_SECONDS:
+            self._say(task, done / total if total else 1.0, now - start, first / (total or 1))
+            since = now
+        if not over:
+            self._said[task] = since
+
+    def _say(self, task: str, share: float, elapsed: float, first: float) -> None:
+        left = ""
+        if first < share < 1:
+            left = f", {_clock(elapsed * (1 - share) / (share - first))} left"
+        self._console.print(
+            f"{task}: {share:.0%}, {_clock(elapsed)} elapsed{left}", highlight=False
+        )
 
 
 def _clock(seconds: float) -> str:

@@ -7,10 +7,14 @@ from pathlib import Path
 
 from weightspace import dissection, report, sampling
 from weightspace.dissection import Dissection
+from weightspace.errors import UsageError
 from weightspace.progress import Progress, silent
 
 SLICE_LENGTH = 1000
 """Values a slice: less than a third of the demo's shortest vector."""
+
+FEWEST_NETS = 40
+"""Ten nets of each level of a property of four levels: two for each of five folds."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ def demo(
     The zoo goes to `out`/zoo, tables, figures and the page to `out`/report. Raises `UsageError`
     for too few nets, with the number that would do.
     """
+    if nets < FEWEST_NETS:
+        raise UsageError(f"nets: {nets} are too few for intervals; the demo needs {FEWEST_NETS}")
     out = Path(out)
     zoo = sampling.sample(
         "demo", nets=nets, out=out / "zoo", seed=seed, evaluation_images=200, progress=progress

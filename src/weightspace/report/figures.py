@@ -19,12 +19,14 @@ from weightspace.report.words import interval, label, percent
 
 
 def figures(dissection: Dissection) -> dict[str, Figure]:
-    """The figures by name: `much`, `where`, `part`, `when`, `training`.
+    """The figures by name: `much`, `whole`, `where`, `part`, `when`, `training`.
 
     A figure whose table is empty is left out. Titles are findings computed from the numbers.
     """
     head = headline(dissection.much.frame())
     drawn = {"much": much(head)}
+    if "net" in dissection.much.frame()["unit"]:
+        drawn["whole"] = much(headline(dissection.much.frame(), "net"))
     place = dissection.where.frame()
     order = head.properties
     if "position" in place["axis"]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from weightspace.report.headline import headline
 from weightspace.report.rows import reach
-from weightspace.report.words import interval, label, percent
+from weightspace.report.words import count, interval, label, percent
 
 if TYPE_CHECKING:
     from weightspace.meta import Evaluation
@@ -25,6 +25,7 @@ _COLUMNS = (
 def markdown(evaluation: Evaluation, unit: str = "slice") -> str:
     """The table that `table` draws in a terminal, as text; `unit` is "slice" or "net"."""
     head = headline(evaluation.frame(), unit)
+    caption = f"Read off {head.source} by `{head.classifier}`, {count(head.lines[0].n_nets, 'net')}"
     rows = [_COLUMNS, ("---",) + ("---:",) * 5 + ("---",)]
     rows += [
         (
@@ -38,4 +39,4 @@ def markdown(evaluation: Evaluation, unit: str = "slice") -> str:
         )
         for line in head.lines
     ]
-    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+    return caption + ":\n\n" + "".join("| " + " | ".join(row) + " |\n" for row in rows)

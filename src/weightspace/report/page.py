@@ -84,17 +84,20 @@ def page(dissection: Dissection) -> str:
 def _sections(dissection: Dissection, head: Headline) -> list[Section]:
     """The figures that have numbers, in the order of the questions."""
     order, facts = head.properties, dissection.facts
-    names = [label(name) for name in order]
+    heads = {"much": ("How much", head)}
+    if "net" in dissection.much.frame()["unit"]:
+        heads["whole"] = ("How much, from whole nets", headline(dissection.much.frame(), "net"))
     found = [
         Section(
-            "much",
-            "How much",
-            findings.much(head),
-            reading.much(head),
-            charts.much(names),
-            rows.much(head),
-            dissection.much.frame(),
+            name,
+            kicker,
+            findings.much(own),
+            reading.much(own),
+            charts.much([label(line) for line in own.properties]),
+            rows.much(own),
+            dissection.much.frame().filter(unit=own.unit),
         )
+        for name, (kicker, own) in heads.items()
     ]
     place = dissection.where.frame()
     position = place.filter(pl.col("axis") == "position")

@@ -48,9 +48,10 @@ def part(frame: pl.DataFrame) -> str:
 
 def when(frame: pl.DataFrame) -> str:
     """How to read the figure over training."""
+    moments = count(frame["snapshot"].n_unique(), "snapshot")
     return (
-        f"Accuracy from {_values(frame)} of the net at one moment of its training; learned and "
-        f"tested at that moment, {count(frame['snapshot'].n_unique(), 'snapshot')}. "
+        f"Accuracy from {_values(frame)} at a time, at the same relative places of every net, at "
+        f"one moment of its training; learned and tested at that moment, {moments}. "
         f"Blue band: 95 % interval over nets; {_GREY}."
     )
 

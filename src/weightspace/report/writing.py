@@ -11,14 +11,16 @@ from weightspace.report.page import page
 
 
 def write(dissection: Dissection, directory: str | Path) -> Path:
-    """Write tables (Parquet, `table.md`), `figures/` and `report.html`; returns the page's path.
+    """Write tables (Parquet, `table.md`, `whole.md`), `figures/` and `report.html`; returns the page's path.
 
     The folder is made when it is missing; results of an earlier dissection there are replaced.
     """
     directory = Path(directory)
     dissection.save(directory)
     save_all(figures(dissection), directory / "figures")
-    (directory / "table.md").write_text(markdown(dissection.much), encoding="utf-8")
+    for name, unit in (("table.md", "slice"), ("whole.md", "net")):
+        if unit in dissection.much.frame()["unit"]:
+            (directory / name).write_text(markdown(dissection.much, unit), encoding="utf-8")
     path = directory / "report.html"
     path.write_text(page(dissection), encoding="utf-8")
     return path

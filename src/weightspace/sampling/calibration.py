@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from weightspace.training import StackTrainer
 from weightspace.training.batches import Pool
 
 STACK_SIZES = (1, 2, 4, 8, 16, 32)
-TIMED_STEPS = 4
+WARM_STEPS, TIMED_STEPS = 2, 5
 GAIN = 0.95
 """A larger stack must save at least 5 % to be preferred: smaller ones need less memory."""
 
@@ -50,7 +51,22 @@ def calibrate(recipes: Iterable[Recipe], device: str) -> dict[str, Pace]:
         name = work_class(bucket[0])
         if len(bucket) > len(largest.get(name, [])):
             largest[name] = bucket
-    return {name: _pace(bucket, device) for name, bucket in sorted(largest.items())}
+    with one_thread(device):
+        # What torch loads and compiles once must not count against whoever comes first.
+        _seconds_per_step(next(iter(largest.values()))[:1], device)
+        return {name: _pace(bucket, device) for name, bucket in sorted(largest.items())}
+
+
+@contextmanager
+def one_thread(device: str) -> Iterator[None]:
+    """One thread, as worker processes have: neither times nor results depend on the engine."""
+    before = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _pace(bucket: list[Recipe], device: str) -> Pace:
@@ -65,7 +81,10 @@ def _pace(bucket: list[Recipe], device: str) -> Pace:
 
 
 def _seconds_per_step(recipes: list[Recipe], device: str) -> float:
-    """Median seconds of a training step of these nets on random images."""
+    """Seconds of a training step of these nets on random images: the fastest of a few.
+
+    What else the machine does only ever makes a step slower.
+    """
     first = recipes[0]
     noise = np.random.default_rng(0).integers(
         0,
@@ -76,13 +95,14 @@ def _seconds_per_step(recipes: list[Recipe], device: str) -> float:
     labels = np.arange(len(noise), dtype=np.int64) % first.outputs
     classes = tuple(map(str, range(first.outputs)))
     random = ImageSet("random", noise, labels, noise, labels, classes)
-    nets = [replace(r, dataset="random", train_images=0, epochs=TIMED_STEPS) for r in recipes]
+    steps = WARM_STEPS + TIMED_STEPS
+    nets = [replace(r, dataset="random", train_images=0, epochs=steps) for r in recipes]
     trainer = StackTrainer(nets, Pool.of({"random": random}, device), snapshots=2)
     times = []
-    for _ in range(1 + TIMED_STEPS):
+    for _ in range(steps):
         start = time.perf_counter()
         trainer.train_step()
         if device != "cpu":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    return float(np.median(times[1:]))
+    return min(times[WARM_STEPS:])

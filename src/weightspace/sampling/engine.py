@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from queue import Empty
 from typing import Any
 
-import torch
 from loky import ProcessPoolExecutor
 from loky.backend import get_context
 
 from weightspace.errors import DataError
 from weightspace.progress import Progress
+from weightspace.sampling.calibration import one_thread
 from weightspace.sampling.plan import Unit
 from weightspace.sampling.work import Job, start, train_unit, work
 from weightspace.zoo import Writer
@@ -49,7 +48,7 @@ def run_here(
 ) -> None:
     """Train the units one after the other in this process."""
     bar = Bar(units, kept, progress)
-    with _one_thread(job.device):
+    with one_thread(job.device):
         for unit in units:
             train_unit(job, unit, writer, bar)
             bar(unit.name, 1.0)
@@ -99,15 +98,3 @@ def _hear(queue: Any, bar: Bar) -> None:
             bar(*queue.get_nowait())
         except Empty:
             return
-
-
-@contextmanager
-def _one_thread(device: str) -> Iterator[None]:
-    """One thread a stack, as in worker processes: the results do not depend on the engine."""
-    before = torch.get_num_threads()
-    if device == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -25,6 +25,7 @@ from weightspace.sampling.plan import Unit, plan_units
 from weightspace.sampling.work import Job
 from weightspace.space import Choice, Constant, Recipe, Space, preset
 from weightspace.training import OPTIMIZERS, snapshot_steps
+from weightspace.training.batches import Pool
 from weightspace.zoo import MANIFEST, Writer, Zoo
 
 TEST_FRACTION = 0.2
@@ -78,7 +79,8 @@ def sample(
         nets, seed, data_dir, datasets, epochs, snapshots, evaluation_images, workers, device
     )
     run = _Run.prepare(space, options, out)
-    run.job.pool()  # missing images stop the run here, before anything is written
+    # Missing images and labels beyond the outputs stop the run before anything is written.
+    _refuse_too_few_outputs(run.job.pool(), run.space)
     writer = run.writer()
     todo = [unit for unit in run.units if unit.name not in writer.finished]
     _refuse_without_room(run.estimate(todo), Path(out))
@@ -218,6 +220,16 @@ def _refuse_too_few_images(space: Space, images: dict[str, int]) -> None:
             f"train_images: {asked:,} asked of {name}, which has {images[name]:,} training images; "
             "ask for fewer, or 0 for all"
         )
+
+
+def _refuse_too_few_outputs(pool: Pool, space: Space) -> None:
+    outputs = min(space.values("outputs"))
+    for name, image_set in pool.sets.items():
+        classes = len(image_set.classes)
+        if classes > outputs:
+            raise UsageError(
+                f"outputs: {outputs} are fewer than the {classes} classes of {name}; raise outputs"
+            )
 
 
 def _device(name: str) -> str:
