@@ -11,7 +11,7 @@ from weightspace.report.page import page
 
 
 def write(dissection: Dissection, directory: str | Path) -> Path:
-    """Write tables (Parquet, `table.md`, `whole.md`), `figures/` and `report.html`; returns the page's path.
+    """Write tables (Parquet and Markdown), `figures/` and `report.html`; returns the page's path.
 
     The folder is made when it is missing; results of an earlier dissection there are replaced.
     """
