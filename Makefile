@@ -6,7 +6,7 @@
 #   make docs         the documentation as a site
 #
 # PYTHON chooses the interpreter that makes .venv, ARGS goes to the command:
-#   make demo PYTHON=python3.12 ARGS="--nets 100 --out /tmp/demo"
+#   make demo PYTHON=python3.12 ARGS="--nets 100 --out my-demo"
 
 PYTHON ?= python3
 ARGS ?=
