@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -456,3 +457,11 @@ def test_with_constants_fixes_and_frees():
     assert "epochs" in space.properties
     assert "optimizer" not in space.properties
     assert space.distributions["batch_size"] == Choice((16, 64))
+
+
+def test_fields_at_their_default_are_no_part_of_a_nets_identity() -> None:
+    """So that a hyper-parameter added later changes no net of an older zoo."""
+    plain = Recipe(dataset="digits", seed=3)
+    assert replace(plain, label_noise=0.0).net == plain.net
+    assert replace(plain, label_noise=0.1).net != plain.net
+    assert plain.net == "5c3a8e44dc196b10"

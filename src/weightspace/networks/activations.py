@@ -17,6 +17,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "elu": F.elu,
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
+    "gelu": F.gelu,
+    "leaky_relu": F.leaky_relu,
 }
 
 

@@ -31,11 +31,21 @@ def _glorot_normal(u: Tensor, fan_in: int, fan_out: int) -> Tensor:
     return _normal(u, fan_in, fan_out) * math.sqrt(2 / (fan_in + fan_out))
 
 
+def _he_uniform(u: Tensor, fan_in: int, fan_out: int) -> Tensor:
+    return (2 * u - 1) * math.sqrt(6 / fan_in)
+
+
+def _he_normal(u: Tensor, fan_in: int, fan_out: int) -> Tensor:
+    return _normal(u, fan_in, fan_out) * math.sqrt(2 / fan_in)
+
+
 INITIALIZATIONS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
     "constant": _constant,
     "normal": _normal,
     "glorot_uniform": _glorot_uniform,
     "glorot_normal": _glorot_normal,
+    "he_uniform": _he_uniform,
+    "he_normal": _he_normal,
 }
 
 

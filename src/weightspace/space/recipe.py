@@ -45,6 +45,10 @@ class Recipe:
     epochs: int = 20
     train_images: int = 0
     """Images of the training set that are used, validation included; 0 means all of them."""
+    learning_rate_decay: float = 1.0
+    """The learning rate is multiplied by this after every epoch."""
+    label_noise: float = 0.0
+    """The share of training labels that are replaced by another class."""
 
     def __post_init__(self) -> None:
         for name, (rule, holds) in _RULES.items():
@@ -68,8 +72,14 @@ class Recipe:
 
     @property
     def net(self) -> str:
-        """The net's identity: 16 hex digits of the recipe's hash."""
-        return hashlib.blake2b(self.to_json().encode(), digest_size=8).hexdigest()
+        """The net's identity: 16 hex digits of the recipe's hash.
+
+        Fields at their default are left out of it, so that a field which a later version adds
+        changes no identity; for the same reason a default never changes.
+        """
+        said = {k: v for k, v in self.to_dict().items() if v != DEFAULTS.get(k)}
+        text = json.dumps(said, separators=(",", ":"))
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, in the order of its fields."""
@@ -106,6 +116,12 @@ class Recipe:
 FIELDS: dict[str, type] = {
     field.name: {"str": str, "int": int, "float": float, "bool": bool}[str(field.type)]
     for field in dataclasses.fields(Recipe)
+}
+
+DEFAULTS: dict[str, Any] = {
+    field.name: field.default
+    for field in dataclasses.fields(Recipe)
+    if field.default is not dataclasses.MISSING
 }
 
 
@@ -150,4 +166,6 @@ _RULES: dict[str, tuple[str, Any]] = {
     "outputs": _whole(2, 100_000),
     "epochs": _whole(1, 100_000),
     "train_images": _whole(0, 2**31),
+    "learning_rate_decay": ("a factor above 0, at most 1", lambda v: 0 < v <= 1),
+    "label_noise": _FRACTION,
 }

@@ -102,6 +102,7 @@ class Batches:
         self.test = Held.of(test, device)
         self.augmented = torch.tensor([r.augmentation for r in recipes], device=device)
         self.order = torch.zeros_like(self.train)
+        self.labels = self._labels(recipes) if any(r.label_noise for r in recipes) else None
         for recipe, size in zip(recipes, self.sizes.tolist(), strict=True):
             if size < recipe.batch_size:
                 raise UsageError(
@@ -118,6 +119,7 @@ class Batches:
         """Forget every net but those at `rows`."""
         for name in ("seeds", "sizes", "train", "augmented", "order"):
             setattr(self, name, getattr(self, name)[rows])
+        self.labels = self.labels[rows] if self.labels is not None else None
         self.validation, self.test = self.validation.keep(rows), self.test.keep(rows)
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
@@ -131,12 +133,26 @@ class Batches:
             self.order[fresh, : order.shape[1]] = order
         first = within.unsqueeze(1) * self.batch_size
         position = first + torch.arange(self.batch_size, device=first.device)
-        index = self.train.gather(1, self.order.gather(1, position))
-        x, y = self.pool.gather(index, self.dtype)
+        chosen = self.order.gather(1, position)
+        x, y = self.pool.gather(self.train.gather(1, chosen), self.dtype)
+        if self.labels is not None:
+            y = self.labels.gather(1, chosen)
         rows = self.augmented.nonzero().squeeze(1)
         if len(rows):
             x[rows] = self._distorted(x[rows], self.seeds[rows], step)
         return x, y
+
+    def _labels(self, recipes: Sequence[Recipe]) -> Tensor:
+        """Training labels [M, N], each net's share of them replaced by another class at random."""
+        labels = self.pool.labels[self.train]
+        count = labels.shape[1]
+        u = streams.uniform(streams.keys(self.seeds, "label noise", 0), count)
+        other = streams.uniform(streams.keys(self.seeds, "noise label", 0), count)
+        share = torch.tensor([[r.label_noise] for r in recipes], device=u.device)
+        classes = [[len(self.pool.sets[r.dataset].classes)] for r in recipes]
+        size = torch.tensor(classes, device=u.device)
+        wrong = (labels + 1 + (other * (size - 1)).long()) % size
+        return torch.where(u < share, wrong, labels)
 
     def _distorted(self, x: Tensor, seeds: Tensor, step: int) -> Tensor:
         flat = x.flatten(0, 1)

@@ -1,8 +1,8 @@
 """Optimizers by name, each acting on rows of a stack that have their own learning rates.
 
 To add one: a function of the signature below and a line in `OPTIMIZERS`. The formulas and
-constants are PyTorch's (`torch.optim.Adam`, `RMSprop` with alpha 0.9, `SGD` with momentum 0.95, the
-NWS data set's value); a test holds each to the original.
+constants are PyTorch's (`torch.optim.Adam`, `AdamW`, `RMSprop` with alpha 0.9, `SGD` without
+momentum and with 0.95, the NWS data set's value); a test holds each to the original.
 """
 
 from __future__ import annotations
@@ -30,10 +30,15 @@ class Update(Protocol):
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An update and the number of slots (tensors of the weights' shape, zero at first) it keeps."""
+    """An update, and the number of slots (tensors of the weights' shape, zero at first) it keeps.
+
+    Weight decay is added to the gradient, or where `decoupled` taken off the weights before the
+    step (Loshchilov & Hutter, ICLR 2019).
+    """
 
     update: Update
     slots: int
+    decoupled: bool = False
 
 
 def _adam(weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int) -> None:
@@ -52,6 +57,10 @@ def _rmsprop(
     weights.addcmul_(gradient / square.sqrt().add_(EPSILON), rate, value=-1)
 
 
+def _sgd(weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int) -> None:
+    weights.addcmul_(gradient, rate, value=-1)
+
+
 def _momentum(
     weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int
 ) -> None:
@@ -62,6 +71,8 @@ def _momentum(
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "adam": Optimizer(_adam, 2),
+    "adamw": Optimizer(_adam, 2, decoupled=True),
     "rmsprop": Optimizer(_rmsprop, 1),
     "momentum": Optimizer(_momentum, 1),
+    "sgd": Optimizer(_sgd, 0),
 }

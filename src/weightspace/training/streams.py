@@ -22,7 +22,8 @@ PURPOSES = {
     "dropout": 3,
     "augmentation": 4,
     "noise": 5,
-    "split": 6,
+    "label noise": 6,
+    "noise label": 7,
 }
 
 

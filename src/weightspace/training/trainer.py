@@ -146,9 +146,14 @@ class StackTrainer:
         self.runs = Runs.of([r.activation for r in self.recipes])
         pairs = Runs.of([f"{r.activation} {r.optimizer}" for r in self.recipes])
         self.updates = [(pair.split()[1], slice(a, b)) for pair, a, b in pairs.runs]
-        self.rate, self.decay = column("learning_rate"), column("weight_decay")
+        decoupled = [[float(OPTIMIZERS[r.optimizer].decoupled)] for r in self.recipes]
+        apart = torch.tensor(decoupled, dtype=self.dtype, device=self.device)
+        decay = column("weight_decay")
+        self.decay_apart, self.decay_within = decay * apart, decay * (1 - apart)
+        self.decays = bool(decay.any())
+        self.first_rate, self.rate_decay = column("learning_rate"), column("learning_rate_decay")
+        self.slows = bool((self.rate_decay < 1).any())
         self.smoothing, self.dropout = column("label_smoothing"), column("dropout")
-        self.decays = bool(self.decay.any())
 
     def train_step(self) -> None:
         """One step of every net in the stack."""
@@ -164,19 +169,26 @@ class StackTrainer:
             pieces = torch.autograd.grad(loss.sum(), leaves)
         with torch.no_grad():
             gradient = torch.cat([piece.reshape(len(self.recipes), -1) for piece in pieces], 1)
-            if self.decays:
-                gradient.addcmul_(self.weights, self.decay)
-            self.step += 1
-            for name, rows in self.updates:
-                optimizer = OPTIMIZERS[name]
-                slots = [slot[rows] for slot in self.slots[: optimizer.slots]]
-                optimizer.update(
-                    self.weights[rows], gradient[rows], slots, self.rate[rows], self.step
-                )
+            self._update(gradient)
             broken = ~torch.isfinite(loss) & (self.broke < 0)
             self.broke.masked_fill_(broken, self.step)
             correct = (logits.argmax(2) == y).double().mean(1)
             self.seen += torch.stack([nll.double().mean(1), correct, torch.ones_like(correct)])
+
+    def _update(self, gradient: Tensor) -> None:
+        """Let every net's optimizer move it by `gradient` [M, trainable], which is used up."""
+        rate = self.first_rate
+        if self.slows:
+            epoch = self.step // self.batches.steps_per_epoch.unsqueeze(1)
+            rate = rate * self.rate_decay**epoch
+        if self.decays:
+            gradient.addcmul_(self.weights, self.decay_within)
+            self.weights.mul_(1 - rate * self.decay_apart)
+        self.step += 1
+        for name, rows in self.updates:
+            optimizer = OPTIMIZERS[name]
+            slots = [slot[rows] for slot in self.slots[: optimizer.slots]]
+            optimizer.update(self.weights[rows], gradient[rows], slots, rate[rows], self.step)
 
     def masks(self) -> list[Tensor]:
         """Dropout factors of every hidden dense layer: [M, B, width] of 0 or 1 / (1 - rate).
