@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import safetensors.numpy
 from tests.populations import synthetic_zoo
@@ -255,6 +258,59 @@ def test_a_demo_of_too_few_nets_is_refused_before_it_trains(
     line = refused(capsys, "demo", "--nets", 20, "--out", tmp_path / "demo", "--json")
     assert "nets: 20 are too few for intervals; the demo needs 40" in line
     assert not (tmp_path / "demo").exists()
+
+
+def test_one_bad_file_does_not_silence_the_others(
+    zoo: Zoo, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = tmp_path / "good.safetensors", tmp_path / "bad.pt"
+    weights = np.random.default_rng(0).normal(size=(40, 50)).astype(np.float32)
+    safetensors.numpy.save_file({"fc.weight": weights}, good)
+    bad.write_bytes(b"garbage")
+    assert run(["predict", str(model), str(bad), str(good), "--json"]) == 2
+    said = capsys.readouterr()
+    first, second = json.loads(said.out)
+    assert "bad.pt" in first["error"]
+    assert second["answer"]["readings"]
+    assert "bad.pt" in said.err
+
+
+def test_results_do_not_go_where_they_cannot_or_should_not(
+    zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Said at once, before anything is computed."""
+    file = tmp_path / "notes.txt"
+    file.write_text("precious")
+    for command in ("evaluate", "dissect", "fit"):
+        line = refused(capsys, command, zoo.path, "--out", file)
+        assert "notes.txt: is a file; choose another --out" in line
+        line = refused(capsys, command, zoo.path, "--out", zoo.path)
+        assert "is a zoo, which results would litter" in line
+    assert file.read_text() == "precious"
+
+
+def test_ctrl_c_says_what_is_kept_and_leaves_no_process(tmp_path: Path) -> None:
+    script = Path(sys.executable).parent / "weightspace"
+    command = [script, "sample", "demo", "--nets", "200", "--out", tmp_path / "zoo"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not (tmp_path / "zoo" / "zoo.json").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(2)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "error: stopped; finished nets are kept, the same command continues" in said
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
+
+
+def test_property_names_are_taken_as_they_are_shown(
+    zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = document(capsys, "evaluate", zoo.path, "--out", tmp_path, "--seeds", "0",
+                     "--slice-length", 1000, "--properties", "filter size")  # fmt: skip
+    assert {row["property"] for row in found["rows"]} == {"filter_size"}
 
 
 def test_debug_shows_where(capsys: pytest.CaptureFixture[str]) -> None:

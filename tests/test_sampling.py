@@ -47,9 +47,10 @@ TINY = Space.from_dict(
 )
 
 SCRIPT = """
-import json, sys
+import json, signal, sys
 from weightspace.sampling import sample
 from weightspace.space import Space
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 space, out, workers = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 sample(Space.from_dict(space), nets=24, out=out, workers=workers, snapshots=5)
 """
@@ -182,6 +183,75 @@ def test_an_estimate_is_near_the_truth_and_writes_nothing(whole: Zoo, tmp_path: 
     assert 0 < needs.seconds < 120
 
 
+def test_a_space_of_larger_nets_is_refused_by_what_differs(whole: Zoo) -> None:
+    """Its work class has no stack size in the zoo; that must not be the first thing noticed."""
+    with pytest.raises(UsageError, match=r"holds another zoo, width_conv of the space is 2 there"):
+        sample(TINY.with_constants(width_conv=64), nets=24, out=whole.path, snapshots=5, workers=1)
+
+
+def test_other_images_do_not_continue_a_zoo(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for folder in ("one", "other"):
+        x = rng.integers(0, 256, (220, 8, 8), dtype=np.uint8)
+        y = np.arange(220, dtype=np.uint8) % 10
+        (tmp_path / folder).mkdir()
+        np.savez(tmp_path / folder / "mine.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    space = TINY.with_constants(dataset="mine")
+    out = tmp_path / "zoo"
+    options = {"nets": 2, "snapshots": 3, "workers": 1, "out": out}
+    sample(space, data_dir=str(tmp_path / "one"), **options)
+    with pytest.raises(UsageError, match=r"was begun with other images of mine; give the same"):
+        sample(space, data_dir=str(tmp_path / "other"), **options)
+
+
+def test_two_starts_of_one_command_make_one_sound_zoo(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SCRIPT, json.dumps(TINY.to_dict()), str(tmp_path / "zoo"), "1"]
+    both = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait(timeout=200) for process in both] == [0, 0]
+    assert Zoo(tmp_path / "zoo").nets.height == 24
+    assert check(tmp_path / "zoo", full=True) == []
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_do_not_outlive_their_parent(tmp_path: Path, kill: signal.Signals) -> None:
+    """Only the parent is killed, as `timeout` or the kernel does."""
+    space = TINY.with_constants(epochs=400)
+    command = [
+        sys.executable,
+        "-c",
+        SCRIPT,
+        json.dumps(space.to_dict()),
+        str(tmp_path / "zoo"),
+        "2",
+    ]
+    parent = subprocess.Popen(command)
+    workers: list[psutil.Process] = []
+    while len(workers) < 2:
+        time.sleep(0.1)
+        assert parent.poll() is None
+        children = psutil.Process(parent.pid).children(recursive=True)
+        workers = [p for p in children if "LokyProcess" in str(p.cmdline())]
+    parent.send_signal(kill)
+    parent.wait(timeout=20)
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert alive == []
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 2}, {"batch_size": 8, "outputs": 100}])
+def test_any_batch_size_and_number_of_outputs_can_be_timed(
+    tmp_path: Path, change: dict[str, int]
+) -> None:
+    needs = estimate(TINY.with_constants(**change), nets=2, snapshots=5, out=tmp_path, workers=1)
+    assert needs.seconds > 0
+
+
+@pytest.mark.parametrize("name", ["nets", "epochs", "evaluation_images", "workers"])
+def test_options_below_one_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name}: 0 is below 1"):
+        small(tmp_path / "zoo", **{name: 0})
+    assert not (tmp_path / "zoo").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -210,13 +280,15 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"optimizer": "adamant"}, r"optimizer: 'adamant' is unknown; known are adam, rmsprop"),
+        ({"optimizer": "adamant"}, r"optimizer: 'adamant' is unknown; known are adam, adamw"),
         ({"activation": "rely"}, r"activation: 'rely' is unknown; known are relu"),
         ({"initialization": "he"}, r"initialization: 'he' is unknown; known are constant"),
         ({"train_images": 50_000}, r"train_images: 50,000 asked of digits, which has"),
         ({"epochs": 1, "batch_size": 128}, r"snapshots: 5 do not fit in a run of 1 steps"),
         ({"dataset": "minst"}, r"minst"),
-        ({"outputs": 5}, r"outputs: 5 are fewer than the 10 classes of digits"),
+        ({"train_images": 9}, r"train_images: 9 of \w+ are too few"),
+        ({"train_images": 15, "batch_size": 14}, r"batch_size: 14 is more than the 13 training"),
+        ({"outputs": 5}, r"outputs: 5 cannot tell the 10 classes of digits"),
     ],
 )
 def test_a_space_that_cannot_be_trained_is_refused_before_anything_is_written(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,9 +13,21 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from weightspace.cli import show
+from weightspace.cli import arguments, show
+from weightspace.cli.arguments import (
+    DataDir,
+    Json,
+    Moments,
+    Names,
+    Out,
+    Part,
+    RunningStats,
+    Seeds,
+    SliceLength,
+    ZooPath,
+)
 from weightspace.cli.console import progress
-from weightspace.errors import UsageError, WeightspaceError
+from weightspace.errors import DataError, WeightspaceError
 
 app = typer.Typer(
     add_completion=False,
@@ -31,28 +45,24 @@ def _set_debug(value: bool) -> None:
     _debug = _debug or value
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Debug = Annotated[
     bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of an error.")
 ]
-ZooPath = Annotated[Path, typer.Argument(metavar="ZOO", help="The zoo's directory.")]
-Out = Annotated[Path, typer.Option(help="Where the results go; made when missing.")]
-DataDir = Annotated[
-    str | None, typer.Option(help="Where image files are; see `weightspace images`.")
-]
-Names = Annotated[str | None, typer.Option(help="Comma-separated names.")]
-SliceLength = Annotated[int, typer.Option(help="Consecutive values that a slice holds.")]
-Part = Annotated[str, typer.Option(help="Which part of the net is read: all, conv or fc.")]
-RunningStats = Annotated[
-    bool,
-    typer.Option(
-        "--running-stats/--no-running-stats", help="Read batch norm's running statistics."
-    ),
-]
-Moments = Annotated[
-    str, typer.Option(help="Snapshots to read, like 20 or 1,10,20 or 1-20; -1 is the last.")
-]
-Seeds = Annotated[str, typer.Option(help="Seeds of the protocol, comma-separated.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"weightspace {importlib.metadata.version('weightspace')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Dissect the weight space of neural networks."""
 
 
 @app.command()
@@ -69,6 +79,9 @@ def sample(
         int | None, typer.Option(min=1, help="Processes; default one a core.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    evaluation_images: Annotated[
+        int, typer.Option(min=1, help="Images that measure each snapshot, at most.")
+    ] = 500,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say what it needs.")] = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -81,11 +94,12 @@ def sample(
         "out": out,
         "seed": seed,
         "data_dir": data_dir,
-        "datasets": _names(datasets),
+        "datasets": arguments.names("datasets", datasets),
         "epochs": epochs,
         "snapshots": snapshots,
         "workers": workers,
         "device": device,
+        "evaluation_images": evaluation_images,
     }
     if estimate:
         needs = sampling.estimate(space, **options)
@@ -134,7 +148,7 @@ def evaluate(
     out: Out,
     properties: Names = None,
     classifiers: Names = None,
-    slice_length: SliceLength = 5000,
+    slice_length: SliceLength = None,
     snapshots: Moments = "-1",
     part: Part = "all",
     running_stats: RunningStats = True,
@@ -146,16 +160,18 @@ def evaluate(
     from weightspace import meta
     from weightspace.zoo import Zoo
 
+    arguments.folder(out)
     with progress() as listener:
+        population = Zoo(zoo)
         result = meta.evaluate(
-            Zoo(zoo),
-            properties=_names(properties),
-            classifiers=_names(classifiers),
-            slice_length=slice_length,
-            snapshots=_numbers("snapshots", snapshots),
+            population,
+            properties=arguments.properties(properties),
+            classifiers=arguments.names("classifiers", classifiers),
+            slice_length=arguments.length(slice_length, population),
+            snapshots=arguments.numbers("snapshots", snapshots),
             part=part,
             running_stats=running_stats,
-            seeds=_numbers("seeds", seeds),
+            seeds=arguments.numbers("seeds", seeds),
             progress=listener,
         )
     result.to_parquet(out)
@@ -167,7 +183,7 @@ def dissect(
     zoo: ZooPath,
     out: Out,
     properties: Names = None,
-    slice_length: SliceLength = 5000,
+    slice_length: SliceLength = None,
     seeds: Seeds = "0,1,2",
     as_json: Json = False,
     debug: Debug = False,
@@ -176,12 +192,14 @@ def dissect(
     from weightspace import dissection, report
     from weightspace.zoo import Zoo
 
+    arguments.folder(out)
     with progress() as listener:
+        population = Zoo(zoo)
         result = dissection.dissect(
-            Zoo(zoo),
-            properties=_names(properties),
-            slice_length=slice_length,
-            seeds=_numbers("seeds", seeds),
+            population,
+            properties=arguments.properties(properties),
+            slice_length=arguments.length(slice_length, population),
+            seeds=arguments.numbers("seeds", seeds),
             command=shlex.join(["weightspace", *_arguments]),
             progress=listener,
         )
@@ -196,7 +214,7 @@ def fit(
     out: Annotated[Path, typer.Option(help="The model's directory.")],
     properties: Names = None,
     classifier: Annotated[str | None, typer.Option(help="A meta-classifier's name.")] = None,
-    slice_length: SliceLength = 5000,
+    slice_length: SliceLength = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -204,12 +222,14 @@ def fit(
     from weightspace import meta
     from weightspace.zoo import Zoo
 
+    arguments.folder(out)
     options: dict[str, Any] = {"classifier": classifier} if classifier else {}
     with progress() as listener:
+        population = Zoo(zoo)
         model = meta.fit(
-            Zoo(zoo),
-            properties=_names(properties),
-            slice_length=slice_length,
+            population,
+            properties=arguments.properties(properties),
+            slice_length=arguments.length(slice_length, population),
             progress=listener,
             **options,
         )
@@ -232,9 +252,19 @@ def predict(
     from weightspace.meta import Model
 
     fitted = Model.load(model)
-    predictions = [answer(fitted, file) for file in files]
-    plain = [prediction.to_dict() for prediction in predictions]
-    _print(as_json, plain, lambda: show.predictions(predictions))
+    predictions, plain, failed = [], [], False
+    for file in files:
+        try:
+            predictions.append(answer(fitted, file))
+            plain.append(predictions[-1].to_dict())
+        except DataError as error:  # the other files are answered all the same
+            failed = True
+            plain.append({"file": str(file), "error": str(error)})
+            _fail(str(error), 2)
+    if predictions or as_json:
+        _print(as_json, plain, lambda: show.predictions(predictions))
+    if failed:
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -284,27 +314,39 @@ def images(data_dir: DataDir = None, as_json: Json = False, debug: Debug = False
 
 def main() -> None:
     """Run a command and leave with its exit code."""
+    # As on Ctrl-C, worker processes are ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
+def run(typed: list[str]) -> int:
     """Run a command; returns its exit code."""
     global _debug, _arguments
-    _debug, _arguments = False, arguments
+    _debug, _arguments = False, typed
     try:
-        code = app(arguments or ["--help"], prog_name="weightspace", standalone_mode=False)
+        code = app(typed or ["--help"], prog_name="weightspace", standalone_mode=False)
     except TyperException as error:
         said = error.format_message() if hasattr(error, "format_message") else str(error)
-        return _fail(f"{said.rstrip('.')}; see `weightspace --help`", 2)
+        where = f"{typed[0]} " if typed[:1] and typed[0] in _commands() else ""
+        return _fail(f"{said.rstrip('.')}; see `weightspace {where}--help`", 2)
     except WeightspaceError as error:
         return _fail(str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("stopped; what was finished is kept, the same command continues", 130)
+        code = 130
     except BrokenPipeError:
         return 1
+    except OSError as error:
+        return _fail(f"{error.filename or 'output'}: {error.strerror}; check path and disk", 2)
     except Exception as error:  # a bug: one line for the user, the traceback on request
         return _fail(f"{type(error).__name__}: {error}; this is a bug, --debug shows where", 1)
+    if code == 130:
+        kept = "; finished nets are kept, the same command continues"
+        return _fail(f"stopped{kept if typed[:1] in (['sample'], ['demo']) else ''}", 130)
     return code if isinstance(code, int) else 0
+
+
+def _commands() -> set[str]:
+    return {command.callback.__name__ for command in app.registered_commands if command.callback}
 
 
 def _fail(line: str, code: int) -> int:
@@ -321,24 +363,3 @@ def _print(as_json: bool, plain: Any, text: Any) -> None:
         print(json.dumps(plain, indent=1, default=str))
     else:
         text()
-
-
-def _names(text: str | None) -> list[str] | None:
-    return [name.strip() for name in text.split(",") if name.strip()] if text else None
-
-
-def _numbers(option: str, text: str) -> tuple[int, ...]:
-    """Whole numbers from text like 20, 1,10,20 or 1-20."""
-    found: list[int] = []
-    for piece in text.split(","):
-        first, dash, last = piece.strip().rpartition("-")
-        try:
-            if dash and first:
-                found += range(int(first), int(last) + 1)
-            else:
-                found.append(int(piece))
-        except ValueError:
-            raise UsageError(
-                f"{option}: {piece.strip()!r} is no number; write 20, 1,10,20 or 1-20"
-            ) from None
-    return tuple(found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from weightspace.printable import printable
 
 if TYPE_CHECKING:
     from weightspace.audit.prediction import Prediction
@@ -23,12 +27,18 @@ if TYPE_CHECKING:
     from weightspace.zoo import Finding, Zoo
 
 WIDTH = 118
+_LONGEST_LINE = 4096  # characters, as many as a path may have
 
 
 def _out() -> Console:
     # Wrapping at a fixed width when piped, so that tables are not squeezed into 80 columns.
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+def _text(said: object, style: str = "") -> Text:
+    """A line with names that others chose: no markup, and nothing that steers a terminal."""
+    return Text(printable(said, _LONGEST_LINE), style=style)
 
 
 def _table(*columns: str) -> Table:
@@ -83,7 +93,7 @@ def zoo(zoo: Zoo) -> None:
         (
             "nets",
             f"{found['nets']:,}"
-            + ("" if whole else f" of {planned:,}; the same sample command continues"),
+            + ("" if whole else f" of {planned:,}; the command that began it continues"),
         ),
         ("of these", f"{found['dead']:,} dead (at chance), {found['diverged']:,} diverged"),
         ("snapshots", f"{found['snapshots']:,} vectors, {found['values']:,} values"),
@@ -95,7 +105,7 @@ def zoo(zoo: Zoo) -> None:
         ("test accuracy", accuracy or "no net yet"),
         ("made", f"{found['created']} by {_versions(found['versions'])}"),
     ):
-        table.add_row(Text(name, style="bold"), Text(str(text)))
+        table.add_row(Text(name, style="bold"), _text(text))
     _out().print(table)
 
 
@@ -116,26 +126,32 @@ def estimate(needs: Estimate) -> None:
 def findings(found: Sequence[Finding], path: Path, full: bool) -> None:
     """What a check found, a line each."""
     for finding in found:
-        _out().print(Text(str(finding)), soft_wrap=True)
+        _out().print(_text(finding), soft_wrap=True)
     errors = sum(finding.severity == "error" for finding in found)
     depth = "every vector was re-hashed" if full else "add --full to re-hash every vector"
-    _out().print(f"{path}: {errors} errors, {len(found) - errors} remarks; {depth}", markup=False)
+    _out().print(_text(f"{path}: {errors} errors, {len(found) - errors} remarks; {depth}"))
 
 
 def evaluation(result: Evaluation, out: Path) -> None:
-    """The table by property, and where the tables went."""
+    """The tables by property, and where they went."""
+    _tables(result)
+    _out().print(_text(f"tables: {out}"))
+
+
+def _tables(result: Evaluation) -> None:
+    """What slices tell, and what whole nets tell, of those that were asked for."""
     from weightspace.report import table
 
-    _out().print(table(result))
-    _out().print(f"tables: {out}", markup=False)
+    units = result.frame()["unit"].unique().to_list()
+    for unit in ("slice", "net"):
+        if unit in units:
+            _out().print(table(result, unit))
 
 
 def dissection(result: Dissection, page: Path) -> None:
-    """The table by property, and where the page went."""
-    from weightspace.report import table
-
-    _out().print(table(result.much))
-    _out().print(f"page: {page}", markup=False)
+    """The tables by property, and where the page went."""
+    _tables(result.much)
+    _out().print(_text(f"page: {page}"))
 
 
 def model(fitted: Model, out: Path) -> None:
@@ -143,13 +159,13 @@ def model(fitted: Model, out: Path) -> None:
     table = _table("property", "accuracy by net", "95 % interval", "chance")
     for row in fitted.to_dict()["properties"]:
         table.add_row(
-            Text(row["property"]),
+            _text(row["property"]),
             f"{row['accuracy']:.0%}",
             f"{row['low']:.0%}-{row['high']:.0%}",
             f"{row['chance']:.0%}",
         )
     _out().print(table)
-    _out().print(f"model: {out}; try: weightspace predict {out} FILE", markup=False)
+    _out().print(_text(f"model: {out}; try: weightspace predict {out} FILE"))
 
 
 def predictions(results: Sequence[Prediction]) -> None:
@@ -162,40 +178,41 @@ def _prediction(result: Prediction) -> None:
     from weightspace.report import answer_table
 
     checkpoint = result.checkpoint
-    _out().print(Text(str(checkpoint.path), style="bold"))
+    _out().print(_text(checkpoint.path, "bold"))
+    if result.answer.outside:
+        warning = "Unlike the nets that taught the model: no answer below is to be trusted."
+        _out().print(Text(warning, style="bold red"))
     _out().print(answer_table(result.answer))
     used, skipped = len(checkpoint.used), checkpoint.skipped
     _out().print(f"{checkpoint.vector.size:,} values of {used} tensors were read")
     for note in skipped:
-        _out().print(Text(f"skipped {note.name}: {note.reason}"))
+        _out().print(Text(f"skipped {printable(note.name)}: {printable(note.reason)}"))
 
 
 def welcome(nets: int, out: Path) -> None:
     """What the demo is about to do."""
-    _out().print(
+    said = (
         f"Training {nets:,} small nets that differ in data, optimizer, activation and more, then "
-        f"reading off their weights how they were trained. Everything goes to {out}/.",
-        markup=False,
+        f"reading off their weights how they were trained. Everything goes to {out}/."
     )
+    _out().print(_text(said))
 
 
 def demo(result: Demo) -> None:
-    """The demo's table, and what to do next."""
-    from weightspace.report import table
-
-    much = result.dissection.much
-    _out().print(table(much))
-    _out().print(table(much, unit="net"))
+    """The demo's tables, and what to do next."""
+    _tables(result.dissection.much)
+    # As it was called: `make demo` puts no command on the path.
+    name = "weightspace" if shutil.which("weightspace") else sys.argv[0]
     lines = (
         "What next:",
         f"  open {result.page}",
-        f"  weightspace info {result.zoo}",
-        f"  weightspace fit {result.zoo} --out model --slice-length 1000",
-        "  weightspace images        which real image sets are ready, and where others belong",
-        "  weightspace sample nws-small --nets 300 --out zoo --estimate",
+        f"  {name} info {result.zoo}",
+        f"  {name} fit {result.zoo} --out model --slice-length 1000",
+        f"  {name} images        which real image sets are ready, and where others belong",
+        f"  {name} sample nws-small --nets 300 --out zoo --estimate",
     )
     for line in lines:
-        _out().print(Text(line), soft_wrap=True)
+        _out().print(_text(line), soft_wrap=True)
 
 
 def spaces(found: Sequence[Space]) -> None:
@@ -208,18 +225,20 @@ def spaces(found: Sequence[Space]) -> None:
 
 
 def images(entries: Sequence[Entry]) -> None:
-    """Every image set with its state."""
-    table = _table("set", "state", "shape", "where", "note")
+    """Every image set with its state; below, what to do about those that are not ready."""
+    table = _table("set", "state", "shape", "train + test", "note")
+    ready = [entry for entry in entries if entry.state == "ready"]
     for entry in entries:
-        style = "green" if entry.state == "ready" else "dim"
-        table.add_row(
-            Text(entry.name),
-            Text(entry.state, style=style),
-            Text(str(entry.shape or "")),
-            Text(str(entry.where)),
-            Text(entry.note or ""),
-        )
+        is_ready = entry.state == "ready"
+        counts = f"{entry.train:,} + {entry.test:,}" if is_ready else ""
+        shape = "x".join(map(str, entry.shape)) if entry.shape else ""
+        note = entry.note or entry.where if is_ready else "see below"
+        style = "green" if is_ready else "dim"
+        table.add_row(_text(entry.name), Text(entry.state, style=style), shape, counts, _text(note))
     _out().print(table)
+    for entry in entries:
+        if entry not in ready:
+            _out().print(_text(f"{entry.name}: {entry.note}"), soft_wrap=True)
 
 
 def _bytes(count: float) -> str:

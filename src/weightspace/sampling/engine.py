@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -9,13 +10,14 @@ from queue import Empty
 from typing import Any
 
 from loky import ProcessPoolExecutor
-from loky.backend import get_context
+from loky.backend.context import LokyContext
 
 from weightspace.errors import DataError
 from weightspace.progress import Progress
 from weightspace.sampling.calibration import one_thread
 from weightspace.sampling.plan import Unit
 from weightspace.sampling.work import Job, start, train_unit, work
+from weightspace.training import Pool
 from weightspace.zoo import Writer
 
 POLL_SECONDS = 0.2
@@ -44,13 +46,13 @@ class Bar:
 
 
 def run_here(
-    job: Job, writer: Writer, units: Sequence[Unit], kept: int, progress: Progress
+    job: Job, pool: Pool, writer: Writer, units: Sequence[Unit], kept: int, progress: Progress
 ) -> None:
     """Train the units one after the other in this process."""
     bar = Bar(units, kept, progress)
     with one_thread(job.device):
         for unit in units:
-            train_unit(job, unit, writer, bar)
+            train_unit(job, pool, unit, writer, bar)
             bar(unit.name, 1.0)
 
 
@@ -64,11 +66,15 @@ def run_in_processes(
 ) -> None:
     """Train the units in `workers` fresh processes; the first failure stops the run."""
     # loky rather than concurrent.futures: its workers do not import the caller's main module (a
-    # script needs no guard), and the whole pool can be ended at once.
-    context = get_context("loky")
+    # script needs no guard), and the whole pool can be ended at once. The context is made here
+    # because asking for it by name may give that of joblib's own copy of loky.
+    context = LokyContext()
     queue = context.Queue()
     pool = ProcessPoolExecutor(
-        workers, context=context, initializer=start, initargs=(job, writer, queue)
+        workers,
+        context=context,
+        initializer=start,
+        initargs=(job, writer, queue, os.getpid()),
     )
     try:
         bar = Bar(units, kept, progress)

@@ -34,6 +34,12 @@ class Estimate:
         return asdict(self)
 
 
+def stack_bytes(plan: Plan, batch_size: int, nets: int) -> int:
+    """Bytes that a stack of `nets` nets needs while it trains, images left out."""
+    live = LIVE_COPIES * plan.layout().size + 4 * batch_size * plan.values_per_image
+    return 4 * nets * live
+
+
 def add_up(
     units: Sequence[Unit],
     *,
@@ -54,8 +60,7 @@ def add_up(
         evaluated = snapshots * 2 * evaluation_images / 3
         trained = sum(net_steps(r, images) for r in unit.recipes) * recipe.batch_size
         seconds += unit.cost * (1 + nets * evaluated / max(trained, 1))
-        live = LIVE_COPIES * size + 4 * recipe.batch_size * plan.values_per_image
-        peak = max(peak, 4 * nets * live)
+        peak = max(peak, stack_bytes(plan, recipe.batch_size, nets))
     longest = max((unit.cost for unit in units), default=0.0)
     return Estimate(
         nets=sum(len(unit.recipes) for unit in units),

@@ -59,4 +59,4 @@ def plan_units(
 def net_steps(recipe: Recipe, images: Mapping[str, int]) -> int:
     """Training steps of a net whose data set has `images[dataset]` training images."""
     used = min(recipe.train_images or images[recipe.dataset], images[recipe.dataset])
-    return recipe.epochs * (round(used * (1 - VALIDATION_FRACTION)) // recipe.batch_size)
+    return recipe.epochs * ((used - round(used * VALIDATION_FRACTION)) // recipe.batch_size)

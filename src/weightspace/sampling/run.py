@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import loky
 import numpy as np
 import torch
 
 from weightspace.errors import DataError, UsageError
 from weightspace.images import training_images
+from weightspace.networks import Plan
 from weightspace.networks.activations import ACTIVATIONS
 from weightspace.networks.initializations import INITIALIZATIONS
 from weightspace.progress import Progress, silent
 from weightspace.sampling.calibration import Pace, calibrate
 from weightspace.sampling.engine import run_here, run_in_processes
-from weightspace.sampling.estimate import Estimate, add_up
+from weightspace.sampling.estimate import Estimate, add_up, stack_bytes
 from weightspace.sampling.plan import Unit, plan_units
-from weightspace.sampling.work import Job
-from weightspace.space import Choice, Constant, Recipe, Space, preset
-from weightspace.training import OPTIMIZERS, snapshot_steps
-from weightspace.training.batches import Pool
+from weightspace.sampling.work import Job, digest
+from weightspace.space import Recipe, Space, preset
+from weightspace.training import OPTIMIZERS, Pool, snapshot_steps, total_steps
 from weightspace.zoo import MANIFEST, Writer, Zoo
 
 TEST_FRACTION = 0.2
@@ -44,6 +47,27 @@ class Options:
     evaluation_images: int
     workers: int | None
     device: str
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("nets", 1),
+            ("seed", 0),
+            ("epochs", 1),
+            ("snapshots", 2),
+            ("evaluation_images", 1),
+            ("workers", 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{name}: {value} is below {least}")
+        if self.datasets is not None and (isinstance(self.datasets, str) or not self.datasets):
+            raise UsageError(f"datasets: {self.datasets!r} is no list of names")
+
+    def narrow(self, space: Space) -> Space:
+        """The space with the data sets and epochs that replace its own."""
+        names = list(self.datasets or [])
+        dataset: object = names[0] if len(names) == 1 else names or None
+        return space.with_constants(dataset=dataset, epochs=self.epochs)
 
 
 def sample(
@@ -79,19 +103,21 @@ def sample(
         nets, seed, data_dir, datasets, epochs, snapshots, evaluation_images, workers, device
     )
     run = _Run.prepare(space, options, out)
-    # Missing images and labels beyond the outputs stop the run before anything is written.
-    _refuse_too_few_outputs(run.job.pool(), run.space)
-    writer = run.writer()
-    todo = [unit for unit in run.units if unit.name not in writer.finished]
-    _refuse_without_room(run.estimate(todo), Path(out))
-    if todo:
-        count = min(run.workers, len(todo))
-        kept = len(run.recipes) - sum(len(unit.recipes) for unit in todo)
-        if count == 1:
-            run_here(run.job, writer, todo, kept, progress)
-        else:
-            run_in_processes(run.job, run.writer, todo, count, kept, progress)
-    return Zoo(out)
+    pool = run.job.pool()  # missing images stop the run here, before anything is written
+    run.refuse_unsuitable(pool)
+    writer = run.open(pool)
+    finished = writer.finished
+    todo = [unit for unit in run.units(writer.meta["info"]) if unit.name not in finished]
+    _refuse_without_room(run.estimate(todo), run.out)
+    count = min(run.workers, len(todo))
+    kept = len(run.recipes) - sum(len(unit.recipes) for unit in todo)
+    if count == 1:
+        run_here(run.job, pool, writer, todo, kept, progress)
+    elif count:
+        del pool  # the workers hold their own
+        again = partial(Writer, run.out, space=run.space, seed=seed, info=writer.meta["info"])
+        run_in_processes(run.job, again, todo, count, kept, progress)
+    return Zoo(run.out)
 
 
 def estimate(
@@ -111,7 +137,8 @@ def estimate(
     """What `sample` with the same arguments would need; trains nothing, writes nothing.
 
     A few steps on random images are timed on this machine, some seconds in all. Published image
-    sets whose files are missing count as whole. Raises `UsageError` as `sample` does.
+    sets whose files are missing count as whole; what a zoo at `out` already holds is not deducted.
+    Raises `UsageError` where the space or an option cannot work, whatever the images.
 
     >>> estimate("demo", nets=40, out="never-made").nets
     40
@@ -120,58 +147,95 @@ def estimate(
         nets, seed, data_dir, datasets, epochs, snapshots, evaluation_images, workers, device
     )
     run = _Run.prepare(space, options, out)
-    return run.estimate(run.units)
+    return run.estimate(run.units({"paces": run.paces()}))
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A run that is ready to start: validated, drawn, cut into units."""
+    """A run that is ready to start: validated and drawn."""
 
     space: Space
     options: Options
     out: Path
     recipes: list[Recipe]
     images: dict[str, int]
-    paces: dict[str, Pace]
-    units: list[Unit]
     job: Job
     workers: int
 
     @classmethod
     def prepare(cls, space: Space | str, options: Options, out: str | Path) -> _Run:
-        space = preset(space) if isinstance(space, str) else space
-        if options.datasets:
-            names = tuple(options.datasets)
-            one = Constant(names[0]) if len(names) == 1 else Choice(names)
-            space = Space(space.name, space.distributions | {"dataset": one}, space.description)
-        if options.epochs:
-            space = space.with_constants(epochs=options.epochs)
+        space = options.narrow(preset(space) if isinstance(space, str) else space)
         _refuse_unknown_names(space)
         recipes = space.draw(options.nets, options.seed)
+        _refuse_without_memory(recipes)
         names = tuple(sorted({recipe.dataset for recipe in recipes}))
         images = {name: training_images(name, options.data_dir) for name in names}
         _refuse_too_few_images(space, images)
-        device = _device(options.device)
-        paces = _paces(Path(out), options, recipes, device)
-        units = plan_units(recipes, paces, images)
-        for unit in units:
-            snapshot_steps(unit.steps(images), options.snapshots)
         job = Job(
             datasets=names,
             data_dir=options.data_dir,
             size=(recipes[0].input_size, recipes[0].channels),
             snapshots=options.snapshots,
             evaluation_images=options.evaluation_images,
-            device=device,
+            device=_device(options.device),
             index={recipe.net: i for i, recipe in enumerate(recipes)},
             split=_split(recipes, options.seed),
         )
-        workers = options.workers or (1 if device == "cuda" else os.cpu_count() or 1)
-        return cls(space, options, Path(out), recipes, images, paces, units, job, workers)
+        workers = options.workers or (1 if job.device == "cuda" else loky.cpu_count())
+        return cls(space, options, Path(out), recipes, images, job, workers)
 
-    def writer(self) -> Writer:
-        """The zoo's writer: creates the zoo, or opens it again to continue."""
-        return Writer(self.out, space=self.space, seed=self.options.seed, info=self._info())
+    def refuse_unsuitable(self, pool: Pool) -> None:
+        """Raise UsageError where some recipe cannot be trained on the images at hand."""
+        outputs = min(self.space.values("outputs"))
+        for name, image_set in pool.sets.items():
+            classes = len(image_set.classes)
+            if not 2 <= classes <= outputs:
+                raise UsageError(
+                    f"outputs: {outputs} cannot tell the {classes} classes of {name}; "
+                    "2 to as many classes as outputs are needed"
+                )
+        seen = {(r.dataset, r.train_images, r.batch_size, r.epochs): r for r in self.recipes}
+        for recipe in seen.values():
+            snapshot_steps(total_steps(recipe, pool), self.options.snapshots)
+
+    def paces(self) -> dict[str, object]:
+        """Stack sizes and seconds a step on this machine, as plain values."""
+        paces = calibrate(self.recipes, self.job.device)
+        return {name: asdict(pace) for name, pace in paces.items()}
+
+    def open(self, pool: Pool) -> Writer:
+        """The zoo's writer: of the zoo that is there if it is this one, else of a new one."""
+        asked: dict[str, object] = {
+            "nets": self.options.nets,
+            "snapshots": self.options.snapshots,
+            "evaluation_images": self.options.evaluation_images,
+            "device": self.job.device,
+            "images": {name: digest(image_set) for name, image_set in pool.sets.items()},
+        }
+        info = dict(asked)
+        if not (self.out / MANIFEST).exists():
+            info |= {
+                "paces": self.paces(),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "versions": {name: version(name) for name in ("weightspace", "torch", "numpy")},
+            }
+            units = self.units(info)
+            _refuse_without_room(self.estimate(units), self.out)
+        writer = Writer(self.out, space=self.space, seed=self.options.seed, info=info)
+        # What stands in the zoo decides, also where another process made it a moment ago.
+        _refuse_another(self.out, writer.meta["info"], asked)
+        return writer
+
+    def units(self, info: Mapping[str, Any]) -> list[Unit]:
+        """The work of the whole run, with the stack sizes that the zoo was begun with."""
+        try:
+            paces = {name: Pace(**pace) for name, pace in info["paces"].items()}
+            return plan_units(self.recipes, paces, self.images)
+        except (KeyError, TypeError, AttributeError):
+            raise DataError(
+                f"{self.out}: its {MANIFEST} does not say how its work was cut; it was not made "
+                "by sample, choose another --out"
+            ) from None
 
     def estimate(self, units: Sequence[Unit]) -> Estimate:
         side, channels = self.job.size
@@ -185,16 +249,22 @@ class _Run:
             evaluation_images=self.options.evaluation_images,
         )
 
-    def _info(self) -> dict[str, object]:
-        return {
-            "nets": self.options.nets,
-            "snapshots": self.options.snapshots,
-            "evaluation_images": self.options.evaluation_images,
-            "paces": {name: asdict(pace) for name, pace in self.paces.items()},
-            "device": self.job.device,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {name: version(name) for name in ("weightspace", "torch", "numpy")},
-        }
+
+def _refuse_another(out: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuse to continue a zoo that other options or other images began."""
+    for name, here in asked.items():
+        if name == "images":
+            changed = [k for k, v in here.items() if there.get(name, {}).get(k) != v]
+            if changed:
+                raise UsageError(
+                    f"{out}: was begun with other images of {changed[0]}; "
+                    "give the same --data-dir, or choose another --out"
+                )
+        elif there.get(name) != here:
+            raise UsageError(
+                f"{out}: holds another zoo, {name} is {there.get(name)} there and {here} here; "
+                "choose another --out, or use the same settings to continue it"
+            )
 
 
 def _refuse_unknown_names(space: Space) -> None:
@@ -212,6 +282,18 @@ def _refuse_unknown_names(space: Space) -> None:
             raise UsageError(f"{key}: must be one value in a space; sample two zoos instead")
 
 
+def _refuse_without_memory(recipes: Sequence[Recipe]) -> None:
+    """Refuse a net that does not fit into memory even alone, before it is timed."""
+    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    plans = {(Plan.from_recipe(r), r.batch_size) for r in recipes}
+    needed = max(stack_bytes(plan, batch, 1) for plan, batch in plans)
+    if needed > free:
+        raise UsageError(
+            f"width_fc and the like: one net needs {needed / 1e9:.1f} GB of memory to train, "
+            f"{free / 1e9:.1f} GB are free; make the nets or batches smaller"
+        )
+
+
 def _refuse_too_few_images(space: Space, images: dict[str, int]) -> None:
     asked = max(space.values("train_images"))
     name = min(images, key=images.__getitem__)
@@ -222,41 +304,12 @@ def _refuse_too_few_images(space: Space, images: dict[str, int]) -> None:
         )
 
 
-def _refuse_too_few_outputs(pool: Pool, space: Space) -> None:
-    outputs = min(space.values("outputs"))
-    for name, image_set in pool.sets.items():
-        classes = len(image_set.classes)
-        if classes > outputs:
-            raise UsageError(
-                f"outputs: {outputs} are fewer than the {classes} classes of {name}; raise outputs"
-            )
-
-
 def _device(name: str) -> str:
     if name not in ("auto", "cpu", "cuda"):
         raise UsageError(f"device: {name!r} is none of auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("device: torch finds no CUDA device; use --device cpu")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def _known_paces(out: Path, options: Options) -> dict[str, Pace] | None:
-    """The stack sizes that an unfinished zoo was begun with; None where there is no zoo yet."""
-    if not (out / MANIFEST).exists():
-        return None
-    info = Zoo(out).meta["info"]
-    for name in ("nets", "evaluation_images"):
-        if info.get(name) != getattr(options, name):
-            raise UsageError(
-                f"{out}: holds another zoo, {name} is {info.get(name)} there and "
-                f"{getattr(options, name)} here; choose another --out, or use the same settings "
-                "to continue it"
-            )
-    return {name: Pace(**pace) for name, pace in info["paces"].items()}
-
-
-def _paces(out: Path, options: Options, recipes: list[Recipe], device: str) -> dict[str, Pace]:
-    return _known_paces(out, options) or calibrate(recipes, device)
 
 
 def _split(recipes: Sequence[Recipe], seed: int) -> dict[str, str]:
@@ -267,7 +320,8 @@ def _split(recipes: Sequence[Recipe], seed: int) -> dict[str, str]:
 
 
 def _refuse_without_room(needs: Estimate, out: Path) -> None:
-    free = shutil.disk_usage(out).free
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
     if needs.disk_bytes > free:
         raise DataError(
             f"{out}: needs {needs.disk_bytes / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB; "

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +16,7 @@ import torch
 
 from weightspace.images import ImageSet, load, resize
 from weightspace.sampling.plan import Unit
-from weightspace.training import StackTrainer
-from weightspace.training.batches import Pool
+from weightspace.training import Pool, StackTrainer
 from weightspace.zoo import Writer
 
 Report = Callable[[str, float], None]
@@ -34,16 +37,10 @@ class Job:
     split: Mapping[str, str]
 
     def pool(self) -> Pool:
-        """The job's images on its device; made once a process."""
-        return image_pool(self.datasets, self.data_dir, self.size, self.device)
-
-
-@cache
-def image_pool(
-    datasets: tuple[str, ...], data_dir: str | None, size: tuple[int, int], device: str
-) -> Pool:
-    """The image sets brought to `size` (side, channels), on the device, once a process."""
-    return Pool.of({name: prepared(name, data_dir, size) for name in datasets}, device)
+        """The job's images, read from their files and brought to its size, on its device."""
+        return Pool.of(
+            {name: prepared(name, self.data_dir, self.size) for name in self.datasets}, self.device
+        )
 
 
 def prepared(name: str, data_dir: str | None, size: tuple[int, int]) -> ImageSet:
@@ -53,11 +50,20 @@ def prepared(name: str, data_dir: str | None, size: tuple[int, int]) -> ImageSet
     return ImageSet(name, x_train, raw.y_train, x_test, raw.y_test, raw.classes)
 
 
-def train_unit(job: Job, unit: Unit, writer: Writer, report: Report) -> str:
+def digest(image_set: ImageSet) -> str:
+    """16 hex digits of a prepared set's images and labels: whether two runs saw the same."""
+    found = hashlib.blake2b(digest_size=8)
+    for array in (image_set.x_train, image_set.y_train, image_set.x_test, image_set.y_test):
+        found.update(f"{array.shape} {array.dtype}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+def train_unit(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report) -> str:
     """Train the unit's stack and commit it; returns the unit's name."""
     trainer = StackTrainer(
         unit.recipes,
-        job.pool(),
+        pool,
         snapshots=job.snapshots,
         evaluation_images=job.evaluation_images,
     )
@@ -110,13 +116,23 @@ def _known(value: float) -> float | None:
 _mine: dict[str, Any] = {}
 
 
-def start(job: Job, writer: Callable[[], Writer], queue: Any) -> None:
-    """Prepare a worker process: one thread, the job, and the way back to the parent."""
+def start(job: Job, writer: Callable[[], Writer], queue: Any, parent: int) -> None:
+    """Prepare a worker process: one thread, the job and its images, and the way back."""
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(1)
-    _mine.update(job=job, writer=writer(), queue=queue)
+    _mine.update(job=job, pool=job.pool(), writer=writer(), queue=queue)
 
 
 def work(unit: Unit) -> str:
     """Train one unit in a worker process."""
     queue = _mine["queue"]
-    return train_unit(_mine["job"], unit, _mine["writer"], lambda *said: queue.put(said))
+    return train_unit(
+        _mine["job"], _mine["pool"], unit, _mine["writer"], lambda *said: queue.put(said)
+    )
+
+
+def _die_with(parent: int) -> None:
+    """End this process when its parent is gone: nobody else would, after a kill -9."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

@@ -7,7 +7,16 @@ step, never of a neighbour in the stack; nets trained together equal nets traine
 rounding. Knows neither disk nor zoo.
 """
 
+from weightspace.training.batches import Pool, total_steps
 from weightspace.training.optimizers import OPTIMIZERS
-from weightspace.training.trainer import Snapshot, StackTrainer, snapshot_steps
+from weightspace.training.trainer import Outcome, Snapshot, StackTrainer, snapshot_steps
 
-__all__ = ["OPTIMIZERS", "Snapshot", "StackTrainer", "snapshot_steps"]
+__all__ = [
+    "OPTIMIZERS",
+    "Outcome",
+    "Pool",
+    "Snapshot",
+    "StackTrainer",
+    "snapshot_steps",
+    "total_steps",
+]

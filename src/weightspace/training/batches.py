@@ -73,8 +73,8 @@ class Held:
     @classmethod
     def of(cls, rows: Sequence[np.ndarray], device: str | torch.device) -> Held:
         """From one array of positions a net; shorter ones are padded with weight 0."""
-        longest = max(len(row) for row in rows)
-        index = np.stack([np.resize(row, longest) for row in rows])
+        index = _padded(rows)
+        longest = index.shape[1]
         weight = np.stack([(np.arange(longest) < len(row)) / len(row) for row in rows])
         return cls(torch.from_numpy(index).to(device), torch.from_numpy(weight).to(device))
 
@@ -97,27 +97,20 @@ class Batches:
             *(_positions(recipe, pool, evaluation_images) for recipe in recipes), strict=True
         )
         self.sizes = torch.tensor([len(rows) for rows in train], device=device)
-        self.train = Held.of(train, device).index
+        self.train = torch.from_numpy(_padded(train)).to(device)
         self.validation = Held.of(validation, device)
         self.test = Held.of(test, device)
         self.augmented = torch.tensor([r.augmentation for r in recipes], device=device)
         self.order = torch.zeros_like(self.train)
         self.labels = self._labels(recipes) if any(r.label_noise for r in recipes) else None
-        for recipe, size in zip(recipes, self.sizes.tolist(), strict=True):
-            if size < recipe.batch_size:
-                raise UsageError(
-                    f"batch_size: {recipe.batch_size} is more than the {size} training images "
-                    f"of {recipe.dataset}; lower it or raise train_images"
-                )
-
-    @property
-    def steps_per_epoch(self) -> Tensor:
-        """Whole batches an epoch, int64 [M]; what is left over waits for the next order."""
-        return self.sizes // self.batch_size
+        self.steps_per_epoch = torch.tensor(
+            [whole_batches(r, len(rows)) for r, rows in zip(recipes, train, strict=True)],
+            device=device,
+        )
 
     def keep(self, rows: Tensor) -> None:
         """Forget every net but those at `rows`."""
-        for name in ("seeds", "sizes", "train", "augmented", "order"):
+        for name in ("seeds", "sizes", "train", "augmented", "order", "steps_per_epoch"):
             setattr(self, name, getattr(self, name)[rows])
         self.labels = self.labels[rows] if self.labels is not None else None
         self.validation, self.test = self.validation.keep(rows), self.test.keep(rows)
@@ -162,6 +155,30 @@ class Batches:
         noise = streams.normal(streams.keys(seeds, "noise", step), x[0].numel())
         u = u.to(self.dtype).view(len(flat), AUGMENT_NUMBERS)
         return augment(flat, u, noise.to(self.dtype).view_as(flat)).view_as(x)
+
+
+def whole_batches(recipe: Recipe, images: int) -> int:
+    """Steps an epoch on so many training images; what is left over waits for the next order."""
+    if images < recipe.batch_size:
+        raise UsageError(
+            f"batch_size: {recipe.batch_size} is more than the {images} training images "
+            f"of {recipe.dataset}; lower it or raise train_images"
+        )
+    return images // recipe.batch_size
+
+
+def total_steps(recipe: Recipe, pool: Pool) -> int:
+    """Steps of a net's whole training; UsageError where its images do not suffice."""
+    train, _ = split(
+        pool.sets[recipe.dataset], recipe.train_images, VALIDATION_FRACTION, recipe.seed
+    )
+    return recipe.epochs * whole_batches(recipe, len(train))
+
+
+def _padded(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows of different lengths as int64 [M, longest], each repeated to fill its row."""
+    longest = max(len(row) for row in rows)
+    return np.stack([np.resize(row, longest) for row in rows])
 
 
 def _positions(

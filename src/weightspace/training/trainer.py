@@ -46,7 +46,7 @@ class Outcome:
     """How a net's training ended: its steps, where it diverged if so, and whether it is dead.
 
     Dead: no trainable value moved by more than rounding, or the last test accuracy is within two
-    standard errors of chance.
+    standard errors of what always giving the commonest answer earns.
     """
 
     net: str
@@ -108,6 +108,7 @@ class StackTrainer:
         self.slots = [torch.zeros_like(self.weights) for _ in range(slots)]
         self.seen = torch.zeros(3, len(self.recipes), dtype=torch.float64, device=self.device)
         self.broke = torch.full((len(self.recipes),), -1, device=self.device)
+        self.accuracy: dict[str, float] = {}
         self._derive()
 
     @property
@@ -170,8 +171,10 @@ class StackTrainer:
         with torch.no_grad():
             gradient = torch.cat([piece.reshape(len(self.recipes), -1) for piece in pieces], 1)
             self._update(gradient)
-            broken = ~torch.isfinite(loss) & (self.broke < 0)
-            self.broke.masked_fill_(broken, self.step)
+            # The largest weight is finite when all are: one pass, after every step, so that no
+            # neighbour's schedule decides when a divergence is seen.
+            largest = torch.linalg.vector_norm(self.weights, float("inf"), dim=1)
+            self._mark_broken(torch.isfinite(loss) & torch.isfinite(largest))
             correct = (logits.argmax(2) == y).double().mean(1)
             self.seen += torch.stack([nll.double().mean(1), correct, torch.ones_like(correct)])
 
@@ -203,13 +206,21 @@ class StackTrainer:
         pieces = factors.split([batch * width for width in widths], 1)
         return [piece.view(-1, batch, w) for piece, w in zip(pieces, widths, strict=True)]
 
+    def _mark_broken(self, sound: Tensor) -> None:
+        """Remember the first step after which a net was not `sound`, bool [M]."""
+        self.broke.masked_fill_(~sound & (self.broke < 0), self.step)
+
     @torch.no_grad()
     def _snapshots(self, due: list[int]) -> list[Snapshot]:
         rows = torch.tensor(due, device=self.device)
         recipes = [self.recipes[i] for i in due]
         stats = [s.view(len(self.recipes), -1)[rows].reshape(-1) for s in self.stats]
         weights = self.weights[rows]
-        vectors = self.shape.join(weights, stats).float().cpu().numpy()
+        joined = self.shape.join(weights, stats).float()
+        sound = torch.ones_like(self.broke, dtype=torch.bool)
+        sound[rows] = torch.isfinite(joined).all(1)  # running statistics can overflow by themselves
+        self._mark_broken(sound)
+        vectors, broke = joined.cpu().numpy(), self.broke[rows].tolist()
         loss, accuracy = (self.seen[:2] / self.seen[2])[:, rows].tolist()
         self.seen[:, rows] = 0
         columns = {"train_loss": loss, "train_accuracy": accuracy}
@@ -217,6 +228,7 @@ class StackTrainer:
             held = getattr(self.batches, name).keep(rows)
             values = self.evaluate(held, recipes, weights, stats)
             columns |= dict(zip((f"{name}_loss", f"{name}_accuracy"), values, strict=True))
+        self.accuracy |= dict(zip((r.net for r in recipes), columns["test_accuracy"], strict=True))
         epochs = (self.step / self.batches.steps_per_epoch[rows].double()).tolist()
         return [
             Snapshot(
@@ -228,7 +240,7 @@ class StackTrainer:
                 {name: values[i] for name, values in columns.items()},
             )
             for i, recipe in enumerate(recipes)
-            if np.isfinite(vectors[i]).all()
+            if broke[i] < 0
         ]
 
     def evaluate(
@@ -245,13 +257,10 @@ class StackTrainer:
             nll = -torch.log_softmax(logits, 2).gather(2, y.unsqueeze(2)).squeeze(2)
             loss += (nll * held.weight[:, here]).sum(1)
             accuracy += ((logits.argmax(2) == y) * held.weight[:, here]).sum(1)
-        self._last_accuracy = dict(zip((r.net for r in recipes), accuracy.tolist(), strict=True))
         return loss.tolist(), accuracy.tolist()
 
     def _retire(self) -> int:
         """Take finished and diverged nets out of the stack; returns the steps they stood for."""
-        finite = torch.isfinite(self.weights).all(1)
-        self.broke.masked_fill_(~finite & (self.broke < 0), self.step)
         keep, steps = [], 0
         for i, (recipe, broke) in enumerate(zip(self.recipes, self.broke.tolist(), strict=True)):
             total = self.schedules[recipe.net][-1]
@@ -266,12 +275,15 @@ class StackTrainer:
 
     def _outcome(self, i: int, recipe: Recipe, broke: int) -> Outcome:
         if broke >= 0:
-            return Outcome(recipe.net, self.step, broke, dead=False)
+            return Outcome(recipe.net, broke, broke, dead=False)
         moved = (self.weights[i] - self.initial[i]).abs().max().item() > 1e-6
-        chance = 1 / len(self.batches.pool.sets[recipe.dataset].classes)
-        count = int((self.batches.test.weight[i] > 0).sum())
-        bar = chance + 2 * math.sqrt(chance * (1 - chance) / count)
-        dead = not moved or self._last_accuracy[recipe.net] <= bar
+        labels = self.batches.pool.labels[self.batches.test.index[i]]
+        labels = labels[self.batches.test.weight[i] > 0]
+        # Chance is what always giving the commonest answer earns; on a handful of test images
+        # two standard errors must not reach to certainty.
+        chance = labels.bincount().max().item() / len(labels)
+        error = math.sqrt(chance * (1 - chance) / len(labels))
+        dead = not moved or self.accuracy[recipe.net] <= chance + min(2 * error, (1 - chance) / 2)
         return Outcome(recipe.net, self.step, None, dead)
 
     def _keep(self, keep: list[int]) -> None:

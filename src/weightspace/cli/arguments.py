@@ -1,0 +1,91 @@
+"""The options that several commands share, and what their text means."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from weightspace.errors import UsageError
+
+if TYPE_CHECKING:
+    from weightspace.zoo import Zoo
+
+MOST_NUMBERS = 10_000
+USUAL_SLICE = 5000
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+ZooPath = Annotated[Path, typer.Argument(metavar="ZOO", help="The zoo's directory.")]
+Out = Annotated[Path, typer.Option(help="Where the results go; made when missing.")]
+DataDir = Annotated[
+    str | None, typer.Option(help="Where image files are; see `weightspace images`.")
+]
+Names = Annotated[str | None, typer.Option(help="Comma-separated names.")]
+SliceLength = Annotated[
+    int | None,
+    typer.Option(help="Values that a slice holds; default 5000, or the shortest vector if less."),
+]
+Part = Annotated[str, typer.Option(help="Which part of the net is read: all, conv or fc.")]
+RunningStats = Annotated[
+    bool,
+    typer.Option(
+        "--running-stats/--no-running-stats", help="Read batch norm's running statistics."
+    ),
+]
+Moments = Annotated[
+    str, typer.Option(help="Snapshots to read, like 20 or 1,10,20 or 1-20; -1 is the last.")
+]
+Seeds = Annotated[str, typer.Option(help="Seeds of the protocol, comma-separated.")]
+
+
+def names(option: str, text: str | None) -> list[str] | None:
+    """Names from comma-separated text; None where the option was not given."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"{option}: {text!r} names nothing; leave it out for all")
+    return names
+
+
+def properties(text: str | None) -> list[str] | None:
+    """Property names as tables show them ("learning rate") or as recipes have them."""
+    found = names("properties", text)
+    return found and [name.lower().replace(" ", "_").replace("-", "_") for name in found]
+
+
+def length(asked: int | None, zoo: Zoo) -> int:
+    """The slice length asked for, or as much of the usual one as every net has."""
+    lengths: list[int] = zoo.snapshots["length"].to_list()
+    return asked or min([USUAL_SLICE, *lengths])
+
+
+def folder(out: Path) -> Path:
+    """`out`, if results can go there: said before anything is computed."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; choose another --out")
+    if (out / "zoo.json").exists():
+        raise UsageError(f"{out}: is a zoo, which results would litter; choose another --out")
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise UsageError(f"{out}: cannot be written, {there} is not writable; choose another --out")
+    return out
+
+
+def numbers(option: str, text: str) -> tuple[int, ...]:
+    """Whole numbers from text like 20, 1,10,20 or 1-20."""
+    found: list[int] = []
+    for piece in text.split(","):
+        first, dash, last = piece.strip().rpartition("-")
+        try:
+            ends = (int(first), int(last)) if dash and first else (int(piece), int(piece))
+        except ValueError:
+            raise UsageError(
+                f"{option}: {piece.strip()!r} is no number; write 20, 1,10,20 or 1-20"
+            ) from None
+        if not 0 <= ends[1] - ends[0] < MOST_NUMBERS:
+            raise UsageError(f"{option}: {piece.strip()!r} is no range of up to {MOST_NUMBERS:,}")
+        found += range(ends[0], ends[1] + 1)
+    return tuple(found)
