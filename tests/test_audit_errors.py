@@ -211,7 +211,7 @@ def test_a_header_that_claims_a_trillion_values(tmp_path, end):
 
 def test_a_header_with_numbers_too_long_to_print(tmp_path):
     path = tmp_path / "net.safetensors"
-    header = {"w": {"dtype": "F32", "shape": [10**4000, 10**4000], "data_offsets": [0, 8]}}
+    header = {"w": {"dtype": "F32", "shape": [2**48] * 32, "data_offsets": [0, 8]}}
     path.write_bytes(raw(header, b"\0" * 8))
     assert refusal(path).startswith("cut short; w has 1,000,000,000,000,000,000 values up to byte")
 
@@ -226,6 +226,10 @@ def test_a_header_with_numbers_too_long_to_print(tmp_path):
         b'{"w":' + b"[" * 100_000,
         b"{\xff}",
         b'{"w": {"dtype": "F32", "shape": [Infinity], "data_offsets": [0, 8]}}',
+        b'{"w": {"dtype": "F32", "shape": [-1, -2], "data_offsets": [0, 8]}}',
+        b'{"w": {"dtype": "F32", "shape": [true, 2], "data_offsets": [0, 8]}}',
+        b'{"w": {"dtype": "F32", "shape": [2.0, 1], "data_offsets": [0, 8]}}',
+        b'{"w": {"dtype": "F32", "shape": [1' + b"0" * 4000 + b'], "data_offsets": [0, 8]}}',
     ],
 )
 def test_a_header_that_is_none(tmp_path, header):
@@ -236,9 +240,8 @@ def test_a_header_that_is_none(tmp_path, header):
 
 @pytest.mark.parametrize(
     "change",
-    [{"dtype": "F33"}, {"shape": [3]}, {"data_offsets": [4, 8]}, {"data_offsets": [8, 0]},
-     {"shape": [-1, -2]}],
-)  # fmt: skip
+    [{"dtype": "F33"}, {"shape": [3]}, {"data_offsets": [4, 8]}, {"data_offsets": [8, 0]}],
+)
 def test_a_header_that_contradicts_itself(tmp_path, change):
     path = tmp_path / "net.safetensors"
     row = {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]} | change

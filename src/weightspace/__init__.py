@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from weightspace.audit import predict, read_checkpoint
+    from weightspace.cli.console import bars
     from weightspace.cli.demo import demo
     from weightspace.dissection import Dissection, dissect
     from weightspace.errors import DataError, UsageError, WeightspaceError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "audit": ("predict", "read_checkpoint"),
+    "cli.console": ("bars",),
     "cli.demo": ("demo",),
     "dissection": ("Dissection", "dissect"),
     "errors": ("DataError", "UsageError", "WeightspaceError"),
@@ -43,6 +45,7 @@ __all__ = [
     "UsageError",
     "WeightspaceError",
     "Zoo",
+    "bars",
     "check",
     "demo",
     "dissect",

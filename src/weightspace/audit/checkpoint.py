@@ -11,10 +11,10 @@ import polars as pl
 import torch
 
 from weightspace.audit.files import Stored, read_file
-from weightspace.audit.messages import printable
 from weightspace.audit.roles import Entry, Note, Placed, arrange
 from weightspace.errors import DataError
 from weightspace.networks import Layout, TensorSpec
+from weightspace.printable import printable
 
 _SHOWN = 5
 

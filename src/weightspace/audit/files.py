@@ -15,13 +15,16 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from weightspace.audit.messages import one_line, printable
-from weightspace.audit.pickles import refusal
+from weightspace.audit.messages import one_line
+from weightspace.audit.pickles import LIMIT, refusal
 from weightspace.audit.roles import Note
 from weightspace.errors import DataError
+from weightspace.printable import printable
 
 _NESTED = ("state_dict", "model_state_dict", "model", "module")
+_DEEPEST = 8  # state dicts within each other; a dict may hold itself
 _HEADER_LIMIT = 100_000_000  # bytes, the limit of the format itself
+_MOST_DIMENSIONS, _LONGEST = 32, 2**48  # of one tensor
 _STRANGERS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself; run git lfs pull"),
     (b"\x89HDF", "an HDF5 file; save the weights as safetensors"),
@@ -77,7 +80,7 @@ def _form(path: Path, head: bytes) -> str:
     for magic, what in _STRANGERS:
         if head.lstrip().startswith(magic):
             raise DataError(f"{path}: {what}")
-    if re.match(rb"\s*(<!--.*?-->\s*)*<(!doctype|html|\?xml)", head, re.IGNORECASE | re.DOTALL):
+    if _is_page(head):
         raise DataError(f"{path}: a web page, not a checkpoint; download the file itself")
     if path.suffix == ".safetensors":
         return "safetensors"  # damaged, and the header check says in which way
@@ -85,6 +88,14 @@ def _form(path: Path, head: bytes) -> str:
         f"{path}: neither a safetensors nor a torch file (it starts with {head[:8]!r}); "
         "save the weights as safetensors"
     )
+
+
+def _is_page(head: bytes) -> bool:
+    """Whether the first bytes are HTML or XML, perhaps after comments."""
+    rest = head.lstrip()
+    while rest.startswith(b"<!--"):
+        rest = rest[4:].partition(b"-->")[2].lstrip()
+    return rest[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml"))
 
 
 def _safetensors(path: Path, size: int) -> Stored:
@@ -115,7 +126,7 @@ def _check_header(path: Path, size: int) -> None:
         header = json.loads(raw)
         rows = {k: v for k, v in header.items() if k != "__metadata__"}
         ends = {k: int(v["data_offsets"][1]) for k, v in rows.items()}
-        counts = {k: math.prod(map(int, v["shape"])) for k, v in rows.items()}
+        counts = {k: _count(v["shape"]) for k, v in rows.items()}
     except (
         ValueError,
         TypeError,
@@ -137,10 +148,19 @@ def _check_header(path: Path, size: int) -> None:
             )
 
 
+def _count(shape: Any) -> int:
+    """Values of a tensor of this shape, which is looked at before anything is multiplied."""
+    if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
+        raise ValueError(f"a shape is no list of at most {_MOST_DIMENSIONS} numbers")
+    if not all(type(side) is int and 0 <= side <= _LONGEST for side in shape):
+        raise ValueError(f"a shape holds more than whole numbers from 0 to {_LONGEST:,}")
+    return math.prod(shape)
+
+
 def _torch(path: Path, head: bytes, size: int) -> Stored:
     zipped = head[:2] == b"PK"
     if zipped:
-        _check_zip(path)
+        _check_zip(path, size)
     try:
         content = _load(path, mapped=zipped and path.suffix != ".safetensors")
     except OSError:
@@ -168,14 +188,16 @@ def _load(path: Path, *, mapped: bool) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def _check_zip(path: Path) -> None:
+def _check_zip(path: Path, size: int) -> None:
+    """Refuse an archive that is no torch file or would grow when unpacked; nothing is unpacked."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            members, comment = archive.infolist(), archive.comment
     except OSError:
         raise
     except Exception:  # a damaged directory of the archive fails in many ways
         raise DataError(f"{path}: a zip archive that is cut short; fetch it again") from None
+    names = [member.filename for member in members]
     if any(name.endswith("/constants.pkl") for name in names):
         raise DataError(
             f"{path}: refused; a TorchScript archive holds code; save the state dict as safetensors"
@@ -184,6 +206,23 @@ def _check_zip(path: Path) -> None:
         raise DataError(
             f"{path}: a zip archive, but no torch file; save the weights as safetensors"
         )
+    again = "torch.save never writes such a file; fetch it again from its source"
+    for member in members:
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise DataError(f"{path}: refused; {printable(member.filename)} is compressed; {again}")
+        if member.filename.endswith("data.pkl") and member.file_size > LIMIT:
+            raise DataError(
+                f"{path}: refused; {printable(member.filename)} has {member.file_size:,} bytes, "
+                f"{LIMIT:,} are the most that is read; save model.state_dict() alone"
+            )
+    claimed = sum(member.file_size for member in members)
+    if claimed > size:  # members that overlap
+        raise DataError(
+            f"{path}: refused; its members claim {claimed:,} bytes of {size:,}; {again}"
+        )
+    # What stands before or after the archive could make torch find other members than these.
+    if comment or min(member.header_offset for member in members):
+        raise DataError(f"{path}: refused; more than an archive stands in it; {again}")
 
 
 def _state_dict(path: Path, content: Any) -> tuple[dict[str, torch.Tensor], tuple[Note, ...]]:
@@ -193,7 +232,14 @@ def _state_dict(path: Path, content: Any) -> tuple[dict[str, torch.Tensor], tupl
             f"{path}: holds a {type(content).__name__}, no state dict; save model.state_dict()"
         )
     beside: list[Note] = []
+    depth = 0
     while key := next((k for k in _NESTED if isinstance(content.get(k), Mapping)), None):
+        depth += 1
+        if depth > _DEEPEST:
+            raise DataError(
+                f"{path}: state dicts lie more than {_DEEPEST} deep within each other; "
+                "save model.state_dict()"
+            )
         reason = f"stands beside the state dict under {key!r}"
         beside += [_note(name, value, reason) for name, value in content.items() if name != key]
         content = content[key]

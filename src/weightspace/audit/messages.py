@@ -1,15 +1,8 @@
-"""Text from a foreign file, made fit for a message of one line."""
+"""The error of a reader of foreign files, made fit for a message of one line."""
 
 from __future__ import annotations
 
-
-def printable(text: object, limit: int = 160) -> str:
-    """The text without line breaks and control characters, cut where it goes on without end.
-
-    Names in a file are the choice of whoever wrote it, and may try to steer a terminal.
-    """
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
-    return shown if len(shown) <= limit else shown[:limit] + "..."
+from weightspace.printable import printable
 
 
 def one_line(error: Exception) -> str:

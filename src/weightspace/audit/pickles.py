@@ -7,10 +7,11 @@ import re
 import zipfile
 from pathlib import Path
 
-from weightspace.audit.messages import one_line, printable
+from weightspace.audit.messages import one_line
 from weightspace.errors import DataError
+from weightspace.printable import printable
 
-_LIMIT = 2**26  # bytes; the pickle of a state dict is some hundred bytes a tensor
+LIMIT = 2**24  # bytes; the pickle of a state dict is some hundred bytes a tensor
 _HARMLESS = re.compile(r"collections\.OrderedDict|torch\.|_codecs\.encode")
 
 
@@ -76,8 +77,8 @@ def _foreign_name(path: Path) -> str:
 def _pickle(path: Path) -> bytes:
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
-            return file.read(_LIMIT)
+            return file.read(LIMIT)
     with zipfile.ZipFile(path) as archive:
         inner = next(name for name in archive.namelist() if name.endswith("data.pkl"))
         with archive.open(inner) as file:
-            return file.read(_LIMIT)
+            return file.read(LIMIT)

@@ -99,8 +99,9 @@ class _Layer:
 
 def natural(name: str) -> list[tuple[int, int, str]]:
     """Sorting key in which conv2 comes before conv10."""
+    # Digits are never made a number, which Python refuses to do with thousands of them.
     return [
-        (0, int(piece), "") if piece.isdecimal() else (1, 0, piece)
+        (0, len(piece.lstrip("0")), piece.lstrip("0")) if piece.isdecimal() else (1, 0, piece)
         for piece in re.split(r"(\d+)", name)
         if piece
     ]

@@ -26,8 +26,9 @@ from weightspace.cli.arguments import (
     SliceLength,
     ZooPath,
 )
-from weightspace.cli.console import progress
+from weightspace.cli.console import bars
 from weightspace.errors import DataError, WeightspaceError
+from weightspace.printable import printable
 
 app = typer.Typer(
     add_completion=False,
@@ -105,7 +106,7 @@ def sample(
         needs = sampling.estimate(space, **options)
         _print(as_json, needs.to_dict(), lambda: show.estimate(needs))
         return
-    with progress() as listener:
+    with bars() as listener:
         zoo = sampling.sample(space, **options, progress=listener)
     _print(as_json, show.facts(zoo), lambda: show.zoo(zoo))
 
@@ -134,7 +135,7 @@ def check(
 
     from weightspace import zoo as room
 
-    with progress() as listener:
+    with bars() as listener:
         findings = room.check(zoo, full=full, progress=listener)
     plain = [dataclasses.asdict(finding) for finding in findings]
     _print(as_json, plain, lambda: show.findings(findings, zoo, full))
@@ -161,7 +162,7 @@ def evaluate(
     from weightspace.zoo import Zoo
 
     arguments.folder(out)
-    with progress() as listener:
+    with bars() as listener:
         population = Zoo(zoo)
         result = meta.evaluate(
             population,
@@ -193,7 +194,7 @@ def dissect(
     from weightspace.zoo import Zoo
 
     arguments.folder(out)
-    with progress() as listener:
+    with bars() as listener:
         population = Zoo(zoo)
         result = dissection.dissect(
             population,
@@ -224,7 +225,7 @@ def fit(
 
     arguments.folder(out)
     options: dict[str, Any] = {"classifier": classifier} if classifier else {}
-    with progress() as listener:
+    with bars() as listener:
         population = Zoo(zoo)
         model = meta.fit(
             population,
@@ -280,7 +281,7 @@ def demo(
 
     if not as_json:
         show.welcome(nets, out)
-    with progress() as listener:
+    with bars() as listener:
         result = run(out, nets=nets, seed=seed, progress=listener)
     plain = {
         "zoo": str(result.zoo),
@@ -354,7 +355,7 @@ def _fail(line: str, code: int) -> int:
         import traceback
 
         traceback.print_exc()
-    print(f"error: {line}", file=sys.stderr)
+    print(f"error: {printable(line, 4096)}", file=sys.stderr)
     return code
 
 

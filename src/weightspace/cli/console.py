@@ -25,8 +25,13 @@ LINE_SECONDS = 15.0
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """A listener to hand to long work; what it showed stays on the screen."""
+def bars() -> Iterator[Progress]:
+    """A listener to hand to long work; what it showed stays on the screen.
+
+    >>> from weightspace import bars, sample
+    >>> with bars() as progress:  # doctest: +SKIP
+    ...     zoo = sample("demo", nets=300, out="my-zoo", progress=progress)
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Lines(console)
@@ -40,8 +45,8 @@ def progress() -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("left"),
     )
-    with Bars(*columns, console=console) as bars:
-        yield _Terminal(bars)
+    with Bars(*columns, console=console) as drawn:
+        yield _Terminal(drawn)
 
 
 class _Terminal:

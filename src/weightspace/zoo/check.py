@@ -111,9 +111,9 @@ class _Unit:
             yield self._again(error, places.NETS)
             return
         try:
-            moments = tables.read(
-                places.part(self.path, places.SNAPSHOTS, self.name), tables.SNAPSHOTS
-            ).to_pylist()
+            file = places.part(self.path, places.SNAPSHOTS, self.name)
+            most = nets.num_rows * max(facts.snapshots, 0)
+            moments = tables.read(file, tables.SNAPSHOTS, most).to_pylist()
         except DataError as error:
             yield self._again(error, places.SNAPSHOTS)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,9 @@ from weightspace.zoo import manifest, places, shard, tables
 from weightspace.zoo.slices import Selection, Slices, check_snapshots, choose, draw
 
 _OPEN_SHARDS = 128  # memory maps held at once, each one file descriptor
+_LARGEST_LAYOUT = 2**26  # bytes of its file
+_MOST_VALUES = 2**40  # of a vector
+_MOST_DIMENSIONS = 32
 
 
 class Zoo:
@@ -28,6 +32,10 @@ class Zoo:
 
     Raises `DataError` where `path` holds no zoo, a damaged one or one of a newer format.
     """
+
+    def __repr__(self) -> str:
+        name = self.meta["space"].get("name")
+        return f"<Zoo {str(self.path)!r}: {self.nets.height:,} nets of the space {name!r}>"
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -95,8 +103,11 @@ class Zoo:
         last) that the net has, and the start is uniform. A net with none of them is left out.
         `part` is "all", "conv" or "fc"; without `running_stats` batch norm's running statistics
         are skipped over. The same arguments give the same slices, and a larger `n` begins with
-        them. Raises `UsageError` where a slice is longer than a selected vector.
+        them. Raises `UsageError` where a slice is longer than a selected vector, or `seed` is
+        below 0.
         """
+        if seed < 0:
+            raise UsageError(f"seed: {seed} is below 0; give a whole number from 0")
         if n < 1 or length < 1:
             raise UsageError(f"slices: {n} of {length} values; ask for at least one of one value")
         if part not in ("all", *PARTS):
@@ -244,22 +255,32 @@ def read_layout(path: Path, key: str) -> Layout:
     file = places.layout_path(path, key)
     again = "restore it from a copy, or sample one of its units again"
     try:
+        if file.stat().st_size > _LARGEST_LAYOUT:
+            raise ValueError("larger than any layout")
         text = file.read_text(encoding="utf-8")
+        _check_numbers(json.loads(text))
         layout = Layout.from_json(text)
-        sound = layout.key == key and layout.size > 0 and _counts(layout)
+        sound = layout.key == key and 0 < layout.size < _MOST_VALUES
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}); {again}") from None
-    except (DataError, ValueError, TypeError, AttributeError, RecursionError):
+    except (DataError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         sound = False
     if not sound:
         raise DataError(f"{file}: is damaged, its layout is not of that key; {again}")
     return layout
 
 
-def _counts(layout: Layout) -> bool:
-    """Whether layers, offsets and shapes are whole numbers from 0."""
-    numbers = (v for t in layout.tensors for v in (t.layer, t.offset, *t.shape))
-    return all(type(v) is int and v >= 0 for v in numbers)
+def _check_numbers(rows: list[dict[str, Any]]) -> None:
+    """Refuse layers, offsets and shapes that are no whole numbers from 0, or too many or large.
+
+    Asked before sizes are made of them: the product of a long shape takes seconds.
+    """
+    for row in rows:
+        if len(row["shape"]) > _MOST_DIMENSIONS:
+            raise ValueError("a shape of too many dimensions")
+        for number in (row["layer"], row["offset"], *row["shape"]):
+            if type(number) is not int or not 0 <= number < _MOST_VALUES:
+                raise ValueError("a number that is none of a layout")
 
 
 def _two_units(path: Path, nets: pl.DataFrame) -> DataError:

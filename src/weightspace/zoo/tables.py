@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from weightspace.errors import DataError, UsageError
+from weightspace.printable import printable
 from weightspace.space.recipe import FIELDS
 
 Row = Mapping[str, Any]
@@ -62,6 +63,9 @@ SNAPSHOTS = pa.schema(
 )
 _MAY_BE_LEFT_OUT = {"diverged_step", "test_accuracy", *_METRICS}
 _FACTS = b"weightspace"
+MOST_ROWS = 10**6  # of one part; a row of snapshots stands for a whole vector in a shard
+_MOST_BYTES = 2**29  # of one part, decoded
+_BATCH_BYTES = 2**26
 
 
 @dataclass(frozen=True)
@@ -90,11 +94,16 @@ def compose(rows: Sequence[Row], schema: pa.Schema, facts: ShardFacts | None = N
     return sink.getvalue().to_pybytes()
 
 
-def read(path: Path, schema: pa.Schema) -> pa.Table:
-    """The table of one part, its pages' checksums verified and its columns checked."""
+def read(path: Path, schema: pa.Schema, most: int = MOST_ROWS) -> pa.Table:
+    """The table of one part, its pages' checksums verified and its columns checked.
+
+    Parquet stores repetition in next to no bytes, so a small file could fill the memory: one that
+    has more than `most` rows, or that would be larger than any part is, is refused.
+    """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read(use_threads=False)
+            _check_size(path, file, min(most, MOST_ROWS))
+            table = _decoded(path, file)
     except FileNotFoundError:
         raise DataError(f"{path}: is missing; {_AGAIN}") from None
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
@@ -107,6 +116,46 @@ def read(path: Path, schema: pa.Schema) -> pa.Table:
         if not field.nullable and table.column(at).null_count:
             raise DataError(f"{path}: column {field.name} has gaps; {_AGAIN}")
     return table
+
+
+def _check_size(path: Path, file: pq.ParquetFile, most: int) -> None:
+    """Refuse a part by what its end says of its size, before a page of it is read."""
+    # What it says of single columns is left alone: pyarrow aborts where that is damaged.
+    groups = _groups(file)
+    rows = max(file.metadata.num_rows, sum(abs(group.num_rows) for group in groups))
+    if rows > most:
+        raise DataError(f"{path}: has {rows:,} rows where {most:,} are the most; {_AGAIN}")
+    size = sum(abs(group.total_byte_size) for group in groups)
+    if size > _MOST_BYTES:
+        raise DataError(_too_large(path, size))
+    for i in range(len(file.schema)):
+        if file.schema.column(i).max_repetition_level:  # any number of values in one row
+            name = printable(file.schema.column(i).path, 60)
+            raise DataError(f"{path}: column {name} holds lists, which no part does; {_AGAIN}")
+
+
+def _decoded(path: Path, file: pq.ParquetFile) -> pa.Table:
+    """The rows, in batches so short that not even one text repeated in each could fill memory."""
+    largest = max([1, *(group.total_byte_size for group in _groups(file))])
+    rows = min(max(_BATCH_BYTES // largest, 1), 2**16)
+    batches, size = [], 0
+    for batch in file.iter_batches(rows, use_threads=False):
+        batches.append(batch)
+        size += batch.nbytes
+        if size > _MOST_BYTES:
+            raise DataError(_too_large(path, size))
+    table = pa.Table.from_batches(batches, file.schema_arrow)
+    if table.num_rows != file.metadata.num_rows:
+        raise ValueError(f"{table.num_rows:,} rows of {file.metadata.num_rows:,}")
+    return table
+
+
+def _groups(file: pq.ParquetFile) -> list[pq.RowGroupMetaData]:
+    return [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+
+
+def _too_large(path: Path, size: int) -> str:
+    return f"{path}: takes {size:,} bytes or more, {_MOST_BYTES:,} are the most; {_AGAIN}"
 
 
 def facts(path: Path, table: pa.Table) -> ShardFacts:

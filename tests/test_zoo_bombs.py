@@ -1,0 +1,155 @@
+"""Small files of a zoo that would fill the memory or take for ever: refused unread."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from small_units import LAYOUT, NETS, SNAPSHOTS, open_writer, recipes, tensor, write
+from weightspace.errors import DataError, UsageError
+from weightspace.networks import Layout
+from weightspace.zoo import Zoo, check, tables
+from weightspace.zoo.reader import read_layout
+
+
+@pytest.fixture
+def zoo(tmp_path):
+    write(open_writer(tmp_path / "zoo"), 0)
+    return tmp_path / "zoo"
+
+
+def repeated(text: str, times: int) -> pa.Table:
+    """A column of one text that takes no memory but that of its rows' codes."""
+    codes = pa.array(np.zeros(times, "i4"))
+    return pa.table({"net": pa.DictionaryArray.from_arrays(codes, pa.array([text]))})
+
+
+def save(file, table: pa.Table) -> None:
+    pq.write_table(table, file, compression="zstd", write_page_checksum=True, store_schema=False)
+
+
+@pytest.mark.parametrize("folder", ["nets", "snapshots"])
+def test_a_small_part_of_many_rows_is_refused_by_reader_and_check(zoo, folder, monkeypatch):
+    file = zoo / folder / "unit-000.parquet"
+    save(file, repeated("a" * 32, tables.MOST_ROWS + 1))
+    assert file.stat().st_size < 10**5
+    monkeypatch.setattr(tables, "_decoded", lambda *_: pytest.fail("was read"))
+    with pytest.raises(DataError, match=rf"{folder}/unit-000.parquet: has 1,000,001 rows"):
+        tables.read(file, tables.NETS)
+    monkeypatch.undo()
+    with pytest.raises(DataError, match=rf"{folder}/unit-000.parquet: has 1,000,001 rows"):
+        _ = Zoo(zoo).snapshots
+    assert any("has 1,000,001 rows" in finding.message for finding in check(zoo))
+
+
+def test_check_knows_how_many_snapshots_a_unit_can_have(zoo):
+    file = zoo / "snapshots/unit-000.parquet"
+    table = pq.read_table(file)
+    pq.write_table(pa.concat_tables([table, table]), file, write_page_checksum=True)
+    (finding,) = check(zoo)
+    assert finding.thing == "snapshots/unit-000.parquet"
+    rows = NETS * SNAPSHOTS
+    assert finding.message.startswith(f"has {2 * rows} rows where {rows} are")
+
+
+def test_a_row_of_many_values_is_refused(tmp_path):
+    file = tmp_path / "part.parquet"
+    values = pa.array(np.zeros(tables.MOST_ROWS + 1, "i8"))
+    save(file, pa.table({"more": pa.ListArray.from_arrays([0, len(values)], values)}))
+    assert file.stat().st_size < 10**5
+    with pytest.raises(
+        DataError, match=r"part.parquet: column more.* holds lists, which no part does"
+    ):
+        tables.read(file, tables.NETS)
+
+
+def test_a_part_that_says_it_is_large_is_not_read(tmp_path, monkeypatch):
+    file = tmp_path / "part.parquet"
+    save(file, repeated("a" * 10**6, 1))
+    monkeypatch.setattr(tables, "_MOST_BYTES", 10**5)
+    monkeypatch.setattr(tables, "_decoded", lambda *_: pytest.fail("was read"))
+    with pytest.raises(DataError, match=r"part.parquet: takes 1,000,.* bytes or more, 100,000 are"):
+        tables.read(file, tables.NETS)
+
+
+def test_a_long_text_repeated_in_every_row_does_not_fill_the_memory(tmp_path, monkeypatch):
+    file = tmp_path / "part.parquet"
+    save(file, repeated("a" * 10**6, 1000))
+    assert file.stat().st_size < 10**4
+    monkeypatch.setattr(tables, "_MOST_BYTES", 10**7)
+    monkeypatch.setattr(tables, "_BATCH_BYTES", 2 * 10**6)
+    before = pa.total_allocated_bytes()
+    with pytest.raises(DataError, match=r"takes 1.,...,... bytes or more, 10,000,000 are the most"):
+        tables.read(file, tables.NETS)
+    assert pa.total_allocated_bytes() - before < 10**7
+
+
+def test_parts_read_in_batches_are_whole(tmp_path, monkeypatch):
+    file = tmp_path / "part.parquet"
+    row = {"net": "n", "snapshot": 1, "step": 0, "epoch": 0.0}
+    place = {"shard": "u.safetensors", "offset": 0, "length": 1, "checksum": "0" * 16}
+    rows = [row | place | {"snapshot": k, "more": f"x{k}"} for k in range(1, 101)]
+    facts = tables.ShardFacts("u.safetensors", 1, 100, "0")
+    file.write_bytes(tables.compose(rows, tables.SNAPSHOTS, facts))
+    whole = pq.read_table(file)
+    monkeypatch.setattr(tables, "_BATCH_BYTES", 1)  # a row each
+    table = tables.read(file, tables.SNAPSHOTS)
+    assert table.equals(whole)
+    assert tables.facts(file, table) == facts
+    file.write_bytes(tables.compose([], tables.SNAPSHOTS))
+    assert tables.read(file, tables.SNAPSHOTS).num_rows == 0
+
+
+# ---- layouts and arguments
+
+
+def stored(zoo, layout: Layout, text: str) -> str:
+    (zoo / "layouts" / f"{layout.key}.json").write_text(text)
+    return layout.key
+
+
+@pytest.mark.parametrize("shape", [(2**80,), (2**40,), (2**20, 2**20), (1,) * 33])
+def test_a_layout_of_more_values_than_any_net_is_refused(zoo, shape):
+    layout = Layout((tensor(*shape),))
+    key = stored(zoo, layout, layout.to_json())
+    with pytest.raises(DataError, match=f"{key}.json: is damaged"):
+        read_layout(zoo, key)
+
+
+def test_the_largest_layout_is_read(zoo):
+    layout = Layout((tensor(2**20, 2**19), tensor(2**39 - 1, offset=2**39)))
+    assert read_layout(zoo, stored(zoo, layout, layout.to_json())) == layout
+
+
+def test_a_shape_of_thousands_of_dimensions_is_not_multiplied(zoo):
+    layout = Layout((tensor(*[2**39] * 40_000),))
+    key = stored(zoo, layout, layout.to_json())
+    start = time.perf_counter()
+    with pytest.raises(DataError, match="is damaged"):
+        read_layout(zoo, key)
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', '[{"name": "x"}]', "[1]", "3", "null"])
+def test_json_that_is_no_layout_is_refused(zoo, text):
+    with pytest.raises(DataError, match="is damaged"):
+        read_layout(zoo, stored(zoo, LAYOUT, text))
+
+
+def test_a_layout_file_as_large_as_none_is_not_read(zoo, monkeypatch):
+    with (zoo / "layouts" / f"{LAYOUT.key}.json").open("ab") as file:
+        file.truncate(2**26 + 1)
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: pytest.fail("was read"))
+    with pytest.raises(DataError, match="is damaged"):
+        read_layout(zoo, LAYOUT.key)
+
+
+def test_a_seed_below_zero_is_refused(zoo):
+    net = recipes(0)[0].net
+    with pytest.raises(UsageError, match="seed: -1 is below 0; give a whole number from 0"):
+        Zoo(zoo).slices(1, 1, seed=-1, nets=[net])
