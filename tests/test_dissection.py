@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from populations import synthetic_zoo
 from weightspace.dissection import Dissection, dissect
+from weightspace.dissection.dissect import _moments as moments
 from weightspace.dissection.result import WHEN_COLUMNS, WHERE_COLUMNS
 from weightspace.errors import DataError, UsageError
 
@@ -202,6 +203,35 @@ def test_a_snapshot_that_nets_lack_is_refused(zoo):
         dissect(zoo, snapshots=[6], **QUICK)
     with pytest.raises(UsageError, match="snapshots: 0 is none"):
         dissect(zoo, snapshots=[0], **QUICK)
+    with pytest.raises(UsageError, match="snapshots: -6 is none"):
+        dissect(zoo, snapshots=[-6], **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"snapshots": ()}, "snapshots: none to look at"),
+        ({"seeds": ()}, r"seeds: \[\]; give distinct whole numbers"),
+        ({"permutations": 3}, "permutations: 3 are too few for an interval"),
+        ({"slices_per_net": 0}, "slices_per_net: 0"),
+    ],
+)
+def test_refusals(zoo, change, message):
+    with pytest.raises(UsageError, match=message):
+        dissect(zoo, **QUICK | change)
+
+
+def test_snapshots_count_back_from_the_last_though_some_are_missing():
+    known = {1: 0.0, 3: 0.5, 6: 1.0}
+    assert moments(known, [-1]) == {6: 1.0}
+    assert moments(known, [-2, 3, 1]) == {1: 0.0, 3: 0.5}
+    with pytest.raises(UsageError, match="snapshots: 2 is none that every net has"):
+        moments(known, [2])
+
+
+def test_a_folder_with_brackets_is_read_back(dissection, tmp_path):
+    folder = dissection.save(tmp_path / "run[1]*")
+    assert_frame_equal(Dissection.load(folder).where.frame(), dissection.where.frame())
 
 
 def test_too_few_nets_are_refused_with_the_numbers(tmp_path):

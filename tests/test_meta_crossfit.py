@@ -215,3 +215,8 @@ def test_refusals_name_the_numbers(change, message):
         labels["rare"] = (np.arange(N) < change.pop("rare")).astype(int)
     with pytest.raises(UsageError, match=message):
         crossfit(x, nets, labels, **change)
+
+
+def test_no_labels_are_refused():
+    with pytest.raises(UsageError, match="labels: none to predict"):
+        crossfit(np.zeros((50, 3), np.float32), np.arange(50), {})

@@ -20,17 +20,52 @@ def test_bootstrap_is_the_slow_resampling_of_nets():
     codes = rng.integers(0, 3, 90)
     hits = rng.binomial(8, 0.6, 90) / 8
     found = bootstrap(hits, codes, resamples=4000)
-    slow = []
-    for _ in range(4000):
-        recalls = [
-            np.mean([hits[i] for i in rng.choice(np.flatnonzero(codes == c), (codes == c).sum())])
-            for c in range(3)
-        ]
-        slow.append(np.mean(recalls))
-    low, high = np.quantile(slow, [0.025, 0.975])
+    ends = []
+    # The nets as they are, and with one imagined net a class whose halves are right and wrong.
+    for imagined in ([], [0.0, 1.0]):
+        slow = []
+        for _ in range(4000):
+            recalls = []
+            for c in range(3):
+                own = list(hits[codes == c])
+                weights = [1.0] * len(own) + [0.5] * len(imagined)
+                odds = np.array(weights) / sum(weights)
+                recalls.append(np.mean(rng.choice(own + imagined, len(own), p=odds)))
+            slow.append(np.mean(recalls))
+        ends.append(np.quantile(slow, [0.025, 0.975]))
     assert found.value == balanced_accuracy(hits, codes)
-    assert found.low == pytest.approx(low, abs=0.004)
-    assert found.high == pytest.approx(high, abs=0.004)
+    assert found.low == pytest.approx(min(low for low, _ in ends), abs=0.004)
+    assert found.high == pytest.approx(max(high for _, high in ends), abs=0.004)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "recalls"),
+    [
+        ((5, 95), (0.9, 0.999)),
+        ((5, 95), (0.8, 0.8)),
+        ((5, 5, 90), (0.9, 0.9, 0.9)),
+        ((30, 30), (0.99, 0.99)),
+    ],
+)
+def test_intervals_cover_the_truth_where_a_class_is_rare(sizes, recalls):
+    rng = np.random.default_rng(4)
+    codes = np.repeat(np.arange(len(sizes)), sizes)
+    odds = np.array(recalls)[codes]
+    covered = 0
+    for trial in range(250):
+        hits = (rng.random(len(codes)) < odds).astype(float)
+        found = bootstrap(hits, codes, resamples=200, seed=trial)
+        covered += found.low <= np.mean(recalls) <= found.high
+    assert covered / 250 > 0.93
+
+
+def test_imagined_nets_hardly_widen_intervals_of_large_classes():
+    rng = np.random.default_rng(5)
+    codes = np.arange(300) % 3
+    hits = (rng.random(300) < 0.8).astype(float)
+    found = bootstrap(hits, codes, resamples=4000)
+    error = np.sqrt(sum(hits[codes == c].var() / 100 for c in range(3))) / 3
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.12)
 
 
 def test_intervals_of_independent_nets_cover_the_truth():
@@ -47,10 +82,13 @@ def test_intervals_of_independent_nets_cover_the_truth():
 def test_all_right_is_not_certainty():
     found = bootstrap(np.ones(60), np.arange(60) % 2)
     assert (found.value, found.high) == (1, 1)
-    # The exact binomial bound: right 60 times of 60 happens in 2.5 % of cases at this rate.
-    assert found.low**60 == pytest.approx(0.025)
+    # The exact binomial bound: right 30 times of 30 happens in 2.5 % of cases at this rate.
+    assert found.low**30 == pytest.approx(0.025)
     none = bootstrap(np.zeros(60), np.arange(60) % 2)
     assert none.high == pytest.approx(1 - found.low)
+    # Two nets of a rare class say little, however many the other has.
+    rare = bootstrap(np.ones(60), (np.arange(60) < 2).astype(int))
+    assert rare.low == pytest.approx((0.025 ** (1 / 2) + 0.025 ** (1 / 58)) / 2)
 
 
 def test_seeds_repeat_and_resamples_keep_memory_flat(monkeypatch):

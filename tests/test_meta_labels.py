@@ -55,6 +55,20 @@ def test_a_range_is_cut_into_equally_likely_thirds():
     assert rates[codes == 1].max() < rates[codes == 2].min()
 
 
+@pytest.mark.parametrize("low", [0.001, 1.0])
+def test_borders_of_a_narrow_range_are_told_apart(low):
+    rate = Uniform(low, low * 1.00003)
+    space = Space("narrow", {"dataset": Constant("one"), "learning_rate": rate})
+    rates = np.linspace(low, low * 1.00003, 30)
+    nets = pl.DataFrame({"net": [f"net{i}" for i in range(30)], "learning_rate": rates})
+    nets = nets.with_columns(diverged=pl.lit(False), seed=pl.int_range(30))
+    levels = labels_from(nets, space).levels["learning_rate"]
+    assert len(levels) == 3
+    borders = [float(border) for name in levels for border in name.split("-") if border]
+    assert borders == sorted(borders)
+    assert len(set(borders)) == 4
+
+
 def test_diverged_nets_are_left_out_and_counted():
     labels = labels_from(table(diverged=[i < 7 for i in range(60)]), SPACE)
     assert (labels.diverged, len(labels.nets), labels.nets[0]) == (7, 53, "net7")
@@ -104,6 +118,13 @@ def test_refusals_name_the_level():
     labels.require(2)
     with pytest.raises(UsageError, match=r"filter_size: every net has 3, so there is nothing"):
         labels_from(table(filter_size=[3] * 60), SPACE).require(5)
+    gone = labels_from(
+        table(filter_size=[3] * 50 + [5] * 10, diverged=[False] * 50 + [True] * 10), SPACE
+    )
+    with pytest.raises(
+        UsageError, match=r"filter_size: every net has 3 \(others were left out: 10 diverged\)"
+    ):
+        gone.require(5)
     few = labels_from(table(30, diverged=[i < 9 for i in range(30)]), SPACE)
     with pytest.raises(UsageError, match=r"21 usable \(9 diverged\), 5 folds need 25"):
         few.require(5)

@@ -13,7 +13,8 @@ from scipy.special import log_softmax
 from populations import synthetic_zoo
 from weightspace.errors import DataError, UsageError
 from weightspace.meta import Model, fit, labels_of
-from weightspace.meta.reader import temperature
+from weightspace.meta.reader import Range, temperature
+from weightspace.zoo import Zoo
 
 LENGTH = 3000
 
@@ -87,14 +88,40 @@ def test_temperature_is_the_minimum_of_the_cross_entropy():
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 3, 600)
     logs = log_softmax(4 * (np.eye(3)[codes] + rng.normal(size=(600, 3))), axis=1)
-    best = temperature(logs, codes)
+    best = temperature(logs, codes, 600)
 
     def slow(t):
         chances = log_softmax(logs / t, axis=1)
-        return -np.mean([chances[codes == c, c].mean() for c in range(3)])
+        wanted = np.where(np.eye(3)[codes] == 1, 1 - 1 / 602, 1 / 602 / 2)
+        losses = -(wanted * chances).sum(axis=1)
+        return np.mean([losses[codes == c].mean() for c in range(3)])
 
     grid = np.geomspace(0.1, 40, 400)
     assert best == pytest.approx(grid[np.argmin([slow(t) for t in grid])], rel=0.03)
+
+
+def test_a_few_nets_make_nothing_certain():
+    codes = np.arange(30) % 2
+    logs = log_softmax(np.where(np.eye(2)[codes] == 1, 9.0, 0.0), axis=1)
+    kept = temperature(logs, codes, 30)
+    surest = np.exp(log_softmax(logs / kept, axis=1)).max()
+    assert surest == pytest.approx(1 - 1 / 32, abs=0.002)
+    # Several moments of a net are no more nets.
+    repeated = temperature(np.tile(logs, (5, 1)), np.tile(codes, 5), 30)
+    assert repeated == pytest.approx(kept, rel=1e-4)
+
+
+def test_the_limit_of_novelty_is_that_of_single_vectors():
+    """One net in ten is odd at one of five moments; its mean over moments hides how odd."""
+    rng = np.random.default_rng(0)
+    nets, moments = np.repeat(np.arange(100), 5), np.tile(np.arange(5), 100)
+    features = rng.normal(size=(500, 200))
+    odd = (moments == nets % 5) & (nets % 10 == 0)
+    features[odd, :100] *= 50
+    range_ = Range.learn(features, nets, moments, np.arange(100) % 5)
+    beyond = [range_.outside(features[i : i + 1]) > range_.limit for i in range(500)]
+    assert np.mean(beyond) <= 0.011
+    assert range_.limit > 0.3
 
 
 def test_what_is_unlike_the_population_is_outside(model, zoo):
@@ -198,6 +225,7 @@ def test_a_layout_of_another_net_is_refused(model, zoo):
         ({"slice_length": 10**6}, "slice_length: 1,000,000 values do not fit"),
         ({"slices_per_net": 0}, "slices_per_net: 0"),
         ({"properties": ["speed"]}, "speed: no property"),
+        ({"snapshots": ()}, r"snapshots \[\]: count from 1"),
     ],
 )
 def test_fit_refuses(zoo, change, message):
@@ -294,6 +322,25 @@ KERNEL = [
     (say("none", "facts"), "its facts are no mapping"),
     (put("weights", 0, np.inf), "array weights is not finite"),
     (put("knots", 0, 1e9), "knots are not ascending"),
+    (put("weights", 0, 1e308), r"array weights holds values beyond 1e\+30"),
+    (put("offsets", 0, -1e308), r"array offsets holds values beyond 1e\+30"),
+    (put("scores", 0, -1e308), "array scores holds values beyond 100"),
+    (put("landmarks", 0, 1e308), "array landmarks holds values beyond 100"),
+    (put("knots", 0, -1e308), r"array knots holds values beyond 3.4\d*e\+38"),
+    (put("range.high", 0, 1e308), r"array range.high holds values beyond 3.4\d*e\+38"),
+    (say(1e300, "readers", 0, "numbers", "gamma"), r"gamma is 1e\+300"),
+    (
+        say(["one", "one"], "readers", 0, "abilities", 0, "levels"),
+        "a level of dataset stands twice",
+    ),
+    (
+        say(["one", "\x1b[2J"], "readers", 0, "abilities", 0, "levels"),
+        "a level of dataset is not printable",
+    ),
+    (
+        say("data\nset", "readers", 0, "abilities", 0, "property"),
+        r"the property 'data\\nset' is not printable",
+    ),
     (lambda p, a: a.update({"0.weights": a["0.weights"][:, :-1]}), "array weights has the shape"),
     (lambda p, a: a.update({"0.landmarks": a["0.landmarks"][:0]}), "array landmarks has the shape"),
     (lambda p, a: a.pop("0.range.low"), "array range.low is missing"),
@@ -306,6 +353,39 @@ def test_hostile_forests_are_refused(forest, tmp_path, change, message):
     rewrite(folder, change)
     with pytest.raises(DataError, match=message):
         Model.load(folder)
+
+
+def test_a_hostile_model_that_loads_gives_numbers(model, zoo, tmp_path):
+    """Every array at its bounds: what passes the checks cannot lead prediction to NaN."""
+    folder = model.save(tmp_path)
+    rng = np.random.default_rng(0)
+
+    def stretch(plain, arrays):
+        for name, most in (("weights", 1e30), ("offsets", 1e30), ("scores", 100)):
+            own = arrays[f"0.{name}"]
+            arrays[f"0.{name}"] = most * rng.choice([-1.0, 1.0], own.shape)
+        arrays["0.landmarks"] = 100 * rng.choice([-1.0, 1.0], arrays["0.landmarks"].shape)
+        knots = arrays["0.knots"]
+        knots[:, 0], knots[:, -1] = -3.4e38, 3.4e38
+        plain["readers"][0]["numbers"]["gamma"] = 1e30
+        for ability in plain["readers"][0]["abilities"]:
+            ability["temperature"] = 1e-3
+
+    rewrite(folder, stretch)
+    net = zoo.nets["net"][0]
+    answer = Model.load(folder).predict(zoo.vector(net), zoo.layout(net))
+    assert answer.classifier == "layers"
+    for reading in answer.readings.values():
+        assert sum(reading.probabilities) == pytest.approx(1)
+
+
+def test_a_net_without_the_snapshot_does_not_teach(zoo):
+    short = Zoo(zoo.path)
+    gone = pl.col("net").is_in(zoo.nets["net"][:30].to_list()) & (pl.col("snapshot") == 5)
+    short.snapshots = zoo.snapshots.filter(~gone)
+    options = {"classifier": "shallow", "properties": ["initialization"], "slice_length": LENGTH}
+    assert fit(short, snapshots=(5,), **options).facts["nets"] == 70
+    assert fit(short, snapshots=(1, 5), **options).facts["nets"] == 100
 
 
 @pytest.mark.parametrize(("change", "message"), KERNEL, ids=[m for _, m in KERNEL])

@@ -13,7 +13,7 @@ from populations import SPACE, synthetic_zoo
 from weightspace.errors import DataError, UsageError
 from weightspace.meta import Evaluation, evaluate, labels_of
 from weightspace.meta.evaluation import COLUMNS
-from weightspace.meta.slices import Source, random_slices
+from weightspace.meta.slices import Source, net_rows, random_slices
 from weightspace.zoo import Zoo
 
 NETS = 100
@@ -131,7 +131,7 @@ def test_damaged_tables_are_named(evaluation, tmp_path):
 
 
 def test_the_same_call_gives_the_same_table_and_a_seed_another(zoo):
-    asked = {"properties": ["optimizer"], "slices_per_net": 2, "permutations": 2}
+    asked = {"properties": ["optimizer"], "slices_per_net": 2, "permutations": 5}
     one, two, other = (
         evaluate(zoo, seeds=(seed,), **asked).frame().drop("seeds") for seed in (0, 0, 1)
     )
@@ -165,7 +165,7 @@ def test_slow_classifiers_have_no_control_and_say_so(zoo):
         classifiers=["forest"],
         slices_per_net=2,
         seeds=(0,),
-        permutations=3,
+        permutations=5,
     )
     assert found.frame()["classifier"].unique(maintain_order=True).to_list() == [
         "shallow",
@@ -185,6 +185,78 @@ def test_diverged_nets_are_left_out_and_counted(zoo, tmp_path):
     ).frame()
     assert set(found["n_nets"]) == {NETS - 8}
     assert set(found["n_diverged"]) == {8}
+
+
+def lacking(zoo, nets, snapshot):
+    """The zoo as if its first `nets` nets had been stopped before this snapshot."""
+    short = Zoo(zoo.path)
+    gone = pl.col("net").is_in(zoo.nets["net"][:nets].to_list()) & (pl.col("snapshot") >= snapshot)
+    short.snapshots = zoo.snapshots.filter(~gone)
+    return short
+
+
+def test_nets_without_the_snapshot_are_left_out_not_judged_wrong(zoo):
+    asked = {"properties": ["initialization"], "slices_per_net": 2, "seeds": (0,)}
+    asked |= {"permutations": 0, "snapshots": (5,)}
+    short = evaluate(lacking(zoo, 30, 5), **asked)
+    assert set(short.frame()["n_nets"]) == {NETS - 30}
+    own = short.frame().filter(pl.col("classifier") != "layers")
+    assert set(own["n_slices"]) == {2 * (NETS - 30)}
+    for classifier, unit in (("kernel", "slice"), ("kernel", "net"), ("layers", "net")):
+        whole = row(evaluate(zoo, **asked), "initialization", classifier, unit)
+        found = row(short, "initialization", classifier, unit)
+        # Thirty nets that count as wrong would cost 30 %.
+        assert found["accuracy"] > whole["accuracy"] - 0.15
+        confusion = short.confusion("initialization", classifier, unit)
+        assert confusion["count"].sum() == found["n_slices" if unit == "slice" else "n_nets"]
+
+
+def test_nets_that_have_some_of_the_snapshots_are_judged_by_those(zoo):
+    found = evaluate(
+        lacking(zoo, 30, 5),
+        properties=["initialization"],
+        slices_per_net=2,
+        seeds=(0,),
+        permutations=0,
+        snapshots=(1, 5),
+    )
+    assert set(found.frame()["n_nets"]) == {NETS}
+    rows = row(found, "initialization", "layers", "net")["n_slices"]
+    assert rows == 2 * NETS - 30
+
+
+def test_a_snapshot_named_twice_is_looked_at_once(zoo):
+    nets = list(zoo.nets["net"][:10])
+    once, _ = net_rows(zoo, nets, Source(snapshots=(5,)))
+    twice, owners = net_rows(zoo, nets, Source(snapshots=(-1, 5)))
+    np.testing.assert_array_equal(once, twice)
+    assert owners.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("name", ["run[1]", "run*", "what?", "a=1", "{x}"])
+def test_folders_of_any_name_are_read_back(evaluation, tmp_path, name):
+    folder = evaluation.to_parquet(tmp_path / name)
+    assert Evaluation.read(folder).frame().equals(evaluation.frame())
+
+
+def test_no_damage_to_a_table_escapes(evaluation, tmp_path):
+    folder = evaluation.to_parquet(tmp_path / "fuzz")
+    path = folder / "evaluation.parquet"
+    sound = np.frombuffer(path.read_bytes(), np.uint8)
+    rng = np.random.default_rng(0)
+    messages = []
+    for trial in range(400):
+        bytes_ = sound.copy()
+        # Most of what can go wrong is in the footer, after the columns.
+        first = 0 if trial % 4 == 0 else int(0.6 * len(sound))
+        bytes_[rng.integers(first, len(sound), 1 + trial % 5)] = rng.integers(256)
+        path.write_bytes(bytes_.tobytes()[: len(sound) if trial % 7 else rng.integers(len(sound))])
+        try:
+            Evaluation.read(folder)
+        except DataError as error:
+            messages.append(str(error))
+    assert len(messages) > 100
+    assert all("evaluation.parquet: " in text and "\n" not in text for text in messages)
 
 
 def test_slices_are_read_a_few_nets_at_a_time(zoo, monkeypatch):
@@ -238,7 +310,10 @@ def test_progress_is_told(zoo):
         ({"slice_length": 10}, r"slice_length: 10 values are too few; give at least 64"),
         ({"part": "tail"}, r"part: 'tail' is none of"),
         ({"folds": 40}, r"too few nets for an interval: 100 usable, 40 folds need 200"),
-        ({"permutations": 1}, r"permutations: 1 have no spread; give at least 2, or 0"),
+        ({"permutations": 1}, r"permutations: 1 are too few for an interval; give at least 5"),
+        ({"permutations": 4}, r"permutations: 4 are too few for an interval; give at least 5"),
+        ({"snapshots": ()}, r"snapshots \[\]: count from 1"),
+        ({"snapshots": (9,)}, r"0 usable \(100 without these snapshots\), 5 folds need 25"),
         ({"seeds": (1, 1)}, r"seeds: \[1, 1\]; give distinct whole numbers"),
         ({"seeds": ()}, r"seeds: \[\]; give distinct"),
         ({"slices_per_net": 0}, r"slices_per_net: 0; give at least 1"),

@@ -7,8 +7,10 @@ import polars as pl
 import pytest
 
 from made_up_dissection import much_frame, training_frame, when_frame, where_frame
+from weightspace.meta import Evaluation
 from weightspace.report import findings
 from weightspace.report.headline import headline
+from weightspace.report.markdown import markdown
 from weightspace.report.trust import fact_rows, sureness
 
 NETS = 300
@@ -159,7 +161,7 @@ def test_the_baseline_alone_is_shown_as_the_classifier():
 @pytest.mark.parametrize(
     ("low", "control_high", "verdict"),
     [(0.51, 0.5, "encoded"), (0.51, 0.55, "not shown"), (0.5, 0.4, "not shown"),
-     (0.51, None, "encoded")],
+     (0.51, None, "above chance"), (0.5, None, "not shown")],
 )  # fmt: skip
 def test_the_verdict_asks_for_more_than_chance_and_more_than_the_control(
     low, control_high, verdict
@@ -175,12 +177,28 @@ def test_how_sure_tells_of_dead_and_diverged_nets():
     frame = much_frame()
     head = headline(frame)
     told = " ".join(sureness(frame, head, {"nets": 310, "diverged": 1, "dead": 7}))
-    assert "Of 310 nets, 1 net diverged and was left out and 7 nets never moved" in told
+    assert (
+        "Of 310 nets, 1 net diverged and was left out and 7 nets stayed at chance (or never" in told
+    )
     assert "Judged on 300 nets" in told
     assert "5 folds, split by net" in told
-    assert "At most it reaches 55 % where chance is 50 %" in told
+    assert "95 % of its accuracies stay below 55 % where chance is 50 %" in told
     none = " ".join(sureness(frame, head, {"nets": 310, "diverged": 0, "dead": 0}))
-    assert "No net diverged" in none
+    assert "No net diverged, and none stayed at chance" in none
+
+
+def test_without_a_control_nothing_is_called_encoded():
+    missing = [
+        pl.lit(None, pl.Float64).alias(n) for n in ("control", "control_low", "control_high")
+    ]
+    frame = much_frame().with_columns(missing)
+    head = headline(frame)
+    told = " ".join(sureness(frame, head, {}))
+    assert "No control with shuffled labels was run, so that nothing is called encoded" in told
+    assert "Control:" not in told
+    text = markdown(Evaluation(frame))
+    assert "| above chance |" in text
+    assert "encoded" not in text
 
 
 def test_facts_keep_what_they_do_not_know():

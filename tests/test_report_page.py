@@ -203,7 +203,7 @@ def test_properties_can_be_chosen(plain, tmp_path):
       const shown = () => document.querySelectorAll("[data-panel]:not([hidden])").length;
       const choose = (what) => document.querySelector(`button[data-choose=${what}]`).click();
       const counts = [shown()];
-      for (const what of ["none", "encoded", "all"]) { choose(what); counts.push(shown()); }
+      for (const what of ["none", "shown", "all"]) { choose(what); counts.push(shown()); }
       document.querySelector("input[name=property]").click();
       document.body.dataset.counts = [...counts, shown()].join(" ");
     });"""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,18 +33,20 @@ from weightspace.meta import (
     evaluate,
     labels_of,
 )
+from weightspace.meta.protocol import require_counts
 from weightspace.meta.slices import SLICE_FEATURES
+from weightspace.meta.versions import versions
 from weightspace.progress import Progress, silent
+from weightspace.zoo import Zoo, opened
 
 if TYPE_CHECKING:
     from weightspace.networks import Layout
-    from weightspace.zoo import Zoo
 
 _BYTES = 64 * 2**20
 
 
 def dissect(
-    zoo: Zoo,
+    zoo: Zoo | str | Path,
     *,
     properties: Sequence[str] | None = None,
     slice_length: int = 5000,
@@ -63,7 +66,7 @@ def dissect(
     `positions` windows at equal relative positions of every vector, by part, and by depth.
     *When* learns and tests within each snapshot of `snapshots` (numbers from 1, or back from -1;
     by default all that every net has). All are split by net and repeated with permuted labels
-    (`permutations` times, 0 or at least 2); where and when use the first of `seeds`, the first of
+    (`permutations` times, 0 or at least 5); where and when use the first of `seeds`, the first of
     `classifiers` that reads slices, and at most four slices a net and place.
 
     A slice is `slice_length` values, or as many as fit the shortest net at that place; every net
@@ -72,7 +75,9 @@ def dissect(
     Returns a `Dissection`. Raises UsageError, with the numbers, for too few nets for an interval,
     unknown properties, classifiers or snapshots, and vectors too short to read.
     """
+    zoo = opened(zoo)
     began = time.perf_counter()
+    require_counts(slices_per_net, tuple(seeds), permutations)
     labels = labels_of(zoo, properties)
     labels.require(folds)
     layouts = {net: zoo.layout(net) for net in labels.nets}
@@ -115,7 +120,7 @@ def dissect(
         "permutations": permutations,
         "seeds": [int(seed) for seed in seeds],
         "zoo_seed": zoo.meta.get("seed"),
-        "versions": fact.versions(),
+        "versions": versions(),
         "seconds": round(time.perf_counter() - began, 1),
         "command": command,
     }
@@ -136,27 +141,28 @@ class _Reader:
 
     def where(self, spots: Sequence[Place], progress: Progress) -> Where:
         """Accuracy at every place of the last snapshot."""
-
-        def look(place: Place, features: np.ndarray) -> list[dict[str, Any]]:
+        rows = []
+        for done, (place, features) in enumerate(
+            zip(spots, self._features(spots, -1), strict=True)
+        ):
+            progress("where", done, len(spots))
             extents = {lay.key: place.extent(lay) for lay in _distinct(self.layouts)}
             ends = [extents[layout.key] for layout in self.layouts.values()]
             start, stop = map(float, np.mean(ends, axis=0))
             about = {"axis": place.axis, "place": place.name, "start": start, "stop": stop}
-            return [about | score for score in self._scores(place, features)]
-
-        features = self._features(spots, -1)
-        rows = _each(look, (spots, features), "where", progress)
+            rows += [about | score for score in self._scores(place, features)]
+        progress("where", len(spots), len(spots))
         return Where(_table(rows, WHERE_COLUMNS, self.labels.properties))
 
     def when(self, place: Place, moments: dict[int, float], progress: Progress) -> When:
         """Accuracy at every snapshot, read at the same place."""
-
-        def look(snapshot: int, fraction: float) -> list[dict[str, Any]]:
+        rows = []
+        for done, (snapshot, fraction) in enumerate(moments.items()):
+            progress("when", done, len(moments))
             (features,) = self._features([place], snapshot)
             about = {"snapshot": snapshot, "fraction": fraction}
-            return [about | score for score in self._scores(place, features)]
-
-        rows = _each(look, (list(moments), list(moments.values())), "when", progress)
+            rows += [about | score for score in self._scores(place, features)]
+        progress("when", len(moments), len(moments))
         return When(_table(rows, WHEN_COLUMNS, self.labels.properties))
 
     def _features(self, spots: Sequence[Place], snapshot: int) -> list[np.ndarray]:
@@ -193,25 +199,9 @@ class _Reader:
         ]
 
 
-def _each(
-    look: Callable[..., list[dict[str, Any]]],
-    arguments: tuple[Sequence[Any], ...],
-    task: str,
-    progress: Progress,
-) -> list[dict[str, Any]]:
-    """The rows of every call of `look`, in order, with progress."""
-    rows: list[dict[str, Any]] = []
-    total = len(arguments[0])
-    progress(task, 0, total)
-    for done, found in enumerate(map(look, *arguments), 1):
-        rows += found
-        progress(task, done, total)
-    return rows
-
-
 def _control(score: Score) -> dict[str, float | None]:
     """The interval of accuracies from permuted labels, None where none were asked for."""
-    if len(score.controls) < 2:
+    if not score.controls:
         return {"control_low": None, "control_high": None}
     found = control_interval(score.controls)
     return {"control_low": found.low, "control_high": found.high}
@@ -241,10 +231,13 @@ def _moments(known: dict[int, float], wanted: Sequence[int] | None) -> dict[int,
     numbers = list(known)
     if not numbers:
         raise UsageError("snapshots: the nets have none in common; run `weightspace check`")
+    if wanted is not None and not len(wanted):
+        raise UsageError("snapshots: none to look at; name at least one, or leave it out for all")
     chosen = []
     for number in numbers if wanted is None else wanted:
-        resolved = number if number > 0 else len(numbers) + number + 1
-        if resolved not in known or number == 0:
+        back = -len(numbers) <= number < 0
+        resolved = numbers[number] if back else number
+        if resolved not in known:
             raise UsageError(
                 f"snapshots: {number} is none that every net has; "
                 f"they have {numbers[0]} to {numbers[-1]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,14 +88,3 @@ def training(zoo: Zoo, labels: Labels) -> pl.DataFrame:
         .sort("dataset", "snapshot")
         .select(*TRAINING_COLUMNS)
     )
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    found = {}
-    for name in ("weightspace", "numpy", "scipy", "scikit-learn", "polars"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found

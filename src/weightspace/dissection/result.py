@@ -11,6 +11,7 @@ import polars as pl
 
 from weightspace.errors import DataError
 from weightspace.meta import Evaluation
+from weightspace.meta.evaluation import read_table
 
 WHERE_COLUMNS: dict[str, Any] = {
     "property": pl.String,
@@ -130,7 +131,7 @@ class Dissection:
         """Read what `save` wrote; DataError names the file that is missing or damaged."""
         directory = Path(directory)
         parts = {
-            name: _read_table(directory / f"{name}.parquet", columns)
+            name: read_table(directory / f"{name}.parquet", columns, _REMEDY)
             for name, columns in _COLUMNS.items()
         }
         return cls(
@@ -144,20 +145,6 @@ class Dissection:
 
 _COLUMNS = {"where": WHERE_COLUMNS, "when": WHEN_COLUMNS, "training": TRAINING_COLUMNS}
 _REMEDY = "save the dissection again, or name the folder that holds one"
-
-
-def _read_table(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
-    if not path.is_file():
-        raise DataError(f"{path}: no such table; {_REMEDY}")
-    try:
-        table = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path}: not a readable Parquet table ({error}); {_REMEDY}") from None
-    for name, kind in columns.items():
-        if table.schema.get(name) != kind:
-            found = table.schema.get(name, "missing")
-            raise DataError(f"{path}: column {name} is {found}, not {kind}; {_REMEDY}")
-    return table
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

@@ -165,11 +165,13 @@ def crossfit(
         `Score.controls`.
 
     Returns scores ordered by property (as in `labels`), then group; groups without rows are left
-    out. Nets are split, never rows; nets without rows are not judged. Raises UsageError where a
-    property has one level, or too few nets for an interval.
+    out. Nets are split, never rows; nets without rows are not judged. Raises UsageError where
+    there are no labels, a property has one level, or too few nets for an interval.
     """
     if unit not in UNITS:
         raise UsageError(f"unit: {unit!r} is none of {', '.join(UNITS)}")
+    if not labels:
+        raise UsageError("labels: none to predict; give the levels of at least one property")
     nets = np.asarray(nets)
     present = np.unique(nets)
     codes = np.stack([np.asarray(column)[present] for column in labels.values()], axis=1)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from weightspace.errors import DataError, UsageError
 
@@ -107,20 +109,30 @@ class Evaluation:
     def read(cls, directory: str | Path) -> Evaluation:
         """The inverse of `to_parquet`; DataError names the file that is missing or damaged."""
         table, confusions = (
-            _table(Path(directory) / name, columns)
+            read_table(Path(directory) / name, columns, _REMEDY)
             for name, columns in zip(_FILES, (COLUMNS, CONFUSION_COLUMNS), strict=True)
         )
         return cls(table, None if confusions.is_empty() else confusions)
 
 
-def _table(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
-    remedy = "evaluate again, or name the folder that holds an evaluation"
+# A panic of polars is no Exception.
+_DAMAGE = (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException)
+_REMEDY = "evaluate again, or name the folder that holds an evaluation"
+
+
+def read_table(path: Path, columns: dict[str, Any], remedy: str) -> pl.DataFrame:
+    """The Parquet table at `path`; DataError, ending in `remedy`, where it lacks the `columns`."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such table; {remedy}")
     try:
-        table = pl.read_parquet(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such table; {remedy}") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path}: not a readable Parquet table ({error}); {remedy}") from None
+        # Not by polars: damaged bytes can make it panic, or ask for more memory than there is.
+        with pq.ParquetFile(path) as file:
+            read = file.read().replace_schema_metadata()
+        read.validate(full=True)
+        table = pl.DataFrame(read)
+    except (*_DAMAGE, OSError, ValueError, TypeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise DataError(f"{path}: not a readable Parquet table ({said}); {remedy}") from None
     for name, kind in columns.items():
         if table.schema.get(name) != kind:
             found = table.schema.get(name, "missing")

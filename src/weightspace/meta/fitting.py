@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
@@ -12,22 +12,20 @@ from weightspace.meta.crossfit import judge
 from weightspace.meta.folds import Cells
 from weightspace.meta.labels import Labels, labels_of
 from weightspace.meta.model import Model
-from weightspace.meta.protocol import versions
 from weightspace.meta.reader import Range, Reader, View, abilities
 from weightspace.meta.registry import DEFAULT
 from weightspace.meta.registry import classifier as declared
-from weightspace.meta.slices import Source
+from weightspace.meta.slices import Source, held
+from weightspace.meta.versions import in_one_line
 from weightspace.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from weightspace.zoo import Zoo
+from weightspace.zoo import Zoo, opened
 
 PREFERRED = ("layers", DEFAULT)
 """What a model holds by default: the best where a layout is given, the best where none is."""
 
 
 def fit(
-    zoo: Zoo,
+    zoo: Zoo | str | Path,
     *,
     properties: Sequence[str] | None = None,
     classifier: str | None = None,
@@ -51,11 +49,12 @@ def fit(
     `classifier`: a name in `CLASSIFIERS`; by default two are kept, one for vectors with a
     layout and one for bare vectors. The other arguments and errors are those of `evaluate`.
     """
+    zoo = opened(zoo)
     names = PREFERRED if classifier is None else (classifier,)
     kinds = [declared(name) for name in names]
     if slices_per_net < 1:
         raise UsageError(f"slices_per_net: {slices_per_net}; give at least 1")
-    labels = labels_of(zoo, properties)
+    labels = labels_of(zoo, properties, snapshots)
     labels.require(folds)
     source = Source(slice_length, tuple(snapshots), part, running_stats)
     source.require(zoo, labels.nets)
@@ -79,7 +78,7 @@ def fit(
             detailed=len(levels),
         )
         fitted = estimator.fit_labelings(features, labels.matrix[owners], levels, owners)
-        far = Range.learn(features, owners, fold)
+        far = Range.learn(features, owners, moments, fold)
         readers.append(Reader(view, fitted, abilities(labels, judged, resamples), far))
     progress("fitting", len(kinds), len(kinds))
     facts = {
@@ -90,7 +89,7 @@ def fit(
         "snapshots": [int(s) for s in snapshots],
         "folds": folds,
         "seed": seed,
-        "versions": versions(),
+        "versions": in_one_line(),
     }
     return Model(tuple(readers), facts)
 
@@ -98,11 +97,12 @@ def fit(
 def _rows(
     zoo: Zoo, labels: Labels, view: View, source: Source, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features of every net's every snapshot, the rows' nets, and which snapshot it was."""
+    """Features of every net's every snapshot, the rows' nets, and which of its own it was."""
     rows, owners, moments = [], [], []
+    numbers = held(zoo, source.snapshots)
     for i, net in enumerate(labels.nets):
         layout = zoo.layout(net)
-        for moment, snapshot in enumerate(source.snapshots):
+        for moment, snapshot in enumerate(numbers[net]):
             found = view.rows(zoo.vector(net, snapshot), layout)
             rows.append(found)
             owners += [i] * len(found)

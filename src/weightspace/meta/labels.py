@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from weightspace.errors import UsageError
+from weightspace.meta.slices import held
 from weightspace.space import Choice, Space, Uniform
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Labels:
     `nets`: ids [N]. `levels`: property -> names of its levels, those that occur, in the space's
     order. `codes`: property -> int64 [N], positions in `levels`. `families` int64 [N]: nets that
     were trained from the same seed share a number and never stand on both sides of a split.
-    `diverged` counts the nets left out, `dead` the nets among `nets` that never moved.
+    `diverged` counts the nets left out, `lacking` those left out as they have none of the snapshots
+    asked for, `dead` the nets among `nets` that stayed at chance (or never moved).
     """
 
     nets: tuple[str, ...]
@@ -37,6 +39,7 @@ class Labels:
     families: np.ndarray
     diverged: int = 0
     dead: int = 0
+    lacking: int = 0
 
     @property
     def properties(self) -> tuple[str, ...]:
@@ -50,7 +53,7 @@ class Labels:
 
     def require(self, folds: int) -> None:
         """Refuse, with the numbers, where no interval could mean anything; see `require`."""
-        require(self.codes, folds, self.levels, self.diverged)
+        require(self.codes, folds, self.levels, self.diverged, self.lacking)
 
 
 def require(
@@ -58,28 +61,32 @@ def require(
     folds: int,
     levels: Mapping[str, Sequence[str]] | None = None,
     diverged: int = 0,
+    lacking: int = 0,
 ) -> None:
     """Refuse, with the numbers, where no interval could mean anything.
 
-    `codes`: property -> int [N]; `levels` and `diverged` make the messages say more. Raises
-    UsageError for fewer than two folds, a property with one level, fewer than 5 x folds nets,
-    and a level with fewer nets than folds.
+    `codes`: property -> int [N]; `levels`, `diverged` and `lacking` (nets left out) make the
+    messages say more. Raises UsageError for fewer than two folds, a property with one level,
+    fewer than 5 x folds nets, and a level with fewer nets than folds.
     """
     if folds < 2:
         raise UsageError(f"folds: {folds} cannot be split; give at least 2")
     nets = len(next(iter(codes.values())))
+    without = ((diverged, "diverged"), (lacking, "without these snapshots"))
+    reasons = ", ".join(f"{count} {reason}" for count, reason in without if count)
     if nets < 5 * folds:
-        left_out = f" ({diverged} diverged)" if diverged else ""
+        left_out = f" ({reasons})" if reasons else ""
         raise UsageError(
             f"too few nets for an interval: {nets} usable{left_out}, "
-            f"{folds} folds need {5 * folds}; sample more nets or lower folds"
+            f"{folds} folds need {5 * folds}; sample more nets"
         )
     for name, column in codes.items():
         counts = np.bincount(column, minlength=len(levels[name]) if levels else 0)
         names = levels[name] if levels else [f"level {i}" for i in range(len(counts))]
         if len(counts) < 2:
+            left_out = f" (others were left out: {reasons})" if reasons else ""
             raise UsageError(
-                f"{name}: every net has {names[0]}, so there is nothing to predict; "
+                f"{name}: every net has {names[0]}{left_out}, so there is nothing to predict; "
                 "leave it out or sample a space in which it varies"
             )
         scarce = int(counts.argmin())
@@ -87,23 +94,31 @@ def require(
             raise UsageError(
                 f"too few nets for an interval: {name} {names[scarce]} has "
                 f"{counts[scarce]} of {nets} nets, {folds} folds need {folds}; "
-                f"sample more nets, lower folds or leave {name} out"
+                f"sample more nets or leave {name} out"
             )
 
 
-def labels_of(zoo: Zoo, properties: Sequence[str] | None = None) -> Labels:
+def labels_of(
+    zoo: Zoo, properties: Sequence[str] | None = None, snapshots: Sequence[int] = (-1,)
+) -> Labels:
     """The labels of a zoo's nets; diverged nets are left out, dead nets stay.
 
-    `properties`: names to label, by default all that vary in the zoo's space. Raises UsageError
-    for a name that does not vary, listing those that do.
+    `properties`: names to label, by default all that vary in the zoo's space. Nets that have none
+    of `snapshots` (from 1, or back from -1) are left out and counted. Raises UsageError for a name
+    that does not vary, listing those that do.
     """
-    return labels_from(zoo.nets, zoo.space, properties)
+    has = zoo.nets["net"].is_in(list(held(zoo, snapshots)))
+    labels = labels_from(zoo.nets.filter(has), zoo.space, properties)
+    lost = zoo.nets.filter(~has)["diverged"].fill_null(False)
+    return replace(labels, diverged=labels.diverged + int(lost.sum()), lacking=int((~lost).sum()))
 
 
 def labels_from(
     nets: pl.DataFrame, space: Space, properties: Sequence[str] | None = None
 ) -> Labels:
     """The same from a table of nets (one row a net: net, diverged, dead, seed, recipe fields)."""
+    if isinstance(properties, str):
+        properties = (properties,)
     names = space.properties if properties is None else tuple(dict.fromkeys(properties))
     for name in names:
         if name not in space.properties:
@@ -141,7 +156,7 @@ def _levels(name: str, values: list[Any], space: Space) -> tuple[tuple[str, ...]
     if isinstance(distribution, Uniform):
         edges = distribution.edges(THIRDS)
         borders = (distribution.low, *edges, distribution.high)
-        every = [f"{a:.2g}-{b:.2g}" for a, b in pairwise(borders)]
+        every = [f"{a}-{b}" for a, b in pairwise(_apart(borders))]
         codes = np.searchsorted(edges, np.asarray(values, float), side="right")
     else:
         assert isinstance(distribution, Choice)
@@ -156,6 +171,15 @@ def _levels(name: str, values: list[Any], space: Space) -> tuple[tuple[str, ...]
         codes = np.array([place[value] for value in values], np.int64)
     present = np.flatnonzero(np.bincount(codes, minlength=len(every)) > 0)
     return tuple(every[i] for i in present), np.searchsorted(present, codes).astype(np.int64)
+
+
+def _apart(borders: Sequence[float]) -> list[str]:
+    """The borders as text, with two digits or as many more as tell them apart."""
+    for digits in range(2, 17):
+        names = [f"{border:.{digits}g}" for border in borders]
+        if len(set(names)) == len(names):
+            return names
+    return [repr(float(border)) for border in borders]
 
 
 def level_name(value: Any) -> str:

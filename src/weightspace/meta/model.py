@@ -40,8 +40,8 @@ class Answer:
     """What a vector says about every property of a model.
 
     `novelty` is the fraction of features beyond the middle 99 % of the population, `novelty_limit`
-    what 1 % of its own nets exceed. `outside` (novelty above the limit) means that the vector is
-    unlike the population: its probabilities are then not to be trusted.
+    what about 1 % of its own vectors exceed. `outside` (novelty above the limit) means that the
+    vector is unlike the population: its probabilities are then not to be trusted.
     """
 
     readings: dict[str, Reading]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,14 +25,13 @@ from weightspace.meta.labels import Labels, labels_of
 from weightspace.meta.registry import Classifier
 from weightspace.meta.registry import classifiers as declared
 from weightspace.meta.slices import SLICE_FEATURES, Source, net_rows, random_slices
+from weightspace.meta.versions import in_one_line
 from weightspace.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from weightspace.zoo import Zoo
+from weightspace.zoo import Zoo, opened
 
 
 def evaluate(
-    zoo: Zoo,
+    zoo: Zoo | str | Path,
     *,
     properties: Sequence[str] | None = None,
     classifiers: Sequence[str] | None = None,
@@ -54,20 +53,22 @@ def evaluate(
     that saw the other folds only. A seed changes slices, folds and estimators; accuracies are
     means over seeds, their intervals bootstrap over nets (widened by what the controls show of
     the dependence that cross-fitting makes between nets). The control repeats all of it with
-    labels permuted over nets, `permutations` times (0 or at least 2); classifiers that are too
+    labels permuted over nets, `permutations` times (0 or at least 5); classifiers that are too
     slow for that have null controls.
 
     `properties`: by default all that vary in the zoo's space. `classifiers`: names in
     `CLASSIFIERS`, by default all but the slow; the baseline `shallow` is always added.
-    `snapshots` count from 1, or back from -1; `part` is "all", "conv" or "fc".
+    `snapshots` count from 1, or back from -1; nets that have none of them are left out. `part` is
+    "all", "conv" or "fc".
 
     Raises UsageError, with the numbers, for too few nets for an interval, unknown names, and a
     slice length beyond the shortest vector.
     """
+    zoo = opened(zoo)
     chosen = declared(classifiers)
     seeds = tuple(int(seed) for seed in seeds)
-    _require_counts(slices_per_net, seeds, permutations, resamples)
-    labels = labels_of(zoo, properties)
+    require_counts(slices_per_net, seeds, permutations, resamples)
+    labels = labels_of(zoo, properties, snapshots)
     labels.require(folds)
     source = Source(slice_length, tuple(snapshots), part, running_stats)
     source.require(zoo, labels.nets)
@@ -79,17 +80,13 @@ def evaluate(
         rows, nets = random_slices(
             zoo, labels.nets, needed, source, per_net=slices_per_net, seed=seed, progress=progress
         )
+        seen = {name: (features, nets) for name, features in rows.items()}
+        if whole:
+            seen["layers"] = whole
         for place, kind in enumerate(chosen):
             done = turn * len(chosen) + place
             progress("cross-fitting", done, len(seeds) * len(chosen))
-            features, owners = (
-                whole
-                if whole and kind.features == "layers"
-                else (
-                    rows[kind.features],
-                    nets,
-                )
-            )
+            features, owners = seen[kind.features]
             repeats = permutations if kind.controlled else 0
             tallies[kind.name].add(
                 judge(
@@ -113,20 +110,9 @@ def evaluate(
         "seeds": ", ".join(map(str, seeds)),
         "n_dead": labels.dead,
         "n_diverged": labels.diverged,
-        "versions": versions(),
+        "versions": in_one_line(),
     }
     return _summary(chosen, tallies, labels, cells, permutations, resamples, facts)
-
-
-def versions() -> str:
-    """Versions of what the numbers depend on, in one line."""
-    found = []
-    for name in ("weightspace", "numpy", "scipy", "scikit-learn"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} unknown")
-    return ", ".join(found)
 
 
 @dataclass
@@ -244,14 +230,22 @@ def _any_layers(chosen: list[Classifier]) -> bool:
     return any(kind.features == "layers" for kind in chosen)
 
 
-def _require_counts(
-    slices_per_net: int, seeds: tuple[int, ...], permutations: int, resamples: int
+FEWEST_PERMUTATIONS = 5
+"""Permutations below which the spread of the control says next to nothing."""
+
+
+def require_counts(
+    slices_per_net: int, seeds: tuple[int, ...], permutations: int, resamples: int = 1000
 ) -> None:
+    """Refuse numbers of repetitions from which no number with an interval comes."""
     if slices_per_net < 1:
         raise UsageError(f"slices_per_net: {slices_per_net}; give at least 1")
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise UsageError(f"seeds: {list(seeds)}; give distinct whole numbers from 0, at least one")
-    if permutations == 1 or permutations < 0:
-        raise UsageError(f"permutations: {permutations} have no spread; give at least 2, or 0")
+    if permutations < FEWEST_PERMUTATIONS and permutations != 0:
+        raise UsageError(
+            f"permutations: {permutations} are too few for an interval; "
+            f"give at least {FEWEST_PERMUTATIONS}, or 0"
+        )
     if resamples < 100:
         raise UsageError(f"resamples: {resamples} cannot bound 95 %; give at least 100")

@@ -112,7 +112,7 @@ class Range:
     """Where the features of the population lie, to know a stranger.
 
     `low` and `high` float64 [F] bound the middle 99 % of the training rows; `limit` is the
-    fraction of features outside that 1 % of the population's own nets exceed.
+    fraction of features outside that about 1 % of the population's own vectors exceed.
     """
 
     low: np.ndarray
@@ -120,14 +120,21 @@ class Range:
     limit: float
 
     @classmethod
-    def learn(cls, features: np.ndarray, owners: np.ndarray, fold: np.ndarray) -> Range:
-        """From rows [n, F] of nets `owners` [n]; the limit from nets outside the bounds' fold."""
-        outside = np.empty(len(fold))
+    def learn(
+        cls, features: np.ndarray, owners: np.ndarray, moments: np.ndarray, fold: np.ndarray
+    ) -> Range:
+        """From rows [n, F] of nets `owners` [n] at `moments` [n]; nets are in `fold` [N].
+
+        The limit comes from single vectors, as it is vectors that will be judged: a net at a
+        moment, against bounds that were learned from the nets of the other folds.
+        """
+        vectors, vector = np.unique(np.stack([owners, moments]), axis=1, return_inverse=True)
+        outside = np.empty(vectors.shape[1])
         for part in np.unique(fold):
             tested = fold[owners] == part
             bounds = cls(*_bounds(features[~tested]), 0.0)
-            for net in np.flatnonzero(fold == part):
-                outside[net] = bounds.outside(features[owners == net])
+            for own in np.flatnonzero(fold[vectors[0]] == part):
+                outside[own] = bounds.outside(features[vector == own])
         return cls(*_bounds(features), float(np.quantile(outside, _FAR)))
 
     def outside(self, rows: np.ndarray) -> float:
@@ -179,22 +186,27 @@ def abilities(labels: Labels, judged: Judged, resamples: int) -> tuple[Ability, 
                 found.low,
                 found.high,
                 1 / len(levels),
-                temperature(logs, truth),
+                temperature(logs, truth, int((counts > 0).sum())),
             )
         )
     return tuple(out)
 
 
-def temperature(logs: np.ndarray, codes: np.ndarray) -> float:
+def temperature(logs: np.ndarray, codes: np.ndarray, nets: int) -> float:
     """The divisor of log-probabilities [n, levels] under which they fit the truth [n] best.
 
-    Minimises the class-balanced cross entropy; between 0.05 and 50.
+    Minimises the class-balanced cross entropy; between 0.05 and 50. That `nets` nets were all read
+    rightly does not make the next one certain: the true level is wanted at 1 - 1 / (nets + 2)
+    only, the rest shared by the others.
     """
     weight = 1 / np.bincount(codes, minlength=logs.shape[1])[codes]
+    doubt = 1 / (nets + 2)
+    wanted = np.full(logs.shape, doubt / (logs.shape[1] - 1))
+    wanted[np.arange(len(codes)), codes] = 1 - doubt
 
     def loss(log_temperature: float) -> float:
         chances = log_softmax(logs / np.exp(log_temperature), axis=1)
-        return -float(np.average(chances[np.arange(len(codes)), codes], weights=weight))
+        return -float(np.average((wanted * chances).sum(axis=1), weights=weight))
 
     span: Sequence[float] = (np.log(0.05), np.log(50))
     return float(np.exp(minimize_scalar(loss, bounds=span, method="bounded").x))

@@ -22,7 +22,6 @@ class Classifier:
     features: str
     estimator: Callable[[int], MetaClassifier]
     controlled: bool
-    description: str
 
 
 BASELINE = "shallow"
@@ -33,33 +32,33 @@ STANDARD = (BASELINE, DEFAULT, "layers")
 CLASSIFIERS: dict[str, Classifier] = {
     c.name: c
     for c in (
+        # Linear discriminant on moments and quantiles of the weights.
         Classifier(
             BASELINE,
             "statistics",
             lambda seed: Linear(),
             True,
-            "linear discriminant on moments and quantiles of the weights: the baseline",
         ),
+        # Kernel ridge on distribution, autocorrelation and spectrum of a slice.
         Classifier(
             DEFAULT,
             "local",
             lambda seed: Kernel(seed=seed),
             True,
-            "kernel ridge on distribution, autocorrelation and spectrum of a slice",
         ),
+        # Extremely randomised trees on the same features: too slow for permuted labels.
         Classifier(
             "forest",
             "local",
             lambda seed: Forest(seed=seed),
             False,
-            "extremely randomised trees on the same features; slow, no permuted control",
         ),
+        # Kernel ridge on per-layer statistics of whole nets.
         Classifier(
             "layers",
             "layers",
             lambda seed: Kernel(seed=seed),
             True,
-            "kernel ridge on per-layer statistics of whole nets; needs the layout",
         ),
     )
 }

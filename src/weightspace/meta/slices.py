@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 
 from weightspace.errors import UsageError
 from weightspace.features import SHORTEST, layers, local, statistics
 from weightspace.progress import Progress, silent
+from weightspace.zoo.slices import check_snapshots, choose
 
 if TYPE_CHECKING:
     from weightspace.zoo import Zoo
@@ -29,7 +31,8 @@ class Source:
     """Which values of which vectors are looked at.
 
     `snapshots` count from 1, or back from -1; `part` is "all", "conv" or "fc"; without
-    `running_stats` the running means and variances are skipped.
+    `running_stats` the running means and variances are skipped. A snapshot that is named twice,
+    as -1 and as its number, is looked at once.
     """
 
     slice_length: int = 5000
@@ -53,6 +56,21 @@ class Source:
     def _size(self, zoo: Zoo, net: str) -> int:
         ranges = zoo.layout(net).select(self.part, self.running_stats)
         return sum(stop - start for start, stop in ranges)
+
+
+def held(zoo: Zoo, snapshots: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """The snapshots asked for that each net has, as ascending numbers; nets with none left out.
+
+    `snapshots` count from 1, or back from the net's last at -1. UsageError where none is asked for.
+    """
+    wanted = check_snapshots(snapshots)
+    numbers = zoo.snapshots.group_by("net", maintain_order=True).agg(pl.col("snapshot").sort())
+    found = {}
+    for net, own in numbers.iter_rows():
+        chosen = np.asarray(own)[choose(np.asarray(own), wanted)]
+        if len(chosen):
+            found[net] = tuple(chosen.tolist())
+    return found
 
 
 def random_slices(
@@ -95,9 +113,10 @@ def net_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Per-layer features of whole nets, one row a net and snapshot: float32 [n, F], int64 [n]."""
     rows, owners = [], []
+    moments = held(zoo, source.snapshots)
     for i, net in enumerate(nets):
         layout = zoo.layout(net)
-        for snapshot in source.snapshots:
+        for snapshot in moments[net]:
             rows.append(
                 layers(
                     zoo.vector(net, snapshot),

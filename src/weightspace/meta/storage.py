@@ -34,6 +34,11 @@ VERSION = 1
 _FILES = ("model.json", "arrays.safetensors")
 _REMEDY = "fit the model again, or restore it from a copy"
 _MOST_SLICES = 10_000
+# Bounds within which no sum or product of prediction leaves the range of float64.
+_FLOAT32 = float(np.finfo(np.float32).max)
+_MOST_SCORE = 100.0
+_MOST_WEIGHT = 1e30
+_MOST_GAMMA = 1e30
 
 
 def save(model: Model, directory: Path) -> Path:
@@ -124,7 +129,9 @@ class _Arrays:
     def __init__(self, arrays: dict[str, np.ndarray], reader: int) -> None:
         self._arrays, self._prefix = arrays, f"{reader}."
 
-    def get(self, name: str, *shape: int | None, kind: str = "float64") -> np.ndarray:
+    def get(
+        self, name: str, *shape: int | None, kind: str = "float64", most: float = _FLOAT32
+    ) -> np.ndarray:
         _demand(self._prefix + name in self._arrays, f"array {name} is missing")
         array = self._arrays[self._prefix + name]
         _demand(array.dtype == kind, f"array {name} is {array.dtype}, not {kind}")
@@ -133,6 +140,7 @@ class _Arrays:
         )
         _demand(fits and array.size > 0, f"array {name} has the shape {list(array.shape)}")
         _demand(bool(np.isfinite(array).all()), f"array {name} is not finite")
+        _demand(bool((abs(array) <= most).all()), f"array {name} holds values beyond {most:g}")
         return array
 
 
@@ -171,10 +179,13 @@ def _reader(row: dict[str, Any], arrays: _Arrays) -> Reader:
 def _ability(row: dict[str, Any]) -> Ability:
     name, levels = row["property"], row["levels"]
     _demand(isinstance(name, str) and bool(name), "a property has no name")
+    _demand(name.isprintable(), f"the property {name!r} is not printable")
     _demand(
         isinstance(levels, list) and len(levels) > 1 and all(isinstance(v, str) for v in levels),
         f"{name} has no levels",
     )
+    _demand(len(set(levels)) == len(levels), f"a level of {name} stands twice")
+    _demand(all(level.isprintable() for level in levels), f"a level of {name} is not printable")
     shares = {
         k: _number(row[k], 0, 1, f"{name} {k}") for k in ("accuracy", "low", "high", "chance")
     }
@@ -218,16 +229,17 @@ def _unpack(
     _demand(kind in ("linear", "kernel"), f"kind {kind!r} is unknown")
     knots = arrays.get("knots", columns, None)
     _demand(bool((np.diff(knots, axis=1) >= 0).all()), "knots are not ascending")
-    gaussianiser = Gaussianiser(knots, arrays.get("scores", *knots.shape))
+    gaussianiser = Gaussianiser(knots, arrays.get("scores", *knots.shape, most=_MOST_SCORE))
     mapped: FeatureMap
     if kind == "linear":
         width, mapped = columns, LinearMap(gaussianiser)
     else:
-        landmarks = arrays.get("landmarks", None, columns)
-        gamma = _number(numbers["gamma"], 0, 1e300, "gamma")
+        landmarks = arrays.get("landmarks", None, columns, most=_MOST_SCORE)
+        gamma = _number(numbers["gamma"], 0, _MOST_GAMMA, "gamma")
         width, mapped = len(landmarks), NystroemMap(gaussianiser, landmarks, gamma)
-    weights = arrays.get("weights", width, sum(levels))
-    return Discriminant(mapped, weights, arrays.get("offsets", sum(levels)), levels)
+    weights = arrays.get("weights", width, sum(levels), most=_MOST_WEIGHT)
+    offsets = arrays.get("offsets", sum(levels), most=_MOST_WEIGHT)
+    return Discriminant(mapped, weights, offsets, levels)
 
 
 def _trees(arrays: _Arrays, forest: int, columns: int, levels: int) -> Trees:

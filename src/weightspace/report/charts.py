@@ -38,7 +38,7 @@ def much(order: Sequence[str]) -> dict[str, Any]:
     )
     x = alt.X("accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=_PERCENT, title=None)
     base = alt.Chart(_ROWS).encode(y=y, tooltip=_tips("name", "shown", "control", "verdict"))
-    main = alt.condition("datum.encoded", alt.value(BLUE), alt.value(MUTED))
+    main = alt.condition("datum.shown", alt.value(BLUE), alt.value(MUTED))
     up, down = -4, 7
     layers = [
         base.mark_bar(color=BAND, height=20).encode(

@@ -64,11 +64,11 @@ def much(head: Headline) -> Figure:
     for row, line in enumerate(head.lines):
         _draw_line(axes, row, line)
         y = sheet.top + 0.32 + pitch * (row + 0.5)
-        ink = INK if line.encoded else MUTED
+        ink = INK if line.shown else MUTED
         name = label(line.name)
         sheet.write(left - 0.14, y, name, 9.5, ha="right", va="center_baseline", color=ink)
         x = canvas.WIDTH - right + 0.12
-        weight = "bold" if line.encoded else "normal"
+        weight = "bold" if line.shown else "normal"
         value = percent(line.accuracy)
         sheet.write(x, y, value, 9.5, weight=weight, va="center_baseline", color=ink)
         spread = interval(line.low, line.high)
@@ -87,7 +87,7 @@ def _draw_line(axes: Axes, row: int, line: Line) -> None:
         axes.plot([span.low, span.high], [y, y], color=ORANGE, linewidth=1)
         axes.plot(span.value, y, "o", markersize=4, color="white", markeredgecolor=ORANGE)
     up = row - 0.12 if line.shallow else row
-    color = BLUE if line.encoded else MUTED
+    color = BLUE if line.shown else MUTED
     axes.plot([line.low, line.high], [up] * 2, color=color, linewidth=2.2, solid_capstyle="butt")
     (dot,) = axes.plot([line.accuracy], [up], "o", markersize=6.5, color=color, clip_on=False)
     dot.set_markeredgecolor("white")

@@ -26,8 +26,8 @@ _Z95 = 1.959964
 
 def much(headline: Headline) -> str:
     """How much: the most legible property, and those that cannot be told from chance."""
-    shown = [line for line in headline.lines if line.encoded]
-    hidden = [line for line in headline.lines if not line.encoded]
+    shown = [line for line in headline.lines if line.shown]
+    hidden = [line for line in headline.lines if not line.shown]
     if not shown:
         n = count(len(headline.lines), "property")
         return f"Nothing can be read off {headline.source} better than by chance ({n} tried)"

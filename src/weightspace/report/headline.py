@@ -44,15 +44,21 @@ class Line:
         return (self.accuracy - self.chance) / (1 - self.chance)
 
     @property
-    def encoded(self) -> bool:
-        """Whether the interval lies wholly above chance and above the control's interval."""
+    def shown(self) -> bool:
+        """Whether the interval lies wholly above chance and, if there is one, above the control."""
         bars = [self.chance] if self.control is None else [self.chance, self.control.high]
         return self.low > max(bars)
 
     @property
     def verdict(self) -> str:
-        """`encoded`, or `not shown`: absence of evidence, not evidence of absence."""
-        return "encoded" if self.encoded else "not shown"
+        """`encoded`, `above chance` where no control was run, or `not shown`.
+
+        `not shown` is absence of evidence, not evidence of absence. Without a control nobody knows
+        what meaningless labels would have reached, so a high accuracy is no more than that.
+        """
+        if not self.shown:
+            return "not shown"
+        return "above chance" if self.control is None else "encoded"
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def markdown(evaluation: Evaluation, unit: str = "slice") -> str:
     rows += [
         (
             label(line.name).replace("|", "\\|"),
-            f"**{percent(line.accuracy)}**" if line.encoded else percent(line.accuracy),
+            f"**{percent(line.accuracy)}**" if line.shown else percent(line.accuracy),
             interval(line.low, line.high),
             percent(line.chance),
             percent(line.shallow.value if line.shallow else None),

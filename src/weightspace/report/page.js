@@ -26,7 +26,7 @@
     button.addEventListener("click", () => {
       const which = button.dataset.choose;
       for (const chip of chips) {
-        chip.checked = which === "all" || (which === "encoded" && "encoded" in chip.dataset);
+        chip.checked = which === "all" || (which === "shown" && "shown" in chip.dataset);
       }
       show();
     });

@@ -67,7 +67,7 @@ def page(dissection: Dissection) -> str:
         lead=_lead(dissection, head),
         sections=sections,
         properties=head.properties,
-        encoded=[line.name for line in head.lines if line.encoded],
+        legible=[line.name for line in head.lines if line.shown],
         head=head,
         sureness=sureness(much, head, dissection.facts),
         facts=fact_rows(dissection.facts),
@@ -174,7 +174,7 @@ def _title(dissection: Dissection) -> str:
 def _lead(dissection: Dissection, head: Headline) -> str:
     space = dissection.facts.get("space")
     drawn = f" drawn from the space “{space}”" if space else ""
-    shown = sum(line.encoded for line in head.lines)
+    shown = sum(line.shown for line in head.lines)
     return (
         f"Each net{drawn} was trained with known settings. A classifier then learned to name a "
         f"setting from nothing but {head.source}, and was tested on nets it had never seen. "

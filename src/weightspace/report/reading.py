@@ -18,8 +18,8 @@ def much(head: Headline) -> str:
     )
     if any(line.control for line in head.lines):
         text += " Grey bars: 95 % of what meaningless (permuted) labels reach."
-    if not all(line.encoded for line in head.lines):
-        text += " Properties in grey are not shown to be encoded."
+    if not all(line.shown for line in head.lines):
+        text += " Properties in grey are not shown to be in the weights."
     return text
 
 

@@ -21,7 +21,7 @@ def much(head: Headline) -> list[Row]:
         {name: _number(getattr(line, name)) for name in ("chance", "accuracy", "low", "high")}
         | _span("shallow", line.shallow)
         | _span("control", line.control)
-        | {"name": label(line.name), "encoded": line.encoded}
+        | {"name": label(line.name), "shown": line.shown}
         | {"tip_name": label(line.name), "tip_percent": percent(line.accuracy)}
         | _shown(line.accuracy, line.low, line.high, line.chance)
         | {"tip_control": reach(line.control)}

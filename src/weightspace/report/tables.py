@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,11 +18,15 @@ if TYPE_CHECKING:
     from weightspace.meta import Answer, Evaluation, Reading
 
 
+WIDTH = 118
+
+
 def table(evaluation: Evaluation, unit: str = "slice") -> Table:
     """An evaluation by property, the most legible first, with a plain verdict.
 
     `unit` is "slice" or "net". The verdict is "encoded" where the 95 % interval lies wholly above
-    chance and above the control's interval, "not shown" otherwise.
+    chance and above the control's interval, "above chance" where it lies above chance and no
+    control was run, "not shown" otherwise.
     """
     head = headline(evaluation.frame(), unit)
     nets = count(head.lines[0].n_nets, "net")
@@ -33,12 +39,12 @@ def table(evaluation: Evaluation, unit: str = "slice") -> Table:
         drawn.add_row(
             # Text, not str: brackets in a name are no markup.
             Text(label(line.name)),
-            Text(percent(line.accuracy), style="bold" if line.encoded else ""),
+            Text(percent(line.accuracy), style="bold" if line.shown else ""),
             interval(line.low, line.high),
             percent(line.chance),
             percent(line.shallow.value if line.shallow else None),
             reach(line.control),
-            Text(line.verdict, style="green" if line.encoded else "dim"),
+            Text(line.verdict, style="green" if line.shown else "dim"),
         )
     return drawn
 
@@ -86,7 +92,17 @@ def _caption(answer: Answer) -> str:
     return f"Like those nets: {beyond} (limit {limit})."
 
 
-def _table(title: str) -> Table:
-    return Table(
+class Shown(Table):
+    """A rich table that `print` shows as well as rich does."""
+
+    def __str__(self) -> str:
+        console = Console(width=WIDTH, file=StringIO(), color_system=None)
+        console.print(self)
+        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
+        return "\n".join(line.rstrip() for line in lines)
+
+
+def _table(title: str) -> Shown:
+    return Shown(
         title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )

@@ -28,9 +28,15 @@ def sureness(frame: pl.DataFrame, head: Headline, facts: dict[str, Any]) -> list
         reach, chance = max(bars, key=lambda bar: bar[0] - bar[1])
         told.append(
             "Control: the whole procedure again with labels that were shuffled over the nets. "
-            f"At most it reaches {percent(reach)} where chance is {percent(chance)}. "
+            f"95 % of its accuracies stay below {percent(reach)} where chance is "
+            f"{percent(chance)}. "
             "A property counts as encoded only where its interval lies wholly above chance and "
             "above the control."
+        )
+    else:
+        told.append(
+            "No control with shuffled labels was run, so that nothing is called encoded: "
+            "“above chance” says that the interval lies wholly above chance, no more."
         )
     pairs = [(line.low, line.shallow.high) for line in head.lines if line.shallow]
     if pairs:
@@ -53,11 +59,12 @@ def _nets(facts: dict[str, Any]) -> list[str]:
     diverged, dead = int(facts.get("diverged", 0)), int(facts.get("dead", 0))
     if diverged or dead:
         out = f"{count(diverged, 'net')} diverged and {'was' if diverged == 1 else 'were'} left out"
-        stay = f"{count(dead, 'net')} never moved from the start and stayed in"
+        kept = "was" if dead == 1 else "were"
+        stay = f"{count(dead, 'net')} stayed at chance (or never moved) and {kept} kept"
         both = listing([text for text, n in ((out, diverged), (stay, dead)) if n])
         told.append(f"Of {count(int(facts.get('nets', 0)), 'net')}, {both}.")
     else:
-        told.append("No net diverged, and none stayed where it started.")
+        told.append("No net diverged, and none stayed at chance.")
     return told
 
 
@@ -73,7 +80,7 @@ _NAMES = {
     "nets": "nets in the zoo",
     "used": "nets judged",
     "diverged": "nets that diverged (left out)",
-    "dead": "nets that never moved",
+    "dead": "nets that stayed at chance (or never moved)",
     "layouts": "different lay-outs",
     "snapshots": "snapshots a net",
     "vectors": "weight vectors",

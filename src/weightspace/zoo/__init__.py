@@ -11,7 +11,7 @@ the nets were trained.
 from weightspace.zoo.check import Finding, check
 from weightspace.zoo.manifest import FORMAT, VERSION
 from weightspace.zoo.places import MANIFEST
-from weightspace.zoo.reader import Zoo
+from weightspace.zoo.reader import Zoo, opened
 from weightspace.zoo.slices import Slices
 from weightspace.zoo.writer import UnitWriter, Writer
 
@@ -25,4 +25,5 @@ __all__ = [
     "Writer",
     "Zoo",
     "check",
+    "opened",
 ]

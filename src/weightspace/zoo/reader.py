@@ -291,3 +291,8 @@ def _two_units(path: Path, nets: pl.DataFrame) -> DataError:
 
 def _inconsistent(path: Path, what: str) -> DataError:
     return DataError(f"{path}: is damaged, {what}; run `weightspace check`")
+
+
+def opened(zoo: Zoo | str | Path) -> Zoo:
+    """The zoo itself, or the one at a path; DataError as `Zoo` raises it."""
+    return zoo if isinstance(zoo, Zoo) else Zoo(zoo)
