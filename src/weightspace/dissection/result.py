@@ -13,36 +13,29 @@ from weightspace.errors import DataError
 from weightspace.meta import Evaluation
 from weightspace.meta.evaluation import read_table
 
+_SCORE: dict[str, Any] = {
+    "accuracy": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "chance": pl.Float64,
+    "n_nets": pl.Int64,
+    "control_low": pl.Float64,
+    "control_high": pl.Float64,
+    "running_stats": pl.Boolean,
+    "slice_length": pl.Int64,
+}
 WHERE_COLUMNS: dict[str, Any] = {
     "property": pl.String,
     "axis": pl.String,
     "place": pl.String,
     "start": pl.Float64,
     "stop": pl.Float64,
-    "accuracy": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "chance": pl.Float64,
-    "n_nets": pl.Int64,
-    "control_low": pl.Float64,
-    "control_high": pl.Float64,
-    "running_stats": pl.Boolean,
-    "slice_length": pl.Int64,
-}
+} | _SCORE
 WHEN_COLUMNS: dict[str, Any] = {
     "property": pl.String,
     "snapshot": pl.Int64,
     "fraction": pl.Float64,
-    "accuracy": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "chance": pl.Float64,
-    "n_nets": pl.Int64,
-    "control_low": pl.Float64,
-    "control_high": pl.Float64,
-    "running_stats": pl.Boolean,
-    "slice_length": pl.Int64,
-}
+} | _SCORE
 TRAINING_COLUMNS: dict[str, Any] = {
     "dataset": pl.String,
     "snapshot": pl.Int64,

@@ -7,6 +7,7 @@ All treat classes as equally likely beforehand, however many rows each has.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -30,7 +31,7 @@ class Fitted(Protocol):
         """Per labeling, float64 [n, levels]."""
 
 
-class MetaClassifier(ClassifierMixin, BaseEstimator):
+class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
     """The part of the contract that all meta-classifiers share."""
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
@@ -57,11 +58,11 @@ class MetaClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
+    @abstractmethod
     def fit_labelings(
         self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
     ) -> Fitted:
         """Learn `codes` int [n, q], q labelings with `levels` [q] classes, from features [n, F]."""
-        raise NotImplementedError
 
 
 class _ClosedForm(MetaClassifier):
@@ -69,8 +70,8 @@ class _ClosedForm(MetaClassifier):
 
     ridge: float
 
-    def _map(self, features: np.ndarray) -> FeatureMap:
-        raise NotImplementedError
+    @abstractmethod
+    def _map(self, features: np.ndarray) -> FeatureMap: ...
 
     def fit_labelings(
         self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
