@@ -15,8 +15,7 @@ from weightspace.images.imageset import ImageSet
 from weightspace.networks import Layout, Plan
 from weightspace.networks.activations import ACTIVATIONS
 from weightspace.space import Recipe
-from weightspace.training import OPTIMIZERS, StackTrainer, snapshot_steps
-from weightspace.training.batches import Pool
+from weightspace.training import OPTIMIZERS, Pool, StackTrainer, snapshot_steps
 
 SIDE = 8
 
@@ -76,7 +75,7 @@ def final_vectors(
     trainer = StackTrainer(recipes, pool, snapshots=2, dtype=dtype, evaluation_images=50)
     finals: dict[str, np.ndarray] = {}
     trainer.weights *= 1 + nudge
-    while trainer.step < max(s[-1] for s in trainer.schedules.values()):
+    while trainer.step < max(course.last for course in trainer.courses):
         trainer.train_step()
     vectors = trainer.shape.join(trainer.weights, trainer.stats).numpy()
     for recipe, vector in zip(trainer.recipes, vectors, strict=True):

@@ -18,8 +18,7 @@ import torch
 from weightspace.images import ImageSet
 from weightspace.networks import Plan
 from weightspace.space import Recipe
-from weightspace.training import StackTrainer
-from weightspace.training.batches import Pool
+from weightspace.training import Pool, StackTrainer
 
 STACK_SIZES = (1, 2, 4, 8, 16, 32)
 WARM_STEPS, TIMED_STEPS = 2, 5

@@ -7,9 +7,12 @@ step, never of a neighbour in the stack; nets trained together equal nets traine
 rounding. Knows neither disk nor zoo.
 """
 
-from weightspace.training.batches import Pool, total_steps
+from weightspace.training.batches import total_steps
 from weightspace.training.optimizers import OPTIMIZERS
-from weightspace.training.trainer import Outcome, Snapshot, StackTrainer, snapshot_steps
+from weightspace.training.outcome import Outcome, Snapshot
+from weightspace.training.pool import Pool
+from weightspace.training.schedule import snapshot_steps
+from weightspace.training.trainer import StackTrainer
 
 __all__ = [
     "OPTIMIZERS",

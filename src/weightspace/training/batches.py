@@ -1,86 +1,22 @@
-"""Images on the training device, and each net's own order through them."""
+"""Each net's own images, and its own order through them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from weightspace.errors import UsageError
-from weightspace.images import ImageSet, split
+from weightspace.images import split
 from weightspace.images.augmentation import AUGMENT_NUMBERS, augment
 from weightspace.space import Recipe
 from weightspace.training import streams
+from weightspace.training.evaluation import Held
+from weightspace.training.pool import Pool, padded
 
 VALIDATION_FRACTION = 0.1
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Every image of some sets of one size as one tensor, so that a stack gathers in one call.
-
-    `images` uint8 [N, C, H, W]; `labels` int64 [N]; a set's training images start at
-    `train_start[name]`, its test images at `test_start[name]`.
-    """
-
-    sets: Mapping[str, ImageSet]
-    images: Tensor
-    labels: Tensor
-    train_start: dict[str, int]
-    test_start: dict[str, int]
-
-    @classmethod
-    def of(cls, sets: Mapping[str, ImageSet], device: str | torch.device = "cpu") -> Pool:
-        """The pool of image sets that have been brought to one size and one number of channels."""
-        images, labels = [], []
-        train_start: dict[str, int] = {}
-        test_start: dict[str, int] = {}
-        start = 0
-        for name, image_set in sets.items():
-            for starts, x, y in (
-                (train_start, image_set.x_train, image_set.y_train),
-                (test_start, image_set.x_test, image_set.y_test),
-            ):
-                starts[name] = start
-                start += len(x)
-                images.append(torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))))
-                labels.append(torch.from_numpy(y.astype(np.int64)))
-        return cls(
-            sets,
-            torch.cat(images).to(device),
-            torch.cat(labels).to(device),
-            train_start,
-            test_start,
-        )
-
-    def gather(self, index: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Images in 0..1 [M, B, C, H, W] and labels [M, B] at positions `index` int64 [M, B]."""
-        flat = index.reshape(-1)
-        x = self.images.index_select(0, flat).to(dtype).div_(255)
-        return x.view(*index.shape, *x.shape[1:]), self.labels[flat].view(index.shape)
-
-
-@dataclass(frozen=True)
-class Held:
-    """Images that nets are evaluated on: positions [M, E] and weights [M, E] that sum to 1."""
-
-    index: Tensor
-    weight: Tensor
-
-    @classmethod
-    def of(cls, rows: Sequence[np.ndarray], device: str | torch.device) -> Held:
-        """From one array of positions a net; shorter ones are padded with weight 0."""
-        index = _padded(rows)
-        longest = index.shape[1]
-        weight = np.stack([(np.arange(longest) < len(row)) / len(row) for row in rows])
-        return cls(torch.from_numpy(index).to(device), torch.from_numpy(weight).to(device))
-
-    def keep(self, rows: Tensor) -> Held:
-        """The same for some of the nets."""
-        return Held(self.index[rows], self.weight[rows])
 
 
 class Batches:
@@ -97,7 +33,7 @@ class Batches:
             *(_positions(recipe, pool, evaluation_images) for recipe in recipes), strict=True
         )
         self.sizes = torch.tensor([len(rows) for rows in train], device=device)
-        self.train = torch.from_numpy(_padded(train)).to(device)
+        self.train = torch.from_numpy(padded(train)).to(device)
         self.validation = Held.of(validation, device)
         self.test = Held.of(test, device)
         self.augmented = torch.tensor([r.augmentation for r in recipes], device=device)
@@ -173,12 +109,6 @@ def total_steps(recipe: Recipe, pool: Pool) -> int:
         pool.sets[recipe.dataset], recipe.train_images, VALIDATION_FRACTION, recipe.seed
     )
     return recipe.epochs * whole_batches(recipe, len(train))
-
-
-def _padded(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows of different lengths as int64 [M, longest], each repeated to fill its row."""
-    longest = max(len(row) for row in rows)
-    return np.stack([np.resize(row, longest) for row in rows])
 
 
 def _positions(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,53 +15,12 @@ from weightspace.networks.stack import StackShape, forward
 from weightspace.progress import Progress, silent
 from weightspace.space import Recipe
 from weightspace.training import streams
-from weightspace.training.batches import Batches, Held, Pool
+from weightspace.training.batches import Batches
+from weightspace.training.evaluation import evaluate
 from weightspace.training.optimizers import OPTIMIZERS
-
-EVALUATION_BATCH = 250
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """One net at one moment: `vector` float32 [P] and what it was worth.
-
-    `number` counts from 1. Losses are mean cross entropies in nats, accuracies fractions; the
-    training figures are means over the batches since the previous snapshot, with dropout and
-    augmentation, and NaN at the first.
-    """
-
-    net: str
-    number: int
-    step: int
-    epoch: float
-    vector: np.ndarray
-    metrics: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a net's training ended: its steps, where it diverged if so, and whether it is dead.
-
-    Dead: no trainable value moved by more than rounding, or the last test accuracy is within two
-    standard errors of what always giving the commonest answer earns.
-    """
-
-    net: str
-    steps: int
-    diverged_step: int | None
-    dead: bool
-
-
-def snapshot_steps(total: int, snapshots: int) -> list[int]:
-    """The steps of `snapshots` moments at equal fractions of a run, first and last included."""
-    if snapshots < 2:
-        raise UsageError(f"snapshots: {snapshots} is below 2, the first and the last")
-    if total < snapshots - 1:
-        raise UsageError(
-            f"snapshots: {snapshots} do not fit in a run of {total} steps; "
-            "train longer or keep fewer"
-        )
-    return [round(total * k / (snapshots - 1)) for k in range(snapshots)]
+from weightspace.training.outcome import Outcome, Snapshot, is_dead
+from weightspace.training.pool import Pool
+from weightspace.training.schedule import Course
 
 
 class StackTrainer:
@@ -92,24 +48,27 @@ class StackTrainer:
         self.shape = StackShape.of(self.plan)
         self.device, self.dtype = pool.images.device, dtype
         self.batches = Batches(self.recipes, pool, dtype, evaluation_images)
-        totals = [
-            r.epochs * int(n)
-            for r, n in zip(self.recipes, self.batches.steps_per_epoch.tolist(), strict=True)
-        ]
-        self.schedules = {
-            r.net: snapshot_steps(t, snapshots) for r, t in zip(self.recipes, totals, strict=True)
-        }
-        self.outcomes: list[Outcome] = []
-        self.step = 0
-        initial = torch.stack([self._initial(r) for r in self.recipes]).to(self.device, dtype)
-        self.weights, self.stats = self.shape.split(initial)
-        self.initial = self.weights.clone()
-        slots = max(OPTIMIZERS[r.optimizer].slots for r in self.recipes)
-        self.slots = [torch.zeros_like(self.weights) for _ in range(slots)]
-        self.seen = torch.zeros(3, len(self.recipes), dtype=torch.float64, device=self.device)
-        self.broke = torch.full((len(self.recipes),), -1, device=self.device)
-        self.accuracy: dict[str, float] = {}
+        self._begin(snapshots)
         self._derive()
+
+    def _begin(self, snapshots: int) -> None:
+        """The state before the first step: all that training changes, and nothing else.
+
+        Everything else follows from it and from the recipes (`_derive`, `batches`). M is the number
+        of nets that still train, in the order of `recipes`; `_keep` leaves the others out.
+        """
+        nets, epochs = len(self.recipes), self.batches.steps_per_epoch.tolist()
+        slots = max(OPTIMIZERS[r.optimizer].slots for r in self.recipes)
+        self.step = 0
+        self.weights, self.stats = self._initial(self.recipes)  # [M, n], per statistic [M x width]
+        self.slots = [torch.zeros_like(self.weights) for _ in range(slots)]  # the optimizers'
+        # Sums since the last snapshot, [M, 3]: loss, accuracy, steps.
+        self.seen = torch.zeros(nets, 3, dtype=torch.float64, device=self.device)
+        self.broke = torch.full((nets,), -1, device=self.device)  # the step of a divergence, or -1
+        self.courses = [
+            Course.of(r, n, snapshots) for r, n in zip(self.recipes, epochs, strict=True)
+        ]
+        self.outcomes: list[Outcome] = []  # of the nets that have left
 
     @property
     def layout(self) -> Layout:
@@ -118,10 +77,10 @@ class StackTrainer:
 
     def run(self, progress: Progress = silent) -> Iterator[Snapshot]:
         """Train to the end, yielding each net's snapshots when they are due."""
-        total = sum(schedule[-1] for schedule in self.schedules.values())
+        total = sum(course.last for course in self.courses)
         done = 0
         while self.recipes:
-            due = [i for i, r in enumerate(self.recipes) if self.step in self.schedules[r.net]]
+            due = [i for i, course in enumerate(self.courses) if course.due(self.step)]
             if due:
                 yield from self._snapshots(due)
                 done += self._retire()
@@ -132,10 +91,15 @@ class StackTrainer:
                 progress("train", done + self.step * len(self.recipes), total)
         progress("train", total, total)
 
-    def _initial(self, recipe: Recipe) -> Tensor:
-        key = streams.keys(torch.tensor([recipe.seed]), "initialization", 0)
-        u = streams.uniform(key, self.shape.layout.size)[0]
-        return initial_vector(self.shape.layout, recipe.initialization, u)
+    def _initial(self, recipes: Sequence[Recipe]) -> tuple[Tensor, list[Tensor]]:
+        """Weights and running statistics before the first step."""
+        key = streams.keys(torch.tensor([r.seed for r in recipes]), "initialization", 0)
+        numbers = streams.uniform(key, self.layout.size)
+        vectors = [
+            initial_vector(self.layout, recipe.initialization, u)
+            for recipe, u in zip(recipes, numbers, strict=True)
+        ]
+        return self.shape.split(torch.stack(vectors).to(self.device, self.dtype))
 
     def _derive(self) -> None:
         """What follows from which nets are in the stack."""
@@ -176,7 +140,7 @@ class StackTrainer:
             # for weights that are beyond all use.
             self._mark_broken(torch.isfinite(loss) & torch.isfinite(self.weights.sum(1)))
             correct = (logits.argmax(2) == y).double().mean(1)
-            self.seen += torch.stack([nll.double().mean(1), correct, torch.ones_like(correct)])
+            self.seen += torch.stack([nll.double().mean(1), correct, torch.ones_like(correct)], 1)
 
     def _update(self, gradient: Tensor) -> None:
         """Let every net's optimizer move it by `gradient` [M, trainable], which is used up."""
@@ -221,19 +185,20 @@ class StackTrainer:
         sound[rows] = torch.isfinite(joined).all(1)  # running statistics can overflow by themselves
         self._mark_broken(sound)
         vectors, broke = joined.cpu().numpy(), self.broke[rows].tolist()
-        loss, accuracy = (self.seen[:2] / self.seen[2])[:, rows].tolist()
-        self.seen[:, rows] = 0
+        loss, accuracy = (self.seen[rows, :2] / self.seen[rows, 2:]).T.tolist()
+        self.seen[rows] = 0
         columns = {"train_loss": loss, "train_accuracy": accuracy}
         for name in ("validation", "test"):
             held = getattr(self.batches, name).keep(rows)
-            values = self.evaluate(held, recipes, weights, stats)
+            values = evaluate(self.shape, self.batches.pool, held, recipes, weights, stats)
             columns |= dict(zip((f"{name}_loss", f"{name}_accuracy"), values, strict=True))
-        self.accuracy |= dict(zip((r.net for r in recipes), columns["test_accuracy"], strict=True))
+        for i, accuracy in zip(due, columns["test_accuracy"], strict=True):
+            self.courses[i].accuracy = accuracy
         epochs = (self.step / self.batches.steps_per_epoch[rows].double()).tolist()
         return [
             Snapshot(
                 recipe.net,
-                self.schedules[recipe.net].index(self.step) + 1,
+                self.courses[due[i]].number(self.step),
                 self.step,
                 epochs[i],
                 vectors[i],
@@ -243,56 +208,36 @@ class StackTrainer:
             if broke[i] < 0
         ]
 
-    def evaluate(
-        self, held: Held, recipes: list[Recipe], weights: Tensor, stats: list[Tensor]
-    ) -> tuple[list[float], list[float]]:
-        """Mean loss and accuracy a net, without dropout or augmentation."""
-        runs, tensors = Runs.of([r.activation for r in recipes]), self.shape.views(weights)
-        loss = torch.zeros(len(recipes), dtype=torch.float64, device=self.device)
-        accuracy = loss.clone()
-        for first in range(0, held.index.shape[1], EVALUATION_BATCH):
-            here = slice(first, first + EVALUATION_BATCH)
-            x, y = self.batches.pool.gather(held.index[:, here], self.dtype)
-            logits = forward(self.plan, x, tensors, stats, runs, None)
-            nll = -torch.log_softmax(logits, 2).gather(2, y.unsqueeze(2)).squeeze(2)
-            loss += (nll * held.weight[:, here]).sum(1)
-            accuracy += ((logits.argmax(2) == y) * held.weight[:, here]).sum(1)
-        return loss.tolist(), accuracy.tolist()
-
     def _retire(self) -> int:
         """Take finished and diverged nets out of the stack; returns the steps they stood for."""
         keep, steps = [], 0
-        for i, (recipe, broke) in enumerate(zip(self.recipes, self.broke.tolist(), strict=True)):
-            total = self.schedules[recipe.net][-1]
-            if broke < 0 and self.step < total:
+        for i, (course, broke) in enumerate(zip(self.courses, self.broke.tolist(), strict=True)):
+            if broke < 0 and self.step < course.last:
                 keep.append(i)
                 continue
-            self.outcomes.append(self._outcome(i, recipe, broke))
-            steps += total
+            self.outcomes.append(self._outcome(i, broke))
+            steps += course.last
         if len(keep) < len(self.recipes):
             self._keep(keep)
         return steps
 
-    def _outcome(self, i: int, recipe: Recipe, broke: int) -> Outcome:
+    def _outcome(self, i: int, broke: int) -> Outcome:
+        recipe = self.recipes[i]
         if broke >= 0:
             return Outcome(recipe.net, broke, broke, dead=False)
-        moved = (self.weights[i] - self.initial[i]).abs().max().item() > 1e-6
-        labels = self.batches.pool.labels[self.batches.test.index[i]]
-        labels = labels[self.batches.test.weight[i] > 0]
-        # Chance is what always giving the commonest answer earns; on a handful of test images
-        # two standard errors must not reach to certainty.
-        chance = labels.bincount().max().item() / len(labels)
-        error = math.sqrt(chance * (1 - chance) / len(labels))
-        dead = not moved or self.accuracy[recipe.net] <= chance + min(2 * error, (1 - chance) / 2)
+        first, _ = self._initial([recipe])
+        labels = self.batches.test.labels(i, self.batches.pool)
+        dead = is_dead(first[0], self.weights[i], self.courses[i].accuracy, labels)
         return Outcome(recipe.net, self.step, None, dead)
 
     def _keep(self, keep: list[int]) -> None:
+        """Forget the state of every net but those at `keep`."""
         rows = torch.tensor(keep, dtype=torch.long, device=self.device)
         self.stats = [s.view(len(self.recipes), -1)[rows].reshape(-1) for s in self.stats]
-        self.weights, self.initial = self.weights[rows], self.initial[rows]
         self.slots = [slot[rows] for slot in self.slots]
-        self.seen, self.broke = self.seen[:, rows], self.broke[rows]
-        self.batches.keep(rows)
+        self.weights, self.seen, self.broke = self.weights[rows], self.seen[rows], self.broke[rows]
+        self.courses = [self.courses[i] for i in keep]
         self.recipes = [self.recipes[i] for i in keep]
+        self.batches.keep(rows)
         if keep:
             self._derive()
