@@ -71,12 +71,12 @@ class Plain(nn.Module):
         assert set(act) <= set(ACTIVATIONS)
         layers: list[nn.Module] = []
         width = plan.channels
-        for block in plan.conv:
-            for out in block:
-                layers += [nn.Conv2d(width, out, plan.filter_size, padding=plan.filter_size // 2)]
-                layers += [nn.BatchNorm2d(out), act[recipe.activation]()]
-                width = out
-            layers.append(nn.MaxPool2d(2))
+        for conv in plan.conv:
+            layers.append(nn.Conv2d(width, conv.width, conv.kernel, padding=conv.padding))
+            layers += [nn.BatchNorm2d(conv.width)] if plan.batch_norm else []
+            layers.append(act[recipe.activation]())
+            layers += [nn.MaxPool2d(2)] if conv.pool else []
+            width = conv.width
         layers.append(nn.Flatten())
         width = plan.flat_features
         for out in plan.fc:

@@ -15,10 +15,12 @@ from torch import nn
 
 from weightspace.audit import read_checkpoint
 from weightspace.networks import Plan
+from weightspace.networks.plan import Conv
 
 PLAN = Plan(
-    input_size=16, channels=3, outputs=10, filter_size=3,
-    conv=((4,), (8, 8)), fc=(12, 6), batch_norm=True,
+    input_size=16, channels=3, outputs=10,
+    conv=(Conv(4, 3, 1, True), Conv(8, 3, 1, False), Conv(8, 3, 1, True)),
+    fc=(12, 6), batch_norm=True,
 )  # fmt: skip
 
 plans = st.builds(
@@ -26,9 +28,15 @@ plans = st.builds(
     input_size=st.just(8),
     channels=st.sampled_from([1, 3]),
     outputs=st.integers(2, 11),
-    filter_size=st.sampled_from([1, 3, 5]),
     conv=st.lists(
-        st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple), min_size=1, max_size=3
+        st.builds(
+            lambda width, kernel, pool: Conv(width, kernel, kernel // 2, pool),
+            st.integers(1, 6),
+            st.sampled_from([1, 3, 5]),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=3,
     ).map(tuple),
     fc=st.lists(st.integers(2, 12), max_size=3).map(tuple),
     batch_norm=st.booleans(),
@@ -39,13 +47,12 @@ def build(plan: Plan) -> nn.Sequential:
     """The plan's net as anyone would write it, with no value left at its default."""
     modules: list[nn.Module] = []
     width = plan.channels
-    for block in plan.conv:
-        for out in block:
-            modules.append(nn.Conv2d(width, out, plan.filter_size, padding="same"))
-            modules += [nn.BatchNorm2d(out)] * plan.batch_norm
-            modules.append(nn.ReLU())
-            width = out
-        modules.append(nn.MaxPool2d(2))
+    for layer in plan.conv:
+        modules.append(nn.Conv2d(width, layer.width, layer.kernel, padding=layer.padding))
+        modules += [nn.BatchNorm2d(layer.width)] * plan.batch_norm
+        modules.append(nn.ReLU())
+        modules += [nn.MaxPool2d(2)] * layer.pool
+        width = layer.width
     modules.append(nn.Flatten())
     width = plan.flat_features
     for out in plan.fc:

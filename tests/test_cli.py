@@ -18,6 +18,7 @@ import safetensors.numpy
 from tests.populations import synthetic_zoo
 
 from weightspace.cli.app import run
+from weightspace.space import PRESETS
 from weightspace.zoo import Zoo
 
 
@@ -71,7 +72,7 @@ def test_every_command_offers_json_and_debug(capsys: pytest.CaptureFixture[str])
 
 def test_spaces_and_images(capsys: pytest.CaptureFixture[str]) -> None:
     found = document(capsys, "spaces")
-    assert [space["name"] for space in found] == ["demo", "nws-small", "nws-fixed", "nws-main"]
+    assert [space["name"] for space in found] == list(PRESETS)
     entries = {entry["name"]: entry for entry in document(capsys, "images")}
     assert entries["digits"]["state"] == "ready"
     assert {"mnist", "fashion_mnist", "cifar10", "svhn", "stl10"} <= set(entries)

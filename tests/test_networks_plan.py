@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,18 +13,29 @@ from hypothesis import strategies as st
 
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout, Plan
+from weightspace.networks.plan import Conv
 from weightspace.space import Choice, Recipe, preset
 
 FIXED = Plan.from_recipe(Recipe(dataset="mnist"))
+MODEL_ZOOS = Recipe(
+    dataset="mnist", architecture="model_zoos", input_size=28, channels=1, outputs=10,
+    width_fc=20, depth_fc=1, batch_norm=False, dropout=0.0, batch_size=10, activation="tanh",
+)  # fmt: skip
 
 plans = st.builds(
     Plan,
     input_size=st.sampled_from([16, 32]),
     channels=st.sampled_from([1, 3]),
     outputs=st.integers(2, 20),
-    filter_size=st.sampled_from([1, 3, 5]),
     conv=st.lists(
-        st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple), min_size=1, max_size=3
+        st.builds(
+            lambda width, kernel, pool: Conv(width, kernel, kernel // 2, pool),
+            st.integers(1, 6),
+            st.sampled_from([1, 3, 5]),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=4,
     ).map(tuple),
     fc=st.lists(st.integers(2, 20), max_size=3).map(tuple),
     batch_norm=st.booleans(),
@@ -57,11 +69,30 @@ def test_the_grid_has_the_published_sizes():
 
 
 @pytest.mark.parametrize(
-    ("depth", "blocks"), [(3, ((8,), (16,), (32,))), (4, ((8,), (16,), (32, 32))),
-                          (5, ((8,), (16, 16), (32, 32)))]
+    ("depth", "widths", "pooled"), [(3, (8, 16, 32), (0, 1, 2)), (4, (8, 16, 32, 32), (0, 1, 3)),
+                                    (5, (8, 16, 16, 32, 32), (0, 2, 4))]
 )  # fmt: skip
-def test_surplus_layers_go_to_the_last_blocks(depth, blocks):
-    assert Plan.from_recipe(Recipe(dataset="mnist", depth_conv=depth)).conv == blocks
+def test_surplus_layers_go_to_the_last_blocks(depth, widths, pooled):
+    plan = Plan.from_recipe(Recipe(dataset="mnist", depth_conv=depth))
+    assert tuple(layer.width for layer in plan.conv) == widths
+    assert tuple(i for i, layer in enumerate(plan.conv) if layer.pool) == pooled
+
+
+def test_the_model_zoos_cnn_has_its_published_size():
+    """2,464 weights: 28 - 24 - 12 - 8 - 4 - 3 pixels (Schürholt et al., NeurIPS 2022)."""
+    plan = Plan.from_recipe(MODEL_ZOOS)
+    assert plan.layout().size == 2464
+    assert plan.sides == (28, 12, 4, 3)
+
+
+def test_images_too_small_for_unpadded_convolutions_are_refused():
+    with pytest.raises(UsageError, match=r"input_size: 12 pixels vanish in the 3 convolutions"):
+        Plan.from_recipe(replace(MODEL_ZOOS, input_size=12))
+
+
+def test_an_unknown_architecture_is_refused_by_name():
+    with pytest.raises(UsageError, match=r"architecture: 'vgg' is unknown; known are nws, model"):
+        Plan.from_recipe(replace(MODEL_ZOOS, architecture="vgg"))
 
 
 def test_dense_widths_are_halved_and_never_below_two():
@@ -98,7 +129,7 @@ def test_tensors_lie_end_to_end(plan):
     assert len({spec.name for spec in layout.tensors}) == len(layout.tensors)
     assert [t.layer for t in layout.tensors] == sorted(t.layer for t in layout.tensors)
     weights = [t for t in layout.tensors if t.role == "weight"]
-    assert len(weights) == sum(map(len, plan.conv)) + len(plan.fc) + 1
+    assert len(weights) == len(plan.conv) + len(plan.fc) + 1
     for before, after in itertools.pairwise(weights):
         inputs = plan.flat_features if (before.part, after.part) == ("conv", "fc") else None
         assert after.shape[1] == (inputs or before.shape[0])
@@ -110,7 +141,7 @@ def test_layout_round_trip(plan):
     again = Layout.from_json(layout.to_json())
     assert again == layout
     assert again.key == layout.key
-    assert Plan(**vars(plan)).layout().key == layout.key
+    assert replace(plan).layout().key == layout.key
 
 
 @given(plans)

@@ -53,7 +53,7 @@ def test_unknown_preset_lists_the_presets():
     with pytest.raises(UsageError) as caught:
         preset("nws-mian")
     assert str(caught.value) == (
-        "nws-mian: no such space; presets are demo, nws-small, nws-fixed, nws-main, "
+        "nws-mian: no such space; presets are demo, nws-small, nws-fixed, nws-main, model-zoos, "
         "or give a .yaml file"
     )
 

@@ -139,10 +139,10 @@ class PlainNet(nn.Module):
         self.plan, self.act = plan, ACTIVATIONS[activation]
         self.conv, self.conv_norm = nn.ModuleList(), nn.ModuleList()
         width = plan.channels
-        for out in (out for block in plan.conv for out in block):
-            self.conv.append(nn.Conv2d(width, out, plan.filter_size, padding="same"))
-            self.conv_norm.append(nn.BatchNorm2d(out))
-            width = out
+        for layer in plan.conv:
+            self.conv.append(nn.Conv2d(width, layer.width, layer.kernel, padding=layer.padding))
+            self.conv_norm.append(nn.BatchNorm2d(layer.width))
+            width = layer.width
         self.fc, self.fc_norm = nn.ModuleList(), nn.ModuleList()
         width = plan.flat_features
         for out in plan.fc:
@@ -152,12 +152,10 @@ class PlainNet(nn.Module):
         self.last = nn.Linear(width, plan.outputs)
 
     def forward(self, x: torch.Tensor, masks: list[torch.Tensor]) -> torch.Tensor:
-        index = 0
-        for block in self.plan.conv:
-            for _ in block:
-                x = self.act(self.conv_norm[index](self.conv[index](x)))
-                index += 1
-            x = nn.functional.max_pool2d(x, 2)
+        for conv, conv_norm, plan in zip(self.conv, self.conv_norm, self.plan.conv, strict=True):
+            x = self.act(conv_norm(conv(x)))
+            if plan.pool:
+                x = nn.functional.max_pool2d(x, 2)
         x = x.flatten(1)
         for layer, norm, mask in zip(self.fc, self.fc_norm, masks, strict=True):
             x = norm(self.act(layer(x))) * mask

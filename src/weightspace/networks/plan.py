@@ -2,62 +2,89 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
+from weightspace.errors import UsageError
 from weightspace.networks.layout import Layout, TensorSpec
 from weightspace.space import Recipe
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A convolutional net as in the NWS data set: blocks of convolutions, then dense layers.
+class Conv:
+    """One convolution, stride 1: output channels, kernel side, zero padding, 2x2 pooling after."""
 
-    Convolution: kernel + bias, norm, activation; a block ends in 2x2 max pooling. Hidden dense
-    layer: weight + bias, activation, norm, dropout (note the other order). Output layer: weight +
-    bias. `conv[b]` holds the output channels of block b's layers, `fc` the hidden dense widths.
+    width: int
+    kernel: int
+    padding: int
+    pool: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A convolutional net: convolutions, then hidden dense layers, then an output layer.
+
+    Convolution: kernel + bias, norm, activation, and where it says so 2x2 max pooling (an odd last
+    row and column are left out). Hidden dense layer: weight + bias, activation, norm, dropout
+    (note the other order). Output layer: weight + bias. `fc` holds the hidden dense widths.
     """
 
     input_size: int
     channels: int
     outputs: int
-    filter_size: int
-    conv: tuple[tuple[int, ...], ...]
+    conv: tuple[Conv, ...]
     fc: tuple[int, ...]
     batch_norm: bool
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Plan:
-        """The plan of a recipe. Surplus conv layers go to the last blocks first."""
-        base, surplus = divmod(recipe.depth_conv, recipe.blocks)
-        conv = tuple(
-            (recipe.width_conv * 2**b,) * (base + (b >= recipe.blocks - surplus))
-            for b in range(recipe.blocks)
-        )
+        """The plan of a recipe; UsageError for an unknown architecture or images too small."""
+        try:
+            convolutions = ARCHITECTURES[recipe.architecture]
+        except KeyError:
+            raise UsageError(
+                f"architecture: {recipe.architecture!r} is unknown; "
+                f"known are {', '.join(ARCHITECTURES)}"
+            ) from None
         fc = tuple(max(2, recipe.width_fc >> i) for i in range(recipe.depth_fc))
-        return cls(
+        plan = cls(
             recipe.input_size,
             recipe.channels,
             recipe.outputs,
-            recipe.filter_size,
-            conv,
+            convolutions(recipe),
             fc,
             recipe.batch_norm,
         )
+        if min(plan.sides) < 1:
+            raise UsageError(
+                f"input_size: {recipe.input_size} pixels vanish in the {len(plan.conv)} "
+                f"convolutions of {recipe.architecture}; raise input_size or lower filter_size"
+            )
+        return plan
+
+    @cached_property
+    def sides(self) -> tuple[int, ...]:
+        """Rows (and columns) of the input, then of what each convolution, pooled, hands on."""
+        sides = [self.input_size]
+        for layer in self.conv:
+            side = sides[-1] + 2 * layer.padding - layer.kernel + 1
+            sides.append(side // 2 if layer.pool else side)
+        return tuple(sides)
 
     @property
     def flat_features(self) -> int:
-        """Values that leave the last pooling: channels x rows x columns."""
-        return self.conv[-1][-1] * (self.input_size >> len(self.conv)) ** 2
+        """Values that leave the last convolution: channels x rows x columns."""
+        return self.conv[-1].width * self.sides[-1] ** 2
 
     @property
     def multiplications(self) -> int:
         """Multiplications of one image's forward pass, biases and norms left out."""
-        total, width, side = 0, self.channels, self.input_size
-        for block in self.conv:
-            for out in block:
-                total += width * out * (self.filter_size * side) ** 2
-                width = out
-            side //= 2
+        total, width = 0, self.channels
+        for layer, side in zip(self.conv, self.sides, strict=False):
+            unpooled = side + 2 * layer.padding - layer.kernel + 1
+            total += width * layer.width * (layer.kernel * unpooled) ** 2
+            width = layer.width
         width = self.flat_features
         for out in (*self.fc, self.outputs):
             total, width = total + width * out, out
@@ -66,23 +93,25 @@ class Plan:
     @property
     def values_per_image(self) -> int:
         """Values that the layers put out for one image: what a training step must remember."""
-        sides = [self.input_size >> b for b in range(len(self.conv))]
-        conv = sum(sum(block) * side**2 for block, side in zip(self.conv, sides, strict=True))
+        conv = sum(
+            layer.width * (side + 2 * layer.padding - layer.kernel + 1) ** 2
+            for layer, side in zip(self.conv, self.sides, strict=False)
+        )
         return conv + sum(self.fc) + self.outputs
 
     def layout(self) -> Layout:
         """Every stored tensor in order: per layer kernel, bias, then beta, gamma, mean, variance.
 
-        Shapes are PyTorch's: conv kernels [out, in, rows, columns], dense [out, in]; the dense
-        layer after the last pooling sees channels, then rows, then columns.
+        Shapes are PyTorch's: conv kernels [out, in, rows, columns], dense [out, in]; the first
+        dense layer sees channels, then rows, then columns.
         """
         specs: list[TensorSpec] = []
         offset = 0
-        layer = 0
+        index = 0
 
         def add(part: str, name: str, role: str, shape: tuple[int, ...]) -> None:
             nonlocal offset
-            spec = TensorSpec(f"{name}.{role}", role, part, layer, shape, offset)
+            spec = TensorSpec(f"{name}.{role}", role, part, index, shape, offset)
             specs.append(spec)
             offset += spec.size
 
@@ -91,20 +120,56 @@ class Plan:
                 add(part, name, role, (width,))
 
         width = self.channels
-        for out in (out for block in self.conv for out in block):
-            name = f"conv{layer + 1}"
-            add("conv", name, "weight", (out, width, self.filter_size, self.filter_size))
-            add("conv", name, "bias", (out,))
+        for layer in self.conv:
+            name = f"conv{index + 1}"
+            add("conv", name, "weight", (layer.width, width, layer.kernel, layer.kernel))
+            add("conv", name, "bias", (layer.width,))
             if self.batch_norm:
-                norm("conv", name, out)
-            width, layer = out, layer + 1
+                norm("conv", name, layer.width)
+            width, index = layer.width, index + 1
         width = self.flat_features
-        for index, out in enumerate((*self.fc, self.outputs)):
-            hidden = index < len(self.fc)
-            name = f"fc{index + 1}" if hidden else "output"
+        for position, out in enumerate((*self.fc, self.outputs)):
+            hidden = position < len(self.fc)
+            name = f"fc{position + 1}" if hidden else "output"
             add("fc", name, "weight", (out, width))
             add("fc", name, "bias", (out,))
             if hidden and self.batch_norm:
                 norm("fc", name, out)
-            width, layer = out, layer + 1
+            width, index = out, index + 1
         return Layout(tuple(specs))
+
+
+def _nws(recipe: Recipe) -> tuple[Conv, ...]:
+    """The NWS data set's: padded convolutions in blocks of doubled width, each block pooled.
+
+    Surplus layers go to the last blocks first (Eilertsen et al., ECAI 2020).
+    """
+    base, surplus = divmod(recipe.depth_conv, recipe.blocks)
+    layers = []
+    for block in range(recipe.blocks):
+        depth = base + (block >= recipe.blocks - surplus)
+        for i in range(depth):
+            width, pool = recipe.width_conv * 2**block, i == depth - 1
+            layers.append(Conv(width, recipe.filter_size, recipe.filter_size // 2, pool))
+    return tuple(layers)
+
+
+def _model_zoos(recipe: Recipe) -> tuple[Conv, ...]:
+    """The small CNN of the Model Zoos data sets (Schürholt et al., NeurIPS 2022): no padding.
+
+    At width 8 and filter size 5: 8 of 5x5, pooled, 6 of 5x5, pooled, 4 of 2x2. `depth_conv` and
+    `blocks` are not used.
+    """
+    width, kernel = recipe.width_conv, recipe.filter_size
+    return (
+        Conv(width, kernel, 0, True),
+        Conv(max(1, width * 3 // 4), kernel, 0, True),
+        Conv(max(1, width // 2), 2, 0, False),
+    )
+
+
+ARCHITECTURES: dict[str, Callable[[Recipe], tuple[Conv, ...]]] = {
+    "nws": _nws,
+    "model_zoos": _model_zoos,
+}
+"""Convolutions by name of architecture. To add one: a function and a line here."""

@@ -100,18 +100,12 @@ def forward(
         return F.batch_norm(y, mean, var, scale, shift, training, NORM_MOMENTUM, NORM_EPSILON)
 
     y = _channels_last(x)
-    for block in plan.conv:
-        for width in block:
-            kernel, bias = next(take), next(take)
-            y = F.conv2d(
-                y,
-                _kernel_channels_last(kernel),
-                bias.reshape(-1),
-                padding=plan.filter_size // 2,
-                groups=nets,
-            )
-            y = activate(norm(y), runs, 1, width)
-        y = F.max_pool2d(y, 2)
+    for layer in plan.conv:
+        kernel, bias = _kernel_channels_last(next(take)), next(take).reshape(-1)
+        y = F.conv2d(y, kernel, bias, padding=layer.padding, groups=nets)
+        y = activate(norm(y), runs, 1, layer.width)
+        if layer.pool:
+            y = F.max_pool2d(y, 2)
     y = y.unflatten(1, (nets, -1)).transpose(0, 1).flatten(2)  # [M, B, features]
     for index, width in enumerate(plan.fc):
         y = activate(_dense(y, next(take), next(take)), runs, 0)

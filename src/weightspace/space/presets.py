@@ -8,7 +8,7 @@ from pathlib import Path
 from weightspace.errors import UsageError
 from weightspace.space.space import Space, load_space
 
-PRESETS = ("demo", "nws-small", "nws-fixed", "nws-main")
+PRESETS = ("demo", "nws-small", "nws-fixed", "nws-main", "model-zoos")
 
 
 def preset(name: str) -> Space:

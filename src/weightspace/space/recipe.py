@@ -49,6 +49,8 @@ class Recipe:
     """The learning rate is multiplied by this after every epoch."""
     label_noise: float = 0.0
     """The share of training labels that are replaced by another class."""
+    architecture: str = "nws"
+    """Which convolutions the widths and depths describe (`networks.plan.ARCHITECTURES`)."""
 
     def __post_init__(self) -> None:
         for name, (rule, holds) in _RULES.items():
@@ -168,4 +170,5 @@ _RULES: dict[str, tuple[str, Any]] = {
     "train_images": _whole(0, 2**31),
     "learning_rate_decay": ("a factor above 0, at most 1", lambda v: 0 < v <= 1),
     "label_noise": _FRACTION,
+    "architecture": _WORD,
 }
