@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from weightspace.networks.activations import ACTIVATIONS
 from weightspace.networks.initializations import INITIALIZATIONS
 from weightspace.progress import Progress, silent
 from weightspace.sampling.calibration import Pace, calibrate
-from weightspace.sampling.engine import run_here, run_in_processes
+from weightspace.sampling.engines import Local, Work
 from weightspace.sampling.estimate import Estimate, add_up, stack_bytes
 from weightspace.sampling.plan import Unit, plan_units
 from weightspace.sampling.work import Job, digest
@@ -109,14 +108,10 @@ def sample(
     finished = writer.finished
     todo = [unit for unit in run.units(writer.meta["info"]) if unit.name not in finished]
     _refuse_without_room(run.estimate(todo), run.out)
-    count = min(run.workers, len(todo))
     kept = len(run.recipes) - sum(len(unit.recipes) for unit in todo)
-    if count == 1:
-        run_here(run.job, pool, writer, todo, kept, progress)
-    elif count:
-        del pool  # the workers hold their own
-        again = partial(Writer, run.out, space=run.space, seed=seed, info=writer.meta["info"])
-        run_in_processes(run.job, again, todo, count, kept, progress)
+    work = Work(run.job, pool, writer, todo, kept)
+    del pool  # an engine whose workers hold their own frees it
+    Local(run.workers).train(work, progress)
     return Zoo(run.out)
 
 

@@ -116,11 +116,11 @@ def _known(value: float) -> float | None:
 _mine: dict[str, Any] = {}
 
 
-def start(job: Job, writer: Callable[[], Writer], queue: Any, parent: int) -> None:
+def start(job: Job, writer: Writer, queue: Any, parent: int) -> None:
     """Prepare a worker process: one thread, the job and its images, and the way back."""
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(1)
-    _mine.update(job=job, pool=job.pool(), writer=writer(), queue=queue)
+    _mine.update(job=job, pool=job.pool(), writer=writer, queue=queue)
 
 
 def work(unit: Unit) -> str:

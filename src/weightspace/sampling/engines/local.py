@@ -1,0 +1,90 @@
+"""Units on this machine: in this process, or in several that each train one stack on one thread."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from queue import Empty
+from typing import Any
+
+from loky import ProcessPoolExecutor
+from loky.backend.context import LokyContext
+
+from weightspace.errors import DataError
+from weightspace.progress import Progress
+from weightspace.sampling.calibration import one_thread
+from weightspace.sampling.engines.engine import Bar, Work
+from weightspace.sampling.plan import Unit
+from weightspace.sampling.work import start, train_unit, work
+
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Local:
+    """At most `workers` processes; with one, or one unit, this process does the work."""
+
+    workers: int
+
+    def train(self, work: Work, progress: Progress) -> None:
+        """Train every unit; the first failure stops the run."""
+        count = min(self.workers, len(work.units))
+        if count == 1:
+            _train_here(work, progress)
+        elif count:
+            del work.pool  # the workers hold their own
+            _train_in_processes(work, count, progress)
+
+
+def _train_here(work: Work, progress: Progress) -> None:
+    """Train the units one after the other in this process."""
+    bar = Bar(work, progress)
+    with one_thread(work.job.device):
+        for unit in work.units:
+            train_unit(work.job, work.pool, unit, work.writer, bar)
+            bar(unit.name, 1.0)
+
+
+def _train_in_processes(task: Work, workers: int, progress: Progress) -> None:
+    """Train the units in `workers` fresh processes."""
+    # loky rather than concurrent.futures: its workers do not import the caller's main module (a
+    # script needs no guard), and the whole pool can be ended at once. The context is made here
+    # because asking for it by name may give that of joblib's own copy of loky.
+    context = LokyContext()
+    queue = context.Queue()
+    pool = ProcessPoolExecutor(
+        workers,
+        context=context,
+        initializer=start,
+        initargs=(task.job, task.writer, queue, os.getpid()),
+    )
+    try:
+        bar = Bar(task, progress)
+        waiting = {pool.submit(work, unit): unit for unit in task.units}
+        while waiting:
+            done, _ = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
+            _hear(queue, bar)
+            for future in done:
+                bar(_result(future, waiting.pop(future)), 1.0)
+    finally:
+        pool.shutdown(kill_workers=True)
+
+
+def _result(future: Future[str], unit: Unit) -> str:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise DataError(
+            f"{unit.name}: a worker process died (killed, or out of memory); finished nets are "
+            "kept, run the same command to continue, with fewer --workers if memory is short"
+        ) from None
+
+
+def _hear(queue: Any, bar: Bar) -> None:
+    while True:
+        try:
+            bar(*queue.get_nowait())
+        except Empty:
+            return
