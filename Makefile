@@ -11,6 +11,8 @@
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
+# What an installed environment was made of: the pins, and the native step's sources.
+BUILT := pyproject.toml constraints.txt setup.py $(wildcard src/weightspace/networks/native/*.[ch]*)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
 .PHONY: demo test test-slow lint docs clean
@@ -48,17 +50,17 @@ define prepare
 @rm -f .venv/.installed*
 endef
 
-.venv/.installed: pyproject.toml constraints.txt
+.venv/.installed: $(BUILT)
 	$(prepare)
 	$(PIP) -e .
 	@touch .venv/.installed
 
-.venv/.installed-dev: pyproject.toml constraints.txt
+.venv/.installed-dev: $(BUILT)
 	$(prepare)
 	$(PIP) -e ".[dev]"
 	@touch .venv/.installed .venv/.installed-dev
 
-.venv/.installed-docs: pyproject.toml constraints.txt
+.venv/.installed-docs: $(BUILT)
 	$(prepare)
 	$(PIP) -e ".[docs]"
 	@touch .venv/.installed .venv/.installed-docs

@@ -207,7 +207,8 @@ def test_a_stack_equals_plain_pytorch(pool: Pool, optimizer: str, activation: st
     schedule = torch.optim.lr_scheduler.ExponentialLR(step, recipe.learning_rate_decay)
     loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     for _ in range(27):
-        x, y = trainer.batches.at(trainer.step)
+        images, y = trainer.batches.at(trainer.step)
+        x = images.values(torch.float64)
         masks = [mask[row] for mask in trainer.masks()]
         step.zero_grad()
         loss_of(net(x[row], masks), y[row]).backward()

@@ -123,7 +123,8 @@ def test_dropout_drops_its_share_anew_at_every_step(pool: Pool) -> None:
 def test_augmented_nets_see_other_pixels_of_the_same_images(pool: Pool) -> None:
     plain, augmented = (replace(BASE, augmentation=on) for on in (False, True))
     trainer = StackTrainer([plain, augmented], pool, snapshots=2)
-    x, y = trainer.batches.at(0)
+    images, y = trainer.batches.at(0)
+    x = images.values(trainer.dtype)
     row = [r.augmentation for r in trainer.recipes].index(True)
     assert torch.equal(y[0], y[1])
     assert (x[row] != x[1 - row]).double().mean() > 0.5

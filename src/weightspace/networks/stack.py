@@ -1,12 +1,14 @@
-"""M nets of one plan as tensors with a leading net axis: forward passes that mix nothing.
+"""M nets of one plan as tensors with a leading net axis: steps and passes that mix nothing.
 
-Convolutions run as one grouped convolution over M x channels, channels-last; dense layers as
-batched products; batch norm over M x channels is per net by construction. Timed against patches
-and batched products on a CPU, the grouped form won for every shape tried (docs/benchmarks.md).
+`TorchStack` is the arithmetic in plain torch, on any device, with any activation. Convolutions run
+as one grouped convolution over M x channels, channels-last; dense layers as batched products; batch
+norm over M x channels is per net by construction. Timed against patches and batched products on a
+CPU, the grouped form won for every shape tried (docs/benchmarks.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from weightspace.networks.activations import Runs, activate
+from weightspace.networks.batch import Images, Step
 from weightspace.networks.layout import RUNNING, TRAINABLE, Layout
 from weightspace.networks.plan import Plan
 
@@ -73,6 +76,54 @@ class StackShape:
         return views
 
 
+class TorchStack:
+    """The arithmetic of M nets of one plan: gradients of training steps, logits of passes.
+
+    `weights` [M, n] and `stats` are as from `StackShape.split`; `activations` has a name a net,
+    and is fastest where equal names are neighbours.
+    """
+
+    def __init__(self, shape: StackShape, dtype: torch.dtype) -> None:
+        self._shape, self._dtype = shape, dtype
+
+    def gradient(
+        self,
+        images: Images,
+        labels: Tensor,
+        weights: Tensor,
+        stats: list[Tensor],
+        activations: Sequence[str],
+        smoothing: Tensor,
+        masks: list[Tensor],
+    ) -> Step:
+        """One step's losses and gradients; running statistics are moved in place.
+
+        `labels` int64 [M, B], `smoothing` of labels [M, 1], `masks` a factor for each hidden dense
+        layer [M, B, width] (0, or 1 / keep probability).
+        """
+        leaves = [v.detach().requires_grad_() for v in self._shape.views(weights)]
+        plan, runs = self._shape.plan, Runs.of(activations)
+        with torch.enable_grad():
+            logits = forward(plan, images.values(self._dtype), leaves, stats, runs, masks)
+            log_p = torch.log_softmax(logits, 2)
+            nll = -log_p.gather(2, labels.unsqueeze(2)).squeeze(2)
+            flat = -log_p.mean(2)
+            loss = ((1 - smoothing) * nll + smoothing * flat).mean(1)
+            pieces = torch.autograd.grad(loss.sum(), leaves)
+        with torch.no_grad():
+            gradient = torch.cat([piece.reshape(len(weights), -1) for piece in pieces], 1)
+            correct = (logits.argmax(2) == labels).double().mean(1)
+            return Step(gradient, loss.double(), nll.double().mean(1), correct)
+
+    @torch.no_grad()
+    def logits(
+        self, images: Images, weights: Tensor, stats: list[Tensor], activations: Sequence[str]
+    ) -> Tensor:
+        """Logits [M, B, outputs] with running statistics and without dropout."""
+        x, tensors = images.values(self._dtype), self._shape.views(weights)
+        return forward(self._shape.plan, x, tensors, stats, Runs.of(activations), None)
+
+
 def forward(
     plan: Plan,
     x: Tensor,
@@ -95,7 +146,8 @@ def forward(
         """Batch norm of [B, M x width, ...]: one statistic a net and channel."""
         if not plan.batch_norm:
             return y
-        shift, scale = next(take).reshape(-1), next(take).reshape(-1)
+        # One channel a net would leave a strided view, whose backward pass torch gets wrong.
+        shift, scale = (next(take).reshape(-1).contiguous() for _ in range(2))
         mean, var = next(stat), next(stat)
         return F.batch_norm(y, mean, var, scale, shift, training, NORM_MOMENTUM, NORM_EPSILON)
 

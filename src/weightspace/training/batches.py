@@ -11,6 +11,7 @@ from torch import Tensor
 from weightspace.errors import UsageError
 from weightspace.images import split
 from weightspace.images.augmentation import AUGMENT_NUMBERS, augment
+from weightspace.networks.batch import Images
 from weightspace.space import Recipe
 from weightspace.training import streams
 from weightspace.training.evaluation import Held
@@ -51,8 +52,8 @@ class Batches:
         self.labels = self.labels[rows] if self.labels is not None else None
         self.validation, self.test = self.validation.keep(rows), self.test.keep(rows)
 
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Images [M, B, C, H, W] and labels [M, B] of the step that counts from 0."""
+    def at(self, step: int) -> tuple[Images, Tensor]:
+        """Images of M nets, B each, and labels [M, B] of the step that counts from 0."""
         within = step % self.steps_per_epoch
         fresh = (within == 0).nonzero().squeeze(1)
         if len(fresh):
@@ -63,13 +64,14 @@ class Batches:
         first = within.unsqueeze(1) * self.batch_size
         position = first + torch.arange(self.batch_size, device=first.device)
         chosen = self.order.gather(1, position)
-        x, y = self.pool.gather(self.train.gather(1, chosen), self.dtype)
-        if self.labels is not None:
-            y = self.labels.gather(1, chosen)
-        rows = self.augmented.nonzero().squeeze(1)
+        index = self.train.gather(1, chosen)
+        y = self.pool.labels[index] if self.labels is None else self.labels.gather(1, chosen)
+        images, rows = Images(self.pool.images, index), self.augmented.nonzero().squeeze(1)
         if len(rows):
-            x[rows] = self._distorted(x[rows], self.seeds[rows], step)
-        return x, y
+            x = Images(self.pool.images, index[rows]).values(self.dtype)
+            made = self._distorted(x, self.seeds[rows], step)
+            images = Images(self.pool.images, index, rows, made)
+        return images, y
 
     def _labels(self, recipes: Sequence[Recipe]) -> Tensor:
         """Training labels [M, N], each net's share of them replaced by another class at random."""

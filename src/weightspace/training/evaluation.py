@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weightspace.networks.activations import Runs
-from weightspace.networks.stack import StackShape, forward
+from weightspace.networks.batch import Images
+from weightspace.networks.native import NativeStack
+from weightspace.networks.stack import TorchStack
 from weightspace.space import Recipe
 from weightspace.training.pool import Pool, padded
 
-EVALUATION_BATCH = 250
+EVALUATION_BATCH = 125
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Held:
 
 
 def evaluate(
-    shape: StackShape,
+    arithmetic: TorchStack | NativeStack,
     pool: Pool,
     held: Held,
     recipes: Sequence[Recipe],
@@ -53,13 +54,14 @@ def evaluate(
 
     `weights` and `stats` as from `StackShape.split`, row i those of `recipes[i]`.
     """
-    runs, tensors = Runs.of([r.activation for r in recipes]), shape.views(weights)
+    activations = [r.activation for r in recipes]
     loss = torch.zeros(len(recipes), dtype=torch.float64, device=weights.device)
     accuracy = loss.clone()
     for first in range(0, held.index.shape[1], EVALUATION_BATCH):
         here = slice(first, first + EVALUATION_BATCH)
-        x, y = pool.gather(held.index[:, here], weights.dtype)
-        logits = forward(shape.plan, x, tensors, stats, runs, None)
+        index = held.index[:, here]
+        logits = arithmetic.logits(Images(pool.images, index), weights, stats, activations)
+        y = pool.labels[index]
         nll = -torch.log_softmax(logits, 2).gather(2, y.unsqueeze(2)).squeeze(2)
         loss += (nll * held.weight[:, here]).sum(1)
         accuracy += ((logits.argmax(2) == y) * held.weight[:, here]).sum(1)

@@ -50,12 +50,6 @@ class Pool:
             test_start,
         )
 
-    def gather(self, index: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Images in 0..1 [M, B, C, H, W] and labels [M, B] at positions `index` int64 [M, B]."""
-        flat = index.reshape(-1)
-        x = self.images.index_select(0, flat).to(dtype).div_(255)
-        return x.view(*index.shape, *x.shape[1:]), self.labels[flat].view(index.shape)
-
 
 def padded(rows: Sequence[np.ndarray]) -> np.ndarray:
     """Rows of different lengths as one array [M, longest], each repeated to fill its row."""

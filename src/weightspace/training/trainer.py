@@ -10,8 +10,9 @@ from torch import Tensor
 from weightspace.errors import UsageError
 from weightspace.networks import Layout, Plan
 from weightspace.networks.activations import Runs
+from weightspace.networks.arithmetic import arithmetic
 from weightspace.networks.initializations import initial_vector
-from weightspace.networks.stack import StackShape, forward
+from weightspace.networks.stack import StackShape
 from weightspace.progress import Progress, silent
 from weightspace.space import Recipe
 from weightspace.training import streams
@@ -48,6 +49,8 @@ class StackTrainer:
         self.shape = StackShape.of(self.plan)
         self.device, self.dtype = pool.images.device, dtype
         self.batches = Batches(self.recipes, pool, dtype, evaluation_images)
+        activations = [r.activation for r in recipes]
+        self.arithmetic = arithmetic(self.shape, activations, dtype, self.device)
         self._begin(snapshots)
         self._derive()
 
@@ -108,7 +111,7 @@ class StackTrainer:
             values = [float(getattr(r, name)) for r in self.recipes]
             return torch.tensor(values, dtype=self.dtype, device=self.device).unsqueeze(1)
 
-        self.runs = Runs.of([r.activation for r in self.recipes])
+        self.activations = [r.activation for r in self.recipes]
         pairs = Runs.of([f"{r.activation} {r.optimizer}" for r in self.recipes])
         self.updates = [(pair.split()[1], slice(a, b)) for pair, a, b in pairs.runs]
         decoupled = [[float(OPTIMIZERS[r.optimizer].decoupled)] for r in self.recipes]
@@ -120,27 +123,19 @@ class StackTrainer:
         self.slows = bool((self.rate_decay < 1).any())
         self.smoothing, self.dropout = column("label_smoothing"), column("dropout")
 
+    @torch.no_grad()
     def train_step(self) -> None:
         """One step of every net in the stack."""
-        x, y = self.batches.at(self.step)
-        masks = self.masks()
-        leaves = [v.detach().requires_grad_() for v in self.shape.views(self.weights)]
-        with torch.enable_grad():
-            logits = forward(self.plan, x, leaves, self.stats, self.runs, masks)
-            log_p = torch.log_softmax(logits, 2)
-            nll = -log_p.gather(2, y.unsqueeze(2)).squeeze(2)
-            flat = -log_p.mean(2)
-            loss = ((1 - self.smoothing) * nll + self.smoothing * flat).mean(1)
-            pieces = torch.autograd.grad(loss.sum(), leaves)
-        with torch.no_grad():
-            gradient = torch.cat([piece.reshape(len(self.recipes), -1) for piece in pieces], 1)
-            self._update(gradient)
-            # After every step, so that no neighbour's schedule decides when a divergence is seen.
-            # A sum is the fastest look at all weights; it overflows no earlier than they do, but
-            # for weights that are beyond all use.
-            self._mark_broken(torch.isfinite(loss) & torch.isfinite(self.weights.sum(1)))
-            correct = (logits.argmax(2) == y).double().mean(1)
-            self.seen += torch.stack([nll.double().mean(1), correct, torch.ones_like(correct)], 1)
+        images, labels = self.batches.at(self.step)
+        found = self.arithmetic.gradient(
+            images, labels, self.weights, self.stats, self.activations, self.smoothing, self.masks()
+        )
+        self._update(found.gradient)
+        # After every step, so that no neighbour's schedule decides when a divergence is seen.
+        # A sum is the fastest look at all weights; it overflows no earlier than they do, but
+        # for weights that are beyond all use.
+        self._mark_broken(torch.isfinite(found.loss) & torch.isfinite(self.weights.sum(1)))
+        self.seen += torch.stack([found.nll, found.correct, torch.ones_like(found.nll)], 1)
 
     def _update(self, gradient: Tensor) -> None:
         """Let every net's optimizer move it by `gradient` [M, trainable], which is used up."""
@@ -190,7 +185,7 @@ class StackTrainer:
         columns = {"train_loss": loss, "train_accuracy": accuracy}
         for name in ("validation", "test"):
             held = getattr(self.batches, name).keep(rows)
-            values = evaluate(self.shape, self.batches.pool, held, recipes, weights, stats)
+            values = evaluate(self.arithmetic, self.batches.pool, held, recipes, weights, stats)
             columns |= dict(zip((f"{name}_loss", f"{name}_accuracy"), values, strict=True))
         for i, accuracy in zip(due, columns["test_accuracy"], strict=True):
             self.courses[i].accuracy = accuracy

@@ -1,0 +1,40 @@
+"""Build the native training step, once for each width of vectors; all else is in pyproject.toml.
+
+The step is optional: without a C++ compiler the package installs, and trains with torch alone.
+"""
+
+import platform
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+HERE = Path("src/weightspace/networks/native")
+FLAGS = ["-std=c++17", "-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
+LEVELS = {  # as `ws_level` in step.cpp counts them: the x86-64 levels of the psABI
+    "_v2": ["-march=x86-64-v2"],
+    "_v3": ["-march=x86-64-v3"],
+    "_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+}
+
+
+def builds() -> dict[str, list[str]]:
+    """Names and flags of the builds for the machine at hand."""
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return LEVELS
+    return {"_v2": []}  # one build, with the vectors that every such processor has
+
+
+setup(
+    ext_modules=[
+        Extension(
+            f"weightspace.networks.native.{name}",
+            sources=[str(HERE / "step.cpp")],
+            depends=[str(path) for path in sorted(HERE.glob("*.h"))],
+            extra_compile_args=[*FLAGS, *flags],
+            py_limited_api=True,
+            optional=True,
+        )
+        for name, flags in builds().items()
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}, "build_ext": {"parallel": 3}},
+)

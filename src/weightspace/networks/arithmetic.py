@@ -1,0 +1,21 @@
+"""Which arithmetic a stack runs on: the native step where it can, torch everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from weightspace.networks.native import ACTIVATIONS, SUFFIX, NativeStack, library
+from weightspace.networks.stack import StackShape, TorchStack
+
+
+def arithmetic(
+    shape: StackShape, activations: Sequence[str], dtype: torch.dtype, device: torch.device
+) -> TorchStack | NativeStack:
+    """The faster arithmetic that knows all of these activations on this device."""
+    known = device.type == "cpu" and dtype in SUFFIX and set(activations) <= set(ACTIVATIONS)
+    found = library() if known else None
+    if found is not None:
+        return NativeStack(shape.plan, shape.layout, dtype, found)
+    return TorchStack(shape, dtype)

@@ -1,0 +1,187 @@
+"""The native step: `networks.stack`'s arithmetic in C++, one net after the other.
+
+Library kernels stop short for nets this small: dispatch, copies and kernels made for large batches
+of channels cost more than the arithmetic. Here the samples of a batch lie innermost, a convolution
+runs along rows without patches, and norm, activation and pooling are one pass (products.h,
+layers.h, step.cpp). A build exists for each width of vectors; the widest that the processor has is
+loaded. Where none was built, or for an activation that it does not know, `networks.stack` serves.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from ctypes import POINTER, Structure, c_int, c_int64, c_void_p
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from weightspace.networks.batch import Images, Step
+from weightspace.networks.layout import RUNNING, TRAINABLE, Layout
+from weightspace.networks.plan import Plan
+
+ACTIVATIONS = ("relu", "elu", "sigmoid", "tanh", "gelu", "leaky_relu")
+"""By number, as in activations.h."""
+
+SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
+
+
+class _Call(Structure):
+    """As `Call` in step.cpp."""
+
+    _fields_ = (
+        ("nets", c_int64),
+        ("values", c_int64),
+        *(
+            (name, c_void_p)
+            for name in (
+                "pool", "index", "images", "labels", "weights", "stats", "widths", "masks",
+                "hidden", "activation", "smoothing", "out", "losses",
+            )
+        ),
+    )  # fmt: skip
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The widest build that this processor runs; None where there is none, or it is switched off.
+
+    The environment variable WEIGHTSPACE_NATIVE=0 switches it off.
+    """
+    found = builds()
+    return load(found[-1]) if found and os.environ.get("WEIGHTSPACE_NATIVE") != "0" else None
+
+
+def builds() -> list[Path]:
+    """The builds that this processor can run, the widest last."""
+    there = {path.name.split(".")[0]: path for path in Path(__file__).parent.glob("_v*.so")}
+    if "_v2" not in there:
+        return []
+    level = ctypes.CDLL(str(there["_v2"])).ws_level()
+    return [path for name, path in sorted(there.items()) if int(name[2:]) <= level]
+
+
+def load(build: Path) -> ctypes.CDLL:
+    """A build with its functions declared."""
+    found = ctypes.CDLL(str(build))
+    for suffix in SUFFIX.values():
+        new, free, run = (getattr(found, f"ws_{verb}_{suffix}") for verb in ("new", "free", "run"))
+        new.argtypes, new.restype = (c_void_p, c_int), c_void_p
+        free.argtypes, free.restype = (c_void_p,), None
+        run.argtypes, run.restype = (c_void_p, POINTER(_Call), c_int), None
+    return found
+
+
+class Workspace:
+    """The memory of one net's step on `samples` images."""
+
+    def __init__(self, plan: Plan, samples: int, dtype: torch.dtype, found: ctypes.CDLL) -> None:
+        self._free = getattr(found, f"ws_free_{SUFFIX[dtype]}")
+        self._run = getattr(found, f"ws_run_{SUFFIX[dtype]}")
+        numbers = [len(plan.conv), len(plan.fc), plan.input_size, plan.channels, plan.outputs]
+        numbers.append(int(plan.batch_norm))
+        for layer in plan.conv:
+            numbers += [layer.width, layer.kernel, layer.padding, int(layer.pool)]
+        array = np.array([*numbers, *plan.fc], np.int32)
+        self._space = getattr(found, f"ws_new_{SUFFIX[dtype]}")(array.ctypes.data, samples)
+        if not self._space:
+            raise MemoryError(f"no memory for a training step on {samples} images")
+
+    def run(self, call: _Call, training: bool) -> None:
+        """Run one call; its arrays must be alive, contiguous and of the plan's shapes."""
+        self._run(self._space, ctypes.byref(call), int(training))
+
+    def __del__(self) -> None:
+        if getattr(self, "_space", None):
+            self._free(self._space)
+
+
+class NativeStack:
+    """The arithmetic of M nets of one plan on the CPU, as `networks.stack.TorchStack`."""
+
+    def __init__(self, plan: Plan, layout: Layout, dtype: torch.dtype, found: ctypes.CDLL) -> None:
+        self._plan, self._dtype, self._library = plan, dtype, found
+        self._values = sum(t.size for t in layout.tensors if t.role in TRAINABLE)
+        widths = [t.size for t in layout.tensors if t.role in RUNNING]
+        self._widths = np.array(widths, np.int32)
+        self._hidden = np.array(plan.fc, np.int32)
+        self._spaces: dict[int, Workspace] = {}
+
+    def gradient(
+        self,
+        images: Images,
+        labels: Tensor,
+        weights: Tensor,
+        stats: list[Tensor],
+        activations: Sequence[str],
+        smoothing: Tensor,
+        masks: list[Tensor],
+    ) -> Step:
+        """As `TorchStack.gradient`."""
+        out = torch.empty_like(weights)
+        losses = torch.empty(3, len(weights), dtype=torch.float64)
+        labels, smoothing = labels.contiguous(), smoothing.contiguous()
+        masks = [mask.contiguous() for mask in masks]
+        self._run(
+            images, weights, stats, activations, out,
+            labels=labels.data_ptr(), smoothing=smoothing.data_ptr(), losses=losses.data_ptr(),
+            masks=_pointers(masks),
+        )  # fmt: skip
+        return Step(out, *losses)
+
+    def logits(
+        self, images: Images, weights: Tensor, stats: list[Tensor], activations: Sequence[str]
+    ) -> Tensor:
+        """As `TorchStack.logits`."""
+        shape = (*images.index.shape, self._plan.outputs)
+        out = torch.empty(shape, dtype=self._dtype)
+        self._run(images, weights, stats, activations, out)
+        return out
+
+    def _run(
+        self,
+        images: Images,
+        weights: Tensor,
+        stats: list[Tensor],
+        activations: Sequence[str],
+        out: Tensor,
+        masks: np.ndarray | None = None,
+        **pointers: int,
+    ) -> None:
+        nets, samples = images.index.shape
+        if weights.shape != (nets, self._values) or not weights.is_contiguous():
+            raise ValueError(f"weights: {tuple(weights.shape)} is not [{nets}, {self._values}]")
+        index, places = images.index.contiguous(), None
+        if images.made is not None and images.rows is not None:
+            made = images.made.contiguous()
+            places = np.zeros(nets, np.uintp)
+            size = made[0].numel() * made.element_size()
+            places[images.rows.numpy()] = made.data_ptr() + np.arange(len(made)) * size
+        numbers = np.array([ACTIVATIONS.index(name) for name in activations], np.int32)
+        at_stats = _pointers(stats)
+        call = _Call(
+            nets=nets,
+            values=self._values,
+            pool=images.pool.data_ptr(),
+            index=index.data_ptr(),
+            images=None if places is None else places.ctypes.data,
+            weights=weights.data_ptr(),
+            stats=at_stats.ctypes.data,
+            widths=self._widths.ctypes.data,
+            masks=None if masks is None else masks.ctypes.data,
+            hidden=self._hidden.ctypes.data,
+            activation=numbers.ctypes.data,
+            out=out.data_ptr(),
+            **pointers,
+        )
+        if samples not in self._spaces:
+            self._spaces[samples] = Workspace(self._plan, samples, self._dtype, self._library)
+        self._spaces[samples].run(call, "labels" in pointers)
+
+
+def _pointers(tensors: Sequence[Tensor]) -> np.ndarray:
+    return np.array([t.data_ptr() for t in tensors], np.uintp)
