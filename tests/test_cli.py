@@ -61,7 +61,7 @@ def document(capsys: pytest.CaptureFixture[str], *arguments: object) -> object:
 
 def test_every_command_offers_json_and_debug(capsys: pytest.CaptureFixture[str]) -> None:
     commands = ["sample", "info", "check", "evaluate", "dissect", "fit", "predict", "demo"]
-    commands += ["spaces", "images"]
+    commands += ["spaces", "images", "merge"]
     for command in commands:
         text = printed(capsys, command, "--help")
         assert "--json" in text, command
@@ -86,6 +86,21 @@ def test_info_and_check(zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert facts["snapshots"] == 300
     assert "60" in printed(capsys, "info", zoo.path)
     assert document(capsys, "check", zoo.path, "--full") == []
+
+
+def test_shards_are_sampled_and_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = [tmp_path / name for name in ("one", "two")]
+    for i, part in enumerate(parts, 1):
+        found = document(capsys, "sample", "demo", "--nets", 6, "--epochs", 1, "--snapshots", 2,
+                         "--workers", 1, "--out", part, "--shard", f"{i}/2")  # fmt: skip
+        assert found["nets"] == found["nets_planned"] < 6
+    assert document(capsys, "merge", tmp_path / "zoo", *parts)["nets"] == 6
+    assert printed(capsys, "check", tmp_path / "zoo", "--full").startswith(str(tmp_path / "zoo"))
+    line = refused(capsys, "merge", tmp_path / "zoo", parts[0], tmp_path / "nowhere")
+    assert "nowhere: no such directory" in line
+    for text in ("2", "2/", "a/b", "1.5/2"):
+        line = refused(capsys, "sample", "demo", "--nets", 6, "--out", "x", "--shard", text)
+        assert f"shard: {text!r} is no shard; write 2/8 for the second of eight" in line
 
 
 def test_check_fails_on_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,70 +16,20 @@ import numpy as np
 import psutil
 import pytest
 
+from tiny_runs import SCRIPT, TINY, continued, same, small, stacks_of
 from weightspace.errors import DataError, UsageError
 from weightspace.sampling import estimate, sample
-from weightspace.sampling import run as run_module
 from weightspace.sampling.calibration import Pace
 from weightspace.sampling.plan import plan_units
-from weightspace.space import Space, preset
+from weightspace.space import preset
 from weightspace.zoo import Zoo, check
-
-TINY = Space.from_dict(
-    {
-        "name": "tiny",
-        "recipe": {
-            "dataset": ["digits", "textures"],
-            "optimizer": ["adam", "rmsprop", "momentum"],
-            "activation": ["relu", "tanh"],
-            "filter_size": [3, 5],
-            "batch_size": 16,
-            "depth_conv": 2,
-            "depth_fc": 1,
-            "width_conv": 2,
-            "width_fc": 8,
-            "blocks": 2,
-            "input_size": 8,
-            "channels": 1,
-            "outputs": 10,
-            "epochs": 3,
-            "train_images": 200,
-        },
-    }
-)
-
-SCRIPT = """
-import json, signal, sys
-from weightspace.sampling import sample
-from weightspace.space import Space
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-space, out, workers = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-sample(Space.from_dict(space), nets=24, out=out, workers=workers, snapshots=5)
-"""
-
-
-def small(out: Path, **options: object) -> Zoo:
-    return sample(TINY, out=out, **({"nets": 24, "snapshots": 5, "workers": 1} | options))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     """Sampled in stacks of two, so that there are units enough to be killed between."""
-    with pytest.MonkeyPatch.context() as patch:
-        stacks = {f"2^{k}": Pace(2, 0.001) for k in range(10, 40)}
-        patch.setattr(run_module, "calibrate", lambda recipes, device: stacks)
+    with stacks_of(2):
         return small(tmp_path_factory.mktemp("sampling") / "zoo")
-
-
-def same(one: Zoo, other: Zoo) -> bool:
-    """Whether two zoos hold the same nets and, bit for bit, the same vectors."""
-    keys = ["net", "snapshot", "step", "checksum", "test_loss", "train_loss"]
-    rows = [zoo.snapshots.select(keys).sort("net", "snapshot") for zoo in (one, other)]
-    return rows[0].equals(rows[1])
-
-
-def continued(zoo: Path, whole: Zoo) -> None:
-    """Give an interrupted zoo the whole one's stack sizes: they were measured separately."""
-    (zoo / "zoo.json").write_bytes((whole.path / "zoo.json").read_bytes())
 
 
 def test_every_net_of_the_draw_is_there_with_its_recipe(whole: Zoo) -> None:
@@ -255,7 +206,6 @@ def test_options_below_one_are_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"nets": 25}, r"holds another zoo, nets is 24 there and 25 here; choose another --out"),
         ({"seed": 1}, r"holds another zoo, the seed is 0 there and 1 here; choose another --out"),
         ({"snapshots": 6}, r"holds another zoo, .*snapshots is 5 there and 6 here"),
         ({"epochs": 4}, r"holds another zoo, .*epochs"),
@@ -303,7 +253,7 @@ def test_a_disk_too_small_is_refused_with_the_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(run_module.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(DataError, match=r"needs 0\.00 GB, the disk has 0\.00 GB; free some"):
         small(tmp_path / "zoo")
 

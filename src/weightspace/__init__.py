@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from weightspace.report import figures, page, table
     from weightspace.sampling import estimate, sample
     from weightspace.space import Recipe, Space, load_space, preset
-    from weightspace.zoo import Zoo, check
+    from weightspace.zoo import Zoo, check, merge
 
 _HOMES = {
     "audit": ("predict", "read_checkpoint"),
@@ -31,7 +31,7 @@ _HOMES = {
     "report": ("figures", "page", "table"),
     "sampling": ("estimate", "sample"),
     "space": ("Recipe", "Space", "load_space", "preset"),
-    "zoo": ("Zoo", "check"),
+    "zoo": ("Zoo", "check", "merge"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -54,6 +54,7 @@ __all__ = [
     "figures",
     "fit",
     "load_space",
+    "merge",
     "page",
     "predict",
     "preset",

@@ -69,9 +69,12 @@ def _about(
 @app.command()
 def sample(
     space: Annotated[str, typer.Argument(metavar="SPACE", help="A preset or a YAML file.")],
-    nets: Annotated[int, typer.Option(min=1, help="How many nets.")],
+    nets: Annotated[int, typer.Option(min=1, help="How many nets; more than before: it grows.")],
     out: Annotated[Path, typer.Option(help="The zoo's directory; an unfinished one is continued.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Only the I-th of N disjoint parts of the nets.")
+    ] = "1/1",
     data_dir: DataDir = None,
     datasets: Annotated[str | None, typer.Option(help="Image sets instead of the space's.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the space's.")] = None,
@@ -94,6 +97,7 @@ def sample(
         "nets": nets,
         "out": out,
         "seed": seed,
+        "shard": arguments.shard(shard),
         "data_dir": data_dir,
         "datasets": arguments.names("datasets", datasets),
         "epochs": epochs,
@@ -141,6 +145,24 @@ def check(
     _print(as_json, plain, lambda: show.findings(findings, zoo, full))
     if any(finding.severity == "error" for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The zoo that is made or added to.")],
+    zoos: Annotated[list[Path], typer.Argument(metavar="ZOO...", help="Zoos of one run.")],
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Make no hard links to their files.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Join zoos of one run, such as its shards."""
+    from weightspace import zoo as room
+
+    with bars() as listener:
+        merged = room.merge(out, zoos, copy=copy, progress=listener)
+    _print(as_json, show.facts(merged), lambda: show.zoo(merged))
 
 
 @app.command()

@@ -62,6 +62,14 @@ def length(asked: int | None, zoo: Zoo) -> int:
     return asked or min([USUAL_SLICE, *lengths])
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Which of how many shards, from text like 2/8."""
+    number, slash, count = text.partition("/")
+    if not (slash and number.strip().isdecimal() and count.strip().isdecimal()):
+        raise UsageError(f"shard: {text!r} is no shard; write 2/8 for the second of eight")
+    return int(number), int(count)
+
+
 def folder(out: Path) -> Path:
     """`out`, if results can go there: said before anything is computed."""
     if out.exists() and not out.is_dir():

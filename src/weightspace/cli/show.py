@@ -51,13 +51,14 @@ def _table(*columns: str) -> Table:
 def facts(zoo: Zoo) -> dict[str, Any]:
     """What a zoo holds, as plain values."""
     nets = zoo.nets
+    promised = {int(i) for one in zoo.rounds.values() for i in one.indices}
     return {
         "path": str(zoo.path),
         "space": zoo.space.name,
         "properties": list(zoo.space.properties),
         "seed": zoo.meta["seed"],
         "nets": nets.height,
-        "nets_planned": zoo.meta["info"].get("nets"),
+        "nets_planned": nets.height + len(promised.difference(nets["index"])),
         "snapshots": zoo.snapshots.height,
         "values": int(zoo.snapshots["length"].sum()),
         "bytes": sum(f.stat().st_size for f in zoo.path.rglob("*") if f.is_file()),
@@ -81,7 +82,7 @@ def zoo(zoo: Zoo) -> None:
     """A zoo's facts, a line each."""
     found = facts(zoo)
     planned = found["nets_planned"]
-    whole = planned in (None, found["nets"])
+    whole = planned == found["nets"]
     accuracy = ", ".join(
         f"{name} {value:.0%}" for name, value in found["test_accuracy"].items() if value is not None
     )

@@ -40,13 +40,18 @@ def work_class(recipe: Recipe) -> str:
     return f"2^{math.ceil(math.log2(work))}"
 
 
+def buckets(recipes: Iterable[Recipe]) -> dict[tuple[Plan, int], list[Recipe]]:
+    """Recipes that can share a stack, by plan and batch size, each bucket in the given order."""
+    found: dict[tuple[Plan, int], list[Recipe]] = {}
+    for recipe in recipes:
+        found.setdefault((Plan.from_recipe(recipe), recipe.batch_size), []).append(recipe)
+    return found
+
+
 def calibrate(recipes: Iterable[Recipe], device: str) -> dict[str, Pace]:
     """Time one plan of every work class; a stack is never larger than the class's bucket."""
-    buckets: dict[tuple[Plan, int], list[Recipe]] = {}
-    for recipe in recipes:
-        buckets.setdefault((Plan.from_recipe(recipe), recipe.batch_size), []).append(recipe)
     largest: dict[str, list[Recipe]] = {}
-    for bucket in buckets.values():
+    for bucket in buckets(recipes).values():
         name = work_class(bucket[0])
         if len(bucket) > len(largest.get(name, [])):
             largest[name] = bucket

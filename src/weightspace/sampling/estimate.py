@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from weightspace.errors import DataError
 from weightspace.networks import Plan
 from weightspace.sampling.plan import Unit, net_steps
 
@@ -72,3 +75,14 @@ def add_up(
         stacks=len(units),
         workers=workers,
     )
+
+
+def refuse_without_room(needs: Estimate, out: Path) -> None:
+    """Refuse, with the numbers, where the disk cannot hold it."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if needs.disk_bytes > free:
+        raise DataError(
+            f"{out}: needs {needs.disk_bytes / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB; "
+            "free some, choose another --out, or sample fewer nets"
+        )

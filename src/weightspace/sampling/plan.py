@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from weightspace.networks import Plan
-from weightspace.sampling.calibration import Pace, work_class
+from weightspace.sampling.calibration import Pace, buckets, work_class
 from weightspace.space import Recipe
 from weightspace.training.batches import VALIDATION_FRACTION
 
@@ -43,17 +42,19 @@ def plan_units(
     `images` gives each data set's training images; buckets are evened out, so 20 nets with a stack
     size of 16 become two stacks of 10.
     """
-    buckets: dict[tuple[Plan, int], list[Recipe]] = {}
-    for recipe in recipes:
-        buckets.setdefault((Plan.from_recipe(recipe), recipe.batch_size), []).append(recipe)
     units = []
-    for bucket in buckets.values():
+    for bucket in buckets(recipes).values():
         pace = paces[work_class(bucket[0])]
         count = -(-len(bucket) // pace.stack)
         for i in range(count):
             part = tuple(bucket[len(bucket) * i // count : len(bucket) * (i + 1) // count])
             units.append(Unit(part, sum(pace.seconds * net_steps(r, images) for r in part)))
-    return sorted(units, key=lambda unit: (-unit.cost, unit.name))
+    return sorted(units, key=urgency)
+
+
+def urgency(unit: Unit) -> tuple[float, str]:
+    """Sorts units: the costliest first, so that none is left to run alone at the end."""
+    return -unit.cost, unit.name
 
 
 def net_steps(recipe: Recipe, images: Mapping[str, int]) -> int:

@@ -10,8 +10,11 @@ the nets were trained.
 
 from weightspace.zoo.check import Finding, check
 from weightspace.zoo.manifest import FORMAT, VERSION
+from weightspace.zoo.merge import merge
 from weightspace.zoo.places import MANIFEST
 from weightspace.zoo.reader import Zoo, opened
+from weightspace.zoo.rounds import Round
+from weightspace.zoo.rounds import read as read_rounds
 from weightspace.zoo.slices import Slices
 from weightspace.zoo.writer import UnitWriter, Writer
 
@@ -20,10 +23,13 @@ __all__ = [
     "MANIFEST",
     "VERSION",
     "Finding",
+    "Round",
     "Slices",
     "UnitWriter",
     "Writer",
     "Zoo",
     "check",
+    "merge",
     "opened",
+    "read_rounds",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 
 from weightspace.errors import DataError
 from weightspace.progress import Progress, silent
-from weightspace.zoo import disk, manifest, places, shard, tables
+from weightspace.zoo import disk, manifest, places, rounds, shard, tables
 from weightspace.zoo.reader import read_layout
 from weightspace.zoo.shard import Header
 
@@ -52,11 +52,13 @@ def check(path: str | Path, full: bool = False, progress: Progress = silent) -> 
         return [_finding(error, path, places.MANIFEST)]
     findings = [*_leftovers(path), *_half_written(path), *_strangers(path)]
     where: dict[str, str] = {}
+    present: set[int] = set()
     units = places.units(path, places.NETS)
     for i, unit in enumerate(units):
         report = partial(_tell, progress, i, len(units))
-        findings += _Unit(path, unit, where).findings(full, report)
+        findings += _Unit(path, unit, where, present).findings(full, report)
         report(1.0)
+    findings += _rounds(path, present)
     return sorted(findings, key=lambda f: (_SEVERITIES.index(f.severity), f.thing))
 
 
@@ -94,11 +96,29 @@ def _strangers(path: Path) -> Iterator[Finding]:
                 yield Finding("info", f"{folder}/{file.name}", message, "move it elsewhere")
 
 
-class _Unit:
-    """The checks of one committed unit; `where` remembers which unit each net was seen in."""
+def _rounds(path: Path, present: set[int]) -> Iterator[Finding]:
+    """What was to be sampled and is not there, from the nets' positions in the draw."""
+    try:
+        found = rounds.read(path)
+    except DataError as error:
+        yield _finding(error, path, str(error).removeprefix(f"{path}/").split(": ", 1)[0])
+        return
+    for number, one in found.items():
+        missing = sum(int(i) not in present for i in one.indices)
+        if missing:
+            thing = str(rounds.file_of(path, number).relative_to(path))
+            message = f"{missing:,} of its {one.count:,} nets are not in the zoo"
+            yield Finding("warning", thing, message, _RESUME.replace("the unit", "it"))
 
-    def __init__(self, path: Path, name: str, where: dict[str, str]) -> None:
-        self.path, self.name, self.where = path, name, where
+
+class _Unit:
+    """The checks of one committed unit.
+
+    `where` remembers which unit each net was seen in, `present` the nets' positions in the draw.
+    """
+
+    def __init__(self, path: Path, name: str, where: dict[str, str], present: set[int]) -> None:
+        self.path, self.name, self.where, self.present = path, name, where, present
         self.shard = places.part(path, places.SHARDS, name)
 
     def findings(self, full: bool, progress: Callable[[float], None]) -> Iterator[Finding]:
@@ -121,6 +141,7 @@ class _Unit:
         except DataError as error:
             yield self._again(error, places.SHARDS)
         rows = nets.to_pylist()
+        self.present.update(row["index"] for row in rows)
         yield from self._nets(rows, header)
         yield from self._layouts(rows, header)
         if moments is not None and header is not None:

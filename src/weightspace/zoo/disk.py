@@ -14,6 +14,8 @@ from weightspace.errors import DataError
 from weightspace.zoo.places import is_temporary
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
+_CHUNK = 2**24
 _CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
@@ -82,6 +84,35 @@ def write_file(final: Path, data: bytes, *, replace: bool = True) -> bool:
         file.discard()
 
 
+def adopt(source: Path, final: Path, *, copy: bool) -> None:
+    """Give a file that will not change a second name, whole and durably.
+
+    By a hard link where the file system can make one and no `copy` is asked for.
+    """
+    if not copy:
+        hidden = _hidden(final)
+        with explained(final, 0):
+            try:
+                os.link(source, hidden)
+            except OSError as error:
+                if error.errno not in _NO_LINK:
+                    raise
+            else:
+                hidden.replace(final)
+                hidden.unlink(missing_ok=True)  # stays where both were names of one file
+                sync_folder(final.parent)
+                return
+    file = Temporary(final, source.stat().st_size)
+    try:
+        with source.open("rb") as opened:
+            for offset in range(0, file.size, _CHUNK):
+                file.write(opened.read(_CHUNK), offset)
+        file.sync()
+        file.publish()
+    finally:
+        file.discard()
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the names in a folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -110,10 +141,10 @@ def is_being_written(path: Path) -> bool:
         os.close(descriptor)
 
 
-def remove_leftovers(folder: Path, stem: str) -> None:
-    """Remove what killed writers left of `stem`; files that are being written stay."""
+def remove_leftovers(folder: Path, stem: str = "") -> None:
+    """Remove what killed writers left of `stem`, or of all; files that are being written stay."""
     for path in temporaries(folder):
-        if not re.fullmatch(rf"\.{re.escape(stem)}\.[0-9a-f]+\.tmp", path.name):
+        if stem and not re.fullmatch(rf"\.{re.escape(stem)}\.[0-9a-f]+\.tmp", path.name):
             continue
         try:
             descriptor = os.open(path, os.O_RDWR)
@@ -144,10 +175,13 @@ def explained(path: Path, needed: int) -> Iterator[None]:
         ) from None
 
 
+def _hidden(final: Path) -> Path:
+    return final.parent / f".{final.name.split('.', 1)[0]}.{secrets.token_hex(6)}.tmp"
+
+
 def _create(final: Path) -> tuple[int, Path]:
-    stem = final.name.split(".", 1)[0]
     while True:
-        path = final.parent / f".{stem}.{secrets.token_hex(6)}.tmp"
+        path = _hidden(final)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         # Between creation and lock a cleaner may have taken the file for a leftover: start anew.
         if _lock(descriptor) is not False and path.exists():

@@ -80,16 +80,17 @@ def space_of(meta: dict[str, Any]) -> Space:
 
 def refuse_other(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
     """Refuse to continue a zoo that other settings began, naming the first difference."""
-    differences = list(_differences(there, here))
-    if differences:
-        name, old, new = differences[0]
+    found = differences(there, here)
+    if found:
+        name, old, new = found[0]
         raise UsageError(
             f"{path}: holds another zoo, {name} is {old} there and {new} here; "
             "choose another --out, or use the same settings to continue it"
         )
 
 
-def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[tuple[str, str, str]]:
+def differences(there: dict[str, Any], here: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What makes two zoos samples of different populations: name, one value, the other."""
     # A space's name and description do not change what is drawn; what varies and how does.
     old, new = there["space"]["recipe"], here["space"]["recipe"]
     pairs = [(f"{key} of the space", old.get(key), new.get(key)) for key in old | new]

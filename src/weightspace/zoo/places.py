@@ -8,9 +8,15 @@ from pathlib import Path
 from weightspace.errors import DataError, UsageError
 
 MANIFEST = "zoo.json"
-SHARDS, SNAPSHOTS, NETS, LAYOUTS = "shards", "snapshots", "nets", "layouts"
-FOLDERS = (LAYOUTS, SHARDS, SNAPSHOTS, NETS)
-SUFFIX = {LAYOUTS: ".json", SHARDS: ".safetensors", SNAPSHOTS: ".parquet", NETS: ".parquet"}
+SHARDS, SNAPSHOTS, NETS, LAYOUTS, ROUNDS = "shards", "snapshots", "nets", "layouts", "rounds"
+FOLDERS = (ROUNDS, LAYOUTS, SHARDS, SNAPSHOTS, NETS)
+SUFFIX = {
+    ROUNDS: ".json",
+    LAYOUTS: ".json",
+    SHARDS: ".safetensors",
+    SNAPSHOTS: ".parquet",
+    NETS: ".parquet",
+}
 
 _UNIT = re.compile(r"[a-z0-9-]{1,200}")
 _NET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")

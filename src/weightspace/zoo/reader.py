@@ -18,7 +18,8 @@ from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.networks.layout import PARTS
 from weightspace.space import Space
-from weightspace.zoo import manifest, places, shard, tables
+from weightspace.zoo import manifest, places, rounds, shard, tables
+from weightspace.zoo.rounds import Round
 from weightspace.zoo.slices import Selection, Slices, check_snapshots, choose, draw
 
 _OPEN_SHARDS = 128  # memory maps held at once, each one file descriptor
@@ -64,6 +65,11 @@ class Zoo:
         if frame.select("net", "snapshot").is_duplicated().any():
             raise _inconsistent(self.path, "a net has two rows for one snapshot")
         return frame.drop("_position")
+
+    @cached_property
+    def rounds(self) -> dict[int, Round]:
+        """Which nets were to be sampled, by the number of the round; empty if nobody said."""
+        return rounds.read(self.path)
 
     def layout(self, net: str) -> Layout:
         """Where every tensor of this net lies in its vectors."""

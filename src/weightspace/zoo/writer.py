@@ -13,8 +13,9 @@ import numpy as np
 from weightspace.errors import UsageError
 from weightspace.networks import Layout
 from weightspace.space import Space
-from weightspace.zoo import manifest, places, shard, tables
+from weightspace.zoo import manifest, places, rounds, shard, tables
 from weightspace.zoo.disk import Temporary, explained, remove_leftovers, write_file
+from weightspace.zoo.rounds import Round
 from weightspace.zoo.tables import Row, ShardFacts
 
 
@@ -47,11 +48,17 @@ class Writer:
         with explained(self.path, 0):
             for folder in places.FOLDERS:
                 (self.path / folder).mkdir(exist_ok=True)
+        remove_leftovers(self.path)
+        remove_leftovers(self.path / places.ROUNDS)
 
     @property
     def finished(self) -> set[str]:
         """The names of the units that are committed, by whomever."""
         return set(places.units(self.path, places.NETS))
+
+    def begin(self, number: int, added: Round) -> bool:
+        """Add round `number`; False where another process was first: read the rounds again."""
+        return rounds.add(self.path, number, added)
 
     def unit(self, name: str, *, nets: Sequence[str], layout: Layout, snapshots: int) -> UnitWriter:
         """A unit to be filled in a `with` block: nets of one layout, up to `snapshots` of each.
@@ -233,7 +240,6 @@ def _refuse_foreign(path: Path) -> None:
 
 def _create(path: Path, meta: dict[str, Any]) -> None:
     path.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path, Path(places.MANIFEST).stem)
     text = json.dumps(meta, indent=1).encode() + b"\n"
     # Whoever creates it first wins; the others then compare their settings with it.
     write_file(path / places.MANIFEST, text, replace=False)

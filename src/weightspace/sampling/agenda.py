@@ -1,0 +1,180 @@
+"""Which work is to do: the zoo's rounds that hold the nets asked for, cut into units.
+
+Nets that no round holds get a new one, with stack sizes measured here. A round never changes, so
+that whoever starts next, with more nets or another shard, finds the same units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from weightspace.errors import DataError, UsageError
+from weightspace.sampling.calibration import Pace, calibrate
+from weightspace.sampling.estimate import Estimate, add_up, refuse_without_room
+from weightspace.sampling.plan import Unit, plan_units, urgency
+from weightspace.sampling.request import Request, count_images
+from weightspace.sampling.work import digest
+from weightspace.space import Recipe
+from weightspace.training import Pool
+from weightspace.zoo import MANIFEST, Round, Writer, Zoo, read_rounds
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """Units, the costliest first, and all their nets by position in the draw."""
+
+    units: list[Unit]
+    nets: dict[int, Recipe]
+    images: dict[str, int]
+
+    def without(self, finished: set[str]) -> Agenda:
+        """What is left when the units of these names are done."""
+        units = [unit for unit in self.units if unit.name not in finished]
+        nets = {recipe.net for unit in units for recipe in unit.recipes}
+        left = {i: recipe for i, recipe in self.nets.items() if recipe.net in nets}
+        return Agenda(units, left, self.images)
+
+    def estimate(self, request: Request) -> Estimate:
+        """What the units need."""
+        side, channels = request.size
+        return add_up(
+            self.units,
+            snapshots=request.options.snapshots,
+            workers=request.workers,
+            images=self.images,
+            # Training images, and test images at up to a fifth of their number.
+            pool_bytes=sum(self.images.values()) * side**2 * channels * 6 // 5,
+            evaluation_images=request.options.evaluation_images,
+        )
+
+
+def enlist(request: Request, pool: Pool) -> tuple[Writer, Agenda]:
+    """The zoo's writer, made if need be, and the units in it that hold nets asked for.
+
+    `pool` holds the images of the nets asked for. Raises `UsageError` where the zoo is another,
+    or was begun with other images, and `DataError` where the disk is too small, with nothing
+    written.
+    """
+    images = {name: digest(image_set) for name, image_set in pool.sets.items()}
+    measured: dict[tuple[int, ...], Round] = {}
+    while True:
+        rounds = read_rounds(request.out)
+        _refuse_other_images(request, rounds.values(), images)
+        new = tuple(_in_no_round(request, rounds.values()))
+        if new and new not in measured:
+            measured[new] = new_round(request, new, images)
+        added = [measured[new]] if new else []
+        found = agenda(request, [*rounds.values(), *added])
+        finished = open_zoo(request).finished if _there(request) else set()
+        refuse_without_room(found.without(finished).estimate(request), request.out)
+        writer = open_zoo(request)
+        # Another process may have been first; then its nets are no longer new.
+        if not added or writer.begin(max(rounds, default=0) + 1, added[0]):
+            return writer, found
+
+
+def open_zoo(request: Request) -> Writer:
+    """The zoo's writer; UsageError where `out` holds another zoo."""
+    options = request.options
+    identity = {
+        "snapshots": options.snapshots,
+        "evaluation_images": options.evaluation_images,
+        "device": request.device,
+    }
+    info = identity | {"versions": _versions()}
+    writer = Writer(request.out, space=request.space, seed=options.seed, info=info)
+    for name, here in identity.items():
+        there = writer.meta["info"].get(name)
+        if there != here:
+            raise UsageError(
+                f"{request.out}: holds another zoo, {name} is {there} there and {here} here; "
+                "choose another --out, or use the same settings to continue it"
+            )
+    return writer
+
+
+def new_round(request: Request, nets: Iterable[int], images: Mapping[str, str]) -> Round:
+    """A round of the nets at these positions, its stack sizes measured on this machine."""
+    recipes = [request.asked[i] for i in nets]
+    paces = calibrate(recipes, request.device)
+    used = {recipe.dataset for recipe in recipes}
+    info = {
+        "paces": {name: asdict(pace) for name, pace in paces.items()},
+        "device": request.device,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(),
+    }
+    return Round.of(nets, {name: images[name] for name in sorted(used & set(images))}, info)
+
+
+def agenda(request: Request, rounds: Iterable[Round]) -> Agenda:
+    """The units of these rounds that hold nets asked for."""
+    asked = {recipe.net for recipe in request.asked.values()}
+    mine = [one for one in rounds if not request.asked.keys().isdisjoint(one.indices.tolist())]
+    _refuse_unfinished_merge(request, [one for one in mine if "paces" not in one.info])
+    mine = [one for one in mine if "paces" in one.info]
+    stop = max((one.nets[-1][1] for one in mine), default=1)
+    drawn = request.space.draw(stop, request.options.seed)
+    unknown = [recipe for recipe in drawn if recipe.dataset not in request.images]
+    images = request.images | count_images(unknown, request.options.data_dir)
+    units = []
+    for one in mine:
+        planned = plan_units([drawn[i] for i in one.indices], _paces(request, one), images)
+        units += [u for u in planned if any(recipe.net in asked for recipe in u.recipes)]
+    position = {recipe.net: i for i, recipe in enumerate(drawn)}
+    nets = {position[recipe.net]: recipe for unit in units for recipe in unit.recipes}
+    return Agenda(sorted(units, key=urgency), nets, images)
+
+
+def _there(request: Request) -> bool:
+    return (request.out / MANIFEST).exists()
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("weightspace", "torch", "numpy")}
+
+
+def _in_no_round(request: Request, rounds: Iterable[Round]) -> list[int]:
+    """Positions of nets asked for that no round holds, nor the zoo by itself."""
+    held = {int(i) for one in rounds for i in one.indices}
+    new = {i: recipe.net for i, recipe in request.asked.items() if i not in held}
+    if new and _there(request):  # as where the file of a round was lost
+        there = set(Zoo(request.out).nets["net"])
+        new = {i: net for i, net in new.items() if net not in there}
+    return sorted(new)
+
+
+def _paces(request: Request, one: Round) -> dict[str, Pace]:
+    try:
+        paces: dict[str, Any] = one.info["paces"]
+        return {name: Pace(**pace) for name, pace in paces.items()}
+    except (TypeError, AttributeError):
+        raise DataError(
+            f"{request.out}: one of its rounds does not say how its work was cut; "
+            "run `weightspace check`"
+        ) from None
+
+
+def _refuse_unfinished_merge(request: Request, uncut: Iterable[Round]) -> None:
+    """Rounds that only say what a merge brings: how to make it is known elsewhere."""
+    wanted = {request.asked[i].net for one in uncut for i in one.indices if i in request.asked}
+    if wanted and not wanted <= set(Zoo(request.out).nets["net"]):
+        raise DataError(
+            f"{request.out}: a merge into it was stopped; run the same merge again, then this"
+        )
+
+
+def _refuse_other_images(
+    request: Request, rounds: Iterable[Round], images: Mapping[str, str]
+) -> None:
+    for one in rounds:
+        for name, digest_there in one.images.items():
+            if images.get(name, digest_there) != digest_there:
+                raise UsageError(
+                    f"{request.out}: was begun with other images of {name}; "
+                    "give the same --data-dir, or choose another --out"
+                )

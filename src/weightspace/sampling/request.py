@@ -1,0 +1,192 @@
+"""What was asked of `sample`: its arguments validated, and the nets drawn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import loky
+import numpy as np
+import torch
+
+from weightspace.errors import UsageError
+from weightspace.images import training_images
+from weightspace.networks import Plan
+from weightspace.networks.activations import ACTIVATIONS
+from weightspace.networks.initializations import INITIALIZATIONS
+from weightspace.sampling.estimate import stack_bytes
+from weightspace.sampling.sharding import check_shard, shard_of
+from weightspace.sampling.work import Job
+from weightspace.space import Recipe, Space, preset
+from weightspace.training import OPTIMIZERS, Pool, snapshot_steps, total_steps
+
+
+@dataclass(frozen=True)
+class Options:
+    """The arguments of `sample` that say how a space is sampled; explained there."""
+
+    nets: int
+    seed: int
+    shard: tuple[int, int]
+    data_dir: str | None
+    datasets: Sequence[str] | None
+    epochs: int | None
+    snapshots: int
+    evaluation_images: int
+    workers: int | None
+    device: str
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("nets", 1),
+            ("seed", 0),
+            ("epochs", 1),
+            ("snapshots", 2),
+            ("evaluation_images", 1),
+            ("workers", 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{name}: {value} is below {least}")
+        check_shard(self.shard)
+        if self.datasets is not None and (isinstance(self.datasets, str) or not self.datasets):
+            raise UsageError(f"datasets: {self.datasets!r} is no list of names")
+
+    def narrow(self, space: Space) -> Space:
+        """The space with the data sets and epochs that replace its own."""
+        names = list(self.datasets or [])
+        dataset: object = names[0] if len(names) == 1 else names or None
+        return space.with_constants(dataset=dataset, epochs=self.epochs)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run that can start: `asked` maps positions in the draw to recipes.
+
+    `images` gives the training images of each image set.
+    """
+
+    space: Space
+    options: Options
+    out: Path
+    asked: dict[int, Recipe]
+    images: dict[str, int]
+    device: str
+    workers: int
+
+    @classmethod
+    def of(cls, space: Space | str, options: Options, out: str | Path) -> Request:
+        """Validate what can be validated without reading images."""
+        space = options.narrow(preset(space) if isinstance(space, str) else space)
+        _refuse_unknown_names(space)
+        recipes = space.draw(options.nets, options.seed)
+        images = count_images(recipes, options.data_dir)
+        mine = shard_of(recipes, options.shard, images)
+        if not mine:
+            number, count = options.shard
+            raise UsageError(
+                f"shard: {options.nets} nets leave nothing for {number}/{count}; use fewer shards"
+            )
+        asked = {i: recipes[i] for i in mine}
+        _refuse_without_memory(asked.values())
+        _refuse_too_few_images(space, images)
+        device = device_of(options.device)
+        workers = options.workers or (1 if device == "cuda" else loky.cpu_count())
+        return cls(space, options, Path(out), asked, images, device, workers)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Side length and channels of the images, one in a space."""
+        one = next(iter(self.asked.values()))
+        return one.input_size, one.channels
+
+    def job(self, nets: dict[int, Recipe]) -> Job:
+        """What the work on these nets, by positions in the draw, shares."""
+        splits = split_of(max(nets, default=0) + 1, self.options.seed)
+        return Job(
+            datasets=tuple(sorted({recipe.dataset for recipe in nets.values()})),
+            data_dir=self.options.data_dir,
+            size=self.size,
+            snapshots=self.options.snapshots,
+            evaluation_images=self.options.evaluation_images,
+            device=self.device,
+            index={recipe.net: i for i, recipe in nets.items()},
+            split={recipe.net: splits[i] for i, recipe in nets.items()},
+        )
+
+    def refuse_unsuitable(self, pool: Pool) -> None:
+        """Raise UsageError where some recipe cannot be trained on the images at hand."""
+        outputs = min(self.space.values("outputs"))
+        for name, image_set in pool.sets.items():
+            classes = len(image_set.classes)
+            if not 2 <= classes <= outputs:
+                raise UsageError(
+                    f"outputs: {outputs} cannot tell the {classes} classes of {name}; "
+                    "2 to as many classes as outputs are needed"
+                )
+        seen = {(r.dataset, r.train_images, r.batch_size, r.epochs): r for r in self.asked.values()}
+        for recipe in seen.values():
+            snapshot_steps(total_steps(recipe, pool), self.options.snapshots)
+
+
+def count_images(recipes: Iterable[Recipe], data_dir: str | None) -> dict[str, int]:
+    """The training images of every set that recipes name."""
+    names = sorted({recipe.dataset for recipe in recipes})
+    return {name: training_images(name, data_dir) for name in names}
+
+
+def split_of(nets: int, seed: int) -> list[str]:
+    """The split of the first `nets` nets of a draw: of every five in a row, one is a test net.
+
+    Which of the five is random, and the same however many nets are asked for.
+    """
+    places = np.random.default_rng([seed, 0x5B117]).random(-(-nets // 5)) * 5
+    return ["test" if int(places[i // 5]) == i % 5 else "train" for i in range(nets)]
+
+
+def _refuse_unknown_names(space: Space) -> None:
+    """Names are looked up only here, so that a new one needs no change in `space`."""
+    for key, known in (
+        ("optimizer", OPTIMIZERS),
+        ("activation", ACTIVATIONS),
+        ("initialization", INITIALIZATIONS),
+    ):
+        for value in space.values(key):
+            if value not in known:
+                raise UsageError(f"{key}: {value!r} is unknown; known are {', '.join(known)}")
+    for key in ("input_size", "channels"):
+        if len(space.values(key)) > 1:
+            raise UsageError(f"{key}: must be one value in a space; sample two zoos instead")
+
+
+def _refuse_without_memory(recipes: Iterable[Recipe]) -> None:
+    """Refuse a net that does not fit into memory even alone, before it is timed."""
+    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    plans = {(Plan.from_recipe(r), r.batch_size) for r in recipes}
+    needed = max(stack_bytes(plan, batch, 1) for plan, batch in plans)
+    if needed > free:
+        raise UsageError(
+            f"width_fc and the like: one net needs {needed / 1e9:.1f} GB of memory to train, "
+            f"{free / 1e9:.1f} GB are free; make the nets or batches smaller"
+        )
+
+
+def _refuse_too_few_images(space: Space, images: dict[str, int]) -> None:
+    asked = max(space.values("train_images"))
+    name = min(images, key=images.__getitem__)
+    if asked > images[name]:
+        raise UsageError(
+            f"train_images: {asked:,} asked of {name}, which has {images[name]:,} training images; "
+            "ask for fewer, or 0 for all"
+        )
+
+
+def device_of(name: str) -> str:
+    """The device that auto, cpu or cuda means here."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"device: {name!r} is none of auto, cpu, cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device: torch finds no CUDA device; use --device cpu")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

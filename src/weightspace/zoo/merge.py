@@ -1,0 +1,188 @@
+"""`merge`: zoos that hold parts of one run become one zoo."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+import polars as pl
+
+from weightspace.errors import DataError, UsageError
+from weightspace.progress import Progress, silent
+from weightspace.zoo import manifest, places, rounds
+from weightspace.zoo.check import check
+from weightspace.zoo.disk import adopt, remove_leftovers
+from weightspace.zoo.reader import Zoo
+from weightspace.zoo.rounds import Round
+from weightspace.zoo.writer import Writer
+
+_MAY_DIFFER = {"device"}
+"""What zoos of one run may disagree about; their rounds say how each was made."""
+
+
+def merge(
+    out: str | Path,
+    zoos: Sequence[str | Path],
+    *,
+    copy: bool = False,
+    progress: Progress = silent,
+) -> Zoo:
+    """Join the zoos of one run, such as its shards, in the zoo at `out`, new or one of them before.
+
+    They must agree in space, seed, number of snapshots, evaluation images and the images
+    themselves. A unit that several hold is taken once where all its vectors are equal bit for
+    bit. Nothing in `out` is overwritten, and the zoos that are read do not change: files get a
+    second name (a hard link) where the file system can do that and `copy` is not asked for.
+    Units arrive whole, one after the other; a merge that was stopped is continued by the same
+    call. Raises `UsageError` for zoos that do not belong together or hold a net twice, and
+    `DataError` for a damaged zoo or a full disk, both before `out` is touched.
+    """
+    out = Path(out)
+    parts = _opened(out, zoos)
+    into = [_sound(out)] if (out / places.MANIFEST).exists() else []
+    whole = [*into, *parts]
+    for other in whole[1:]:
+        _refuse_another_run(whole[0], other)
+    begun = _rounds(whole)
+    _refuse_twice(whole)
+    todo = _missing(out, into, parts)
+    _refuse_without_room(out, todo, copy)
+    first = whole[0].meta
+    info = {**first["info"], "versions": first["versions"]}
+    writer = Writer(out, space=whole[0].space, seed=first["seed"], info=info)
+    for one in begun:  # before the units: until the last is there, a reader can tell
+        while one not in (there := rounds.read(out)).values():
+            writer.begin(max(there, default=0) + 1, one)
+    for done, (file, target) in enumerate(todo):
+        progress("merging zoos", done, len(todo))
+        remove_leftovers(target.parent, target.stem)
+        adopt(file, target, copy=copy)
+    progress("merging zoos", len(todo), len(todo))
+    return Zoo(out)
+
+
+def _opened(out: Path, zoos: Sequence[str | Path]) -> list[Zoo]:
+    """The zoos to merge, each sound as far as its tables tell."""
+    if isinstance(zoos, str | Path) or not zoos:
+        raise UsageError(f"zoos: {zoos!r} is no list of zoos; give at least one")
+    seen: dict[Path, Path] = {out.resolve(): out}
+    for path in map(Path, zoos):
+        if path.resolve() in seen:
+            raise UsageError(f"{path}: is named twice; name each zoo once, the result first")
+        seen[path.resolve()] = path
+    return [_sound(Path(path)) for path in zoos]
+
+
+def _sound(path: Path) -> Zoo:
+    for finding in check(path):
+        if finding.severity == "error":
+            raise DataError(f"{path}: {finding.thing}: {finding.message}; {finding.remedy}")
+    return Zoo(path)
+
+
+def _refuse_another_run(one: Zoo, other: Zoo) -> None:
+    differences = manifest.differences(one.meta, other.meta)
+    infos = one.meta["info"], other.meta["info"]
+    for key in sorted((infos[0].keys() | infos[1].keys()) - _MAY_DIFFER):
+        if infos[0].get(key) != infos[1].get(key):
+            differences.append((key, str(infos[0].get(key)), str(infos[1].get(key))))
+    digests = [dict(chain(*(r.images.items() for r in z.rounds.values()))) for z in (one, other)]
+    for name in sorted(digests[0].keys() & digests[1].keys()):
+        if digests[0][name] != digests[1][name]:
+            differences.append((f"the digest of {name}", digests[0][name], digests[1][name]))
+    if differences:
+        name, here, there = differences[0]
+        raise UsageError(
+            f"{other.path}: is of another run than {one.path}, {name} is {there} and not {here}; "
+            "merge zoos of one space, seed and settings"
+        )
+
+
+def _refuse_twice(zoos: Sequence[Zoo]) -> None:
+    """Refuse a net that two zoos hold, unless in the same unit and equal bit for bit."""
+    nets = zoos[0].nets.with_columns(_zoo=pl.lit(0))
+    moments = zoos[0].snapshots
+    for number, zoo in enumerate(zoos[1:], 1):
+        clash = nets.join(zoo.nets, on="index").filter(pl.col("net") != pl.col("net_right"))
+        if len(clash):
+            row = clash.row(0, named=True)
+            raise UsageError(
+                f"{zoo.path}: net {row['net_right']} is number {row['index']} of the draw, as is "
+                f"{row['net']} of {zoos[row['_zoo']].path}; merge zoos of one run"
+            )
+        both = nets.join(zoo.nets, on="net")
+        odd = both.filter(pl.col("unit") != pl.col("unit_right"))
+        how = "stands there in another unit"
+        if odd.is_empty():
+            ours = moments.join(both.select("net"), on="net", how="semi")
+            theirs = zoo.snapshots.join(both.select("net"), on="net", how="semi")
+            joined = ours.join(theirs, on=["net", "snapshot"], how="full", coalesce=True)
+            unequal = joined.filter(pl.col("checksum").ne_missing(pl.col("checksum_right")))
+            odd = both.join(unequal.select("net"), on="net", how="semi")
+            how = "has other weights there"
+        if len(odd):
+            row = odd.row(0, named=True)
+            raise UsageError(
+                f"{zoo.path}: net {row['net']} is also in {zoos[row['_zoo']].path} and {how}; "
+                "merge disjoint zoos, such as shards 1/2 and 2/2"
+            )
+        new = zoo.nets.join(both.select("net"), on="net", how="anti")
+        try:
+            nets = pl.concat([nets, new.with_columns(_zoo=pl.lit(number))], how="diagonal")
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(
+                f"{zoo.path}: its columns differ from the others' ({reason})"
+            ) from None
+        fresh = zoo.snapshots.join(both.select("net"), on="net", how="anti")
+        moments = pl.concat([moments, fresh], how="diagonal")
+
+
+def _rounds(zoos: Iterable[Zoo]) -> list[Round]:
+    """The rounds of all; one more for nets that a zoo holds and none of its rounds names."""
+    named: list[tuple[Path, Round]] = []
+    for zoo in zoos:
+        own = [(rounds.file_of(zoo.path, number), one) for number, one in zoo.rounds.items()]
+        held = {int(i) for _, one in own for i in one.indices}
+        if rest := set(zoo.nets["index"]) - held:
+            own.append((zoo.path, Round.of(rest, {}, {})))
+        named += [(file, one) for file, one in own if one not in [known for _, known in named]]
+    try:
+        rounds.refuse_overlap(named)
+    except DataError as error:
+        message = str(error).rpartition("; ")[0]
+        raise UsageError(f"{message}; merge zoos that set out to sample disjoint nets") from None
+    return [one for _, one in named]
+
+
+def _missing(out: Path, into: Sequence[Zoo], parts: Iterable[Zoo]) -> list[tuple[Path, Path]]:
+    """The files that the result lacks and what they are to be called, in the order to appear."""
+    there = {unit for zoo in into for unit in zoo.nets["unit"]}
+    laid: set[str] = set()
+    files = []
+    for part in parts:
+        units = part.nets.group_by("unit", maintain_order=True).agg(pl.col("layout").unique())
+        for unit, keys in units.iter_rows():
+            if unit in there:
+                continue
+            there.add(unit)
+            files += [(places.LAYOUTS, key, part.path) for key in keys if key not in laid]
+            laid.update(keys)
+            folders = (places.SHARDS, places.SNAPSHOTS, places.NETS)
+            files += [(folder, unit, part.path) for folder in folders]
+    return [(places.part(source, *of), places.part(out, *of)) for *of, source in files]
+
+
+def _refuse_without_room(out: Path, todo: Iterable[tuple[Path, Path]], copy: bool) -> None:
+    above = next(path for path in (out, *out.absolute().parents) if path.exists())
+    here = above.stat().st_dev
+    files = [file.stat() for file, _ in todo]
+    needed = sum(file.st_size for file in files if copy or file.st_dev != here)
+    free = shutil.disk_usage(above).free
+    if needed > free:
+        raise DataError(
+            f"{out}: needs {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB; free some, or "
+            "merge on the disk where the zoos are"
+        )

@@ -1,0 +1,112 @@
+"""Rounds: which nets of the draw a zoo's makers set out to sample, one small file for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weightspace.errors import DataError
+from weightspace.zoo import places
+from weightspace.zoo.disk import write_file
+
+_LARGEST = 2**26  # bytes of a round's file
+_MOST_NETS = 10**8
+
+
+@dataclass(frozen=True)
+class Round:
+    """One resolution to sample nets; it never changes, and no two of a zoo share a net.
+
+    `nets` holds ascending ranges (first, stop) of positions in the draw; `images` a digest for
+    each image set, which later rounds must find again; `info` what else its maker noted.
+    """
+
+    nets: tuple[tuple[int, int], ...]
+    images: Mapping[str, str] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, indices: Iterable[int], images: Mapping[str, str], info: Mapping[str, Any]
+    ) -> Round:
+        """The round of the nets at these positions."""
+        at = np.unique(np.fromiter(indices, np.int64))
+        pieces = np.split(at, np.flatnonzero(np.diff(at) > 1) + 1)
+        return cls(tuple((int(p[0]), int(p[-1]) + 1) for p in pieces if len(p)), images, info)
+
+    @property
+    def count(self) -> int:
+        """How many nets it holds."""
+        return sum(stop - first for first, stop in self.nets)
+
+    @property
+    def indices(self) -> np.ndarray:
+        """Their positions in the draw, int64, ascending."""
+        return np.concatenate([np.arange(*span, dtype=np.int64) for span in self.nets])
+
+
+def read(path: Path) -> dict[int, Round]:
+    """The rounds of the zoo at `path` by their numbers, in order; DataError for a damaged one."""
+    found = {}
+    for stem in places.units(path, places.ROUNDS):
+        if stem.isdecimal():
+            found[int(stem)] = _read(places.part(path, places.ROUNDS, stem))
+    refuse_overlap((file_of(path, number), one) for number, one in found.items())
+    return dict(sorted(found.items()))
+
+
+def add(path: Path, number: int, added: Round) -> bool:
+    """Write round `number` of the zoo at `path`; False, with nothing done, where there is one."""
+    return write_file(
+        file_of(path, number), json.dumps(asdict(added)).encode() + b"\n", replace=False
+    )
+
+
+def file_of(path: Path, number: int) -> Path:
+    """The file of a round."""
+    return places.part(path, places.ROUNDS, f"{number:06d}")
+
+
+def refuse_overlap(named: Iterable[tuple[object, Round]]) -> None:
+    """DataError where two different rounds hold one net; each comes with a name to call it by."""
+    spans = sorted((*span, str(name)) for name, one in named for span in one.nets)
+    for (_, stop, one), (first, _, other) in pairwise(spans):
+        if first < stop:
+            raise DataError(
+                f"{other}: holds net number {first} of the draw, which {one} also holds; {_AGAIN}"
+            )
+
+
+_AGAIN = "delete it and run the same command: what is missing then gets a new round"
+
+
+def _read(file: Path) -> Round:
+    try:
+        if file.stat().st_size > _LARGEST:
+            raise ValueError("larger than any round")
+        plain = json.loads(file.read_text(encoding="utf-8"))
+        nets = tuple((first, stop) for first, stop in plain["nets"])
+        images, info = plain["images"], plain["info"]
+        ends = [end for span in nets for end in span]
+        sound = (
+            bool(nets)
+            and all(type(end) is int and 0 <= end <= _MOST_NETS for end in ends)
+            and all(first < stop for first, stop in nets)
+            and all(one[1] < other[0] for one, other in pairwise(nets))
+            and isinstance(info, dict)
+            and isinstance(images, dict)
+            and all(isinstance(digest, str) for digest in images.values())
+        )
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); check permissions") from None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        sound = False
+    if not sound:
+        raise DataError(f"{file}: is damaged, it does not say which nets it holds; {_AGAIN}")
+    return Round(nets, images, info)
