@@ -338,7 +338,7 @@ def test_the_installed_command_runs_and_starts_fast() -> None:
     """`--help` and `spaces` must not load torch."""
     script = Path(sys.executable).parent / "weightspace"
     found = subprocess.run([script, "spaces", "--json"], capture_output=True, text=True, check=True)
-    assert len(json.loads(found.stdout)) == 4
+    assert len(json.loads(found.stdout)) == len(PRESETS)
     code = (
         "import sys; from weightspace.cli.app import run; run(['spaces']); "
         "print('torch' in sys.modules)"
