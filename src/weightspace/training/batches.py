@@ -18,6 +18,8 @@ from weightspace.training.evaluation import Held
 from weightspace.training.pool import Pool, padded
 
 VALIDATION_FRACTION = 0.1
+DISTORTED_AT_ONCE = 1 << 18
+"""Values of images that are augmented by one call."""
 
 
 class Batches:
@@ -68,9 +70,10 @@ class Batches:
         y = self.pool.labels[index] if self.labels is None else self.labels.gather(1, chosen)
         images, rows = Images(self.pool.images, index), self.augmented.nonzero().squeeze(1)
         if len(rows):
-            x = Images(self.pool.images, index[rows]).values(self.dtype)
-            made = self._distorted(x, self.seeds[rows], step)
-            images = Images(self.pool.images, index, rows, made)
+            made = [
+                self._distorted(index[part], self.seeds[part], step) for part in self._parts(rows)
+            ]
+            images = Images(self.pool.images, index, rows, torch.cat(made))
         return images, y
 
     def _labels(self, recipes: Sequence[Recipe]) -> Tensor:
@@ -85,7 +88,13 @@ class Batches:
         wrong = (labels + 1 + (other * (size - 1)).long()) % size
         return torch.where(u < share, wrong, labels)
 
-    def _distorted(self, x: Tensor, seeds: Tensor, step: int) -> Tensor:
+    def _parts(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Nets in groups whose images fit into the processor's caches while they are worked on."""
+        values = self.batch_size * self.pool.images[0].numel()
+        return rows.split(max(1, DISTORTED_AT_ONCE // values))
+
+    def _distorted(self, index: Tensor, seeds: Tensor, step: int) -> Tensor:
+        x = Images(self.pool.images, index).values(self.dtype)
         flat = x.flatten(0, 1)
         u = streams.uniform(
             streams.keys(seeds, "augmentation", step), self.batch_size * AUGMENT_NUMBERS

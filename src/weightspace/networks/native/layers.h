@@ -51,8 +51,8 @@ Norm<T> norm_of(const T* z, ptrdiff_t count, T shift, T scale, T* running_mean, 
 // Four neighbours under a pooling window, and which of them is the first largest.
 template <class T> struct Window {
   Vec<T> z[4];
-  Int<T> here[4];
-  Vec<T> u, y, at;  // before and after the activation, and z, of the largest
+  Int<T> which;
+  Vec<T> u, at;  // of the largest: before the activation, and z
 
   template <class A> static Window of(const T* z, ptrdiff_t line, int samples, Norm<T> norm,
                                       int lanes, bool whole) {
@@ -65,18 +65,14 @@ template <class T> struct Window {
       else rank[i] = A::template f<T>(u[i]);
     }
     Vec<T> top = rank[0];
-    w.u = u[0], w.at = w.z[0];
-    Int<T> which{};
+    w.u = u[0], w.at = w.z[0], w.which = Int<T>{};
     for (int i = 1; i < 4; i++) {
       const Int<T> more = rank[i] > top;
       top = more ? rank[i] : top;
       w.u = more ? u[i] : w.u;
       w.at = more ? w.z[i] : w.at;
-      which = more ? (Int<T>{} + i) : which;
+      w.which = more ? (Int<T>{} + i) : w.which;
     }
-    for (int i = 0; i < 4; i++) w.here[i] = which == i;
-    if constexpr (A::rises) w.y = A::template f<T>(w.u);
-    else w.y = top;
     return w;
   }
 };
@@ -99,7 +95,7 @@ void activate(const T* z, int side, int samples, bool pool, Norm<T> norm, T* out
       along<T>(samples, [&](ptrdiff_t j, int lanes, bool whole) {
         const auto w = Window<T>::template of<A>(z + 2 * y * line + 2 * x * samples + j, line,
                                                  samples, norm, lanes, whole);
-        put(out + y * out_line + x * samples + j, w.y, lanes, whole);
+        put(out + y * out_line + x * samples + j, A::template f<T>(w.u), lanes, whole);
       });
 }
 
@@ -138,7 +134,8 @@ ChannelGradient<T> back(const T* z, int side, int samples, bool pool, bool norme
         along<T>(samples, [&](ptrdiff_t j, int lanes, bool whole) {
           const auto w = Window<T>::template of<A>(z + 2 * y * line + 2 * x * samples + j, line,
                                                    samples, norm, lanes, whole);
-          one(x * samples + j, w.u, w.y, w.at, lanes, whole);
+          const Vec<T> v = fetch(out + y * out_line + x * samples + j, lanes, whole);
+          one(x * samples + j, w.u, v, w.at, lanes, whole);
         });
     shift += sum<T>(s);
     scale += sum<T>(sz);
@@ -160,7 +157,7 @@ ChannelGradient<T> back(const T* z, int side, int samples, bool pool, bool norme
           const Vec<T> g =
               fetch(d + y / 2 * small_line + x * samples + j, lanes, whole) * norm.slope;
           for (int i = 0; i < 4; i++) {
-            const Vec<T> v = (w.here[i] ? g : Vec<T>{}) - a - (w.z[i] - norm.mean) * b;
+            const Vec<T> v = (w.which == i ? g : Vec<T>{}) - a - (w.z[i] - norm.mean) * b;
             put(dz + (y + i / 2) * dz_line + (2 * x + i % 2) * samples + j, v, lanes, whole);
             s += only<T>(v, lanes, whole);
           }

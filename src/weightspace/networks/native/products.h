@@ -28,18 +28,30 @@ inline int tile_rows(int left) {
   return left >= 6 ? 6 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
-// Matrix [rows, depth] packed tile by tile, depth slowest within a tile; `at(row, k)` reads it.
-template <class T, class At> void pack(int rows, int depth, T* packed, At at) {
+// Where a line of output comes from: `spans` of the depth count, the others meet only padding.
+struct Span {
+  int begin, end;
+};
+struct Line {
+  ptrdiff_t in, out;
+  const Span* spans;
+  int count;
+};
+
+// Matrix [rows, taps x channels] packed tile by tile, for a tile channels innermost but for rows;
+// `at(row, tap, channel)` reads it.
+template <class T, class At> void pack(int rows, int taps, int channels, T* packed, At at) {
   for (int first = 0, tile; first < rows; first += tile) {
     tile = tile_rows(rows - first);
-    for (int k = 0; k < depth; k++)
-      for (int i = 0; i < tile; i++) *packed++ = at(first + i, k);
+    for (int tap = 0; tap < taps; tap++)
+      for (int c = 0; c < channels; c++)
+        for (int i = 0; i < tile; i++) *packed++ = at(first + i, tap, c);
   }
 }
 
 // out[i][j] = bias[i] + sum over k of a[k][i] * in[offset[k] + j] for one tile.
 template <class T, int I, int J>
-inline void product_tile(int depth, const T* a, const ptrdiff_t* offset, const T* in,
+inline void product_tile(const Line& line, const T* a, const ptrdiff_t* offset, const T* in,
                          const T* bias, T* out, ptrdiff_t out_row, int lanes) {
   constexpr int n = Simd<T>::n;
   Vec<T> s[I][J];
@@ -47,16 +59,19 @@ inline void product_tile(int depth, const T* a, const ptrdiff_t* offset, const T
   for (int i = 0; i < I; i++)
 #pragma GCC unroll 8
     for (int j = 0; j < J; j++) s[i][j] = all(bias ? bias[i] : T(0));
-  for (int k = 0; k < depth; k++, a += I) {
-    const T* from = in + offset[k];
-    Vec<T> x[J];
+  for (int span = 0; span < line.count; span++) {
+    const int end = line.spans[span].end;
+    for (int k = line.spans[span].begin; k < end; k++) {
+      const T *from = in + offset[k], *weight = a + (ptrdiff_t)k * I;
+      Vec<T> x[J];
 #pragma GCC unroll 8
-    for (int j = 0; j < J; j++) x[j] = load(from + j * n);
+      for (int j = 0; j < J; j++) x[j] = load(from + j * n);
 #pragma GCC unroll 8
-    for (int i = 0; i < I; i++) {
-      const Vec<T> w = all(a[i]);
+      for (int i = 0; i < I; i++) {
+        const Vec<T> w = all(weight[i]);
 #pragma GCC unroll 8
-      for (int j = 0; j < J; j++) s[i][j] += w * x[j];
+        for (int j = 0; j < J; j++) s[i][j] += w * x[j];
+      }
     }
   }
 #pragma GCC unroll 8
@@ -68,98 +83,99 @@ inline void product_tile(int depth, const T* a, const ptrdiff_t* offset, const T
 }
 
 template <class T, int I, int J>
-inline void product_dispatch(int vectors, int depth, const T* a, const ptrdiff_t* offset,
+inline void product_dispatch(int vectors, const Line& line, const T* a, const ptrdiff_t* offset,
                              const T* in, const T* bias, T* out, ptrdiff_t out_row, int lanes) {
   if constexpr (J > 1) {
     if (vectors < J)
-      return product_dispatch<T, I, J - 1>(vectors, depth, a, offset, in, bias, out, out_row,
-                                           lanes);
+      return product_dispatch<T, I, J - 1>(vectors, line, a, offset, in, bias, out, out_row, lanes);
   }
-  product_tile<T, I, J>(depth, a, offset, in, bias, out, out_row, lanes);
+  product_tile<T, I, J>(line, a, offset, in, bias, out, out_row, lanes);
 }
 
 template <class T, int I>
-void product_rows(int lines, ptrdiff_t length, int depth, const T* a, const ptrdiff_t* offset,
-                  const T* in, ptrdiff_t in_line, const T* bias, T* out, ptrdiff_t out_line,
-                  ptrdiff_t out_row) {
+void product_rows(const std::vector<Line>& lines, ptrdiff_t length, const T* a,
+                  const ptrdiff_t* offset, const T* in, const T* bias, T* out, ptrdiff_t out_row) {
   constexpr int n = Simd<T>::n, most = most_vectors(I);
-  const int vectors = (int)((length + n - 1) / n), last = (int)(length - (ptrdiff_t)(vectors - 1) * n);
+  const int vectors = (int)((length + n - 1) / n);
+  const int last = (int)(length - (ptrdiff_t)(vectors - 1) * n);
   const int groups = (vectors + most - 1) / most;
-  for (int line = 0; line < lines; line++)
+  for (const Line& line : lines)
     for (int g = 0; g < groups; g++) {
       // Groups of nearly equal width: a narrow last one would leave the arithmetic waiting.
-      const int from = (int)((long)vectors * g / groups), to = (int)((long)vectors * (g + 1) / groups);
-      product_dispatch<T, I, most>(to - from, depth, a, offset, in + line * in_line + from * n,
-                                   bias, out + line * out_line + from * n, out_row,
-                                   to == vectors ? last : n);
+      const int from = vectors * g / groups, to = vectors * (g + 1) / groups;
+      product_dispatch<T, I, most>(to - from, line, a, offset, in + line.in + from * n, bias,
+                                   out + line.out + from * n, out_row, to == vectors ? last : n);
     }
 }
 
 // out[row][line][j] = bias[row] + sum over k of a[row][k] * in[line][offset[k] + j], j < length.
 // `a` is packed; up to one vector behind a line's input is read and not used.
 template <class T>
-void product(int rows, int lines, ptrdiff_t length, int depth, const T* a,
-             const ptrdiff_t* offset, const T* in, ptrdiff_t in_line, const T* bias, T* out,
-             ptrdiff_t out_line, ptrdiff_t out_row) {
+void product(int rows, int depth, const std::vector<Line>& lines, ptrdiff_t length, const T* a,
+             const ptrdiff_t* offset, const T* in, const T* bias, T* out, ptrdiff_t out_row) {
   for (int first = 0, tile; first < rows; first += tile) {
     tile = tile_rows(rows - first);
     const T* b = bias ? bias + first : nullptr;
     T* o = out + first * out_row;
     switch (tile) {
-      case 8: product_rows<T, 8>(lines, length, depth, a, offset, in, in_line, b, o, out_line, out_row); break;
-      case 6: product_rows<T, 6>(lines, length, depth, a, offset, in, in_line, b, o, out_line, out_row); break;
-      case 4: product_rows<T, 4>(lines, length, depth, a, offset, in, in_line, b, o, out_line, out_row); break;
-      case 2: product_rows<T, 2>(lines, length, depth, a, offset, in, in_line, b, o, out_line, out_row); break;
-      default: product_rows<T, 1>(lines, length, depth, a, offset, in, in_line, b, o, out_line, out_row);
+      case 8: product_rows<T, 8>(lines, length, a, offset, in, b, o, out_row); break;
+      case 6: product_rows<T, 6>(lines, length, a, offset, in, b, o, out_row); break;
+      case 4: product_rows<T, 4>(lines, length, a, offset, in, b, o, out_row); break;
+      case 2: product_rows<T, 2>(lines, length, a, offset, in, b, o, out_row); break;
+      default: product_rows<T, 1>(lines, length, a, offset, in, b, o, out_row);
     }
     a += (ptrdiff_t)tile * depth;
   }
 }
 
-// What a kernel's gradient is: shifted rows of the input against rows of the output's gradient.
-// `sums` holds a vector of partial sums for each weight [out, in, k, k].
+// A kernel's gradient: rows of the input, shifted by a tap, against rows of the output's gradient.
 template <class T> struct Correlation {
-  int in, out, kernel, lines;
-  ptrdiff_t length, samples;                // a line's values; the shift of one column
-  const T *x, *d;                           // input and gradient, at the first used value
+  int in, out, kernel, padding, side_in, side, samples;
+  const T *x, *d;  // padded input from its corner, gradient from its first used value
   ptrdiff_t x_channel, x_line, d_channel, d_line;
-  Vec<T>* sums;
+  Vec<T>* sums;  // partial sums of each weight [out, in, k, k]
 };
 
-template <class T, int I, int K>
-inline void correlate_tile(const Correlation<T>& c, int o, int ci, int ky, int kx, int line,
-                           int lines, ptrdiff_t from, ptrdiff_t to, bool fresh) {
+// A rectangle of output pixels.
+struct Region {
+  int top, bottom, left, right;
+};
+
+// sums[i][s] += gradient rows of output channel i times input rows at x + shift[s].
+template <class T, int I, int S>
+inline void correlate_tile(const Correlation<T>& c, const T* d, const T* x,
+                           const ptrdiff_t* shift, Region r, Vec<T>* sums, ptrdiff_t row,
+                           ptrdiff_t step) {
   constexpr int n = Simd<T>::n;
-  const ptrdiff_t row = (ptrdiff_t)c.in * c.kernel * c.kernel;
-  Vec<T>* sums = c.sums + o * row + ((ptrdiff_t)ci * c.kernel + ky) * c.kernel + kx;
-  Vec<T> s[I][K];
+  Vec<T> s[I][S];
 #pragma GCC unroll 8
   for (int i = 0; i < I; i++)
 #pragma GCC unroll 8
-    for (int k = 0; k < K; k++) s[i][k] = fresh ? Vec<T>{} : sums[i * row + k];
-  for (int y = line; y < line + lines; y++) {
-    const T* d = c.d + o * c.d_channel + y * c.d_line;
-    const T* x = c.x + ci * c.x_channel + (y + ky) * c.x_line + kx * c.samples;
-    ptrdiff_t j = from;
-    for (; j + n <= to; j += n) {
+    for (int k = 0; k < S; k++) s[i][k] = sums[i * row + k * step];
+  const ptrdiff_t length = (ptrdiff_t)(r.right - r.left) * c.samples;
+  for (int y = r.top; y < r.bottom; y++) {
+    const T* dy = d + y * c.d_line + (ptrdiff_t)r.left * c.samples;
+    const T* xy = x + y * c.x_line + (ptrdiff_t)r.left * c.samples;
+    ptrdiff_t j = 0;
+    for (; j + n <= length; j += n) {
       Vec<T> g[I];
 #pragma GCC unroll 8
-      for (int i = 0; i < I; i++) g[i] = load(d + i * c.d_channel + j);
+      for (int i = 0; i < I; i++) g[i] = load(dy + i * c.d_channel + j);
 #pragma GCC unroll 8
-      for (int k = 0; k < K; k++) {
-        const Vec<T> v = load(x + k * c.samples + j);
+      for (int k = 0; k < S; k++) {
+        const Vec<T> v = load(xy + shift[k] + j);
 #pragma GCC unroll 8
         for (int i = 0; i < I; i++) s[i][k] += g[i] * v;
       }
     }
-    if (j < to) {
-      const int lanes = (int)(to - j);
+    if (j < length) {
+      const int lanes = (int)(length - j);
       Vec<T> g[I];
 #pragma GCC unroll 8
-      for (int i = 0; i < I; i++) g[i] = load_some(d + i * c.d_channel + j, lanes);
+      for (int i = 0; i < I; i++) g[i] = load_some(dy + i * c.d_channel + j, lanes);
 #pragma GCC unroll 8
-      for (int k = 0; k < K; k++) {
-        const Vec<T> v = load_some(x + k * c.samples + j, lanes);
+      for (int k = 0; k < S; k++) {
+        const Vec<T> v = load_some(xy + shift[k] + j, lanes);
 #pragma GCC unroll 8
         for (int i = 0; i < I; i++) s[i][k] += g[i] * v;
       }
@@ -168,66 +184,101 @@ inline void correlate_tile(const Correlation<T>& c, int o, int ci, int ky, int k
 #pragma GCC unroll 8
   for (int i = 0; i < I; i++)
 #pragma GCC unroll 8
-    for (int k = 0; k < K; k++) sums[i * row + k] = s[i][k];
+    for (int k = 0; k < S; k++) sums[i * row + k * step] = s[i][k];
 }
 
-// Sums in registers: I x K, with I + 1 vectors beside them.
-constexpr int most_outputs(int columns) {
-  const int most = (WS_REGISTERS - 2) / (columns + 1);
-  return most >= 8 ? 8 : most >= 6 ? 6 : most >= 4 ? 4 : most >= 2 ? 2 : 1;
+// How many output channels a tile with S shifts takes: I x S sums, I gradients and one input.
+template <int S> inline int tile_outputs(int left) {
+  constexpr int most = (WS_REGISTERS - 2) / (S + 1);
+  if (most >= 8 && left >= 8) return 8;
+  if (most >= 6 && left % 6 == 0) return 6;
+  if (most >= 4 && left >= 4) return 4;
+  return most >= 2 && left >= 2 ? 2 : 1;
 }
 
-template <class T, int I, int K>
-inline void correlate_kernel(const Correlation<T>& c, int o, int kx, int line, int lines,
-                             ptrdiff_t from, ptrdiff_t to, bool fresh) {
-  for (int ci = 0; ci < c.in; ci++)
-    for (int ky = 0; ky < c.kernel; ky++)
-      correlate_tile<T, I, K>(c, o, ci, ky, kx, line, lines, from, to, fresh);
+// All output channels against S shifts of the input at `x`; their weights start at `weight` and
+// lie `step` apart.
+template <class T, int S>
+void correlate_shifts(const Correlation<T>& c, const T* x, const ptrdiff_t* shift, Region r,
+                      ptrdiff_t weight, ptrdiff_t step) {
+  const ptrdiff_t row = (ptrdiff_t)c.in * c.kernel * c.kernel;
+  for (int o = 0, tile; o < c.out; o += tile) {
+    tile = tile_outputs<S>(c.out - o);
+    const T* d = c.d + o * c.d_channel;
+    Vec<T>* sums = c.sums + o * row + weight;
+    switch (tile) {
+      case 8: correlate_tile<T, 8, S>(c, d, x, shift, r, sums, row, step); break;
+      case 6: correlate_tile<T, 6, S>(c, d, x, shift, r, sums, row, step); break;
+      case 4: correlate_tile<T, 4, S>(c, d, x, shift, r, sums, row, step); break;
+      case 2: correlate_tile<T, 2, S>(c, d, x, shift, r, sums, row, step); break;
+      default: correlate_tile<T, 1, S>(c, d, x, shift, r, sums, row, step);
+    }
+  }
 }
 
-template <class T, int K>
-void correlate_columns(const Correlation<T>& c, int kx, int line, int lines, ptrdiff_t from,
-                       ptrdiff_t to, bool fresh) {
-  constexpr int most = most_outputs(K);
-  for (int o = 0; o < c.out;) {
-    const int left = c.out - o;
-    if (most >= 8 && left >= 8) { correlate_kernel<T, (most >= 8 ? 8 : 1), K>(c, o, kx, line, lines, from, to, fresh); o += 8; }
-    else if (most >= 6 && left >= 6) { correlate_kernel<T, (most >= 6 ? 6 : 1), K>(c, o, kx, line, lines, from, to, fresh); o += 6; }
-    else if (most >= 4 && left >= 4) { correlate_kernel<T, (most >= 4 ? 4 : 1), K>(c, o, kx, line, lines, from, to, fresh); o += 4; }
-    else if (most >= 2 && left >= 2) { correlate_kernel<T, (most >= 2 ? 2 : 1), K>(c, o, kx, line, lines, from, to, fresh); o += 2; }
-    else { correlate_kernel<T, 1, K>(c, o, kx, line, lines, from, to, fresh); o += 1; }
+template <class T>
+void correlate_some(int count, const Correlation<T>& c, const T* x, const ptrdiff_t* shift,
+                    Region r, ptrdiff_t weight, ptrdiff_t step) {
+  switch (count) {
+    case 1: return correlate_shifts<T, 1>(c, x, shift, r, weight, step);
+    case 2: return correlate_shifts<T, 2>(c, x, shift, r, weight, step);
+    case 3: return correlate_shifts<T, 3>(c, x, shift, r, weight, step);
+    case 4: return correlate_shifts<T, 4>(c, x, shift, r, weight, step);
+    default: return correlate_shifts<T, 5>(c, x, shift, r, weight, step);
+  }
+}
+
+// The pixels of a block whose input under a tap is no padding.
+template <class T> inline Region inside(const Correlation<T>& c, Region block, int ky, int kx) {
+  return {std::max(block.top, c.padding - ky),
+          std::min(block.bottom, c.side_in + c.padding - ky),
+          std::max(block.left, c.padding - kx), std::min(block.right, c.side_in + c.padding - kx)};
+}
+
+template <class T> void correlate_block(const Correlation<T>& c, Region block) {
+  const int area = c.kernel * c.kernel;
+  ptrdiff_t shift[5];
+  for (int ky = 0; ky < c.kernel; ky++) {
+    const T* x = c.x + ky * c.x_line;
+    if (c.in < 3) {  // too few channels to fill the registers: neighbouring taps do
+      const Region r = inside(c, {block.top, block.bottom, 0, 0}, ky, 0);
+      for (int channel = 0; channel < c.in; channel++)
+        for (int kx = 0, take; kx < c.kernel; kx += take) {
+          const int left = c.kernel - kx;
+          take = left <= 5 ? left : left == 6 ? 3 : left <= 8 ? 4 : 5;
+          for (int k = 0; k < take; k++) shift[k] = channel * c.x_channel + (kx + k) * c.samples;
+          correlate_some(take, c, x, shift, {r.top, r.bottom, block.left, block.right},
+                         (ptrdiff_t)channel * area + ky * c.kernel + kx, 1);
+        }
+      continue;
+    }
+    for (int kx = 0; kx < c.kernel; kx++) {
+      const Region r = inside(c, block, ky, kx);
+      if (r.top >= r.bottom || r.left >= r.right) continue;
+      for (int channel = 0, take; channel < c.in; channel += take) {
+        const int left = c.in - channel;
+        take = left % 4 == 0 ? 4 : left % 3 == 0 ? 3 : left > 5 ? 4 : left;
+        for (int k = 0; k < take; k++) shift[k] = (channel + k) * c.x_channel + kx * c.samples;
+        correlate_some(take, c, x, shift, r, (ptrdiff_t)channel * area + ky * c.kernel + kx, area);
+      }
+    }
   }
 }
 
 // gradient[weight] = sum over samples and pixels, for all weights of a kernel [out, in, k, k].
 template <class T> void correlate(const Correlation<T>& c, T* gradient) {
-  constexpr int n = Simd<T>::n;
   const ptrdiff_t weights = (ptrdiff_t)c.out * c.in * c.kernel * c.kernel;
-  // A block of lines is read by every weight while it is in the nearest cache; sums that do not
+  std::memset(static_cast<void*>(c.sums), 0, weights * sizeof(Vec<T>));
+  // A block of pixels is read by every weight while it is in the nearest cache; sums that do not
   // fit there themselves are worth a larger block.
-  const ptrdiff_t block = n * (weights * (ptrdiff_t)sizeof(Vec<T>) > (1 << 19) ? 192 : 64);
-  const int lines = (int)std::max<ptrdiff_t>(1, block / c.length);
-  const ptrdiff_t parts = (c.length + block - 1) / block;
-  const ptrdiff_t columns = ((c.length + parts - 1) / parts + n - 1) / n * n;
-  bool fresh = true;
-  for (int line = 0; line < c.lines; line += lines)
-    for (ptrdiff_t from = 0; from < c.length; from += columns) {
-      const int count = std::min(lines, c.lines - line);
-      const ptrdiff_t to = std::min(from + columns, c.length);
-      for (int kx = 0; kx < c.kernel;) {
-        const int left = c.kernel - kx, take = left <= 5 ? left : left == 6 ? 3 : left <= 8 ? 4 : 5;
-        switch (take) {
-          case 1: correlate_columns<T, 1>(c, kx, line, count, from, to, fresh); break;
-          case 2: correlate_columns<T, 2>(c, kx, line, count, from, to, fresh); break;
-          case 3: correlate_columns<T, 3>(c, kx, line, count, from, to, fresh); break;
-          case 4: correlate_columns<T, 4>(c, kx, line, count, from, to, fresh); break;
-          default: correlate_columns<T, 5>(c, kx, line, count, from, to, fresh);
-        }
-        kx += take;
-      }
-      fresh = false;
-    }
-  for (ptrdiff_t w = 0; w < weights; w++) gradient[w] = sum<T>(c.sums[w]);
+  const int values = (weights * (ptrdiff_t)sizeof(Vec<T>) > (1 << 19) ? 12288 : 4096) * 4 / sizeof(T);
+  const int pixels = std::max(1, values / 4 / c.samples);
+  const int rows = std::max(1, pixels / c.side), columns = std::min(c.side, pixels);
+  for (int top = 0; top < c.side; top += rows)
+    for (int left = 0; left < c.side; left += columns)
+      correlate_block(c, {top, std::min(top + rows, c.side), left,
+                          std::min(left + columns, c.side)});
+  sum_each(c.sums, weights, gradient);
 }
 
 // [rows, columns] -> [columns, rows].

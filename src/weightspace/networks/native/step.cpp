@@ -7,7 +7,7 @@
 #include <new>
 
 #include "layers.h"
-#include "products.h"
+#include "maps.h"
 
 namespace ws {
 
@@ -32,13 +32,13 @@ template <class T> struct Array {  // aligned, zeroed, with room to read behind 
 
 template <class T> struct ConvBuffers {
   Array<T> x, z, dz, dx;  // padded input, output, its padded gradient, the input's gradient
-  std::vector<ptrdiff_t> forward, backward;
+  Map forward, backward;
   std::vector<Norm<T>> norms;
 };
 
 template <class T> struct DenseBuffers {
   Array<T> x, xt, z, y, dz, dx;
-  std::vector<ptrdiff_t> forward, backward, outer;
+  Map forward, backward, outer;
   std::vector<Norm<T>> norms;
 };
 
@@ -108,21 +108,6 @@ template <class T> class Workspace {
   ptrdiff_t d_line(const ConvShape& s) const { return (ptrdiff_t)(s.side + 2 * s.halo) * n_; }
   ptrdiff_t d_channel(const ConvShape& s) const { return d_line(s) * (s.side + 2 * s.halo); }
 
-  static std::vector<ptrdiff_t> taps(int channels, int kernel, ptrdiff_t channel, ptrdiff_t line,
-                                     int samples) {
-    std::vector<ptrdiff_t> offsets;
-    for (int c = 0; c < channels; c++)
-      for (int y = 0; y < kernel; y++)
-        for (int x = 0; x < kernel; x++) offsets.push_back(c * channel + y * line + x * samples);
-    return offsets;
-  }
-
-  static std::vector<ptrdiff_t> rows(int count, ptrdiff_t length) {
-    std::vector<ptrdiff_t> offsets;
-    for (int k = 0; k < count; k++) offsets.push_back(k * length);
-    return offsets;
-  }
-
   void allocate() {
     size_t packed = 0, sums = 1;
     for (const auto& s : conv_) {
@@ -133,8 +118,10 @@ template <class T> class Workspace {
       b.z.make((size_t)s.out * s.side * s.side * n_);
       b.dz.make((size_t)s.out * d_channel(s));
       b.dx.make((size_t)s.in * s.side_in * s.side_in * n_);
-      b.forward = taps(s.in, s.kernel, channel(s), line(s), n_);
-      b.backward = taps(s.out, s.kernel, d_channel(s), d_line(s), n_);
+      b.forward = Map::convolution(s.in, s.kernel, s.padding, s.side_in, s.side, n_, channel(s),
+                                   line(s), Simd<T>::n);
+      b.backward = Map::convolution(s.out, s.kernel, s.halo, s.side, s.side_in, n_, d_channel(s),
+                                    d_line(s), Simd<T>::n);
       b.norms.resize(s.out);
       convs_.push_back(std::move(b));
     }
@@ -147,9 +134,9 @@ template <class T> class Workspace {
       b.y.make((size_t)s.out * n_);
       b.dz.make((size_t)s.out * n_);
       b.dx.make((size_t)s.in * n_);
-      b.forward = rows(s.in, n_);
-      b.backward = rows(s.out, n_);
-      b.outer = rows(n_, s.in);
+      b.forward = Map::dense(s.in, n_);
+      b.backward = Map::dense(s.out, n_);
+      b.outer = Map::dense(n_, s.in);
       b.norms.resize(s.out);
       buffers_.push_back(std::move(b));
     }
@@ -189,13 +176,14 @@ template <class T> class Workspace {
     for (size_t l = 0; l < conv_.size(); l++) {
       const auto& s = conv_[l];
       auto& b = convs_[l];
-      const int depth = s.in * s.kernel * s.kernel;
-      pack(s.out, depth, packed_.p, [&](int o, int k) { return w[(ptrdiff_t)o * depth + k]; });
+      const int area = s.kernel * s.kernel, depth = s.in * area;
+      pack(s.out, area, s.in, packed_.p, [&](int o, int tap, int c) {
+        return w[(ptrdiff_t)o * depth + c * area + tap];
+      });
       const T* bias = w + (ptrdiff_t)s.out * depth;
       w = bias + s.out;
-      const ptrdiff_t z_line = (ptrdiff_t)s.side * n_, z_channel = z_line * s.side;
-      product(s.out, s.side, z_line, depth, packed_.p, b.forward.data(), b.x.p, line(s), bias,
-              b.z.p, z_line, z_channel);
+      const ptrdiff_t z_channel = (ptrdiff_t)s.side * s.side * n_;
+      multiply(s.out, depth, b.forward, b.x.p, bias, b.z.p, z_channel);
       // The next layer's padded input, or the dense layers' flat one.
       const bool inner = l + 1 < conv_.size();
       const ConvShape* next = inner ? &conv_[l + 1] : nullptr;
@@ -217,10 +205,11 @@ template <class T> class Workspace {
     for (size_t l = 0; l < dense_.size(); l++) {
       const auto& s = dense_[l];
       auto& b = buffers_[l];
-      pack(s.out, s.in, packed_.p, [&](int o, int k) { return w[(ptrdiff_t)o * s.in + k]; });
+      pack(s.out, 1, s.in, packed_.p,
+           [&](int o, int, int i) { return w[(ptrdiff_t)o * s.in + i]; });
       const T* bias = w + (ptrdiff_t)s.out * s.in;
       w = bias + s.out;
-      product(s.out, 1, n_, s.in, packed_.p, b.forward.data(), b.x.p, 0, bias, b.z.p, 0, n_);
+      multiply(s.out, s.in, b.forward, b.x.p, bias, b.z.p, n_);
       if (l + 1 == dense_.size()) return;
       const T* mask = training ? net.masks[l] : nullptr;
       with_activation(net.activation, [&](auto a) {
@@ -275,12 +264,12 @@ template <class T> class Workspace {
       back_hidden(l, net, shift, scale, bias);
     }
     transpose(s.in, n_, b.x.p, b.xt.p);
-    pack(s.out, n_, packed_.p, [&](int o, int n) { return b.dz.p[(ptrdiff_t)o * n_ + n]; });
-    product(s.out, 1, s.in, n_, packed_.p, b.outer.data(), b.xt.p, 0, (const T*)nullptr, g, 0,
-            s.in);
-    pack(s.in, s.out, packed_.p, [&](int i, int o) { return w[(ptrdiff_t)o * s.in + i]; });
-    product(s.in, 1, n_, s.out, packed_.p, b.backward.data(), b.dz.p, 0, (const T*)nullptr,
-            b.dx.p, 0, n_);
+    pack(s.out, 1, n_, packed_.p,
+         [&](int o, int, int n) { return b.dz.p[(ptrdiff_t)o * n_ + n]; });
+    multiply(s.out, n_, b.outer, b.xt.p, nullptr, g, s.in);
+    pack(s.in, 1, s.out, packed_.p,
+         [&](int i, int, int o) { return w[(ptrdiff_t)o * s.in + i]; });
+    multiply(s.in, s.out, b.backward, b.dz.p, nullptr, b.dx.p, n_);
   }
 
   // Through dropout, norm and activation of a hidden dense layer.
@@ -345,16 +334,22 @@ template <class T> class Workspace {
         bias[o] = found.bias;
       }
     });
-    Correlation<T> c{s.in, s.out, s.kernel, s.side, (ptrdiff_t)s.side * n_, n_, b.x.p, dz,
-                     channel(s), line(s), d_channel(s), d_line(s), (Vec<T>*)sums_.p};
-    correlate(c, g);
+    correlate(Correlation<T>{s.in, s.out, s.kernel, s.padding, s.side_in, s.side, n_, b.x.p, dz,
+                             channel(s), line(s), d_channel(s), d_line(s), (Vec<T>*)sums_.p},
+              g);
     if (l == 0) return;
-    pack(s.in, s.out * area, packed_.p, [&](int i, int k) {
-      return w[(ptrdiff_t)(k / area) * depth + (ptrdiff_t)i * area + (area - 1 - k % area)];
+    pack(s.in, area, s.out, packed_.p, [&](int i, int tap, int o) {
+      return w[(ptrdiff_t)o * depth + (ptrdiff_t)i * area + (area - 1 - tap)];
     });
-    product(s.in, s.side_in, (ptrdiff_t)s.side_in * n_, s.out * area, packed_.p,
-            b.backward.data(), b.dz.p, d_line(s), (const T*)nullptr, b.dx.p,
-            (ptrdiff_t)s.side_in * n_, (ptrdiff_t)s.side_in * s.side_in * n_);
+    multiply(s.in, s.out * area, b.backward, b.dz.p, nullptr, b.dx.p,
+             (ptrdiff_t)s.side_in * s.side_in * n_);
+  }
+
+  // out[row] = packed weights [rows, depth] times `in`, as the map cuts it.
+  void multiply(int rows, int depth, const Map& map, const T* in, const T* bias, T* out,
+                ptrdiff_t out_row) {
+    product(rows, depth, map.lines, map.length, packed_.p, map.offsets.data(), in, bias, out,
+            out_row);
   }
 
   int n_, channels_, input_, outputs_;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -76,9 +77,16 @@ template <class T> inline void store_some(T* p, Vec<T> v, int lanes) {
 // `v` with zeros behind its first `lanes`.
 template <class T> inline Vec<T> only(Vec<T> v, int lanes, bool whole) {
   if (whole) return v;
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm512_maskz_mov_ps((__mmask16)((1u << lanes) - 1), (__m512)v);
+  else
+    return (Vec<T>)_mm512_maskz_mov_pd((__mmask8)((1u << lanes) - 1), (__m512d)v);
+#else
   T kept[Simd<T>::n];
   store(kept, v);
   return load_some(kept, lanes);
+#endif
 }
 
 // Halves are added until one value is left.
@@ -90,6 +98,30 @@ template <class T> inline T sum(Vec<T> v) {
 #pragma GCC unroll 16
     for (int i = 0; i < half; i++) kept[i] += kept[i + half];
   return kept[0];
+}
+
+// Adds neighbours: lane i of the result is a pair of a (first half) or b (second half).
+template <class T, size_t... I>
+inline Vec<T> add_pairs(Vec<T> a, Vec<T> b, std::index_sequence<I...>) {
+  return __builtin_shufflevector(a, b, (2 * I)...) + __builtin_shufflevector(a, b, (2 * I + 1)...);
+}
+
+// to[i] = sum of all lanes of from[i].
+template <class T> inline void sum_each(const Vec<T>* from, ptrdiff_t count, T* to) {
+  constexpr int n = Simd<T>::n;
+  ptrdiff_t i = 0;
+  for (; i + n <= count; i += n) {
+    Vec<T> v[n];
+#pragma GCC unroll 16
+    for (int k = 0; k < n; k++) v[k] = from[i + k];
+#pragma GCC unroll 4
+    for (int left = n / 2; left; left /= 2)
+#pragma GCC unroll 8
+      for (int k = 0; k < left; k++)
+        v[k] = add_pairs<T>(v[2 * k], v[2 * k + 1], std::make_index_sequence<n>{});
+    store(to + i, v[0]);
+  }
+  for (; i < count; i++) to[i] = sum<T>(from[i]);
 }
 
 // Calls f(position, lanes, whole) for each vector of a row of `length` values.

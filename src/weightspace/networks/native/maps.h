@@ -1,0 +1,73 @@
+// How a convolution's output is cut into lines, and which taps reach each of them.
+#pragma once
+
+#include "products.h"
+
+namespace ws {
+
+// What `product` needs to know besides values. A line is a row of pixels, or where padding is much
+// of what a kernel sees a single pixel: taps that would only meet zeros are then left out.
+struct Map {
+  std::vector<ptrdiff_t> offsets;  // of each tap and channel, channels innermost
+  std::vector<Line> lines;
+  ptrdiff_t length;
+
+  Map() = default;
+  Map(Map&&) = default;
+  Map& operator=(Map&&) = default;
+
+  // A matrix product: `depth` rows of input, `length` values apart.
+  static Map dense(int depth, ptrdiff_t length) {
+    Map map;
+    for (int k = 0; k < depth; k++) map.offsets.push_back(k * length);
+    map.length = length;
+    map.spans_.push_back({0, depth});
+    map.lines.push_back({0, 0, map.spans_.data(), 1});
+    return map;
+  }
+
+  // A convolution of `channels` inputs of `side_in` pixels behind `padding` zeros, `line` values a
+  // row and `channel` values each, to `side` pixels without padding. `lanes` of a vector.
+  static Map convolution(int channels, int kernel, int padding, int side_in, int side,
+                         int samples, ptrdiff_t channel, ptrdiff_t line, int lanes) {
+    Map map;
+    for (int y = 0; y < kernel; y++)
+      for (int x = 0; x < kernel; x++)
+        for (int c = 0; c < channels; c++)
+          map.offsets.push_back(c * channel + y * line + x * samples);
+    auto reach = [&](int at) {
+      return Span{std::max(0, padding - at), std::min(kernel, side_in + padding - at)};
+    };
+    long sum = 0;  // taps of all rows that meet pixels
+    for (int y = 0; y < side; y++) sum += reach(y).end - reach(y).begin;
+    // Narrow lines cost: an unfilled last vector, and fewer sums between two loads of weights.
+    const int vectors = (samples + lanes - 1) / lanes;
+    const double narrow = (double)vectors * lanes / samples * (vectors > 1 ? 1.1 : 1.4);
+    const bool single = sum * narrow < (double)kernel * side;
+    map.length = single ? samples : (ptrdiff_t)side * samples;
+    std::vector<size_t> first;
+    for (int y = 0; y < side; y++) {
+      const Span rows = reach(y);
+      for (int x = 0; x < (single ? side : 1); x++) {
+        first.push_back(map.spans_.size());
+        map.lines.push_back({y * line + (ptrdiff_t)x * samples,
+                             ((ptrdiff_t)y * side + x) * samples, nullptr, 0});
+        const Span columns = single ? reach(x) : Span{0, kernel};
+        if (columns.end - columns.begin == kernel)
+          map.spans_.push_back({rows.begin * kernel * channels, rows.end * kernel * channels});
+        else
+          for (int k = rows.begin; k < rows.end; k++)
+            map.spans_.push_back({(k * kernel + columns.begin) * channels,
+                                  (k * kernel + columns.end) * channels});
+        map.lines.back().count = (int)(map.spans_.size() - first.back());
+      }
+    }
+    for (size_t i = 0; i < first.size(); i++) map.lines[i].spans = map.spans_.data() + first[i];
+    return map;
+  }
+
+ private:
+  std::vector<Span> spans_;
+};
+
+}  // namespace ws
