@@ -103,6 +103,16 @@ def test_shards_are_sampled_and_merged(tmp_path: Path, capsys: pytest.CaptureFix
         assert f"shard: {text!r} is no shard; write 2/8 for the second of eight" in line
 
 
+def test_sample_after_named_epochs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("sample", "demo", "--nets", 2, "--out", tmp_path / "zoo", "--workers", 1,
+                 "--datasets", "digits", "--evaluation-images", 50)  # fmt: skip
+    said = refused(capsys, *arguments, "--snapshot-epochs", "0,one")
+    assert said == "error: snapshot_epochs: '0,one' are no numbers; write like 0,0.5,1,2,5"
+    facts = document(capsys, *arguments, "--snapshot-epochs", "0,0.5,1")
+    assert facts["snapshots"] == 6
+    assert sorted(set(Zoo(tmp_path / "zoo").snapshots["epoch"].round(1))) == [0, 0.5, 1]
+
+
 def test_check_fails_on_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damaged = synthetic_zoo(tmp_path / "zoo", nets=8).path
     shard = next((damaged / "shards").iterdir())

@@ -53,6 +53,48 @@ def test_snapshots_move_and_learn(whole: Zoo) -> None:
     assert last < first
 
 
+def test_snapshots_say_what_was_measured_and_what_was_trained_on(whole: Zoo) -> None:
+    table = whole.snapshots
+    for of in ("train", "validation", "test"):
+        assert table[f"{of}_loss"].null_count() == table[f"{of}_accuracy"].null_count() == 0
+    started = table["snapshot"] > 1
+    assert (table["batch_loss"].is_not_null() == started).all()
+    assert (table["batch_accuracy"].is_not_null() == started).all()
+
+
+def test_nets_that_stop_by_themselves_in_a_zoo(tmp_path: Path) -> None:
+    space = TINY.with_constants(epochs=90, stopping=["epochs", "convergence"])
+    zoo = sample(space, nets=12, out=tmp_path / "zoo", snapshots=7, workers=1)
+    assert zoo.snapshots.height == 12 * 7
+    for net in zoo.nets.to_dicts():
+        last = zoo.snapshots.filter(net=net["net"]).sort("snapshot").row(-1, named=True)
+        assert (last["step"], last["test_accuracy"]) == (net["steps"], net["test_accuracy"])
+        if net["stopping"] == "epochs":
+            assert not net["converged"]
+            assert net["steps"] == 90 * 11
+        else:
+            assert 20 * 11 <= net["steps"] <= 90 * 11
+            assert net["converged"] or net["steps"] == 90 * 11
+    assert zoo.nets["converged"].sum() > 0
+    assert check(zoo.path, full=True) == []
+
+
+def test_snapshots_after_named_epochs(tmp_path: Path) -> None:
+    options = {"nets": 4, "out": tmp_path / "zoo", "workers": 1}
+    zoo = sample(TINY, snapshot_epochs=(0, 0.5, 2), **options)
+    assert zoo.snapshots.sort("net", "snapshot")["epoch"].to_list() == [0, 6 / 11, 2] * 4
+    assert zoo.meta["info"]["snapshots"] == 3
+    assert sample(TINY, snapshot_epochs=[0.0, 0.5, 2.0], **options).nets.equals(zoo.nets)
+    with pytest.raises(UsageError, match=r"snapshot_epochs is \[0.0, 0.5, 2.0\] there and None"):
+        sample(TINY, snapshots=3, **options)
+    other = options | {"out": tmp_path / "other"}
+    with pytest.raises(UsageError, match=r"snapshot_epochs: 5 lies beyond the 3 epochs"):
+        sample(TINY, snapshot_epochs=(0, 5), **other)
+    with pytest.raises(UsageError, match=r"snapshot_epochs: nan is no number of epochs"):
+        sample(TINY, snapshot_epochs=(0, float("nan")), **other)
+    assert not other["out"].exists()
+
+
 def test_the_same_command_on_a_finished_zoo_changes_nothing(whole: Zoo) -> None:
     before = {p: p.stat().st_mtime_ns for p in whole.path.rglob("*") if p.is_file()}
     small(whole.path)
@@ -122,6 +164,8 @@ def test_units_depend_on_recipes_and_stack_sizes_alone() -> None:
     assert max(len(u.recipes) for u in units) == 4
     assert [u.name for u in units] == [u.name for u in plan_units(recipes, paces, images)]
     assert [u.cost for u in units] == sorted((u.cost for u in units), reverse=True)
+    short = plan_units(recipes, paces, images, epochs=4)  # of 16
+    assert sum(u.cost for u in short) == pytest.approx(sum(u.cost for u in units) / 4)
 
 
 def test_an_estimate_is_near_the_truth_and_writes_nothing(whole: Zoo, tmp_path: Path) -> None:

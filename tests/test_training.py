@@ -230,7 +230,7 @@ def test_snapshots_are_the_run_at_equal_fractions(pool: Pool) -> None:
         assert snapshot.vector.dtype == np.float32
         assert snapshot.vector.shape == (trainer.layout.size,)
         assert 0 <= snapshot.metrics["test_accuracy"] <= 1
-        assert np.isnan(snapshot.metrics["train_loss"]) == (snapshot.number == 1)
+        assert np.isnan(snapshot.metrics["batch_loss"]) == (snapshot.number == 1)
     assert seen == {r.net: [0, 4, 9, 14, 18, 22, 27] for r in MIXED}
     assert {o.net: o.steps for o in trainer.outcomes} == {r.net: 27 for r in MIXED}
 

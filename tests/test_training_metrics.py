@@ -51,31 +51,51 @@ def test_losses_and_accuracies_are_those_of_the_snapshot_in_plain_pytorch(pool: 
     """On test and validation images, with running statistics, without dropout."""
     recipes = [replace(r, learning_rate=0.005) for r in MIXED[:4]]
     trainer = StackTrainer(recipes, pool, snapshots=3, evaluation_images=1000)
-    batches, rows = trainer.batches, [r.net for r in trainer.recipes]
-    validation = {
-        net: batches.validation.index[i][batches.validation.weight[i] > 0].numpy()
-        for i, net in enumerate(rows)
-    }
     activation = {r.net: r.activation for r in recipes}
-    dataset = {r.net: r.dataset for r in recipes}
+    held = {
+        (of, r.net): (own.index[i][own.weight[i] > 0], own.labels_of(i))
+        for of, own in trainer.batches.held.items()
+        for i, r in enumerate(trainer.recipes)
+    }
+    for r in recipes:
+        images = pool.sets[r.dataset]
+        assert torch.equal(held["test", r.net][1], torch.from_numpy(images.y_test))
     for snapshot in trainer.run():
         net = loaded(snapshot, trainer, activation[snapshot.net])
-        images = pool.sets[dataset[snapshot.net]]
-        loss, accuracy = measured(net, images.x_test, images.y_test)
-        assert snapshot.metrics["test_loss"] == pytest.approx(loss, rel=1e-4)
-        assert snapshot.metrics["test_accuracy"] == pytest.approx(accuracy, abs=1e-6)
-        held = validation[snapshot.net]
-        x = pool.images[held].permute(0, 2, 3, 1).numpy()
-        loss, accuracy = measured(net, x, pool.labels[held].numpy())
-        assert snapshot.metrics["validation_loss"] == pytest.approx(loss, rel=1e-4)
-        assert snapshot.metrics["validation_accuracy"] == pytest.approx(accuracy, abs=1e-6)
+        for of in ("train", "validation", "test"):
+            index, labels = held[of, snapshot.net]
+            x = pool.images[index].permute(0, 2, 3, 1).numpy()
+            loss, accuracy = measured(net, x, labels.numpy())
+            assert snapshot.metrics[f"{of}_loss"] == pytest.approx(loss, rel=1e-4)
+            assert snapshot.metrics[f"{of}_accuracy"] == pytest.approx(accuracy, abs=1e-6)
         assert snapshot.epoch == pytest.approx(snapshot.step / 9)
 
 
-def test_training_figures_are_means_since_the_last_snapshot(pool: Pool) -> None:
+def test_a_net_is_measured_on_its_own_training_images_with_its_own_labels(pool: Pool) -> None:
+    """A fixed sample of them, as large as asked for; wrong labels where the net learns wrong."""
+    few = replace(BASE, seed=3, train_images=100)
+    noisy = replace(BASE, seed=4, label_noise=0.4)
+    batches = StackTrainer([few, noisy], pool, snapshots=2, evaluation_images=120).batches
+    sample, sizes = batches.held["train"], (90, 120)
+    for i, size in enumerate(sizes):
+        index = sample.index[i][sample.weight[i] > 0]
+        assert len(index) == len(set(index.tolist())) == size
+        own = batches.train[i].tolist()
+        assert set(index.tolist()) <= set(own)
+        assert batches.labels is not None
+        taught = dict(zip(own, batches.labels[i].tolist(), strict=True))
+        assert sample.labels_of(i).tolist() == [taught[position] for position in index.tolist()]
+    wrong = (sample.labels_of(1) != pool.labels[sample.index[1]]).double().mean().item()
+    assert 0.2 < wrong < 0.6
+    again = StackTrainer([noisy], pool, snapshots=2, evaluation_images=120).batches.held["train"]
+    assert torch.equal(again.index[0], sample.index[1])
+    assert torch.equal(again.labels[0], sample.labels[1])
+
+
+def test_batch_figures_are_means_since_the_last_snapshot(pool: Pool) -> None:
     """Three thirds of a run, each on its own, average to the whole run; and the net learns."""
     recipe = replace(BASE, learning_rate=0.01, dropout=0.0)
-    for name in ("train_loss", "train_accuracy"):
+    for name in ("batch_loss", "batch_accuracy"):
         whole, thirds = (
             [s.metrics[name] for s in StackTrainer([recipe], pool, snapshots=count).run()]
             for count in (2, 4)
@@ -84,6 +104,14 @@ def test_training_figures_are_means_since_the_last_snapshot(pool: Pool) -> None:
         assert np.isnan(thirds[0])
         assert np.mean(thirds[1:]) == pytest.approx(whole[1], rel=1e-6)
         assert abs(thirds[3] - thirds[1]) > 0.1
+
+
+def test_dropout_and_augmentation_are_in_batch_figures_alone(pool: Pool) -> None:
+    """A net that learned its images by heart still stumbles where half of it is left out."""
+    recipe = replace(BASE, dropout=0.5, augmentation=True, epochs=150, learning_rate=0.01)
+    *_, last = StackTrainer([recipe], pool, snapshots=4).run()
+    assert last.metrics["train_accuracy"] > last.metrics["batch_accuracy"] + 0.1
+    assert last.metrics["train_loss"] < last.metrics["batch_loss"] - 0.1
 
 
 def test_a_net_sees_each_of_its_own_images_once_an_epoch_and_no_others(pool: Pool) -> None:
@@ -99,8 +127,8 @@ def test_a_net_sees_each_of_its_own_images_once_an_epoch_and_no_others(pool: Poo
         assert len(set(train)) == 144
         assert sorted(first_epoch[i].tolist()) == sorted(second_epoch[i].tolist()) == train
         assert first_epoch[i].tolist() != second_epoch[i].tolist()
-        held = set(batches.validation.index[i].tolist()) | set(batches.test.index[i].tolist())
-        assert not held & set(train)
+        held = batches.held["validation"].index[i].tolist() + batches.held["test"].index[i].tolist()
+        assert not set(held) & set(train)
     assert first_epoch[0].tolist() != first_epoch[2].tolist()
 
 

@@ -62,7 +62,7 @@ def stacks_of(size: int) -> Iterator[None]:
 
 def same(one: Zoo, other: Zoo) -> bool:
     """Whether two zoos hold the same nets and, bit for bit, the same vectors."""
-    keys = ["net", "snapshot", "step", "checksum", "test_loss", "train_loss"]
+    keys = ["net", "snapshot", "step", "checksum", "test_loss", "train_loss", "batch_loss"]
     rows = [zoo.snapshots.select(keys).sort("net", "snapshot") for zoo in (one, other)]
     return rows[0].equals(rows[1])
 

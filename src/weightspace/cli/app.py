@@ -79,6 +79,9 @@ def sample(
     datasets: Annotated[str | None, typer.Option(help="Image sets instead of the space's.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the space's.")] = None,
     snapshots: Annotated[int, typer.Option(min=2, help="Snapshots kept of each net.")] = 20,
+    snapshot_epochs: Annotated[
+        str | None, typer.Option(help="Keep them after these epochs instead, like 0,0.5,1,2,5.")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; default one a core.")
     ] = None,
@@ -102,6 +105,7 @@ def sample(
         "datasets": arguments.names("datasets", datasets),
         "epochs": epochs,
         "snapshots": snapshots,
+        "snapshot_epochs": arguments.epochs("snapshot_epochs", snapshot_epochs),
         "workers": workers,
         "device": device,
         "evaluation_images": evaluation_images,

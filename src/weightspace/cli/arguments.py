@@ -97,3 +97,13 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
             raise UsageError(f"{option}: {piece.strip()!r} is no range of up to {MOST_NUMBERS:,}")
         found += range(ends[0], ends[1] + 1)
     return tuple(found)
+
+
+def epochs(option: str, text: str | None) -> tuple[float, ...] | None:
+    """Numbers of epochs from text like 0,0.5,1,2; None where the option was not given."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(piece) for piece in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option}: {text!r} are no numbers; write like 0,0.5,1,2,5") from None

@@ -43,12 +43,13 @@ class Agenda:
         side, channels = request.size
         return add_up(
             self.units,
-            snapshots=request.options.snapshots,
+            snapshots=request.options.count,
             workers=request.workers,
             images=self.images,
             # Training images, and test images at up to a fifth of their number.
             pool_bytes=sum(self.images.values()) * side**2 * channels * 6 // 5,
             evaluation_images=request.options.evaluation_images,
+            epochs=request.options.most_epochs,
         )
 
 
@@ -81,7 +82,8 @@ def open_zoo(request: Request) -> Writer:
     """The zoo's writer; UsageError where `out` holds another zoo."""
     options = request.options
     identity = {
-        "snapshots": options.snapshots,
+        "snapshots": options.count,
+        "snapshot_epochs": options.epochs_named,
         "evaluation_images": options.evaluation_images,
         "device": request.device,
     }
@@ -123,7 +125,8 @@ def agenda(request: Request, rounds: Iterable[Round]) -> Agenda:
     images = request.images | count_images(unknown, request.options.data_dir)
     units = []
     for one in mine:
-        planned = plan_units([drawn[i] for i in one.indices], _paces(request, one), images)
+        recipes, paces = [drawn[i] for i in one.indices], _paces(request, one)
+        planned = plan_units(recipes, paces, images, request.options.most_epochs)
         units += [u for u in planned if any(recipe.net in asked for recipe in u.recipes)]
     position = {recipe.net: i for i, recipe in enumerate(drawn)}
     nets = {position[recipe.net]: recipe for unit in units for recipe in unit.recipes}

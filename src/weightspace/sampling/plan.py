@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from weightspace.sampling.calibration import Pace, buckets, work_class
 from weightspace.space import Recipe
-from weightspace.training.batches import VALIDATION_FRACTION
+from weightspace.training import VALIDATION_FRACTION, expected_epochs
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,17 @@ class Unit:
         nets = "".join(recipe.net for recipe in self.recipes)
         return f"unit-{hashlib.blake2b(nets.encode(), digest_size=6).hexdigest()}"
 
-    def steps(self, images: Mapping[str, int]) -> int:
-        """Steps of the net that trains for the fewest."""
-        return min(net_steps(recipe, images) for recipe in self.recipes)
-
 
 def plan_units(
     recipes: Sequence[Recipe],
     paces: Mapping[str, Pace],
     images: Mapping[str, int],
+    epochs: float = math.inf,
 ) -> list[Unit]:
     """Cut recipes into stacks of their work class's size, the costliest first.
 
-    `images` gives each data set's training images; buckets are evened out, so 20 nets with a stack
-    size of 16 become two stacks of 10.
+    `images` gives each data set's training images, no net trains for more than `epochs`; buckets
+    are evened out, so 20 nets with a stack size of 16 become two stacks of 10.
     """
     units = []
     for bucket in buckets(recipes).values():
@@ -48,7 +46,8 @@ def plan_units(
         count = -(-len(bucket) // pace.stack)
         for i in range(count):
             part = tuple(bucket[len(bucket) * i // count : len(bucket) * (i + 1) // count])
-            units.append(Unit(part, sum(pace.seconds * net_steps(r, images) for r in part)))
+            cost = sum(pace.seconds * net_steps(r, images, epochs) for r in part)
+            units.append(Unit(part, cost))
     return sorted(units, key=urgency)
 
 
@@ -57,7 +56,11 @@ def urgency(unit: Unit) -> tuple[float, str]:
     return -unit.cost, unit.name
 
 
-def net_steps(recipe: Recipe, images: Mapping[str, int]) -> int:
-    """Training steps of a net whose data set has `images[dataset]` training images."""
+def net_steps(recipe: Recipe, images: Mapping[str, int], epochs: float = math.inf) -> float:
+    """Training steps of a net, roughly where a rule ends it, for `epochs` epochs at most.
+
+    Its data set has `images[dataset]` training images.
+    """
     used = min(recipe.train_images or images[recipe.dataset], images[recipe.dataset])
-    return recipe.epochs * ((used - round(used * VALIDATION_FRACTION)) // recipe.batch_size)
+    steps = (used - round(used * VALIDATION_FRACTION)) // recipe.batch_size
+    return min(expected_epochs(recipe), epochs) * steps

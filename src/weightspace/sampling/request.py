@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from weightspace.sampling.estimate import stack_bytes
 from weightspace.sampling.sharding import check_shard, shard_of
 from weightspace.sampling.work import Job
 from weightspace.space import Recipe, Space, preset
-from weightspace.training import OPTIMIZERS, Pool, snapshot_steps, total_steps
+from weightspace.training import OPTIMIZERS, Course, Pool, epoch_steps
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,32 @@ class Options:
     datasets: Sequence[str] | None
     epochs: int | None
     snapshots: int
+    snapshot_epochs: Sequence[float] | None
     evaluation_images: int
     workers: int | None
     device: str
+
+    @property
+    def epochs_named(self) -> list[float] | None:
+        """The epochs after which snapshots are taken; None where at equal fractions of training."""
+        if self.snapshot_epochs is None:
+            return None
+        return [float(epoch) for epoch in self.snapshot_epochs]
+
+    @property
+    def moments(self) -> int | tuple[float, ...]:
+        """How many snapshots are taken, or after which epochs."""
+        return self.snapshots if self.epochs_named is None else tuple(self.epochs_named)
+
+    @property
+    def count(self) -> int:
+        """How many snapshots a net has at most."""
+        return self.snapshots if self.epochs_named is None else len(self.epochs_named)
+
+    @property
+    def most_epochs(self) -> float:
+        """The epoch after which every net ends, infinity where its recipe says."""
+        return max(self.epochs_named or [math.inf])
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -53,6 +77,9 @@ class Options:
         check_shard(self.shard)
         if self.datasets is not None and (isinstance(self.datasets, str) or not self.datasets):
             raise UsageError(f"datasets: {self.datasets!r} is no list of names")
+        for epoch in self.snapshot_epochs or ():
+            if not isinstance(epoch, int | float) or not math.isfinite(epoch):
+                raise UsageError(f"snapshot_epochs: {epoch!r} is no number of epochs")
 
     def narrow(self, space: Space) -> Space:
         """The space with the data sets and epochs that replace its own."""
@@ -109,7 +136,7 @@ class Request:
             datasets=tuple(sorted({recipe.dataset for recipe in nets.values()})),
             data_dir=self.options.data_dir,
             size=self.size,
-            snapshots=self.options.snapshots,
+            snapshots=self.options.moments,
             evaluation_images=self.options.evaluation_images,
             device=self.device,
             index={recipe.net: i for i, recipe in nets.items()},
@@ -126,9 +153,10 @@ class Request:
                     f"outputs: {outputs} cannot tell the {classes} classes of {name}; "
                     "2 to as many classes as outputs are needed"
                 )
-        seen = {(r.dataset, r.train_images, r.batch_size, r.epochs): r for r in self.asked.values()}
+        fields = ("dataset", "train_images", "batch_size", "epochs", "stopping")
+        seen = {tuple(getattr(r, name) for name in fields): r for r in self.asked.values()}
         for recipe in seen.values():
-            snapshot_steps(total_steps(recipe, pool), self.options.snapshots)
+            Course.of(recipe, epoch_steps(recipe, pool), self.options.moments)
 
 
 def count_images(recipes: Iterable[Recipe], data_dir: str | None) -> dict[str, int]:

@@ -25,6 +25,7 @@ def sample(
     datasets: Sequence[str] | None = None,
     epochs: int | None = None,
     snapshots: int = 20,
+    snapshot_epochs: Sequence[float] | None = None,
     evaluation_images: int = 500,
     workers: int | None = None,
     device: str = "auto",
@@ -36,8 +37,9 @@ def sample(
     of n disjoint parts of the same nets, into a zoo of its own (`merge` joins them) or into one
     that all n share. `space` is a `Space`, a preset's name or a YAML file's path; `datasets` and
     `epochs` replace the space's own. Image files are looked for in `data_dir` first. `snapshots`
-    vectors are kept of each net, at equal fractions of its training; at most `evaluation_images`
-    validation and as many test images measure it at each. `workers` processes (by default one a
+    vectors are kept of each net, at equal fractions of its training, or one after each of
+    `snapshot_epochs`, the last of which then ends it; at most `evaluation_images` training,
+    validation and test images each measure it at each. `workers` processes (by default one a
     core) train a stack each on one thread; with 1, this process does. `device` is auto, cpu or
     cuda.
 
@@ -48,7 +50,17 @@ def sample(
     >>> zoo = sample("demo", nets=300, out="my-zoo", seed=1)  # doctest: +SKIP
     """
     options = Options(
-        nets, seed, shard, data_dir, datasets, epochs, snapshots, evaluation_images, workers, device
+        nets,
+        seed,
+        shard,
+        data_dir,
+        datasets,
+        epochs,
+        snapshots,
+        snapshot_epochs,
+        evaluation_images,
+        workers,
+        device,
     )
     request = Request.of(space, options, out)
     if (request.out / MANIFEST).exists():
@@ -77,6 +89,7 @@ def estimate(
     datasets: Sequence[str] | None = None,
     epochs: int | None = None,
     snapshots: int = 20,
+    snapshot_epochs: Sequence[float] | None = None,
     evaluation_images: int = 500,
     workers: int | None = None,
     device: str = "auto",
@@ -91,7 +104,17 @@ def estimate(
     40
     """
     options = Options(
-        nets, seed, shard, data_dir, datasets, epochs, snapshots, evaluation_images, workers, device
+        nets,
+        seed,
+        shard,
+        data_dir,
+        datasets,
+        epochs,
+        snapshots,
+        snapshot_epochs,
+        evaluation_images,
+        workers,
+        device,
     )
     request = Request.of(space, options, out)
     return agenda(request, [new_round(request, request.asked, {})]).estimate(request)

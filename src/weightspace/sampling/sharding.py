@@ -40,7 +40,7 @@ def shard_of(
             piece = bucket[len(bucket) * i // parts : len(bucket) * (i + 1) // parts]
             steps = sum(net_steps(recipe, images) for recipe in piece)
             pieces.append((steps * batch_size * plan.multiplications, piece))
-    load = [0] * count
+    load = [0.0] * count
     mine: list[int] = []
     for work, piece in sorted(pieces, key=lambda item: (-item[0], item[1][0].net)):
         least = load.index(min(load))

@@ -30,11 +30,16 @@ class Job:
     datasets: tuple[str, ...]
     data_dir: str | None
     size: tuple[int, int]
-    snapshots: int
+    snapshots: int | tuple[float, ...]
     evaluation_images: int
     device: str
     index: Mapping[str, int]
     split: Mapping[str, str]
+
+    @property
+    def count(self) -> int:
+        """How many snapshots a net has at most."""
+        return self.snapshots if isinstance(self.snapshots, int) else len(self.snapshots)
 
     def pool(self) -> Pool:
         """The job's images, read from their files and brought to its size, on its device."""
@@ -70,7 +75,7 @@ def train_unit(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report)
     nets = [recipe.net for recipe in unit.recipes]
     rows: list[dict[str, Any]] = []
     last: dict[str, float] = {}
-    with writer.unit(unit.name, nets=nets, layout=trainer.layout, snapshots=job.snapshots) as out:
+    with writer.unit(unit.name, nets=nets, layout=trainer.layout, snapshots=job.count) as out:
         for snapshot in trainer.run(partial(_forward, report, unit.name)):
             out.put(snapshot.net, snapshot.number, snapshot.vector)
             rows.append(
@@ -79,7 +84,7 @@ def train_unit(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report)
                     "snapshot": snapshot.number,
                     "step": snapshot.step,
                     "epoch": snapshot.epoch,
-                    **{name: _known(value) for name, value in snapshot.metrics.items()},
+                    **snapshot.metrics,
                 }
             )
             last[snapshot.net] = snapshot.metrics["test_accuracy"]
@@ -95,6 +100,7 @@ def train_unit(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report)
                     "diverged": outcomes[recipe.net].diverged_step is not None,
                     "diverged_step": outcomes[recipe.net].diverged_step,
                     "dead": outcomes[recipe.net].dead,
+                    "converged": outcomes[recipe.net].converged,
                     "test_accuracy": last.get(recipe.net),
                 }
                 for recipe in unit.recipes
@@ -106,10 +112,6 @@ def train_unit(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report)
 
 def _forward(report: Report, name: str, task: str, done: float, total: float) -> None:
     report(name, done / total)
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value
 
 
 # What a worker process keeps between units: set once by `start`, read by `work`.

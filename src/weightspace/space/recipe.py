@@ -51,6 +51,8 @@ class Recipe:
     """The share of training labels that are replaced by another class."""
     architecture: str = "nws"
     """Which convolutions the widths and depths describe (`networks.plan.ARCHITECTURES`)."""
+    stopping: str = "epochs"
+    """Whether a net trains for `epochs`, or only until it converges, for as many at most."""
 
     def __post_init__(self) -> None:
         for name, (rule, holds) in _RULES.items():
@@ -171,4 +173,5 @@ _RULES: dict[str, tuple[str, Any]] = {
     "learning_rate_decay": ("a factor above 0, at most 1", lambda v: 0 < v <= 1),
     "label_noise": _FRACTION,
     "architecture": _WORD,
+    "stopping": ("epochs or convergence", lambda v: v in ("epochs", "convergence")),
 }

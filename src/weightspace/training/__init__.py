@@ -7,19 +7,22 @@ step, never of a neighbour in the stack; nets trained together equal nets traine
 rounding. Knows neither disk nor zoo.
 """
 
-from weightspace.training.batches import total_steps
+from weightspace.training.batches import VALIDATION_FRACTION, epoch_steps
 from weightspace.training.optimizers import OPTIMIZERS
 from weightspace.training.outcome import Outcome, Snapshot
 from weightspace.training.pool import Pool
-from weightspace.training.schedule import snapshot_steps
+from weightspace.training.schedule import Course, expected_epochs, snapshot_steps
 from weightspace.training.trainer import StackTrainer
 
 __all__ = [
     "OPTIMIZERS",
+    "VALIDATION_FRACTION",
+    "Course",
     "Outcome",
     "Pool",
     "Snapshot",
     "StackTrainer",
+    "epoch_steps",
+    "expected_epochs",
     "snapshot_steps",
-    "total_steps",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -35,13 +36,25 @@ class Batches:
         train, validation, test = zip(
             *(_positions(recipe, pool, evaluation_images) for recipe in recipes), strict=True
         )
+        some = slice(evaluation_images)
         self.sizes = torch.tensor([len(rows) for rows in train], device=device)
         self.train = torch.from_numpy(padded(train)).to(device)
-        self.validation = Held.of(validation, device)
-        self.test = Held.of(test, device)
+        self.held = {
+            "train": Held.of([rows[some] for rows in train], pool),
+            "validation": Held.of([rows[some] for rows in validation], pool),
+            "test": Held.of(test, pool),
+        }
+        # A stopping rule hears of all validation images: how many measure a snapshot must not
+        # decide how long a net trains.
+        stops = any(recipe.stopping != "epochs" for recipe in recipes)
+        self.watched = Held.of(validation, pool) if stops else None
         self.augmented = torch.tensor([r.augmentation for r in recipes], device=device)
         self.order = torch.zeros_like(self.train)
         self.labels = self._labels(recipes) if any(r.label_noise for r in recipes) else None
+        if self.labels is not None:
+            sample = self.held["train"]
+            labels = self.labels[:, : sample.index.shape[1]]
+            self.held["train"] = replace(sample, labels=labels)
         self.steps_per_epoch = torch.tensor(
             [whole_batches(r, len(rows)) for r, rows in zip(recipes, train, strict=True)],
             device=device,
@@ -52,7 +65,8 @@ class Batches:
         for name in ("seeds", "sizes", "train", "augmented", "order", "steps_per_epoch"):
             setattr(self, name, getattr(self, name)[rows])
         self.labels = self.labels[rows] if self.labels is not None else None
-        self.validation, self.test = self.validation.keep(rows), self.test.keep(rows)
+        self.held = {name: held.keep(rows) for name, held in self.held.items()}
+        self.watched = self.watched.keep(rows) if self.watched else None
 
     def at(self, step: int) -> tuple[Images, Tensor]:
         """Images of M nets, B each, and labels [M, B] of the step that counts from 0."""
@@ -114,18 +128,18 @@ def whole_batches(recipe: Recipe, images: int) -> int:
     return images // recipe.batch_size
 
 
-def total_steps(recipe: Recipe, pool: Pool) -> int:
-    """Steps of a net's whole training; UsageError where its images do not suffice."""
+def epoch_steps(recipe: Recipe, pool: Pool) -> int:
+    """Steps of an epoch of a net; UsageError where its images do not suffice."""
     train, _ = split(
         pool.sets[recipe.dataset], recipe.train_images, VALIDATION_FRACTION, recipe.seed
     )
-    return recipe.epochs * whole_batches(recipe, len(train))
+    return whole_batches(recipe, len(train))
 
 
 def _positions(
     recipe: Recipe, pool: Pool, evaluation_images: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions in the pool of a net's training, validation and test images."""
+    """Positions in the pool of a net's training and validation images and of some test images."""
     image_set = pool.sets[recipe.dataset]
     train, validation = split(image_set, recipe.train_images, VALIDATION_FRACTION, recipe.seed)
     start = pool.train_start[recipe.dataset]
@@ -134,6 +148,6 @@ def _positions(
     test = np.linspace(0, len(image_set.y_test) - 1, count).astype(np.int64)
     return (
         train + start,
-        validation[:evaluation_images] + start,
+        validation + start,
         test + pool.test_start[recipe.dataset],
     )

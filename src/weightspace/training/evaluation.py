@@ -20,26 +20,33 @@ EVALUATION_BATCH = 125
 
 @dataclass(frozen=True)
 class Held:
-    """Images that nets are evaluated on: positions [M, E] and weights [M, E] that sum to 1."""
+    """Images that nets are evaluated on.
+
+    Positions in the pool and labels, int64 [M, E], and weights, float64 [M, E], that sum to 1.
+    """
 
     index: Tensor
+    labels: Tensor
     weight: Tensor
 
     @classmethod
-    def of(cls, rows: Sequence[np.ndarray], device: str | torch.device) -> Held:
+    def of(cls, rows: Sequence[np.ndarray], pool: Pool) -> Held:
         """From one array of positions a net; shorter ones are padded with weight 0."""
-        index = padded(rows)
+        device, index = pool.images.device, torch.from_numpy(padded(rows))
         longest = index.shape[1]
         weight = np.stack([(np.arange(longest) < len(row)) / len(row) for row in rows])
-        return cls(torch.from_numpy(index).to(device), torch.from_numpy(weight).to(device))
+        index = index.to(device)
+        return cls(index, pool.labels[index], torch.from_numpy(weight).to(device))
 
     def keep(self, rows: Tensor) -> Held:
-        """The same for some of the nets."""
-        return Held(self.index[rows], self.weight[rows])
+        """The same for some of the nets, no longer than the longest of them needs."""
+        weight = self.weight[rows]
+        longest = int((weight > 0).sum(1).max()) if len(rows) else 0
+        return Held(self.index[rows, :longest], self.labels[rows, :longest], weight[:, :longest])
 
-    def labels(self, row: int, pool: Pool) -> Tensor:
+    def labels_of(self, row: int) -> Tensor:
         """The labels of one net's images, int64 [n]."""
-        return pool.labels[self.index[row][self.weight[row] > 0]]
+        return self.labels[row][self.weight[row] > 0]
 
 
 def evaluate(
@@ -52,17 +59,18 @@ def evaluate(
 ) -> tuple[list[float], list[float]]:
     """Mean loss and accuracy of each of M nets, without dropout or augmentation.
 
-    `weights` and `stats` as from `StackShape.split`, row i those of `recipes[i]`.
+    `weights` and `stats` as from `StackShape.split`, row i those of `recipes[i]`. An accuracy is
+    a number of images by another, whatever the order of summation.
     """
     activations = [r.activation for r in recipes]
     loss = torch.zeros(len(recipes), dtype=torch.float64, device=weights.device)
-    accuracy = loss.clone()
+    right = torch.zeros_like(loss)
     for first in range(0, held.index.shape[1], EVALUATION_BATCH):
         here = slice(first, first + EVALUATION_BATCH)
-        index = held.index[:, here]
-        logits = arithmetic.logits(Images(pool.images, index), weights, stats, activations)
-        y = pool.labels[index]
+        y, weight = held.labels[:, here], held.weight[:, here]
+        images = Images(pool.images, held.index[:, here])
+        logits = arithmetic.logits(images, weights, stats, activations)
         nll = -torch.log_softmax(logits, 2).gather(2, y.unsqueeze(2)).squeeze(2)
-        loss += (nll * held.weight[:, here]).sum(1)
-        accuracy += ((logits.argmax(2) == y) * held.weight[:, here]).sum(1)
-    return loss.tolist(), accuracy.tolist()
+        loss += (nll * weight).sum(1)
+        right += ((logits.argmax(2) == y) & (weight > 0)).sum(1)
+    return loss.tolist(), (right / (held.weight > 0).sum(1)).tolist()

@@ -16,9 +16,10 @@ LEAST_MOVE = 1e-6
 class Snapshot:
     """One net at one moment: `vector` float32 [P] and what it was worth.
 
-    `number` counts from 1. Losses are mean cross entropies in nats, accuracies fractions; the
-    training figures are means over the batches since the previous snapshot, with dropout and
-    augmentation, and NaN at the first.
+    `number` counts from 1. `metrics` holds loss (mean cross entropy in nats) and accuracy (a
+    fraction) of five kinds: `train_`, `validation_` and `test_` were measured at this moment,
+    without dropout and augmentation; `batch_` are means over the batches since the previous
+    snapshot as the net was trained on them, with both, NaN where there was no batch.
     """
 
     net: str
@@ -33,6 +34,7 @@ class Snapshot:
 class Outcome:
     """How a net's training ended: its steps, where it diverged if so, and whether it is dead.
 
+    Converged: the stopping rule ended it, rather than the recipe's `epochs`.
     Dead: no trainable value moved by more than rounding, or the last test accuracy is within two
     standard errors of what always giving the commonest answer earns.
     """
@@ -41,6 +43,7 @@ class Outcome:
     steps: int
     diverged_step: int | None
     dead: bool
+    converged: bool
 
 
 def is_dead(initial: Tensor, last: Tensor, accuracy: float, labels: Tensor) -> bool:

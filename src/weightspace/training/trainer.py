@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,13 +22,16 @@ from weightspace.training.evaluation import evaluate
 from weightspace.training.optimizers import OPTIMIZERS
 from weightspace.training.outcome import Outcome, Snapshot, is_dead
 from weightspace.training.pool import Pool
-from weightspace.training.schedule import Course
+from weightspace.training.schedule import Course, Moment
 
 
 class StackTrainer:
     """Trains recipes of one plan and batch size together; each as if it were alone.
 
-    `run()` yields snapshots as they are due; afterwards `outcomes` says how each net ended.
+    `run()` yields snapshots as they are certain, each net's in order; afterwards `outcomes` says
+    how each net ended. `snapshots` is their number, at equal fractions of a net's training, or the
+    epochs after which they are taken; at most `evaluation_images` training, validation and test
+    images each measure them.
     `dtype` is for tests: float64 shows equality with other implementations beyond rounding.
     """
 
@@ -36,7 +40,7 @@ class StackTrainer:
         recipes: Sequence[Recipe],
         pool: Pool,
         *,
-        snapshots: int = 20,
+        snapshots: int | Sequence[float] = 20,
         dtype: torch.dtype = torch.float32,
         evaluation_images: int = 500,
     ) -> None:
@@ -51,10 +55,12 @@ class StackTrainer:
         self.batches = Batches(self.recipes, pool, dtype, evaluation_images)
         activations = [r.activation for r in recipes]
         self.arithmetic = arithmetic(self.shape, activations, dtype, self.device)
+        # As many are evaluated at once as train at once: several moments of one net may be due.
+        self.most = len(self.recipes)
         self._begin(snapshots)
         self._derive()
 
-    def _begin(self, snapshots: int) -> None:
+    def _begin(self, snapshots: int | Sequence[float]) -> None:
         """The state before the first step: all that training changes, and nothing else.
 
         Everything else follows from it and from the recipes (`_derive`, `batches`). M is the number
@@ -65,7 +71,7 @@ class StackTrainer:
         self.step = 0
         self.weights, self.stats = self._initial(self.recipes)  # [M, n], per statistic [M x width]
         self.slots = [torch.zeros_like(self.weights) for _ in range(slots)]  # the optimizers'
-        # Sums since the last snapshot, [M, 3]: loss, accuracy, steps.
+        # Sums over all batches so far, [M, 3]: loss, accuracy, batches.
         self.seen = torch.zeros(nets, 3, dtype=torch.float64, device=self.device)
         self.broke = torch.full((nets,), -1, device=self.device)  # the step of a divergence, or -1
         self.courses = [
@@ -80,18 +86,19 @@ class StackTrainer:
 
     def run(self, progress: Progress = silent) -> Iterator[Snapshot]:
         """Train to the end, yielding each net's snapshots when they are due."""
-        total = sum(course.last for course in self.courses)
+        total = sum(course.expected for course in self.courses)
         done = 0
         while self.recipes:
             due = [i for i, course in enumerate(self.courses) if course.due(self.step)]
             if due:
-                yield from self._snapshots(due)
+                yield from self._look(due)
                 done += self._retire()
             if not self.recipes:
                 break
             self.train_step()
             if self.step % 20 == 0:
-                progress("train", done + self.step * len(self.recipes), total)
+                here = sum(min(self.step, course.expected) for course in self.courses)
+                progress("train", done + here, total)
         progress("train", total, total)
 
     def _initial(self, recipes: Sequence[Recipe]) -> tuple[Tensor, list[Tensor]]:
@@ -170,48 +177,83 @@ class StackTrainer:
         self.broke.masked_fill_(~sound & (self.broke < 0), self.step)
 
     @torch.no_grad()
-    def _snapshots(self, due: list[int]) -> list[Snapshot]:
-        rows = torch.tensor(due, device=self.device)
-        recipes = [self.recipes[i] for i in due]
-        stats = [s.view(len(self.recipes), -1)[rows].reshape(-1) for s in self.stats]
-        weights = self.weights[rows]
-        joined = self.shape.join(weights, stats).float()
+    def _look(self, due: list[int]) -> Iterator[Snapshot]:
+        """Hear how far nets have come, keep moments of them, hand out what became snapshots."""
+        self._listen([i for i in due if self.courses[i].watched(self.step)])
+        moments = self._moments([i for i in due if self.courses[i].kept(self.step)])
+        ready: list[tuple[int, Moment]] = []
+        for i, (course, broke) in enumerate(zip(self.courses, self.broke.tolist(), strict=True)):
+            if broke >= 0:
+                ready += [(i, moment) for moment in course.close()]
+            elif i in moments:
+                ready += [(i, moment) for moment in course.take(moments[i])]
+        for first in range(0, len(ready), self.most):
+            yield from self._snapshots(ready[first : first + self.most])
+
+    def _listen(self, nets: list[int]) -> None:
+        """Tell the stopping rules of `nets` their validation accuracies."""
+        if not nets or self.batches.watched is None:
+            return
+        rows = torch.tensor(nets, device=self.device)
+        held, recipes = self.batches.watched.keep(rows), [self.recipes[i] for i in nets]
+        values = (self.weights[rows], self._stats(rows))
+        _, accuracy = evaluate(self.arithmetic, self.batches.pool, held, recipes, *values)
+        for i, value in zip(nets, accuracy, strict=True):
+            self.courses[i].hear(value)
+
+    def _moments(self, nets: list[int]) -> dict[int, Moment]:
+        """What `nets` are now, each by its place in the stack."""
+        if not nets:
+            return {}
+        rows = torch.tensor(nets, device=self.device)
+        vectors = self.shape.join(self.weights[rows], self._stats(rows)).float()
         sound = torch.ones_like(self.broke, dtype=torch.bool)
-        sound[rows] = torch.isfinite(joined).all(1)  # running statistics can overflow by themselves
+        sound[rows] = torch.isfinite(vectors).all(1)  # running statistics can overflow alone
         self._mark_broken(sound)
-        vectors, broke = joined.cpu().numpy(), self.broke[rows].tolist()
-        loss, accuracy = (self.seen[rows, :2] / self.seen[rows, 2:]).T.tolist()
-        self.seen[rows] = 0
-        columns = {"train_loss": loss, "train_accuracy": accuracy}
-        for name in ("validation", "test"):
-            held = getattr(self.batches, name).keep(rows)
-            values = evaluate(self.arithmetic, self.batches.pool, held, recipes, weights, stats)
-            columns |= dict(zip((f"{name}_loss", f"{name}_accuracy"), values, strict=True))
-        for i, accuracy in zip(due, columns["test_accuracy"], strict=True):
-            self.courses[i].accuracy = accuracy
-        epochs = (self.step / self.batches.steps_per_epoch[rows].double()).tolist()
-        return [
-            Snapshot(
-                recipe.net,
-                self.courses[due[i]].number(self.step),
-                self.step,
-                epochs[i],
-                vectors[i],
-                {name: values[i] for name, values in columns.items()},
+        seen = self.seen[rows].tolist()
+        return {
+            i: Moment(self.step, vector, tuple(sums))
+            for i, vector, sums in zip(nets, vectors.cpu().numpy(), seen, strict=True)
+        }
+
+    def _snapshots(self, ready: list[tuple[int, Moment]]) -> list[Snapshot]:
+        """Moments of nets, each with the net's place in the stack, measured."""
+        rows = torch.tensor([i for i, _ in ready], device=self.device)
+        recipes = [self.recipes[i] for i, _ in ready]
+        vectors = torch.from_numpy(np.stack([moment.vector for _, moment in ready]))
+        values = self.shape.split(vectors.to(self.device, self.dtype))
+        columns: dict[str, list[float]] = {}
+        for of, held in self.batches.held.items():
+            found = evaluate(self.arithmetic, self.batches.pool, held.keep(rows), recipes, *values)
+            columns[f"{of}_loss"], columns[f"{of}_accuracy"] = found
+        epochs = self.batches.steps_per_epoch[rows].tolist()
+        snapshots = []
+        for row, (i, moment) in enumerate(ready):
+            metrics = {name: column[row] for name, column in columns.items()}
+            course = self.courses[i]
+            batch = course.give(moment, metrics["test_accuracy"])
+            metrics |= dict(zip(("batch_loss", "batch_accuracy"), batch, strict=True))
+            snapshots.append(
+                Snapshot(
+                    recipes[row].net,
+                    course.given,
+                    moment.step,
+                    moment.step / epochs[row],
+                    moment.vector,
+                    metrics,
+                )
             )
-            for i, recipe in enumerate(recipes)
-            if broke[i] < 0
-        ]
+        return snapshots
 
     def _retire(self) -> int:
         """Take finished and diverged nets out of the stack; returns the steps they stood for."""
         keep, steps = [], 0
         for i, (course, broke) in enumerate(zip(self.courses, self.broke.tolist(), strict=True)):
-            if broke < 0 and self.step < course.last:
+            if broke < 0 and not course.ended(self.step):
                 keep.append(i)
                 continue
             self.outcomes.append(self._outcome(i, broke))
-            steps += course.last
+            steps += course.expected
         if len(keep) < len(self.recipes):
             self._keep(keep)
         return steps
@@ -219,16 +261,20 @@ class StackTrainer:
     def _outcome(self, i: int, broke: int) -> Outcome:
         recipe = self.recipes[i]
         if broke >= 0:
-            return Outcome(recipe.net, broke, broke, dead=False)
-        first, _ = self._initial([recipe])
-        labels = self.batches.test.labels(i, self.batches.pool)
-        dead = is_dead(first[0], self.weights[i], self.courses[i].accuracy, labels)
-        return Outcome(recipe.net, self.step, None, dead)
+            return Outcome(recipe.net, broke, broke, dead=False, converged=False)
+        course, (first, _) = self.courses[i], self._initial([recipe])
+        labels = self.batches.held["test"].labels_of(i)
+        dead = is_dead(first[0], self.weights[i], course.accuracy, labels)
+        return Outcome(recipe.net, self.step, None, dead, course.converged)
+
+    def _stats(self, rows: Tensor) -> list[Tensor]:
+        """The running statistics of the nets at `rows`."""
+        return [s.view(len(self.recipes), -1)[rows].reshape(-1) for s in self.stats]
 
     def _keep(self, keep: list[int]) -> None:
         """Forget the state of every net but those at `keep`."""
         rows = torch.tensor(keep, dtype=torch.long, device=self.device)
-        self.stats = [s.view(len(self.recipes), -1)[rows].reshape(-1) for s in self.stats]
+        self.stats = self._stats(rows)
         self.slots = [slot[rows] for slot in self.slots]
         self.weights, self.seen, self.broke = self.weights[rows], self.seen[rows], self.broke[rows]
         self.courses = [self.courses[i] for i in keep]
