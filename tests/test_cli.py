@@ -61,7 +61,7 @@ def document(capsys: pytest.CaptureFixture[str], *arguments: object) -> object:
 
 def test_every_command_offers_json_and_debug(capsys: pytest.CaptureFixture[str]) -> None:
     commands = ["sample", "info", "check", "evaluate", "dissect", "fit", "predict", "demo"]
-    commands += ["spaces", "images", "merge"]
+    commands += ["spaces", "images", "merge", "reproduce"]
     for command in commands:
         text = printed(capsys, command, "--help")
         assert "--json" in text, command
@@ -111,6 +111,22 @@ def test_sample_after_named_epochs(tmp_path: Path, capsys: pytest.CaptureFixture
     facts = document(capsys, *arguments, "--snapshot-epochs", "0,0.5,1")
     assert facts["snapshots"] == 6
     assert sorted(set(Zoo(tmp_path / "zoo").snapshots["epoch"].round(1))) == [0, 0.5, 1]
+
+
+def test_one_net_is_reproduced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "zoo"
+    document(capsys, "sample", "demo", "--nets", 2, "--epochs", 1, "--snapshots", 3, "--out", out)
+    net = Zoo(out).nets["net"][1]
+    found = document(capsys, "reproduce", out, net)
+    assert [row["snapshot"] for row in found["differences"]] == [1, 2, 3]
+    assert document(capsys, "sample", "--only", net, "--out", out) == found
+    text = printed(capsys, "sample", "--out", out, "--only", net)
+    assert f"net {net}" in text
+    assert "largest difference" in text
+    line = refused(capsys, "sample", "demo", "--nets", 2, "--out", out, "--only", net)
+    assert "--only takes it from the zoo; leave it out" in line
+    assert "has no net 'abc'" in refused(capsys, "reproduce", out, "abc")
+    assert "SPACE and --nets: say what to sample" in refused(capsys, "sample", "--out", out)
 
 
 def test_check_fails_on_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from weightspace.errors import DataError, UsageError, WeightspaceError
     from weightspace.meta import Evaluation, Model, evaluate, fit
     from weightspace.report import figures, page, table
-    from weightspace.sampling import estimate, sample
+    from weightspace.sampling import estimate, reproduce, sample
     from weightspace.space import Recipe, Space, load_space, preset
     from weightspace.zoo import Zoo, check, merge
 
@@ -29,7 +29,7 @@ _HOMES = {
     "errors": ("DataError", "UsageError", "WeightspaceError"),
     "meta": ("Evaluation", "Model", "evaluate", "fit"),
     "report": ("figures", "page", "table"),
-    "sampling": ("estimate", "sample"),
+    "sampling": ("estimate", "reproduce", "sample"),
     "space": ("Recipe", "Space", "load_space", "preset"),
     "zoo": ("Zoo", "check", "merge"),
 }
@@ -59,6 +59,7 @@ __all__ = [
     "predict",
     "preset",
     "read_checkpoint",
+    "reproduce",
     "sample",
     "table",
 ]

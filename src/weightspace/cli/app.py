@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import shlex
 import signal
 import sys
@@ -13,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from weightspace.cli import arguments, show
+from weightspace.cli import arguments, parts, show
 from weightspace.cli.arguments import (
     DataDir,
     Json,
@@ -27,8 +26,8 @@ from weightspace.cli.arguments import (
     ZooPath,
 )
 from weightspace.cli.console import bars
-from weightspace.errors import DataError, WeightspaceError
-from weightspace.printable import printable
+from weightspace.cli.output import Debug, answer, fail, set_debug
+from weightspace.errors import DataError, UsageError, WeightspaceError
 
 app = typer.Typer(
     add_completion=False,
@@ -37,18 +36,7 @@ app = typer.Typer(
     help="Dissect the weight space of neural networks.",
 )
 
-_debug = False
 _arguments: list[str] = []
-
-
-def _set_debug(value: bool) -> None:
-    global _debug
-    _debug = _debug or value
-
-
-Debug = Annotated[
-    bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of an error.")
-]
 
 
 def _version(value: bool) -> None:
@@ -68,9 +56,14 @@ def _about(
 
 @app.command()
 def sample(
-    space: Annotated[str, typer.Argument(metavar="SPACE", help="A preset or a YAML file.")],
-    nets: Annotated[int, typer.Option(min=1, help="How many nets; more than before: it grows.")],
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="The zoo's directory; an unfinished one is continued.")],
+    space: Annotated[
+        str | None, typer.Argument(metavar="SPACE", help="A preset or a YAML file.")
+    ] = None,
+    nets: Annotated[
+        int | None, typer.Option(min=1, help="How many nets; more than before: it grows.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="Only the I-th of N disjoint parts of the nets.")
@@ -90,12 +83,21 @@ def sample(
         int, typer.Option(min=1, help="Images that measure each snapshot, at most.")
     ] = 500,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say what it needs.")] = False,
+    only: Annotated[
+        str | None, typer.Option(metavar="NET", help="Write nothing; see `reproduce`.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Sample trained nets into a zoo, or continue it."""
     from weightspace import sampling
 
+    if only is not None:
+        _refuse_others(context, {"only", "out", "data_dir", "device", "as_json", "debug"})
+        parts.reproduce(out, only, data_dir, None if device == "auto" else device, as_json)
+        return
+    if space is None or nets is None:
+        raise UsageError("SPACE and --nets: say what to sample, such as `sample demo --nets 300`")
     options: dict[str, Any] = {
         "nets": nets,
         "out": out,
@@ -112,11 +114,20 @@ def sample(
     }
     if estimate:
         needs = sampling.estimate(space, **options)
-        _print(as_json, needs.to_dict(), lambda: show.estimate(needs))
+        answer(as_json, needs.to_dict(), lambda: show.estimate(needs))
         return
     with bars() as listener:
         zoo = sampling.sample(space, **options, progress=listener)
-    _print(as_json, show.facts(zoo), lambda: show.zoo(zoo))
+    answer(as_json, show.facts(zoo), lambda: show.zoo(zoo))
+
+
+def _refuse_others(context: typer.Context, taken: set[str]) -> None:
+    """Refuse what was typed beside --only: a net is made again with the zoo's own settings."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in taken and source is not None and source.name == "COMMANDLINE":
+            typed = "SPACE" if name == "space" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"{typed}: --only takes it from the zoo; leave it out")
 
 
 @app.command()
@@ -125,7 +136,7 @@ def info(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
     from weightspace.zoo import Zoo
 
     found = Zoo(zoo)
-    _print(as_json, show.facts(found), lambda: show.zoo(found))
+    answer(as_json, show.facts(found), lambda: show.zoo(found))
 
 
 @app.command()
@@ -146,27 +157,13 @@ def check(
     with bars() as listener:
         findings = room.check(zoo, full=full, progress=listener)
     plain = [dataclasses.asdict(finding) for finding in findings]
-    _print(as_json, plain, lambda: show.findings(findings, zoo, full))
+    answer(as_json, plain, lambda: show.findings(findings, zoo, full))
     if any(finding.severity == "error" for finding in findings):
         raise typer.Exit(1)
 
 
-@app.command()
-def merge(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The zoo that is made or added to.")],
-    zoos: Annotated[list[Path], typer.Argument(metavar="ZOO...", help="Zoos of one run.")],
-    copy: Annotated[
-        bool, typer.Option("--copy", help="Make no hard links to their files.")
-    ] = False,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Join zoos of one run, such as its shards."""
-    from weightspace import zoo as room
-
-    with bars() as listener:
-        merged = room.merge(out, zoos, copy=copy, progress=listener)
-    _print(as_json, show.facts(merged), lambda: show.zoo(merged))
+for command in (parts.merge, parts.reproduce):
+    app.command()(command)
 
 
 @app.command()
@@ -202,7 +199,7 @@ def evaluate(
             progress=listener,
         )
     result.to_parquet(out)
-    _print(as_json, result.to_dict(), lambda: show.evaluation(result, out))
+    answer(as_json, result.to_dict(), lambda: show.evaluation(result, out))
 
 
 @app.command()
@@ -232,7 +229,7 @@ def dissect(
         )
     written = report.write(result, out)
     plain = {"page": str(written), "facts": result.facts, "how_much": result.much.to_dict()["rows"]}
-    _print(as_json, plain, lambda: show.dissection(result, written))
+    answer(as_json, plain, lambda: show.dissection(result, written))
 
 
 @app.command()
@@ -261,7 +258,7 @@ def fit(
             **options,
         )
     model.save(out)
-    _print(as_json, model.to_dict(), lambda: show.model(model, out))
+    answer(as_json, model.to_dict(), lambda: show.model(model, out))
 
 
 @app.command()
@@ -275,21 +272,21 @@ def predict(
 
     FILE is a .safetensors file or a torch state dict.
     """
-    from weightspace.audit import predict as answer
+    from weightspace.audit import predict as read
     from weightspace.meta import Model
 
     fitted = Model.load(model)
     predictions, plain, failed = [], [], False
     for file in files:
         try:
-            predictions.append(answer(fitted, file))
+            predictions.append(read(fitted, file))
             plain.append(predictions[-1].to_dict())
         except DataError as error:  # the other files are answered all the same
             failed = True
             plain.append({"file": str(file), "error": str(error)})
-            _fail(str(error), 2)
+            fail(str(error), 2)
     if predictions or as_json:
-        _print(as_json, plain, lambda: show.predictions(predictions))
+        answer(as_json, plain, lambda: show.predictions(predictions))
     if failed:
         raise typer.Exit(2)
 
@@ -315,7 +312,7 @@ def demo(
         "facts": result.dissection.facts,
         "how_much": result.dissection.much.to_dict()["rows"],
     }
-    _print(as_json, plain, lambda: show.demo(result))
+    answer(as_json, plain, lambda: show.demo(result))
 
 
 @app.command()
@@ -324,7 +321,7 @@ def spaces(as_json: Json = False, debug: Debug = False) -> None:
     from weightspace.space import PRESETS, preset
 
     found = [preset(name) for name in PRESETS]
-    _print(as_json, [space.to_dict() for space in found], lambda: show.spaces(found))
+    answer(as_json, [space.to_dict() for space in found], lambda: show.spaces(found))
 
 
 @app.command()
@@ -336,7 +333,7 @@ def images(data_dir: DataDir = None, as_json: Json = False, debug: Debug = False
 
     entries = catalogue(data_dir)
     plain = [dataclasses.asdict(entry) for entry in entries]
-    _print(as_json, plain, lambda: show.images(entries))
+    answer(as_json, plain, lambda: show.images(entries))
 
 
 def main() -> None:
@@ -348,45 +345,30 @@ def main() -> None:
 
 def run(typed: list[str]) -> int:
     """Run a command; returns its exit code."""
-    global _debug, _arguments
-    _debug, _arguments = False, typed
+    global _arguments
+    _arguments = typed
+    set_debug(False)
     try:
         code = app(typed or ["--help"], prog_name="weightspace", standalone_mode=False)
     except TyperException as error:
         said = error.format_message() if hasattr(error, "format_message") else str(error)
         where = f"{typed[0]} " if typed[:1] and typed[0] in _commands() else ""
-        return _fail(f"{said.rstrip('.')}; see `weightspace {where}--help`", 2)
+        return fail(f"{said.rstrip('.')}; see `weightspace {where}--help`", 2)
     except WeightspaceError as error:
-        return _fail(str(error), 2)
+        return fail(str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:
         return 1
     except OSError as error:
-        return _fail(f"{error.filename or 'output'}: {error.strerror}; check path and disk", 2)
+        return fail(f"{error.filename or 'output'}: {error.strerror}; check path and disk", 2)
     except Exception as error:  # a bug: one line for the user, the traceback on request
-        return _fail(f"{type(error).__name__}: {error}; this is a bug, --debug shows where", 1)
+        return fail(f"{type(error).__name__}: {error}; this is a bug, --debug shows where", 1)
     if code == 130:
         kept = "; finished nets are kept, the same command continues"
-        return _fail(f"stopped{kept if typed[:1] in (['sample'], ['demo']) else ''}", 130)
+        return fail(f"stopped{kept if typed[:1] in (['sample'], ['demo']) else ''}", 130)
     return code if isinstance(code, int) else 0
 
 
 def _commands() -> set[str]:
     return {command.callback.__name__ for command in app.registered_commands if command.callback}
-
-
-def _fail(line: str, code: int) -> int:
-    if _debug:
-        import traceback
-
-        traceback.print_exc()
-    print(f"error: {printable(line, 4096)}", file=sys.stderr)
-    return code
-
-
-def _print(as_json: bool, plain: Any, text: Any) -> None:
-    if as_json:
-        print(json.dumps(plain, indent=1, default=str))
-    else:
-        text()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from weightspace.dissection import Dissection
     from weightspace.images import Entry
     from weightspace.meta import Evaluation, Model
-    from weightspace.sampling import Estimate
+    from weightspace.sampling import Estimate, Reproduction
     from weightspace.space import Space
     from weightspace.zoo import Finding, Zoo
 
@@ -122,6 +122,18 @@ def estimate(needs: Estimate) -> None:
     ):
         table.add_row(Text(name, style="bold"), text)
     _out().print(table)
+
+
+def reproduction(found: Reproduction) -> None:
+    """How far a net trained again is from the stored one."""
+    table = _table("snapshot", "step", "largest difference", "relative", "equal bits")
+    for one in found.differences:
+        apart = ("-" if v is None else f"{v:.2g}" for v in (one.largest, one.relative))
+        table.add_row(str(one.snapshot), f"{one.step:,}", *apart, "yes" if one.equal else "no")
+    _out().print(table)
+    odd = [one.snapshot for one in found.differences if not one.equal]
+    said = f"bits differ from snapshot {odd[0]} on" if odd else "every bit is equal"
+    _out().print(f"net {found.net}: {said}; trained in a stack of {found.stack} then, alone now")
 
 
 def findings(found: Sequence[Finding], path: Path, full: bool) -> None:

@@ -7,6 +7,7 @@ is whole; time, disk and memory are estimated before anything is written.
 """
 
 from weightspace.sampling.estimate import Estimate
+from weightspace.sampling.reproduction import Reproduction, reproduce
 from weightspace.sampling.run import estimate, sample
 
-__all__ = ["Estimate", "estimate", "sample"]
+__all__ = ["Estimate", "Reproduction", "estimate", "reproduce", "sample"]

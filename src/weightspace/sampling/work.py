@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 
 from weightspace.images import ImageSet, load, resize
 from weightspace.sampling.plan import Unit
+from weightspace.space import Recipe
 from weightspace.training import Pool, StackTrainer
 from weightspace.zoo import Writer
 
@@ -47,6 +48,12 @@ class Job:
             {name: prepared(name, self.data_dir, self.size) for name in self.datasets}, self.device
         )
 
+    def trainer(self, recipes: Sequence[Recipe], pool: Pool) -> StackTrainer:
+        """The trainer of a stack, at its beginning."""
+        return StackTrainer(
+            recipes, pool, snapshots=self.snapshots, evaluation_images=self.evaluation_images
+        )
+
 
 def prepared(name: str, data_dir: str | None, size: tuple[int, int]) -> ImageSet:
     """An image set brought to one side length and number of channels."""
@@ -66,12 +73,7 @@ def digest(image_set: ImageSet) -> str:
 
 def train_unit(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report) -> str:
     """Train the unit's stack and commit it; returns the unit's name."""
-    trainer = StackTrainer(
-        unit.recipes,
-        pool,
-        snapshots=job.snapshots,
-        evaluation_images=job.evaluation_images,
-    )
+    trainer = job.trainer(unit.recipes, pool)
     nets = [recipe.net for recipe in unit.recipes]
     rows: list[dict[str, Any]] = []
     last: dict[str, float] = {}

@@ -1,0 +1,51 @@
+"""The commands for zoos made in parts: join them, and make one net of one again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from weightspace.cli import show
+from weightspace.cli.arguments import DataDir, Json, ZooPath
+from weightspace.cli.console import bars
+from weightspace.cli.output import Debug, answer
+
+
+def merge(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The zoo that is made or added to.")],
+    zoos: Annotated[list[Path], typer.Argument(metavar="ZOO...", help="Zoos of one run.")],
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Make no hard links to their files.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Join zoos of one run, such as its shards."""
+    from weightspace import zoo as room
+
+    with bars() as listener:
+        merged = room.merge(out, zoos, copy=copy, progress=listener)
+    answer(as_json, show.facts(merged), lambda: show.zoo(merged))
+
+
+def reproduce(
+    zoo: ZooPath,
+    net: Annotated[str, typer.Argument(metavar="NET", help="The net's 16 hex digits.")],
+    data_dir: DataDir = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; by default what the zoo was made on.")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train one net of a zoo again, alone, and compare.
+
+    Nothing is written.
+    """
+    from weightspace import sampling
+
+    with bars() as listener:
+        found = sampling.reproduce(zoo, net, data_dir=data_dir, device=device, progress=listener)
+    answer(as_json, found.to_dict(), lambda: show.reproduction(found))
