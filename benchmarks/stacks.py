@@ -3,17 +3,22 @@
 The opponent is what tutorials and most generators of populations write: eager PyTorch, one net at a
 time, one process a core with one thread each, default memory format, ordinary optimizer, images in
 memory. The recipes are the same (mixed optimizers, activations, initializations and learning
-rates; no augmentation, which is the same function for both), as is the number of steps. The two
-take turns, `--rounds` times; medians are reported. What both leave out: evaluation and writing.
+rates; no augmentation, which is the same function for both), as is the number of steps. Where
+`modelbatch` (PyPI, `pip install modelbatch`) is installed and can express the run, it is a second
+opponent. All take turns, `--rounds` times; medians are reported. What all leave out: evaluation
+and writing.
 
     python benchmarks/stacks.py
 
-prints one line a case: seconds a net and step for both, and the ratio.
+prints one line a case: milliseconds a net and step and the ratio; then what the arithmetic of the
+step would take at the rate of torch's own matrix product, measured in the same run, as a ceiling
+for whoever convolves by matrix products, and the ratio as a share of that ceiling.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import statistics
 import subprocess
@@ -27,7 +32,7 @@ from torch import nn
 
 from weightspace.images import ImageSet
 from weightspace.networks import Plan
-from weightspace.networks.activations import ACTIVATIONS
+from weightspace.networks.native import builds, library
 from weightspace.sampling.calibration import calibrate, work_class
 from weightspace.space import Recipe, preset
 from weightspace.training import Pool, StackTrainer
@@ -38,6 +43,8 @@ CASES = {
     "nws-small, batch 64": {"space": "nws-small", "batch_size": 64, "filter_size": 5,
                             "depth_conv": 3, "depth_fc": 2, "width_conv": 8, "width_fc": 128},
     "nws-fixed, batch 64": {"space": "nws-fixed", "batch_size": 64},
+    "model-zoos, batch 10": {"space": "model-zoos", "batch_size": 10, "activation": "tanh",
+                             "optimizer": "adam"},
 }  # fmt: skip
 NETS = 16
 STEPS = 30
@@ -68,7 +75,6 @@ class Plain(nn.Module):
     def __init__(self, plan: Plan, recipe: Recipe) -> None:
         super().__init__()
         act = {"relu": nn.ReLU, "elu": nn.ELU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
-        assert set(act) <= set(ACTIVATIONS)
         layers: list[nn.Module] = []
         width = plan.channels
         for conv in plan.conv:
@@ -80,8 +86,9 @@ class Plain(nn.Module):
         layers.append(nn.Flatten())
         width = plan.flat_features
         for out in plan.fc:
-            layers += [nn.Linear(width, out), act[recipe.activation](), nn.BatchNorm1d(out)]
-            layers.append(nn.Dropout(recipe.dropout))
+            layers += [nn.Linear(width, out), act[recipe.activation]()]
+            layers += [nn.BatchNorm1d(out)] if plan.batch_norm else []
+            layers += [nn.Dropout(recipe.dropout)] if recipe.dropout else []
             width = out
         self.layers = nn.Sequential(*layers, nn.Linear(width, plan.outputs))
 
@@ -132,6 +139,52 @@ def stack_seconds(nets: list[Recipe]) -> float:
     return statistics.mean(times)
 
 
+def modelbatch_seconds(nets: list[Recipe]) -> float:
+    """Seconds a net and step of `modelbatch`, which shares optimizer and activation, not rates."""
+    from modelbatch.core import ModelBatch
+    from modelbatch.optimizer import OptimizerFactory
+
+    data = images(nets[0])
+    x = torch.from_numpy(data.x_train).permute(0, 3, 1, 2).float().contiguous() / 255
+    y = torch.from_numpy(data.y_train)
+    stack = ModelBatch([Plain(Plan.from_recipe(r), r) for r in nets], shared_input=False)
+    optimizer = OptimizerFactory(torch.optim.Adam).create_optimizer(
+        stack, [{"lr": r.learning_rate} for r in nets]
+    )
+    for step in range(3 + STEPS):
+        if step == 3:
+            start = time.perf_counter()
+        rows = torch.randint(len(x), (len(nets), nets[0].batch_size))
+        optimizer.zero_grad()
+        stack.compute_loss(stack(x[rows]), y[rows], nn.functional.cross_entropy).backward()
+        optimizer.step()
+    return (time.perf_counter() - start) / STEPS / len(nets)
+
+
+def product_seconds(nets: list[Recipe]) -> float:
+    """Seconds that torch's matrix product would take for the multiplications of one step."""
+    plan = Plan.from_recipe(nets[0])
+    first = plan.conv[0]
+    unpooled = plan.input_size + 2 * first.padding - first.kernel + 1
+    no_gradient = plan.channels * first.width * (first.kernel * unpooled) ** 2
+    work = nets[0].batch_size * (3 * plan.multiplications - no_gradient)
+    a, b = torch.randn(2, 1024, 1024)
+    times = []
+    for _ in range(12):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        times.append(time.perf_counter() - start)
+    return work / (1024**3 / statistics.median(times))
+
+
+MEASURES = {
+    "loop": plain_seconds,
+    "stacks": stack_seconds,
+    "modelbatch": modelbatch_seconds,
+    "product": product_seconds,
+}
+
+
 def both_cores(kind: str, case: str) -> float:
     """Mean seconds a net and step over one worker process a core, all at once."""
     command = [sys.executable, __file__, "--worker", kind, "--case", case]
@@ -140,25 +193,43 @@ def both_cores(kind: str, case: str) -> float:
     return statistics.mean(float(worker.communicate()[0]) for worker in workers)
 
 
+def opponents(case: str) -> list[str]:
+    """Who takes part in a case."""
+    recipe = recipes(case)[0]
+    expressible = not recipe.batch_norm and len(CASES[case]) == 4
+    there = importlib.util.find_spec("modelbatch") is not None
+    return [kind for kind in MEASURES if kind != "modelbatch" or (expressible and there)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--worker", choices=["plain", "stack"])
+    parser.add_argument("--worker", choices=MEASURES)
     parser.add_argument("--case", choices=CASES)
     asked = parser.parse_args()
     if asked.worker:
         torch.set_num_threads(1)
-        measure = plain_seconds if asked.worker == "plain" else stack_seconds
-        print(measure(recipes(asked.case)))
+        print(MEASURES[asked.worker](recipes(asked.case)))
         return
-    print(f"torch {torch.__version__}, {os.cpu_count()} cores, {asked.rounds} rounds, medians")
+    native = builds()[-1].name.split(".")[0] if library() else "off"
+    print(
+        f"torch {torch.__version__}, native step {native}, {os.cpu_count()} cores, "
+        f"{asked.rounds} rounds, medians; ms a net and step"
+    )
     for case in [asked.case] if asked.case else CASES:
-        found: dict[str, list[float]] = {"plain": [], "stack": []}
+        found: dict[str, list[float]] = {kind: [] for kind in opponents(case)}
         for _ in range(asked.rounds):
             for kind, times in found.items():
                 times.append(both_cores(kind, case))
-        plain, stack = (statistics.median(times) * 1e3 for times in found.values())
-        print(f"{case:22} loop {plain:7.3f} ms  stacks {stack:7.3f} ms  ratio {plain / stack:.2f}")
+        ms = {kind: statistics.median(times) * 1e3 for kind, times in found.items()}
+        ratio, ceiling = ms["loop"] / ms["stacks"], ms["loop"] / ms["product"]
+        other = ms["modelbatch"] / ms["stacks"] if "modelbatch" in ms else None
+        print(
+            f"{case:20} loop {ms['loop']:7.3f}  stacks {ms['stacks']:6.3f}  ratio {ratio:5.2f}"
+            f"  product {ms['product']:6.3f}  ceiling {ceiling:5.2f}  share {ratio / ceiling:4.2f}"
+            + (f"  modelbatch {ms['modelbatch']:.3f}  ratio {other:.2f}" if other else ""),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
