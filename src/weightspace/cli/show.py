@@ -118,6 +118,7 @@ def estimate(needs: Estimate) -> None:
         ("weights", f"{needs.values:,} values"),
         ("disk", _bytes(needs.disk_bytes)),
         ("memory", f"{_bytes(needs.memory_bytes)} with {needs.workers} workers"),
+        ("arithmetic", needs.arithmetic),
         ("time", f"{_duration(needs.seconds)} on this machine"),
     ):
         table.add_row(Text(name, style="bold"), text)

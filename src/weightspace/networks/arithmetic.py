@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from weightspace.networks.native import ACTIVATIONS, SUFFIX, NativeStack, library
+from weightspace.networks.native import ACTIVATIONS, SUFFIX, NativeStack, builds, library
 from weightspace.networks.stack import StackShape, TorchStack
 
 
@@ -19,3 +19,10 @@ def arithmetic(
     if found is not None:
         return NativeStack(shape.plan, shape.layout, dtype, found)
     return TorchStack(shape, dtype)
+
+
+def in_use(device: str) -> str:
+    """What nets are trained with on this machine: "native v4" (or v3, v2), or "torch"."""
+    if device != "cpu" or library() is None:
+        return "torch"
+    return f"native {builds()[-1].name.split('.')[0].lstrip('_')}"

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 from weightspace.errors import DataError, UsageError
+from weightspace.networks.arithmetic import in_use
 from weightspace.sampling.calibration import Pace, calibrate
 from weightspace.sampling.estimate import Estimate, add_up, refuse_without_room
 from weightspace.sampling.plan import Unit, plan_units, urgency
@@ -49,6 +50,7 @@ class Agenda:
             # Training images, and test images at up to a fifth of their number.
             pool_bytes=sum(self.images.values()) * side**2 * channels * 6 // 5,
             evaluation_images=request.options.evaluation_images,
+            device=request.device,
             epochs=request.options.most_epochs,
         )
 
@@ -107,6 +109,7 @@ def new_round(request: Request, nets: Iterable[int], images: Mapping[str, str]) 
     info = {
         "paces": {name: asdict(pace) for name, pace in paces.items()},
         "device": request.device,
+        "arithmetic": in_use(request.device),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 from weightspace.errors import DataError
 from weightspace.networks import Plan
+from weightspace.networks.arithmetic import in_use
 from weightspace.sampling.plan import Unit, net_steps
 
 BASE_MEMORY = 450_000_000
@@ -26,7 +27,10 @@ a tenth of the images, on nine tenths of which it trains, at a third of a step's
 
 @dataclass(frozen=True)
 class Estimate:
-    """Nets, values (float32 numbers on disk), bytes on disk and in memory, seconds, stacks."""
+    """Nets, values (float32 numbers on disk), bytes on disk and in memory, seconds, stacks.
+
+    `arithmetic` says what trains them (`networks.arithmetic.in_use`).
+    """
 
     nets: int
     snapshots: int
@@ -36,19 +40,22 @@ class Estimate:
     seconds: float
     stacks: int
     workers: int
+    arithmetic: str
 
     def to_dict(self) -> dict[str, Any]:
         """The estimate as plain values."""
         return asdict(self)
 
 
-def stack_bytes(plan: Plan, batch_size: int, nets: int, held: int = 0) -> int:
+def stack_bytes(plan: Plan, batch_size: int, nets: int, held: int = 0, device: str = "cpu") -> int:
     """Bytes that a stack of `nets` nets needs while it trains, images left out.
 
-    `held` vectors are kept of each until it is known which of them are snapshots.
+    `held` vectors are kept of each until it is known which of them are snapshots. The native step
+    takes one net after the other, so that layers' values are there once.
     """
-    live = (LIVE_COPIES + held) * plan.layout().size + 4 * batch_size * plan.values_per_image
-    return 4 * nets * live
+    at_once = nets if in_use(device) == "torch" else 1
+    weights = nets * (LIVE_COPIES + held) * plan.layout().size
+    return 4 * (weights + at_once * 4 * batch_size * plan.values_per_image)
 
 
 def add_up(
@@ -59,6 +66,7 @@ def add_up(
     images: dict[str, int],
     pool_bytes: int,
     evaluation_images: int,
+    device: str,
     epochs: float = math.inf,
 ) -> Estimate:
     """What `units` need together.
@@ -78,7 +86,7 @@ def add_up(
         watched = sum(r.stopping != "epochs" for r in unit.recipes) / nets
         seconds += unit.cost * (1 + nets * evaluated / max(trained, 1) + WATCHING * watched)
         held = 2 * snapshots if watched else 0
-        peak = max(peak, stack_bytes(plan, recipe.batch_size, nets, held))
+        peak = max(peak, stack_bytes(plan, recipe.batch_size, nets, held, device))
     longest = max((unit.cost for unit in units), default=0.0)
     return Estimate(
         nets=sum(len(unit.recipes) for unit in units),
@@ -89,6 +97,7 @@ def add_up(
         seconds=max(seconds / workers, longest),
         stacks=len(units),
         workers=workers,
+        arithmetic=in_use(device),
     )
 
 
