@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from weightspace.training.names import TABLES
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # The contract between the rooms shows signatures, which are no session to type.
@@ -63,8 +65,18 @@ def run(page: Path, text: str) -> int:
     return count
 
 
+@pytest.fixture
+def tables():
+    """What a page adds to the tables of names is taken out again."""
+    before = {field: dict(table) for field, table in TABLES.items()}
+    yield
+    for field, table in TABLES.items():
+        table.clear()
+        table.update(before[field])
+
+
 @pytest.mark.parametrize("page", SESSIONS, ids=lambda p: p.name)
-def test_examples_of_a_page_run(page, tmp_path, monkeypatch):
+def test_examples_of_a_page_run(page, tmp_path, monkeypatch, tables):
     monkeypatch.chdir(tmp_path)
     if not run(page, page.read_text(encoding="utf-8")):
         pytest.skip("no Python examples")
@@ -82,6 +94,13 @@ def test_links_between_pages_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text):
         assert (page.parent / target).exists(), f"{page.name}: {target} is not there"
+
+
+def test_the_page_of_spaces_lists_every_name():
+    page = (ROOT / "docs" / "spaces.md").read_text(encoding="utf-8")
+    for field, table in TABLES.items():
+        (row,) = re.findall(rf"^\| `{field}` \|.*$", page, re.MULTILINE)
+        assert [name for name in table if f"`{name}`" not in row] == []
 
 
 def test_a_wrong_example_is_noticed(tmp_path, monkeypatch):

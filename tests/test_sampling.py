@@ -293,6 +293,29 @@ def test_a_space_that_cannot_be_trained_is_refused_before_anything_is_written(
     assert not (tmp_path / "zoo").exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("optimizer: [adam, adamant]", r"mine.yaml:4: optimizer: 'adamant' is unknown; known are"),
+        ("activation: rely", r"mine.yaml:4: activation: 'rely' is unknown; known are relu, elu"),
+        ("initialization: he", r"mine.yaml:4: initialization: 'he' is unknown; known are const"),
+        ("architecture: vgg", r"mine.yaml:4: architecture: 'vgg' is unknown; known are nws, mod"),
+        ("input_size: [8, 16]", r"mine.yaml:4: input_size: must be one value in a space"),
+        ("train_images: 50000", r"mine.yaml:4: train_images: 50,000 asked of digits, which has"),
+        ("outputs: 9", r"mine.yaml:4: outputs: 9 cannot tell the 10 classes of digits"),
+        ("batch_size: 4096", r"mine.yaml:4: batch_size: 4096 is more than the .* images of digits"),
+    ],
+)
+def test_a_mistake_in_a_file_is_reported_with_its_line(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"name: mine\nrecipe:\n  dataset: digits\n  {line}\n")
+    with pytest.raises(UsageError, match=message):
+        sample(str(file), nets=4, out=tmp_path / "zoo", snapshots=5, workers=1)
+    assert not (tmp_path / "zoo").exists()
+
+
 def test_a_disk_too_small_is_refused_with_the_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

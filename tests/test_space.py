@@ -465,3 +465,20 @@ def test_fields_at_their_default_are_no_part_of_a_nets_identity() -> None:
     assert replace(plain, label_noise=0.0).net == plain.net
     assert replace(plain, label_noise=0.1).net != plain.net
     assert plain.net == "5c3a8e44dc196b10"
+
+
+def test_whoever_cannot_use_a_hyper_parameter_can_say_where_it_stands(tmp_path):
+    """A space knows no names of optimizers; who does finds file and line."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(TEMPLATE + "  optimizer: [adam, adamant]\n", encoding="utf-8")
+    space = load_space(path)
+    unknown = UsageError("optimizer: 'adamant' is unknown")
+    assert str(space.placed(unknown)) == f"{path}:7: optimizer: 'adamant' is unknown"
+    # A hyper-parameter that the file leaves out belongs under `recipe`.
+    assert str(space.placed(UsageError("outputs: too few"))) == f"{path}:3: outputs: too few"
+    assert str(space.placed(UsageError("nets: too few"))) == "nets: too few"
+    replaced = space.with_constants(optimizer="adamant", epochs=None)
+    assert replaced.placed(unknown) is unknown
+    assert str(replaced.placed(UsageError("epochs: x"))) == f"{path}:3: epochs: x"
+    assert Space.from_dict(space.to_dict()) == space
+    assert preset("demo").placed(unknown) is unknown

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,12 @@ import torch
 from weightspace.errors import UsageError
 from weightspace.images import training_images
 from weightspace.networks import Plan
-from weightspace.networks.activations import ACTIVATIONS
-from weightspace.networks.initializations import INITIALIZATIONS
 from weightspace.sampling.estimate import stack_bytes
 from weightspace.sampling.sharding import check_shard, shard_of
 from weightspace.sampling.work import Job
 from weightspace.space import Recipe, Space, preset
-from weightspace.training import OPTIMIZERS, Course, Pool, epoch_steps
+from weightspace.training import Course, Pool, epoch_steps, named
+from weightspace.training.names import TABLES, unknown
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,11 @@ class Request:
     def of(cls, space: Space | str, options: Options, out: str | Path) -> Request:
         """Validate what can be validated without reading images."""
         space = options.narrow(preset(space) if isinstance(space, str) else space)
+        with _placing(space):
+            return cls._of(space, options, Path(out))
+
+    @classmethod
+    def _of(cls, space: Space, options: Options, out: Path) -> Request:
         _refuse_unknown_names(space)
         recipes = space.draw(options.nets, options.seed)
         images = count_images(recipes, options.data_dir)
@@ -121,7 +126,7 @@ class Request:
         _refuse_too_few_images(space, images)
         device = device_of(options.device)
         workers = options.workers or (1 if device == "cuda" else loky.cpu_count())
-        return cls(space, options, Path(out), asked, images, device, workers)
+        return cls(space, options, out, asked, images, device, workers)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -141,22 +146,17 @@ class Request:
             device=self.device,
             index={recipe.net: i for i, recipe in nets.items()},
             split={recipe.net: splits[i] for i, recipe in nets.items()},
+            named=named(nets.values()),
         )
 
     def refuse_unsuitable(self, pool: Pool) -> None:
         """Raise UsageError where some recipe cannot be trained on the images at hand."""
-        outputs = min(self.space.values("outputs"))
-        for name, image_set in pool.sets.items():
-            classes = len(image_set.classes)
-            if not 2 <= classes <= outputs:
-                raise UsageError(
-                    f"outputs: {outputs} cannot tell the {classes} classes of {name}; "
-                    "2 to as many classes as outputs are needed"
-                )
         fields = ("dataset", "train_images", "batch_size", "epochs", "stopping")
         seen = {tuple(getattr(r, name) for name in fields): r for r in self.asked.values()}
-        for recipe in seen.values():
-            Course.of(recipe, epoch_steps(recipe, pool), self.options.moments)
+        with _placing(self.space):
+            _refuse_too_few_outputs(self.space, pool)
+            for recipe in seen.values():
+                Course.of(recipe, epoch_steps(recipe, pool), self.options.moments)
 
 
 def count_images(recipes: Iterable[Recipe], data_dir: str | None) -> dict[str, int]:
@@ -174,19 +174,35 @@ def split_of(nets: int, seed: int) -> list[str]:
     return ["test" if int(places[i // 5]) == i % 5 else "train" for i in range(nets)]
 
 
+@contextmanager
+def _placing(space: Space) -> Iterator[None]:
+    """Errors about a hyper-parameter say where the space's file sets it."""
+    try:
+        yield
+    except UsageError as error:
+        raise space.placed(error) from None
+
+
 def _refuse_unknown_names(space: Space) -> None:
     """Names are looked up only here, so that a new one needs no change in `space`."""
-    for key, known in (
-        ("optimizer", OPTIMIZERS),
-        ("activation", ACTIVATIONS),
-        ("initialization", INITIALIZATIONS),
-    ):
+    for key in TABLES:
         for value in space.values(key):
-            if value not in known:
-                raise UsageError(f"{key}: {value!r} is unknown; known are {', '.join(known)}")
+            if reason := unknown(key, value):
+                raise UsageError(f"{key}: {reason}")
     for key in ("input_size", "channels"):
         if len(space.values(key)) > 1:
             raise UsageError(f"{key}: must be one value in a space; sample two zoos instead")
+
+
+def _refuse_too_few_outputs(space: Space, pool: Pool) -> None:
+    outputs = min(space.values("outputs"))
+    for name, image_set in pool.sets.items():
+        classes = len(image_set.classes)
+        if not 2 <= classes <= outputs:
+            raise UsageError(
+                f"outputs: {outputs} cannot tell the {classes} classes of {name}; "
+                "2 to as many classes as outputs are needed"
+            )
 
 
 def _refuse_without_memory(recipes: Iterable[Recipe]) -> None:

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,8 @@ import torch
 from weightspace.images import ImageSet, load, resize
 from weightspace.sampling.plan import Unit
 from weightspace.space import Recipe
-from weightspace.training import Pool, StackTrainer
+from weightspace.training import Pool, StackTrainer, learn
+from weightspace.training.names import Named
 from weightspace.zoo import Writer
 
 Report = Callable[[str, float], None]
@@ -36,6 +37,8 @@ class Job:
     device: str
     index: Mapping[str, int]
     split: Mapping[str, str]
+    named: Named = field(default_factory=dict)
+    """What its recipes name: a worker process knows only what came with the package."""
 
     @property
     def count(self) -> int:
@@ -50,6 +53,7 @@ class Job:
 
     def trainer(self, recipes: Sequence[Recipe], pool: Pool) -> StackTrainer:
         """The trainer of a stack, at its beginning."""
+        learn(self.named)
         return StackTrainer(
             recipes, pool, snapshots=self.snapshots, evaluation_images=self.evaluation_images
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def preset(name: str) -> Space:
     """The preset called `name`, or the space in the YAML file of that path."""
     if name in PRESETS:
         with resources.as_file(resources.files("weightspace.space") / f"{name}.yaml") as path:
-            return load_space(path)
+            return replace(load_space(path), places={})
     if Path(name).suffix in (".yaml", ".yml") or Path(name).exists():
         return load_space(name)
     raise UsageError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ class Space:
     """A joint distribution of recipes: every hyper-parameter drawn independently.
 
     `distributions` maps the name of a recipe field to how it varies; fields left out keep the
-    recipe's default. `properties` are the names that vary, in the order of the recipe.
+    recipe's default. `properties` are the names that vary, in the order of the recipe. `places`
+    says of hyper-parameters where they were written, as `file:line`; it is no part of the space.
 
     >>> space = Space("two", {"dataset": Choice(("mnist", "cifar10")), "epochs": Constant(3)})
     >>> space.properties
@@ -33,6 +35,7 @@ class Space:
     name: str
     distributions: dict[str, Distribution]
     description: str = ""
+    places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for key, distribution in self.distributions.items():
@@ -57,6 +60,11 @@ class Space:
             for name in FIELDS
             if not isinstance(self.distributions.get(name, Constant(0)), Constant)
         )
+
+    def placed(self, error: UsageError) -> UsageError:
+        """An error that begins with a hyper-parameter's name, led by file and line if known."""
+        place = self.places.get(str(error).split(":", 1)[0])
+        return UsageError(f"{place}: {error}") if place else error
 
     def values(self, name: str) -> tuple[Any, ...]:
         """The values that a hyper-parameter can take; of a range, its two ends."""
@@ -93,7 +101,8 @@ class Space:
     def with_constants(self, **values: Any) -> Space:
         """The same space with some hyper-parameters replaced: scalars fix, lists let vary."""
         plain = {k: _distribution(k, v) for k, v in values.items() if v is not None}
-        return Space(self.name, self.distributions | plain, self.description)
+        places = {name: place for name, place in self.places.items() if name not in plain}
+        return Space(self.name, self.distributions | plain, self.description, places)
 
     def to_dict(self) -> dict[str, Any]:
         """The space as plain values, the form of its YAML file."""
@@ -145,11 +154,14 @@ def load_space(path: str | Path) -> Space:
             f"{path}:1: a space is a mapping with the key 'recipe'; see docs/spaces.md"
         )
     try:
-        return Space.from_dict({"name": path.stem} | plain)
+        space = Space.from_dict({"name": path.stem} | plain)
     except UsageError as error:
         key = str(error).split(":", 1)[0]
         line = lines.get(("recipe", key)) or lines.get((key,)) or lines.get(("recipe",), 1)
         raise UsageError(f"{path}:{line}: {error}") from None
+    # What a file leaves out was written nowhere; its mapping is the place to write it.
+    written = {name: lines.get(("recipe", name), lines["recipe",]) for name in FIELDS}
+    return replace(space, places={name: f"{path}:{line}" for name, line in written.items()})
 
 
 def _distribution(key: str, plain: Any) -> Distribution:

@@ -8,7 +8,8 @@ rounding. Knows neither disk nor zoo.
 """
 
 from weightspace.training.batches import VALIDATION_FRACTION, epoch_steps
-from weightspace.training.optimizers import OPTIMIZERS
+from weightspace.training.names import learn, named
+from weightspace.training.optimizers import OPTIMIZERS, Optimizer
 from weightspace.training.outcome import Outcome, Snapshot
 from weightspace.training.pool import Pool
 from weightspace.training.schedule import Course, expected_epochs, snapshot_steps
@@ -18,11 +19,14 @@ __all__ = [
     "OPTIMIZERS",
     "VALIDATION_FRACTION",
     "Course",
+    "Optimizer",
     "Outcome",
     "Pool",
     "Snapshot",
     "StackTrainer",
     "epoch_steps",
     "expected_epochs",
+    "learn",
+    "named",
     "snapshot_steps",
 ]

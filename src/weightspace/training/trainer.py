@@ -19,6 +19,7 @@ from weightspace.space import Recipe
 from weightspace.training import streams
 from weightspace.training.batches import Batches
 from weightspace.training.evaluation import evaluate
+from weightspace.training.names import TABLES, unknown
 from weightspace.training.optimizers import OPTIMIZERS
 from weightspace.training.outcome import Outcome, Snapshot, is_dead
 from weightspace.training.pool import Pool
@@ -46,6 +47,10 @@ class StackTrainer:
     ) -> None:
         # Neighbours that share an activation and an optimizer are served by one call.
         self.recipes = sorted(recipes, key=lambda r: (r.activation, r.optimizer))
+        for recipe in recipes:
+            for field in TABLES:
+                if reason := unknown(field, getattr(recipe, field)):
+                    raise UsageError(f"net {recipe.net}: {field}: {reason}")
         self.plan = Plan.from_recipe(recipes[0])
         for recipe in recipes:
             if Plan.from_recipe(recipe) != self.plan or recipe.batch_size != recipes[0].batch_size:
