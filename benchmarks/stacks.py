@@ -161,20 +161,24 @@ def modelbatch_seconds(nets: list[Recipe]) -> float:
     return (time.perf_counter() - start) / STEPS / len(nets)
 
 
-def product_seconds(nets: list[Recipe]) -> float:
-    """Seconds that torch's matrix product would take for the multiplications of one step."""
-    plan = Plan.from_recipe(nets[0])
+def product_work(recipe: Recipe) -> int:
+    """Multiplications of a training step: forward, and gradients of weights and of inputs."""
+    plan = Plan.from_recipe(recipe)
     first = plan.conv[0]
     unpooled = plan.input_size + 2 * first.padding - first.kernel + 1
     no_gradient = plan.channels * first.width * (first.kernel * unpooled) ** 2
-    work = nets[0].batch_size * (3 * plan.multiplications - no_gradient)
+    return recipe.batch_size * (3 * plan.multiplications - no_gradient)
+
+
+def product_seconds(nets: list[Recipe]) -> float:
+    """Seconds that torch's matrix product would take for the multiplications of one step."""
     a, b = torch.randn(2, 1024, 1024)
     times = []
     for _ in range(12):
         start = time.perf_counter()
         torch.mm(a, b)
         times.append(time.perf_counter() - start)
-    return work / (1024**3 / statistics.median(times))
+    return product_work(nets[0]) / (1024**3 / statistics.median(times))
 
 
 MEASURES = {
