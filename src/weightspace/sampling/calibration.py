@@ -99,7 +99,10 @@ def _seconds_per_step(recipes: list[Recipe], device: str) -> float:
     labels = np.arange(len(noise), dtype=np.int64) % 2
     random = ImageSet("random", noise, labels, noise, labels, ("even", "odd"))
     steps = WARM_STEPS + TIMED_STEPS
-    nets = [replace(r, dataset="random", train_images=0, epochs=steps) for r in recipes]
+    nets = [
+        replace(r, dataset="random", train_images=0, train_fraction=1.0, epochs=steps)
+        for r in recipes
+    ]
     trainer = StackTrainer(nets, Pool.of({"random": random}, device), snapshots=2)
     times = []
     for _ in range(steps):

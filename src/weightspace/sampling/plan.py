@@ -61,6 +61,6 @@ def net_steps(recipe: Recipe, images: Mapping[str, int], epochs: float = math.in
 
     Its data set has `images[dataset]` training images.
     """
-    used = min(recipe.train_images or images[recipe.dataset], images[recipe.dataset])
+    used = min(recipe.used_images(images[recipe.dataset]), images[recipe.dataset])
     steps = (used - round(used * VALIDATION_FRACTION)) // recipe.batch_size
     return min(expected_epochs(recipe), epochs) * steps

@@ -151,11 +151,13 @@ class Request:
 
     def refuse_unsuitable(self, pool: Pool) -> None:
         """Raise UsageError where some recipe cannot be trained on the images at hand."""
-        fields = ("dataset", "train_images", "batch_size", "epochs", "stopping")
-        seen = {tuple(getattr(r, name) for name in fields): r for r in self.asked.values()}
+        fields = ("dataset", "batch_size", "epochs", "stopping")
+        fewest: dict[tuple[object, ...], Recipe] = {}
+        for recipe in sorted(self.asked.values(), key=lambda r: -r.used_images(2**31)):
+            fewest[tuple(getattr(recipe, name) for name in fields)] = recipe
         with _placing(self.space):
             _refuse_too_few_outputs(self.space, pool)
-            for recipe in seen.values():
+            for recipe in fewest.values():
                 Course.of(recipe, epoch_steps(recipe, pool), self.options.moments)
 
 

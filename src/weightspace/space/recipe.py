@@ -53,6 +53,8 @@ class Recipe:
     """Which convolutions the widths and depths describe (`networks.plan.ARCHITECTURES`)."""
     stopping: str = "epochs"
     """Whether a net trains for `epochs`, or only until it converges, for as many at most."""
+    train_fraction: float = 1.0
+    """The share of `train_images` that is used."""
 
     def __post_init__(self) -> None:
         for name, (rule, holds) in _RULES.items():
@@ -84,6 +86,10 @@ class Recipe:
         said = {k: v for k, v in self.to_dict().items() if v != DEFAULTS.get(k)}
         text = json.dumps(said, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def used_images(self, there: int) -> int:
+        """How many of `there` training images the net is given, validation included."""
+        return max(1, round(self.train_fraction * (self.train_images or there)))
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, in the order of its fields."""
@@ -173,5 +179,6 @@ _RULES: dict[str, tuple[str, Any]] = {
     "learning_rate_decay": ("a factor above 0, at most 1", lambda v: 0 < v <= 1),
     "label_noise": _FRACTION,
     "architecture": _WORD,
+    "train_fraction": ("a share above 0, at most 1", lambda v: 0 < v <= 1),
     "stopping": ("epochs or convergence", lambda v: v in ("epochs", "convergence")),
 }

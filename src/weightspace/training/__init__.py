@@ -1,10 +1,10 @@
 """The stack trainer: recipes and images in, a stream of snapshots and metrics out.
 
 In: recipes of one plan and batch size, and the image sets they name. Out: for each net its
-snapshots (flat float32 vectors) with losses and accuracies, and flags for nets that diverged or
-are dead. Promises: every random number is a function of the recipe's seed, its purpose and the
-step, never of a neighbour in the stack; nets trained together equal nets trained alone up to
-rounding. Knows neither disk nor zoo.
+snapshots (flat float32 vectors) with losses and accuracies, and flags for nets that converged,
+diverged or are dead. Promises: every random number is a function of the recipe's seed, its purpose
+and the step, never of a neighbour in the stack, and so is when a net stops and what is kept of
+it; nets trained together equal nets trained alone up to rounding. Knows neither disk nor zoo.
 """
 
 from weightspace.training.batches import VALIDATION_FRACTION, epoch_steps

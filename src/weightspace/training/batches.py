@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from weightspace.errors import UsageError
-from weightspace.images import split
+from weightspace.images import ImageSet, split
 from weightspace.images.augmentation import AUGMENT_NUMBERS, augment
 from weightspace.networks.batch import Images
 from weightspace.space import Recipe
@@ -123,17 +123,21 @@ def whole_batches(recipe: Recipe, images: int) -> int:
     if images < recipe.batch_size:
         raise UsageError(
             f"batch_size: {recipe.batch_size} is more than the {images} training images "
-            f"of {recipe.dataset}; lower it or raise train_images"
+            f"of {recipe.dataset}; lower it, or raise train_images or train_fraction"
         )
     return images // recipe.batch_size
 
 
 def epoch_steps(recipe: Recipe, pool: Pool) -> int:
     """Steps of an epoch of a net; UsageError where its images do not suffice."""
-    train, _ = split(
-        pool.sets[recipe.dataset], recipe.train_images, VALIDATION_FRACTION, recipe.seed
-    )
+    train, _ = _split(recipe, pool.sets[recipe.dataset])
     return whole_batches(recipe, len(train))
+
+
+def _split(recipe: Recipe, image_set: ImageSet) -> tuple[np.ndarray, np.ndarray]:
+    """The net's own training and validation images, by their places in the training set."""
+    used = recipe.used_images(len(image_set.y_train))
+    return split(image_set, used, VALIDATION_FRACTION, recipe.seed)
 
 
 def _positions(
@@ -141,7 +145,7 @@ def _positions(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions in the pool of a net's training and validation images and of some test images."""
     image_set = pool.sets[recipe.dataset]
-    train, validation = split(image_set, recipe.train_images, VALIDATION_FRACTION, recipe.seed)
+    train, validation = _split(recipe, image_set)
     start = pool.train_start[recipe.dataset]
     count = min(evaluation_images, len(image_set.y_test))
     # The same, evenly spread test images for every net of a data set: comparable accuracies.
