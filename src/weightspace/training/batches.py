@@ -11,16 +11,14 @@ from torch import Tensor
 
 from weightspace.errors import UsageError
 from weightspace.images import ImageSet, split
-from weightspace.images.augmentation import AUGMENT_NUMBERS, augment
 from weightspace.networks.batch import Images
 from weightspace.space import Recipe
 from weightspace.training import streams
+from weightspace.training.distortion import distorted
 from weightspace.training.evaluation import Held
 from weightspace.training.pool import Pool, padded
 
 VALIDATION_FRACTION = 0.1
-DISTORTED_AT_ONCE = 1 << 18
-"""Values of images that are augmented by one call."""
 
 
 class Batches:
@@ -84,10 +82,8 @@ class Batches:
         y = self.pool.labels[index] if self.labels is None else self.labels.gather(1, chosen)
         images, rows = Images(self.pool.images, index), self.augmented.nonzero().squeeze(1)
         if len(rows):
-            made = [
-                self._distorted(index[part], self.seeds[part], step) for part in self._parts(rows)
-            ]
-            images = Images(self.pool.images, index, rows, torch.cat(made))
+            made = distorted(self.pool.images, index[rows], self.seeds[rows], step, self.dtype)
+            images = Images(self.pool.images, index, rows, made)
         return images, y
 
     def _labels(self, recipes: Sequence[Recipe]) -> Tensor:
@@ -101,21 +97,6 @@ class Batches:
         size = torch.tensor(classes, device=u.device)
         wrong = (labels + 1 + (other * (size - 1)).long()) % size
         return torch.where(u < share, wrong, labels)
-
-    def _parts(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """Nets in groups whose images fit into the processor's caches while they are worked on."""
-        values = self.batch_size * self.pool.images[0].numel()
-        return rows.split(max(1, DISTORTED_AT_ONCE // values))
-
-    def _distorted(self, index: Tensor, seeds: Tensor, step: int) -> Tensor:
-        x = Images(self.pool.images, index).values(self.dtype)
-        flat = x.flatten(0, 1)
-        u = streams.uniform(
-            streams.keys(seeds, "augmentation", step), self.batch_size * AUGMENT_NUMBERS
-        )
-        noise = streams.normal(streams.keys(seeds, "noise", step), x[0].numel())
-        u = u.to(self.dtype).view(len(flat), AUGMENT_NUMBERS)
-        return augment(flat, u, noise.to(self.dtype).view_as(flat)).view_as(x)
 
 
 def whole_batches(recipe: Recipe, images: int) -> int:

@@ -69,11 +69,37 @@ def load(build: Path) -> ctypes.CDLL:
     """A build with its functions declared."""
     found = ctypes.CDLL(str(build))
     for suffix in SUFFIX.values():
-        new, free, run = (getattr(found, f"ws_{verb}_{suffix}") for verb in ("new", "free", "run"))
+        verbs = ("new", "free", "run", "augment")
+        new, free, run, augment = (getattr(found, f"ws_{verb}_{suffix}") for verb in verbs)
         new.argtypes, new.restype = (c_void_p, c_int), c_void_p
         free.argtypes, free.restype = (c_void_p,), None
         run.argtypes, run.restype = (c_void_p, POINTER(_Call), c_int), None
+        augment.argtypes, augment.restype = (c_void_p,) * 7, None
     return found
+
+
+def augmented(
+    found: ctypes.CDLL,
+    pool: Tensor,
+    index: Tensor,
+    keys: Tensor,
+    noise_keys: Tensor,
+    ranges: Sequence[tuple[float, float]],
+    dtype: torch.dtype,
+) -> Tensor:
+    """Images `index` int64 [K, B] of `pool` uint8 [N, C, H, W], augmented: [K, B, C, H, W] in 0..1.
+
+    As `images.augmentation.augment` with each net's own streams: `keys` int64 [K] of the uniform
+    numbers that `ranges` stretches, `noise_keys` of the noise.
+    """
+    out = torch.empty((*index.shape, *pool.shape[1:]), dtype=dtype)
+    index, keys, noise_keys = index.contiguous(), keys.contiguous(), noise_keys.contiguous()
+    limits, shape = np.array(ranges, np.float64), np.array(out.shape, np.int64)
+    getattr(found, f"ws_augment_{SUFFIX[dtype]}")(
+        pool.data_ptr(), index.data_ptr(), keys.data_ptr(), noise_keys.data_ptr(),
+        limits.ctypes.data, shape.ctypes.data, out.data_ptr(),
+    )  # fmt: skip
+    return out
 
 
 class Workspace:

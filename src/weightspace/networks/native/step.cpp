@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "augment.h"
 #include "layers.h"
 #include "maps.h"
 
@@ -406,6 +407,20 @@ template <class T> void run(Workspace<T>& space, const Call<T>& call, bool train
   }
 }
 
+// Images of `nets` nets, `samples` each: rows `index` of pool, uint8 [*, C, H, W], augmented with
+// numbers of each net's two streams, to T [nets, samples, C, H, W].
+template <class T>
+void augment(const uint8_t* pool, const int64_t* index, const uint64_t* keys,
+             const uint64_t* noise_keys, const double (*ranges)[2], const int64_t* shape, T* to) {
+  const int64_t nets = shape[0], samples = shape[1];
+  const int channels = (int)shape[2], height = (int)shape[3], width = (int)shape[4];
+  const size_t values = (size_t)channels * height * width;
+  Augmenter<T> augmenter(channels, height, width, ranges);
+  for (int64_t m = 0; m < nets; m++)
+    for (int64_t n = 0; n < samples; n++, index++, to += values)
+      augmenter.image(pool + *index * values, keys[m], noise_keys[m], n, to);
+}
+
 template <class T> void* make(const int32_t* plan, int samples) {
   try {
     return new Workspace<T>(plan, samples);
@@ -428,6 +443,16 @@ void ws_run_f32(void* space, const void* call, int training) {
 void ws_run_f64(void* space, const void* call, int training) {
   ws::run(*static_cast<ws::Workspace<double>*>(space),
           *static_cast<const ws::Call<double>*>(call), training);
+}
+void ws_augment_f32(const uint8_t* pool, const int64_t* index, const uint64_t* keys,
+                    const uint64_t* noise_keys, const double (*ranges)[2], const int64_t* shape,
+                    float* to) {
+  ws::augment(pool, index, keys, noise_keys, ranges, shape, to);
+}
+void ws_augment_f64(const uint8_t* pool, const int64_t* index, const uint64_t* keys,
+                    const uint64_t* noise_keys, const double (*ranges)[2], const int64_t* shape,
+                    double* to) {
+  ws::augment(pool, index, keys, noise_keys, ranges, shape, to);
 }
 // The widest instruction set that this processor has and a build exists for: 2, 3 or 4.
 int ws_level(void) {
