@@ -9,7 +9,7 @@ import numpy as np
 
 from weightspace.networks import Layout, Plan
 from weightspace.space import Choice, Constant, Recipe, Space, Uniform
-from weightspace.zoo import Writer, Zoo
+from weightspace.zoo import Writer, Zoo, stratified
 
 SNAPSHOTS = 5
 SPACE = Space(
@@ -47,16 +47,20 @@ def synthetic_zoo(path: str | Path, nets: int = 60, seed: int = 0, unit_size: in
     """
     writer = Writer(path, space=SPACE, seed=seed, info={"snapshots": SNAPSHOTS})
     groups: dict[str, list[tuple[int, Recipe, Layout]]] = defaultdict(list)
-    for index, recipe in enumerate(SPACE.draw(nets, seed)):
+    recipes = SPACE.draw(nets, seed)
+    split = stratified(SPACE.levels(recipes), seed)
+    for index, recipe in enumerate(recipes):
         layout = Plan.from_recipe(recipe).layout()
         groups[layout.key].append((index, recipe, layout))
     for key, group in groups.items():
         for first in range(0, len(group), unit_size):
-            _write_unit(writer, f"{key}-{first:05d}", group[first : first + unit_size])
+            _write_unit(writer, f"{key}-{first:05d}", group[first : first + unit_size], split)
     return Zoo(path)
 
 
-def _write_unit(writer: Writer, name: str, group: list[tuple[int, Recipe, Layout]]) -> None:
+def _write_unit(
+    writer: Writer, name: str, group: list[tuple[int, Recipe, Layout]], split: list[str]
+) -> None:
     ids = [recipe.net for _, recipe, _ in group]
     net_rows, rows = [], []
     with writer.unit(name, nets=ids, layout=group[0][2], snapshots=SNAPSHOTS) as unit:
@@ -68,7 +72,7 @@ def _write_unit(writer: Writer, name: str, group: list[tuple[int, Recipe, Layout
                 {
                     "net": recipe.net,
                     "index": index,
-                    "split": "test" if index % 5 == 4 else "train",
+                    "split": split[index],
                     **recipe.to_dict(),
                     "steps": 100 * (SNAPSHOTS - 1),
                     "diverged": False,

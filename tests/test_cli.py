@@ -88,6 +88,22 @@ def test_info_and_check(zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert document(capsys, "check", zoo.path, "--full") == []
 
 
+def test_evaluate_on_nets_set_aside(
+    zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("evaluate", zoo.path, "--out", tmp_path, "--slice-length", 1000, "--seeds", "0",
+                 "--classifiers", "kernel", "--properties", "filter_size")  # fmt: skip
+    found = document(capsys, *arguments, "--leave-out", "augmentation=true")
+    assert {row["split"] for row in found["rows"]} == {"augmentation=true"}
+    assert {row["n_nets"] for row in found["rows"]} == {30}
+    assert "no net has dataset mnist" in refused(capsys, *arguments, "--leave-out", "dataset=mnist")
+    assert "names no level; write like" in refused(capsys, *arguments, "--leave-out", "dataset")
+    both = refused(capsys, *arguments, "--leave-out", "dataset=digits", "--split")
+    assert "are two ways to test" in both
+    few = "split, side test: too few nets for an interval: 12 usable, a side needs 25"
+    assert few in refused(capsys, *arguments, "--split")
+
+
 def test_shards_are_sampled_and_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parts = [tmp_path / name for name in ("one", "two")]
     for i, part in enumerate(parts, 1):

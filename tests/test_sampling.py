@@ -22,7 +22,7 @@ from weightspace.sampling import estimate, sample
 from weightspace.sampling.calibration import Pace
 from weightspace.sampling.plan import plan_units
 from weightspace.space import preset
-from weightspace.zoo import Zoo, check
+from weightspace.zoo import Zoo, check, stratified
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_every_net_of_the_draw_is_there_with_its_recipe(whole: Zoo) -> None:
     assert nets["net"].to_list() == [recipe.net for recipe in recipes]
     for row, recipe in zip(nets.to_dicts(), recipes, strict=True):
         assert {name: row[name] for name in recipe.to_dict()} == recipe.to_dict()
-    assert nets["split"].to_list().count("test") == 5
+    assert nets["split"].to_list() == stratified(TINY.levels(TINY.draw(25, 0)), 0)[:24]
     assert whole.snapshots.height == 24 * 5
     assert check(whole.path, full=True) == []
 

@@ -92,14 +92,16 @@ def test_a_larger_draw_begins_with_the_smaller(name: str) -> None:
     more = space.draw(97, 3)
     for nets in (1, 4, 5, 60, 96):
         assert space.draw(nets, 3) == more[:nets]
-        assert split_of(nets, 3) == split_of(97, 3)[:nets]
+        assert split_of(space, nets, 3) == split_of(space, 97, 3)[:nets]
 
 
 def test_a_fifth_of_any_number_of_nets_is_set_aside() -> None:
+    space = preset("nws-main")
     for seed in range(20):
-        splits = split_of(100, seed)
+        splits = split_of(space, 100, seed)
         assert all(splits[i : i + 5].count("test") == 1 for i in range(0, 100, 5))
-    places = [split_of(5, seed).index("test") for seed in range(200)]
+    splits = split_of(space, 1000, 0)
+    places = [splits[i : i + 5].index("test") for i in range(0, 1000, 5)]
     assert np.bincount(places, minlength=5).min() > 20
 
 

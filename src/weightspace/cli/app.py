@@ -16,6 +16,7 @@ from weightspace.cli import arguments, parts, show
 from weightspace.cli.arguments import (
     DataDir,
     Json,
+    LeaveOut,
     Moments,
     Names,
     Out,
@@ -23,6 +24,7 @@ from weightspace.cli.arguments import (
     RunningStats,
     Seeds,
     SliceLength,
+    StoredSplit,
     ZooPath,
 )
 from weightspace.cli.console import bars
@@ -177,6 +179,8 @@ def evaluate(
     part: Part = "all",
     running_stats: RunningStats = True,
     seeds: Seeds = "0,1,2",
+    split: StoredSplit = False,
+    leave_out: LeaveOut = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -196,6 +200,7 @@ def evaluate(
             part=part,
             running_stats=running_stats,
             seeds=arguments.numbers("seeds", seeds),
+            split=arguments.split(population, split, leave_out),
             progress=listener,
         )
     result.to_parquet(out)

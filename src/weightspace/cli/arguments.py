@@ -11,7 +11,7 @@ import typer
 from weightspace.errors import UsageError
 
 if TYPE_CHECKING:
-    from weightspace.zoo import Zoo
+    from weightspace.zoo import Split, Zoo
 
 MOST_NUMBERS = 10_000
 USUAL_SLICE = 5000
@@ -38,6 +38,15 @@ Moments = Annotated[
     str, typer.Option(help="Snapshots to read, like 20 or 1,10,20 or 1-20; -1 is the last.")
 ]
 Seeds = Annotated[str, typer.Option(help="Seeds of the protocol, comma-separated.")]
+StoredSplit = Annotated[
+    bool, typer.Option("--split", help="Test on the nets that the zoo sets aside, without folds.")
+]
+LeaveOut = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME=LEVEL", help="Test on the nets of a level, like depth_conv=5; train without."
+    ),
+]
 
 
 def names(option: str, text: str | None) -> list[str] | None:
@@ -60,6 +69,18 @@ def length(asked: int | None, zoo: Zoo) -> int:
     """The slice length asked for, or as much of the usual one as every net has."""
     lengths: list[int] = zoo.snapshots["length"].to_list()
     return asked or min([USUAL_SLICE, *lengths])
+
+
+def split(zoo: Zoo, stored: bool, left_out: str | None) -> Split | None:
+    """The split that was asked for; None for folds."""
+    if left_out is None:
+        return zoo.split() if stored else None
+    if stored:
+        raise UsageError("--split and --leave-out: are two ways to test; give one of them")
+    name, equals, level = left_out.partition("=")
+    if not equals:
+        raise UsageError(f"leave_out: {left_out!r} names no level; write like depth_conv=5")
+    return zoo.split(leave_out=(name.strip(), level.strip()))
 
 
 def shard(text: str) -> tuple[int, int]:

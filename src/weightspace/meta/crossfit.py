@@ -80,6 +80,8 @@ def judge(
 ) -> Judged:
     """Every net judged by a classifier fitted on the nets of the other folds.
 
+    Nets of a fold below 0 only teach, and have no rows in what is returned.
+
     `features` float32 [n, F], `nets` int [n] the rows' nets; `codes` int [N, q] labels of the nets
     under q labelings with `levels` [q] classes, `fold` int [N], `families` int [N] nets that must
     not be parted; `groups` int [n] of rows that are read off separately. Answers of slices
@@ -91,6 +93,7 @@ def judge(
     width = int(groups.max()) + 1
     shape = (count, width)
     rows = np.bincount(nets * width + groups, minlength=count * width).reshape(shape)
+    rows[fold < 0] = 0
     slice_hits = np.zeros((*shape, labelings), np.float32)
     net_answers = np.zeros((*shape, labelings), np.int16)
     kept = [np.zeros((*shape, levels[j])) for j in range(detailed)]
@@ -122,7 +125,7 @@ def judge(
     # One fold a core with single-threaded algebra: faster than threads within small matrices,
     # above all on a busy machine, and the same to the last bit on any number of cores.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(judge_fold, np.unique(fold)))
+        list(pool.map(judge_fold, np.unique(fold[fold >= 0])))
     net_hits = (net_answers == codes[:, None, :]) & (rows > 0)[:, :, None]
     return Judged(slice_hits, net_hits.astype(np.float32), net_answers, answers, rows, kept)
 

@@ -34,6 +34,7 @@ COLUMNS: dict[str, Any] = {
     "folds": pl.Int64,
     "seeds": pl.String,
     "permutations": pl.Int64,
+    "split": pl.String,
     "n_dead": pl.Int64,
     "n_diverged": pl.Int64,
     "versions": pl.String,

@@ -23,6 +23,11 @@ class Cells:
     cell: np.ndarray
     folds: int
 
+    @property
+    def judged(self) -> np.ndarray:
+        """Which nets are judged: bool [N], here all."""
+        return np.ones(len(self.cell), bool)
+
     @classmethod
     def build(cls, codes: np.ndarray, families: np.ndarray, folds: int) -> Cells:
         """Partition nets with labels `codes` int [N, q]; `families` int [N] stay together."""
@@ -47,6 +52,27 @@ class Cells:
             members = np.flatnonzero(self.cell == cell)
             origin[members] = rng.permutation(members)
         return origin
+
+
+class HeldOut(Cells):
+    """Two cells, the nets that teach and those that are judged, whatever the seed.
+
+    Labels are permuted on each side by itself, so that both keep their balance.
+    """
+
+    @classmethod
+    def of(cls, judged: np.ndarray) -> HeldOut:
+        """The nets of `judged`, bool [N], are judged by what the others taught."""
+        return cls(judged.astype(np.int64), 1)
+
+    @property
+    def judged(self) -> np.ndarray:
+        """Which nets are judged: bool [N]."""
+        return self.cell == 1
+
+    def fold_of(self, seed: int) -> np.ndarray:
+        """0 for a net that is judged, -1 for one that only teaches: int64 [N]."""
+        return self.cell - 1
 
 
 def _balanced(codes: np.ndarray, families: np.ndarray, cells: int) -> np.ndarray:

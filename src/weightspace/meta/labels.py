@@ -8,18 +8,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
 from weightspace.errors import UsageError
 from weightspace.meta.slices import held
-from weightspace.space import Choice, Space, Uniform
+from weightspace.space import THIRDS, Choice, Space, Uniform
 
 if TYPE_CHECKING:
-    import polars as pl
-
-    from weightspace.zoo import Zoo
-
-THIRDS = 3
-"""Levels into which a continuous property is cut, equally likely under the space."""
+    from weightspace.zoo import Split, Zoo
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,21 @@ class Labels:
         """Refuse, with the numbers, where no interval could mean anything; see `require`."""
         require(self.codes, folds, self.levels, self.diverged, self.lacking)
 
+    def require_sides(self, judged: np.ndarray, folds: int) -> None:
+        """The same of each side of a split: `judged` bool [N] are tested, the others teach."""
+        for side, own in (("train", ~judged), ("test", judged)):
+            codes = {name: column[own] for name, column in self.codes.items()}
+            try:
+                require(codes, folds, self.levels, who="a side needs")
+            except UsageError as error:
+                raise UsageError(f"split, side {side}: {error}") from None
+        if len(shared := np.intersect1d(self.families[judged], self.families[~judged])):
+            nets = [self.nets[i] for i in np.flatnonzero(self.families == shared[0])]
+            raise UsageError(
+                f"split: nets {', '.join(nets[:3])} were trained from one seed and stand on both "
+                "sides; put them on one"
+            )
+
 
 def require(
     codes: Mapping[str, np.ndarray],
@@ -62,23 +73,25 @@ def require(
     levels: Mapping[str, Sequence[str]] | None = None,
     diverged: int = 0,
     lacking: int = 0,
+    who: str | None = None,
 ) -> None:
     """Refuse, with the numbers, where no interval could mean anything.
 
-    `codes`: property -> int [N]; `levels`, `diverged` and `lacking` (nets left out) make the
-    messages say more. Raises UsageError for fewer than two folds, a property with one level,
-    fewer than 5 x folds nets, and a level with fewer nets than folds.
+    `codes`: property -> int [N]; `levels`, `diverged` and `lacking` (nets left out) and `who` needs
+    so many nets make the messages say more. Raises UsageError for fewer than two folds, a property
+    with one level, fewer than 5 x folds nets, and a level with fewer nets than folds.
     """
     if folds < 2:
         raise UsageError(f"folds: {folds} cannot be split; give at least 2")
     nets = len(next(iter(codes.values())))
+    who = who or f"{folds} folds need"
     without = ((diverged, "diverged"), (lacking, "without these snapshots"))
     reasons = ", ".join(f"{count} {reason}" for count, reason in without if count)
     if nets < 5 * folds:
         left_out = f" ({reasons})" if reasons else ""
         raise UsageError(
             f"too few nets for an interval: {nets} usable{left_out}, "
-            f"{folds} folds need {5 * folds}; sample more nets"
+            f"{who} {5 * folds}; sample more nets"
         )
     for name, column in codes.items():
         counts = np.bincount(column, minlength=len(levels[name]) if levels else 0)
@@ -93,23 +106,31 @@ def require(
         if counts[scarce] < folds:
             raise UsageError(
                 f"too few nets for an interval: {name} {names[scarce]} has "
-                f"{counts[scarce]} of {nets} nets, {folds} folds need {folds}; "
+                f"{counts[scarce]} of {nets} nets, {who} {folds}; "
                 f"sample more nets or leave {name} out"
             )
 
 
 def labels_of(
-    zoo: Zoo, properties: Sequence[str] | None = None, snapshots: Sequence[int] = (-1,)
+    zoo: Zoo,
+    properties: Sequence[str] | None = None,
+    snapshots: Sequence[int] = (-1,),
+    split: Split | None = None,
 ) -> Labels:
     """The labels of a zoo's nets; diverged nets are left out, dead nets stay.
 
     `properties`: names to label, by default all that vary in the zoo's space. Nets that have none
-    of `snapshots` (from 1, or back from -1) are left out and counted. Raises UsageError for a name
-    that does not vary, listing those that do.
+    of `snapshots` (from 1, or back from -1) are left out and counted. With a `split` only its nets
+    take part, and of all properties not the one by which it was made. Raises UsageError for a
+    name that does not vary, listing those that do.
     """
-    has = zoo.nets["net"].is_in(list(held(zoo, snapshots)))
-    labels = labels_from(zoo.nets.filter(has), zoo.space, properties)
-    lost = zoo.nets.filter(~has)["diverged"].fill_null(False)
+    nets = zoo.nets
+    if split is not None:
+        nets = nets.filter(pl.col("net").is_in([*split.train, *split.test]))
+        properties = properties or [name for name in zoo.space.properties if name != split.by]
+    has = nets["net"].is_in(list(held(zoo, snapshots)))
+    labels = labels_from(nets.filter(has), zoo.space, properties)
+    lost = nets.filter(~has)["diverged"].fill_null(False)
     return replace(labels, diverged=labels.diverged + int(lost.sum()), lacking=int((~lost).sum()))
 
 
@@ -154,21 +175,17 @@ def _levels(name: str, values: list[Any], space: Space) -> tuple[tuple[str, ...]
     """Names of the levels that occur and each net's position among them."""
     distribution = space.distributions[name]
     if isinstance(distribution, Uniform):
-        edges = distribution.edges(THIRDS)
-        borders = (distribution.low, *edges, distribution.high)
+        borders = (distribution.low, *distribution.edges(THIRDS), distribution.high)
         every = [f"{a}-{b}" for a, b in pairwise(_apart(borders))]
-        codes = np.searchsorted(edges, np.asarray(values, float), side="right")
     else:
         assert isinstance(distribution, Choice)
         every = [level_name(value) for value in distribution.values]
-        place = {value: i for i, value in enumerate(distribution.values)}
-        strange = [value for value in values if value not in place]
-        if strange:
-            raise UsageError(
-                f"{name}: {strange[0]!r} of a net is not in the zoo's space "
-                f"({', '.join(every)}); correct the space or leave {name} out"
-            )
-        codes = np.array([place[value] for value in values], np.int64)
+    codes = distribution.levels(values)
+    if (codes < 0).any():
+        raise UsageError(
+            f"{name}: {values[int(codes.argmin())]!r} of a net is not in the zoo's space "
+            f"({', '.join(every)}); correct the space or leave {name} out"
+        )
     present = np.flatnonzero(np.bincount(codes, minlength=len(every)) > 0)
     return tuple(every[i] for i in present), np.searchsorted(present, codes).astype(np.int64)
 

@@ -13,7 +13,7 @@ import polars as pl
 from weightspace.errors import UsageError
 from weightspace.meta.crossfit import UNITS, Judged, judge, with_permutations
 from weightspace.meta.evaluation import COLUMNS, CONFUSION_COLUMNS, Evaluation
-from weightspace.meta.folds import Cells
+from weightspace.meta.folds import Cells, HeldOut
 from weightspace.meta.intervals import (
     DEPENDENCE,
     balanced_accuracy,
@@ -27,7 +27,7 @@ from weightspace.meta.registry import classifiers as declared
 from weightspace.meta.slices import SLICE_FEATURES, Source, net_rows, random_slices
 from weightspace.meta.versions import in_one_line
 from weightspace.progress import Progress, silent
-from weightspace.zoo import Zoo, opened
+from weightspace.zoo import Split, Zoo, opened
 
 
 def evaluate(
@@ -44,6 +44,7 @@ def evaluate(
     seeds: Sequence[int] = (0, 1, 2),
     permutations: int = 10,
     resamples: int = 1000,
+    split: Split | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """How well each property is read off the weights of a population.
@@ -59,7 +60,9 @@ def evaluate(
     `properties`: by default all that vary in the zoo's space. `classifiers`: names in
     `CLASSIFIERS`, by default all but the slow; the baseline `shallow` is always added.
     `snapshots` count from 1, or back from -1; nets that have none of them are left out. `part` is
-    "all", "conv" or "fc".
+    "all", "conv" or "fc". With a `split` (`zoo.split()`, or one level left out) its test nets are
+    judged by what its train nets taught, and there are no folds; the property by which it was
+    made is then no property to predict.
 
     Raises UsageError, with the numbers, for too few nets for an interval, unknown names, and a
     slice length beyond the shortest vector.
@@ -68,11 +71,11 @@ def evaluate(
     chosen = declared(classifiers)
     seeds = tuple(int(seed) for seed in seeds)
     require_counts(slices_per_net, seeds, permutations, resamples)
-    labels = labels_of(zoo, properties, snapshots)
+    labels = labels_of(zoo, properties, snapshots, split)
     labels.require(folds)
     source = Source(slice_length, tuple(snapshots), part, running_stats)
     source.require(zoo, labels.nets)
-    cells = Cells.build(labels.matrix, labels.families, folds)
+    cells = _cells(labels, split, folds)
     tallies = {c.name: _Tally() for c in chosen}
     needed = {c.features: SLICE_FEATURES[c.features] for c in chosen if c.features != "layers"}
     whole = net_rows(zoo, labels.nets, source, progress) if _any_layers(chosen) else None
@@ -106,13 +109,23 @@ def evaluate(
         "part": part,
         "running_stats": running_stats,
         "snapshots": ", ".join(map(str, snapshots)),
-        "folds": folds,
+        "folds": None if split else folds,
+        "split": split.name if split else "cross-fitted",
         "seeds": ", ".join(map(str, seeds)),
         "n_dead": labels.dead,
         "n_diverged": labels.diverged,
         "versions": in_one_line(),
     }
     return _summary(chosen, tallies, labels, cells, permutations, resamples, facts)
+
+
+def _cells(labels: Labels, split: Split | None, folds: int) -> Cells:
+    """Who is judged by whom."""
+    if split is None:
+        return Cells.build(labels.matrix, labels.families, folds)
+    judged = np.isin(labels.nets, split.test)
+    labels.require_sides(judged, folds)
+    return HeldOut.of(judged)
 
 
 @dataclass
@@ -160,13 +173,16 @@ def _summary(
 ) -> Evaluation:
     rows, confusions = [], []
     count = len(labels.properties)
+    judged = cells.judged
     for kind in chosen:
         tally = tallies[kind.name]
         repeats = permutations if kind.controlled else 0
-        wide = with_permutations(labels.matrix, cells, repeats)
+        wide = with_permutations(labels.matrix, cells, repeats)[judged]
         for unit in UNITS if kind.features != "layers" else ("net",):
-            hits = tally.hits(unit)
+            hits = tally.hits(unit)[judged]
             dependence = dependence_of(hits[:, count:], wide[:, count:]) if repeats else DEPENDENCE
+            if isinstance(cells, HeldOut):  # no net that is judged taught another's judge
+                dependence = 1.0
             for i, name in enumerate(labels.properties):
                 key = {"property": name, "classifier": kind.name, "unit": unit}
                 rows.append(
@@ -176,7 +192,8 @@ def _summary(
                     | {"n_slices": int(tally.rows.sum()), "permutations": repeats}
                     | facts
                 )
-                confusions += _confusion(key, tally.answers(unit)[i], labels, name)
+                answers = tally.answers(unit)[i][judged]
+                confusions += _confusion(key, answers, labels.codes[name][judged], labels, name)
     rank = {name: i for i, name in enumerate(labels.properties)}
     rows.sort(key=lambda row: rank[row["property"]])
     return Evaluation(
@@ -212,9 +229,9 @@ def _accuracy(
 
 
 def _confusion(
-    key: dict[str, str], answers: np.ndarray, labels: Labels, name: str
+    key: dict[str, str], answers: np.ndarray, codes: np.ndarray, labels: Labels, name: str
 ) -> list[dict[str, Any]]:
-    codes, levels = labels.codes[name], labels.levels[name]
+    levels = labels.levels[name]
     return [
         key | {"truth": truth, "answer": answer, "count": int(answers[codes == i, j].sum())}
         for i, truth in enumerate(levels)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import loky
-import numpy as np
 import torch
 
 from weightspace.errors import UsageError
@@ -22,6 +21,7 @@ from weightspace.sampling.work import Job
 from weightspace.space import Recipe, Space, preset
 from weightspace.training import Course, Pool, epoch_steps, named
 from weightspace.training.names import TABLES, unknown
+from weightspace.zoo.splits import BLOCK, stratified
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Request:
 
     def job(self, nets: dict[int, Recipe]) -> Job:
         """What the work on these nets, by positions in the draw, shares."""
-        splits = split_of(max(nets, default=0) + 1, self.options.seed)
+        splits = split_of(self.space, max(nets, default=0) + 1, self.options.seed)
         return Job(
             datasets=tuple(sorted({recipe.dataset for recipe in nets.values()})),
             data_dir=self.options.data_dir,
@@ -167,13 +167,13 @@ def count_images(recipes: Iterable[Recipe], data_dir: str | None) -> dict[str, i
     return {name: training_images(name, data_dir) for name in names}
 
 
-def split_of(nets: int, seed: int) -> list[str]:
+def split_of(space: Space, nets: int, seed: int) -> list[str]:
     """The split of the first `nets` nets of a draw: of every five in a row, one is a test net.
 
-    Which of the five is random, and the same however many nets are asked for.
+    Which of the five depends on no net after them, so it is the same however many are asked for.
     """
-    places = np.random.default_rng([seed, 0x5B117]).random(-(-nets // 5)) * 5
-    return ["test" if int(places[i // 5]) == i % 5 else "train" for i in range(nets)]
+    drawn = space.draw(-(-nets // BLOCK) * BLOCK, seed)
+    return stratified(space.levels(drawn), seed)[:nets]
 
 
 @contextmanager

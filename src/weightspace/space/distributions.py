@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 from weightspace.errors import UsageError
 
 Value = str | int | float | bool
+
+THIRDS = 3
+"""Levels into which a range is cut, equally likely."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,11 @@ class Choice:
     def draw(self, u: float) -> Value:
         """The value at position `u` in [0, 1)."""
         return self.values[int(u * len(self.values))]
+
+    def levels(self, values: Sequence[Any]) -> np.ndarray:
+        """Which of the choices each value is, from 0; -1 where it is none: int64 [n]."""
+        place = {value: i for i, value in enumerate(self.values)}
+        return np.array([place.get(value, -1) for value in values], np.int64)
 
     def to_plain(self) -> Any:
         """The form that stands in YAML and JSON: a list."""
@@ -91,6 +100,10 @@ class Uniform:
     def edges(self, levels: int) -> tuple[float, ...]:
         """The inner borders that cut the distribution into equally likely levels."""
         return tuple(self.draw(float(u)) for u in np.arange(1, levels) / levels)
+
+    def levels(self, values: Sequence[float]) -> np.ndarray:
+        """The third of the range, from 0, that each value lies in: int64 [n]."""
+        return np.searchsorted(self.edges(THIRDS), np.asarray(values, float), side="right")
 
     def to_plain(self) -> Any:
         """The form that stands in YAML and JSON: a mapping."""

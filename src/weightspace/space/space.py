@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,18 @@ class Space:
             Recipe.from_dict({name: columns[name][i] for name in columns} | {"seed": int(seeds[i])})
             for i in range(n)
         ]
+
+    def levels(self, recipes: Sequence[Recipe]) -> np.ndarray:
+        """The level of each property (column) that each recipe has, from 0: int64 [n, properties].
+
+        A range has three levels; -1 stands for a value that is not in the space.
+        """
+        found = np.empty((len(recipes), len(self.properties)), np.int64)
+        for j, name in enumerate(self.properties):
+            distribution = self.distributions[name]
+            assert not isinstance(distribution, Constant)
+            found[:, j] = distribution.levels([getattr(recipe, name) for recipe in recipes])
+        return found
 
     def _column(self, name: str, n: int, seed: int) -> list[Any]:
         distribution = self.distributions[name]

@@ -16,6 +16,7 @@ from weightspace.zoo.reader import Zoo, opened
 from weightspace.zoo.rounds import Round
 from weightspace.zoo.rounds import read as read_rounds
 from weightspace.zoo.slices import Slices
+from weightspace.zoo.splits import Split, stratified
 from weightspace.zoo.writer import UnitWriter, Writer
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Finding",
     "Round",
     "Slices",
+    "Split",
     "UnitWriter",
     "Writer",
     "Zoo",
@@ -32,4 +34,5 @@ __all__ = [
     "merge",
     "opened",
     "read_rounds",
+    "stratified",
 ]

@@ -18,9 +18,10 @@ from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.networks.layout import PARTS
 from weightspace.space import Space
-from weightspace.zoo import manifest, places, rounds, shard, tables
+from weightspace.zoo import manifest, places, rounds, shard, splits, tables
 from weightspace.zoo.rounds import Round
 from weightspace.zoo.slices import Selection, Slices, check_snapshots, choose, draw
+from weightspace.zoo.splits import Split
 
 _OPEN_SHARDS = 128  # memory maps held at once, each one file descriptor
 _LARGEST_LAYOUT = 2**26  # bytes of its file
@@ -70,6 +71,16 @@ class Zoo:
     def rounds(self) -> dict[int, Round]:
         """Which nets were to be sampled, by the number of the round; empty if nobody said."""
         return rounds.read(self.path)
+
+    def split(self, leave_out: tuple[str, Any] | None = None) -> Split:
+        """Nets to learn from and nets to test on: as stored, or with one level left out.
+
+        `leave_out=("depth_conv", 5)` trains on the nets that have another `depth_conv` and tests
+        on those that have 5. Raises UsageError where a side would be empty.
+        """
+        if leave_out is None:
+            return splits.stored(self.nets)
+        return splits.leaving_out(self.nets, *leave_out)
 
     def layout(self, net: str) -> Layout:
         """Where every tensor of this net lies in its vectors."""
