@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -205,6 +206,22 @@ def test_further_columns_are_kept_and_units_may_differ_in_them(tmp_path):
     nets = Zoo(tmp_path).nets
     assert nets["seconds"].to_list() == [1.5, 2.0]
     assert nets["host"].to_list() == ["a", None]
+
+
+def test_a_hyper_parameter_that_a_zoo_is_older_than_reads_as_its_default(tmp_path):
+    """Recipes get new fields; ids leave out defaults, so the nets of older zoos keep theirs."""
+    older = synthetic_zoo(tmp_path / "zoo", nets=24)
+    for part in (tmp_path / "zoo" / NETS_FOLDER).glob("*.parquet"):
+        table = pq.read_table(part).drop_columns(["label_noise"])
+        facts = table.schema.metadata
+        known = [name for name in json.loads(facts[b"hyper-parameters"]) if name != "label_noise"]
+        older_facts = facts | {b"hyper-parameters": json.dumps(known).encode()}
+        table = table.replace_schema_metadata(older_facts)
+        pq.write_table(table, part, write_page_checksum=True)
+    zoo = Zoo(tmp_path / "zoo")
+    assert zoo.nets["label_noise"].to_list() == [0.0] * 24
+    recipes = [Recipe(**row) for row in zoo.nets.select(*FIELDS).iter_rows(named=True)]
+    assert [recipe.net for recipe in recipes] == older.nets["net"].to_list()
 
 
 def test_a_metric_that_is_not_a_number_is_absent(tmp_path):

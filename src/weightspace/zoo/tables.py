@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
-from weightspace.space.recipe import FIELDS
+from weightspace.space.recipe import DEFAULTS, FIELDS
 
 Row = Mapping[str, Any]
 
@@ -63,6 +63,7 @@ SNAPSHOTS = pa.schema(
 )
 _MAY_BE_LEFT_OUT = {"diverged_step", "test_accuracy", *_METRICS}
 _FACTS = b"weightspace"
+_KNOWN = b"hyper-parameters"
 MOST_ROWS = 10**6  # of one part; a row of snapshots stands for a whole vector in a shard
 _MOST_BYTES = 2**29  # of one part, decoded
 _BATCH_BYTES = 2**26
@@ -85,7 +86,8 @@ def compose(rows: Sequence[Row], schema: pa.Schema, facts: ShardFacts | None = N
     for name in extra:
         table = table.append_column(name, _extra(rows, name))
     if facts:
-        table = table.replace_schema_metadata({_FACTS: json.dumps(asdict(facts))})
+        kept = {_FACTS: json.dumps(asdict(facts)), _KNOWN: json.dumps(list(FIELDS))}
+        table = table.replace_schema_metadata(kept)
     sink = pa.BufferOutputStream()
     # Statistics lie outside the pages and their checksums; who skips rows by them trusts them.
     pq.write_table(
@@ -111,11 +113,23 @@ def read(path: Path, schema: pa.Schema, most: int = MOST_ROWS) -> pa.Table:
         raise DataError(f"{path}: is damaged ({reason}); {_AGAIN}") from None
     for field in schema:
         at = table.schema.get_field_index(field.name)
+        if at < 0 and field.name in DEFAULTS and _is_older(table, field.name):
+            filled = pa.repeat(pa.scalar(DEFAULTS[field.name], field.type), table.num_rows)
+            table, at = table.append_column(field, filled), table.num_columns
         if at < 0 or table.schema.field(at).type != field.type:
             raise DataError(f"{path}: has no column {field.name} of {field.type}; {_AGAIN}")
         if not field.nullable and table.column(at).null_count:
             raise DataError(f"{path}: column {field.name} has gaps; {_AGAIN}")
     return table
+
+
+def _is_older(table: pa.Table, name: str) -> bool:
+    """Whether a part was written before recipes had a hyper-parameter, and so at its default.
+
+    A part lists those it knows of, so that a damaged name of a column is not taken for that.
+    """
+    known = (table.schema.metadata or {}).get(_KNOWN)
+    return known is not None and name not in json.loads(known)
 
 
 def _check_size(path: Path, file: pq.ParquetFile, most: int) -> None:
