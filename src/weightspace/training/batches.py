@@ -69,12 +69,7 @@ class Batches:
     def at(self, step: int) -> tuple[Images, Tensor]:
         """Images of M nets, B each, and labels [M, B] of the step that counts from 0."""
         within = step % self.steps_per_epoch
-        fresh = (within == 0).nonzero().squeeze(1)
-        if len(fresh):
-            epoch = step // self.steps_per_epoch[fresh]
-            key = streams.keys(self.seeds[fresh], "order", epoch)
-            order = streams.permutations(key, self.sizes[fresh].tolist()).long()
-            self.order[fresh, : order.shape[1]] = order
+        self._shuffle((within == 0).nonzero().squeeze(1), step)
         first = within.unsqueeze(1) * self.batch_size
         position = first + torch.arange(self.batch_size, device=first.device)
         chosen = self.order.gather(1, position)
@@ -85,6 +80,18 @@ class Batches:
             made = distorted(self.pool.images, index[rows], self.seeds[rows], step, self.dtype)
             images = Images(self.pool.images, index, rows, made)
         return images, y
+
+    def begin_at(self, step: int) -> None:
+        """Make ready for a step that may lie within an epoch."""
+        self._shuffle((step % self.steps_per_epoch != 0).nonzero().squeeze(1), step)
+
+    def _shuffle(self, nets: Tensor, step: int) -> None:
+        """Give nets the order of images of the epoch that the step lies in."""
+        if len(nets):
+            epoch = step // self.steps_per_epoch[nets]
+            key = streams.keys(self.seeds[nets], "order", epoch)
+            order = streams.permutations(key, self.sizes[nets].tolist()).long()
+            self.order[nets, : order.shape[1]] = order
 
     def _labels(self, recipes: Sequence[Recipe]) -> Tensor:
         """Training labels [M, N], each net's share of them replaced by another class at random."""

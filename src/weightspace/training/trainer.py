@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ class StackTrainer:
         """The state before the first step: all that training changes, and nothing else.
 
         Everything else follows from it and from the recipes (`_derive`, `batches`). M is the number
-        of nets that still train, in the order of `recipes`; `_keep` leaves the others out.
+        of nets that still train, in the order of `recipes`; `keep` leaves the others out.
         """
         nets, epochs = len(self.recipes), self.batches.steps_per_epoch.tolist()
         slots = max(OPTIMIZERS[r.optimizer].slots for r in self.recipes)
@@ -89,8 +89,13 @@ class StackTrainer:
         """The layout of every vector that `run` yields."""
         return self.shape.layout
 
-    def run(self, progress: Progress = silent) -> Iterator[Snapshot]:
-        """Train to the end, yielding each net's snapshots when they are due."""
+    def run(
+        self, progress: Progress = silent, between: Callable[[], None] = lambda: None
+    ) -> Iterator[Snapshot]:
+        """Train to the end, yielding each net's snapshots when they are due.
+
+        `between` is called after every step, when the state is whole (`training.state`).
+        """
         total = sum(course.expected for course in self.courses)
         done = 0
         while self.recipes:
@@ -101,6 +106,7 @@ class StackTrainer:
             if not self.recipes:
                 break
             self.train_step()
+            between()
             if self.step % 20 == 0:
                 here = sum(min(self.step, course.expected) for course in self.courses)
                 progress("train", done + here, total)
@@ -260,7 +266,7 @@ class StackTrainer:
             self.outcomes.append(self._outcome(i, broke))
             steps += course.expected
         if len(keep) < len(self.recipes):
-            self._keep(keep)
+            self.keep(keep)
         return steps
 
     def _outcome(self, i: int, broke: int) -> Outcome:
@@ -276,7 +282,7 @@ class StackTrainer:
         """The running statistics of the nets at `rows`."""
         return [s.view(len(self.recipes), -1)[rows].reshape(-1) for s in self.stats]
 
-    def _keep(self, keep: list[int]) -> None:
+    def keep(self, keep: list[int]) -> None:
         """Forget the state of every net but those at `keep`."""
         rows = torch.tensor(keep, dtype=torch.long, device=self.device)
         self.stats = self._stats(rows)

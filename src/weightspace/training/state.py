@@ -1,0 +1,94 @@
+"""The state of a stack in the middle of its training, as named arrays and plain values, both ways.
+
+What follows depends on it, on the recipes and on the images alone; so training that is restored
+goes on bit for bit as if it had never stopped, on the same arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from weightspace.training.convergence import Convergence
+from weightspace.training.outcome import Outcome
+from weightspace.training.schedule import Course, Moment, Thinned
+from weightspace.training.trainer import StackTrainer
+
+
+@dataclass(frozen=True)
+class State:
+    """`arrays` are views of the trainer's memory where they can be; `facts` are plain values."""
+
+    arrays: Mapping[str, np.ndarray]
+    facts: Mapping[str, Any]
+
+
+def state_of(trainer: StackTrainer) -> State:
+    """The trainer's state between two steps."""
+    tensors = {"weights": trainer.weights, "seen": trainer.seen, "broke": trainer.broke}
+    tensors |= {f"stats.{i}": tensor for i, tensor in enumerate(trainer.stats)}
+    tensors |= {f"slots.{i}": tensor for i, tensor in enumerate(trainer.slots)}
+    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+    for i, course in enumerate(trainer.courses):
+        arrays |= {f"held.{i}.{j}": moment.vector for j, moment in enumerate(_held(course))}
+    facts = {
+        "step": trainer.step,
+        "nets": [recipe.net for recipe in trainer.recipes],
+        "courses": [_plain(course) for course in trainer.courses],
+        "outcomes": [asdict(outcome) for outcome in trainer.outcomes],
+    }
+    return State(arrays, facts)
+
+
+def restore(trainer: StackTrainer, state: State) -> None:
+    """Bring a trainer of the same recipes, at its beginning, to where another was."""
+    place = {recipe.net: i for i, recipe in enumerate(trainer.recipes)}
+    trainer.keep([place[net] for net in state.facts["nets"]])
+    arrays, facts = state.arrays, state.facts
+
+    def tensor(name: str) -> Tensor:
+        # A copy, in memory that torch chose: the array's may be read-only or ill aligned.
+        return torch.from_numpy(np.array(arrays[name])).clone().to(trainer.device)
+
+    trainer.step = facts["step"]
+    trainer.weights, trainer.seen, trainer.broke = map(tensor, ("weights", "seen", "broke"))
+    trainer.stats = [tensor(f"stats.{i}") for i in range(len(trainer.stats))]
+    trainer.slots = [tensor(f"slots.{i}") for i in range(len(trainer.slots))]
+    trainer.outcomes = [Outcome(**outcome) for outcome in facts["outcomes"]]
+    for i, (course, plain) in enumerate(zip(trainer.courses, facts["courses"], strict=True)):
+        vectors = [np.array(arrays[f"held.{i}.{j}"]) for j in range(len(plain["held"]))]
+        _set(course, plain, vectors)
+    trainer.batches.begin_at(trainer.step)
+
+
+def _held(course: Course) -> list[Moment]:
+    return course.keeper.held if isinstance(course.keeper, Thinned) else []
+
+
+def _plain(course: Course) -> dict[str, Any]:
+    return {
+        "converged": course.converged,
+        "given": course.given,
+        "seen": course.seen,
+        "accuracy": course.accuracy,
+        "rule": asdict(course.rule) if course.rule else None,
+        "interval": course.keeper.interval if isinstance(course.keeper, Thinned) else None,
+        "held": [{"step": moment.step, "seen": moment.seen} for moment in _held(course)],
+    }
+
+
+def _set(course: Course, plain: Mapping[str, Any], vectors: list[np.ndarray]) -> None:
+    course.converged, course.given = plain["converged"], plain["given"]
+    course.seen, course.accuracy = tuple(plain["seen"]), plain["accuracy"]
+    course.rule = Convergence(**plain["rule"]) if plain["rule"] else None
+    if isinstance(course.keeper, Thinned):
+        course.keeper.interval = plain["interval"]
+        course.keeper.held = [
+            Moment(moment["step"], vector, tuple(moment["seen"]))
+            for moment, vector in zip(plain["held"], vectors, strict=True)
+        ]
