@@ -41,6 +41,13 @@ SCRIPT = """
 import json, signal, sys
 from weightspace.sampling import sample
 from weightspace.space import Space
+from weightspace.sampling import work
+go_on = work.go_on
+def told(unit, trainer):
+    rows = go_on(unit, trainer)
+    print("begins at step", trainer.step, flush=True)
+    return rows
+work.go_on = told
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 space, out, workers = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 sample(Space.from_dict(space), nets=24, out=out, workers=workers, snapshots=5)

@@ -367,6 +367,8 @@ def run(typed: list[str]) -> int:
         return 1
     except OSError as error:
         return fail(f"{error.filename or 'output'}: {error.strerror}; check path and disk", 2)
+    except MemoryError:
+        return fail("out of memory; what is finished is kept, free some and run it again", 2)
     except Exception as error:  # a bug: one line for the user, the traceback on request
         return fail(f"{type(error).__name__}: {error}; this is a bug, --debug shows where", 1)
     if code == 130:

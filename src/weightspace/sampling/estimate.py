@@ -13,12 +13,16 @@ from weightspace.errors import DataError
 from weightspace.networks import Plan
 from weightspace.networks.arithmetic import in_use
 from weightspace.sampling.plan import Unit, net_steps
+from weightspace.zoo import reclaimable
 
 BASE_MEMORY = 450_000_000
 """Resident bytes of a worker that has loaded its libraries and trained nothing (measured)."""
 
 LIVE_COPIES = 8
 """Tensors as large as a stack's weights alive at once: two slots, gradient and so on."""
+
+UNIT_BYTES, NET_BYTES, SNAPSHOT_BYTES = 15_000, 150, 100
+"""On disk beside the vectors: of tables and headers (measured, with some room)."""
 
 WATCHING = 1 / 27
 """Of its training, what hearing every epoch's validation accuracy costs a net that stops by a rule:
@@ -58,6 +62,14 @@ def stack_bytes(plan: Plan, batch_size: int, nets: int, held: int = 0, device: s
     return 4 * (weights + at_once * 4 * batch_size * plan.values_per_image)
 
 
+def state_bytes(plan: Plan, nets: int, held: int = 0) -> int:
+    """Bytes on disk of the state of a stack in the middle of its training: weights, two slots.
+
+    `held` as in `stack_bytes`.
+    """
+    return 4 * nets * (3 + held) * plan.layout().size + UNIT_BYTES
+
+
 def add_up(
     units: Sequence[Unit],
     *,
@@ -73,12 +85,13 @@ def add_up(
 
     `images` gives training images a data set; no net trains for more than `epochs`.
     """
-    values, seconds, peak = 0, 0.0, 0
+    values, tables, seconds, peak, state = 0, 0, 0.0, 0, 0
     for unit in units:
         recipe = unit.recipes[0]
         plan = Plan.from_recipe(recipe)
         nets, size = len(unit.recipes), plan.layout().size
         values += nets * size * snapshots
+        tables += UNIT_BYTES + nets * (NET_BYTES + snapshots * SNAPSHOT_BYTES)
         # A forward pass on training, validation and test images costs a third of a training
         # step's arithmetic on each.
         evaluated = snapshots * evaluation_images
@@ -87,12 +100,14 @@ def add_up(
         seconds += unit.cost * (1 + nets * evaluated / max(trained, 1) + WATCHING * watched)
         held = 2 * snapshots if watched else 0
         peak = max(peak, stack_bytes(plan, recipe.batch_size, nets, held, device))
+        state = max(state, state_bytes(plan, nets, held))
     longest = max((unit.cost for unit in units), default=0.0)
     return Estimate(
         nets=sum(len(unit.recipes) for unit in units),
         snapshots=snapshots,
         values=values,
-        disk_bytes=int(values * 4 * 1.01),
+        # A state is whole before the one that it replaces goes.
+        disk_bytes=values * 4 + tables + min(workers, len(units)) * 2 * state,
         memory_bytes=workers * (BASE_MEMORY + pool_bytes + peak),
         seconds=max(seconds / workers, longest),
         stacks=len(units),
@@ -104,7 +119,7 @@ def add_up(
 def refuse_without_room(needs: Estimate, out: Path) -> None:
     """Refuse, with the numbers, where the disk cannot hold it."""
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(there).free + reclaimable(out)
     if needs.disk_bytes > free:
         raise DataError(
             f"{out}: needs {needs.disk_bytes / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from weightspace.errors import WeightspaceError
 from weightspace.images import ImageSet, load, resize
+from weightspace.sampling.memory import memory_for
 from weightspace.sampling.plan import Unit
+from weightspace.sampling.saving import Saver, go_on
 from weightspace.space import Recipe
 from weightspace.training import Pool, StackTrainer, learn
 from weightspace.training.names import Named
@@ -76,13 +80,21 @@ def digest(image_set: ImageSet) -> str:
 
 
 def train_unit(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report) -> str:
-    """Train the unit's stack and commit it; returns the unit's name."""
+    """Train the unit's stack, from where it was stopped, and commit it; returns its name."""
+    with memory_for(f"{unit.name}, {len(unit.recipes)} nets together"):
+        _train(job, pool, unit, writer, report)
+    return unit.name
+
+
+def _train(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report) -> None:
     trainer = job.trainer(unit.recipes, pool)
-    nets = [recipe.net for recipe in unit.recipes]
-    rows: list[dict[str, Any]] = []
-    last: dict[str, float] = {}
-    with writer.unit(unit.name, nets=nets, layout=trainer.layout, snapshots=job.count) as out:
-        for snapshot in trainer.run(partial(_forward, report, unit.name)):
+    nets, layout = [recipe.net for recipe in unit.recipes], trainer.layout
+    with writer.unit(
+        unit.name, nets=nets, layout=layout, snapshots=job.count, going_on=True
+    ) as out:
+        rows = go_on(out, trainer)
+        saver = Saver(out, trainer, rows)
+        for snapshot in trainer.run(partial(_forward, report, unit.name), between=saver):
             out.put(snapshot.net, snapshot.number, snapshot.vector)
             rows.append(
                 {
@@ -93,7 +105,7 @@ def train_unit(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report)
                     **snapshot.metrics,
                 }
             )
-            last[snapshot.net] = snapshot.metrics["test_accuracy"]
+        last = {row["net"]: row["test_accuracy"] for row in rows}
         outcomes = {outcome.net: outcome for outcome in trainer.outcomes}
         out.commit(
             nets=[
@@ -113,7 +125,6 @@ def train_unit(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report)
             ],
             snapshots=rows,
         )
-    return unit.name
 
 
 def _forward(report: Report, name: str, task: str, done: float, total: float) -> None:
@@ -126,13 +137,20 @@ _mine: dict[str, Any] = {}
 
 def start(job: Job, writer: Writer, queue: Any, parent: int) -> None:
     """Prepare a worker process: one thread, the job and its images, and the way back."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to hear
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(1)
-    _mine.update(job=job, pool=job.pool(), writer=writer, queue=queue)
+    try:
+        with memory_for("a worker's images"):
+            _mine.update(job=job, pool=job.pool(), writer=writer, queue=queue)
+    except WeightspaceError as error:
+        _mine["error"] = error  # what is raised here comes to nobody's ears
 
 
 def work(unit: Unit) -> str:
     """Train one unit in a worker process."""
+    if "error" in _mine:
+        raise _mine["error"]
     queue = _mine["queue"]
     return train_unit(
         _mine["job"], _mine["pool"], unit, _mine["writer"], lambda *said: queue.put(said)

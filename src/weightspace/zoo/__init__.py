@@ -17,7 +17,7 @@ from weightspace.zoo.rounds import Round
 from weightspace.zoo.rounds import read as read_rounds
 from weightspace.zoo.slices import Slices
 from weightspace.zoo.splits import Split, stratified
-from weightspace.zoo.writer import UnitWriter, Writer
+from weightspace.zoo.writer import UnitWriter, Writer, reclaimable
 
 __all__ = [
     "FORMAT",
@@ -34,5 +34,6 @@ __all__ = [
     "merge",
     "opened",
     "read_rounds",
+    "reclaimable",
     "stratified",
 ]

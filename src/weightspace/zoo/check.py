@@ -12,7 +12,7 @@ from typing import Any
 
 from weightspace.errors import DataError
 from weightspace.progress import Progress, silent
-from weightspace.zoo import disk, manifest, places, rounds, shard, tables
+from weightspace.zoo import disk, manifest, places, rounds, shard, states, tables
 from weightspace.zoo.reader import read_layout
 from weightspace.zoo.shard import Header
 
@@ -50,7 +50,7 @@ def check(path: str | Path, full: bool = False, progress: Progress = silent) -> 
         manifest.read(path)
     except DataError as error:
         return [_finding(error, path, places.MANIFEST)]
-    findings = [*_leftovers(path), *_half_written(path), *_strangers(path)]
+    findings = [*_leftovers(path), *_half_written(path), *_strangers(path), *_states(path, full)]
     where: dict[str, str] = {}
     present: set[int] = set()
     units = places.units(path, places.NETS)
@@ -67,8 +67,12 @@ def _tell(progress: Progress, done: int, total: int, share: float) -> None:
 
 
 def _leftovers(path: Path) -> Iterator[Finding]:
-    for folder in (path, *(path / name for name in places.FOLDERS)):
+    names = (*places.FOLDERS, places.STATES)
+    stands_on = {states.shard_of(path, unit) for unit in places.units(path, places.STATES)}
+    for folder in (path, *(path / name for name in names)):
         for file in disk.temporaries(folder):
+            if file.name in stands_on:
+                continue
             thing = str(file.relative_to(path))
             if disk.is_being_written(file):
                 yield Finding("info", thing, "is being written", "nothing needs to be done")
@@ -87,13 +91,40 @@ def _half_written(path: Path) -> Iterator[Finding]:
                 yield Finding("warning", thing, message, f"{_RESUME}, or delete it")
 
 
+def _states(path: Path, full: bool) -> Iterator[Finding]:
+    """Units in the middle of their training; readers know nothing of them."""
+    for file in sorted((path / places.STATES).glob("[!.]*")):
+        thing, unit = str(file.relative_to(path)), file.stem
+        shard_name = states.shard_of(path, unit)
+        if file.suffix == states.ASIDE:
+            message = "is a state that could not be used"
+            yield Finding("info", thing, message, "delete it, or finish the unit")
+        elif file.suffix != places.SUFFIX[places.STATES]:
+            yield Finding("info", thing, "is no file of the zoo, readers ignore it", _MOVE)
+        elif not shard_name or (full and not _readable(path, unit)):
+            message = "is damaged, the unit will be trained from its beginning"
+            yield Finding("warning", thing, message, _RESUME)
+        elif disk.is_being_written(path / places.SHARDS / shard_name):
+            yield Finding("info", thing, f"unit {unit} is in training", "nothing needs to be done")
+        else:
+            message = f"unit {unit} was stopped in the middle of its training, its state is kept"
+            yield Finding("warning", thing, message, _RESUME)
+
+
+def _readable(path: Path, unit: str) -> bool:
+    try:
+        return states.read(path, unit) is not None
+    except DataError:
+        return False
+
+
 def _strangers(path: Path) -> Iterator[Finding]:
     for folder in places.FOLDERS:
         known = {f"{stem}{places.SUFFIX[folder]}" for stem in places.units(path, folder)}
         for file in sorted((path / folder).glob("*")):
             if file.name not in known and not places.is_temporary(file.name):
                 message = "is no file of the zoo, readers ignore it"
-                yield Finding("info", f"{folder}/{file.name}", message, "move it elsewhere")
+                yield Finding("info", f"{folder}/{file.name}", message, _MOVE)
 
 
 def _rounds(path: Path, present: set[int]) -> Iterator[Finding]:
@@ -245,6 +276,7 @@ class _Unit:
         return self._error(folder, found.message)
 
 
+_MOVE = "move it elsewhere"
 _RESUME = "run the same `weightspace sample` command again to finish the unit"
 
 

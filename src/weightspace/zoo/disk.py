@@ -26,16 +26,40 @@ class Temporary:
     being written from one whose writer was killed; nobody ever waits for that lock.
     """
 
-    def __init__(self, final: Path, size: int) -> None:
+    def __init__(self, final: Path, size: int, found: tuple[int, Path] | None = None) -> None:
         self.final = final
         self.size = size
         with explained(final, size):
-            self._descriptor, self.path = _create(final)
+            self._descriptor, self.path = found or _create(final)
             try:
-                _reserve(self._descriptor, size)
+                if not found:
+                    _reserve(self._descriptor, size)
             except BaseException:
                 self.discard()
                 raise
+
+    @classmethod
+    def again(cls, final: Path, name: str, size: int) -> Temporary | None:
+        """The file of this hidden name, left by a killed writer; None where one is at it.
+
+        Raises `DataError` where it is not there or not of this size.
+        """
+        path = final.parent / name
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be opened ({error.strerror})") from None
+        if _lock(descriptor) is False:
+            os.close(descriptor)
+            return None
+        if os.fstat(descriptor).st_size != size or not path.exists():
+            os.close(descriptor)
+            raise DataError(f"{path}: is not of the size it was made with")
+        return cls(final, size, (descriptor, path))
+
+    def read(self, length: int, offset: int) -> bytes:
+        """Bytes at an offset, written or zero."""
+        return os.pread(self._descriptor, length, offset)
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
         """Put bytes at an offset; bytes never written read as zeros."""
@@ -64,6 +88,12 @@ class Temporary:
             sync_folder(self.final.parent)
         self.discard()
         return won
+
+    def leave(self) -> None:
+        """Close the file and let it keep its hidden name, for `again`."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def discard(self) -> None:
         """Close the file and remove it if it still has its hidden name; may be called twice."""
@@ -141,6 +171,12 @@ def is_being_written(path: Path) -> bool:
         os.close(descriptor)
 
 
+def held_by_leftovers(folder: Path) -> int:
+    """Bytes that unfinished files take which nobody is writing."""
+    left = [path for path in temporaries(folder) if not is_being_written(path)]
+    return sum(path.stat().st_blocks * 512 for path in left)
+
+
 def remove_leftovers(folder: Path, stem: str = "") -> None:
     """Remove what killed writers left of `stem`, or of all; files that are being written stay."""
     for path in temporaries(folder):
@@ -168,6 +204,11 @@ def explained(path: Path, needed: int) -> Iterator[None]:
             raise DataError(
                 f"{path}: the disk is full{what}; free space there or choose another --out, "
                 "then run the same command again"
+            ) from None
+        if error.errno == errno.EFBIG:
+            raise DataError(
+                f"{path}: {needed:,} bytes are more than a file may have here; raise the limit "
+                "(`ulimit -f`) or choose another --out, then run the same command again"
             ) from None
         raise DataError(
             f"{path}: cannot be written ({error.strerror or error}); "

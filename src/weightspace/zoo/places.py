@@ -9,6 +9,8 @@ from weightspace.errors import DataError, UsageError
 
 MANIFEST = "zoo.json"
 SHARDS, SNAPSHOTS, NETS, LAYOUTS, ROUNDS = "shards", "snapshots", "nets", "layouts", "rounds"
+STATES = "states"
+"""Beside `FOLDERS`: what units in the making need to go on; readers ignore it."""
 FOLDERS = (ROUNDS, LAYOUTS, SHARDS, SNAPSHOTS, NETS)
 SUFFIX = {
     ROUNDS: ".json",
@@ -16,6 +18,7 @@ SUFFIX = {
     SHARDS: ".safetensors",
     SNAPSHOTS: ".parquet",
     NETS: ".parquet",
+    STATES: ".safetensors",
 }
 
 _UNIT = re.compile(r"[a-z0-9-]{1,200}")

@@ -10,12 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from weightspace.errors import UsageError
+from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.space import Space
-from weightspace.zoo import manifest, places, rounds, shard, tables
-from weightspace.zoo.disk import Temporary, explained, remove_leftovers, write_file
+from weightspace.zoo import manifest, places, rounds, shard, states, tables
+from weightspace.zoo.disk import (
+    Temporary,
+    explained,
+    held_by_leftovers,
+    remove_leftovers,
+    sync_folder,
+    temporaries,
+    write_file,
+)
 from weightspace.zoo.rounds import Round
+from weightspace.zoo.states import Saved
 from weightspace.zoo.tables import Row, ShardFacts
 
 
@@ -50,6 +59,17 @@ class Writer:
                 (self.path / folder).mkdir(exist_ok=True)
         remove_leftovers(self.path)
         remove_leftovers(self.path / places.ROUNDS)
+        self._remove_leftovers()
+
+    def _remove_leftovers(self) -> None:
+        """Remove what was begun and then finished by another process."""
+        finished = self.finished
+        for unit in finished.intersection(places.units(self.path, places.STATES)):
+            states.remove(self.path, unit)
+        for folder in (places.SHARDS, places.SNAPSHOTS, places.NETS):
+            for file in temporaries(self.path / folder):
+                if (unit := file.name.split(".")[1]) in finished:
+                    remove_leftovers(self.path / folder, unit)
 
     @property
     def finished(self) -> set[str]:
@@ -60,22 +80,39 @@ class Writer:
         """Add round `number`; False where another process was first: read the rounds again."""
         return rounds.add(self.path, number, added)
 
-    def unit(self, name: str, *, nets: Sequence[str], layout: Layout, snapshots: int) -> UnitWriter:
+    def unit(
+        self,
+        name: str,
+        *,
+        nets: Sequence[str],
+        layout: Layout,
+        snapshots: int,
+        going_on: bool = False,
+    ) -> UnitWriter:
         """A unit to be filled in a `with` block: nets of one layout, up to `snapshots` of each.
 
-        Leaving the block without `commit` leaves the zoo as it was.
+        Leaving the block without `commit` leaves the zoo as it was, but for a state that was saved:
+        whoever opens the unit `going_on` finds it in `UnitWriter.saved`.
         """
-        return UnitWriter(self.path, name, list(nets), layout, snapshots)
+        return UnitWriter(self.path, name, list(nets), layout, snapshots, going_on)
 
 
 class UnitWriter:
     """One unit on its way into the zoo; made by `Writer.unit`.
 
-    On entry the shard's space is taken, so a full disk is found before anything is computed.
+    On entry the shard's space is taken, so a full disk is found before anything is computed. Then
+    `saved` is the state to go on from (the vectors put before it are there), or None; `trouble`
+    says in one line why a state that was found is of no use.
     """
 
     def __init__(
-        self, path: Path, name: str, nets: list[str], layout: Layout, snapshots: int
+        self,
+        path: Path,
+        name: str,
+        nets: list[str],
+        layout: Layout,
+        snapshots: int,
+        going_on: bool,
     ) -> None:
         places.check_unit(name)
         if not nets or layout.size == 0 or snapshots < 1:
@@ -93,18 +130,30 @@ class UnitWriter:
         self._blob, self._header = shard.compose(nets, snapshots, layout.size, layout.key)
         self._checksums: dict[tuple[str, int], str] = {}
         self._file: Temporary | None = None
+        self._going_on = going_on
+        self._kept = False  # a state that lies on the disk stands on the shard in the making
+        self.saved: Saved | None = None
+        self.trouble = ""
 
     def __enter__(self) -> UnitWriter:
+        self._keep_layout()
+        if self._going_on:
+            try:
+                self._go_on()
+            except DataError as error:
+                self.trouble = str(error)
+                self._set_aside()
         for folder in (places.SHARDS, places.SNAPSHOTS, places.NETS):
             remove_leftovers(self._path / folder, self.name)
-        self._keep_layout()
-        self._file = Temporary(self._target(places.SHARDS), self._header.size)
-        try:
-            self._file.write(self._blob, 0)
-        except BaseException:
-            self._file.discard()
-            raise
+        if self._file is None:
+            self._begin()
         return self
+
+    def begin_again(self) -> None:
+        """Set the saved state aside and forget all vectors."""
+        self._open().discard()
+        self._set_aside()
+        self._begin()
 
     def __exit__(
         self,
@@ -113,8 +162,25 @@ class UnitWriter:
         trace: TracebackType | None,
     ) -> None:
         if self._file:
-            self._file.discard()
+            if self._kept:  # whoever opens the unit next goes on from there
+                self._file.leave()
+            else:
+                self._file.discard()
             self._file = None
+
+    def save(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        """Keep a state of the unit's maker, and all vectors put so far, for going on after a kill.
+
+        `arrays` of float32, float64 or int64, `facts` of what JSON holds; in place of what was
+        saved before.
+        """
+        file = self._open()
+        file.sync()
+        with explained(file.final, 0):
+            sync_folder(file.final.parent)
+        saved = Saved(arrays, facts, file.path.name, self._checksums)
+        states.write(self._path, self.name, saved)
+        self._kept = True
 
     def put(self, net: str, snapshot: int, vector: np.ndarray) -> None:
         """Store one vector, float32 [layout.size]; `snapshot` counts from 1."""
@@ -155,19 +221,67 @@ class UnitWriter:
         }
         # All three lie on the disk before the first gets its name, so that a full disk cannot
         # stop the commit half-way; the nets part is last, and its name is the commit.
-        parts = [file]
+        small: list[Temporary] = []
         try:
             for folder, data in contents.items():
-                parts.append(Temporary(self._target(folder), len(data)))
-                parts[-1].write(data, 0)
-            for part in parts:
+                small.append(Temporary(self._target(folder), len(data)))
+                small[-1].write(data, 0)
+            for part in (file, *small):
                 part.sync()
-            for part in parts:
+            for part in (file, *small):
                 part.publish()
         finally:
-            for part in parts:
+            for part in small:
                 part.discard()
-            self._file = None
+        self._file = None
+        states.remove(self._path, self.name)
+
+    def _set_aside(self) -> None:
+        with explained(self._target(places.STATES), 0):
+            states.set_aside(self._path, self.name)
+        self._kept, self.saved, self._checksums = False, None, {}
+
+    def _begin(self) -> None:
+        """An empty shard."""
+        self._file = Temporary(self._target(places.SHARDS), self._header.size)
+        try:
+            self._file.write(self._blob, 0)
+        except BaseException:
+            self._file.discard()
+            raise
+
+    def _go_on(self) -> None:
+        """Open the shard that a saved state stands on, checked; DataError where that fails."""
+        saved = states.read(self._path, self.name)
+        if saved is None:
+            return
+        if not places.is_temporary(saved.shard):
+            raise DataError(f"{self.name}: its state names {saved.shard!r}, which is no shard")
+        file = Temporary.again(self._target(places.SHARDS), saved.shard, self._header.size)
+        if file is None:
+            return  # another process is training this very unit
+        try:
+            self._check_vectors(file, saved)
+        except BaseException:
+            file.leave()
+            raise
+        self._file, self.saved, self._kept = file, saved, True
+        self._checksums = dict(saved.checksums)
+
+    def _check_vectors(self, file: Temporary, saved: Saved) -> None:
+        """Refuse a shard that has not the vectors it should, and clear what came after them."""
+        if file.read(len(self._blob), 0) != self._blob:
+            raise DataError(f"{file.path}: is damaged, its header is another")
+        length = 4 * self._layout.size
+        for net, position in self._positions.items():
+            for snapshot in range(1, self._header.rows + 1):
+                at = self._header.offset(position, snapshot)
+                data = file.read(length, at)
+                checksum = saved.checksums.get((net, snapshot))
+                if checksum is None and data.count(0) < length:
+                    file.write(bytes(length), at)
+                elif checksum is not None and shard.digest(data) != checksum:
+                    raise DataError(f"{file.path}: net {net}, snapshot {snapshot} is damaged")
 
     def _open(self) -> Temporary:
         if self._file is None:
@@ -223,6 +337,12 @@ class UnitWriter:
             if net not in found:
                 raise UsageError(f"unit {self.name}: net {net} has no row")
         return [found[net] for net in self._positions]
+
+
+def reclaimable(path: str | Path) -> int:
+    """Bytes on disk of unfinished shards and of states: who continues the units frees them."""
+    kept = [file.stat() for file in (Path(path) / places.STATES).glob("*")]
+    return held_by_leftovers(Path(path) / places.SHARDS) + sum(f.st_blocks * 512 for f in kept)
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty
 from typing import Any
@@ -62,7 +66,8 @@ def _train_in_processes(task: Work, workers: int, progress: Progress) -> None:
     )
     try:
         bar = Bar(task, progress)
-        waiting = {pool.submit(work, unit): unit for unit in task.units}
+        with _deaf_to_interrupts():
+            waiting = {pool.submit(work, unit): unit for unit in task.units}
         while waiting:
             done, _ = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
             _hear(queue, bar)
@@ -70,6 +75,22 @@ def _train_in_processes(task: Work, workers: int, progress: Progress) -> None:
                 bar(_result(future, waiting.pop(future)), 1.0)
     finally:
         pool.shutdown(kill_workers=True)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes begun here never hear Ctrl-C, whose signal goes to all of a terminal's processes.
+
+    This one hears of it and ends them. They inherit that a signal is ignored, never a handler.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python lets the main thread alone decide about signals
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _result(future: Future[str], unit: Unit) -> str:

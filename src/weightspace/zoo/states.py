@@ -1,0 +1,132 @@
+"""The state of a unit in the making: one safetensors file, replaced whole, from which to go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from weightspace.errors import DataError
+from weightspace.zoo import places
+from weightspace.zoo.disk import Temporary, remove_leftovers
+
+VERSION = 1
+ASIDE = ".aside"
+_KINDS = {"float32": "F32", "float64": "F64", "int64": "I64"}
+_ENTRY = "weightspace"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What was saved of a unit: `arrays`, and `facts` as JSON holds them.
+
+    `shard` is the name of the unfinished shard that holds the vectors put so far, `checksums`
+    theirs by (net, snapshot).
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    facts: Mapping[str, Any]
+    shard: str
+    checksums: Mapping[tuple[str, int], str]
+
+
+def write(path: Path, unit: str, saved: Saved) -> None:
+    """Keep a unit's state in the zoo at `path`, durably, in place of the one before."""
+    file = places.part(path, places.STATES, unit)
+    file.parent.mkdir(exist_ok=True)
+    remove_leftovers(file.parent, unit)
+    plain = {
+        "version": VERSION,
+        "unit": unit,
+        "shard": saved.shard,
+        "checksums": [[*key, checksum] for key, checksum in saved.checksums.items()],
+        "facts": saved.facts,
+    }
+    text = json.dumps(plain)
+    header: dict[str, Any] = {
+        "__metadata__": {_ENTRY: text, "checksum": _digest(text, saved.arrays)}
+    }
+    size = 0
+    for name, array in saved.arrays.items():
+        span = [size, size + array.nbytes]
+        header[name] = {
+            "dtype": _KINDS[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": span,
+        }
+        size = span[1]
+    start = json.dumps(header).encode()
+    start += b" " * (-len(start) % 8)
+    start = len(start).to_bytes(8, "little") + start
+    temporary = Temporary(file, len(start) + size)
+    try:
+        temporary.write(start, 0)
+        at = len(start)
+        for array in saved.arrays.values():
+            if array.nbytes:
+                temporary.write(np.ascontiguousarray(array).data, at)
+            at += array.nbytes
+        temporary.sync()
+        temporary.publish()
+    finally:
+        temporary.discard()
+
+
+def read(path: Path, unit: str) -> Saved | None:
+    """What was saved of a unit; None where nothing was, DataError for a damaged file."""
+    file = places.part(path, places.STATES, unit)
+    if not file.exists():
+        return None
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            metadata = opened.metadata() or {}
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        text = metadata[_ENTRY]
+        if _digest(text, arrays) != metadata["checksum"]:
+            raise ValueError("its checksum is another")
+        plain = json.loads(text)
+        if (plain["version"], plain["unit"]) != (VERSION, unit):
+            raise ValueError("it is of another version or unit")
+        checksums = {(net, snapshot): checksum for net, snapshot, checksum in plain["checksums"]}
+        return Saved(arrays, plain["facts"], plain["shard"], checksums)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        reason = (str(error).splitlines() or ["unreadable"])[0]
+        raise DataError(f"{file}: is damaged ({reason})") from None
+
+
+def shard_of(path: Path, unit: str) -> str:
+    """The name of the unfinished shard that a state stands on; empty where it does not say."""
+    try:
+        with safe_open(places.part(path, places.STATES, unit), framework="numpy") as opened:
+            return str(json.loads((opened.metadata() or {})[_ENTRY])["shard"])
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def set_aside(path: Path, unit: str) -> None:
+    """Take a state out of the way; it is deleted when the unit is finished."""
+    file = places.part(path, places.STATES, unit)
+    if file.exists():
+        file.replace(file.with_suffix(ASIDE))
+
+
+def remove(path: Path, unit: str) -> None:
+    """Delete all that was saved of a unit."""
+    file = places.part(path, places.STATES, unit)
+    for one in (file, file.with_suffix(ASIDE)):
+        one.unlink(missing_ok=True)
+    remove_leftovers(file.parent, unit)
+
+
+def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+    found = hashlib.blake2b(text.encode(), digest_size=8)
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
