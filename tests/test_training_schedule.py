@@ -64,6 +64,7 @@ levels = st.integers(2, 8).flatmap(
 
 
 @given(levels, st.booleans())
+@settings(deadline=None)
 def test_the_rule_is_the_published_one(accuracies: list[Fraction], rising: bool) -> None:
     if rising:
         accuracies = sorted(accuracies)
@@ -91,7 +92,7 @@ def test_when_a_net_stops(accuracies: list[float], epoch: int | None) -> None:
 
 
 @given(st.integers(20, 900), st.integers(2, 21), st.integers(1, 40))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_moments_held_without_knowing_the_length_are_at_equal_fractions(
     epochs: int, count: int, steps: int
 ) -> None:
