@@ -26,6 +26,7 @@ from torch import nn
 from weightspace.networks import Plan
 from weightspace.space import Recipe, preset
 from weightspace.training import Pool, StackTrainer
+from weightspace.training.schedule import TYPICAL_EPOCHS
 
 TRAINING_IMAGES = {"mnist": 60_000, "cifar10": 50_000, "svhn": 73_257, "stl10": 5_000,
                    "fashion_mnist": 60_000}  # fmt: skip
@@ -93,7 +94,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--sizes", type=int, nargs="+", default=[16, 64, 256])
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=TYPICAL_EPOCHS)
     parser.add_argument("--plans", type=int, default=8, help="plans of nws-main that are timed")
     asked = parser.parse_args()
     if asked.device == "cuda" and not torch.cuda.is_available():
