@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from weightspace.sampling import agenda, sample
+from weightspace.sampling import sample
 from weightspace.sampling.calibration import Pace
+from weightspace.sampling.engines import local
 from weightspace.space import Space
 from weightspace.zoo import Zoo
 
@@ -63,7 +64,7 @@ def stacks_of(size: int) -> Iterator[None]:
     """Stacks of this many nets, as if that had been measured."""
     paces = {f"2^{k}": Pace(size, 0.001) for k in range(10, 40)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(agenda, "calibrate", lambda recipes, device: paces)
+        patch.setattr(local, "calibrate", lambda recipes, device: paces)
         yield
 
 

@@ -81,6 +81,13 @@ def sample(
         int | None, typer.Option(min=1, help="Processes; default one a core.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    engine: Annotated[str, typer.Option(help="local, or ray for many machines.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Ray: HOST:PORT; default: found or started here.")
+    ] = None,
+    via: Annotated[
+        str, typer.Option(help="Ray: how nets get here: auto, driver or a URL.")
+    ] = "auto",
     evaluation_images: Annotated[
         int, typer.Option(min=1, help="Images that measure each snapshot, at most.")
     ] = 500,
@@ -112,6 +119,9 @@ def sample(
         "snapshot_epochs": arguments.epochs("snapshot_epochs", snapshot_epochs),
         "workers": workers,
         "device": device,
+        "engine": engine,
+        "address": address,
+        "via": via,
         "evaluation_images": evaluation_images,
     }
     if estimate:

@@ -14,7 +14,7 @@ from typing import Any
 
 from weightspace.errors import DataError, UsageError
 from weightspace.networks.arithmetic import in_use
-from weightspace.sampling.calibration import Pace, calibrate
+from weightspace.sampling.calibration import Pace
 from weightspace.sampling.estimate import Estimate, add_up, refuse_without_room
 from weightspace.sampling.plan import Unit, plan_units, urgency
 from weightspace.sampling.request import Request, count_images
@@ -45,7 +45,7 @@ class Agenda:
         return add_up(
             self.units,
             snapshots=request.options.count,
-            workers=request.workers,
+            workers=request.engine.workers(request.device),
             images=self.images,
             # Training images, and test images at up to a fifth of their number.
             pool_bytes=sum(self.images.values()) * side**2 * channels * 6 // 5,
@@ -102,9 +102,9 @@ def open_zoo(request: Request) -> Writer:
 
 
 def new_round(request: Request, nets: Iterable[int], images: Mapping[str, str]) -> Round:
-    """A round of the nets at these positions, its stack sizes measured on this machine."""
+    """A round of the nets at these positions, its stack sizes measured where they will train."""
     recipes = [request.asked[i] for i in nets]
-    paces = calibrate(recipes, request.device)
+    paces = request.engine.calibrate(recipes, request.device)
     used = {recipe.dataset for recipe in recipes}
     info = {
         "paces": {name: asdict(pace) for name, pace in paces.items()},

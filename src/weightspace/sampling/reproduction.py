@@ -12,7 +12,7 @@ import polars as pl
 from weightspace.errors import DataError, UsageError
 from weightspace.progress import Progress, silent
 from weightspace.sampling.calibration import one_thread
-from weightspace.sampling.request import device_of
+from weightspace.sampling.engines.local import device_of
 from weightspace.sampling.work import Job, digest
 from weightspace.space import Recipe
 from weightspace.space.recipe import FIELDS

@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import loky
-import torch
-
 from weightspace.errors import UsageError
 from weightspace.images import training_images
 from weightspace.networks import Plan
+from weightspace.sampling.engines import Engine
 from weightspace.sampling.estimate import stack_bytes
 from weightspace.sampling.sharding import check_shard, shard_of
 from weightspace.sampling.work import Job
@@ -100,18 +98,18 @@ class Request:
     out: Path
     asked: dict[int, Recipe]
     images: dict[str, int]
+    engine: Engine
     device: str
-    workers: int
 
     @classmethod
-    def of(cls, space: Space | str, options: Options, out: str | Path) -> Request:
+    def of(cls, space: Space | str, options: Options, out: str | Path, engine: Engine) -> Request:
         """Validate what can be validated without reading images."""
         space = options.narrow(preset(space) if isinstance(space, str) else space)
         with _placing(space):
-            return cls._of(space, options, Path(out))
+            return cls._of(space, options, Path(out), engine)
 
     @classmethod
-    def _of(cls, space: Space, options: Options, out: Path) -> Request:
+    def _of(cls, space: Space, options: Options, out: Path, engine: Engine) -> Request:
         _refuse_unknown_names(space)
         recipes = space.draw(options.nets, options.seed)
         images = count_images(recipes, options.data_dir)
@@ -124,9 +122,8 @@ class Request:
         asked = {i: recipes[i] for i in mine}
         _refuse_without_memory(asked.values())
         _refuse_too_few_images(space, images)
-        device = device_of(options.device)
-        workers = options.workers or (1 if device == "cuda" else loky.cpu_count())
-        return cls(space, options, out, asked, images, device, workers)
+        device = engine.device(options.device)
+        return cls(space, options, out, asked, images, engine, device)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -227,12 +224,3 @@ def _refuse_too_few_images(space: Space, images: dict[str, int]) -> None:
             f"train_images: {asked:,} asked of {name}, which has {images[name]:,} training images; "
             "ask for fewer, or 0 for all"
         )
-
-
-def device_of(name: str) -> str:
-    """The device that auto, cpu or cuda means here."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"device: {name!r} is none of auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device: torch finds no CUDA device; use --device cpu")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""`sample` and `estimate`: from a space to a zoo on disk, on the cores of one machine."""
+"""`sample` and `estimate`: from a space to a zoo on disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from weightspace.progress import Progress, silent
 from weightspace.sampling.agenda import agenda, enlist, new_round, open_zoo
-from weightspace.sampling.engines import Local, Work
+from weightspace.sampling.engines import Work, opened
 from weightspace.sampling.estimate import Estimate
 from weightspace.sampling.request import Options, Request
 from weightspace.space import Space
@@ -29,6 +29,9 @@ def sample(
     evaluation_images: int = 500,
     workers: int | None = None,
     device: str = "auto",
+    engine: str = "local",
+    address: str | None = None,
+    via: str = "auto",
     progress: Progress = silent,
 ) -> Zoo:
     """Sample `nets` trained nets of a space into the zoo at `out`; call again to continue.
@@ -42,6 +45,12 @@ def sample(
     validation and test images each measure it at each. `workers` processes (by default one a
     core) train a stack each on one thread; with 1, this process does. `device` is auto, cpu or
     cuda.
+
+    With `engine` "ray" the nodes of a cluster train, the one at `address` (HOST:PORT; by default
+    the one found, or else started, on this machine), a stack a CPU or GPU, at most `workers` at
+    once. `via` says how nets reach the zoo: "auto" (nodes that see the folder `out` write there,
+    others send them here), "driver" (all send them here), or an fsspec URL such as s3://... where
+    nodes leave them and from which they are fetched, by this run or by the next.
 
     Raises `UsageError` for a space or options that cannot work and `DataError` for missing images,
     both before anything is written; `DataError` for a full disk or a worker that died, and what
@@ -62,19 +71,22 @@ def sample(
         workers,
         device,
     )
-    request = Request.of(space, options, out)
-    if (request.out / MANIFEST).exists():
-        open_zoo(request)  # another zoo there is the first thing to be said
-    pool = request.job(request.asked).pool()  # missing images stop the run before it writes
-    request.refuse_unsuitable(pool)
-    writer, whole = enlist(request, pool)
-    todo = whole.without(writer.finished)
-    job = request.job(todo.nets)
-    if not set(job.datasets) <= set(pool.sets):
-        pool = job.pool()  # a stack may hold nets that were not asked for
-    work = Work(job, pool, writer, todo.units, kept=len(whole.nets) - len(todo.nets))
-    del pool  # an engine whose workers hold their own frees it
-    Local(request.workers).train(work, progress)
+    with opened(engine, workers=workers, address=address, via=via) as chosen:
+        request = Request.of(space, options, out, chosen)
+        if (request.out / MANIFEST).exists():
+            open_zoo(request)  # another zoo there is the first thing to be said
+        images_on = request.device if chosen.here else "cpu"
+        # Missing images stop the run before it writes.
+        pool = request.job(request.asked).pool(images_on)
+        request.refuse_unsuitable(pool)
+        writer, whole = enlist(request, pool)
+        todo = whole.without(writer.finished)
+        job = request.job(todo.nets)
+        if not set(job.datasets) <= set(pool.sets):
+            pool = job.pool(images_on)  # a stack may hold nets that were not asked for
+        work = Work(job, pool, writer, todo.units, kept=len(whole.nets) - len(todo.nets))
+        del pool  # an engine whose workers hold their own frees it
+        chosen.train(work, progress)
     return Zoo(request.out)
 
 
@@ -93,6 +105,9 @@ def estimate(
     evaluation_images: int = 500,
     workers: int | None = None,
     device: str = "auto",
+    engine: str = "local",
+    address: str | None = None,
+    via: str = "auto",
 ) -> Estimate:
     """What `sample` with the same arguments would need; trains nothing, writes nothing.
 
@@ -116,5 +131,6 @@ def estimate(
         workers,
         device,
     )
-    request = Request.of(space, options, out)
-    return agenda(request, [new_round(request, request.asked, {})]).estimate(request)
+    with opened(engine, workers=workers, address=address, via=via) as chosen:
+        request = Request.of(space, options, out, chosen)
+        return agenda(request, [new_round(request, request.asked, {})]).estimate(request)

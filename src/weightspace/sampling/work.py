@@ -49,11 +49,10 @@ class Job:
         """How many snapshots a net has at most."""
         return self.snapshots if isinstance(self.snapshots, int) else len(self.snapshots)
 
-    def pool(self) -> Pool:
+    def pool(self, device: str | None = None) -> Pool:
         """The job's images, read from their files and brought to its size, on its device."""
-        return Pool.of(
-            {name: prepared(name, self.data_dir, self.size) for name in self.datasets}, self.device
-        )
+        sets = {name: prepared(name, self.data_dir, self.size) for name in self.datasets}
+        return Pool.of(sets, device or self.device)
 
     def trainer(self, recipes: Sequence[Recipe], pool: Pool) -> StackTrainer:
         """The trainer of a stack, at its beginning."""

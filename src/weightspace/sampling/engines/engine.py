@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 from weightspace.progress import Progress
+from weightspace.sampling.calibration import Pace
 from weightspace.sampling.plan import Unit
-from weightspace.sampling.work import Job
+from weightspace.sampling.work import Job, digest
+from weightspace.space import Recipe
 from weightspace.training import Pool
 from weightspace.zoo import Writer
 
@@ -28,10 +30,24 @@ class Work:
 
 
 class Engine(Protocol):
-    """Trains units somewhere and commits each once."""
+    """Trains units somewhere and brings each into the zoo once.
+
+    `here` says whether that is this machine.
+    """
+
+    here: ClassVar[bool]
+
+    def device(self, asked: str) -> str:
+        """What auto, cpu or cuda means: cpu or cuda. UsageError where there is none of it."""
+
+    def workers(self, device: str) -> int:
+        """How many units train at once."""
+
+    def calibrate(self, recipes: Sequence[Recipe], device: str) -> dict[str, Pace]:
+        """Stack sizes and seconds a step, measured where the units will train."""
 
     def train(self, work: Work, progress: Progress) -> None:
-        """Train every unit; on any failure what is committed stays, and the rest is not begun."""
+        """Train every unit; on a failure what is in the zoo stays, and nothing new is begun."""
 
 
 class Bar:
@@ -54,3 +70,17 @@ class Bar:
         whole = sum(self._cost.values())
         share = sum(self._cost[name] * done for name, done in self._done.items()) / whole
         self._progress("training nets", self._kept + share * self._nets, self._kept + self._nets)
+
+
+def run_facts(work: Work) -> dict[str, Any]:
+    """What two runs must have in common for the units of one to be those of the other."""
+    meta, job = work.writer.meta, work.job
+    return {
+        "space": meta["space"]["recipe"],
+        "seed": meta["seed"],
+        "images": {name: digest(images) for name, images in work.pool.sets.items()},
+        "size": list(job.size),
+        "snapshots": job.snapshots if isinstance(job.snapshots, int) else list(job.snapshots),
+        "evaluation_images": job.evaluation_images,
+        "device": job.device,
+    }

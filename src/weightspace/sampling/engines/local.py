@@ -5,41 +5,71 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty
-from typing import Any
+from typing import Any, ClassVar
 
+import loky
+import torch
 from loky import ProcessPoolExecutor
 from loky.backend.context import LokyContext
 
-from weightspace.errors import DataError
+from weightspace.errors import DataError, UsageError
 from weightspace.progress import Progress
-from weightspace.sampling.calibration import one_thread
+from weightspace.sampling.calibration import Pace, calibrate, one_thread
 from weightspace.sampling.engines.engine import Bar, Work
 from weightspace.sampling.plan import Unit
 from weightspace.sampling.work import start, train_unit, work
+from weightspace.space import Recipe
 
 POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Local:
-    """At most `workers` processes; with one, or one unit, this process does the work."""
+    """`asked` processes, or one a core; with one, or one unit, this process does the work."""
 
-    workers: int
+    here: ClassVar[bool] = True
+    asked: int | None = None
+
+    def device(self, asked: str) -> str:
+        """A GPU where torch finds one, unless `asked` says cpu."""
+        return device_of(asked)
+
+    def workers(self, device: str) -> int:
+        """How many units train at once."""
+        return self.asked or (1 if device == "cuda" else loky.cpu_count())
+
+    def calibrate(self, recipes: Sequence[Recipe], device: str) -> dict[str, Pace]:
+        """Stack sizes and seconds a step, measured in this process."""
+        return calibrate(recipes, device)
 
     def train(self, work: Work, progress: Progress) -> None:
         """Train every unit; the first failure stops the run."""
-        count = min(self.workers, len(work.units))
+        count = min(self.workers(work.job.device), len(work.units))
         if count == 1:
             _train_here(work, progress)
         elif count:
             del work.pool  # the workers hold their own
             _train_in_processes(work, count, progress)
+
+
+def device_of(name: str) -> str:
+    """The device that auto, cpu or cuda means on this machine."""
+    check_device(name)
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device: torch finds no CUDA device; use --device cpu")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def check_device(name: str) -> None:
+    """Refuse what is no kind of device."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"device: {name!r} is none of auto, cpu, cuda")
 
 
 def _train_here(work: Work, progress: Progress) -> None:

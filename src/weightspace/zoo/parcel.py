@@ -1,0 +1,79 @@
+"""A finished unit on its way from one zoo into another: its tables, then its vectors net by net."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from weightspace.errors import DataError
+from weightspace.networks import Layout
+from weightspace.zoo import manifest, places, shard
+from weightspace.zoo.reader import Zoo
+from weightspace.zoo.writer import Writer
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """All of a unit but its vectors: rows of the two tables, checksums included.
+
+    `rows` is how many snapshots of a net its shard has room for.
+    """
+
+    unit: str
+    layout: Layout
+    rows: int
+    nets: list[dict[str, Any]]
+    snapshots: list[dict[str, Any]]
+
+
+def pack(zoo: Zoo, unit: str) -> Parcel:
+    """The parcel of a committed unit of `zoo`, nets in the order of the shard."""
+    header = shard.read(places.part(zoo.path, places.SHARDS, unit))
+    nets = zoo.nets.filter(unit=unit).to_dicts()
+    nets.sort(key=lambda row: header.nets.index(row["net"]))
+    moments = zoo.snapshots.filter(pl.col("net").is_in(list(header.nets)))
+    return Parcel(
+        unit, zoo.layout(header.nets[0]), header.rows, nets, moments.drop("shard").to_dicts()
+    )
+
+
+def vectors(zoo: Zoo, parcel: Parcel) -> Iterator[np.ndarray]:
+    """The vectors of each net of a parcel, float32 [its snapshots, layout.size]."""
+    for row in parcel.nets:
+        found = [zoo.vector(row["net"], number) for number in _numbers(parcel, row["net"])]
+        yield np.stack(found) if found else np.empty((0, parcel.layout.size), np.float32)
+
+
+def accept(writer: Writer, parcel: Parcel, stacks: Iterable[np.ndarray]) -> None:
+    """Commit a parcel, whose vectors come as `vectors` gives them, under its own unit's name.
+
+    Raises `DataError`, with the zoo as it was, where a vector is not the one its checksum was
+    taken of.
+    """
+    checksums = {(row["net"], row["snapshot"]): row["checksum"] for row in parcel.snapshots}
+    nets = [row["net"] for row in parcel.nets]
+    with writer.unit(parcel.unit, nets=nets, layout=parcel.layout, snapshots=parcel.rows) as out:
+        for net, stack in zip(nets, stacks, strict=True):
+            for number, vector in zip(_numbers(parcel, net), stack, strict=True):
+                if shard.digest(np.ascontiguousarray(vector).data) != checksums[net, number]:
+                    raise DataError(
+                        f"{parcel.unit}: net {net}, snapshot {number} was damaged on its way; "
+                        "run the same command again to continue"
+                    )
+                out.put(net, number, vector)
+        out.commit(nets=parcel.nets, snapshots=parcel.snapshots)
+
+
+def twin(writer: Writer, path: Path) -> Writer:
+    """A writer of an empty zoo elsewhere whose units belong into `writer`'s."""
+    meta = writer.meta
+    return Writer(path, space=manifest.space_of(meta), seed=meta["seed"], info=meta["info"])
+
+
+def _numbers(parcel: Parcel, net: str) -> list[int]:
+    return sorted(row["snapshot"] for row in parcel.snapshots if row["net"] == net)
