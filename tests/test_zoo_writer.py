@@ -346,6 +346,23 @@ def test_two_writers_of_one_unit_do_each_other_no_harm(tmp_path):
     assert check(tmp_path, full=True) == []
 
 
+def test_whoever_commits_a_unit_second_changes_nothing(tmp_path):
+    """As a machine that was given up for dead and finishes after all, with other rounding."""
+    born = recipes(0)
+    arguments = {"nets": [r.net for r in born], "layout": LAYOUT, "snapshots": SNAPSHOTS}
+    with open_writer(tmp_path).unit("unit-000", **arguments) as late:
+        for recipe, k in small_units.pairs(0):
+            late.put(recipe.net, k, small_units.vector(recipe, k) + 1)
+        write(open_writer(tmp_path), 0)
+        before = {file: file.stat() for file in tmp_path.glob("*/unit-000.*")}
+        late.commit(
+            nets=[net_row(r, r.seed) for r in born],
+            snapshots=[moment(r.net, k) for r, k in small_units.pairs(0)],
+        )
+    assert {file: file.stat() for file in tmp_path.glob("*/unit-000.*")} == before
+    assert check(tmp_path, full=True) == []
+
+
 def test_of_two_different_zoos_begun_at_once_one_is_refused(tmp_path, monkeypatch):
     """The other zoo appears after this writer saw an empty directory."""
     from weightspace.zoo import writer

@@ -205,7 +205,8 @@ class UnitWriter:
         recipe field, steps, diverged, diverged_step, dead; `snapshots` one row for each vector
         that was put: net, snapshot, step, epoch and the metrics that were measured. Where to find
         a vector, its checksum, unit, layout and, unless given, the net's test_accuracy (that of
-        its last snapshot) are filled in. Further columns are kept as they are.
+        its last snapshot) are filled in. Further columns are kept as they are. Where another
+        process has committed the unit meanwhile, its files stay.
         """
         file = self._open()
         moments = self._snapshot_rows(snapshots)
@@ -219,6 +220,9 @@ class UnitWriter:
             places.SNAPSHOTS: tables.compose(moments, tables.SNAPSHOTS),
             places.NETS: tables.compose(self._net_rows(nets, moments), tables.NETS, facts),
         }
+        if places.part(self._path, places.NETS, self.name).exists():
+            self._kept = False  # readers may hold the other's files; leaving the block removes ours
+            return
         # All three lie on the disk before the first gets its name, so that a full disk cannot
         # stop the commit half-way; the nets part is last, and its name is the commit.
         small: list[Temporary] = []

@@ -17,6 +17,7 @@ from weightspace.errors import DataError
 from weightspace.images import ImageSet
 from weightspace.sampling.calibration import Pace, calibrate, one_thread
 from weightspace.sampling.engines.depot import Depot
+from weightspace.sampling.memory import memory_for
 from weightspace.sampling.plan import Unit
 from weightspace.sampling.work import Job, train_unit
 from weightspace.space import Recipe
@@ -121,7 +122,8 @@ _kept: dict[str, Pool] = {}
 def _pool(told: Errand, sets: Mapping[str, ImageSet]) -> Pool:
     if told.run not in _kept:
         _kept.clear()
-        _kept[told.run] = Pool.of(sets, told.job.device)
+        with memory_for(f"node {platform.node()}, a worker's images"):
+            _kept[told.run] = Pool.of(sets, told.job.device)
     return _kept[told.run]
 
 
