@@ -8,7 +8,7 @@ import pytest
 
 from weightspace.errors import UsageError
 from weightspace.meta.labels import labels_from
-from weightspace.space import Choice, Constant, Space, Uniform
+from weightspace.space import Choice, Constant, Space, Uniform, Unknown
 
 SPACE = Space(
     "few",
@@ -104,11 +104,25 @@ def test_unknown_properties_are_refused_with_the_known(names, message):
         labels_from(table(), SPACE, names)
 
 
-def test_values_beyond_the_space_and_unrecorded_ones_are_refused():
+def test_values_beyond_the_space_are_refused():
     with pytest.raises(UsageError, match=r"dataset: 'four' of a net is not in the zoo's space"):
         labels_from(table(dataset=["four"] * 60), SPACE)
-    with pytest.raises(UsageError, match=r"filter_size: 2 of 60 nets have no record of it"):
-        labels_from(table(filter_size=[None, None] + [3] * 58), SPACE)
+
+
+def test_what_is_not_on_record_is_predicted_where_it_is():
+    nets = table(filter_size=[None] * 20 + [3, 5] * 20)
+    by_default = labels_from(nets, SPACE)
+    assert "filter_size" not in by_default.properties
+    assert len(by_default.properties) == len(SPACE.properties) - 1
+    assert (len(by_default.nets), by_default.unrecorded) == (60, 0)
+    asked = labels_from(nets, SPACE, ["filter_size", "dataset"])
+    assert (len(asked.nets), asked.unrecorded) == (40, 20)
+    assert asked.nets == tuple(nets["net"][20:])
+    with pytest.raises(UsageError, match=r"40 usable \(20 without a record of it\), 9 folds"):
+        asked.require(9)
+    alone = Space("one", {"dataset": Unknown(), "filter_size": Choice((3, 5))})
+    with pytest.raises(UsageError, match=r"none is on record for every net; .* of filter_size"):
+        labels_from(nets, alone)
 
 
 def test_refusals_name_the_level():

@@ -20,6 +20,7 @@ from weightspace.space import (
     Recipe,
     Space,
     Uniform,
+    Unknown,
     load_space,
     preset,
 )
@@ -482,3 +483,17 @@ def test_whoever_cannot_use_a_hyper_parameter_can_say_where_it_stands(tmp_path):
     assert str(replaced.placed(UsageError("epochs: x"))) == f"{path}:3: epochs: x"
     assert Space.from_dict(space.to_dict()) == space
     assert preset("demo").placed(unknown) is unknown
+
+
+def test_what_is_unknown_is_no_property_and_cannot_be_drawn():
+    plain = {"dataset": {"unknown": True}, "blocks": {"unknown": True}, "depth_conv": [1, 2]}
+    space = Space.from_dict({"name": "others", "recipe": plain})
+    assert space.distributions["dataset"] == Unknown()
+    assert space.properties == ("depth_conv",)
+    assert space.values("dataset") == ()
+    assert Space.from_dict(json.loads(json.dumps(space.to_dict()))) == space
+    with pytest.raises(UsageError, match="dataset: is unknown, as of nets trained elsewhere; give"):
+        space.draw(1)
+    assert space.with_constants(dataset="digits", blocks=1).draw(2)
+    with pytest.raises(UsageError, match="depth_conv: 1 layers cannot fill 3 blocks"):
+        space.with_constants(dataset="digits", blocks=3)

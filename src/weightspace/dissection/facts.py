@@ -28,7 +28,7 @@ def population(zoo: Zoo, labels: Labels) -> dict[str, Any]:
         "snapshots": zoo.snapshots["snapshot"].n_unique(),
         "vectors": zoo.snapshots.height,
         "values": int(zoo.snapshots["length"].sum()),
-        "datasets": zoo.nets["dataset"].unique().sort().to_list(),
+        "datasets": zoo.nets["dataset"].drop_nulls().unique().sort().to_list(),
         "properties": list(labels.properties),
     }
 
@@ -56,20 +56,32 @@ def boundaries(layouts: Sequence[Layout]) -> list[dict[str, Any]]:
 
 
 def fractions(zoo: Zoo, nets: Sequence[str]) -> dict[int, float]:
-    """Snapshot number -> fraction of training, 0..1, the mean over nets; only those all have."""
+    """Snapshot number -> fraction of training, 0..1, the mean over nets; only those all have.
+
+    By steps; where they are not on record by epochs, or else by the order of the snapshots.
+    """
     own = zoo.snapshots.filter(pl.col("net").is_in(list(nets)))
-    last = pl.col("step").max().over("net")
-    share = pl.when(last > 0).then(pl.col("step") / last).otherwise(0.0)
+    share = pl.coalesce(_share("step"), _share("epoch"), _share("snapshot", first=1))
     table = own.with_columns(share.alias("fraction")).group_by("snapshot")
     means = table.agg(pl.col("fraction").mean(), pl.col("net").n_unique().alias("nets"))
     means = means.filter(pl.col("nets") == len(nets)).sort("snapshot")
     return dict(zip(means["snapshot"].to_list(), means["fraction"].to_list(), strict=True))
 
 
+def _share(column: str, first: int = 0) -> pl.Expr:
+    """How far each snapshot is on the way from `first` to the last of its net; null where unknown.
+
+    A net that never left `first` is at its start, unless that is only the number of a snapshot.
+    """
+    way = pl.col(column).max().over("net") - first
+    resting = 1.0 if first else 0.0
+    return pl.when(way > 0).then((pl.col(column) - first) / way).when(way == 0).then(resting)
+
+
 def training(zoo: Zoo, labels: Labels) -> pl.DataFrame:
     """The nets' own test accuracy by data set and snapshot: median and middle 80 % of the nets."""
     kept = zoo.nets.filter(pl.col("net").is_in(list(labels.nets))).select(
-        "net", "dataset", "outputs"
+        "net", pl.col("dataset").fill_null("unknown")
     )
     shares = fractions(zoo, labels.nets)
     rows = zoo.snapshots.join(kept, on="net").filter(

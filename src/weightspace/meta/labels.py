@@ -26,7 +26,8 @@ class Labels:
     order. `codes`: property -> int64 [N], positions in `levels`. `families` int64 [N]: nets that
     were trained from the same seed share a number and never stand on both sides of a split.
     `diverged` counts the nets left out, `lacking` those left out as they have none of the snapshots
-    asked for, `dead` the nets among `nets` that stayed at chance (or never moved).
+    asked for, `unrecorded` those left out as it is not on record which level they have, `dead` the
+    nets among `nets` that stayed at chance (or never moved).
     """
 
     nets: tuple[str, ...]
@@ -36,6 +37,7 @@ class Labels:
     diverged: int = 0
     dead: int = 0
     lacking: int = 0
+    unrecorded: int = 0
 
     @property
     def properties(self) -> tuple[str, ...]:
@@ -49,7 +51,7 @@ class Labels:
 
     def require(self, folds: int) -> None:
         """Refuse, with the numbers, where no interval could mean anything; see `require`."""
-        require(self.codes, folds, self.levels, self.diverged, self.lacking)
+        require(self.codes, folds, self.levels, self.diverged, self.lacking, self.unrecorded)
 
     def require_sides(self, judged: np.ndarray, folds: int) -> None:
         """The same of each side of a split: `judged` bool [N] are tested, the others teach."""
@@ -73,19 +75,24 @@ def require(
     levels: Mapping[str, Sequence[str]] | None = None,
     diverged: int = 0,
     lacking: int = 0,
+    unrecorded: int = 0,
     who: str | None = None,
 ) -> None:
     """Refuse, with the numbers, where no interval could mean anything.
 
-    `codes`: property -> int [N]; `levels`, `diverged` and `lacking` (nets left out) and `who` needs
-    so many nets make the messages say more. Raises UsageError for fewer than two folds, a property
-    with one level, fewer than 5 x folds nets, and a level with fewer nets than folds.
+    `codes`: property -> int [N]; `levels`, the numbers of nets left out and `who` needs so many
+    nets make the messages say more. Raises UsageError for fewer than two folds, a property with
+    one level, fewer than 5 x folds nets, and a level with fewer nets than folds.
     """
     if folds < 2:
         raise UsageError(f"folds: {folds} cannot be split; give at least 2")
     nets = len(next(iter(codes.values())))
     who = who or f"{folds} folds need"
-    without = ((diverged, "diverged"), (lacking, "without these snapshots"))
+    without = (
+        (diverged, "diverged"),
+        (lacking, "without these snapshots"),
+        (unrecorded, "without a record of it"),
+    )
     reasons = ", ".join(f"{count} {reason}" for count, reason in without if count)
     if nets < 5 * folds:
         left_out = f" ({reasons})" if reasons else ""
@@ -119,15 +126,16 @@ def labels_of(
 ) -> Labels:
     """The labels of a zoo's nets; diverged nets are left out, dead nets stay.
 
-    `properties`: names to label, by default all that vary in the zoo's space. Nets that have none
-    of `snapshots` (from 1, or back from -1) are left out and counted. With a `split` only its nets
-    take part, and of all properties not the one by which it was made. Raises UsageError for a
-    name that does not vary, listing those that do.
+    `properties`: names to label, by default all that vary in the zoo's space and are on record for
+    every net; nets without a record of a property that is named are left out and counted, as are
+    those that have none of `snapshots` (from 1, or back from -1). With a `split` only its nets take
+    part, and of all properties not the one by which it was made. Raises UsageError for a name that
+    does not vary, listing those that do.
     """
     nets = zoo.nets
     if split is not None:
         nets = nets.filter(pl.col("net").is_in([*split.train, *split.test]))
-        properties = properties or [name for name in zoo.space.properties if name != split.by]
+        properties = properties or [n for n in _on_record(nets, zoo.space) if n != split.by]
     has = nets["net"].is_in(list(held(zoo, snapshots)))
     labels = labels_from(nets.filter(has), zoo.space, properties)
     lost = nets.filter(~has)["diverged"].fill_null(False)
@@ -140,7 +148,7 @@ def labels_from(
     """The same from a table of nets (one row a net: net, diverged, dead, seed, recipe fields)."""
     if isinstance(properties, str):
         properties = (properties,)
-    names = space.properties if properties is None else tuple(dict.fromkeys(properties))
+    names = _on_record(nets, space) if properties is None else tuple(dict.fromkeys(properties))
     for name in names:
         if name not in space.properties:
             raise UsageError(
@@ -149,12 +157,8 @@ def labels_from(
             )
     if not names:
         raise UsageError("properties: none to predict; name at least one")
-    for name in names:
-        unknown = int(nets[name].null_count())
-        if unknown:
-            raise UsageError(
-                f"{name}: {unknown} of {len(nets)} nets have no record of it; leave it out"
-            )
+    whole = nets.drop_nulls(names)
+    unrecorded, nets = len(nets) - len(whole), whole
     diverged = nets["diverged"].fill_null(False).to_numpy()
     kept = nets.filter(~diverged)
     levels: dict[str, tuple[str, ...]] = {}
@@ -168,7 +172,19 @@ def labels_from(
         families=_families(kept["seed"].to_list()),
         diverged=int(diverged.sum()),
         dead=int(kept["dead"].fill_null(False).sum()) if "dead" in kept.columns else 0,
+        unrecorded=unrecorded,
     )
+
+
+def _on_record(nets: pl.DataFrame, space: Space) -> tuple[str, ...]:
+    """The properties that every net has a record of; refused where only some nets have one."""
+    names = tuple(name for name in space.properties if not nets[name].null_count())
+    if space.properties and not names:
+        raise UsageError(
+            "properties: none is on record for every net; name one that some have of "
+            f"{', '.join(space.properties)}"
+        )
+    return names
 
 
 def _levels(name: str, values: list[Any], space: Space) -> tuple[tuple[str, ...], np.ndarray]:

@@ -7,7 +7,14 @@ a space that cannot be drawn from is refused when it is made, by key and line. K
 torch nor the disk beyond the YAML file it is given.
 """
 
-from weightspace.space.distributions import THIRDS, Choice, Constant, Distribution, Uniform
+from weightspace.space.distributions import (
+    THIRDS,
+    Choice,
+    Constant,
+    Distribution,
+    Uniform,
+    Unknown,
+)
 from weightspace.space.presets import PRESETS, preset
 from weightspace.space.recipe import Recipe
 from weightspace.space.space import Space, load_space
@@ -21,6 +28,7 @@ __all__ = [
     "Recipe",
     "Space",
     "Uniform",
+    "Unknown",
     "load_space",
     "preset",
 ]

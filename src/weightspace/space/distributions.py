@@ -110,11 +110,22 @@ class Uniform:
         return {"low": self.low, "high": self.high, "scale": self.scale}
 
 
-Distribution = Constant | Choice | Uniform
+@dataclass(frozen=True)
+class Unknown:
+    """Not on record, as of nets that were trained elsewhere; it cannot be drawn."""
+
+    def to_plain(self) -> Any:
+        """The form that stands in YAML and JSON: a mapping that says so."""
+        return {"unknown": True}
+
+
+Distribution = Constant | Choice | Uniform | Unknown
 
 
 def from_plain(plain: Any) -> Distribution:
-    """The inverse of every `to_plain`: a scalar, a list, or a mapping of low, high and scale."""
+    """The inverse of every `to_plain`: a scalar, a list, a mapping of low, high and scale."""
+    if plain == {"unknown": True}:
+        return Unknown()
     if isinstance(plain, list | tuple):
         return Choice(tuple(plain))
     if isinstance(plain, dict):

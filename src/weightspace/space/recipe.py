@@ -57,14 +57,8 @@ class Recipe:
     """The share of `train_images` that is used."""
 
     def __post_init__(self) -> None:
-        for name, (rule, holds) in _RULES.items():
-            value = getattr(self, name)
-            if not _has_type(value, FIELDS[name]) or not holds(value):
-                hint = number_hint(value) if FIELDS[name] in (int, float) else ""
-                raise UsageError(f"{name}: {value!r} is not {rule}{hint}")
-            if FIELDS[name] is float:
-                # 1 and 1.0, and 0.0 and -0.0, are the same run and must give the same net.
-                object.__setattr__(self, name, float(value) + 0.0)
+        for name in _RULES:
+            object.__setattr__(self, name, checked(name, getattr(self, name)))
         if self.depth_conv < self.blocks:
             raise UsageError(
                 f"depth_conv: {self.depth_conv} layers cannot fill {self.blocks} blocks; "
@@ -133,6 +127,16 @@ DEFAULTS: dict[str, Any] = {
     for field in dataclasses.fields(Recipe)
     if field.default is not dataclasses.MISSING
 }
+
+
+def checked(name: str, value: Any) -> Any:
+    """The value of a hyper-parameter as a recipe holds it; UsageError where it cannot have it."""
+    rule, holds = _RULES[name]
+    if not _has_type(value, FIELDS[name]) or not holds(value):
+        hint = number_hint(value) if FIELDS[name] in (int, float) else ""
+        raise UsageError(f"{name}: {value!r} is not {rule}{hint}")
+    # 1 and 1.0, and 0.0 and -0.0, are the same run and must give the same net.
+    return float(value) + 0.0 if FIELDS[name] is float else value
 
 
 def _has_type(value: Any, kind: type) -> bool:

@@ -11,10 +11,19 @@ import numpy as np
 import yaml
 
 from weightspace.errors import UsageError
-from weightspace.space.distributions import Choice, Constant, Distribution, Uniform, from_plain
+from weightspace.space.distributions import (
+    Choice,
+    Constant,
+    Distribution,
+    Uniform,
+    Unknown,
+    from_plain,
+)
 from weightspace.space.recipe import FIELDS, Recipe
 
 _KEYS = ("name", "description", "recipe")
+_ROOMY = {"dataset": "any", "input_size": 256, "depth_conv": 64}
+"""Values beside which all that a single hyper-parameter may be is possible."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,8 @@ class Space:
     """A joint distribution of recipes: every hyper-parameter drawn independently.
 
     `distributions` maps the name of a recipe field to how it varies; fields left out keep the
-    recipe's default. `properties` are the names that vary, in the order of the recipe. `places`
+    recipe's default. `properties` are the names that vary, in the order of the recipe; what is
+    `Unknown`, in the zoos of nets that others trained, is none, and cannot be drawn. `places`
     says of hyper-parameters where they were written, as `file:line`; it is no part of the space.
 
     >>> space = Space("two", {"dataset": Choice(("mnist", "cifar10")), "epochs": Constant(3)})
@@ -47,18 +57,17 @@ class Space:
             raise UsageError("dataset: a space needs one; name an image set or a list of them")
         # Only the corners that interact need a joint look: the deepest blocks on the smallest
         # input, and the shallowest net.
-        low = {name: _lowest(d) for name, d in self.distributions.items()}
-        Recipe.from_dict(
-            low | {k: _highest(self.distributions[k]) for k in ("blocks",) if k in low}
-        )
+        on_record = {k: d for k, d in self.distributions.items() if not isinstance(d, Unknown)}
+        low = {name: _lowest(d) for name, d in on_record.items()}
+        high = {k: _highest(on_record[k]) for k in ("blocks",) if k in on_record}
+        rest = len(on_record) < len(self.distributions)
+        Recipe.from_dict(_ROOMY | {"blocks": 1} | low | high if rest else low | high)
 
     @property
     def properties(self) -> tuple[str, ...]:
         """Names of the hyper-parameters that vary, in the recipe's order."""
         return tuple(
-            name
-            for name in FIELDS
-            if not isinstance(self.distributions.get(name, Constant(0)), Constant)
+            name for name in FIELDS if isinstance(self.distributions.get(name), Choice | Uniform)
         )
 
     def placed(self, error: UsageError) -> UsageError:
@@ -78,6 +87,9 @@ class Space:
         Each choice is stratified: within every block of as many recipes as a choice has values,
         each value occurs once, so levels are balanced however few nets are drawn.
         """
+        for name, distribution in self.distributions.items():
+            if isinstance(distribution, Unknown):
+                raise UsageError(f"{name}: is unknown, as of nets trained elsewhere; give a value")
         if n < 1:
             raise UsageError(f"nets: {n} is not a positive number of nets")
         if seed < 0:
@@ -108,6 +120,7 @@ class Space:
             k = len(distribution.values)
             order = [rng.permutation(k) for _ in range(-(-n // k))]
             return [distribution.values[int(i)] for i in np.concatenate(order)[:n]]
+        assert not isinstance(distribution, Unknown)
         return [distribution.draw(float(u)) for u in rng.random(n)]
 
     def with_constants(self, **values: Any) -> Space:
@@ -187,9 +200,8 @@ def _probe(key: str, distribution: Distribution) -> None:
     """Refuse values that no recipe could hold, whatever the other hyper-parameters."""
     if isinstance(distribution, Uniform) and FIELDS[key] is not float:
         raise UsageError(f"{key}: takes a value or a list of values, not a range")
-    roomy = {"dataset": "any", "input_size": 256, "depth_conv": 64}
     for value in _values(distribution):
-        base = roomy | {"blocks": 1} if key != "blocks" else roomy
+        base = _ROOMY | {"blocks": 1} if key != "blocks" else _ROOMY
         Recipe.from_dict(base | {key: value})
 
 
@@ -201,6 +213,8 @@ def _values(distribution: Distribution) -> tuple[Any, ...]:
             return (low, high)
         case Constant(value):
             return (value,)
+        case Unknown():
+            return ()
 
 
 def _lowest(distribution: Distribution) -> Any:

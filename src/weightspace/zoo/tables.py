@@ -41,10 +41,10 @@ NETS = pa.schema(
         _field("layout", pa.string()),
         # A population that was converted from elsewhere may not know all of them.
         *(_field(name, _ARROW[kind], required=False) for name, kind in FIELDS.items()),
-        _field("steps", pa.int64()),
+        _field("steps", pa.int64(), required=False),
         _field("diverged", pa.bool_()),
         _field("diverged_step", pa.int64(), required=False),
-        _field("dead", pa.bool_()),
+        _field("dead", pa.bool_(), required=False),
         _field("test_accuracy", pa.float64(), required=False),
     ]
 )
@@ -52,8 +52,8 @@ SNAPSHOTS = pa.schema(
     [
         _field("net", pa.string()),
         _field("snapshot", pa.int64()),
-        _field("step", pa.int64()),
-        _field("epoch", pa.float64()),
+        _field("step", pa.int64(), required=False),
+        _field("epoch", pa.float64(), required=False),
         *(_field(name, pa.float64(), required=False) for name in _METRICS),
         _field("shard", pa.string()),
         _field("offset", pa.int64()),
