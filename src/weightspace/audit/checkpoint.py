@@ -59,7 +59,7 @@ class Checkpoint:
         return self.used if used else self.skipped
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
+def read_checkpoint(path: str | Path, *, finite: bool = True) -> Checkpoint:
     """Read a safetensors or torch file without executing anything in it.
 
     The content decides what the file is, not its extension. A torch file may hold a state dict, or
@@ -70,7 +70,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     shift, scale, running mean and running variance. Every floating type becomes float32.
 
     Raises DataError, in one line, where the file is missing, damaged, no checkpoint, holds values
-    that are not finite, or has no usable tensor; and where reading it would execute code.
+    that are not finite (unless `finite` is false), or has no usable tensor; and where reading it
+    would execute code.
 
     >>> import tempfile, torch
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 5), torch.nn.BatchNorm2d(8))
@@ -95,7 +96,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     return Checkpoint(
         path=path,
         form=stored.form,
-        vector=_vector(path, stored, layout),
+        vector=_vector(path, stored, layout, finite),
         layout=layout,
         used=tuple(p.note for p in placed),
         skipped=(*skipped, *stored.beside),
@@ -113,14 +114,14 @@ def _layout(placed: list[Placed]) -> Layout:
     )
 
 
-def _vector(path: Path, stored: Stored, layout: Layout) -> np.ndarray:
-    """The values of the layout's tensors as float32 [layout.size]; all of them finite."""
+def _vector(path: Path, stored: Stored, layout: Layout, finite: bool) -> np.ndarray:
+    """The values of the layout's tensors as float32 [layout.size]; all `finite` where asked for."""
     vector = np.empty(layout.size, np.float32)
     bad: list[str] = []
     for spec in layout.tensors:
         values = stored.tensors[spec.name].detach().to(torch.float32).reshape(-1).numpy()
         vector[spec.offset : spec.stop] = values
-        if count := int((~np.isfinite(values)).sum()):
+        if finite and (count := int((~np.isfinite(values)).sum())):
             bad.append(
                 f"{printable(spec.name)}: {count:,} of {spec.size:,} values are NaN or infinite"
             )

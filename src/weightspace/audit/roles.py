@@ -227,8 +227,8 @@ def _owner(norm: _Norm, layers: list[_Layer], ordered: bool) -> _Layer:
     A norm before every layer goes to the first.
     """
     for layer in layers:
-        if layer.kernel.module == norm.module:
-            return layer
+        if re.match(rf"{re.escape(layer.kernel.module)}([^A-Za-z0-9]|$)", norm.module):
+            return layer  # conv1_norm goes with conv1
     if not ordered:
         parent, number = norm.module.rpartition(".")[0], _number(norm.module)
         siblings = [
