@@ -21,6 +21,7 @@ ROOMS = (
     "meta",
     "dissection",
     "audit",
+    "doors",
     "report",
     "cli",
 )

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from weightspace.cli.console import bars
     from weightspace.cli.demo import demo
     from weightspace.dissection import Dissection, dissect
+    from weightspace.doors import add, export_zoo, import_zoo
     from weightspace.errors import DataError, UsageError, WeightspaceError
     from weightspace.meta import Evaluation, Model, evaluate, fit
+    from weightspace.networks.sequential import sequential
     from weightspace.report import figures, page, table
     from weightspace.sampling import estimate, reproduce, sample
     from weightspace.space import Recipe, Space, load_space, preset
@@ -26,8 +28,10 @@ _HOMES = {
     "cli.console": ("bars",),
     "cli.demo": ("demo",),
     "dissection": ("Dissection", "dissect"),
+    "doors": ("add", "export_zoo", "import_zoo"),
     "errors": ("DataError", "UsageError", "WeightspaceError"),
     "meta": ("Evaluation", "Model", "evaluate", "fit"),
+    "networks.sequential": ("sequential",),
     "report": ("figures", "page", "table"),
     "sampling": ("estimate", "reproduce", "sample"),
     "space": ("Recipe", "Space", "load_space", "preset"),
@@ -45,14 +49,17 @@ __all__ = [
     "UsageError",
     "WeightspaceError",
     "Zoo",
+    "add",
     "bars",
     "check",
     "demo",
     "dissect",
     "estimate",
     "evaluate",
+    "export_zoo",
     "figures",
     "fit",
+    "import_zoo",
     "load_space",
     "merge",
     "page",
@@ -61,6 +68,7 @@ __all__ = [
     "read_checkpoint",
     "reproduce",
     "sample",
+    "sequential",
     "table",
 ]
 

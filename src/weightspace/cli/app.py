@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from weightspace.cli import arguments, parts, show
+from weightspace.cli import arguments, doors, parts, show
 from weightspace.cli.arguments import (
     DataDir,
     Json,
@@ -174,8 +174,9 @@ def check(
         raise typer.Exit(1)
 
 
-for command in (parts.merge, parts.reproduce):
+for command in (parts.merge, parts.reproduce, doors.export, doors.add):
     app.command()(command)
+app.command("import")(doors.import_)
 
 
 @app.command()
@@ -388,4 +389,4 @@ def run(typed: list[str]) -> int:
 
 
 def _commands() -> set[str]:
-    return {command.callback.__name__ for command in app.registered_commands if command.callback}
+    return {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}

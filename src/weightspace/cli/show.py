@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from weightspace.audit.prediction import Prediction
     from weightspace.cli.demo import Demo
     from weightspace.dissection import Dissection
+    from weightspace.doors import Exported
     from weightspace.images import Entry
     from weightspace.meta import Evaluation, Model
     from weightspace.sampling import Estimate, Reproduction
@@ -56,6 +57,11 @@ def facts(zoo: Zoo) -> dict[str, Any]:
         "path": str(zoo.path),
         "space": zoo.space.name,
         "properties": list(zoo.space.properties),
+        "recorded_of": {
+            name: nets.height - missing
+            for name in zoo.space.properties
+            if (missing := nets[name].null_count())
+        },
         "seed": zoo.meta["seed"],
         "nets": nets.height,
         "nets_planned": nets.height + len(promised.difference(nets["index"])),
@@ -68,7 +74,7 @@ def facts(zoo: Zoo) -> dict[str, Any]:
         "diverged": int(nets["diverged"].sum()),
         "test_accuracy": {
             row["dataset"]: row["test_accuracy"]
-            for row in nets.group_by("dataset")
+            for row in nets.group_by(pl.col("dataset").fill_null("unknown"))
             .agg(pl.col("test_accuracy").mean())
             .sort("dataset")
             .to_dicts()
@@ -86,16 +92,18 @@ def zoo(zoo: Zoo) -> None:
     accuracy = ", ".join(
         f"{name} {value:.0%}" for name, value in found["test_accuracy"].items() if value is not None
     )
+    partly = ", ".join(f"{name} ({count:,} nets)" for name, count in found["recorded_of"].items())
     table = Table.grid(padding=(0, 2))
     for name, text in (
         ("zoo", found["path"]),
         ("space", f"{found['space']}, seed {found['seed']}"),
-        ("varies", ", ".join(found["properties"])),
+        ("varies", ", ".join(found["properties"]) or "nothing that is on record"),
         (
             "nets",
             f"{found['nets']:,}"
             + ("" if whole else f" of {planned:,}; the command that began it continues"),
         ),
+        *([("on record", f"only of some: {partly}")] if partly else []),
         ("of these", f"{found['dead']:,} dead (at chance), {found['diverged']:,} diverged"),
         ("snapshots", f"{found['snapshots']:,} vectors, {found['values']:,} values"),
         (
@@ -135,6 +143,16 @@ def reproduction(found: Reproduction) -> None:
     odd = [one.snapshot for one in found.differences if not one.equal]
     said = f"bits differ from snapshot {odd[0]} on" if odd else "every bit is equal"
     _out().print(f"net {found.net}: {said}; trained in a stack of {found.stack} then, alone now")
+
+
+def exported(made: Exported) -> None:
+    """Where a zoo went, and what did not go."""
+    for net, reason in made.left_out.items():
+        _out().print(_text(f"left out: net {net}: {reason}"), soft_wrap=True)
+    if made.without_plan:
+        said = f"{len(made.without_plan):,} nets have the tensors of no recipe's plan"
+        _out().print(_text(f"{said}; their own names were kept"))
+    _out().print(_text(f"{made.nets:,} nets: {made.path}"))
 
 
 def findings(found: Sequence[Finding], path: Path, full: bool) -> None:

@@ -1,0 +1,127 @@
+"""The commands for the ways in and out of a zoo: export, import, add."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from weightspace.cli import arguments, show
+from weightspace.cli.arguments import Json, Names, ZooPath
+from weightspace.cli.console import bars
+from weightspace.cli.output import Debug, answer
+from weightspace.errors import DataError
+from weightspace.printable import printable
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the nets are.")]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is made; nothing is overwritten.")]
+Skip = Annotated[bool, typer.Option("--skip", help="Leave out nets that cannot be read.")]
+
+
+def export(
+    zoo: ZooPath,
+    out: Out,
+    format: Annotated[str, typer.Option(help="safetensors or nws.")],
+    nets: Names = None,
+    snapshots: Annotated[
+        str | None, typer.Option(help="Only these, like 20 or 1-20; -1 is the last.")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a zoo in a form that others read.
+
+    safetensors: a torch state dict a net and snapshot; nws: the release of the NWS data set.
+    """
+    from weightspace import doors
+
+    with bars() as listener:
+        made = doors.export_zoo(
+            zoo,
+            out,
+            format,
+            nets=arguments.names("nets", nets),
+            snapshots=None if snapshots is None else arguments.numbers("snapshots", snapshots),
+            progress=listener,
+        )
+    plain = {
+        "path": str(made.path),
+        "format": made.format,
+        "nets": made.nets,
+        "left_out": made.left_out,
+        "without_plan": list(made.without_plan),
+    }
+    answer(as_json, plain, lambda: show.exported(made))
+
+
+def import_(
+    folder: Folder,
+    out: Out,
+    format: Annotated[str, typer.Option(help="nws, unterthiner or modelzoos.")],
+    rounded: Annotated[
+        bool, typer.Option("--round", help="Take the nearest float32 of values that are none.")
+    ] = False,
+    skip: Skip = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a zoo of a population in another form.
+
+    nws: the NWS data set; unterthiner: the Small CNN Zoo; modelzoos: trial folders of Ray Tune.
+    """
+    from weightspace import doors
+
+    left_out: dict[str, str] = {}
+    with bars() as listener:
+        made = doors.import_zoo(
+            folder,
+            out,
+            format,
+            rounded=rounded,
+            left_out=_noting(left_out) if skip else None,
+            progress=listener,
+        )
+    _tell(left_out)
+    answer(as_json, show.facts(made) | {"left_out": left_out}, lambda: show.zoo(made))
+
+
+def add(
+    folder: Folder,
+    out: Out,
+    known: Annotated[
+        Path | None, typer.Option(help="A CSV file: file, and what is known of it.")
+    ] = None,
+    skip: Skip = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a zoo of checkpoints that others trained.
+
+    FOLDER holds .pt, .pth and .safetensors files.
+    """
+    from weightspace import doors
+
+    left_out: dict[str, str] = {}
+    with bars() as listener:
+        made = doors.add(
+            folder,
+            out,
+            known=known,
+            left_out=_noting(left_out) if skip else None,
+            progress=listener,
+        )
+    _tell(left_out)
+    answer(as_json, show.facts(made) | {"left_out": left_out}, lambda: show.zoo(made))
+
+
+def _noting(left_out: dict[str, str]) -> Callable[[str, DataError], None]:
+    return lambda net, error: left_out.update({net: str(error)})
+
+
+def _tell(left_out: dict[str, str]) -> None:
+    """Say on standard error which nets are not in the zoo."""
+    for net, reason in left_out.items():
+        print(f"left out: net {net}: {printable(reason, 4096)}", file=sys.stderr)

@@ -1,0 +1,295 @@
+"""Nets that were trained elsewhere become a zoo: what is known of each, and its vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weightspace.doors.spaces import space_of
+from weightspace.errors import DataError, UsageError
+from weightspace.networks import Layout
+from weightspace.printable import printable
+from weightspace.progress import Progress, silent
+from weightspace.space import Space, Uniform
+from weightspace.space.recipe import FIELDS
+from weightspace.zoo import Writer, Zoo
+from weightspace.zoo.places import MANIFEST, is_net
+
+UNIT_BYTES = 2**26
+UNIT_NETS = 256
+LEAST_MOVE = 1e-6
+"""A value that moved by less did not move: that much is rounding."""
+
+Vectors = Iterable[tuple[Layout, np.ndarray]]
+LeftOut = Callable[[str, DataError], None]
+"""Called as `left_out(net, error)` for a net that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One net from elsewhere.
+
+    `source` says where it came from, within the folder that is read. `recipe` holds the
+    hyper-parameters that are known. `moments` has a row for each snapshot, in order, with what is
+    known of step, epoch and metrics. `read` gives layout and vector (float32 [layout.size]) of
+    each, in that order. `facts` are further columns of the table of nets.
+    """
+
+    source: str
+    recipe: Mapping[str, Any]
+    moments: Sequence[Mapping[str, Any]]
+    read: Callable[[], Vectors]
+    split: str | None = None
+    name: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a zoo is made from: the format, words for people, ranges that its maker drew from."""
+
+    format: str
+    name: str
+    description: str
+    ranges: Mapping[str, Uniform] = field(default_factory=dict)
+
+
+class Unreadable(DataError):
+    """A net from elsewhere whose values cannot be had."""
+
+
+def settle(
+    out: Path,
+    arrivals: Sequence[Arrival],
+    origin: Origin,
+    left_out: LeftOut | None = None,
+    progress: Progress = silent,
+) -> Zoo:
+    """Write nets to the zoo at `out`, new, or begun by the same call: then what is missing.
+
+    A net that cannot be read ends it, unless `left_out` is there to be told. Raises UsageError
+    where `out` holds anything else, and DataError, before anything is written, for two nets of
+    one name.
+    """
+    if not arrivals:
+        raise DataError(f"{origin.name}: holds no nets; see docs/doors.md for what is looked for")
+    names = named(arrivals)
+    space = space_of(origin.name, origin.description, [a.recipe for a in arrivals], origin.ranges)
+    writer = _writer(out, space, origin, arrivals)
+    there = set(Zoo(out).nets["net"])
+    splits = _splits([a.split for a in arrivals])
+    units = _Units(writer)
+    for index, arrival in enumerate(arrivals):
+        progress("importing nets", index, len(arrivals))
+        if names[index] in there:
+            continue
+        try:
+            units.add(_Settler(names[index], index, splits[index], arrival))
+        except Unreadable as error:
+            if left_out is None:
+                units.flush()
+                raise
+            left_out(names[index], error)
+    units.flush()
+    progress("importing nets", len(arrivals), len(arrivals))
+    return Zoo(out)
+
+
+def named(arrivals: Sequence[Arrival]) -> list[str]:
+    """The names of nets: their own, or the last part of the source where that tells them apart.
+
+    Otherwise the whole source, with hyphens for what a name may not hold.
+    """
+    last = [a.name or a.source.rstrip("/").rpartition("/")[2] for a in arrivals]
+    if all(map(is_net, last)) and len(set(last)) == len(last):
+        return last
+    found = [a.name or plain_name(a.source) for a in arrivals]
+    for i, name in enumerate(found):
+        if not is_net(name):
+            raise DataError(
+                f"net {printable(name, 80)!r} ({printable(arrivals[i].source)}): is no name of a "
+                "net; use 1 to 64 letters, digits, dots and hyphens"
+            )
+    if len(set(found)) < len(found):
+        first: dict[str, int] = {}
+        for i, name in enumerate(found):
+            if (other := first.setdefault(name, i)) != i:
+                raise DataError(
+                    f"net {name}: is there twice, as {printable(arrivals[other].source)} and as "
+                    f"{printable(arrivals[i].source)}; rename or remove one"
+                )
+    return found
+
+
+def plain_name(source: str) -> str:
+    """A source as the name of a net; a long one keeps its end and a hash of all of it."""
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", source).strip("-.")
+    if len(name) <= 64:
+        return name
+    digest = hashlib.blake2b(source.encode(), digest_size=6).hexdigest()
+    return f"{digest}-{name[-51:].lstrip('-.')}"
+
+
+def _writer(out: Path, space: Space, origin: Origin, arrivals: Sequence[Arrival]) -> Writer:
+    told = [[a.source, a.split, dict(a.recipe), len(a.moments)] for a in arrivals]
+    digest = hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
+    info = {
+        "source": {"format": origin.format, "digest": digest},
+        "snapshots": max(len(a.moments) for a in arrivals),
+    }
+    if (out / MANIFEST).exists():
+        there = Zoo(out).meta["info"].get("source")
+        if there != info["source"]:
+            raise UsageError(
+                f"{out}: holds another zoo, not one of these nets; choose another OUT, or remove it"
+            )
+    return Writer(out, space=space, seed=0, info=info)
+
+
+def _splits(given: Sequence[str | None]) -> list[str]:
+    """The split of each net: as it came, and of the others one of every five is a test net."""
+    count = 0
+    found = []
+    for split in given:
+        count += split is None
+        found.append(split or ("test" if count % 5 == 0 else "train"))
+    return found
+
+
+@dataclass
+class _Settler:
+    """A net on its way into a unit; the first vector is read to know the layout."""
+
+    name: str
+    index: int
+    split: str
+    arrival: Arrival
+
+    def __post_init__(self) -> None:
+        self._rest = self._read()
+        self._head = list(islice(self._rest, 1))
+        if not self._head:
+            raise Unreadable(f"net {self.name} ({printable(self.arrival.source)}): has no snapshot")
+        self.layout = self._head[0][0]
+
+    @property
+    def bytes(self) -> int:
+        return 4 * self.layout.size * len(self.arrival.moments)
+
+    def hold(self) -> None:
+        """Read everything now."""
+        self._head += list(self._rest)
+
+    def vectors(self) -> Iterator[np.ndarray]:
+        return (vector for _, vector in chain(self._head, self._rest))
+
+    def _read(self) -> Iterator[tuple[Layout, np.ndarray]]:
+        """What the arrival gives, its errors told apart from those of writing."""
+        who = f"net {self.name} ({printable(self.arrival.source)})"
+        first = None
+        try:
+            for number, (layout, vector) in enumerate(self.arrival.read(), 1):
+                first = first or layout
+                if layout.key != first.key:
+                    raise Unreadable(
+                        f"{who}: snapshot {number} has other tensors than the first, "
+                        f"{layout.size:,} values and not {first.size:,}; move it elsewhere"
+                    )
+                yield layout, vector
+        except DataError as error:
+            raise Unreadable(str(error)) from None
+
+
+class _Units:
+    """Groups nets of one layout into units of a handy size and writes them."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._open: dict[str, list[_Settler]] = {}
+
+    def add(self, net: _Settler) -> None:
+        """Take a net; units that are full are written."""
+        if net.bytes > UNIT_BYTES:
+            self._write([net])  # too large to be held in memory
+            return
+        net.hold()
+        group = self._open.setdefault(net.layout.key, [])
+        group.append(net)
+        if len(group) >= UNIT_NETS or sum(n.bytes for n in group) > UNIT_BYTES:
+            self._write(self._open.pop(net.layout.key))
+        elif sum(n.bytes for other in self._open.values() for n in other) > 4 * UNIT_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held."""
+        while self._open:
+            self._write(self._open.popitem()[1])
+
+    def _write(self, group: list[_Settler]) -> None:
+        names = [net.name for net in group]
+        snapshots = max(len(net.arrival.moments) for net in group)
+        digest = hashlib.blake2b("\n".join(names).encode(), digest_size=6).hexdigest()
+        layout = group[0].layout
+        name = f"unit-{digest}"
+        with self._writer.unit(name, nets=names, layout=layout, snapshots=snapshots) as unit:
+            rows, moments = [], []
+            for net in group:
+                history = _History(layout)
+                for number, (vector, row) in enumerate(
+                    zip(net.vectors(), net.arrival.moments, strict=True), 1
+                ):
+                    unit.put(net.name, number, vector)
+                    history.see(vector, row.get("step"))
+                    known = {"step": None, "epoch": None} | dict(row)
+                    moments.append({"net": net.name, "snapshot": number} | known)
+                rows.append(_row(net, history))
+            unit.commit(nets=rows, snapshots=moments)
+
+
+class _History:
+    """What the vectors of a net tell of its training."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._trainable = layout.indices(running_stats=False)
+        self._first: np.ndarray | None = None
+        self.count = 0
+        self.moved = False
+        self.diverged = False
+        self.diverged_step: int | None = None
+
+    def see(self, vector: np.ndarray, step: int | None) -> None:
+        self.count += 1
+        own = vector[self._trainable]
+        if self._first is None:
+            self._first = own.copy()
+        with np.errstate(invalid="ignore"):
+            self.moved = self.moved or not np.abs(own - self._first).max() <= LEAST_MOVE
+        if not self.diverged and not np.isfinite(vector).all():
+            self.diverged, self.diverged_step = True, step
+
+
+def _row(net: _Settler, history: _History) -> dict[str, Any]:
+    recipe = net.arrival.recipe
+    steps = [row.get("step") for row in net.arrival.moments]
+    # Whether a net that moved stayed at chance cannot be told from here.
+    dead = True if history.count > 1 and not history.moved else None
+    return {
+        "net": net.name,
+        "index": net.index,
+        "split": net.split,
+        **{name: recipe.get(name) for name in FIELDS},
+        "steps": steps[-1],
+        "diverged": history.diverged,
+        "diverged_step": history.diverged_step,
+        "dead": dead,
+        "source": net.arrival.source,
+        **net.arrival.facts,
+    }

@@ -1,0 +1,38 @@
+"""A checkpoint from outside as one vector of a zoo, under a plan's layout where it has one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weightspace.audit import read_checkpoint
+from weightspace.doors.plans import planned
+from weightspace.networks import Layout, Plan
+from weightspace.printable import printable
+
+_LONGEST_NAME = 200
+
+
+def read(path: Path, recipe: Mapping[str, Any]) -> tuple[Layout, np.ndarray]:
+    """Layout and vector float32 [layout.size] of a file, values that are not finite included.
+
+    Where `recipe` says enough for a plan that has these very tensors, the layout is the plan's.
+    """
+    checkpoint = read_checkpoint(path, finite=False)
+    net = planned(recipe, checkpoint.layout)
+    layout = _shown(checkpoint.layout) if net is None else Plan.from_recipe(net).layout()
+    return layout, checkpoint.vector
+
+
+def _shown(layout: Layout) -> Layout:
+    """The layout with names that fit a table and a terminal, each a name of one tensor."""
+    names = [printable(spec.name, _LONGEST_NAME) for spec in layout.tensors]
+    if len(set(names)) < len(names):
+        names = [f"{name}-{i}" for i, name in enumerate(names)]
+    return Layout(
+        tuple(replace(spec, name=name) for spec, name in zip(layout.tensors, names, strict=True))
+    )

@@ -1,0 +1,186 @@
+"""`add`: checkpoints that someone else trained, and a table of what is known about them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from weightspace.doors import sheets
+from weightspace.doors.arrivals import Arrival, LeftOut, Origin, Vectors, plain_name, settle
+from weightspace.doors.checkpoints import read
+from weightspace.doors.folders import inner
+from weightspace.errors import DataError, UsageError
+from weightspace.printable import printable
+from weightspace.progress import Progress, silent
+from weightspace.space.recipe import FIELDS
+from weightspace.zoo import Zoo
+
+TABLE = "known.csv"
+SUFFIXES = (".pt", ".pth", ".safetensors")
+METRICS = tuple(
+    f"{of}_{what}" for of in ("train", "validation", "test") for what in ("loss", "accuracy")
+)
+COLUMNS = ("file", "net", "snapshot", "step", "epoch", *METRICS, "split", "dead", *FIELDS)
+"""Columns of the table; only `file` must be there."""
+_ORIGIN = Origin("checkpoints", "added", "Nets that others trained, added with what is known.")
+
+
+def add(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    known: str | Path | None = None,
+    left_out: LeftOut | None = None,
+    progress: Progress = silent,
+) -> Zoo:
+    """Make a zoo at `out` of the checkpoints (.pt, .pth, .safetensors) in a folder.
+
+    `known` is a CSV file with a row for each file of which something is known: `file`, relative
+    to the folder, and any of the columns net, snapshot, step, epoch, the metrics, split (train or
+    test), dead and the hyper-parameters of a recipe. Rows of one `net` are its snapshots, in the
+    order of `snapshot`, `step` or `epoch`; without that column each file is a net. An empty cell,
+    a column that is not there and a file without a row are unknown. The files are read as
+    `read_checkpoint` reads them: nothing in them is executed.
+
+    `left_out`, errors and being continued are as for `import_zoo`.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is no folder; name the one that holds the checkpoints")
+    arrivals = list(_arrivals(folder, Path(known) if known else None))
+    if not arrivals:
+        raise DataError(f"{folder}: holds no files {', '.join(SUFFIXES)}; name another folder")
+    return settle(Path(out), arrivals, _ORIGIN, left_out, progress)
+
+
+@dataclass(frozen=True)
+class _File:
+    """One checkpoint: the row of the table about it, and the place of that row."""
+
+    file: str
+    net: str
+    place: str
+    recipe: Mapping[str, Any]
+    moment: Mapping[str, Any]
+    number: int | None = None
+    split: str | None = None
+    dead: bool | None = None
+
+
+def _arrivals(folder: Path, table: Path | None) -> Iterator[Arrival]:
+    files = [*_listed(folder, table)] if table else []
+    listed = {file.file for file in files}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix in SUFFIXES and path.is_file() and name not in listed:
+            files.append(_File(name, _net_of(name), name, {}, {}))
+    nets: dict[str, list[_File]] = defaultdict(list)
+    for file in files:
+        nets[file.net].append(file)
+    for net, own in nets.items():
+        yield _arrival(folder, net, _in_order(own))
+
+
+def _arrival(folder: Path, net: str, files: Sequence[_File]) -> Arrival:
+    first = files[0]
+    recipe: dict[str, Any] = {}
+    for file in files:
+        own = {**file.recipe, "split": file.split, "dead": file.dead}
+        sheets.agree(own, recipe, f"net {printable(net)}", file.place)
+        recipe |= {name: value for name, value in own.items() if value is not None}
+    split, dead = recipe.pop("split", None), recipe.pop("dead", None)
+    return Arrival(
+        source=first.file,
+        recipe=recipe,
+        moments=[file.moment for file in files],
+        read=partial(_read, folder, [file.file for file in files], recipe),
+        split=split,
+        name=net,
+        facts={} if dead is None else {"dead": dead},
+    )
+
+
+def _read(folder: Path, files: Sequence[str], recipe: Mapping[str, Any]) -> Vectors:
+    return (read(folder / file, recipe) for file in files)
+
+
+def _listed(folder: Path, table: Path) -> Iterator[_File]:
+    """The files that the table describes, each once and there."""
+    seen: dict[str, str] = {}
+    for place, cells in sheets.rows(table, COLUMNS[:1], COLUMNS[1:]):
+        path = inner(cells["file"])
+        if path is None:
+            raise DataError(
+                f"{place}: file: {printable(cells['file'], 80)!r} leads out of the folder; "
+                "make it relative to it, without '..'"
+            )
+        name = path.as_posix()
+        if name in seen:
+            raise DataError(f"{place}: file {name}: stands in {seen[name]} already; remove one")
+        seen[name] = place
+        if not (folder / path).is_file():
+            raise DataError(f"{place}: file {name}: is not in {folder}; correct or remove the row")
+        yield _described(name, cells, place)
+
+
+def _described(name: str, cells: Mapping[str, str], place: str) -> _File:
+    split = cells.get("split", "").strip().lower()
+    if split not in sheets.NOTHING | {"train", "test"}:
+        raise DataError(f"{place}: split: {printable(split, 60)!r} is neither train nor test")
+    numbers = {
+        column: sheets.number(column, cells.get(column, ""), place, whole=whole)
+        for column, whole in {"snapshot": True, "step": True, "epoch": False}.items()
+    }
+    metrics = {name: sheets.number(name, cells.get(name, ""), place) for name in METRICS}
+    recipe = {field: sheets.value(field, cells.get(field, ""), place) for field in FIELDS}
+    return _File(
+        file=name,
+        net=cells.get("net", "").strip() or _net_of(name),
+        place=place,
+        recipe={field: value for field, value in recipe.items() if value is not None},
+        moment={"step": numbers["step"], "epoch": numbers["epoch"], **metrics},
+        number=numbers["snapshot"],
+        split=split if split in ("train", "test") else None,
+        dead=sheets.switch("dead", cells.get("dead", ""), place),
+    )
+
+
+def _in_order(files: list[_File]) -> list[_File]:
+    """The snapshots of a net from first to last, as the table says, if it does."""
+    if len(files) == 1:
+        return files
+    for column in ("snapshot", "step", "epoch"):
+        at: list[Any] = [f.number if column == "snapshot" else f.moment.get(column) for f in files]
+        if all(value is None for value in at):
+            continue
+        if any(value is None for value in at):
+            file = files[at.index(None)]
+            raise DataError(
+                f"{file.place}: file {file.file}: has no {column}, other snapshots of net "
+                f"{printable(file.net)} have; fill it in"
+            )
+        order = sorted(range(len(files)), key=lambda i: at[i])
+        for i, j in pairwise(order):
+            if at[i] == at[j] and column == "snapshot":
+                raise DataError(
+                    f"{files[j].place}: net {printable(files[j].net)}: has two snapshots {at[j]}; "
+                    "number them differently"
+                )
+        return [files[i] for i in order]
+    raise UsageError(
+        f"{files[0].place}: net {printable(files[0].net)}: has {len(files)} files and nothing says "
+        "in which order; add a column snapshot, step or epoch"
+    )
+
+
+def _net_of(file: str) -> str:
+    """A net's name from its file's, without the suffix."""
+    stem = file
+    for suffix in SUFFIXES:
+        stem = stem.removesuffix(suffix)
+    return plain_name(stem)

@@ -1,0 +1,206 @@
+"""`import --format nws`: the NWS data set's release, or nets that its scripts trained."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weightspace.doors import nws_form as form
+from weightspace.doors import sheets
+from weightspace.doors.arrivals import Arrival, Origin, Vectors
+from weightspace.doors.folders import inner
+from weightspace.errors import DataError
+from weightspace.networks import Layout
+from weightspace.printable import printable
+
+ORIGIN = Origin(
+    "nws",
+    "nws",
+    "Nets of the NWS data set (Eilertsen et al., ECAI 2020), imported.",
+    form.RANGES,
+)
+_SPLITS = ("train", "test")
+_ERRORS = 5  # columns of error.bin
+_MOST_EPOCHS = 100_000
+
+
+def arrivals(folder: Path, *, rounded: bool = False) -> Iterator[Arrival]:
+    """The nets that the tables *train.csv and *test.csv in a folder name, or all with a meta.csv.
+
+    Values that float32 does not hold are refused, or with `rounded` taken as the nearest.
+    """
+    tables = [(table, split) for split in _SPLITS for table in sorted(folder.glob(f"*{split}.csv"))]
+    for table, split in tables:
+        for place, cells in sheets.rows(table, (*form.COLUMNS, *form.SIZES, "path")):
+            said = _said(cells, place)
+            path = _inside(cells["path"], place)
+            sizes = [sheets.number(name, cells[name], place, whole=True) for name in form.SIZES]
+            net = _Net(folder / path, str(path), said, place, rounded)
+            net.check_sizes(sizes)
+            yield net.arrival(split, table.stem.removesuffix(split).rstrip("_-"))
+    if tables:
+        return
+    for meta in sorted([*folder.glob("*/meta.csv"), *folder.glob("*/*/meta.csv")]):
+        for place, cells in sheets.rows(meta, form.COLUMNS):
+            source = meta.parent.relative_to(folder).as_posix()
+            net = _Net(meta.parent, source, _said(cells, place), place, rounded)
+            yield net.arrival(None, "nws")
+
+
+@dataclass(frozen=True)
+class _Net:
+    """The folder of one net; `place` is where a table describes it."""
+
+    folder: Path
+    source: str
+    said: Mapping[str, Any]
+    place: str
+    rounded: bool
+
+    def check_sizes(self, sizes: Sequence[int | None]) -> None:
+        """Refuse a number of values that a net of these columns does not have."""
+        layout = form.Order.of(form.recipe_of(self.said)).layout
+        for name, size in zip(form.SIZES, sizes, strict=True):
+            own = len(layout.indices(name.removeprefix("weightn_")))
+            if size != own:
+                raise DataError(
+                    f"{self.place}: net {printable(self.source)}: {name} is {size}, a net of these "
+                    f"columns has {own}; correct the row"
+                )
+
+    def arrival(self, split: str | None, table: str) -> Arrival:
+        """The net with all that its folder says, besides the weights."""
+        self._agrees_with_meta()
+        errors, stat = self._numbers("error.bin"), self._numbers("stat.bin")
+        rows = errors.reshape(-1, _ERRORS) if errors.size % _ERRORS == 0 else errors[:0]
+        sound = stat.shape == (4,) and np.isfinite(stat[:3]).all() and 0 <= stat[1] < 2**53
+        if not sound or not 1 <= len(rows) == stat[0]:
+            raise DataError(
+                f"{self.folder}: error.bin has {errors.size} values and stat.bin {stat.size} that "
+                "begin with another number of epochs; they may be cut short, fetch them again"
+            )
+        weights = self._weights()
+        seen = rows[form.moments(len(rows))[: len(weights)]]
+        return Arrival(
+            source=self.source,
+            recipe={**self.said, **form.SHARED},
+            moments=[_moment(row, stat) for row in seen],
+            read=partial(self._read, weights),
+            split=split,
+            facts={
+                "steps": int(stat[1]),
+                "nws_table": table,
+                "nws_error": base64.b64encode(errors.tobytes()).decode(),
+                "nws_stat": base64.b64encode(stat.tobytes()).decode(),
+            },
+        )
+
+    def _agrees_with_meta(self) -> None:
+        meta = self.folder / "meta.csv"
+        if not meta.exists():
+            return
+        for place, cells in sheets.rows(meta, form.COLUMNS):
+            sheets.agree(_said(cells, place), self.said, f"net {printable(self.source)}", place)
+
+    def _weights(self) -> list[Path]:
+        files = sorted((self.folder / "weights").glob("*.bin"))
+        if not 1 <= len(files) <= form.SNAPSHOTS:
+            raise DataError(
+                f"{self.folder}/weights: holds {len(files)} files *.bin, a net has 1 to "
+                f"{form.SNAPSHOTS}; fetch the net again"
+            )
+        for number, file in enumerate(files, 1):
+            if file.name != f"{number:03d}.bin":
+                raise DataError(f"{self.folder}/weights: has no {number:03d}.bin; fetch it again")
+        return files
+
+    def _read(self, files: Sequence[Path]) -> Vectors:
+        order = form.Order.of(form.recipe_of(self.said))
+        for file in files:
+            yield order.layout, order.to_zoo(self._vector(file, order.layout))
+
+    def _vector(self, file: Path, layout: Layout) -> np.ndarray:
+        """The values of a file as float32 [layout.size], in its own order."""
+        size = file.stat().st_size
+        if size != 8 * layout.size:
+            what = "is float32, not float64" if size == 4 * layout.size else "may be cut short"
+            raise DataError(
+                f"{file}: net {printable(self.source)}: has {size:,} bytes, {layout.size:,} values "
+                f"of float64 take {8 * layout.size:,}; the file {what}, fetch it again"
+            )
+        wide = np.fromfile(file, "<f8")
+        with np.errstate(over="ignore", invalid="ignore"):
+            narrow = wide.astype("<f4")
+            lost = narrow.astype("<f8").view("<i8") != wide.view("<i8")
+            beyond = lost & np.isinf(narrow)
+        if (beyond if self.rounded else lost).any():
+            at = int((beyond if self.rounded else lost).argmax())
+            remedy = "diverged nets stay out" if self.rounded else "--round takes the nearest"
+            raise DataError(
+                f"{file}: net {printable(self.source)}: value {at} is {float(wide[at])!r}, which "
+                f"float32 does not hold, as {int(lost.sum()):,} of {len(wide):,}; {remedy}"
+            )
+        return narrow
+
+    def _numbers(self, name: str) -> np.ndarray:
+        file = self.folder / name
+        try:
+            with file.open("rb") as opened:
+                data = opened.read(8 * _ERRORS * _MOST_EPOCHS)
+        except OSError as error:
+            raise DataError(
+                f"{file}: net {printable(self.source)}: cannot be read ({error.strerror}); "
+                "fetch the net again"
+            ) from None
+        if len(data) % 8:
+            raise DataError(f"{file}: is cut short, {len(data)} bytes are no float64 values")
+        return np.frombuffer(data, "<f8")
+
+
+def _said(cells: Mapping[str, str], place: str) -> dict[str, Any]:
+    """The hyper-parameters of a row; an unknown code is refused with those that there are."""
+    found: dict[str, Any] = {}
+    for column, name in form.COLUMNS.items():
+        text = cells[column].strip()
+        if column in form.CODES:
+            codes = form.CODES[column]
+            if text not in codes:
+                raise DataError(
+                    f"{place}: {column}: {printable(text, 60)!r} is no code; known are "
+                    + ", ".join(f"{code} ({word})" for code, word in codes.items())
+                )
+            text = codes[text]
+        found[name] = sheets.value(name, text, place)
+        if found[name] is None:
+            raise DataError(f"{place}: {column}: is empty; fill it in")
+    return found
+
+
+def _inside(path: str, place: str) -> Path:
+    found = inner(path)
+    if found is None:
+        raise DataError(
+            f"{place}: path: {printable(path, 80)!r} does not lead to a folder beside the table; "
+            "make it relative, without '..'"
+        )
+    return Path(found)
+
+
+def _moment(row: np.ndarray, stat: np.ndarray) -> dict[str, Any]:
+    """What error.bin says of a moment: percentages of wrong answers."""
+    step, train, validation, test, _ = (float(value) for value in row)
+    if not (0 <= step < 2**53 and step.is_integer()):
+        raise DataError(f"error.bin: {step!r} is no number of steps; fetch the net again")
+    return {
+        "step": int(step),
+        "epoch": step * float(stat[2]) / float(stat[1]) if stat[1] > 0 else 0.0,
+        "train_accuracy": 1 - train / 100,
+        "validation_accuracy": 1 - validation / 100,
+        "test_accuracy": 1 - test / 100,
+    }

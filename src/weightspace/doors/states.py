@@ -1,0 +1,78 @@
+"""`export --format safetensors`: one torch state dict a net and snapshot, and what is known."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from weightspace.doors.known import COLUMNS, TABLE
+from weightspace.doors.plans import known, planned
+from weightspace.networks import Layout
+from weightspace.networks.sequential import state_dict
+from weightspace.progress import Progress
+from weightspace.zoo import Zoo
+
+
+def write(
+    zoo: Zoo,
+    nets: Sequence[str],
+    moments: Mapping[str, list[int]],
+    out: Path,
+    progress: Progress,
+) -> list[str]:
+    """Write `out`/NET/NNN.safetensors for the snapshots `moments[net]`, and `out`/known.csv.
+
+    Returns the nets that no plan describes: their tensors have the names of the zoo's layout.
+    """
+    strangers, rows = [], []
+    about = {row["net"]: row for row in zoo.nets.iter_rows(named=True)}
+    taken = {(row["net"], row["snapshot"]): row for row in zoo.snapshots.iter_rows(named=True)}
+    for done, net in enumerate(nets):
+        progress("exporting nets", done, len(nets))
+        layout, row = zoo.layout(net), about[net]
+        recipe = planned(row, layout)
+        if recipe is None:
+            strangers.append(net)
+        (out / net).mkdir()
+        for snapshot in moments[net]:
+            moment = taken[net, snapshot]
+            vector = zoo.vector(net, snapshot)
+            if recipe is None:
+                values = _as_stored(vector, layout)
+            else:
+                values = state_dict(recipe, vector, moment["step"])
+            name = f"{net}/{snapshot:03d}.safetensors"
+            save_file(values, out / name, metadata=_metadata(row, moment))
+            said = {**row, **moment, "file": name}
+            rows.append([_text(said[column]) for column in COLUMNS])
+    with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    progress("exporting nets", len(nets), len(nets))
+    return strangers
+
+
+def _as_stored(vector: np.ndarray, layout: Layout) -> dict[str, torch.Tensor]:
+    return {
+        spec.name: torch.from_numpy(np.array(vector[spec.offset : spec.stop])).view(spec.shape)
+        for spec in layout.tensors
+    }
+
+
+def _metadata(row: Mapping[str, Any], moment: Mapping[str, Any]) -> dict[str, str]:
+    """What stands in the file's header: texts, the recipe as JSON without what is unknown."""
+    facts = {"net": row["net"], "snapshot": moment["snapshot"], "step": moment["step"]}
+    said = {name: str(value) for name, value in facts.items() if value is not None}
+    return said | {"recipe": json.dumps(known(row), separators=(",", ":"))}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

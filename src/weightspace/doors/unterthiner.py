@@ -1,0 +1,248 @@
+"""`import --format unterthiner`: the Small CNN Zoo, one matrix of vectors and a table of metrics.
+
+Unterthiner et al., "Predicting neural network accuracy from weights", 2020. Its README and code
+(google-research/dnn_predict_accuracy) name files and columns; `layout.csv` was seen as others
+published it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weightspace.doors import sheets
+from weightspace.doors.arrivals import Arrival, Origin, Vectors
+from weightspace.doors.words import word
+from weightspace.errors import DataError
+from weightspace.networks import Layout, TensorSpec
+from weightspace.printable import printable
+
+ORIGIN = Origin(
+    "unterthiner",
+    "small-cnn-zoo",
+    "Nets of the Small CNN Zoo (Unterthiner et al., 2020), imported.",
+)
+_LAYOUT = ("varname", "start_idx", "end_idx", "size", "shape")
+_SETTINGS = {
+    "config.dataset": "dataset",
+    "config.learning_rate": "learning_rate",
+    "config.optimizer": "optimizer",
+    "config.activation": "activation",
+    "config.w_init": "initialization",
+    "config.num_layers": "depth_conv",
+    "config.num_units": "width_conv",
+    "config.dropout": "dropout",
+    "config.l2reg": "weight_decay",
+    "config.train_fraction": "train_fraction",
+    "config.epochs": "epochs",
+    "config.random_seed": "seed",
+}
+_METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+_REQUIRED = (*_SETTINGS, "modeldir", "step", *_METRICS)
+_BESIDE = (
+    "",
+    "Unnamed: 0",
+    "config.b_init",
+    "config.dnn_architecture",
+    "config.epochs_between_checkpoints",
+    "config.init_std",
+    "laststep",
+)
+_ARCHITECTURE = {
+    "architecture": "small_cnn_zoo",  # strides and a mean over the image, which no plan here has
+    "filter_size": 3,
+    "depth_fc": 0,
+    "channels": 1,
+    "batch_norm": False,
+}
+_SIDES = {"mnist": 28, "fashion_mnist": 28, "cifar10": 32, "svhn_cropped": 32}
+_WORDS = {
+    "dataset": {"svhn_cropped": "svhn"},
+    "initialization": {"randomnormal": "random_normal", "truncatednormal": "truncated_normal"},
+}
+_SHAPE = re.compile(r"\s*\(\s*(\d{1,9}\s*(,\s*\d{1,9}\s*){0,3}),?\s*\)\s*")
+
+
+def arrivals(folder: Path, *, rounded: bool = False) -> Iterator[Arrival]:
+    """The nets in a folder with weights.npy, metrics.csv and layout.csv, or in its subfolders."""
+    for weights in sorted([*folder.glob("weights.npy"), *folder.glob("*/weights.npy")]):
+        collection = weights.parent.relative_to(folder).as_posix()
+        yield from _collection(weights.parent, "" if collection == "." else f"{collection}/")
+
+
+def _collection(folder: Path, prefix: str) -> Iterator[Arrival]:
+    """The nets of one matrix; rows that name one model directory are the snapshots of one net."""
+    pieces, layout = _layout(folder / "layout.csv")
+    table = _table(folder)
+    nets: dict[str, list[_Row]] = defaultdict(list)
+    count = 0
+    for place, cells in sheets.rows(table, _REQUIRED, _BESIDE):
+        row = _Row.of(count, cells, place)
+        if not row.net:
+            raise DataError(f"{place}: modeldir: is empty, so it is not known whose row this is")
+        nets[row.net].append(row)
+        count += 1
+    weights = _weights(folder / "weights.npy", count, layout.size)
+    for number, (net, rows) in enumerate(nets.items()):
+        rows.sort(key=lambda row: row.epoch)
+        for row in rows[1:]:
+            sheets.agree(row.said, rows[0].said, f"net {printable(net)}", row.place)
+        yield Arrival(
+            source=net,
+            recipe=rows[0].said,
+            moments=[row.moment for row in rows],
+            read=partial(_read, weights, [row.number for row in rows], pieces, layout),
+            name=f"{prefix.replace('/', '-').replace('_', '-')}{number:05d}",
+            facts=rows[0].facts,
+        )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of the table of metrics: one snapshot of one net."""
+
+    number: int
+    net: str
+    place: str
+    epoch: float
+    said: Mapping[str, Any]
+    moment: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, number: int, cells: Mapping[str, str], place: str) -> _Row:
+        # What the table calls a step is the number of epochs: the last is 86, as config.epochs.
+        epoch = sheets.number("step", cells["step"], place)
+        if epoch is None:
+            raise DataError(f"{place}: step: is empty; fill it in")
+        metrics = {name: sheets.number(name, cells[name], place) for name in _METRICS}
+        facts = {"b_init": cells.get("config.b_init")}
+        if (spread := cells.get("config.init_std")) is not None:
+            facts["init_std"] = sheets.number("config.init_std", spread, place)
+        return cls(
+            number=number,
+            net=cells["modeldir"].strip().removesuffix("/"),
+            place=place,
+            epoch=epoch,
+            said=_said(cells, place),
+            moment={"step": None, "epoch": epoch, **metrics},
+            facts={name: value for name, value in facts.items() if value is not None},
+        )
+
+
+def _said(cells: Mapping[str, str], place: str) -> dict[str, Any]:
+    said: dict[str, Any] = dict(_ARCHITECTURE)
+    side = _SIDES.get(cells["config.dataset"].strip().lower())
+    if side:
+        said["input_size"] = side
+    for column, name in _SETTINGS.items():
+        value = sheets.value(name, cells[column], place)
+        if isinstance(value, str):
+            value = word(column, value, place, _WORDS.get(name, {}))
+        said[name] = value
+    return {name: value for name, value in said.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One tensor in a row of the matrix: where it begins, and its shape as TensorFlow has it."""
+
+    start: int
+    shape: tuple[int, ...]
+
+    def of(self, row: np.ndarray) -> np.ndarray:
+        """Its values in torch's order: output units slowest, then inputs, rows, columns."""
+        values = row[self.start : self.start + int(np.prod(self.shape))].reshape(self.shape)
+        axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(len(self.shape))
+        return (values.transpose(axes) if axes else values).reshape(-1)
+
+
+def _layout(path: Path) -> tuple[list[_Piece], Layout]:
+    """The tensors that layout.csv names, each layer's kernel before its bias, and their layout."""
+    layers: dict[str, dict[str, _Piece]] = {}
+    end = 0
+    for place, cells in sheets.rows(path, _LAYOUT[:3] + _LAYOUT[4:], _LAYOUT[3:4]):
+        layer, _, leaf = cells["varname"].rpartition("/")
+        leaf = leaf.removesuffix(":0")
+        match = _SHAPE.fullmatch(cells["shape"])
+        shape = tuple(map(int, match.group(1).split(","))) if match else ()
+        start, stop = (sheets.number(name, cells[name], place, whole=True) for name in _LAYOUT[1:3])
+        dimensions = {"kernel": (2, 4), "bias": (1,)}.get(leaf, ())
+        if start != end or stop is None or len(shape) not in dimensions:
+            raise DataError(
+                f"{place}: {printable(cells['varname'], 80)!r} is no kernel or bias that begins at "
+                f"{end:,} and has a shape like (3, 3, 16, 16); restore the file"
+            )
+        if stop - start != int(np.prod(shape)) or leaf in layers.setdefault(layer, {}):
+            raise DataError(
+                f"{place}: {printable(cells['varname'], 80)}: {stop - start:,} values do not fit "
+                f"the shape {shape}, or it is there twice; restore the file"
+            )
+        layers[layer][leaf], end = _Piece(start, shape), stop
+    if not layers or any("kernel" not in layer for layer in layers.values()):
+        raise DataError(f"{path}: names no layers with a kernel; restore the file")
+    return _placed(layers)
+
+
+def _placed(layers: Mapping[str, Mapping[str, _Piece]]) -> tuple[list[_Piece], Layout]:
+    pieces: list[_Piece] = []
+    specs: list[TensorSpec] = []
+    offset = conv = fc = 0
+    dense = sum(len(layer["kernel"].shape) == 2 for layer in layers.values())
+    for index, layer in enumerate(layers.values()):
+        part = "fc" if len(layer["kernel"].shape) == 2 else "conv"
+        conv, fc = conv + (part == "conv"), fc + (part == "fc")
+        name = f"conv{conv}" if part == "conv" else "output" if fc == dense else f"fc{fc}"
+        for leaf, role in (("kernel", "weight"), ("bias", "bias")):
+            if leaf not in layer:
+                continue
+            shape = _torch_shape(layer[leaf].shape)
+            pieces.append(layer[leaf])
+            specs.append(TensorSpec(f"{name}.{role}", role, part, index, shape, offset))
+            offset += specs[-1].size
+    return pieces, Layout(tuple(specs))
+
+
+def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (*reversed(shape[-2:]), *shape[:-2]) if len(shape) > 1 else shape
+
+
+def _table(folder: Path) -> Path:
+    found = [folder / name for name in ("metrics.csv", "metrics.csv.gz")]
+    for path in found:
+        if path.exists():
+            return path
+    raise DataError(f"{found[0]}: is not there, nor metrics.csv.gz; fetch it from the same place")
+
+
+def _weights(path: Path, rows: int, size: int) -> np.ndarray:
+    """The matrix, float32 [rows, size], as a view of the file."""
+    try:
+        found = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        reason = printable(str(error).splitlines()[0] if str(error) else "unreadable")
+        raise DataError(f"{path}: cannot be read ({reason}); fetch it again") from None
+    if found.dtype != np.dtype("<f4") or found.ndim != 2:
+        raise DataError(
+            f"{path}: holds {found.dtype} {list(found.shape)}, float32 [snapshots, {size:,}] "
+            "belong; fetch it again"
+        )
+    if found.shape != (rows, size):
+        raise DataError(
+            f"{path}: has {found.shape[0]:,} rows of {found.shape[1]:,} values, the table has "
+            f"{rows:,} rows and layout.csv {size:,} values; take the three files of one collection"
+        )
+    return found
+
+
+def _read(weights: np.ndarray, rows: list[int], pieces: list[_Piece], layout: Layout) -> Vectors:
+    for row in rows:
+        values = np.asarray(weights[row])
+        yield layout, np.concatenate([piece.of(values) for piece in pieces])
