@@ -69,6 +69,9 @@ def test_checkpoints_become_nets_and_the_unknown_stays_unknown(added):
     expected |= {"dataset": None, "activation": None, "seed": None, "steps": None, "dead": None}
     expected |= {"diverged": False, "source": "run1.safetensors", "test_accuracy": 0.501}
     assert {name: row[name] for name in expected} == expected
+    aside = added.nets.filter(split="test")
+    assert len(aside) == 13  # one of every five, evenly over what is known
+    assert abs(int((aside["optimizer"] == "adam").sum()) - 6) <= 1
     extra = added.nets.filter(net="extra").row(0, named=True)
     assert (extra["optimizer"], extra["test_accuracy"]) == (None, None)
     np.testing.assert_array_equal(added.vector("extra"), added.vector("run0"))

@@ -119,7 +119,11 @@ def test_a_vector_that_does_not_belong_is_refused(tmp_path, arguments, told):
         ([net_row(RECIPE)] * 2, [moment(RECIPE.net, 1)], "has two rows"),
         ([net_row(RECIPE, net="x")], [moment(RECIPE.net, 1)], "net x is not one of its nets"),
         ([net_row(RECIPE, split="dev")], [moment(RECIPE.net, 1)], "split 'dev' is not train or"),
-        ([net_row(RECIPE, dead=None)], [moment(RECIPE.net, 1)], "dead is None; give its value"),
+        (
+            [net_row(RECIPE, diverged=None)],
+            [moment(RECIPE.net, 1)],
+            "diverged is None; give its value",
+        ),
         ([net_row(RECIPE, steps=0.5)], [moment(RECIPE.net, 1)], "column steps: is of int64"),
         ([net_row(RECIPE, steps=2**63)], [moment(RECIPE.net, 1)], "column steps: is of int64"),
         ([net_row(RECIPE, dead=1)], [moment(RECIPE.net, 1)], "column dead: is of bool, 1 is not"),

@@ -18,9 +18,9 @@ from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.printable import printable
 from weightspace.progress import Progress, silent
-from weightspace.space import Space, Uniform
+from weightspace.space import Choice, Space, Uniform
 from weightspace.space.recipe import FIELDS
-from weightspace.zoo import Writer, Zoo
+from weightspace.zoo import Writer, Zoo, stratified
 from weightspace.zoo.places import MANIFEST, is_net
 
 UNIT_BYTES = 2**26
@@ -85,7 +85,7 @@ def settle(
     space = space_of(origin.name, origin.description, [a.recipe for a in arrivals], origin.ranges)
     writer = _writer(out, space, origin, arrivals)
     there = set(Zoo(out).nets["net"])
-    splits = _splits([a.split for a in arrivals])
+    splits = _splits(space, arrivals)
     units = _Units(writer)
     for index, arrival in enumerate(arrivals):
         progress("importing nets", index, len(arrivals))
@@ -154,14 +154,20 @@ def _writer(out: Path, space: Space, origin: Origin, arrivals: Sequence[Arrival]
     return Writer(out, space=space, seed=0, info=info)
 
 
-def _splits(given: Sequence[str | None]) -> list[str]:
-    """The split of each net: as it came, and of the others one of every five is a test net."""
-    count = 0
-    found = []
-    for split in given:
-        count += split is None
-        found.append(split or ("test" if count % 5 == 0 else "train"))
-    return found
+def _splits(space: Space, arrivals: Sequence[Arrival]) -> list[str]:
+    """The split of each net: as it came; of the others one of every five in a row is set aside."""
+    found = [arrival.split for arrival in arrivals]
+    without = [i for i, split in enumerate(found) if split is None]
+    levels = np.full((len(without), len(space.properties)), -1, np.int64)
+    for j, name in enumerate(space.properties):
+        values: list[Any] = [arrivals[i].recipe.get(name) for i in without]
+        known = [k for k, value in enumerate(values) if value is not None]
+        distribution = space.distributions[name]
+        assert isinstance(distribution, Choice | Uniform)
+        levels[known, j] = distribution.levels([values[k] for k in known])
+    for i, split in zip(without, stratified(levels, seed=0), strict=True):
+        found[i] = split
+    return [str(split) for split in found]
 
 
 @dataclass

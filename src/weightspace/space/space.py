@@ -109,7 +109,7 @@ class Space:
         found = np.empty((len(recipes), len(self.properties)), np.int64)
         for j, name in enumerate(self.properties):
             distribution = self.distributions[name]
-            assert not isinstance(distribution, Constant)
+            assert isinstance(distribution, Choice | Uniform)
             found[:, j] = distribution.levels([getattr(recipe, name) for recipe in recipes])
         return found
 
