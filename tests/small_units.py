@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,8 @@ from weightspace.zoo import Writer
 SPACE = Space("small", {"dataset": Choice(("digits", "shapes"))})
 SNAPSHOTS = 3
 NETS = 4
-LAYOUT = Plan.from_recipe(
-    Recipe(dataset="digits", width_conv=1, width_fc=4, depth_fc=1, filter_size=3, input_size=8)
-).layout()
+_SMALL = Recipe(dataset="digits", width_conv=1, width_fc=4, depth_fc=1, filter_size=3, input_size=8)
+LAYOUT = Plan.from_recipe(_SMALL).layout()
 
 
 def tensor(*shape: int, role: str = "weight", part: str = "fc", offset: int = 0) -> TensorSpec:
@@ -35,7 +35,7 @@ def flat(size: int) -> Layout:
 
 
 def recipes(unit: int) -> list[Recipe]:
-    return [Recipe(dataset="digits", seed=unit * NETS + i) for i in range(NETS)]
+    return [replace(_SMALL, seed=unit * NETS + i) for i in range(NETS)]
 
 
 def vector(recipe: Recipe, snapshot: int) -> np.ndarray:

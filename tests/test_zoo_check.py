@@ -19,7 +19,7 @@ from weightspace.zoo import Finding, Zoo, check
 from weightspace.zoo.shard import read as read_header
 
 NET = recipes(0)[1].net
-AGAIN = "delete nets/unit-000.parquet and run the same `weightspace sample` command again"
+AGAIN = "run `weightspace repair`, then the same `weightspace sample` command again"
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The commands for zoos made in parts: join them, and make one net of one again."""
+"""The commands that mend zoos: join parts, set damage aside, make one net again."""
 
 from __future__ import annotations
 
@@ -28,6 +28,18 @@ def merge(
     with bars() as listener:
         merged = room.merge(out, zoos, copy=copy, progress=listener)
     answer(as_json, show.facts(merged), lambda: show.zoo(merged))
+
+
+def repair(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
+    """Set aside what is damaged, so that a zoo is sound.
+
+    Nothing is deleted; the same `weightspace sample` command trains again what is gone.
+    """
+    from weightspace import zoo as room
+
+    with bars() as listener:
+        done = room.repair(zoo, progress=listener)
+    answer(as_json, done.to_dict(), lambda: show.repair(done))
 
 
 def reproduce(

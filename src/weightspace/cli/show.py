@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from weightspace.meta import Evaluation, Model
     from weightspace.sampling import Estimate, Reproduction
     from weightspace.space import Space
-    from weightspace.zoo import Finding, Zoo
+    from weightspace.zoo import Finding, Repair, Zoo
 
 WIDTH = 118
 _LONGEST_LINE = 4096  # characters, as many as a path may have
@@ -162,6 +162,19 @@ def findings(found: Sequence[Finding], path: Path, full: bool) -> None:
     errors = sum(finding.severity == "error" for finding in found)
     depth = "every vector was re-hashed" if full else "add --full to re-hash every vector"
     _out().print(_text(f"{path}: {errors} errors, {len(found) - errors} remarks; {depth}"))
+
+
+def repair(done: Repair) -> None:
+    """What a repair found, moved and kept."""
+    for finding in done.findings:
+        _out().print(_text(str(finding)), soft_wrap=True)
+    if done.aside is None:
+        _out().print("nothing is damaged")
+        return
+    _out().print(_text(f"set aside in {done.aside}: {len(done.findings)} errors"), soft_wrap=True)
+    _out().print(f"{len(done.kept):,} nets of damaged units are kept, {len(done.lost):,} are gone")
+    if done.lost:
+        _out().print("run the same `weightspace sample` command to train them again")
 
 
 def evaluation(result: Evaluation, out: Path) -> None:

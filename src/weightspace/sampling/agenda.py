@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from weightspace.errors import DataError, UsageError
@@ -32,9 +33,15 @@ class Agenda:
     nets: dict[int, Recipe]
     images: dict[str, int]
 
-    def without(self, finished: set[str]) -> Agenda:
-        """What is left when the units of these names are done."""
+    def without(self, finished: set[str], out: Path) -> Agenda:
+        """What is left when the units of these names are done, in the zoo at `out`.
+
+        Of other units the nets that are there all the same are left out: a repair kept them.
+        """
         units = [unit for unit in self.units if unit.name not in finished]
+        if units and finished - {unit.name for unit in self.units}:
+            there = set(Zoo(out).nets["net"])
+            units = [rest for unit in units if (rest := unit.without(there))]
         nets = {recipe.net for unit in units for recipe in unit.recipes}
         left = {i: recipe for i, recipe in self.nets.items() if recipe.net in nets}
         return Agenda(units, left, self.images)
@@ -73,7 +80,7 @@ def enlist(request: Request, pool: Pool) -> tuple[Writer, Agenda]:
         added = [measured[new]] if new else []
         found = agenda(request, [*rounds.values(), *added])
         finished = open_zoo(request).finished if _there(request) else set()
-        refuse_without_room(found.without(finished).estimate(request), request.out)
+        refuse_without_room(found.without(finished, request.out).estimate(request), request.out)
         writer = open_zoo(request)
         # Another process may have been first; then its nets are no longer new.
         if not added or writer.begin(max(rounds, default=0) + 1, added[0]):

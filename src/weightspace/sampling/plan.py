@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from weightspace.sampling.calibration import Pace, buckets, work_class
@@ -27,6 +27,11 @@ class Unit:
         """`unit-` and 12 hex digits."""
         nets = "".join(recipe.net for recipe in self.recipes)
         return f"unit-{hashlib.blake2b(nets.encode(), digest_size=6).hexdigest()}"
+
+    def without(self, nets: Container[str]) -> Unit | None:
+        """The unit of the other nets; None where there are none."""
+        left = tuple(recipe for recipe in self.recipes if recipe.net not in nets)
+        return Unit(left, self.cost * len(left) / len(self.recipes)) if left else None
 
 
 def plan_units(

@@ -80,7 +80,7 @@ def sample(
         pool = request.job(request.asked).pool(images_on)
         request.refuse_unsuitable(pool)
         writer, whole = enlist(request, pool)
-        todo = whole.without(writer.finished)
+        todo = whole.without(writer.finished, request.out)
         job = request.job(todo.nets)
         if not set(job.datasets) <= set(pool.sets):
             pool = job.pool(images_on)  # a stack may hold nets that were not asked for

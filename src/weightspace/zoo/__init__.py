@@ -13,6 +13,7 @@ from weightspace.zoo.manifest import FORMAT, VERSION
 from weightspace.zoo.merge import merge
 from weightspace.zoo.places import MANIFEST
 from weightspace.zoo.reader import Zoo, opened
+from weightspace.zoo.repair import Repair, repair
 from weightspace.zoo.rounds import Round
 from weightspace.zoo.rounds import read as read_rounds
 from weightspace.zoo.slices import Slices
@@ -24,6 +25,7 @@ __all__ = [
     "MANIFEST",
     "VERSION",
     "Finding",
+    "Repair",
     "Round",
     "Slices",
     "Split",
@@ -35,5 +37,6 @@ __all__ = [
     "opened",
     "read_rounds",
     "reclaimable",
+    "repair",
     "stratified",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 
 from weightspace.errors import DataError
 from weightspace.progress import Progress, silent
-from weightspace.zoo import disk, manifest, places, rounds, shard, states, tables
+from weightspace.zoo import disk, hashing, manifest, places, rounds, shard, states, tables
 from weightspace.zoo.reader import read_layout
 from weightspace.zoo.shard import Header
 
@@ -51,6 +51,7 @@ def check(path: str | Path, full: bool = False, progress: Progress = silent) -> 
     except DataError as error:
         return [_finding(error, path, places.MANIFEST)]
     findings = [*_leftovers(path), *_half_written(path), *_strangers(path), *_states(path, full)]
+    findings += _unrepaired(path)
     where: dict[str, str] = {}
     present: set[int] = set()
     units = places.units(path, places.NETS)
@@ -127,6 +128,13 @@ def _strangers(path: Path) -> Iterator[Finding]:
                 yield Finding("info", f"{folder}/{file.name}", message, _MOVE)
 
 
+def _unrepaired(path: Path) -> Iterator[Finding]:
+    for folder in places.unfinished_repairs(path):
+        message = "a repair was stopped before it gave these nets back"
+        remedy = "run `weightspace repair` again"
+        yield Finding("warning", str(folder.relative_to(path)), message, remedy)
+
+
 def _rounds(path: Path, present: set[int]) -> Iterator[Finding]:
     """What was to be sampled and is not there, from the nets' positions in the draw."""
     try:
@@ -175,10 +183,11 @@ class _Unit:
         self.present.update(row["index"] for row in rows)
         yield from self._nets(rows, header)
         yield from self._layouts(rows, header)
-        if moments is not None and header is not None:
-            wrong = list(self._moments(moments, header, {row["net"] for row in rows}))
+        if moments is not None:
+            names = {row["net"] for row in rows}
+            wrong = list(self._moments(moments, header, names)) if header else []
             yield from wrong
-            if full and not wrong:
+            if full and not wrong and self.shard.exists():
                 yield from self._values(moments, header, progress)
 
     def _header(self, facts: tables.ShardFacts) -> Header:
@@ -249,27 +258,29 @@ class _Unit:
             seen.add((net, snapshot))
 
     def _values(
-        self, rows: list[dict[str, Any]], header: Header, progress: Callable[[float], None]
+        self, rows: list[dict[str, Any]], header: Header | None, progress: Callable[[float], None]
     ) -> Iterator[Finding]:
         """Read every vector: the listed against their checksums, the others for being zero."""
-        expected = {(row["net"], row["snapshot"]): row["checksum"] for row in rows}
-        length = 4 * header.columns
+        for at in hashing.damaged(self.shard, rows, progress):
+            name = f"net {rows[at]['net']}, snapshot {rows[at]['snapshot']}"
+            yield self._error(places.SHARDS, f"{name}: its values are damaged")
+        if header is None:
+            return
+        listed = {(row["net"], row["snapshot"]) for row in rows}
         with self.shard.open("rb") as file:
             for i, net in enumerate(header.nets):
-                file.seek(header.offset(i, 1))
                 for snapshot in range(1, header.rows + 1):
-                    data = file.read(length)
-                    name = f"net {net}, snapshot {snapshot}"
-                    checksum = expected.get((net, snapshot))
-                    if checksum is None and data.count(0) < length:
-                        yield self._error(places.SHARDS, f"{name}: has values but is in no table")
-                    elif checksum is not None and shard.digest(data) != checksum:
-                        yield self._error(places.SHARDS, f"{name}: its values are damaged")
-                progress((i + 1) / len(header.nets))
+                    if (net, snapshot) in listed:
+                        continue
+                    file.seek(header.offset(i, snapshot))
+                    data = file.read(4 * header.columns)
+                    if data.count(0) < len(data):
+                        message = f"net {net}, snapshot {snapshot}: has values but is in no table"
+                        yield self._error(places.SHARDS, message)
 
     def _error(self, folder: str, message: str) -> Finding:
         thing = f"{folder}/{self.name}{places.SUFFIX[folder]}"
-        return Finding("error", thing, message, _anew(self.name))
+        return Finding("error", thing, message, _REPAIR)
 
     def _again(self, error: DataError, folder: str) -> Finding:
         found = _finding(error, self.path, "")
@@ -278,10 +289,7 @@ class _Unit:
 
 _MOVE = "move it elsewhere"
 _RESUME = "run the same `weightspace sample` command again to finish the unit"
-
-
-def _anew(unit: str) -> str:
-    return f"delete nets/{unit}.parquet and {_RESUME.replace('finish', 'train')}"
+_REPAIR = "run `weightspace repair`, then the same `weightspace sample` command again"
 
 
 def _finding(error: DataError, path: Path, thing: str) -> Finding:

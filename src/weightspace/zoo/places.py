@@ -21,6 +21,9 @@ SUFFIX = {
     STATES: ".safetensors",
 }
 
+ASIDE, KEPT = "aside", "kept"
+"""Where `repair` puts what is damaged, and in there, for a moment, what it will give back."""
+
 _UNIT = re.compile(r"[a-z0-9-]{1,200}")
 _NET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
 _LAYOUT = re.compile(r"[0-9a-f]{16}")
@@ -63,13 +66,19 @@ def part(path: Path, folder: str, name: str) -> Path:
     return path / folder / f"{name}{SUFFIX[folder]}"
 
 
+def unfinished_repairs(path: Path) -> list[Path]:
+    """The folders of sound nets that `repair` was stopped from giving back to the zoo."""
+    found = (path / ASIDE).glob(f"*/{KEPT}/*")
+    return sorted(folder for folder in found if not part(path, NETS, folder.name).exists())
+
+
 def shard_path(path: Path, shard: str) -> Path:
     """The file that a table's `shard` column names; anything but a plain shard name is refused."""
     stem = shard.removesuffix(SUFFIX[SHARDS])
     if not shard.endswith(SUFFIX[SHARDS]) or not _UNIT.fullmatch(stem):
         raise DataError(
             f"{path}: a table names the shard {shard!r}, which is no shard's name; "
-            "run `weightspace check` and sample the damaged unit again"
+            "run `weightspace repair`, then sample again"
         )
     return part(path, SHARDS, stem)
 
@@ -79,6 +88,6 @@ def layout_path(path: Path, key: str) -> Path:
     if not _LAYOUT.fullmatch(key):
         raise DataError(
             f"{path}: a table names the layout {key!r}, which is no layout's key; "
-            "run `weightspace check` and sample the damaged unit again"
+            "run `weightspace repair`, then sample again"
         )
     return part(path, LAYOUTS, key)

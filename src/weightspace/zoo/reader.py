@@ -270,7 +270,7 @@ class Zoo:
 def read_layout(path: Path, key: str) -> Layout:
     """The layout of this key in the zoo at `path`, checked against its key."""
     file = places.layout_path(path, key)
-    again = "restore it from a copy, or sample one of its units again"
+    again = "restore it from a copy, or run `weightspace repair`"
     try:
         if file.stat().st_size > _LARGEST_LAYOUT:
             raise ValueError("larger than any layout")

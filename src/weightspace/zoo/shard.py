@@ -120,6 +120,4 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _damaged(path: Path, what: str) -> DataError:
-    return DataError(
-        f"{path}: is damaged, {what}; run `weightspace check` and sample the unit again"
-    )
+    return DataError(f"{path}: is damaged, {what}; run `weightspace repair`, then sample again")

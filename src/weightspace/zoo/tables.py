@@ -85,6 +85,11 @@ def compose(rows: Sequence[Row], schema: pa.Schema, facts: ShardFacts | None = N
     table = pa.Table.from_arrays([_column(rows, field) for field in schema], schema=schema)
     for name in extra:
         table = table.append_column(name, _extra(rows, name))
+    return to_bytes(table, facts)
+
+
+def to_bytes(table: pa.Table, facts: ShardFacts | None = None) -> bytes:
+    """The Parquet file of a table."""
     if facts:
         kept = {_FACTS: json.dumps(asdict(facts)), _KNOWN: json.dumps(list(FIELDS))}
         table = table.replace_schema_metadata(kept)
@@ -197,7 +202,7 @@ def join(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
         raise DataError(f"the zoo's units disagree about a column ({reason}); {_AGAIN}") from None
 
 
-_AGAIN = "delete the unit's part in nets/ and sample again to make it anew"
+_AGAIN = "run `weightspace repair`, then sample again"
 
 
 def _column(rows: Sequence[Row], field: pa.Field) -> pa.Array:

@@ -1,0 +1,284 @@
+"""`repair`: what is damaged in a zoo is set aside, and the tables agree again on what is sound."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from weightspace.errors import DataError, UsageError
+from weightspace.networks import Plan
+from weightspace.progress import Progress, silent
+from weightspace.space import Recipe
+from weightspace.space.recipe import FIELDS
+from weightspace.zoo import hashing, manifest, places, shard, tables
+from weightspace.zoo.check import Finding, check
+from weightspace.zoo.disk import Temporary, explained, sync_folder, write_file
+from weightspace.zoo.reader import read_layout
+from weightspace.zoo.tables import ShardFacts
+
+_FOLDERS = (places.SHARDS, places.SNAPSHOTS, places.NETS)  # in the order in which a unit appears
+_MOST_SNAPSHOTS = 10**6
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What a repair did.
+
+    `findings`: the errors that led to it; `aside`: the folder in the zoo where the damaged files
+    are now, None where nothing was damaged; `kept`, `lost`: the nets of damaged units that are
+    still in the zoo, and those that are not, as far as their names could be read.
+    """
+
+    findings: tuple[Finding, ...]
+    aside: Path | None
+    kept: tuple[str, ...]
+    lost: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self) | {"aside": self.aside and str(self.aside)}
+
+
+def repair(path: str | Path, progress: Progress = silent) -> Repair:
+    """Make the zoo at `path` pass `check(full=True)`, by setting aside what is damaged.
+
+    Files with damage move into a numbered folder in `aside/`; nothing is deleted. The nets of a
+    damaged unit whose rows and vectors are all sound stay in the zoo, as a unit of another name;
+    the same `sample` command trains the others again. A layout that is lost is made again from a
+    recipe. A repair that was stopped is finished by the next. Raises DataError for a directory
+    that is no zoo, or whose `zoo.json` is damaged, and where the disk is full.
+    """
+    path = Path(path)
+    manifest.read(path)
+    with explained(path, 0):
+        _finish(path)
+        findings = tuple(f for f in check(path, True, progress) if f.severity == "error")
+        if not findings:
+            return Repair((), None, (), ())
+        aside = _new_folder(path, findings)
+        spoilt = _damaged_units(path, findings, aside)
+        taken = _nets_of(path, set(places.units(path, places.NETS)) - set(spoilt))
+        kept: list[str] = []
+        lost: list[str] = []
+        for i, unit in enumerate(spoilt):
+            progress("repairing the zoo", i, len(spoilt))
+            named, sound = _Unit(path, unit).replace(aside, taken.union(kept))
+            kept += sound
+            lost += named
+        progress("repairing the zoo", len(spoilt), len(spoilt))
+    return Repair(findings, aside, tuple(kept), tuple(sorted(set(lost) - taken.union(kept))))
+
+
+def _finish(path: Path) -> None:
+    """Give back the sound nets of damaged units that a stopped repair had already set aside."""
+    stopped = places.unfinished_repairs(path)
+    for stage in (path / places.ASIDE).glob(f"*/{places.KEPT}/*"):
+        if stage in stopped:
+            _publish(stage, path)
+        else:  # copies of nets that are in the zoo: their unit was not set aside, or sampled again
+            shutil.rmtree(stage)
+
+
+def _publish(source: Path, path: Path) -> None:
+    """Move a unit's files into the zoo, the nets part last, and remove the emptied folder."""
+    for folder in _FOLDERS:
+        for file in (source / folder).glob(f"*{places.SUFFIX[folder]}"):
+            file.replace(path / folder / file.name)
+            sync_folder(path / folder)
+    shutil.rmtree(source)
+    with suppress(OSError):  # others are in there
+        source.parent.rmdir()
+
+
+def _nets_of(path: Path, units: Iterable[str]) -> frozenset[str]:
+    files = (places.part(path, places.NETS, unit) for unit in units)
+    return frozenset(
+        net for file in files for net in tables.read(file, tables.NETS)["net"].to_pylist()
+    )
+
+
+def _new_folder(path: Path, findings: Sequence[Finding]) -> Path:
+    """The next numbered folder, with the reasons in it."""
+    above = path / places.ASIDE
+    with explained(above, 0):
+        above.mkdir(exist_ok=True)
+        taken = [int(entry.name) for entry in above.iterdir() if entry.name.isdecimal()]
+        aside = above / f"{max(taken, default=0) + 1:04d}"
+        aside.mkdir()
+    text = json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1)
+    write_file(aside / "findings.json", text.encode() + b"\n")
+    return aside
+
+
+def _damaged_units(path: Path, findings: Sequence[Finding], aside: Path) -> list[str]:
+    """The units to set aside; rounds and layouts that are damaged are dealt with at once."""
+    units, keys = set(), set()
+    for finding in findings:
+        folder, _, name = finding.thing.partition("/")
+        if folder == places.ROUNDS:
+            _move(path / finding.thing, aside / folder)
+        elif folder == places.LAYOUTS:
+            keys.add(Path(name).stem)
+        else:
+            units.add(Path(name).stem)
+    for key in keys:
+        units |= _units_without_layout(path, key, aside)
+    return sorted(units & set(places.units(path, places.NETS)))
+
+
+def _units_without_layout(path: Path, key: str, aside: Path) -> set[str]:
+    """Set a layout aside and make it again from a recipe; where that fails, the units of it."""
+    _move(path / places.LAYOUTS / f"{key}.json", aside / places.LAYOUTS)
+    found = set()
+    for unit in places.units(path, places.NETS):
+        try:
+            nets = tables.read(places.part(path, places.NETS, unit), tables.NETS).to_pylist()
+        except DataError:
+            continue  # that is another finding
+        mine = [row for row in nets if row["layout"] == key]
+        if not mine:
+            continue
+        if not _remake_layout(path, key, mine[0]):
+            found.add(unit)
+    return found
+
+
+def _remake_layout(path: Path, key: str, net: dict[str, Any]) -> bool:
+    try:
+        recipe = Recipe.from_dict({name: net[name] for name in FIELDS})
+        layout = Plan.from_recipe(recipe).layout()
+    except (UsageError, TypeError):
+        return False
+    if layout.key != key:
+        return False
+    write_file(places.layout_path(path, key), layout.to_json().encode())
+    return True
+
+
+def _move(file: Path, folder: Path) -> None:
+    """Move a file that may not be there; a name that is taken gets a number."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        file.rename(folder / file.name)
+    except FileNotFoundError:
+        return
+    sync_folder(folder)
+    sync_folder(file.parent)
+
+
+class _Unit:
+    """One damaged unit: what of it is sound, and its replacement by that."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name = path, name
+        self.shard = places.part(path, places.SHARDS, name)
+
+    def replace(self, aside: Path, taken: frozenset[str]) -> tuple[list[str], list[str]]:
+        """Set the unit aside and keep its sound nets, but none that is in another unit (`taken`).
+
+        Returns the names of all its nets, as far as they can be read, and of those kept.
+        """
+        nets = moments = None
+        try:
+            nets = tables.read(places.part(self.path, places.NETS, self.name), tables.NETS)
+            named = nets["net"].to_pylist()
+            nets, moments = self._sound(nets, taken)
+        except DataError:
+            named = self._named_by_header() if nets is None else named
+            nets = None
+        stage = aside / places.KEPT / self.name
+        if nets is not None and len(nets):
+            self._write(stage, nets, moments)
+        # Once it is set aside and until all is given back, `_finish` knows of the nets that stay.
+        for folder in reversed(_FOLDERS):  # without its nets part it is no unit any more
+            _move(places.part(self.path, folder, self.name), aside / folder)
+        if nets is None or not len(nets):
+            return named, []
+        _publish(stage, self.path)
+        return named, nets["net"].to_pylist()
+
+    def _named_by_header(self) -> list[str]:
+        try:
+            return list(shard.read(self.shard).nets)
+        except DataError:
+            return []
+
+    def _sound(self, nets: pa.Table, taken: frozenset[str]) -> tuple[pa.Table, pa.Table]:
+        """The rows of the nets that are sound in everything, and those of their vectors."""
+        moments = tables.read(places.part(self.path, places.SNAPSHOTS, self.name), tables.SNAPSHOTS)
+        rows, listed = nets.to_pylist(), moments.to_pylist()
+        key = rows[0]["layout"] if rows else ""
+        out = taken | self._spoilt(listed, read_layout(self.path, key).size)
+        count = Counter(row["net"] for row in rows)
+        kept = [
+            row["net"] not in out
+            and places.is_net(row["net"])
+            and count[row["net"]] == 1
+            and (row["unit"], row["layout"]) == (self.name, key)
+            and row["split"] in ("train", "test")
+            for row in rows
+        ]
+        names = {row["net"] for row, sound in zip(rows, kept, strict=True) if sound}
+        return nets.filter(pa.array(kept)), moments.filter(
+            pa.array([row["net"] in names for row in listed], pa.bool_())
+        )
+
+    def _spoilt(self, moments: list[dict[str, Any]], size: int) -> set[str]:
+        """The nets of which a vector is not what was written."""
+        count = Counter((row["net"], row["snapshot"]) for row in moments)
+        wrong = {
+            row["net"]
+            for row in moments
+            if count[row["net"], row["snapshot"]] > 1
+            or not 1 <= row["snapshot"] <= _MOST_SNAPSHOTS
+            or (row["shard"], row["length"], row["offset"] % 4) != (self.shard.name, size, 0)
+        }
+        found = hashing.damaged(self.shard, moments, lambda share: None)
+        return wrong | {moments[at]["net"] for at in found}
+
+    def _write(self, stage: Path, nets: pa.Table, moments: pa.Table) -> None:
+        """The three files of a unit of these nets, in a folder of their own."""
+        names, rows = nets["net"].to_pylist(), moments.to_pylist()
+        new = f"{self.name[:180]}-{shard.digest(' '.join(names).encode())}"
+        size = read_layout(self.path, key := nets["layout"][0].as_py()).size
+        most = max((row["snapshot"] for row in rows), default=1)
+        blob, header = shard.compose(names, most, size, key)
+        for folder in _FOLDERS:
+            (stage / folder).mkdir(parents=True)
+        place = {net: i for i, net in enumerate(names)}
+        offsets = [header.offset(place[row["net"]], row["snapshot"]) for row in rows]
+        file = Temporary(places.part(stage, places.SHARDS, new), header.size)
+        try:
+            file.write(blob, 0)
+            with self.shard.open("rb") as source:
+                for row, offset in zip(rows, offsets, strict=True):
+                    source.seek(row["offset"])
+                    file.write(source.read(4 * size), offset)
+            file.sync()
+            file.publish()
+        finally:
+            file.discard()
+        facts = ShardFacts(file.final.name, header.size, most, header.checksum)
+        moments = _with(moments, "shard", [file.final.name] * len(rows))
+        moments = _with(moments, "offset", offsets)
+        nets = _with(nets, "unit", [new] * len(names))
+        for folder, data in (
+            (places.SNAPSHOTS, tables.to_bytes(moments)),
+            (places.NETS, tables.to_bytes(nets, facts)),
+        ):
+            write_file(places.part(stage, folder, new), data)
+
+
+def _with(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
+    at = table.schema.get_field_index(name)
+    field = table.schema.field(at)
+    return table.set_column(at, field, pa.array(values, field.type))
