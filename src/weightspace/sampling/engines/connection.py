@@ -91,8 +91,10 @@ def _connect(api: Any, address: str | None) -> None:
         _refuse_silent(address)
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
+    # Ray would set the root logger's level, and with it silence what others have to say.
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:
-        api.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        api.init(address=address, log_to_driver=False, configure_logging=False)
     except (ConnectionError, ValueError, RuntimeError, api.exceptions.RayError) as error:
         remedy = _START
         if "auth" in f"{error} {error.__cause__}".lower():
