@@ -31,6 +31,8 @@ def shard_of(
     the shard that has least to do (steps x multiplications). `images` as in `plan_units`.
     """
     number, count = shard
+    if count == 1:
+        return list(range(len(recipes)))
     position = {recipe.net: i for i, recipe in enumerate(recipes)}
     size = min(LARGEST_PIECE, max(1, len(recipes) // (PIECES * count)))
     pieces = []

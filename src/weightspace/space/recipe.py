@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from weightspace.errors import UsageError
@@ -70,7 +71,7 @@ class Recipe:
                 "lower blocks or raise input_size"
             )
 
-    @property
+    @cached_property
     def net(self) -> str:
         """The net's identity: 16 hex digits of the recipe's hash.
 
@@ -87,7 +88,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, in the order of its fields."""
-        return dataclasses.asdict(self)
+        return {name: getattr(self, name) for name in FIELDS}
 
     def to_json(self) -> str:
         """The recipe as one line of JSON, keys in the order of the fields."""

@@ -222,6 +222,7 @@ class UnitWriter:
         }
         if places.part(self._path, places.NETS, self.name).exists():
             self._kept = False  # readers may hold the other's files; leaving the block removes ours
+            states.remove(self._path, self.name)
             return
         # All three lie on the disk before the first gets its name, so that a full disk cannot
         # stop the commit half-way; the nets part is last, and its name is the commit.
