@@ -103,6 +103,7 @@ def with_tune(nets: int, epochs: int, out: Path) -> float:
     images += [torch.from_numpy(data.y_train[:1000])]
     images += [torch.from_numpy(data.x_test).permute(0, 3, 1, 2).float() / 255]
     images += [torch.from_numpy(data.y_test)]
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - spelled so; else Ray yields to all
     ray.init(num_cpus=os.cpu_count(), log_to_driver=False, logging_level=logging.ERROR)
     start = time.perf_counter()
     one = tune.with_resources(tune.with_parameters(trial, images=images), {"cpu": 1})
