@@ -55,9 +55,9 @@ def open_writer(path: Path) -> Writer:
     return Writer(path, space=SPACE, seed=0, info={"snapshots": SNAPSHOTS})
 
 
-def write(writer: Writer, unit: int) -> None:
+def write(writer: Writer, unit: int, name: str = "") -> None:
     born = recipes(unit)
-    name = f"unit-{unit:03d}"
+    name = name or f"unit-{unit:03d}"
     with writer.unit(name, nets=[r.net for r in born], layout=LAYOUT, snapshots=SNAPSHOTS) as out:
         for recipe, k in pairs(unit):
             out.put(recipe.net, k, vector(recipe, k))

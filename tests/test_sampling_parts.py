@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from small_units import open_writer, write
+from small_units import flat, moment, net_row, open_writer, recipes, write
 from tiny_runs import SCRIPT, TINY, same, small, stacks_of
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Plan
@@ -178,6 +178,7 @@ def test_other_images_do_not_enter_a_zoo_that_grows(tmp_path: Path) -> None:
     (file,) = (out / "rounds").iterdir()
     plain = json.loads(file.read_text())
     plain["images"]["digits"] = "0" * 16
+    del plain["checksum"]
     file.write_text(json.dumps(plain))
     with pytest.raises(UsageError, match="was begun with other images of digits; give the same"):
         small(zoo.path, nets=4, snapshots=3)
@@ -337,6 +338,7 @@ def test_other_images_are_not_merged(thirds: list[Path], tmp_path: Path) -> None
     file = other / "rounds" / "000001.json"
     plain = json.loads(file.read_text())
     plain["images"]["digits"] = "0" * 16
+    del plain["checksum"]
     file.write_text(json.dumps(plain))
     with pytest.raises(UsageError, match=r"the digest of digits is 0{16} and not [0-9a-f]{16}"):
         merge(tmp_path / "zoo", [thirds[1], other])
@@ -376,6 +378,42 @@ def test_zoos_that_nobody_sampled_are_merged_as_well(tmp_path: Path) -> None:
     assert merged.nets.height == 8
     assert sum(one.count for one in merged.rounds.values()) == 8
     assert check(merged.path, full=True) == []
+
+
+def test_units_of_one_name_and_other_nets_are_not_merged(tmp_path: Path) -> None:
+    """None of them may be dropped for being there already."""
+    for number in (0, 1):
+        write(open_writer(tmp_path / str(number)), number, "unit")
+    parts = [tmp_path / "0", tmp_path / "1"]
+    with pytest.raises(UsageError, match=r"1: unit unit holds other nets than in .*0, such as \w+"):
+        merge(tmp_path / "zoo", parts)
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_units_of_other_layouts_keep_theirs(tmp_path: Path) -> None:
+    sizes = {"a": 3, "b": 5}
+    for number, (name, size) in enumerate(sizes.items()):
+        net = recipes(number)[0]
+        arguments = {"nets": [net.net], "layout": flat(size), "snapshots": 1}
+        with open_writer(tmp_path / name).unit(name, **arguments) as unit:
+            unit.put(net.net, 1, np.full(size, size, "f4"))
+            unit.commit(nets=[net_row(net, net.seed)], snapshots=[moment(net.net, 1)])
+    merged = merge(tmp_path / "zoo", [tmp_path / "a", tmp_path / "b"])
+    assert [merged.vector(net).tolist() for net in merged.nets["net"]] == [[3.0] * 3, [5.0] * 5]
+    assert check(merged.path, full=True) == []
+
+
+def test_a_unit_of_one_name_with_another_layout_is_refused(tmp_path: Path) -> None:
+    """The same net, trained by code that lays it out otherwise."""
+    net = recipes(0)[0]
+    for size in (3, 5):
+        arguments = {"nets": [net.net], "layout": flat(size), "snapshots": 1}
+        with open_writer(tmp_path / str(size)).unit("unit", **arguments) as unit:
+            unit.put(net.net, 1, np.zeros(size, "f4"))
+            unit.commit(nets=[net_row(net, 0)], snapshots=[moment(net.net, 1)])
+    with pytest.raises(UsageError, match=rf"net {net.net} is also in .* and has other weights the"):
+        merge(tmp_path / "zoo", [tmp_path / "3", tmp_path / "5"])
+    assert not (tmp_path / "zoo").exists()
 
 
 def test_a_merge_that_was_stopped_is_not_continued_by_sampling(

@@ -12,10 +12,12 @@ from typing import Any
 from weightspace.errors import DataError, UsageError
 from weightspace.space import Space
 from weightspace.zoo.places import MANIFEST
+from weightspace.zoo.sealed import unseal
 
 FORMAT = "weightspace-zoo"
 VERSION = 1
 _LARGEST = 16 * 2**20
+_ENTRIES = ("format", "version", "created", "versions", "space", "seed", "info")
 
 
 def compose(space: Space, seed: int, info: dict[str, Any]) -> dict[str, Any]:
@@ -69,6 +71,10 @@ def read(path: Path) -> dict[str, Any]:
             f"{path}: is a zoo of format version {version}, this weightspace reads version "
             f"{VERSION}; upgrade it with `pip install --upgrade weightspace`"
         )
+    try:
+        meta = unseal(meta, _ENTRIES)
+    except ValueError as error:
+        raise DataError(f"{file}: is damaged, {error}; {again}") from None
     _check_content(file, meta)
     return meta
 

@@ -104,7 +104,9 @@ def _refuse_twice(zoos: Sequence[Zoo]) -> None:
     """Refuse a net that two zoos hold, unless in the same unit and equal bit for bit."""
     nets = zoos[0].nets.with_columns(_zoo=pl.lit(0))
     moments = zoos[0].snapshots
+    units = _units(zoos[0])
     for number, zoo in enumerate(zoos[1:], 1):
+        _refuse_other_units(zoo, units)
         clash = nets.join(zoo.nets, on="index").filter(pl.col("net") != pl.col("net_right"))
         if len(clash):
             row = clash.row(0, named=True)
@@ -138,6 +140,23 @@ def _refuse_twice(zoos: Sequence[Zoo]) -> None:
             ) from None
         fresh = zoo.snapshots.join(both.select("net"), on="net", how="anti")
         moments = pl.concat([moments, fresh], how="diagonal")
+
+
+def _units(zoo: Zoo) -> dict[str, tuple[Path, frozenset[str]]]:
+    """The nets of each unit, and the zoo that they are in."""
+    grouped = zoo.nets.group_by("unit").agg("net").iter_rows()
+    return {unit: (zoo.path, frozenset(nets)) for unit, nets in grouped}
+
+
+def _refuse_other_units(zoo: Zoo, known: dict[str, tuple[Path, frozenset[str]]]) -> None:
+    """Refuse a unit of a known name that holds other nets; those of new names become known."""
+    for unit, (_, nets) in _units(zoo).items():
+        there, others = known.setdefault(unit, (zoo.path, nets))
+        if odd := nets ^ others:
+            raise UsageError(
+                f"{zoo.path}: unit {unit} holds other nets than in {there}, such as {min(odd)}; "
+                "write units of different nets under different names"
+            )
 
 
 def _rounds(zoos: Iterable[Zoo]) -> list[Round]:

@@ -57,7 +57,8 @@ class Zoo:
     @cached_property
     def snapshots(self) -> pl.DataFrame:
         """One row a vector: where it lies, when it was taken and how good the net was then."""
-        order = pl.DataFrame({"net": self.nets["net"]}).with_row_index("_position")
+        order = self.nets.select("net", _shard=pl.col("unit") + places.SUFFIX[places.SHARDS])
+        order = order.with_row_index("_position")
         frame = self._read(places.SNAPSHOTS, tables.SNAPSHOTS)
         frame = frame.join(order, on="net", how="left").sort("_position", "snapshot")
         stray = frame.filter(pl.col("_position").is_null())
@@ -65,7 +66,12 @@ class Zoo:
             raise _inconsistent(self.path, f"net {stray['net'][0]} has snapshots, no row in nets")
         if frame.select("net", "snapshot").is_duplicated().any():
             raise _inconsistent(self.path, "a net has two rows for one snapshot")
-        return frame.drop("_position")
+        elsewhere = frame.filter(pl.col("shard") != pl.col("_shard"))
+        if len(elsewhere):
+            row = elsewhere.row(0, named=True)
+            what = f"net {row['net']}, snapshot {row['snapshot']} names the shard {row['shard']!r}"
+            raise _inconsistent(self.path, f"{what}, which is not that of its unit")
+        return frame.drop("_position", "_shard")
 
     @cached_property
     def rounds(self) -> dict[int, Round]:
@@ -233,7 +239,12 @@ class Zoo:
         return int(low + rows[0])
 
     def _vector(self, row: int) -> np.ndarray:
-        values, first = self._map(int(self._shards[row]))
+        try:
+            values, first = self._map(int(self._shards[row]))
+        except DataError as error:
+            message, _, remedy = str(error).rpartition("; ")
+            net = self.snapshots["net"][int(row)]
+            raise DataError(f"{message}, net {net} is in it; {remedy}") from None
         offset, length = int(self._offsets[row]), int(self._lengths[row])
         if offset % 4 or not first <= offset <= 4 * len(values) - 4 * length:
             name = self._shard_names[self._shards[row]]

@@ -14,9 +14,11 @@ import numpy as np
 from weightspace.errors import DataError
 from weightspace.zoo import places
 from weightspace.zoo.disk import write_file
+from weightspace.zoo.sealed import seal, unseal
 
 _LARGEST = 2**26  # bytes of a round's file
 _MOST_NETS = 10**8
+_ENTRIES = ("nets", "images", "info")
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,8 @@ def read(path: Path) -> dict[int, Round]:
 
 def add(path: Path, number: int, added: Round) -> bool:
     """Write round `number` of the zoo at `path`; False, with nothing done, where there is one."""
-    return write_file(
-        file_of(path, number), json.dumps(asdict(added)).encode() + b"\n", replace=False
-    )
+    text = json.dumps(seal(asdict(added))).encode() + b"\n"
+    return write_file(file_of(path, number), text, replace=False)
 
 
 def file_of(path: Path, number: int) -> Path:
@@ -90,7 +91,7 @@ def _read(file: Path) -> Round:
     try:
         if file.stat().st_size > _LARGEST:
             raise ValueError("larger than any round")
-        plain = json.loads(file.read_text(encoding="utf-8"))
+        plain = unseal(json.loads(file.read_text(encoding="utf-8")), _ENTRIES)
         nets = tuple((first, stop) for first, stop in plain["nets"])
         images, info = plain["images"], plain["info"]
         ends = [end for span in nets for end in span]
@@ -105,7 +106,7 @@ def _read(file: Path) -> Round:
         )
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}); check permissions") from None
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         sound = False
     if not sound:
         raise DataError(f"{file}: is damaged, it does not say which nets it holds; {_AGAIN}")

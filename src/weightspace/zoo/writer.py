@@ -24,6 +24,7 @@ from weightspace.zoo.disk import (
     write_file,
 )
 from weightspace.zoo.rounds import Round
+from weightspace.zoo.sealed import seal
 from weightspace.zoo.states import Saved
 from weightspace.zoo.tables import Row, ShardFacts
 
@@ -365,6 +366,6 @@ def _refuse_foreign(path: Path) -> None:
 
 def _create(path: Path, meta: dict[str, Any]) -> None:
     path.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(meta, indent=1).encode() + b"\n"
+    text = json.dumps(seal(meta), indent=1).encode() + b"\n"
     # Whoever creates it first wins; the others then compare their settings with it.
     write_file(path / places.MANIFEST, text, replace=False)

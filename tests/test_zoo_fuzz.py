@@ -1,0 +1,54 @@
+"""Files of a zoo changed at random: refused in one line, or read as what was written."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hostile_files import KINDS, Change, Judge
+
+CHANGES = st.builds(
+    Change,
+    st.sampled_from(KINDS),
+    st.floats(0, 1, exclude_max=True),
+    st.integers(0, 2**16),
+)
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    one = Judge(tmp_path_factory.mktemp("fuzz"))
+    yield one
+    one.close()
+
+
+def hunt(judge: Judge, examples: int) -> Counter[str]:
+    """Judge so many changed zoos; how often each kind of file was refused, seen or as it was."""
+    told: Counter[str] = Counter()
+    files = st.sampled_from(judge.files)
+
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(files, CHANGES), min_size=1, max_size=3))
+    def judged(changes):
+        answer = judge.of(changes)
+        assert answer["wrong"] == ""
+        how = "refused" if "refused" in answer else "seen" if answer["seen"] else "as it was"
+        told.update(f"{file.parts[0]} {how}" for file, _ in changes)
+
+    judged()
+    return told
+
+
+def test_changed_files_are_refused_or_read_right(judge):
+    told = hunt(judge, 300)
+    for kind in ("zoo.json", "rounds", "layouts", "nets", "snapshots", "shards"):
+        assert told[f"{kind} refused"] > 0
+    assert told["shards seen"] > 0
+
+
+@pytest.mark.slow
+def test_ten_thousand_changed_zoos(judge):
+    hunt(judge, 10_000)
