@@ -338,17 +338,6 @@ def test_slices_that_make_no_sense_are_refused(zoo, arguments, told):
         zoo.slices(**arguments)
 
 
-def test_more_shards_than_maps_are_read_as_well(tmp_path, monkeypatch):
-    monkeypatch.setattr("weightspace.zoo.reader._OPEN_SHARDS", 2)
-    zoo = synthetic_zoo(tmp_path, nets=24, unit_size=2)
-    assert len(list((tmp_path / NETS_FOLDER).iterdir())) > 8
-    slices = zoo.slices(48, 20)
-    for values, net, k, start in zip(
-        slices.values, slices.net, slices.snapshot, slices.start, strict=True
-    ):
-        np.testing.assert_array_equal(values, zoo.read(net, k, start, 20))
-
-
 # ---- the population that other tests rely on
 
 

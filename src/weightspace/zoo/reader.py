@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import mmap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, lru_cache
+from contextlib import contextmanager
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,24 @@ from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.networks.layout import PARTS
 from weightspace.space import Space
-from weightspace.zoo import manifest, places, rounds, shard, splits, tables
+from weightspace.zoo import manifest, places, rounds, splits, tables
+from weightspace.zoo.layouts import read_layout
 from weightspace.zoo.rounds import Round
-from weightspace.zoo.slices import Selection, Slices, check_snapshots, choose, draw
+from weightspace.zoo.rows import Rows
+from weightspace.zoo.selecting import Selected, reads, wanted_rows, whole
+from weightspace.zoo.shardfiles import ShardFiles
+from weightspace.zoo.slices import (
+    Selection,
+    Slices,
+    Vectors,
+    check_out,
+    check_snapshots,
+    choose,
+    draw,
+)
 from weightspace.zoo.splits import Split
 
-_OPEN_SHARDS = 128  # memory maps held at once, each one file descriptor
-_LARGEST_LAYOUT = 2**26  # bytes of its file
-_MOST_VALUES = 2**40  # of a vector
-_MOST_DIMENSIONS = 32
+_SELECTIONS = 8  # kept for the next draw of the same arguments
 
 
 class Zoo:
@@ -48,8 +56,9 @@ class Zoo:
         if self.nets["net"].n_unique() < len(self.nets):
             raise _two_units(self.path, self.nets)
         self._position = {net: i for i, net in enumerate(self.nets["net"])}
-        self._map = lru_cache(_OPEN_SHARDS)(self._open)
-        self._layout = lru_cache(None)(lambda key: read_layout(self.path, key))
+        self._files = ShardFiles(self.path)
+        self._layout = lru_cache(None)(partial(read_layout, self.path))
+        self._selected: dict[tuple[Any, ...], Selected] = {}
 
     def __reduce__(self) -> tuple[type[Zoo], tuple[Path]]:
         return Zoo, (self.path,)
@@ -90,14 +99,38 @@ class Zoo:
 
     def layout(self, net: str) -> Layout:
         """Where every tensor of this net lies in its vectors."""
-        return self._layout(self._layout_keys[self._at(net)])
+        return self._layout(self._layout_keys[self._layout_codes[self._at(net)]])
 
     def vector(self, net: str, snapshot: int = -1) -> np.ndarray:
         """One vector, float32 [layout.size], a read-only view of the file.
 
         `snapshot` counts from 1, or back from -1, the last that the net has.
         """
-        return self._vector(self._row(net, snapshot))
+        row = self._row(net, snapshot)
+        self._check_lengths(np.array([self._at(net)]), np.array([row]))
+        self._check_rows(np.array([row]))
+        table = self._rows
+        name, offset = table.names[table.shards[row]], int(table.offsets[row])
+        return self._files.view(name, offset, int(table.lengths[row]))
+
+    def vectors(
+        self, nets: Iterable[str] | None = None, snapshots: Iterable[int] | None = None
+    ) -> Iterator[Vectors]:
+        """Go through whole nets one after the other, at the speed of the disk.
+
+        In the order of `nets`, or that of the table, which is not that on the disk; nets without
+        any of the `snapshots` are left out. Each is read into an array of its own: memory stays
+        that of one net for who lets go of it before the next.
+        """
+        selected, table = self.select(nets, snapshots), self._rows
+        for at, first, count, size in zip(
+            selected.nets, selected.first, selected.counts, selected.sizes, strict=True
+        ):
+            rows = selected.rows[first : first + count]
+            self._check_rows(rows)
+            values = np.empty((count, size), np.float32)
+            self._files.scan(whole(table, rows, values))
+            yield Vectors(str(self._names[at]), table.numbers[rows], values)
 
     def read(self, net: str, snapshot: int, start: int, length: int) -> np.ndarray:
         """`length` consecutive values of a vector from position `start`, a read-only view."""
@@ -118,6 +151,7 @@ class Zoo:
         snapshots: Iterable[int] | None = None,
         part: str = "all",
         running_stats: bool = True,
+        out: np.ndarray | None = None,
     ) -> Slices:
         """Draw `n` slices of `length` consecutive values of the selected part of vectors.
 
@@ -126,102 +160,123 @@ class Zoo:
         last) that the net has, and the start is uniform. A net with none of them is left out.
         `part` is "all", "conv" or "fc"; without `running_stats` batch norm's running statistics
         are skipped over. The same arguments give the same slices, and a larger `n` begins with
-        them. Raises `UsageError` where a slice is longer than a selected vector, or `seed` is
-        below 0.
+        them. The values are put in `out`, float32 [n, length] in C order, if it is given. Raises
+        `UsageError` where a slice is longer than a selected vector, or `seed` is below 0.
         """
         if seed < 0:
             raise UsageError(f"seed: {seed} is below 0; give a whole number from 0")
-        if n < 1 or length < 1:
+        if n < 1:
             raise UsageError(f"slices: {n} of {length} values; ask for at least one of one value")
+        selected = self.select(nets, snapshots, part, running_stats)
+        room = self.starts(selected, length)
+        net, pick, start = draw(n, selected.counts, room, seed)
+        rows = selected.rows[selected.first[net] + pick]
+        values = np.empty((n, length), np.float32) if out is None else check_out(out, n, length)
+        self.gather(selected, net, rows, start, values)
+        return Slices(values, self._names[selected.nets[net]], self._rows.numbers[rows], start)
+
+    def select(
+        self,
+        nets: Iterable[str] | None = None,
+        snapshots: Iterable[int] | None = None,
+        part: str = "all",
+        running_stats: bool = True,
+    ) -> Selected:
+        """What `slices` of the same arguments are drawn from."""
         if part not in ("all", *PARTS):
             raise UsageError(f"part {part!r} is none of all, {', '.join(PARTS)}")
-        chosen, candidates = self._candidates(nets, snapshots)
-        selections = self._selections(chosen, part, running_stats)
-        sizes = np.array([selection.size for selection in selections])
-        if sizes.min() < length:
-            short = int(sizes.argmin())
+        wanted = check_snapshots(snapshots)
+        key = (
+            None if nets is None else tuple(str(net) for net in nets),
+            None if wanted is None else tuple(wanted),
+            part,
+            running_stats,
+        )
+        found = self._selected.get(key)
+        if found is None:
+            found = self._select(*key)
+            while len(self._selected) >= _SELECTIONS:
+                self._selected.pop(next(iter(self._selected)), None)
+            self._selected[key] = found
+        return found
+
+    def starts(self, selected: Selected, length: int) -> np.ndarray:
+        """How many starts a slice of `length` has in each selected net, int64 [m].
+
+        Raises `UsageError` where it fits not even one of them.
+        """
+        if length < 1:
+            raise UsageError(f"slices of {length} values; ask for at least one value")
+        room = selected.sizes - length + 1
+        if room.min() < 1:
+            short = int(room.argmin())
+            size = int(selected.sizes[short])
             raise UsageError(
-                f"net {self.nets['net'][int(chosen[short])]}: has {sizes[short]:,} values in part "
-                f"{part!r}, a slice of {length:,} does not fit; use --slice-length {sizes[short]} "
+                f"net {self._names[selected.nets[short]]}: has {size:,} values in part "
+                f"{selected.part!r}, a slice of {length:,} does not fit; use --slice-length {size} "
                 "at most"
             )
-        counts = np.array([len(c) for c in candidates])
-        net, pick, start = draw(n, counts, sizes - length + 1, seed)
+        return room
+
+    def gather(
+        self,
+        selected: Selected,
+        which: np.ndarray,
+        rows: np.ndarray,
+        starts: np.ndarray,
+        out: np.ndarray,
+    ) -> None:
+        """Fill `out` float32 [n, length], C order, with slices: net, row and start of each [n].
+
+        `which` are positions in `selected.nets`, `rows` in the table of snapshots.
+        """
+        self._check_rows(rows)
+        kinds = selected.kinds[which]
+        self._files.fill(reads(self._rows, rows, selected.selections, kinds, starts, out))
+
+    def _select(
+        self,
+        names: Sequence[str] | None,
+        wanted: Sequence[int] | None,
+        part: str,
+        running_stats: bool,
+    ) -> Selected:
+        nets = np.arange(len(self.nets)) if names is None else self._positions_of(names)
+        rows, counts = wanted_rows(self._rows.bounds, self._rows.numbers, nets, wanted)
+        if not len(rows):
+            what = "any snapshot" if wanted is None else f"any of the snapshots {list(wanted)}"
+            raise UsageError(f"{self.path}: none of the {len(nets)} nets asked for has {what}")
+        nets, counts = nets[counts > 0], counts[counts > 0]
+        self._check_lengths(np.repeat(nets, counts), rows)
+        known, kinds = np.unique(self._layout_codes[nets], return_inverse=True)
+        keys = [self._layout_keys[code] for code in known]
+        selections = [Selection(self._layout(key).select(part, running_stats)) for key in keys]
+        sizes = np.array([selection.size for selection in selections])[kinds]
         first = np.cumsum(counts) - counts
-        rows = np.concatenate(candidates)[first[net] + pick]
-        values = np.empty((n, length), np.float32)
-        for i in np.lexsort((self._offsets[rows], self._shards[rows])):  # each shard in one go
-            selections[net[i]].copy(self._vector(rows[i]), int(start[i]), values[i])
-        names = self.nets["net"].to_numpy().astype(str)
-        return Slices(values, names[chosen[net]], self._numbers[rows], start)
+        return Selected(part, nets, rows, first, counts, selections, kinds, sizes)
 
-    def _candidates(
-        self, nets: Iterable[str] | None, snapshots: Iterable[int] | None
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Positions of the nets to draw from, and for each the table rows of its snapshots."""
-        wanted = check_snapshots(snapshots)
-        asked = range(len(self.nets)) if nets is None else [self._at(str(net)) for net in nets]
-        if len(set(asked)) < len(asked):
+    def _positions_of(self, names: Sequence[str]) -> np.ndarray:
+        nets = np.array([self._at(name) for name in names], np.int64)
+        if len(set(names)) < len(names):
             raise UsageError("nets: one of them is named twice; name each once")
-        chosen, candidates = [], []
-        for at in asked:
-            low, high = self._bounds[at : at + 2]
-            rows = low + choose(self._numbers[low:high], wanted)
-            if len(rows):
-                chosen.append(at)
-                candidates.append(rows)
-        if not chosen:
-            what = "any snapshot" if wanted is None else f"any of the snapshots {wanted}"
-            raise UsageError(f"{self.path}: none of the {len(asked)} nets asked for has {what}")
-        return np.array(chosen), candidates
+        return nets
 
-    def _selections(self, nets: np.ndarray, part: str, running_stats: bool) -> list[Selection]:
-        made: dict[str, Selection] = {}
-        for key in {self._layout_keys[at] for at in nets}:
-            made[key] = Selection(self._layout(key).select(part, running_stats))
-        return [made[self._layout_keys[at]] for at in nets]
+    @cached_property
+    def _rows(self) -> Rows:
+        return Rows.of(self.nets, self.snapshots)
 
-    # The tables as plain arrays, built once: a slice must not cost a search in a frame.
+    @cached_property
+    def _names(self) -> np.ndarray:
+        return self.nets["net"].to_numpy().astype(str)
 
     @cached_property
     def _layout_keys(self) -> list[str]:
-        return self.nets["layout"].to_list()
+        return self.nets["layout"].unique().sort().to_list()
 
     @cached_property
-    def _bounds(self) -> np.ndarray:
-        """Row range of each net in `snapshots`: rows bounds[i]..bounds[i + 1]."""
-        positions = np.array([self._position[net] for net in self.snapshots["net"]], np.int64)
-        return np.searchsorted(positions, np.arange(len(self.nets) + 1))
-
-    @cached_property
-    def _numbers(self) -> np.ndarray:
-        return self.snapshots["snapshot"].to_numpy()
-
-    @cached_property
-    def _offsets(self) -> np.ndarray:
-        return self.snapshots["offset"].to_numpy()
-
-    @cached_property
-    def _shard_names(self) -> list[str]:
-        return self.snapshots["shard"].unique().sort().to_list()
-
-    @cached_property
-    def _shards(self) -> np.ndarray:
-        code = {name: i for i, name in enumerate(self._shard_names)}
-        return np.array([code[name] for name in self.snapshots["shard"]], np.int64)
-
-    @cached_property
-    def _lengths(self) -> np.ndarray:
-        """Length of every vector, which must be that of its net's layout."""
-        lengths = self.snapshots["length"].to_numpy()
-        sizes = [self._layout(key).size for key in self._layout_keys]
-        expected = np.repeat(sizes, np.diff(self._bounds))
-        if (lengths != expected).any():
-            net = self.snapshots["net"][int((lengths != expected).argmax())]
-            raise _inconsistent(
-                self.path, f"net {net} has vectors longer or shorter than its layout"
-            )
-        return lengths
+    def _layout_codes(self) -> np.ndarray:
+        """For each net the position of its layout in `_layout_keys`."""
+        return np.searchsorted(np.array(self._layout_keys), self.nets["layout"].to_numpy())
 
     def _at(self, net: str) -> int:
         try:
@@ -231,43 +286,42 @@ class Zoo:
 
     def _row(self, net: str, snapshot: int) -> int:
         at = self._at(net)
-        low, high = self._bounds[at : at + 2]
-        rows = choose(self._numbers[low:high], check_snapshots([snapshot]))
+        low, high = self._rows.bounds[at : at + 2]
+        numbers = self._rows.numbers[low:high]
+        rows = choose(numbers, check_snapshots([snapshot]))
         if not len(rows):
-            has = ", ".join(map(str, self._numbers[low:high])) or "none"
+            has = ", ".join(map(str, numbers)) or "none"
             raise UsageError(f"net {net}: has no snapshot {snapshot}; it has {has}")
         return int(low + rows[0])
 
-    def _vector(self, row: int) -> np.ndarray:
-        try:
-            values, first = self._map(int(self._shards[row]))
-        except DataError as error:
-            message, _, remedy = str(error).rpartition("; ")
-            net = self.snapshots["net"][int(row)]
-            raise DataError(f"{message}, net {net} is in it; {remedy}") from None
-        offset, length = int(self._offsets[row]), int(self._lengths[row])
-        if offset % 4 or not first <= offset <= 4 * len(values) - 4 * length:
-            name = self._shard_names[self._shards[row]]
-            raise DataError(
-                f"{self.path / places.SHARDS / name}: net {self.snapshots['net'][int(row)]}, "
-                f"snapshot {self._numbers[row]} lies outside the file, which may be truncated; "
-                "run `weightspace check`"
-            )
-        return values[offset // 4 : offset // 4 + length]
+    def _check_lengths(self, nets: np.ndarray, rows: np.ndarray) -> None:
+        """Vectors must have the length of their nets' layouts; `nets` and `rows` are [n]."""
+        codes, kinds = np.unique(self._layout_codes[nets], return_inverse=True)
+        sizes = np.array([self._layout(self._layout_keys[code]).size for code in codes])
+        wrong = self._rows.lengths[rows] != sizes[kinds]
+        if wrong.any():
+            net = self._names[nets[wrong.argmax()]]
+            what = f"net {net} has vectors longer or shorter than its layout"
+            raise _inconsistent(self.path, what)
 
-    def _open(self, code: int) -> tuple[np.ndarray, int]:
-        """A shard as float32 values from its first byte on, and where its data begins."""
-        path = places.shard_path(self.path, self._shard_names[code])
-        try:
-            with path.open("rb") as file:
-                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:  # ValueError: an empty file
+    def _check_rows(self, rows: np.ndarray) -> None:
+        """The vectors of these rows must lie within the data of their shards."""
+        table = self._rows
+        codes = table.shards[rows]
+        for code in np.unique(codes[table.ends[codes] < 0]):
+            net = self.snapshots["net"][int(rows[(codes == code).argmax()])]
+            with _naming(net):
+                table.starts[code], table.ends[code] = self._files.extent(table.names[code])
+        offsets = table.offsets[rows]
+        wrong = (offsets % 4 != 0) | (offsets < table.starts[codes])
+        wrong |= offsets > table.ends[codes] - 4 * table.lengths[rows]
+        if wrong.any():
+            row = int(rows[wrong.argmax()])
             raise DataError(
-                f"{path}: cannot be opened ({getattr(error, 'strerror', error)}); "
-                "run `weightspace check`"
-            ) from None
-        first = shard.data_start(path, len(data), data[:8])
-        return np.frombuffer(data, "<f4", count=len(data) // 4), first
+                f"{self.path / places.SHARDS / table.names[table.shards[row]]}: net "
+                f"{self.snapshots['net'][row]}, snapshot {table.numbers[row]} lies outside the "
+                "file, which may be truncated; run `weightspace check`"
+            )
 
     def _read(self, folder: str, schema: pa.Schema) -> pl.DataFrame:
         files = [places.part(self.path, folder, unit) for unit in self._units]
@@ -278,37 +332,14 @@ class Zoo:
         return frame
 
 
-def read_layout(path: Path, key: str) -> Layout:
-    """The layout of this key in the zoo at `path`, checked against its key."""
-    file = places.layout_path(path, key)
-    again = "restore it from a copy, or run `weightspace repair`"
+@contextmanager
+def _naming(net: str) -> Iterator[None]:
+    """What goes wrong with a shard is told with a net that is in it."""
     try:
-        if file.stat().st_size > _LARGEST_LAYOUT:
-            raise ValueError("larger than any layout")
-        text = file.read_text(encoding="utf-8")
-        _check_numbers(json.loads(text))
-        layout = Layout.from_json(text)
-        sound = layout.key == key and 0 < layout.size < _MOST_VALUES
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}); {again}") from None
-    except (DataError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        sound = False
-    if not sound:
-        raise DataError(f"{file}: is damaged, its layout is not of that key; {again}")
-    return layout
-
-
-def _check_numbers(rows: list[dict[str, Any]]) -> None:
-    """Refuse layers, offsets and shapes that are no whole numbers from 0, or too many or large.
-
-    Asked before sizes are made of them: the product of a long shape takes seconds.
-    """
-    for row in rows:
-        if len(row["shape"]) > _MOST_DIMENSIONS:
-            raise ValueError("a shape of too many dimensions")
-        for number in (row["layer"], row["offset"], *row["shape"]):
-            if type(number) is not int or not 0 <= number < _MOST_VALUES:
-                raise ValueError("a number that is none of a layout")
+        yield
+    except DataError as error:
+        message, _, remedy = str(error).rpartition("; ")
+        raise DataError(f"{message}, net {net} is in it; {remedy}") from None
 
 
 def _two_units(path: Path, nets: pl.DataFrame) -> DataError:

@@ -27,6 +27,15 @@ class Slices:
         return len(self.values)
 
 
+@dataclass(frozen=True)
+class Vectors:
+    """All asked for of one net: `snapshots` int64 [k] from 1, `values` float32 [k, length]."""
+
+    net: str
+    snapshots: np.ndarray
+    values: np.ndarray
+
+
 def choose(available: np.ndarray, wanted: Sequence[int] | None) -> np.ndarray:
     """Positions in one net's `available` snapshot numbers (ascending) that were asked for.
 
@@ -37,6 +46,15 @@ def choose(available: np.ndarray, wanted: Sequence[int] | None) -> np.ndarray:
     resolved = {len(available) + s if s < 0 else -1 for s in wanted} & set(range(len(available)))
     exact = np.flatnonzero(np.isin(available, [s for s in wanted if s > 0]))
     return np.array(sorted(resolved | set(exact.tolist())), np.int64)
+
+
+def check_out(out: np.ndarray, n: int, length: int) -> np.ndarray:
+    """The array that slices are to be put in; refused where they would not fit it."""
+    if out.dtype != np.float32 or out.shape != (n, length) or not out.flags.c_contiguous:
+        raise UsageError(
+            f"out: is {out.dtype} {list(out.shape)}; give float32 [{n}, {length}] in C order"
+        )
+    return out
 
 
 def check_snapshots(snapshots: Iterable[int] | None) -> list[int] | None:
@@ -81,14 +99,20 @@ class Selection:
         """Values that are selected."""
         return int(self._edges[-1])
 
-    def copy(self, vector: np.ndarray, start: int, out: np.ndarray) -> None:
-        """Fill `out` with the selected values from position `start` on."""
+    @property
+    def only(self) -> int | None:
+        """Where in the vector the selection begins, if it is of one piece."""
+        return self._ranges[0][0] if len(self._ranges) == 1 else None
+
+    def pieces(self, start: int, length: int) -> list[tuple[int, int]]:
+        """`length` selected values from `start` on, as (position in the vector, count)."""
         at = int(np.searchsorted(self._edges, start, "right")) - 1
-        done = 0
-        while done < len(out):
+        found, done = [], 0
+        while done < length:
             low, high = self._ranges[at]
             low += start + done - int(self._edges[at])
-            take = min(high - low, len(out) - done)
-            out[done : done + take] = vector[low : low + take]
+            take = min(high - low, length - done)
+            found.append((low, take))
             done += take
             at += 1
+        return found

@@ -1,0 +1,48 @@
+"""The files of layouts, read with suspicion."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from weightspace.errors import DataError
+from weightspace.networks import Layout
+from weightspace.zoo import places
+
+_LARGEST = 2**26  # bytes of a layout's file
+_MOST_VALUES = 2**40  # of a vector
+_MOST_DIMENSIONS = 32
+
+
+def read_layout(path: Path, key: str) -> Layout:
+    """The layout of this key in the zoo at `path`, checked against its key."""
+    file = places.layout_path(path, key)
+    again = "restore it from a copy, or run `weightspace repair`"
+    try:
+        if file.stat().st_size > _LARGEST:
+            raise ValueError("larger than any layout")
+        text = file.read_text(encoding="utf-8")
+        _check_numbers(json.loads(text))
+        layout = Layout.from_json(text)
+        sound = layout.key == key and 0 < layout.size < _MOST_VALUES
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); {again}") from None
+    except (DataError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        sound = False
+    if not sound:
+        raise DataError(f"{file}: is damaged, its layout is not of that key; {again}")
+    return layout
+
+
+def _check_numbers(rows: list[dict[str, Any]]) -> None:
+    """Refuse layers, offsets and shapes that are no whole numbers from 0, or too many or large.
+
+    Asked before sizes are made of them: the product of a long shape takes seconds.
+    """
+    for row in rows:
+        if len(row["shape"]) > _MOST_DIMENSIONS:
+            raise ValueError("a shape of too many dimensions")
+        for number in (row["layer"], row["offset"], *row["shape"]):
+            if type(number) is not int or not 0 <= number < _MOST_VALUES:
+                raise ValueError("a number that is none of a layout")

@@ -1,0 +1,45 @@
+"""The tables as plain arrays, built once: a slice must not cost a search in a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where every vector lies, in the order of the table of snapshots.
+
+    `bounds` int64 [nets + 1]: rows bounds[i]..bounds[i + 1] are those of net i; `numbers` of the
+    snapshots, `offsets` in bytes, `lengths` in values and `shards`, positions in `names`, are
+    int64 [rows]. `starts` and `ends` int64 [names]: where each shard's data lies, in bytes; the
+    reader notes them when it first opens it, until then the end is -1.
+    """
+
+    bounds: np.ndarray
+    numbers: np.ndarray
+    offsets: np.ndarray
+    lengths: np.ndarray
+    shards: np.ndarray
+    names: list[str]
+    starts: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def of(cls, nets: pl.DataFrame, snapshots: pl.DataFrame) -> Rows:
+        """The arrays of a zoo's two tables; the second must be in the order of the first."""
+        order = nets.select("net").with_row_index("at")
+        owners = snapshots.select("net").join(order, on="net", how="left", maintain_order="left")
+        names = snapshots["shard"].unique().sort()
+        return cls(
+            np.searchsorted(owners["at"].to_numpy(), np.arange(len(nets) + 1)),
+            snapshots["snapshot"].to_numpy(),
+            snapshots["offset"].to_numpy(),
+            snapshots["length"].to_numpy(),
+            np.searchsorted(names.to_numpy(), snapshots["shard"].to_numpy()),
+            names.to_list(),
+            np.zeros(len(names), np.int64),
+            np.full(len(names), -1, np.int64),
+        )

@@ -1,0 +1,119 @@
+"""What slices are drawn from: nets, their snapshots and the values that a part selects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from weightspace.zoo.rows import Rows
+from weightspace.zoo.shardfiles import Read
+from weightspace.zoo.slices import Selection
+
+_MOST_BUFFERS = 500  # of one read; systems take 1,024
+_JUNK = memoryview(bytearray(2**16))  # what lies between two pieces is read to here
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Nets to draw from, as arrays over them, so that a slice costs no search.
+
+    `nets` int64 [m], positions in the zoo's table; `rows`, rows of the table of snapshots, those
+    of net i from `first[i]`, `counts[i]` of them; `selections[kinds[i]]` what its part selects,
+    `sizes[i]` values of it.
+    """
+
+    part: str
+    nets: np.ndarray
+    rows: np.ndarray
+    first: np.ndarray
+    counts: np.ndarray
+    selections: Sequence[Selection]
+    kinds: np.ndarray
+    sizes: np.ndarray
+
+
+def wanted_rows(
+    bounds: np.ndarray, numbers: np.ndarray, nets: np.ndarray, wanted: Sequence[int] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the snapshots that are wanted, net after net, and how many each net has.
+
+    `bounds` and `numbers` are those of the whole zoo: rows bounds[i]..bounds[i + 1] are net i's,
+    in ascending order of their numbers. Negative numbers count from a net's last snapshot; what a
+    net lacks is left out.
+    """
+    sizes = np.diff(bounds)[nets]
+    rows = np.repeat(bounds[nets] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+    if wanted is None:
+        return rows, sizes
+    from_end = rows - np.repeat(bounds[nets + 1], sizes)
+    keep = np.isin(numbers[rows], [s for s in wanted if s > 0])
+    keep |= np.isin(from_end, [s for s in wanted if s < 0])
+    owners = np.repeat(np.arange(len(nets)), sizes)[keep]
+    return rows[keep], np.bincount(owners, minlength=len(nets))
+
+
+def reads(
+    table: Rows,
+    rows: np.ndarray,
+    selections: Sequence[Selection],
+    kinds: np.ndarray,
+    starts: np.ndarray,
+    out: np.ndarray,
+) -> Iterator[Read]:
+    """The reads that fill `out` float32 [n, length], in the order of shards and places therein.
+
+    For each slice: `rows` [n] of the table, `kinds` [n] positions in `selections`, and where in
+    what is selected it starts.
+    """
+    length = out.shape[1]
+    size = 4 * length
+    view = out.data.cast("B")
+    lows = np.array([-1 if one.only is None else one.only for one in selections])[kinds]
+    offsets, shards, names = table.offsets[rows], table.shards[rows], table.names
+    at = offsets + 4 * (lows + starts)
+    order = np.lexsort((at, shards))
+    for i, offset, code in zip(
+        order.tolist(), at[order].tolist(), shards[order].tolist(), strict=True
+    ):
+        values = view[i * size : (i + 1) * size]
+        if lows[i] >= 0:
+            yield names[code], offset, (values,), size
+        else:
+            pieces = selections[kinds[i]].pieces(int(starts[i]), length)
+            yield from _gathered(names[code], int(offsets[i]), pieces, values)
+
+
+def whole(table: Rows, rows: np.ndarray, out: np.ndarray) -> Iterator[Read]:
+    """The reads that fill `out` float32 [n, length] with vectors, neighbours in one."""
+    size = 4 * out.shape[1]
+    view = out.data.cast("B")
+    offsets, shards = table.offsets[rows], table.shards[rows]
+    apart = (np.diff(offsets) != size) | (np.diff(shards) != 0)
+    edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(rows)]
+    for low, high in pairwise(edges):
+        part = view[low * size : high * size]
+        yield table.names[shards[low]], int(offsets[low]), (part,), len(part)
+
+
+def _gathered(
+    name: str, offset: int, pieces: Sequence[tuple[int, int]], out: memoryview
+) -> Iterator[Read]:
+    """One read for pieces that lie close together, what is between them read and forgotten."""
+    buffers: list[memoryview] = []
+    first = end = done = 0
+    for low, count in pieces:
+        gap = 4 * low - end
+        if buffers and (gap > len(_JUNK) or len(buffers) > _MOST_BUFFERS):
+            yield name, offset + first, buffers, end - first
+            buffers = []
+        if buffers:
+            buffers.append(_JUNK[:gap])
+        else:
+            first = 4 * low
+        buffers.append(out[done : done + 4 * count])
+        done, end = done + 4 * count, 4 * (low + count)
+    if buffers:
+        yield name, offset + first, buffers, end - first

@@ -1,0 +1,182 @@
+"""Shards on this machine: any bytes of any of them, into memory that is there already.
+
+Slices are read with `preadv` straight to where they belong, not through a memory map: a map
+touches its pages one fault at a time, and each map that is open counts as the process's memory.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache, partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from weightspace.errors import DataError
+from weightspace.zoo import places, shard
+
+Buffers = Sequence[memoryview]
+Read = tuple[str, int, Buffers, int]
+"""Shard (file name), first byte, where to put what follows, and how many bytes that is."""
+
+_MAPS = 128  # memory maps held at once, each one file descriptor
+_MOST_OPEN = 1024
+_WINDOW = 256  # reads that the disk is told of at once
+_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
+
+
+class OpenShard:
+    """One shard, open for reading; closed when nobody holds it any more."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = -1
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            self.size = os.fstat(self._descriptor).st_size
+            start = os.read(self._descriptor, 8)
+        except OSError as error:
+            raise _cannot_open(path, error) from None
+        if not self.size:
+            raise _cannot_open(path, "it is empty")
+        self.first = shard.data_start(path, self.size, start)
+        self.path = path
+        self._seeking = None if hasattr(os, "preadv") else threading.Lock()
+        if hasattr(os, "posix_fadvise"):  # else the disk reads megabytes around each slice
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def cached(self, offset: int, buffers: Buffers) -> int:
+        """Read what needs no disk; how many bytes that were."""
+        if not _NOWAIT:
+            return 0
+        try:
+            return os.preadv(self._descriptor, buffers, offset, _NOWAIT)
+        except OSError:  # none of it, or a file system that cannot tell
+            return 0
+
+    def announce(self, offset: int, size: int) -> None:
+        """Have the disk begin with bytes that will be read soon."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._descriptor, offset, size, os.POSIX_FADV_WILLNEED)
+
+    def fill(self, offset: int, buffers: Buffers) -> None:
+        """Read from `offset` on until the buffers are full; DataError where the file ends."""
+        for buffer in buffers:
+            done = 0
+            while done < len(buffer):
+                count = self._read(buffer[done:], offset)
+                if not count:
+                    raise DataError(
+                        f"{self.path}: ends at {offset:,} bytes, values lie behind that; "
+                        "run `weightspace check`"
+                    )
+                done, offset = done + count, offset + count
+
+    def _read(self, buffer: memoryview, offset: int) -> int:
+        try:
+            if self._seeking is None:
+                return os.preadv(self._descriptor, [buffer], offset)
+            with self._seeking:
+                os.lseek(self._descriptor, offset, os.SEEK_SET)
+                data = os.read(self._descriptor, len(buffer))
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: cannot be read ({error.strerror}); check the disk"
+            ) from None
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class ShardFiles:
+    """The shards of a zoo in a folder of this machine; any number of threads may read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._most = _most_open()
+        self._open: OrderedDict[str, OpenShard] = OrderedDict()
+        self._lock = threading.Lock()
+        self._map = lru_cache(_MAPS)(partial(_mapped, path))
+
+    def extent(self, name: str) -> tuple[int, int]:
+        """Where a shard's data begins and ends, in bytes; DataError where it cannot be opened."""
+        file = self._get(name)
+        return file.first, file.size
+
+    def fill(self, reads: Iterable[Read]) -> None:
+        """Do all reads; those of one shard best stand together.
+
+        What the system holds in memory is copied at once. Of the rest the disk is told before the
+        first is waited for, so that it works on many at a time.
+        """
+        every = iter(reads)
+        while window := list(islice(every, _WINDOW)):
+            late = list(self._uncached(window))
+            for file, (_, offset, _, size) in late:
+                file.announce(offset, size)
+            for file, (_, offset, buffers, _) in late:
+                file.fill(offset, buffers)
+
+    def scan(self, reads: Iterable[Read]) -> None:
+        """Do reads that are large and follow one another."""
+        for name, offset, buffers, size in reads:
+            file = self._get(name)
+            file.announce(offset + size, size)  # what follows is on its way meanwhile
+            file.fill(offset, buffers)
+
+    def view(self, name: str, offset: int, length: int) -> np.ndarray:
+        """`length` float32 values from byte `offset` on, a read-only view of the file."""
+        return self._map(name)[offset // 4 : offset // 4 + length]
+
+    def _uncached(self, window: list[Read]) -> Iterator[tuple[OpenShard, Read]]:
+        name, file = "", None
+        for read in window:
+            if read[0] != name or file is None:
+                name = read[0]
+                file = self._get(name)
+            if file.cached(read[1], read[2]) < read[3]:
+                yield file, read
+
+    def _get(self, name: str) -> OpenShard:
+        with self._lock:
+            file = self._open.get(name)
+            if file is None:
+                file = self._open[name] = OpenShard(places.shard_path(self._path, name))
+                if len(self._open) > self._most:
+                    self._open.popitem(last=False)
+            else:
+                self._open.move_to_end(name)
+        return file
+
+
+def _mapped(folder: Path, name: str) -> np.ndarray:
+    path = places.shard_path(folder, name)
+    try:
+        with path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:  # ValueError: an empty file
+        raise _cannot_open(path, error) from None
+    return np.frombuffer(data, "<f4", count=len(data) // 4)
+
+
+def _cannot_open(path: Path, error: object) -> DataError:
+    return DataError(
+        f"{path}: cannot be opened ({getattr(error, 'strerror', error)}); run `weightspace check`"
+    )
+
+
+def _most_open() -> int:
+    """How many shards may be open at once: half of what the system allows a process."""
+    try:
+        import resource  # not on every platform
+    except ImportError:
+        return 256
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(1, min(_MOST_OPEN, soft // 2 - _MAPS)) if soft > 0 else _MOST_OPEN
