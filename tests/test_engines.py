@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tarfile
 from dataclasses import replace
@@ -120,8 +121,8 @@ class Named(Unit):
 def test_a_unit_left_at_a_url_is_a_zoo_as_a_tar_file(tmp_path: Path) -> None:
     depot, unit, file = left(tmp_path)
     assert depot.units() == {"unit-000"}
-    with tarfile.open(file) as tar:
-        tar.extractall(tmp_path / "by-hand", filter="data")
+    (tmp_path / "by-hand").mkdir()
+    subprocess.run(["tar", "-xf", file, "-C", tmp_path / "by-hand"], check=True)
     assert Zoo(tmp_path / "by-hand").nets.height == len(unit.recipes)
     target = open_writer(tmp_path / "target")
     depot.take(unit, target)
