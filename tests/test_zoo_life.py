@@ -172,7 +172,7 @@ class Life(RuleBasedStateMachine):
             assert any(recipe(number).net in f.message for f in wrong)
         said = " ".join(f"{f.thing} {f.message}" for f in findings)
         for file in self.unfinished(path):
-            assert file.stem.split(".")[-1] in said or file.name in said, file
+            assert file.name.lstrip(".").split(".")[0] in said, file
 
     def unfinished(self, path):
         """Files of units that are not in the zoo, and those under hidden names."""
@@ -201,7 +201,7 @@ def live(machine, examples, steps):
 
 
 def test_any_life_leaves_what_was_committed():
-    live(Life, 25, 10)
+    live(Life, 15, 10)
 
 
 @pytest.mark.slow
@@ -225,7 +225,7 @@ def test_a_death_is_one(tmp_path):
     place = str(tmp_path / "zoo")
     with pytest.raises(KilledError), killed_at(0):
         TASKS["write"](place, 1, [0], [0], 0)
-    assert list(tmp_path.rglob("*")) == [tmp_path / "zoo"]
+    assert not list(tmp_path.iterdir())
     with pytest.raises(DataError):
         Zoo(place)
     with killed_at(10**6):
