@@ -174,7 +174,7 @@ def check(
         raise typer.Exit(1)
 
 
-for command in (parts.merge, parts.repair, parts.reproduce, doors.export, doors.add):
+for command in (parts.merge, parts.repair, parts.index, parts.reproduce, doors.export, doors.add):
     app.command()(command)
 app.command("import")(doors.import_)
 

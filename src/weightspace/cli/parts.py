@@ -30,6 +30,20 @@ def merge(
     answer(as_json, show.facts(merged), lambda: show.zoo(merged))
 
 
+def index(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
+    """Put the tables of a zoo in a few files, so that it opens at once, and from a URL.
+
+    Readers notice what came later; run it again when much has.
+    """
+    from weightspace import zoo as room
+
+    with bars() as listener:
+        folder = room.write_index(zoo, progress=listener)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    told = {"index": str(folder), "bytes": size}
+    answer(as_json, told, lambda: show.index(folder, size))
+
+
 def repair(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
     """Set aside what is damaged, so that a zoo is sound.
 

@@ -177,6 +177,11 @@ def repair(done: Repair) -> None:
         _out().print("run the same `weightspace sample` command to train them again")
 
 
+def index(folder: Path, size: int) -> None:
+    """Where an index went."""
+    _out().print(_text(f"index: {folder}, {size:,} bytes"), soft_wrap=True)
+
+
 def evaluation(result: Evaluation, out: Path) -> None:
     """The tables by property, and where they went."""
     _tables(result)

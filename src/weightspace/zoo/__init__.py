@@ -9,6 +9,7 @@ know how the nets were trained.
 """
 
 from weightspace.zoo.check import Finding, check
+from weightspace.zoo.index import write as write_index
 from weightspace.zoo.manifest import FORMAT, VERSION
 from weightspace.zoo.merge import merge
 from weightspace.zoo.places import MANIFEST
@@ -40,4 +41,5 @@ __all__ = [
     "reclaimable",
     "repair",
     "stratified",
+    "write_index",
 ]

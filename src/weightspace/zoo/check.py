@@ -12,7 +12,7 @@ from typing import Any
 
 from weightspace.errors import DataError
 from weightspace.progress import Progress, silent
-from weightspace.zoo import disk, hashing, manifest, places, rounds, shard, states, tables
+from weightspace.zoo import disk, hashing, index, manifest, places, rounds, shard, states, tables
 from weightspace.zoo.reader import read_layout
 from weightspace.zoo.shard import Header
 
@@ -51,7 +51,7 @@ def check(path: str | Path, full: bool = False, progress: Progress = silent) -> 
     except DataError as error:
         return [_finding(error, path, places.MANIFEST)]
     findings = [*_leftovers(path), *_half_written(path), *_strangers(path), *_states(path, full)]
-    findings += _unrepaired(path)
+    findings += [*_unrepaired(path), *_index(path)]
     where: dict[str, str] = {}
     present: set[int] = set()
     units = places.units(path, places.NETS)
@@ -133,6 +133,24 @@ def _unrepaired(path: Path) -> Iterator[Finding]:
         message = "a repair was stopped before it gave these nets back"
         remedy = "run `weightspace repair` again"
         yield Finding("warning", str(folder.relative_to(path)), message, remedy)
+
+
+def _index(path: Path) -> Iterator[Finding]:
+    """Readers of a damaged or an old index take the parts themselves, and longer."""
+    if not (index.folder(path) / index.CONTENTS).exists():
+        return
+    found = index.read(path)
+    try:
+        if found:
+            for table in index.TABLES:
+                index.read_table(path, found, table)
+    except DataError:
+        found = None
+    again = "run `weightspace index` again"
+    if found is None:
+        yield Finding("warning", "index", "is damaged, readers here do without it", again)
+    elif set(found.units) != set(places.units(path, places.NETS)):
+        yield Finding("info", "index", "is of other units than the zoo has now", again)
 
 
 def _rounds(path: Path, present: set[int]) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.networks.layout import PARTS
 from weightspace.space import Space
-from weightspace.zoo import manifest, places, rounds, splits, tables
+from weightspace.zoo import index, manifest, places, rounds, splits, tables
 from weightspace.zoo.layouts import read_layout
 from weightspace.zoo.rounds import Round
 from weightspace.zoo.rows import Rows
@@ -324,9 +323,7 @@ class Zoo:
             )
 
     def _read(self, folder: str, schema: pa.Schema) -> pl.DataFrame:
-        files = [places.part(self.path, folder, unit) for unit in self._units]
-        with ThreadPoolExecutor(8) as pool:
-            parts = list(pool.map(lambda file: tables.read(file, schema), files))
+        parts = index.read_parts(self.path, folder, self._units)
         frame = pl.from_arrow(tables.join(parts, schema))
         assert isinstance(frame, pl.DataFrame)
         return frame

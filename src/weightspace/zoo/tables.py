@@ -88,17 +88,27 @@ def compose(rows: Sequence[Row], schema: pa.Schema, facts: ShardFacts | None = N
     return to_bytes(table, facts)
 
 
-def to_bytes(table: pa.Table, facts: ShardFacts | None = None) -> bytes:
-    """The Parquet file of a table."""
+def to_bytes(table: pa.Table, facts: ShardFacts | None = None, group: int | None = None) -> bytes:
+    """The Parquet file of a table, in row groups of `group`; small ones are read in large steps."""
     if facts:
         kept = {_FACTS: json.dumps(asdict(facts)), _KNOWN: json.dumps(list(FIELDS))}
         table = table.replace_schema_metadata(kept)
     sink = pa.BufferOutputStream()
     # Statistics lie outside the pages and their checksums; who skips rows by them trusts them.
     pq.write_table(
-        table, sink, compression="zstd", write_page_checksum=True, write_statistics=False
+        table,
+        sink,
+        row_group_size=group,
+        compression="zstd",
+        write_page_checksum=True,
+        write_statistics=False,
     )
     return sink.getvalue().to_pybytes()
+
+
+def marked(table: pa.Table) -> pa.Table:
+    """The table, saying which hyper-parameters its writer knew."""
+    return table.replace_schema_metadata({_KNOWN: json.dumps(list(FIELDS))})
 
 
 def read(path: Path, schema: pa.Schema, most: int = MOST_ROWS) -> pa.Table:

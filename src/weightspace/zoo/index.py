@@ -1,0 +1,254 @@
+"""The index: all tables of a zoo in a few files, so that it opens at once, and from afar."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from weightspace.errors import DataError, UsageError
+from weightspace.progress import Progress, silent
+from weightspace.zoo import layouts, manifest, places, tables
+from weightspace.zoo.disk import explained, write_file
+from weightspace.zoo.sealed import seal, unseal
+from weightspace.zoo.shardfiles import OpenShard
+
+CONTENTS = "contents.json"
+_VERSION = 1
+_ENTRIES = ("version", "units", "files")
+_LARGEST = 2**28  # bytes of the contents
+_ROWS = 100_000  # of one file
+_GROUP = 1_000  # of one row group: the reader decodes in steps that shrink as groups grow
+_LAYOUTS = pa.schema(
+    [pa.field("key", pa.string(), nullable=False), pa.field("json", pa.string(), nullable=False)]
+)
+TABLES = {
+    places.NETS: tables.NETS,
+    places.SNAPSHOTS: tables.SNAPSHOTS,
+    places.LAYOUTS: _LAYOUTS,
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that the index knows: its size, the BLAKE2b of its bytes and the rows in it."""
+
+    size: int
+    digest: str
+    rows: int
+
+    @classmethod
+    def of(cls, data: bytes, rows: int) -> File:
+        """What is noted of a file of these bytes."""
+        return cls(len(data), _digest(data), rows)
+
+    def matches(self, path: Path) -> bool:
+        """Whether the file at `path` is, to the bit, the one that was noted."""
+        try:
+            return path.stat().st_size == self.size and _digest(path.read_bytes()) == self.digest
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit as it was indexed: its two parts, and where the data of its shard begins and ends."""
+
+    nets: File
+    snapshots: File
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Index:
+    """The contents of an index: units, in the order of the rows, and its files by table."""
+
+    units: dict[str, Unit]
+    files: dict[str, dict[str, File]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        units = {
+            name: [*vars(one.nets).values(), *vars(one.snapshots).values(), one.start, one.end]
+            for name, one in self.units.items()
+        }
+        files = {
+            table: {name: list(vars(file).values()) for name, file in those.items()}
+            for table, those in self.files.items()
+        }
+        return {"version": _VERSION, "units": units, "files": files}
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Index:
+        """The inverse; ValueError where the text is no index."""
+        try:
+            plain = unseal(json.loads(text), _ENTRIES)
+            if plain["version"] != _VERSION:
+                raise ValueError(f"it is of version {plain['version']}")
+            units = {
+                name: Unit(_file(row[:3]), _file(row[3:6]), _whole(row[6]), _whole(row[7]))
+                for name, row in plain["units"].items()
+            }
+            files = {
+                table: {name: _file(row) for name, row in plain["files"][table].items()}
+                for table in TABLES
+            }
+            for name in (*units, *(n.removesuffix(".parquet") for t in files.values() for n in t)):
+                places.check_unit(name)
+        except (TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+            raise ValueError(f"it lacks something ({error!r})") from None
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return cls(units, files)
+
+
+def folder(path: Path) -> Path:
+    """Where the index of a zoo lies."""
+    return path / "index"
+
+
+def read(path: Path) -> Index | None:
+    """The index of the zoo at `path`; None where it has none, or one that is damaged."""
+    file = folder(path) / CONTENTS
+    try:
+        return None if file.stat().st_size > _LARGEST else Index.from_json(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def read_table(path: Path, index: Index, table: str) -> pa.Table:
+    """One table of the index, its files compared with what was noted; DataError if damaged."""
+    parts = []
+    for name, file in index.files[table].items():
+        place = folder(path) / name
+        if not file.matches(place):
+            raise DataError(f"{place}: is damaged or missing; {_AGAIN}")
+        parts.append(tables.read(place, TABLES[table]))
+        if parts[-1].num_rows != file.rows:
+            raise DataError(f"{place}: has another number of rows than noted; {_AGAIN}")
+    return tables.join(parts, TABLES[table])
+
+
+def read_parts(path: Path, table: str, units: Sequence[str]) -> list[pa.Table]:
+    """The tables that together hold the parts of all `units`, from the index where that is true.
+
+    A part is taken from the index where the part's file is, to the bit, the one that was indexed;
+    any other is read itself. So an index can be old or damaged, and no harm is done.
+    """
+    index = read(path)
+    rest, found = list(units), []
+    with ThreadPoolExecutor(8) as pool:
+        if index:
+            known = [unit for unit in units if unit in index.units]
+            same = pool.map(partial(_is_same, path, table, index), known)
+            good = {unit for unit, is_same in zip(known, same, strict=True) if is_same}
+            try:
+                found = _rows_of(read_table(path, index, table), index, table, good)
+                rest = [unit for unit in units if unit not in good]
+            except DataError:  # the parts themselves are as good
+                found = []
+        files = [places.part(path, table, unit) for unit in rest]
+        return found + list(pool.map(lambda file: tables.read(file, TABLES[table]), files))
+
+
+def write(path: str | Path, progress: Progress = silent) -> Path:
+    """Write the index of the zoo at `path` anew; returns its folder.
+
+    Raises `DataError` where a part of the zoo is damaged: an index is made of sound ones.
+    """
+    path = Path(path)
+    manifest.read(path)
+    names = places.units(path, places.NETS)
+    parts: dict[str, list[pa.Table]] = {places.NETS: [], places.SNAPSHOTS: []}
+    units = {}
+    for i, name in enumerate(names):
+        noted = []
+        for table, read_so_far in parts.items():
+            file = places.part(path, table, name)
+            read_so_far.append(tables.read(file, TABLES[table]))
+            noted.append(File.of(file.read_bytes(), read_so_far[-1].num_rows))
+        shard = OpenShard(places.part(path, places.SHARDS, name))
+        units[name] = Unit(noted[0], noted[1], shard.first, shard.size)
+        progress("indexing the zoo", i + 1, len(names))
+    joined = {table: tables.join(those, TABLES[table]) for table, those in parts.items()}
+    joined[places.LAYOUTS] = _layouts(path, joined[places.NETS])
+    files = {table: _write_table(path, table, one) for table, one in joined.items()}
+    text = json.dumps(seal(Index(units, files).to_dict()), separators=(",", ":"))
+    write_file(folder(path) / CONTENTS, text.encode() + b"\n")
+    current = {CONTENTS, *(name for those in files.values() for name in those)}
+    for file in folder(path).iterdir():
+        if file.name not in current:
+            file.unlink(missing_ok=True)
+    return folder(path)
+
+
+_AGAIN = "run `weightspace index`"
+
+
+def _layouts(path: Path, nets: pa.Table) -> pa.Table:
+    keys = sorted(set(nets["layout"].to_pylist()))
+    texts = [layouts.read_layout(path, key).to_json() for key in keys]
+    return pa.Table.from_arrays([pa.array(keys, pa.string()), pa.array(texts, pa.string())],
+                                schema=_LAYOUTS)  # fmt: skip
+
+
+def _write_table(path: Path, table: str, rows: pa.Table) -> dict[str, File]:
+    """The table in files of some rows each, named by their content: old ones stay readable."""
+    with explained(folder(path), 0):
+        folder(path).mkdir(exist_ok=True)
+    files = {}
+    for first in range(0, max(rows.num_rows, 1), _ROWS):
+        part = tables.marked(rows.slice(first, _ROWS))
+        data = tables.to_bytes(part, group=_GROUP)
+        file = File.of(data, part.num_rows)
+        name = f"{table}-{first // _ROWS:03d}-{file.digest}.parquet"
+        write_file(folder(path) / name, data)
+        files[name] = file
+    return files
+
+
+def _rows_of(table: pa.Table, index: Index, kind: str, units: set[str]) -> list[pa.Table]:
+    """The rows of these units, neighbours in one piece."""
+    counts = [vars(unit)[kind].rows for unit in index.units.values()]
+    if sum(counts) != table.num_rows:
+        raise DataError(f"the index: has other rows than its units; {_AGAIN}")
+    spans: list[list[int]] = []
+    at = 0
+    for name, count in zip(index.units, counts, strict=True):
+        if name in units:
+            if spans and spans[-1][1] == at:
+                spans[-1][1] += count
+            else:
+                spans.append([at, at + count])
+        at += count
+    return [table.slice(low, high - low) for low, high in spans]
+
+
+def _is_same(path: Path, table: str, index: Index, unit: str) -> bool:
+    file: File = vars(index.units[unit])[table]
+    return file.matches(places.part(path, table, unit))
+
+
+def _file(row: Sequence[Any]) -> File:
+    size, digest, rows = row
+    if not isinstance(digest, str):
+        raise ValueError("a digest that is no text")
+    return File(_whole(size), digest, _whole(rows))
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} where a size belongs")
+    return value
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
