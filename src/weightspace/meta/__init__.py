@@ -16,6 +16,8 @@ from weightspace.meta.labels import Labels, labels_of
 from weightspace.meta.model import Answer, Model, Reading
 from weightspace.meta.protocol import evaluate
 from weightspace.meta.registry import BASELINE, CLASSIFIERS, DEFAULT, Classifier
+from weightspace.meta.regression import Regression, regress
+from weightspace.meta.ridge import KernelRidge
 
 __all__ = [
     "BASELINE",
@@ -27,10 +29,12 @@ __all__ = [
     "Forest",
     "Interval",
     "Kernel",
+    "KernelRidge",
     "Labels",
     "Linear",
     "Model",
     "Reading",
+    "Regression",
     "Score",
     "bootstrap",
     "control_interval",
@@ -38,4 +42,5 @@ __all__ = [
     "evaluate",
     "fit",
     "labels_of",
+    "regress",
 ]

@@ -127,10 +127,10 @@ def dependence_of(hits: np.ndarray, codes: np.ndarray) -> float:
     return max(1.0, (_PRIOR_WEIGHT * DEPENDENCE + count * ratio) / (_PRIOR_WEIGHT + count))
 
 
-def control_interval(accuracies: np.ndarray | tuple[float, ...]) -> Interval:
+def control_interval(accuracies: np.ndarray | tuple[float, ...], *, least: float = 0.0) -> Interval:
     """Where 95 % of accuracies from meaningless labels fall, from R of them (R at least 2).
 
-    The prediction interval of one more draw: mean -+ t x sd x sqrt(1 + 1/R).
+    The prediction interval of one more draw: mean -+ t x sd x sqrt(1 + 1/R), within `least`..1.
     """
     sample = np.asarray(accuracies, float)
     count = len(sample)
@@ -139,7 +139,7 @@ def control_interval(accuracies: np.ndarray | tuple[float, ...]) -> Interval:
     reach = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * sample.std(ddof=1)
     reach *= np.sqrt(1 + 1 / count)
     mean = float(sample.mean())
-    return Interval(mean, max(0.0, mean - float(reach)), min(1.0, mean + float(reach)))
+    return Interval(mean, max(least, mean - float(reach)), min(1.0, mean + float(reach)))
 
 
 def _recalls(hits: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -1,0 +1,403 @@
+"""`regress`: how well numbers are read off the weights, such as learning rate and test accuracy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from threadpoolctl import threadpool_limits
+
+from weightspace.errors import UsageError
+from weightspace.meta.folds import Cells, assert_apart
+from weightspace.meta.intervals import control_interval
+from weightspace.meta.labels import Labels, labels_of
+from weightspace.meta.numbers import kendall, kendall_interval, r_squared, r_squared_interval
+from weightspace.meta.protocol import require_counts
+from weightspace.meta.registry import CLASSIFIERS, DEFAULT
+from weightspace.meta.ridge import KernelRidge
+from weightspace.meta.slices import SLICE_FEATURES, Source, net_rows, random_slices
+from weightspace.meta.versions import in_one_line
+from weightspace.progress import Progress, silent
+from weightspace.space import Uniform
+from weightspace.zoo import Zoo, opened
+
+ACCURACY, PROGRESS = "test_accuracy", "progress"
+COLUMNS: dict[str, Any] = {
+    "target": pl.String,
+    "scale": pl.String,
+    "classifier": pl.String,
+    "unit": pl.String,
+    "r2": pl.Float64,
+    "r2_low": pl.Float64,
+    "r2_high": pl.Float64,
+    "r2_control_low": pl.Float64,
+    "r2_control_high": pl.Float64,
+    "tau": pl.Float64,
+    "tau_low": pl.Float64,
+    "tau_high": pl.Float64,
+    "tau_control_low": pl.Float64,
+    "tau_control_high": pl.Float64,
+    "n_nets": pl.Int64,
+    "n_rows": pl.Int64,
+    "slice_length": pl.Int64,
+    "running_stats": pl.Boolean,
+    "folds": pl.Int64,
+    "seeds": pl.String,
+    "permutations": pl.Int64,
+    "versions": pl.String,
+}
+GUESS_COLUMNS: dict[str, Any] = {
+    "target": pl.String,
+    "classifier": pl.String,
+    "net": pl.String,
+    "snapshot": pl.Int64,
+    "truth": pl.Float64,
+    "guess": pl.Float64,
+}
+FEWEST = 6
+"""Nets a fold below which no interval is given."""
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """The outcome of `regress`.
+
+    `table` has a row a target x classifier x unit, columns `COLUMNS`. `guesses` has a row a net and
+    snapshot that was judged, the mean over slices and seeds, columns `GUESS_COLUMNS`, on the
+    target's scale.
+    """
+
+    table: pl.DataFrame
+    guesses: pl.DataFrame
+
+    def frame(self) -> pl.DataFrame:
+        """One row a target x classifier x unit."""
+        return self.table
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Rows of features with the numbers to read off them.
+
+    `features` [n, F], `owners` [n] places in the labels' nets, `snapshots` [n], `targets`
+    name -> [n]. With `within` labels without meaning are permuted among the rows of a net, else
+    among nets.
+    """
+
+    classifier: str
+    features: np.ndarray
+    owners: np.ndarray
+    snapshots: np.ndarray
+    targets: dict[str, np.ndarray]
+    within: bool
+
+
+def regress(
+    zoo: Zoo | str | Path,
+    *,
+    targets: Sequence[str] | None = None,
+    slice_length: int = 5000,
+    running_stats: bool = True,
+    slices_per_net: int = 8,
+    folds: int = 5,
+    seeds: Sequence[int] = (0, 1, 2),
+    permutations: int = 10,
+    moments: int = 7,
+    progress: Progress = silent,
+) -> Regression:
+    """How well numbers are read off the weights of nets that nobody saw before.
+
+    `targets`: continuous properties of the zoo's space, on a logarithmic scale where they are
+    positive; "test_accuracy" of the last snapshot; "progress", the fraction of training, 0..1, at
+    which a snapshot was taken, read off `moments` snapshots of each net. By default all of them
+    that the zoo has. Kernel ridge reads them off slices ("kernel": each by itself, and a net's
+    together) and off whole vectors ("layers"). All is split by net and repeated with numbers
+    permuted over nets (for progress: over the snapshots of each net).
+
+    R2 is 1 - squared error / variance: 0 for guessing the mean. Both it and Kendall's tau stand
+    with 95 % intervals over nets. Raises UsageError for unknown targets and too few nets.
+    """
+    zoo = opened(zoo)
+    seeds = tuple(int(seed) for seed in seeds)
+    require_counts(slices_per_net, seeds, permutations)
+    labels = labels_of(zoo)
+    if len(labels.nets) < FEWEST * folds:
+        raise UsageError(
+            f"{len(labels.nets)} nets are too few for an interval of a regression with {folds} "
+            f"folds; it takes {FEWEST * folds}"
+        )
+    source = Source(slice_length, (-1,), "all", running_stats)
+    source.require(zoo, labels.nets)
+    known = _numbers(zoo, labels)
+    wanted = _wanted(targets, known)
+    cells = Cells.build(labels.matrix, labels.families, folds)
+    rows: list[dict[str, Any]] = []
+    guesses: list[pl.DataFrame] = []
+    facts = {
+        "slice_length": slice_length,
+        "running_stats": running_stats,
+        "folds": folds,
+        "seeds": ", ".join(map(str, seeds)),
+        "permutations": permutations,
+        "versions": in_one_line(),
+    }
+    steps = _steps(zoo, labels, moments) if PROGRESS in wanted else {}
+    plain = {name: known[name] for name in wanted if name != PROGRESS}
+    kinds = [name for name, on in (("last", plain), ("moments", steps)) if on]
+    for kind in kinds:
+        for classifier in ("kernel", "layers"):
+            found: list[tuple[_Problem, tuple[np.ndarray, np.ndarray]]] = []
+            for turn, seed in enumerate(seeds):
+                if classifier == "kernel" or not turn:
+                    problem = _problem(
+                        zoo, labels, source, classifier, plain if kind == "last" else {},
+                        steps if kind == "moments" else {}, slices_per_net, seed, progress,
+                    )  # fmt: skip
+                progress(f"regression ({kind}, {classifier})", turn, len(seeds))
+                found.append((problem, _crossfitted(problem, cells, labels, seed, permutations)))
+            progress(f"regression ({kind}, {classifier})", len(seeds), len(seeds))
+            for place, name in enumerate(found[0][0].targets):
+                rows += _summary(name, place, found, _scale(zoo, name), facts)
+                guesses.append(_guesses(name, place, found, labels))
+    rank = {name: i for i, name in enumerate(wanted)}
+    rows.sort(key=lambda row: rank[row["target"]])
+    table = pl.DataFrame(rows, schema=COLUMNS)
+    return Regression(table, pl.concat(guesses).select(*GUESS_COLUMNS))
+
+
+def _numbers(zoo: Zoo, labels: Labels) -> dict[str, np.ndarray]:
+    """Target -> float64 [N] on its scale; progress, which is no number of a net, an empty one."""
+    own = zoo.nets.filter(pl.col("net").is_in(list(labels.nets)))
+    found: dict[str, np.ndarray] = {}
+    for name, distribution in zoo.space.distributions.items():
+        if isinstance(distribution, Uniform) and not own[name].null_count():
+            values = own[name].to_numpy().astype(np.float64)
+            found[name] = np.log10(values) if distribution.low > 0 else values
+    accuracy = own[ACCURACY].to_numpy().astype(np.float64)
+    if np.isfinite(accuracy).all():
+        found[ACCURACY] = accuracy
+    if own.height and zoo.snapshots["snapshot"].n_unique() > 1:
+        found[PROGRESS] = np.empty(0)
+    return {name: values for name, values in found.items() if name == PROGRESS or np.ptp(values)}
+
+
+def _scale(zoo: Zoo, name: str) -> str:
+    distribution = zoo.space.distributions.get(name)
+    return "log10" if isinstance(distribution, Uniform) and distribution.low > 0 else "linear"
+
+
+def _wanted(targets: Sequence[str] | None, known: dict[str, np.ndarray]) -> tuple[str, ...]:
+    wanted = tuple(known) if targets is None else tuple(dict.fromkeys(targets))
+    for name in wanted:
+        if name not in known:
+            raise UsageError(
+                f"{name}: no number that varies and is on record for every net; "
+                f"known are {', '.join(known) or 'none'}"
+            )
+    if not wanted:
+        raise UsageError("targets: none to predict; name at least one")
+    return wanted
+
+
+def _steps(zoo: Zoo, labels: Labels, moments: int) -> dict[int, np.ndarray]:
+    """Snapshot number -> fraction of training [N]; some of those that every net has."""
+    own = zoo.snapshots.filter(pl.col("net").is_in(list(labels.nets)))
+    last = pl.col("step").max().over("net")
+    own = own.with_columns((pl.col("step") / pl.when(last > 0).then(last)).alias("fraction"))
+    place = pl.DataFrame({"net": labels.nets, "place": range(len(labels.nets))})
+    own = own.join(place, on="net").sort("snapshot", "place")
+    numbers = [
+        number
+        for (number,), rows in own.group_by("snapshot", maintain_order=True)
+        if rows.height == len(labels.nets) and not rows["fraction"].null_count()
+    ]
+    if len(numbers) < 2:
+        raise UsageError("progress: the nets share no two snapshots whose steps are on record")
+    chosen = np.unique(np.linspace(0, len(numbers) - 1, min(moments, len(numbers))).round())
+    return {
+        numbers[int(i)]: own.filter(snapshot=numbers[int(i)])["fraction"].to_numpy() for i in chosen
+    }
+
+
+def _problem(
+    zoo: Zoo,
+    labels: Labels,
+    source: Source,
+    classifier: str,
+    numbers: dict[str, np.ndarray],
+    steps: dict[int, np.ndarray],
+    per_net: int,
+    seed: int,
+    progress: Progress,
+) -> _Problem:
+    """Rows of the last snapshot with numbers of nets, or of many snapshots with their progress."""
+    blocks: list[tuple[np.ndarray, np.ndarray, int]] = []
+    for number in steps or (-1,):
+        own = Source(source.slice_length, (number,), source.part, source.running_stats)
+        if classifier == "layers":
+            features, owners = net_rows(zoo, labels.nets, own, progress)
+        else:
+            count = max(1, per_net // 4) if steps else per_net
+            features, owners = _slices(zoo, labels, own, count, seed, progress)
+        blocks.append((features, owners, number))
+    owners = np.concatenate([own for _, own, _ in blocks])
+    snapshots = np.concatenate([np.full(len(own), number) for _, own, number in blocks])
+    if steps:
+        fractions = np.concatenate([steps[number][own] for _, own, number in blocks])
+        targets = {PROGRESS: fractions}
+    else:
+        targets = {name: values[owners] for name, values in numbers.items()}
+    features = np.concatenate([rows for rows, _, _ in blocks])
+    return _Problem(classifier, features, owners, snapshots, targets, bool(steps))
+
+
+def _slices(
+    zoo: Zoo, labels: Labels, source: Source, per_net: int, seed: int, progress: Progress
+) -> tuple[np.ndarray, np.ndarray]:
+    name = CLASSIFIERS[DEFAULT].features
+    rows, owners = random_slices(
+        zoo, labels.nets, {name: SLICE_FEATURES[name]}, source,
+        per_net=per_net, seed=seed, progress=progress,
+    )  # fmt: skip
+    return rows[name], owners
+
+
+def _permuted(problem: _Problem, cells: Cells, permutations: int) -> np.ndarray:
+    """The targets, then those without meaning: float64 [n, targets x (1 + permutations)]."""
+    truth = np.stack(list(problem.targets.values()), axis=1)
+    columns = [truth]
+    for index in range(permutations):
+        if problem.within:
+            rng = np.random.default_rng([index, 0x9E58])
+            # Sorted by net and then at random: each net's rows, in an order of their own.
+            drawn = np.lexsort((rng.random(len(truth)), problem.owners))
+            place = np.empty(len(truth), np.int64)
+            place[np.argsort(problem.owners, kind="stable")] = drawn
+            columns.append(truth[place])
+        else:
+            first = np.zeros((len(cells.cell), truth.shape[1]))
+            first[problem.owners] = truth
+            columns.append(first[cells.permutation(index)][problem.owners])
+    return np.concatenate(columns, axis=1)
+
+
+def _crossfitted(
+    problem: _Problem, cells: Cells, labels: Labels, seed: int, permutations: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Targets and what was guessed by who did not see the net: [n, targets x (1 + R)] each."""
+    truth = _permuted(problem, cells, permutations)
+    guess = np.empty_like(truth)
+    fold = cells.fold_of(seed)
+
+    def judge(part: int) -> None:
+        assert_apart(np.flatnonzero(fold != part), np.flatnonzero(fold == part), labels.families)
+        tested = fold[problem.owners] == part
+        fitted = KernelRidge(seed=seed).fit(problem.features[~tested], truth[~tested])
+        guess[tested] = fitted.predict(problem.features[tested])
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(judge, np.unique(fold)))
+    return truth, guess
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Targets and guesses of all seeds: `truth` and `guess` [n, 1 + R, seeds], `nets` [n]."""
+
+    truth: np.ndarray
+    guess: np.ndarray
+    nets: np.ndarray
+
+
+def _pooled(
+    place: int, count: int, found: list[tuple[_Problem, tuple[np.ndarray, np.ndarray]]], net: bool
+) -> _Judged:
+    """One target under all labelings; with `net` the rows of a net and snapshot averaged."""
+    truths, guesses = [], []
+    for problem, (truth, guess) in found:
+        own = [truth[:, place::count], guess[:, place::count]]
+        nets = problem.owners
+        if net:
+            keys = np.stack([problem.owners, problem.snapshots])
+            kept, key, sizes = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
+            nets = kept[0]
+            own = [
+                np.stack([np.bincount(key.ravel(), c) for c in columns.T], axis=1) / sizes[:, None]
+                for columns in own
+            ]
+        order = np.argsort(nets, kind="stable")
+        truths.append(own[0][order])
+        guesses.append(own[1][order])
+    return _Judged(np.stack(truths, axis=2), np.stack(guesses, axis=2), nets[order])
+
+
+def _summary(
+    name: str,
+    place: int,
+    found: list[tuple[_Problem, tuple[np.ndarray, np.ndarray]]],
+    scale: str,
+    facts: dict[str, Any],
+) -> list[dict[str, Any]]:
+    """A row a unit: each slice by itself, and what is known of a vector together."""
+    first = found[0][0]
+    rows = []
+    for unit in ("slice", "net") if first.classifier == "kernel" else ("net",):
+        judged = _pooled(place, len(first.targets), found, unit == "net")
+        row = {"target": name, "scale": scale, "classifier": first.classifier, "unit": unit}
+        row |= _figures(judged) | {"n_nets": len(np.unique(judged.nets))}
+        rows.append(row | {"n_rows": judged.truth.shape[0] * len(found)} | facts)
+    return rows
+
+
+def _figures(judged: _Judged) -> dict[str, Any]:
+    seeds = range(judged.truth.shape[2])
+    r2 = r_squared_interval(judged.truth[:, 0, 0], judged.guess[:, 0], judged.nets)
+    taus = [
+        kendall_interval(judged.truth[:, 0, s], judged.guess[:, 0, s], judged.nets) for s in seeds
+    ]
+    found: dict[str, Any] = {"r2": r2.value, "r2_low": r2.low, "r2_high": r2.high}
+    found |= {
+        name: float(np.mean([getattr(tau, end) for tau in taus]))
+        for name, end in (("tau", "value"), ("tau_low", "low"), ("tau_high", "high"))
+    }
+    for name, measure in (("r2", r_squared), ("tau", kendall)):
+        controls = tuple(
+            float(np.mean([measure(judged.truth[:, r, s], judged.guess[:, r, s]) for s in seeds]))
+            for r in range(1, judged.truth.shape[1])
+        )
+        reach = control_interval(controls, least=-1.0) if controls else None
+        found |= {
+            f"{name}_control_low": reach and reach.low,
+            f"{name}_control_high": reach and reach.high,
+        }
+    return found
+
+
+def _guesses(
+    name: str,
+    place: int,
+    found: list[tuple[_Problem, tuple[np.ndarray, np.ndarray]]],
+    labels: Labels,
+) -> pl.DataFrame:
+    """What was guessed of each net and snapshot: the mean over its slices and the seeds."""
+    parts = [
+        pl.DataFrame(
+            {
+                "place": problem.owners,
+                "snapshot": problem.snapshots,
+                "truth": truth[:, place],
+                "guess": guess[:, place],
+            }
+        )
+        for problem, (truth, guess) in found
+    ]
+    ids = pl.DataFrame({"place": range(len(labels.nets)), "net": labels.nets})
+    means = pl.concat(parts).group_by("place", "snapshot").mean().sort("place", "snapshot")
+    about = {"target": pl.lit(name), "classifier": pl.lit(found[0][0].classifier)}
+    return means.join(ids, on="place").with_columns(**about).select(*GUESS_COLUMNS)
