@@ -21,18 +21,19 @@ from typing import Any
 
 import small_units
 from weightspace.errors import DataError
-from weightspace.zoo import Round, Zoo, check
+from weightspace.zoo import Round, Zoo, check, index
 
 MEMORY = 2**30  # bytes that a judge may take beyond what it has after its first zoo
 PATIENCE = 20  # seconds for one zoo; it takes 0.05
 
 
 def make(path: Path) -> Path:
-    """Two units and a round, written as any zoo is."""
+    """Two units, a round and an index, written as any zoo is."""
     writer = small_units.open_writer(path)
     writer.begin(1, Round.of(range(2 * small_units.NETS), {"digits": "0" * 16}, {"cores": 1}))
     for unit in (0, 1):
         small_units.write(writer, unit)
+    index.write(path)
     return path
 
 

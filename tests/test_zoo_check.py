@@ -13,6 +13,7 @@ import pytest
 from small_units import LAYOUT, NETS, open_writer, recipes, write
 from weightspace.errors import DataError
 from weightspace.zoo import Finding, Zoo, check
+from weightspace.zoo.dtypes import FLOAT32
 from weightspace.zoo.shard import read as read_header
 
 NET = recipes(0)[1].net
@@ -138,7 +139,7 @@ def test_a_header_of_another_kind_is_refused(tmp_path, header, told):
     file = tmp_path / "x.safetensors"
     file.write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(4))
     with pytest.raises(DataError, match=f"x.safetensors: is damaged, .*({told})"):
-        read_header(file)
+        read_header(file, FLOAT32)
 
 
 @pytest.mark.parametrize("folder", ["nets", "snapshots"])
@@ -343,7 +344,7 @@ def test_a_header_that_claims_more_values_than_there_are_is_named(zoo):
     ).encode()
     shard(zoo).write_bytes(len(header).to_bytes(8, "little") + header + bytes(400))
     with pytest.raises(DataError, match=r"it has [\d,]+ bytes where 4,000,[\d,]+ belong; run"):
-        read_header(shard(zoo))
+        read_header(shard(zoo), FLOAT32)
     assert only(zoo).thing == "shards/unit-000.safetensors"
     with pytest.raises(DataError, match="lies outside the file, which may be truncated"):
         Zoo(zoo).vector(NET)

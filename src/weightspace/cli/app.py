@@ -81,6 +81,9 @@ def sample(
         int | None, typer.Option(min=1, help="Processes; default one a core.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="Of the zoo's values: float32, or bfloat16 in half the space.")
+    ] = "float32",
     engine: Annotated[str, typer.Option(help="local, or ray for many machines.")] = "local",
     address: Annotated[
         str | None, typer.Option(help="Ray: HOST:PORT; default: found or started here.")
@@ -119,6 +122,7 @@ def sample(
         "snapshot_epochs": arguments.epochs("snapshot_epochs", snapshot_epochs),
         "workers": workers,
         "device": device,
+        "dtype": dtype,
         "engine": engine,
         "address": address,
         "via": via,

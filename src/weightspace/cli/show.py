@@ -63,6 +63,7 @@ def facts(zoo: Zoo) -> dict[str, Any]:
             if (missing := nets[name].null_count())
         },
         "seed": zoo.meta["seed"],
+        "dtype": zoo.dtype.name,
         "nets": nets.height,
         "nets_planned": nets.height + len(promised.difference(nets["index"])),
         "snapshots": zoo.snapshots.height,

@@ -23,6 +23,7 @@ from weightspace.sampling.work import digest
 from weightspace.space import Recipe
 from weightspace.training import Pool
 from weightspace.zoo import MANIFEST, Round, Writer, Zoo, read_rounds
+from weightspace.zoo.dtypes import dtype_of
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Agenda:
             evaluation_images=request.options.evaluation_images,
             device=request.device,
             epochs=request.options.most_epochs,
+            value_bytes=dtype_of(request.options.dtype).size,
         )
 
 
@@ -97,7 +99,9 @@ def open_zoo(request: Request) -> Writer:
         "device": request.device,
     }
     info = identity | {"versions": _versions()}
-    writer = Writer(request.out, space=request.space, seed=options.seed, info=info)
+    writer = Writer(
+        request.out, space=request.space, seed=options.seed, info=info, dtype=options.dtype
+    )
     for name, here in identity.items():
         there = writer.meta["info"].get(name)
         if there != here:

@@ -31,7 +31,7 @@ a tenth of the images, on nine tenths of which it trains, at a third of a step's
 
 @dataclass(frozen=True)
 class Estimate:
-    """Nets, values (float32 numbers on disk), bytes on disk and in memory, seconds, stacks.
+    """Nets, values (numbers on disk), bytes on disk and in memory, seconds, stacks.
 
     `arithmetic` says what trains them (`networks.arithmetic.in_use`).
     """
@@ -80,10 +80,12 @@ def add_up(
     evaluation_images: int,
     device: str,
     epochs: float = math.inf,
+    value_bytes: int = 4,
 ) -> Estimate:
     """What `units` need together.
 
-    `images` gives training images a data set; no net trains for more than `epochs`.
+    `images` gives training images a data set; no net trains for more than `epochs`;
+    a value takes `value_bytes` in the zoo.
     """
     values, tables, seconds, peak, state = 0, 0, 0.0, 0, 0
     for unit in units:
@@ -107,7 +109,7 @@ def add_up(
         snapshots=snapshots,
         values=values,
         # A state is whole before the one that it replaces goes.
-        disk_bytes=values * 4 + tables + min(workers, len(units)) * 2 * state,
+        disk_bytes=values * value_bytes + tables + min(workers, len(units)) * 2 * state,
         memory_bytes=workers * (BASE_MEMORY + pool_bytes + peak),
         seconds=max(seconds / workers, longest),
         stacks=len(units),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +72,9 @@ def reproduce(
 
     Snapshots, evaluation images and, unless given, the device are the zoo's own. Nets of a stack
     are independent of one another up to rounding, which training amplifies: how far the last
-    snapshot moved is what the zoo's numbers are worth. Raises `UsageError` for a net that the zoo
-    does not hold and `DataError` where the images are missing or are not those of the zoo.
+    snapshot moved is what the zoo's numbers are worth. A zoo of bfloat16 is compared with the
+    values as it would keep them. Raises `UsageError` for a net that the zoo does not hold and
+    `DataError` where the images are missing or are not those of the zoo.
     """
     zoo = opened(zoo)
     recipe = _recipe(zoo, net)
@@ -85,7 +86,9 @@ def reproduce(
     with one_thread(job.device):
         for snapshot in job.trainer([recipe], pool).run(progress):
             there = stored.pop(snapshot.number, None)
-            found.append(_compare(snapshot, zoo.vector(net, snapshot.number) if there else None))
+            vector = zoo.dtype.rounded(snapshot.vector)
+            stored_vector = zoo.vector(net, snapshot.number) if there else None
+            found.append(_compare(replace(snapshot, vector=vector), stored_vector))
     found += [Difference(k, row["step"], None, None, False) for k, row in stored.items()]
     stack = zoo.nets.filter(unit=zoo.nets.filter(net=net)["unit"][0]).height
     return Reproduction(net, stack, tuple(sorted(found, key=lambda one: one.snapshot)))

@@ -19,6 +19,7 @@ from weightspace.sampling.work import Job
 from weightspace.space import Recipe, Space, preset
 from weightspace.training import Course, Pool, epoch_steps, named
 from weightspace.training.names import TABLES, unknown
+from weightspace.zoo.dtypes import dtype_of
 from weightspace.zoo.splits import BLOCK, stratified
 
 
@@ -37,6 +38,7 @@ class Options:
     evaluation_images: int
     workers: int | None
     device: str
+    dtype: str = "float32"
 
     @property
     def epochs_named(self) -> list[float] | None:
@@ -72,6 +74,7 @@ class Options:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"{name}: {value} is below {least}")
+        dtype_of(self.dtype)
         check_shard(self.shard)
         if self.datasets is not None and (isinstance(self.datasets, str) or not self.datasets):
             raise UsageError(f"datasets: {self.datasets!r} is no list of names")

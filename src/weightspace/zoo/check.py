@@ -13,6 +13,7 @@ from typing import Any
 from weightspace.errors import DataError
 from weightspace.progress import Progress, silent
 from weightspace.zoo import disk, hashing, index, manifest, places, rounds, shard, states, tables
+from weightspace.zoo.dtypes import Dtype
 from weightspace.zoo.reader import read_layout
 from weightspace.zoo.shard import Header
 
@@ -47,7 +48,7 @@ def check(path: str | Path, full: bool = False, progress: Progress = silent) -> 
     if not any((path / name).exists() for name in (places.MANIFEST, *places.FOLDERS)):
         manifest.read(path)  # raises: it is none
     try:
-        manifest.read(path)
+        dtype = manifest.dtype(manifest.read(path))
     except DataError as error:
         return [_finding(error, path, places.MANIFEST)]
     findings = [*_leftovers(path), *_half_written(path), *_strangers(path), *_states(path, full)]
@@ -57,7 +58,7 @@ def check(path: str | Path, full: bool = False, progress: Progress = silent) -> 
     units = places.units(path, places.NETS)
     for i, unit in enumerate(units):
         report = partial(_tell, progress, i, len(units))
-        findings += _Unit(path, unit, where, present).findings(full, report)
+        findings += _Unit(path, unit, dtype, where, present).findings(full, report)
         report(1.0)
     findings += _rounds(path, present)
     return sorted(findings, key=lambda f: (_SEVERITIES.index(f.severity), f.thing))
@@ -174,8 +175,11 @@ class _Unit:
     `where` remembers which unit each net was seen in, `present` the nets' positions in the draw.
     """
 
-    def __init__(self, path: Path, name: str, where: dict[str, str], present: set[int]) -> None:
-        self.path, self.name, self.where, self.present = path, name, where, present
+    def __init__(
+        self, path: Path, name: str, dtype: Dtype, where: dict[str, str], present: set[int]
+    ) -> None:
+        self.path, self.name, self.dtype = path, name, dtype
+        self.where, self.present = where, present
         self.shard = places.part(path, places.SHARDS, name)
 
     def findings(self, full: bool, progress: Callable[[float], None]) -> Iterator[Finding]:
@@ -216,7 +220,7 @@ class _Unit:
             raise DataError(
                 f"{self.shard}: has {size:,} bytes where {facts.bytes:,} were written; sample again"
             )
-        header = shard.read(self.shard)
+        header = shard.read(self.shard, self.dtype)
         expected = (self.shard.name, facts.snapshots, facts.header)
         if (facts.shard, header.rows, header.checksum) != expected:
             raise DataError(f"{self.shard}: its header is not the one written; sample again")
@@ -279,7 +283,7 @@ class _Unit:
         self, rows: list[dict[str, Any]], header: Header | None, progress: Callable[[float], None]
     ) -> Iterator[Finding]:
         """Read every vector: the listed against their checksums, the others for being zero."""
-        for at in hashing.damaged(self.shard, rows, progress):
+        for at in hashing.damaged(self.shard, rows, self.dtype.size, progress):
             name = f"net {rows[at]['net']}, snapshot {rows[at]['snapshot']}"
             yield self._error(places.SHARDS, f"{name}: its values are damaged")
         if header is None:
@@ -291,7 +295,7 @@ class _Unit:
                     if (net, snapshot) in listed:
                         continue
                     file.seek(header.offset(i, snapshot))
-                    data = file.read(4 * header.columns)
+                    data = file.read(header.length)
                     if data.count(0) < len(data):
                         message = f"net {net}, snapshot {snapshot}: has values but is in no table"
                         yield self._error(places.SHARDS, message)

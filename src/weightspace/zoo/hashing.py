@@ -18,23 +18,26 @@ _THREADS = min(8, os.cpu_count() or 1)
 
 
 def damaged(
-    shard: Path, rows: Sequence[Mapping[str, Any]], progress: Callable[[float], None]
+    shard: Path,
+    rows: Sequence[Mapping[str, Any]],
+    size: int,
+    progress: Callable[[float], None],
 ) -> Iterator[int]:
     """Positions of the rows whose values in the shard are not the ones that were written.
 
-    `rows` as in the table of snapshots: `offset` in bytes, `length` in values, `checksum`. What
-    lies outside the file counts as damaged. `progress` is told the share that is done. Raises
-    DataError where the file cannot be read.
+    `rows` as in the table of snapshots: `offset` in bytes, `length` in values of `size` bytes,
+    `checksum`. What lies outside the file counts as damaged. `progress` is told the share that is
+    done. Raises DataError where the file cannot be read.
     """
     try:
         descriptor = os.open(shard, os.O_RDONLY)
     except OSError as error:
         raise DataError(f"{shard}: cannot be read ({error.strerror}); sample again") from None
     try:
-        size = os.fstat(descriptor).st_size
-        batches = list(_batches(rows))
+        end = os.fstat(descriptor).st_size
+        batches = list(_batches(rows, size))
         with ThreadPoolExecutor(_THREADS) as pool:
-            found = pool.map(partial(_differing, descriptor, size), batches)
+            found = pool.map(partial(_differing, descriptor, end, size), batches)
             for i, wrong in enumerate(found):
                 yield from wrong
                 progress((i + 1) / len(batches))
@@ -42,28 +45,30 @@ def damaged(
         os.close(descriptor)
 
 
-def _batches(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[tuple[int, Mapping[str, Any]]]]:
+def _batches(
+    rows: Sequence[Mapping[str, Any]], size: int
+) -> Iterator[list[tuple[int, Mapping[str, Any]]]]:
     """The rows with their positions, some megabytes at a time."""
-    batch, size = [], 0
+    batch, total = [], 0
     for at, row in enumerate(rows):
         batch.append((at, row))
-        size += 4 * max(row["length"], 0)
-        if size >= _BATCH:
+        total += size * max(row["length"], 0)
+        if total >= _BATCH:
             yield batch
-            batch, size = [], 0
+            batch, total = [], 0
     if batch:
         yield batch
 
 
 def _differing(
-    descriptor: int, size: int, batch: Sequence[tuple[int, Mapping[str, Any]]]
+    descriptor: int, end: int, size: int, batch: Sequence[tuple[int, Mapping[str, Any]]]
 ) -> list[int]:
     return [
         at
         for at, row in batch
         if row["length"] < 0
-        or not 0 <= row["offset"] <= size - 4 * row["length"]
-        or _digest(descriptor, row["offset"], 4 * row["length"]) != row["checksum"]
+        or not 0 <= row["offset"] <= end - size * row["length"]
+        or _digest(descriptor, row["offset"], size * row["length"]) != row["checksum"]
     ]
 
 

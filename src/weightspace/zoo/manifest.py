@@ -11,16 +11,19 @@ from typing import Any
 
 from weightspace.errors import DataError, UsageError
 from weightspace.space import Space
+from weightspace.zoo.dtypes import FLOAT32, Dtype, dtype_of
 from weightspace.zoo.places import MANIFEST
 from weightspace.zoo.sealed import unseal
 
 FORMAT = "weightspace-zoo"
 VERSION = 1
 _LARGEST = 16 * 2**20
-_ENTRIES = ("format", "version", "created", "versions", "space", "seed", "info")
+_ENTRIES = ("format", "version", "created", "versions", "space", "seed", "dtype", "info")
 
 
-def compose(space: Space, seed: int, info: dict[str, Any]) -> dict[str, Any]:
+def compose(
+    space: Space, seed: int, info: dict[str, Any], dtype: str = FLOAT32.name
+) -> dict[str, Any]:
     """The content of a new zoo's `zoo.json`."""
     info = dict(info)
     versions = {
@@ -35,6 +38,7 @@ def compose(space: Space, seed: int, info: dict[str, Any]) -> dict[str, Any]:
         "versions": versions,
         "space": space.to_dict(),
         "seed": int(seed),
+        "dtype": dtype_of(dtype).name,
         "info": info,
     }
     try:
@@ -84,6 +88,11 @@ def space_of(meta: dict[str, Any]) -> Space:
     return Space.from_dict(meta["space"])
 
 
+def dtype(meta: dict[str, Any]) -> Dtype:
+    """What the zoo's values are on disk."""
+    return dtype_of(meta.get("dtype", FLOAT32.name))
+
+
 def refuse_other(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
     """Refuse to continue a zoo that other settings began, naming the first difference."""
     found = differences(there, here)
@@ -101,6 +110,7 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> list[tuple[str, 
     old, new = there["space"]["recipe"], here["space"]["recipe"]
     pairs = [(f"{key} of the space", old.get(key), new.get(key)) for key in old | new]
     pairs.append(("the seed", there["seed"], here["seed"]))
+    pairs.append(("the dtype", dtype(there).name, dtype(here).name))
     counts = [meta["info"].get("snapshots") for meta in (there, here)]
     pairs.append(("the number of snapshots", counts[0], counts[1]))
     return [(name, json.dumps(a), json.dumps(b)) for name, a, b in pairs if a != b]
@@ -110,6 +120,10 @@ def _check_content(file: Path, meta: dict[str, Any]) -> None:
     for key, kind in (("space", dict), ("seed", int), ("info", dict), ("versions", dict)):
         if not isinstance(meta.get(key), kind):
             raise DataError(f"{file}: is damaged at {key!r}; restore it from a copy")
+    try:
+        dtype(meta)
+    except UsageError as error:
+        raise DataError(f"{file}: is damaged, {error}; restore it from a copy") from None
     try:
         space_of(meta)
     except (UsageError, KeyError, TypeError, ValueError, AttributeError) as error:

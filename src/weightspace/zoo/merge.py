@@ -51,7 +51,8 @@ def merge(
     _refuse_without_room(out, todo, copy)
     first = whole[0].meta
     info = {**first["info"], "versions": first["versions"]}
-    writer = Writer(out, space=whole[0].space, seed=first["seed"], info=info)
+    dtype = manifest.dtype(first).name
+    writer = Writer(out, space=whole[0].space, seed=first["seed"], info=info, dtype=dtype)
     for one in begun:  # before the units: until the last is there, a reader can tell
         while one not in (there := rounds.read(out)).values():
             writer.begin(max(there, default=0) + 1, one)

@@ -33,7 +33,7 @@ class Parcel:
 
 def pack(zoo: Zoo, unit: str) -> Parcel:
     """The parcel of a committed unit of `zoo`, nets in the order of the shard."""
-    header = shard.read(places.part(zoo.path, places.SHARDS, unit))
+    header = shard.read(places.part(zoo.path, places.SHARDS, unit), zoo.dtype)
     nets = zoo.nets.filter(unit=unit).to_dicts()
     nets.sort(key=lambda row: header.nets.index(row["net"]))
     moments = zoo.snapshots.filter(pl.col("net").is_in(list(header.nets)))
@@ -55,12 +55,13 @@ def accept(writer: Writer, parcel: Parcel, stacks: Iterable[np.ndarray]) -> None
     Raises `DataError`, with the zoo as it was, where a vector is not the one its checksum was
     taken of.
     """
+    dtype = manifest.dtype(writer.meta)
     checksums = {(row["net"], row["snapshot"]): row["checksum"] for row in parcel.snapshots}
     nets = [row["net"] for row in parcel.nets]
     with writer.unit(parcel.unit, nets=nets, layout=parcel.layout, snapshots=parcel.rows) as out:
         for net, stack in zip(nets, stacks, strict=True):
             for number, vector in zip(_numbers(parcel, net), stack, strict=True):
-                if shard.digest(np.ascontiguousarray(vector).data) != checksums[net, number]:
+                if shard.digest(dtype.narrow(vector).data) != checksums[net, number]:
                     raise DataError(
                         f"{parcel.unit}: net {net}, snapshot {number} was damaged on its way; "
                         "run the same command again to continue"
@@ -72,7 +73,13 @@ def accept(writer: Writer, parcel: Parcel, stacks: Iterable[np.ndarray]) -> None
 def twin(writer: Writer, path: Path) -> Writer:
     """A writer of an empty zoo elsewhere whose units belong into `writer`'s."""
     meta = writer.meta
-    return Writer(path, space=manifest.space_of(meta), seed=meta["seed"], info=meta["info"])
+    return Writer(
+        path,
+        space=manifest.space_of(meta),
+        seed=meta["seed"],
+        info=meta["info"],
+        dtype=manifest.dtype(meta).name,
+    )
 
 
 def _numbers(parcel: Parcel, net: str) -> list[int]:

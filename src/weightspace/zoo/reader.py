@@ -17,6 +17,7 @@ from weightspace.networks import Layout
 from weightspace.networks.layout import PARTS
 from weightspace.space import Space
 from weightspace.zoo import index, manifest, places, rounds, splits, tables
+from weightspace.zoo.dtypes import Dtype
 from weightspace.zoo.layouts import read_layout
 from weightspace.zoo.rounds import Round
 from weightspace.zoo.rows import Rows
@@ -50,6 +51,7 @@ class Zoo:
         self.path = Path(path)
         self.meta: dict[str, Any] = manifest.read(self.path)
         self.space: Space = manifest.space_of(self.meta)
+        self.dtype: Dtype = manifest.dtype(self.meta)
         self._units = places.units(self.path, places.NETS)
         self.nets: pl.DataFrame = self._read(places.NETS, tables.NETS).sort("index", "net")
         if self.nets["net"].n_unique() < len(self.nets):
@@ -101,7 +103,7 @@ class Zoo:
         return self._layout(self._layout_keys[self._layout_codes[self._at(net)]])
 
     def vector(self, net: str, snapshot: int = -1) -> np.ndarray:
-        """One vector, float32 [layout.size], a read-only view of the file.
+        """One vector, float32 [layout.size], read-only: a view of the file, if it holds float32.
 
         `snapshot` counts from 1, or back from -1, the last that the net has.
         """
@@ -110,7 +112,10 @@ class Zoo:
         self._check_rows(np.array([row]))
         table = self._rows
         name, offset = table.names[table.shards[row]], int(table.offsets[row])
-        return self._files.view(name, offset, int(table.lengths[row]))
+        data = self._files.view(name, offset, self.dtype.size * int(table.lengths[row]))
+        values = self.dtype.widen(data.view(self.dtype.stored))
+        values.flags.writeable = False
+        return values
 
     def vectors(
         self, nets: Iterable[str] | None = None, snapshots: Iterable[int] | None = None
@@ -127,9 +132,9 @@ class Zoo:
         ):
             rows = selected.rows[first : first + count]
             self._check_rows(rows)
-            values = np.empty((count, size), np.float32)
-            self._files.scan(whole(table, rows, values))
-            yield Vectors(str(self._names[at]), table.numbers[rows], values)
+            stored = np.empty((count, size), self.dtype.stored)
+            self._files.scan(whole(table, rows, stored))
+            yield Vectors(str(self._names[at]), table.numbers[rows], self.dtype.widen(stored))
 
     def read(self, net: str, snapshot: int, start: int, length: int) -> np.ndarray:
         """`length` consecutive values of a vector from position `start`, a read-only view."""
@@ -231,7 +236,11 @@ class Zoo:
         """
         self._check_rows(rows)
         kinds = selected.kinds[which]
-        self._files.fill(reads(self._rows, rows, selected.selections, kinds, starts, out))
+        narrow = self.dtype.size < out.itemsize
+        stored = np.empty(out.shape, self.dtype.stored) if narrow else out
+        self._files.fill(reads(self._rows, rows, selected.selections, kinds, starts, stored))
+        if narrow:
+            self.dtype.widen(stored, out)
 
     def _select(
         self,
@@ -312,8 +321,9 @@ class Zoo:
             with _naming(net):
                 table.starts[code], table.ends[code] = self._files.extent(table.names[code])
         offsets = table.offsets[rows]
-        wrong = (offsets % 4 != 0) | (offsets < table.starts[codes])
-        wrong |= offsets > table.ends[codes] - 4 * table.lengths[rows]
+        size = self.dtype.size
+        wrong = (offsets % size != 0) | (offsets < table.starts[codes])
+        wrong |= offsets > table.ends[codes] - size * table.lengths[rows]
         if wrong.any():
             row = int(rows[wrong.argmax()])
             raise DataError(

@@ -22,6 +22,7 @@ from weightspace.space.recipe import FIELDS
 from weightspace.zoo import hashing, manifest, places, shard, tables
 from weightspace.zoo.check import Finding, check
 from weightspace.zoo.disk import Temporary, explained, sync_folder, write_file
+from weightspace.zoo.dtypes import Dtype
 from weightspace.zoo.reader import read_layout
 from weightspace.zoo.tables import ShardFacts
 
@@ -58,7 +59,7 @@ def repair(path: str | Path, progress: Progress = silent) -> Repair:
     that is no zoo, or whose `zoo.json` is damaged, and where the disk is full.
     """
     path = Path(path)
-    manifest.read(path)
+    dtype = manifest.dtype(manifest.read(path))
     with explained(path, 0):
         _finish(path)
         findings = tuple(f for f in check(path, True, progress) if f.severity == "error")
@@ -71,7 +72,7 @@ def repair(path: str | Path, progress: Progress = silent) -> Repair:
         lost: list[str] = []
         for i, unit in enumerate(spoilt):
             progress("repairing the zoo", i, len(spoilt))
-            named, sound = _Unit(path, unit).replace(aside, taken.union(kept))
+            named, sound = _Unit(path, unit, dtype).replace(aside, taken.union(kept))
             kept += sound
             lost += named
         progress("repairing the zoo", len(spoilt), len(spoilt))
@@ -178,8 +179,8 @@ def _move(file: Path, folder: Path) -> None:
 class _Unit:
     """One damaged unit: what of it is sound, and its replacement by that."""
 
-    def __init__(self, path: Path, name: str) -> None:
-        self.path, self.name = path, name
+    def __init__(self, path: Path, name: str, dtype: Dtype) -> None:
+        self.path, self.name, self.dtype = path, name, dtype
         self.shard = places.part(path, places.SHARDS, name)
 
     def replace(self, aside: Path, taken: frozenset[str]) -> tuple[list[str], list[str]]:
@@ -208,7 +209,7 @@ class _Unit:
 
     def _named_by_header(self) -> list[str]:
         try:
-            return list(shard.read(self.shard).nets)
+            return list(shard.read(self.shard, self.dtype).nets)
         except DataError:
             return []
 
@@ -240,9 +241,10 @@ class _Unit:
             for row in moments
             if count[row["net"], row["snapshot"]] > 1
             or not 1 <= row["snapshot"] <= _MOST_SNAPSHOTS
-            or (row["shard"], row["length"], row["offset"] % 4) != (self.shard.name, size, 0)
+            or (row["shard"], row["length"]) != (self.shard.name, size)
+            or row["offset"] % self.dtype.size != 0
         }
-        found = hashing.damaged(self.shard, moments, lambda share: None)
+        found = hashing.damaged(self.shard, moments, self.dtype.size, lambda share: None)
         return wrong | {moments[at]["net"] for at in found}
 
     def _write(self, stage: Path, nets: pa.Table, moments: pa.Table) -> None:
@@ -251,7 +253,7 @@ class _Unit:
         new = f"{self.name[:180]}-{shard.digest(' '.join(names).encode())}"
         size = read_layout(self.path, key := nets["layout"][0].as_py()).size
         most = max((row["snapshot"] for row in rows), default=1)
-        blob, header = shard.compose(names, most, size, key)
+        blob, header = shard.compose(names, most, size, key, self.dtype)
         for folder in _FOLDERS:
             (stage / folder).mkdir(parents=True)
         place = {net: i for i, net in enumerate(names)}
@@ -262,7 +264,7 @@ class _Unit:
             with self.shard.open("rb") as source:
                 for row, offset in zip(rows, offsets, strict=True):
                     source.seek(row["offset"])
-                    file.write(source.read(4 * size), offset)
+                    file.write(source.read(header.length), offset)
             file.sync()
             file.publish()
         finally:

@@ -63,17 +63,18 @@ def reads(
     starts: np.ndarray,
     out: np.ndarray,
 ) -> Iterator[Read]:
-    """The reads that fill `out` float32 [n, length], in the order of shards and places therein.
+    """The reads that fill `out` [n, length] as stored, in the order of shards and places therein.
 
     For each slice: `rows` [n] of the table, `kinds` [n] positions in `selections`, and where in
     what is selected it starts.
     """
     length = out.shape[1]
-    size = 4 * length
+    each = out.itemsize
+    size = each * length
     view = out.data.cast("B")
     lows = np.array([-1 if one.only is None else one.only for one in selections])[kinds]
     offsets, shards, names = table.offsets[rows], table.shards[rows], table.names
-    at = offsets + 4 * (lows + starts)
+    at = offsets + each * (lows + starts)
     order = np.lexsort((at, shards))
     for i, offset, code in zip(
         order.tolist(), at[order].tolist(), shards[order].tolist(), strict=True
@@ -83,12 +84,12 @@ def reads(
             yield names[code], offset, (values,), size
         else:
             pieces = selections[kinds[i]].pieces(int(starts[i]), length)
-            yield from _gathered(names[code], int(offsets[i]), pieces, values)
+            yield from _gathered(names[code], int(offsets[i]), pieces, values, each)
 
 
 def whole(table: Rows, rows: np.ndarray, out: np.ndarray) -> Iterator[Read]:
-    """The reads that fill `out` float32 [n, length] with vectors, neighbours in one."""
-    size = 4 * out.shape[1]
+    """The reads that fill `out` [n, length] with vectors as stored, neighbours in one."""
+    size = out.itemsize * out.shape[1]
     view = out.data.cast("B")
     offsets, shards = table.offsets[rows], table.shards[rows]
     apart = (np.diff(offsets) != size) | (np.diff(shards) != 0)
@@ -99,21 +100,21 @@ def whole(table: Rows, rows: np.ndarray, out: np.ndarray) -> Iterator[Read]:
 
 
 def _gathered(
-    name: str, offset: int, pieces: Sequence[tuple[int, int]], out: memoryview
+    name: str, offset: int, pieces: Sequence[tuple[int, int]], out: memoryview, each: int
 ) -> Iterator[Read]:
     """One read for pieces that lie close together, what is between them read and forgotten."""
     buffers: list[memoryview] = []
     first = end = done = 0
     for low, count in pieces:
-        gap = 4 * low - end
+        gap = each * low - end
         if buffers and (gap > len(_JUNK) or len(buffers) > _MOST_BUFFERS):
             yield name, offset + first, buffers, end - first
             buffers = []
         if buffers:
             buffers.append(_JUNK[:gap])
         else:
-            first = 4 * low
-        buffers.append(out[done : done + 4 * count])
-        done, end = done + 4 * count, 4 * (low + count)
+            first = each * low
+        buffers.append(out[done : done + each * count])
+        done, end = done + each * count, each * (low + count)
     if buffers:
         yield name, offset + first, buffers, end - first

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from weightspace.errors import DataError
+from weightspace.zoo.dtypes import Dtype
 
 _ALIGNMENT = 64
 _LARGEST_HEADER = 100_000_000  # what the safetensors library accepts
@@ -24,6 +25,7 @@ class Header:
     columns: int
     data: int
     checksum: str
+    dtype: Dtype
 
     @property
     def size(self) -> int:
@@ -33,24 +35,31 @@ class Header:
     @property
     def stride(self) -> int:
         """Bytes of one net: its snapshots one after the other."""
-        return 4 * self.rows * self.columns
+        return self.rows * self.length
+
+    @property
+    def length(self) -> int:
+        """Bytes of one vector."""
+        return self.dtype.size * self.columns
 
     def offset(self, position: int, snapshot: int) -> int:
         """Where the vector of the net at `position` begins; snapshots count from 1."""
-        return self.data + position * self.stride + (snapshot - 1) * 4 * self.columns
+        return self.data + position * self.stride + (snapshot - 1) * self.length
 
 
-def compose(nets: Sequence[str], rows: int, columns: int, layout: str) -> tuple[bytes, Header]:
-    """The first bytes of a shard of `len(nets)` float32 tensors [rows, columns], in order."""
-    stride = 4 * rows * columns
+def compose(
+    nets: Sequence[str], rows: int, columns: int, layout: str, dtype: Dtype
+) -> tuple[bytes, Header]:
+    """The first bytes of a shard of `len(nets)` tensors [rows, columns], in order."""
+    stride = dtype.size * rows * columns
     tensors: dict[str, Any] = {"__metadata__": {"layout": layout}}
     for i, net in enumerate(nets):
         span = [i * stride, (i + 1) * stride]
-        tensors[net] = {"dtype": "F32", "shape": [rows, columns], "data_offsets": span}
+        tensors[net] = {"dtype": dtype.code, "shape": [rows, columns], "data_offsets": span}
     text = json.dumps(tensors, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     blob = len(text).to_bytes(8, "little") + text
-    return blob, Header(tuple(nets), rows, columns, len(blob), digest(blob))
+    return blob, Header(tuple(nets), rows, columns, len(blob), digest(blob), dtype)
 
 
 def digest(data: Any) -> str:
@@ -66,8 +75,11 @@ def data_start(path: Path, size: int, start: bytes) -> int:
     return 8 + length
 
 
-def read(path: Path) -> Header:
-    """The header of the shard at `path`, checked for itself and against the file's size."""
+def read(path: Path, dtype: Dtype) -> Header:
+    """The header of the shard at `path`, checked for itself and against the file's size.
+
+    DataError, too, where its values are not of `dtype`.
+    """
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -82,26 +94,26 @@ def read(path: Path) -> Header:
     if not isinstance(tensors, dict):
         raise _damaged(path, "its header is no table of tensors")
     tensors.pop("__metadata__", None)
-    shape, nets = _walk(path, tensors)
-    header = Header(tuple(nets), shape[0], shape[1], data, digest(start + text))
+    shape, nets = _walk(path, tensors, dtype)
+    header = Header(tuple(nets), shape[0], shape[1], data, digest(start + text), dtype)
     if header.size != size:
         raise _damaged(path, f"it has {size:,} bytes where {header.size:,} belong")
     return header
 
 
-def _walk(path: Path, tensors: dict[str, Any]) -> tuple[list[int], list[str]]:
+def _walk(path: Path, tensors: dict[str, Any], dtype: Dtype) -> tuple[list[int], list[str]]:
     """The common shape and the names, in the order of the data, which must have no gap."""
     shape: list[int] = []
     position = 0
     for name, spec in tensors.items():
         try:
-            dtype, found, span = spec["dtype"], spec["shape"], spec["data_offsets"]
+            code, found, span = spec["dtype"], spec["shape"], spec["data_offsets"]
             sound = (
-                dtype == "F32"
+                code == dtype.code
                 and len(found) == 2
                 and all(type(v) is int and v > 0 for v in found)
                 and found == (shape or found)
-                and span == [position, position + 4 * found[0] * found[1]]
+                and span == [position, position + dtype.size * found[0] * found[1]]
             )
         except (KeyError, TypeError):
             sound = False

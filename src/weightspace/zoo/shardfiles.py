@@ -131,9 +131,9 @@ class ShardFiles:
             file.announce(offset + size, size)  # what follows is on its way meanwhile
             file.fill(offset, buffers)
 
-    def view(self, name: str, offset: int, length: int) -> np.ndarray:
-        """`length` float32 values from byte `offset` on, a read-only view of the file."""
-        return self._map(name)[offset // 4 : offset // 4 + length]
+    def view(self, name: str, offset: int, size: int) -> np.ndarray:
+        """`size` bytes from byte `offset` on, uint8, a read-only view of the file."""
+        return self._map(name)[offset : offset + size]
 
     def _uncached(self, window: list[Read]) -> Iterator[tuple[OpenShard, Read]]:
         name, file = "", None
@@ -163,7 +163,7 @@ def _mapped(folder: Path, name: str) -> np.ndarray:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:  # ValueError: an empty file
         raise _cannot_open(path, error) from None
-    return np.frombuffer(data, "<f4", count=len(data) // 4)
+    return np.frombuffer(data, np.uint8)
 
 
 def _cannot_open(path: Path, error: object) -> DataError:

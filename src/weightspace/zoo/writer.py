@@ -23,6 +23,7 @@ from weightspace.zoo.disk import (
     temporaries,
     write_file,
 )
+from weightspace.zoo.dtypes import FLOAT32, Dtype
 from weightspace.zoo.rounds import Round
 from weightspace.zoo.sealed import seal
 from weightspace.zoo.states import Saved
@@ -33,10 +34,11 @@ class Writer:
     """Creates a zoo, or opens the same zoo again to continue it.
 
     `info` is what else is worth keeping in `zoo.json` (plain JSON values); its `snapshots`, if
-    given, is part of the zoo's identity together with space and seed. Its `versions` and
-    `created` replace the defaults of those fields. Any number of processes may hold a writer of
-    one zoo. Raises `UsageError`, with nothing touched, where the directory holds another zoo or
-    other files, and `DataError` where it cannot be written.
+    given, is part of the zoo's identity together with space, seed and `dtype`. Its `versions` and
+    `created` replace the defaults of those fields. `dtype` "bfloat16" halves the zoo: values are
+    rounded to the nearest of 8 significant bits when they are put. Any number of processes may
+    hold a writer of one zoo. Raises `UsageError`, with nothing touched, where the directory holds
+    another zoo or other files, and `DataError` where it cannot be written.
     """
 
     def __init__(
@@ -46,9 +48,10 @@ class Writer:
         space: Space,
         seed: int,
         info: Mapping[str, Any] | None = None,
+        dtype: str = FLOAT32.name,
     ) -> None:
         self.path = Path(path)
-        here = manifest.compose(space, seed, dict(info or {}))
+        here = manifest.compose(space, seed, dict(info or {}), dtype)
         with explained(self.path, 0):
             if not (self.path / places.MANIFEST).exists():
                 _refuse_foreign(self.path)
@@ -95,7 +98,8 @@ class Writer:
         Leaving the block without `commit` leaves the zoo as it was, but for a state that was saved:
         whoever opens the unit `going_on` finds it in `UnitWriter.saved`.
         """
-        return UnitWriter(self.path, name, list(nets), layout, snapshots, going_on)
+        dtype = manifest.dtype(self.meta)
+        return UnitWriter(self.path, name, list(nets), layout, snapshots, dtype, going_on)
 
 
 class UnitWriter:
@@ -113,6 +117,7 @@ class UnitWriter:
         nets: list[str],
         layout: Layout,
         snapshots: int,
+        dtype: Dtype,
         going_on: bool,
     ) -> None:
         places.check_unit(name)
@@ -128,7 +133,8 @@ class UnitWriter:
         self.name = name
         self._path = path
         self._layout = layout
-        self._blob, self._header = shard.compose(nets, snapshots, layout.size, layout.key)
+        self._dtype = dtype
+        self._blob, self._header = shard.compose(nets, snapshots, layout.size, layout.key, dtype)
         self._checksums: dict[tuple[str, int], str] = {}
         self._file: Temporary | None = None
         self._going_on = going_on
@@ -195,7 +201,7 @@ class UnitWriter:
                 f"net {net}, snapshot {snapshot}: the vector is {vector.dtype} "
                 f"{list(vector.shape)}; give float32 [{self._layout.size}]"
             )
-        data = np.ascontiguousarray(vector, "<f4").data
+        data = self._dtype.narrow(vector).data
         file.write(data, self._header.offset(self._positions[net], snapshot))
         self._checksums[net, int(snapshot)] = shard.digest(data)
 
@@ -278,7 +284,7 @@ class UnitWriter:
         """Refuse a shard that has not the vectors it should, and clear what came after them."""
         if file.read(len(self._blob), 0) != self._blob:
             raise DataError(f"{file.path}: is damaged, its header is another")
-        length = 4 * self._layout.size
+        length = self._header.length
         for net, position in self._positions.items():
             for snapshot in range(1, self._header.rows + 1):
                 at = self._header.offset(position, snapshot)
