@@ -8,6 +8,7 @@ import numpy as np
 
 from weightspace.errors import DataError
 from weightspace.features.statistics import moments, quantiles
+from weightspace.features.structure import STRUCTURE_NAMES, structure
 
 if TYPE_CHECKING:
     from weightspace.networks import Layout
@@ -25,12 +26,20 @@ _WEIGHT = (
     "log_scale",
     *(f"q{100 * q:02.0f}" for q in _LEVELS),
     "near_zero",
-    "next_correlation",
-    "unit_spread",
-    "unit_mean_spread",
+    *STRUCTURE_NAMES,
 )
-_OTHER = ("mean", "log_spread", "skewness", *(f"q{100 * q:02.0f}" for q in _LEVELS))
+_SIZES = (0.0, 0.25, 0.5, 1.0)
+_OTHER = (
+    "mean",
+    "log_spread",
+    "skewness",
+    *(f"q{100 * q:02.0f}" for q in _LEVELS),
+    *(f"size_q{100 * q:02.0f}" for q in _SIZES),
+)
 _KNEE = 1e-3
+_FAINTEST = 1e-14
+"""Below every step of training: biases that a norm makes useless move by rounding errors alone, or
+by full steps where the optimizer divides them by their size."""
 
 LAYERS_NAMES: tuple[str, ...] = (
     *(
@@ -108,7 +117,8 @@ def _tensor(vector: np.ndarray, spec: TensorSpec) -> np.ndarray:
         spread = np.sqrt(variance)
         if spec.role != "weight":
             head = [np.arcsinh(mean / _KNEE), np.log10(spread + 1e-8), np.arcsinh(skewness)]
-            return np.concatenate([head, np.arcsinh(levels / _KNEE)])
+            sizes = quantiles(np.sort(np.abs(values))[None], _SIZES)[0]
+            return np.concatenate([head, np.arcsinh(levels / _KNEE), np.log10(sizes + _FAINTEST)])
         size = np.abs(values)
         scale = float(np.median(size))
         scale = scale if scale > 1e-12 else float(size.mean()) or 1.0
@@ -120,19 +130,6 @@ def _tensor(vector: np.ndarray, spec: TensorSpec) -> np.ndarray:
             np.log10(scale + 1e-8),
             *np.arcsinh(levels / scale),
             np.sqrt((size < 1e-2 * scale).mean()),
-            *_structure(values.reshape(spec.shape) if len(spec.shape) > 1 else values[None], scale),
+            *structure(values.reshape(spec.shape) if len(spec.shape) > 1 else values[None], scale),
         ]
     return np.array(numbers)
-
-
-def _structure(weights: np.ndarray, scale: float) -> tuple[float, float, float]:
-    """Correlation of neighbours along the last axis; how unlike the output units are."""
-    tamed = np.arcsinh(weights / scale)
-    centred = tamed - tamed.mean()
-    variance = np.square(centred).mean()
-    near = 0.0
-    if weights.shape[-1] > 1 and variance > 1e-12:
-        near = float((centred[..., 1:] * centred[..., :-1]).mean() / variance)
-    units = tamed.reshape(len(tamed), -1)
-    norms = np.log(np.sqrt(np.square(units).mean(axis=1)) + 1e-6)
-    return near, float(norms.std()), float(units.mean(axis=1).std())

@@ -57,7 +57,7 @@ CLASSIFIERS: dict[str, Classifier] = {
         Classifier(
             "layers",
             "layers",
-            lambda seed: Kernel(seed=seed),
+            lambda seed: Kernel(landmarks=1500, width=2.0, ridge=1e-5, seed=seed),
             True,
         ),
     )

@@ -1,0 +1,105 @@
+"""The order within one layer's weights: singular values, units, kernels; free of any shape."""
+
+from __future__ import annotations
+
+import numpy as np
+
+STRUCTURE_NAMES: tuple[str, ...] = (
+    "next_correlation",
+    "unit_spread",
+    "unit_mean_spread",
+    "input_spread",
+    "largest_singular",
+    "singular_gap",
+    "stable_rank",
+    "effective_rank",
+    "tap_next_row",
+    "tap_second",
+    "tap_second_row",
+    "tap_mirrored",
+    "tap_centre",
+    "tap_corner",
+    "tap_smooth",
+    "tap_pattern",
+)
+"""Columns of `structure`. Singular values are relative to the edge that random weights of the same
+shape and spread have; `tap` numbers are of convolution kernels and read 0 of dense layers."""
+
+_TAPS = sum(name.startswith("tap_") for name in STRUCTURE_NAMES)
+
+
+def structure(weights: np.ndarray, scale: float) -> list[float]:
+    """Numbers on the order of a layer's weights: floats, named by `STRUCTURE_NAMES`.
+
+    `weights` float64 [out, in] or [out, in, rows, columns], tamed by the positive `scale`, their
+    median size, where outliers would rule.
+    """
+    tamed = np.arcsinh(weights / scale)
+    centred = tamed - tamed.mean()
+    variance = float(np.square(centred).mean())
+    units = tamed.reshape(len(tamed), -1)
+    norms = _log_norms(units)
+    inputs = _log_norms(np.moveaxis(tamed, 1, 0).reshape(tamed.shape[1], -1))
+    return [
+        _correlation(centred[..., 1:], centred[..., :-1], variance),
+        float(norms.std()),
+        float(units.mean(axis=1).std()),
+        float(inputs.std()),
+        *_singular(weights.reshape(len(weights), -1) / scale),
+        *(_taps(weights / scale, centred, variance) if weights.ndim == 4 else [0.0] * _TAPS),
+    ]
+
+
+def _log_norms(rows: np.ndarray) -> np.ndarray:
+    """Logarithm of the root mean square of each row: [n]."""
+    return np.asarray(np.log(np.sqrt(np.square(rows).mean(axis=1)) + 1e-6))
+
+
+def _correlation(one: np.ndarray, other: np.ndarray, variance: float) -> float:
+    if not one.size or variance <= 1e-12:
+        return 0.0
+    return float((one * other).mean() / variance)
+
+
+def _singular(matrix: np.ndarray) -> list[float]:
+    """Largest singular value, gap to the next, and two ranks, against those of random weights."""
+    # Singular values from the smaller Gram matrix: a tenth of the time of a decomposition.
+    small = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    power = np.maximum(np.linalg.eigvalsh(small @ small.T)[::-1], 0)
+    total = float(power.sum())
+    if not np.isfinite(total) or total <= 1e-12:
+        return [0.0] * 4
+    rows, columns = matrix.shape
+    edge = total / (rows * columns) * (np.sqrt(rows) + np.sqrt(columns)) ** 2
+    share = power / total
+    entropy = -float((share * np.log(share + 1e-12)).sum())
+    return [
+        float(np.log(power[0] / edge)),
+        float(np.log((power[0] + 1e-12) / ((power[1] if len(power) > 1 else 0) + 1e-6 * power[0]))),
+        float(np.log(total / power[0] / len(power))),
+        entropy - float(np.log(len(power))),
+    ]
+
+
+def _taps(kernels: np.ndarray, centred: np.ndarray, variance: float) -> list[float]:
+    """How the taps of kernels [out, in, rows, columns] go together, and where they are strong."""
+    side = kernels.shape[-1]
+    if side < 3 or kernels.shape[-2] < 3:
+        return [0.0] * _TAPS
+    energy = np.square(np.clip(kernels, -100, 100)).mean(axis=(0, 1))
+    mean = energy.mean() + 1e-12
+    corners = energy[[0, 0, -1, -1], [0, -1, 0, -1]].mean()
+    middle = energy[energy.shape[0] // 2, side // 2]
+    taps = centred.shape[-2] * side
+    smooth = np.square(centred.mean(axis=(2, 3))).mean() * taps
+    pattern = np.square(centred.mean(axis=(0, 1))).mean() * centred.shape[0] * centred.shape[1]
+    return [
+        _correlation(centred[..., 1:, :], centred[..., :-1, :], variance),
+        _correlation(centred[..., 2:], centred[..., :-2], variance),
+        _correlation(centred[..., 2:, :], centred[..., :-2, :], variance),
+        _correlation(centred, centred[..., ::-1], variance),
+        float(np.log(middle / mean + 1e-6)),
+        float(np.log(corners / mean + 1e-6)),
+        float(np.log((smooth + 1e-9) / (variance + 1e-9))),
+        float(np.log((pattern + 1e-9) / (variance + 1e-9))),
+    ]
