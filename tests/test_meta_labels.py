@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from populations import synthetic_zoo
 from weightspace.errors import UsageError
-from weightspace.meta.labels import labels_from
+from weightspace.meta.labels import kin, labels_from, labels_of
 from weightspace.space import Choice, Constant, Space, Uniform, Unknown
 
 SPACE = Space(
@@ -142,3 +143,25 @@ def test_refusals_name_the_level():
     few = labels_from(table(30, diverged=[i < 9 for i in range(30)]), SPACE)
     with pytest.raises(UsageError, match=r"21 usable \(9 diverged\), 5 folds need 25"):
         few.require(5)
+
+
+def test_nets_that_began_from_one_vector_are_kin():
+    families = np.arange(6)
+    np.testing.assert_array_equal(
+        kin(families, ["a", "b", None, "a", None, "b"]), [0, 1, 2, 0, 4, 1]
+    )
+    # Through a seed, too: 0 and 1 share a seed, 1 and 2 a start.
+    seeds = np.array([0, 0, 2, 3])
+    np.testing.assert_array_equal(kin(seeds, ["a", "b", "b", "c"]), [0, 0, 0, 3])
+
+
+def test_a_shared_start_counts_unless_it_is_a_constant(tmp_path, monkeypatch):
+    zoo = synthetic_zoo(tmp_path / "zoo", nets=40)
+    assert len(set(labels_of(zoo).families)) == 40
+    for initialization, kinship in (("normal", 39), ("constant", 40)):
+        pair = zoo.nets.filter(initialization=initialization)["net"].to_list()[:2]
+        same = pl.when(pl.col("net").is_in(pair) & (pl.col("step") == 0)).then(pl.lit("0" * 16))
+        changed = zoo.snapshots.with_columns(same.otherwise("checksum").alias("checksum"))
+        with monkeypatch.context() as patch:
+            patch.setattr(zoo, "snapshots", changed)
+            assert len(set(labels_of(zoo).families)) == kinship

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from weightspace.errors import DataError, UsageError
+from weightspace.meta.calibration import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
+from weightspace.meta.pairs import among_living, compare
 
 COLUMNS: dict[str, Any] = {
     "property": pl.String,
@@ -47,7 +49,22 @@ CONFUSION_COLUMNS: dict[str, Any] = {
     "answer": pl.String,
     "count": pl.Int64,
 }
-_FILES = ("evaluation.parquet", "confusions.parquet")
+HIT_COLUMNS: dict[str, Any] = {
+    "property": pl.String,
+    "classifier": pl.String,
+    "unit": pl.String,
+    "net": pl.String,
+    "level": pl.Int64,
+    "dead": pl.Boolean,
+    "hit": pl.Float64,
+}
+_TABLES = {
+    "table": ("evaluation.parquet", COLUMNS),
+    "confusions": ("confusions.parquet", CONFUSION_COLUMNS),
+    "hits": ("hits.parquet", HIT_COLUMNS),
+    "calibration": ("calibration.parquet", CALIBRATION_COLUMNS),
+    "reliability": ("reliability.parquet", RELIABILITY_COLUMNS),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +73,17 @@ class Evaluation:
 
     `table` has one row a property x classifier x unit, columns `COLUMNS`: accuracy, interval,
     chance, control (null where a classifier was not repeated with permuted labels), and what was
-    looked at. `confusions` counts answers by true level, over all seeds, columns
-    `CONFUSION_COLUMNS`; None where only the table was kept.
+    looked at. The others are None where only the table was kept: `confusions` counts answers by
+    true level, over all seeds, columns `CONFUSION_COLUMNS`; `hits` has, for each net that was
+    judged, its `level` (from 0) and the share of right answers over slices and seeds, columns
+    `HIT_COLUMNS`; `calibration` and `reliability` say what the probabilities are worth.
     """
 
     table: pl.DataFrame
     confusions: pl.DataFrame | None = None
+    hits: pl.DataFrame | None = None
+    calibration: pl.DataFrame | None = None
+    reliability: pl.DataFrame | None = None
 
     def frame(self) -> pl.DataFrame:
         """One row a property x classifier x unit."""
@@ -88,10 +110,35 @@ class Evaluation:
         share = pl.col("count") / pl.col("count").sum().over("truth")
         return found.select("truth", "answer", "count", share.alias("share"))
 
+    def compare(self, first: str, second: str, unit: str = "net") -> pl.DataFrame:
+        """Two classifiers on the same nets: by how much `first` is right more often.
+
+        One row a property: `first`, `second` (accuracies), `difference` with its 95 % interval
+        `low`..`high`, paired over nets and widened for cross-fitting, and `n_nets`. UsageError
+        where the evaluation does not hold both, of that unit.
+        """
+        return compare(self._hits(), first, second, unit)
+
+    def among_living(self) -> pl.DataFrame:
+        """Accuracies of the nets that are not dead, by classifiers that learned from all.
+
+        One row a property x classifier x unit: `accuracy`, `low`, `high`, `n_nets`, and `all`, the
+        accuracy with the dead.
+        """
+        return among_living(self._hits())
+
+    def _hits(self) -> pl.DataFrame:
+        if self.hits is None:
+            raise UsageError("only the table of this evaluation was kept; evaluate anew")
+        return self.hits
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: `rows` of the table, `confusions` (empty where not kept)."""
-        confusions = [] if self.confusions is None else self.confusions.to_dicts()
-        plain = {"rows": self.table.to_dicts(), "confusions": confusions}
+        """Plain values for JSON: `rows`, `confusions` and `calibration` (empty if not kept)."""
+        plain = {
+            "rows": self.table.to_dicts(),
+            "confusions": [] if self.confusions is None else self.confusions.to_dicts(),
+            "calibration": [] if self.calibration is None else self.calibration.to_dicts(),
+        }
         json.dumps(plain, allow_nan=False)
         return plain
 
@@ -99,21 +146,20 @@ class Evaluation:
         """Write the tables into a folder, made where it is missing; returns the folder."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        confusions = self.confusions
-        if confusions is None:
-            confusions = pl.DataFrame(schema=CONFUSION_COLUMNS)
-        for name, table in zip(_FILES, (self.table, confusions), strict=True):
-            table.write_parquet(directory / name)
+        for name, (file, columns) in _TABLES.items():
+            table = getattr(self, name)
+            table = pl.DataFrame(schema=columns) if table is None else table
+            table.write_parquet(directory / file)
         return directory
 
     @classmethod
     def read(cls, directory: str | Path) -> Evaluation:
         """The inverse of `to_parquet`; DataError names the file that is missing or damaged."""
-        table, confusions = (
-            read_table(Path(directory) / name, columns, _REMEDY)
-            for name, columns in zip(_FILES, (COLUMNS, CONFUSION_COLUMNS), strict=True)
+        table, *others = (
+            read_table(Path(directory) / file, columns, _REMEDY)
+            for file, columns in _TABLES.values()
         )
-        return cls(table, None if confusions.is_empty() else confusions)
+        return cls(table, *(None if other.is_empty() else other for other in others))
 
 
 # A panic of polars is no Exception.

@@ -103,10 +103,10 @@ def _balanced(codes: np.ndarray, families: np.ndarray, cells: int) -> np.ndarray
 
 
 def assert_apart(train: np.ndarray, test: np.ndarray, families: np.ndarray) -> None:
-    """Raise AssertionError where a net or a training seed stands on both sides of a split."""
+    """Raise AssertionError where a net, a seed or an initial vector stands on both sides."""
     both = np.intersect1d(train, test)
     if len(both):
         raise AssertionError(f"net {both[0]} stands on both sides of a split")
     shared = np.intersect1d(families[train], families[test])
     if len(shared):
-        raise AssertionError(f"nets of one seed (family {shared[0]}) stand on both sides")
+        raise AssertionError(f"nets of one seed or start (family {shared[0]}) stand on both sides")

@@ -24,7 +24,8 @@ class Labels:
 
     `nets`: ids [N]. `levels`: property -> names of its levels, those that occur, in the space's
     order. `codes`: property -> int64 [N], positions in `levels`. `families` int64 [N]: nets that
-    were trained from the same seed share a number and never stand on both sides of a split.
+    were trained from one seed, or began from one vector, share a number and never stand on both
+    sides of a split.
     `diverged` counts the nets left out, `lacking` those left out as they have none of the snapshots
     asked for, `unrecorded` those left out as it is not on record which level they have, `dead` the
     nets among `nets` that stayed at chance (or never moved).
@@ -139,7 +140,35 @@ def labels_of(
     has = nets["net"].is_in(list(held(zoo, snapshots)))
     labels = labels_from(nets.filter(has), zoo.space, properties)
     lost = nets.filter(~has)["diverged"].fill_null(False)
-    return replace(labels, diverged=labels.diverged + int(lost.sum()), lacking=int((~lost).sum()))
+    return replace(
+        labels,
+        families=kin(labels.families, _starts(zoo, labels.nets)),
+        diverged=labels.diverged + int(lost.sum()),
+        lacking=int((~lost).sum()),
+    )
+
+
+def _starts(zoo: Zoo, nets: Sequence[str]) -> list[str | None]:
+    """What each net's initial vector hashes to; None where it is not kept, or is a constant.
+
+    Constant initialisations of one architecture are equal because of the recipe, not of a seed.
+    """
+    own = zoo.nets.select("net", "initialization").join(
+        zoo.snapshots.filter(pl.col("step") == 0).unique("net").select("net", "checksum"), on="net"
+    )
+    kept = own.filter(pl.col("initialization").fill_null("") != "constant")
+    known = dict(kept.select("net", "checksum").iter_rows())
+    return [known.get(net) for net in nets]
+
+
+def kin(families: np.ndarray, starts: Sequence[str | None]) -> np.ndarray:
+    """Families int [N], joined where nets of two of them began from one vector."""
+    first: dict[str, int] = {}
+    joined = families.copy()
+    for i, start in enumerate(starts):
+        if start is not None and joined[i] != (other := joined[first.setdefault(start, i)]):
+            joined[joined == joined[i]] = other
+    return joined
 
 
 def labels_from(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,13 @@ import numpy as np
 import polars as pl
 
 from weightspace.errors import UsageError
+from weightspace.meta.calibration import (
+    CALIBRATION_COLUMNS,
+    RELIABILITY_COLUMNS,
+    calibration,
+)
 from weightspace.meta.crossfit import UNITS, Judged, judge, with_permutations
-from weightspace.meta.evaluation import COLUMNS, CONFUSION_COLUMNS, Evaluation
+from weightspace.meta.evaluation import COLUMNS, CONFUSION_COLUMNS, HIT_COLUMNS, Evaluation
 from weightspace.meta.folds import Cells, HeldOut
 from weightspace.meta.intervals import (
     DEPENDENCE,
@@ -22,7 +27,7 @@ from weightspace.meta.intervals import (
     dependence_of,
 )
 from weightspace.meta.labels import Labels, labels_of
-from weightspace.meta.registry import Classifier
+from weightspace.meta.registry import CLASSIFIERS, Classifier
 from weightspace.meta.registry import classifiers as declared
 from weightspace.meta.slices import SLICE_FEATURES, Source, net_rows, random_slices
 from weightspace.meta.versions import in_one_line
@@ -91,17 +96,19 @@ def evaluate(
             progress("cross-fitting", done, len(seeds) * len(chosen))
             features, owners = seen[kind.features]
             repeats = permutations if kind.controlled else 0
+            fold = cells.fold_of(seed)
             tallies[kind.name].add(
                 judge(
                     features,
                     owners,
                     with_permutations(labels.matrix, cells, repeats),
                     _levels(labels) * (1 + repeats),
-                    cells.fold_of(seed),
+                    fold,
                     labels.families,
                     kind.estimator(seed),
                     detailed=len(labels.properties),
-                )
+                ),
+                fold,
             )
     progress("cross-fitting", len(seeds) * len(chosen), len(seeds) * len(chosen))
     facts = {
@@ -116,7 +123,10 @@ def evaluate(
         "n_diverged": labels.diverged,
         "versions": in_one_line(),
     }
-    return _summary(chosen, tallies, labels, cells, permutations, resamples, facts)
+    table, confusions = _summary(chosen, tallies, labels, cells, permutations, resamples, facts)
+    dead = zoo.nets.filter(pl.col("net").is_in(list(labels.nets)))["dead"].fill_null(False)
+    hits = _hits(tallies, labels, cells.judged, dead.to_numpy())
+    return Evaluation(table, confusions, hits, *_calibration(tallies, labels, cells))
 
 
 def _cells(labels: Labels, split: Split | None, folds: int) -> Cells:
@@ -138,8 +148,12 @@ class _Tally:
     rows: Any = 0
     slice_answers: Any = None
     net_answers: Any = None
+    claims: list[list[np.ndarray]] = field(default_factory=list)
+    folds: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, judged: Judged) -> None:
+    def add(self, judged: Judged, fold: np.ndarray) -> None:
+        self.claims.append([logs[:, 0] for logs in judged.log_probabilities])
+        self.folds.append(fold)
         self.slice_hits = self.slice_hits + judged.slice_hits[:, 0]
         self.net_hits = self.net_hits + judged.net_hits[:, 0]
         self.rows = self.rows + judged.rows[:, 0]
@@ -170,7 +184,7 @@ def _summary(
     permutations: int,
     resamples: int,
     facts: dict[str, Any],
-) -> Evaluation:
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     rows, confusions = [], []
     count = len(labels.properties)
     judged = cells.judged
@@ -178,7 +192,7 @@ def _summary(
         tally = tallies[kind.name]
         repeats = permutations if kind.controlled else 0
         wide = with_permutations(labels.matrix, cells, repeats)[judged]
-        for unit in UNITS if kind.features != "layers" else ("net",):
+        for unit in units_of(kind.name):
             hits = tally.hits(unit)[judged]
             dependence = dependence_of(hits[:, count:], wide[:, count:]) if repeats else DEPENDENCE
             if isinstance(cells, HeldOut):  # no net that is judged taught another's judge
@@ -196,9 +210,54 @@ def _summary(
                 confusions += _confusion(key, answers, labels.codes[name][judged], labels, name)
     rank = {name: i for i, name in enumerate(labels.properties)}
     rows.sort(key=lambda row: rank[row["property"]])
-    return Evaluation(
+    return (
         pl.DataFrame(rows, schema=COLUMNS),
         pl.DataFrame(confusions, schema=CONFUSION_COLUMNS),
+    )
+
+
+def _hits(
+    tallies: dict[str, _Tally], labels: Labels, judged: np.ndarray, dead: np.ndarray
+) -> pl.DataFrame:
+    """A row a net that was judged, property, classifier and unit."""
+    nets = np.array(labels.nets)[judged]
+    tables = []
+    for i, name in enumerate(labels.properties):
+        for kind, tally in tallies.items():
+            for unit in units_of(kind):
+                columns = {
+                    "net": nets,
+                    "level": labels.codes[name][judged],
+                    "dead": dead[judged],
+                    "hit": tally.hits(unit)[judged, i].astype(np.float64),
+                }
+                about = {"property": name, "classifier": kind, "unit": unit}
+                table = pl.DataFrame(columns).with_columns(
+                    pl.lit(value).alias(key) for key, value in about.items()
+                )
+                tables.append(table.select(*HIT_COLUMNS))
+    return pl.concat(tables)
+
+
+def _calibration(
+    tallies: dict[str, _Tally], labels: Labels, cells: Cells
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What the probabilities of whole nets are worth, and their reliability."""
+    judged = cells.judged
+    rows, bins = [], []
+    for i, name in enumerate(labels.properties):
+        for kind, tally in tallies.items():
+            folds = [fold[judged] for fold in tally.folds]
+            if isinstance(cells, HeldOut):  # one fold has no others: every second net
+                folds = [np.arange(judged.sum()) % 2] * len(folds)
+            claims = [logs[i][judged] for logs in tally.claims]
+            figures, own = calibration(claims, labels.codes[name][judged], folds)
+            about = {"property": name, "classifier": kind}
+            rows.append(about | figures)
+            bins += [about | row for row in own]
+    return (
+        pl.DataFrame(rows, schema=CALIBRATION_COLUMNS),
+        pl.DataFrame(bins, schema=RELIABILITY_COLUMNS),
     )
 
 
@@ -241,6 +300,11 @@ def _confusion(
 
 def _levels(labels: Labels) -> tuple[int, ...]:
     return tuple(len(levels) for levels in labels.levels.values())
+
+
+def units_of(classifier: str) -> tuple[str, ...]:
+    """The units that a classifier answers for: whole nets alone if it reads those."""
+    return UNITS if CLASSIFIERS[classifier].features != "layers" else ("net",)
 
 
 def _any_layers(chosen: list[Classifier]) -> bool:

@@ -1,0 +1,147 @@
+"""How far probabilities can be trusted: temperature, expected calibration error, Brier score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+CALIBRATION_COLUMNS: dict[str, Any] = {
+    "property": pl.String,
+    "classifier": pl.String,
+    "temperature": pl.Float64,
+    "ece_raw": pl.Float64,
+    "ece": pl.Float64,
+    "brier_raw": pl.Float64,
+    "brier": pl.Float64,
+    "brier_chance": pl.Float64,
+    "log_loss_raw": pl.Float64,
+    "log_loss": pl.Float64,
+    "log_loss_chance": pl.Float64,
+    "n_nets": pl.Int64,
+}
+"""Of whole nets (a net's slices together): `_raw` before temperature scaling. Nets weigh so that
+levels weigh alike. Log loss in nats; the Brier score is the squared distance to the truth, 0..2."""
+
+RELIABILITY_COLUMNS: dict[str, Any] = {
+    "property": pl.String,
+    "classifier": pl.String,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "confidence": pl.Float64,
+    "accuracy": pl.Float64,
+    "share": pl.Float64,
+    "count": pl.Int64,
+}
+"""Answers by the probability that was claimed for them, `low`..`high`, over all seeds; `share` of
+the weight, `count` of answers."""
+
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Probabilities float64 [n, levels] that were claimed, the truth int [n], weights [n]."""
+
+    chances: np.ndarray
+    codes: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, logs: np.ndarray, codes: np.ndarray) -> Claims:
+        """From log-probabilities [n, levels]; levels weigh alike, the weights add to 1."""
+        weights = 1 / np.bincount(codes, minlength=logs.shape[1])[codes]
+        return cls(np.exp(log_softmax(logs, axis=1)), codes, weights / weights.sum())
+
+    def log_loss(self) -> float:
+        """Mean cross entropy in nats."""
+        right = self.chances[np.arange(len(self.codes)), self.codes]
+        return float(-(self.weights * np.log(np.maximum(right, 1e-300))).sum())
+
+    def brier(self) -> float:
+        """Mean squared distance of the probabilities to the truth."""
+        truth = np.eye(self.chances.shape[1])[self.codes]
+        return float(self.weights @ np.square(self.chances - truth).sum(axis=1))
+
+    def reliability(self) -> list[dict[str, Any]]:
+        """Ten equal bins of the top probability: claimed, true, weight; empty ones left out."""
+        top = self.chances.max(axis=1)
+        right = self.chances.argmax(axis=1) == self.codes
+        place = np.minimum((top * _BINS).astype(np.int64), _BINS - 1)
+        rows = []
+        for i in np.unique(place):
+            own = place == i
+            share = self.weights[own].sum()
+            rows.append(
+                {
+                    "low": i / _BINS,
+                    "high": (i + 1) / _BINS,
+                    "confidence": float(self.weights[own] @ top[own] / share),
+                    "accuracy": float(self.weights[own] @ right[own] / share),
+                    "share": float(share),
+                    "count": int(own.sum()),
+                }
+            )
+        return rows
+
+    def ece(self) -> float:
+        """Expected calibration error: mean distance of claimed and true shares over the bins."""
+        return sum(r["share"] * abs(r["confidence"] - r["accuracy"]) for r in self.reliability())
+
+
+def calibration(
+    logs: Sequence[np.ndarray], codes: np.ndarray, folds: Sequence[np.ndarray]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What the claims about one property are worth, and the rows of its reliability.
+
+    `logs` and `folds`, one a seed: log-probabilities [N, levels] by judges who did not see the
+    net, and the fold [N] that each net was judged in. The temperature of a fold is learned from
+    the nets of the other folds, so no net sets the temperature of its own answer.
+    """
+    raw, scaled, temperatures = [], [], []
+    for own, fold in zip(logs, folds, strict=True):
+        for part in np.unique(fold):
+            here = fold == part
+            t = temperature(own[~here], codes[~here], int((~here).sum()))
+            temperatures.append(t)
+            raw.append((own[here], codes[here]))
+            scaled.append((own[here] / t, codes[here]))
+    before, after = (
+        Claims.of(np.concatenate([a for a, _ in some]), np.concatenate([b for _, b in some]))
+        for some in (raw, scaled)
+    )
+    levels = logs[0].shape[1]
+    figures = {
+        "temperature": float(np.median(temperatures)),
+        "brier_chance": 1 - 1 / levels,
+        "log_loss_chance": float(np.log(levels)),
+        "n_nets": len(codes),
+    }
+    for name in ("ece", "brier", "log_loss"):
+        figures |= {f"{name}_raw": getattr(before, name)(), name: getattr(after, name)()}
+    return figures, after.reliability()
+
+
+def temperature(logs: np.ndarray, codes: np.ndarray, nets: int) -> float:
+    """The divisor of log-probabilities [n, levels] under which they fit the truth [n] best.
+
+    Minimises the class-balanced cross entropy; between 0.05 and 50. That `nets` nets were all read
+    rightly does not make the next one certain: the true level is wanted at 1 - 1 / (nets + 2)
+    only, the rest shared by the others.
+    """
+    weight = 1 / np.bincount(codes, minlength=logs.shape[1])[codes]
+    doubt = 1 / (nets + 2)
+    wanted = np.full(logs.shape, doubt / (logs.shape[1] - 1))
+    wanted[np.arange(len(codes)), codes] = 1 - doubt
+
+    def loss(log_temperature: float) -> float:
+        chances = log_softmax(logs / np.exp(log_temperature), axis=1)
+        return -float(np.average((wanted * chances).sum(axis=1), weights=weight))
+
+    span: Sequence[float] = (np.log(0.05), np.log(50))
+    return float(np.exp(minimize_scalar(loss, bounds=span, method="bounded").x))
