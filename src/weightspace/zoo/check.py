@@ -14,7 +14,7 @@ from weightspace.errors import DataError
 from weightspace.progress import Progress, silent
 from weightspace.zoo import disk, hashing, index, manifest, places, rounds, shard, states, tables
 from weightspace.zoo.dtypes import Dtype
-from weightspace.zoo.reader import read_layout
+from weightspace.zoo.layouts import read_layout
 from weightspace.zoo.shard import Header
 
 _SEVERITIES = ("error", "warning", "info")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property, lru_cache, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,12 @@ from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.networks.layout import PARTS
 from weightspace.space import Space
-from weightspace.zoo import index, manifest, places, rounds, splits, tables
+from weightspace.zoo import manifest, places, splits, tables
 from weightspace.zoo.dtypes import Dtype
-from weightspace.zoo.layouts import read_layout
+from weightspace.zoo.remote import Remote, is_url
 from weightspace.zoo.rounds import Round
 from weightspace.zoo.rows import Rows
 from weightspace.zoo.selecting import Selected, reads, wanted_rows, whole
-from weightspace.zoo.shardfiles import ShardFiles
 from weightspace.zoo.slices import (
     Selection,
     Slices,
@@ -32,6 +31,7 @@ from weightspace.zoo.slices import (
     choose,
     draw,
 )
+from weightspace.zoo.source import Folder, Source
 from weightspace.zoo.splits import Split
 
 _SELECTIONS = 8  # kept for the next draw of the same arguments
@@ -40,29 +40,36 @@ _SELECTIONS = 8  # kept for the next draw of the same arguments
 class Zoo:
     """A zoo as it was when opened: units committed later are seen by opening it again.
 
-    Raises `DataError` where `path` holds no zoo, a damaged one or one of a newer format.
+    `path` is a folder or an fsspec URL (`https://`, `s3://` and so on; `storage_options` go to
+    its file system). Of a zoo at a URL the tables are fetched, and of vectors what is asked for.
+    Raises `DataError` where there is no zoo, a damaged one or one of a newer format.
     """
 
     def __repr__(self) -> str:
         name = self.meta["space"].get("name")
-        return f"<Zoo {str(self.path)!r}: {self.nets.height:,} nets of the space {name!r}>"
+        return f"<Zoo {self.name!r}: {self.nets.height:,} nets of the space {name!r}>"
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.meta: dict[str, Any] = manifest.read(self.path)
+    def __init__(self, path: str | Path, storage_options: Mapping[str, Any] | None = None) -> None:
+        self._options = dict(storage_options or {})
+        self._source: Source = (
+            Remote(str(path), self._options) if is_url(path) else Folder(Path(path))
+        )
+        self.path = self._source.path
+        self.name = self._source.name
+        self.meta: dict[str, Any] = self._source.meta()
         self.space: Space = manifest.space_of(self.meta)
         self.dtype: Dtype = manifest.dtype(self.meta)
-        self._units = places.units(self.path, places.NETS)
+        self._units = self._source.units()
         self.nets: pl.DataFrame = self._read(places.NETS, tables.NETS).sort("index", "net")
         if self.nets["net"].n_unique() < len(self.nets):
-            raise _two_units(self.path, self.nets)
+            raise _two_units(self.name, self.nets)
         self._position = {net: i for i, net in enumerate(self.nets["net"])}
-        self._files = ShardFiles(self.path)
-        self._layout = lru_cache(None)(partial(read_layout, self.path))
+        self._files = self._source.files
+        self._layout = self._source.layout
         self._selected: dict[tuple[Any, ...], Selected] = {}
 
-    def __reduce__(self) -> tuple[type[Zoo], tuple[Path]]:
-        return Zoo, (self.path,)
+    def __reduce__(self) -> tuple[type[Zoo], tuple[str, dict[str, Any]]]:
+        return Zoo, (self.name, self._options)
 
     @cached_property
     def snapshots(self) -> pl.DataFrame:
@@ -73,20 +80,20 @@ class Zoo:
         frame = frame.join(order, on="net", how="left").sort("_position", "snapshot")
         stray = frame.filter(pl.col("_position").is_null())
         if len(stray):
-            raise _inconsistent(self.path, f"net {stray['net'][0]} has snapshots, no row in nets")
+            raise _inconsistent(self.name, f"net {stray['net'][0]} has snapshots, no row in nets")
         if frame.select("net", "snapshot").is_duplicated().any():
-            raise _inconsistent(self.path, "a net has two rows for one snapshot")
+            raise _inconsistent(self.name, "a net has two rows for one snapshot")
         elsewhere = frame.filter(pl.col("shard") != pl.col("_shard"))
         if len(elsewhere):
             row = elsewhere.row(0, named=True)
             what = f"net {row['net']}, snapshot {row['snapshot']} names the shard {row['shard']!r}"
-            raise _inconsistent(self.path, f"{what}, which is not that of its unit")
+            raise _inconsistent(self.name, f"{what}, which is not that of its unit")
         return frame.drop("_position", "_shard")
 
     @cached_property
     def rounds(self) -> dict[int, Round]:
         """Which nets were to be sampled, by the number of the round; empty if nobody said."""
-        return rounds.read(self.path)
+        return self._source.rounds()
 
     def split(self, leave_out: tuple[str, Any] | None = None) -> Split:
         """Nets to learn from and nets to test on: as stored, or with one level left out.
@@ -253,7 +260,7 @@ class Zoo:
         rows, counts = wanted_rows(self._rows.bounds, self._rows.numbers, nets, wanted)
         if not len(rows):
             what = "any snapshot" if wanted is None else f"any of the snapshots {list(wanted)}"
-            raise UsageError(f"{self.path}: none of the {len(nets)} nets asked for has {what}")
+            raise UsageError(f"{self.name}: none of the {len(nets)} nets asked for has {what}")
         nets, counts = nets[counts > 0], counts[counts > 0]
         self._check_lengths(np.repeat(nets, counts), rows)
         known, kinds = np.unique(self._layout_codes[nets], return_inverse=True)
@@ -290,7 +297,7 @@ class Zoo:
         try:
             return self._position[net]
         except KeyError:
-            raise UsageError(f"{self.path}: has no net {net}; see its table of nets") from None
+            raise UsageError(f"{self.name}: has no net {net}; see its table of nets") from None
 
     def _row(self, net: str, snapshot: int) -> int:
         at = self._at(net)
@@ -310,7 +317,7 @@ class Zoo:
         if wrong.any():
             net = self._names[nets[wrong.argmax()]]
             what = f"net {net} has vectors longer or shorter than its layout"
-            raise _inconsistent(self.path, what)
+            raise _inconsistent(self.name, what)
 
     def _check_rows(self, rows: np.ndarray) -> None:
         """The vectors of these rows must lie within the data of their shards."""
@@ -327,13 +334,13 @@ class Zoo:
         if wrong.any():
             row = int(rows[wrong.argmax()])
             raise DataError(
-                f"{self.path / places.SHARDS / table.names[table.shards[row]]}: net "
+                f"{self.name}/{places.SHARDS}/{table.names[table.shards[row]]}: net "
                 f"{self.snapshots['net'][row]}, snapshot {table.numbers[row]} lies outside the "
                 "file, which may be truncated; run `weightspace check`"
             )
 
     def _read(self, folder: str, schema: pa.Schema) -> pl.DataFrame:
-        parts = index.read_parts(self.path, folder, self._units)
+        parts = self._source.tables(folder, self._units)
         frame = pl.from_arrow(tables.join(parts, schema))
         assert isinstance(frame, pl.DataFrame)
         return frame
@@ -349,13 +356,13 @@ def _naming(net: str) -> Iterator[None]:
         raise DataError(f"{message}, net {net} is in it; {remedy}") from None
 
 
-def _two_units(path: Path, nets: pl.DataFrame) -> DataError:
+def _two_units(path: str, nets: pl.DataFrame) -> DataError:
     twice = nets.filter(pl.col("net").is_duplicated())
     units = " and ".join(twice.filter(pl.col("net") == twice["net"][0])["unit"].to_list())
     return _inconsistent(path, f"net {twice['net'][0]} stands in the units {units}")
 
 
-def _inconsistent(path: Path, what: str) -> DataError:
+def _inconsistent(path: str, what: str) -> DataError:
     return DataError(f"{path}: is damaged, {what}; run `weightspace check`")
 
 

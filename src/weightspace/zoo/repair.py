@@ -23,7 +23,7 @@ from weightspace.zoo import hashing, manifest, places, shard, tables
 from weightspace.zoo.check import Finding, check
 from weightspace.zoo.disk import Temporary, explained, sync_folder, write_file
 from weightspace.zoo.dtypes import Dtype
-from weightspace.zoo.reader import read_layout
+from weightspace.zoo.layouts import read_layout
 from weightspace.zoo.tables import ShardFacts
 
 _FOLDERS = (places.SHARDS, places.SNAPSHOTS, places.NETS)  # in the order in which a unit appears

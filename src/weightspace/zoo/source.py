@@ -1,0 +1,93 @@
+"""Where a zoo's files come from: a folder of this machine, or a URL (`remote`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from weightspace.networks import Layout
+from weightspace.zoo import index, layouts, manifest, places, rounds
+from weightspace.zoo.rounds import Round
+from weightspace.zoo.shardfiles import Read, ShardFiles
+
+
+class Shards(Protocol):
+    """The vectors of a zoo; any number of threads may ask. All raise DataError."""
+
+    def extent(self, name: str) -> tuple[int, int]:
+        """Where a shard's data begins and ends, in bytes."""
+
+    def fill(self, reads: Iterable[Read]) -> None:
+        """Do all reads, many at a time."""
+
+    def scan(self, reads: Iterable[Read]) -> None:
+        """Do reads that are large and follow one another."""
+
+    def view(self, name: str, offset: int, size: int) -> np.ndarray:
+        """`size` bytes from byte `offset` on, uint8, read-only."""
+
+
+class Source(Protocol):
+    """All that `Zoo` asks of where it lies. All raise DataError."""
+
+    @property
+    def name(self) -> str:
+        """Path or URL."""
+
+    @property
+    def path(self) -> Path:
+        """The folder; of a zoo at a URL, that of what was fetched."""
+
+    @property
+    def files(self) -> Shards:
+        """The vectors."""
+
+    def meta(self) -> dict[str, Any]:
+        """The content of zoo.json."""
+
+    def units(self) -> list[str]:
+        """The committed units."""
+
+    def tables(self, table: str, units: list[str]) -> list[pa.Table]:
+        """The parts of these units."""
+
+    def layout(self, key: str) -> Layout:
+        """The layout of a key."""
+
+    def rounds(self) -> dict[int, Round]:
+        """Which nets were to be sampled."""
+
+
+class Folder:
+    """A zoo in a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+        self.files = ShardFiles(path)
+        self._layout = lru_cache(None)(partial(layouts.read_layout, path))
+
+    def meta(self) -> dict[str, Any]:
+        """As `Source` says."""
+        return manifest.read(self.path)
+
+    def units(self) -> list[str]:
+        """As `Source` says."""
+        return places.units(self.path, places.NETS)
+
+    def tables(self, table: str, units: list[str]) -> list[pa.Table]:
+        """As `Source` says; from the index where it has them."""
+        return index.read_parts(self.path, table, units)
+
+    def layout(self, key: str) -> Layout:
+        """As `Source` says."""
+        return self._layout(key)
+
+    def rounds(self) -> dict[int, Round]:
+        """As `Source` says."""
+        return rounds.read(self.path)

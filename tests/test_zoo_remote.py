@@ -1,0 +1,183 @@
+"""Zoos at URLs: real servers, few bytes, and servers that mean harm."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from polars.testing import assert_frame_equal
+
+from populations import synthetic_zoo
+from range_server import serving
+from weightspace.errors import DataError, UsageError
+from weightspace.zoo import Zoo, write_index
+
+fsspec = pytest.importorskip("fsspec")
+aiohttp = pytest.importorskip("aiohttp")
+
+QUICK = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(sock_connect=1, sock_read=0.5)}}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("remote") / "zoo"
+    synthetic_zoo(path, nets=24, unit_size=8)
+    write_index(path)
+    return path
+
+
+@pytest.fixture
+def bare(path, tmp_path):
+    """The same zoo without its index."""
+    shutil.copytree(path, tmp_path / "bare", ignore=shutil.ignore_patterns("index"))
+    return tmp_path / "bare"
+
+
+def expect_equal(there, here):
+    assert there.meta == here.meta
+    assert_frame_equal(there.nets, here.nets)
+    assert_frame_equal(there.snapshots, here.snapshots)
+    for part, running_stats in (("all", True), ("conv", False)):
+        options = {"part": part, "running_stats": running_stats, "seed": 5}
+        a, b = (zoo.slices(300, 300, **options) for zoo in (there, here))
+        np.testing.assert_array_equal(a.values, b.values)
+        assert a.net.tolist() == b.net.tolist()
+    net = here.nets["net"][3]
+    np.testing.assert_array_equal(there.vector(net, 2), here.vector(net, 2))
+    assert not there.vector(net).flags.writeable
+    (one,) = there.vectors([net], snapshots=(1, -1))
+    np.testing.assert_array_equal(one.values[1], here.vector(net))
+
+
+@pytest.mark.parametrize("indexed", ["index", "no index, but a listing"])
+def test_a_zoo_behind_http_is_the_zoo(path, bare, indexed):
+    folder = path if indexed == "index" else bare
+    with serving(folder, listing=indexed != "index") as served:
+        expect_equal(Zoo(served.url), Zoo(path))
+
+
+def test_a_zoo_in_any_file_system_of_fsspec_is_the_zoo(path, bare):
+    expect_equal(Zoo(f"file://{path}"), Zoo(path))
+    memory = fsspec.filesystem("memory")
+    memory.put(str(bare), "/bare", recursive=True)
+    expect_equal(Zoo("memory://bare"), Zoo(path))
+    assert Zoo("memory://bare").rounds == Zoo(path).rounds
+    memory.rm("/bare", recursive=True)
+
+
+def test_a_slice_moves_its_bytes_and_no_more(path):
+    with serving(path) as served:
+        zoo = Zoo(served.url)
+        opened = served.sent()
+        tables = sum(file.stat().st_size for file in (path / "index").iterdir())
+        assert opened <= tables + 2 * (path / "zoo.json").stat().st_size
+        zoo.slices(1, 5000)
+        assert served.sent("shards/") == 4 * 5000
+        zoo.slices(64, 5000, seed=1)
+        assert served.sent("shards/") == 65 * 4 * 5000
+        # the tables were fetched once
+        assert served.sent() - served.sent("shards/") <= tables + 2 * 10**4
+        zoo.vector(zoo.nets["net"][0])
+        assert served.sent("shards/") == 65 * 4 * 5000 + 4 * zoo.layout(zoo.nets["net"][0]).size
+
+
+def test_gaps_of_running_statistics_are_all_that_is_read_besides(path):
+    with serving(path) as served:
+        Zoo(served.url).slices(20, 5000, running_stats=False)
+        assert 20 * 4 * 5000 <= served.sent("shards/") < 20 * 4 * 5000 * 1.02
+
+
+def test_it_travels_to_other_processes(path):
+    with serving(path) as served:
+        zoo = pickle.loads(pickle.dumps(Zoo(served.url, QUICK)))
+        expected = Zoo(path).slices(8, 100).values
+        np.testing.assert_array_equal(zoo.slices(8, 100).values, expected)
+        code = (
+            "import pickle, sys; zoo = pickle.load(sys.stdin.buffer);"
+            "print(zoo.slices(8, 100).values.tobytes().hex())"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], input=pickle.dumps(zoo), capture_output=True, check=True
+        )
+        assert bytes.fromhex(done.stdout.decode()) == expected.tobytes()
+
+
+def test_what_was_fetched_is_removed(path):
+    zoo = Zoo(f"file://{path}")
+    folder = zoo.path
+    assert folder.is_dir()
+    assert folder != path
+    del zoo
+    assert not folder.exists()
+
+
+HARM = [
+    ("short", "shards/", r"shards/.*: the server gave 10,000 bytes where 20,000 were asked for"),
+    ("whole", "shards/", r"shards/.*: the server gave .* it must know ranges"),
+    ("missing", "shards/", r"shards/.*: cannot be read \(FileNotFoundError.*check the address"),
+    ("silent", "shards/", r"shards/.*: cannot be read \(.*Timeout"),
+    ("hangs", "shards/", r"shards/.*: cannot be read \(.*Timeout"),
+    ("missing", "zoo.json", r"zoo\.json: cannot be read \(FileNotFoundError"),
+    ("whole", "zoo.json", r"zoo\.json: the server gave .* bytes where 2 were asked for"),
+    ("silent", "", r"zoo\.json: cannot be read \(.*Timeout"),
+    ("other", "zoo.json", r"http.*zoo\.json: is damaged, it is not JSON"),
+    ("short", "index/contents", r"http[^ ]*: has no index that can be read, and no list of its"),
+    ("missing", "index/contents", r"has no index .*run `weightspace index` where it lies"),
+    ("other", "index/nets", r"http[^ ]*/index/nets-000-.*: is damaged or missing"),
+    ("short", "index/snapshots", r"http[^ ]*/index/snapshots-000-.*: is damaged or missing"),
+    ("other", "index/layouts", r"http[^ ]*/index/layouts-000-.*: is damaged or missing"),
+]
+
+
+@pytest.mark.parametrize(("hostility", "about", "told"), HARM)
+def test_a_server_that_means_harm_is_one_line(path, hostility, about, told):
+    with serving(path, hostility=hostility, about=about) as served:
+        with pytest.raises(DataError, match=told) as caught:
+            Zoo(served.url, QUICK).slices(1, 5000)
+        assert "\n" not in str(caught.value)
+        assert "/tmp" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_one_line(path):
+    with serving(path) as served:
+        url = served.url
+    with pytest.raises(DataError, match=r"zoo\.json: cannot be read \(.*check the address"):
+        Zoo(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"), [("nonsense://x/y", "nonsense://x/y: cannot be opened .*nonsense")]
+)
+def test_an_address_of_no_kind_is_refused(url, told):
+    with pytest.raises(UsageError, match=told):
+        Zoo(url)
+
+
+def test_without_fsspec_the_message_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(UsageError, match=r"pip install 'weightspace\[remote\]'"):
+        Zoo("s3://bucket/zoo")
+
+
+def test_a_zoo_in_s3_is_the_zoo(path):
+    pytest.importorskip("s3fs")
+    moto = pytest.importorskip("moto.server")
+    server = moto.ThreadedMotoServer(port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        options = {
+            "key": "key", "secret": "secret", "endpoint_url": f"http://{host}:{port}"
+        }  # fmt: skip
+        bucket = fsspec.filesystem("s3", **options)
+        bucket.mkdir("zoos")
+        bucket.put(str(path), "zoos/zoo", recursive=True)
+        expect_equal(Zoo("s3://zoos/zoo", options), Zoo(path))
+        bucket.rm("zoos/zoo/index", recursive=True)
+        expect_equal(Zoo("s3://zoos/zoo", options), Zoo(path))
+    finally:
+        server.stop()
