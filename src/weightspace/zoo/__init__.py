@@ -10,6 +10,7 @@ know how the nets were trained.
 
 from weightspace.zoo.check import Finding, check
 from weightspace.zoo.index import write as write_index
+from weightspace.zoo.loading import Batch, SliceDataset
 from weightspace.zoo.manifest import FORMAT, VERSION
 from weightspace.zoo.merge import merge
 from weightspace.zoo.places import MANIFEST
@@ -25,9 +26,11 @@ __all__ = [
     "FORMAT",
     "MANIFEST",
     "VERSION",
+    "Batch",
     "Finding",
     "Repair",
     "Round",
+    "SliceDataset",
     "Slices",
     "Split",
     "UnitWriter",
