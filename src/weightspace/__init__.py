@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from weightspace.cli.console import bars
     from weightspace.cli.demo import demo
     from weightspace.dissection import Dissection, dissect
-    from weightspace.doors import add, export_zoo, import_zoo
+    from weightspace.doors import add, export_zoo, import_zoo, publish
     from weightspace.errors import DataError, UsageError, WeightspaceError
     from weightspace.meta import Evaluation, Model, evaluate, fit
     from weightspace.networks.sequential import sequential
@@ -28,7 +28,7 @@ _HOMES = {
     "cli.console": ("bars",),
     "cli.demo": ("demo",),
     "dissection": ("Dissection", "dissect"),
-    "doors": ("add", "export_zoo", "import_zoo"),
+    "doors": ("add", "export_zoo", "import_zoo", "publish"),
     "errors": ("DataError", "UsageError", "WeightspaceError"),
     "meta": ("Evaluation", "Model", "evaluate", "fit"),
     "networks.sequential": ("sequential",),
@@ -65,6 +65,7 @@ __all__ = [
     "page",
     "predict",
     "preset",
+    "publish",
     "read_checkpoint",
     "reproduce",
     "sample",

@@ -178,8 +178,10 @@ def check(
         raise typer.Exit(1)
 
 
-for command in (parts.merge, parts.repair, parts.index, parts.reproduce, doors.export, doors.add):
+for command in (parts.merge, parts.repair, parts.index, parts.reproduce):
     app.command()(command)
+for door in (doors.export, doors.add, doors.publish):
+    app.command()(door)
 app.command("import")(doors.import_)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +116,43 @@ def add(
         )
     _tell(left_out)
     answer(as_json, show.facts(made) | {"left_out": left_out}, lambda: show.zoo(made))
+
+
+def publish(
+    zoo: ZooPath,
+    repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on the hub.")],
+    out: Annotated[Path, typer.Option(help="The folder that is prepared.")],
+    licence: Annotated[
+        str, typer.Option(help="Of the nets: a name such as cc-by-4.0, or a file with the text.")
+    ],
+    title: Annotated[str | None, typer.Option(help="Default: NAME.")] = None,
+    author: Annotated[
+        list[str] | None, typer.Option(help="May be given several times. Default: OWNER.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Only you can see it.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Prepare the folder, upload nothing.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Publish a zoo as a data set of the Hugging Face hub."""
+    from weightspace import doors
+
+    with bars() as listener:
+        made = doors.publish(
+            zoo,
+            repo,
+            out,
+            licence=licence,
+            title=title,
+            authors=author or [],
+            dry_run=dry_run,
+            private=private,
+            progress=listener,
+        )
+    plain = dataclasses.asdict(made) | {"folder": str(made.folder)}
+    answer(as_json, plain, lambda: show.published(made))
 
 
 def _noting(left_out: dict[str, str]) -> Callable[[str, DataError], None]:

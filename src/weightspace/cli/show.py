@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from weightspace.audit.prediction import Prediction
     from weightspace.cli.demo import Demo
     from weightspace.dissection import Dissection
-    from weightspace.doors import Exported
+    from weightspace.doors import Exported, Published
     from weightspace.images import Entry
     from weightspace.meta import Evaluation, Model
     from weightspace.sampling import Estimate, Reproduction
@@ -154,6 +154,13 @@ def exported(made: Exported) -> None:
         said = f"{len(made.without_plan):,} nets have the tensors of no recipe's plan"
         _out().print(_text(f"{said}; their own names were kept"))
     _out().print(_text(f"{made.nets:,} nets: {made.path}"))
+
+
+def published(made: Published) -> None:
+    """Where a repository was prepared, and where it is on the hub."""
+    _out().print(_text(f"{made.folder}: {made.files:,} files, {made.bytes / 1e6:,.2f} MB"))
+    where = made.url or f"not uploaded; look at it, then leave out --dry-run to make {made.repo}"
+    _out().print(_text(where))
 
 
 def findings(found: Sequence[Finding], path: Path, full: bool) -> None:

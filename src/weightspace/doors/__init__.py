@@ -11,5 +11,6 @@ is there is overwritten, and an export is there whole or not at all.
 from weightspace.doors.exporting import Exported, export_zoo
 from weightspace.doors.importing import import_zoo
 from weightspace.doors.known import add
+from weightspace.doors.publishing import Published, publish
 
-__all__ = ["Exported", "add", "export_zoo", "import_zoo"]
+__all__ = ["Exported", "Published", "add", "export_zoo", "import_zoo", "publish"]

@@ -1,0 +1,223 @@
+"""`publish`: a zoo as a data set repository of the Hugging Face hub."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weightspace.doors import croissant
+from weightspace.doors.card import LICENCES, OTHER, About, card, citation
+from weightspace.doors.folders import fresh
+from weightspace.errors import DataError, UsageError
+from weightspace.printable import printable
+from weightspace.progress import Progress, silent
+from weightspace.zoo import MANIFEST, Zoo, check, opened, places, write_index
+from weightspace.zoo.disk import adopt
+
+_REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_SUMS, _CARD, _CROISSANT = "sha256sums.txt", "README.md", "croissant.json"
+_TABLES = {name: f"index/{name}-*.parquet" for name in (places.NETS, places.SNAPSHOTS)}
+_KEYS = {places.NETS: ["net"], places.SNAPSHOTS: ["net", "snapshot"]}
+_PIECE = 2**22
+
+
+@dataclass(frozen=True)
+class Published:
+    """A repository's folder: files, bytes, and where it is on the hub if it was uploaded."""
+
+    folder: Path
+    repo: str
+    files: int
+    bytes: int
+    url: str | None
+
+
+def publish(
+    zoo: Zoo | str | Path,
+    repo: str,
+    out: str | Path,
+    *,
+    licence: str,
+    title: str | None = None,
+    authors: Sequence[str] = (),
+    dry_run: bool = False,
+    private: bool = False,
+    progress: Progress = silent,
+) -> Published:
+    """Prepare the zoo as the data set `repo` (OWNER/NAME) in the folder `out`, then upload it.
+
+    The folder is a zoo itself, its files hard links where the file system can, with an index, a
+    card, croissant.json, CITATION.cff and sha256sums.txt. `licence` is a name that the hub has for
+    the nets (`LICENCES`) or the path of a file with its text. `authors` are the owner by default.
+    With `dry_run` nothing is uploaded, and no network or account is needed. A folder that was
+    prepared from the same zoo with the same words is uploaded as it is, its card perhaps edited;
+    so an upload that was stopped goes on.
+
+    Raises UsageError for arguments that cannot work, where `out` holds anything else, and where
+    the hub's package or a login is missing; DataError for a zoo with damage.
+    """
+    out = Path(out)
+    zoo = opened(zoo)
+    path = zoo.path
+    if not (path / places.SHARDS).is_dir():  # at a URL, of which only tables are here
+        raise UsageError(f"{zoo!r}: its shards are not on this machine; fetch the zoo first")
+    about = _about(zoo, repo, licence, title, authors)
+    hub = None if dry_run else _hub()
+    if path.resolve() in (out.resolve(), *out.resolve().parents):
+        raise UsageError(f"{out}: lies in the zoo itself; choose another --out")
+    if dry_run or not _is_prepared(path, out, about, licence):
+        _refuse_damage(path, progress)
+        with fresh(out) as folder:
+            _fill(path, folder, about, licence, progress)
+    files = [file.stat().st_size for file in _files(out)]
+    url = None if hub is None else _upload(hub, out, about, private)
+    return Published(out, repo, len(files), sum(files), url)
+
+
+def _about(zoo: Zoo, repo: str, licence: str, title: str | None, authors: Sequence[str]) -> About:
+    if not _REPO.fullmatch(repo) or ".." in repo or "--" in repo:
+        raise UsageError(f"{printable(repo)}: is no name of a repository; write OWNER/NAME")
+    if licence not in LICENCES and not Path(licence).is_file():
+        raise UsageError(
+            f"licence: {printable(licence)!r} is neither a file nor one of {', '.join(LICENCES)}"
+        )
+    if zoo.nets.is_empty():
+        raise UsageError(f"{zoo.path}: holds no net; sample some first")
+    owner, name = repo.split("/")
+    known = licence if licence in LICENCES else OTHER
+    year = int(zoo.meta["created"][:4]) if zoo.meta["created"][:4].isdecimal() else 0
+    return About(repo, title or name, tuple(authors) or (owner,), known, year)
+
+
+def _refuse_damage(path: Path, progress: Progress) -> None:
+    for finding in check(path, full=True, progress=progress):
+        if finding.severity == "error":
+            raise DataError(f"{path}: {finding.thing}: {finding.message}; {finding.remedy}")
+
+
+def _fill(path: Path, folder: Path, about: About, licence: str, progress: Progress) -> None:
+    files = [(MANIFEST, path / MANIFEST), *_of_zoo(path)]
+    for done, (name, file) in enumerate(files):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        adopt(file, folder / name, copy=False)
+        progress("preparing the repository", done + 1, len(files))
+    write_index(folder, progress)
+    zoo = Zoo(folder)
+    if about.licence == OTHER:
+        (folder / "LICENSE").write_bytes(Path(licence).read_bytes())
+    (folder / "CITATION.cff").write_text(citation(about), encoding="utf-8")
+    (folder / _CROISSANT).write_text(_croissant(zoo, about), encoding="utf-8")
+    size = sum(file.stat().st_size for file in _files(folder))
+    (folder / _SUMS).write_text(_sums(folder, progress), encoding="utf-8")
+    (folder / _CARD).write_text(card(zoo, about, _TABLES, size), encoding="utf-8")
+
+
+def _of_zoo(path: Path) -> list[tuple[str, Path]]:
+    """What belongs to the zoo, nothing unfinished or foreign; units appear as a writer writes."""
+    units = places.units(path, places.NETS)
+    of = dict.fromkeys((places.SHARDS, places.SNAPSHOTS, places.NETS), units)
+    of |= {folder: places.units(path, folder) for folder in (places.ROUNDS, places.LAYOUTS)}
+    files = [places.part(path, folder, name) for folder in places.FOLDERS for name in of[folder]]
+    return [(file.relative_to(path).as_posix(), file) for file in files]
+
+
+def _croissant(zoo: Zoo, about: About) -> str:
+    described = (
+        f"{zoo.nets.height:,} trained nets of the space {zoo.space.name}, with "
+        f"{zoo.snapshots.height:,} snapshots of their weights and how each net was trained."
+    )
+    plain = croissant.describe(
+        {places.NETS: zoo.nets, places.SNAPSHOTS: zoo.snapshots},
+        _TABLES,
+        _KEYS,
+        url=about.url,
+        about={
+            "name": about.repo.split("/")[1],
+            "description": printable(described, 1000),
+            "license": about.terms,
+            "creator": [{"@type": "Person", "name": author} for author in about.authors],
+            "datePublished": zoo.meta["created"],
+            "version": "1.0.0",
+            "citeAs": f"{', '.join(about.authors)}: {about.title}. {about.year}. {about.url}",
+            "keywords": ["weight space", "model zoo", "neural network weights"],
+        },
+    )
+    return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
+
+
+def _files(folder: Path) -> list[Path]:
+    """The repository's files; the hub's package keeps notes of its own in a hidden folder."""
+    found = (file for file in folder.rglob("*") if file.is_file())
+    return sorted(f for f in found if not f.relative_to(folder).parts[0].startswith("."))
+
+
+def _sums(folder: Path, progress: Progress) -> str:
+    """As `sha256sum` writes and checks them."""
+    lines, files = [], _files(folder)
+    for done, file in enumerate(files):
+        digest = hashlib.sha256()
+        with file.open("rb") as opened:
+            while piece := opened.read(_PIECE):
+                digest.update(piece)
+        lines.append(f"{digest.hexdigest()}  {file.relative_to(folder).as_posix()}\n")
+        progress("summing up the files", done + 1, len(files))
+    return "".join(lines)
+
+
+def _is_prepared(path: Path, out: Path, about: About, licence: str) -> bool:
+    """Whether `out` was prepared, to its end, from the zoo as it is now and for these terms."""
+    try:
+        listed = {line[66:] for line in (out / _SUMS).read_text(encoding="utf-8").splitlines()}
+        same = (out / MANIFEST).read_bytes() == (path / MANIFEST).read_bytes()
+        same &= (out / _CROISSANT).read_text(encoding="utf-8") == _croissant(Zoo(path), about)
+        if about.licence == OTHER:
+            same &= (out / "LICENSE").read_bytes() == Path(licence).read_bytes()
+    except (OSError, UnicodeDecodeError):
+        return False
+    parts = {name for name, _ in _of_zoo(path)} | {MANIFEST}
+    there = {file.relative_to(out).as_posix() for file in _files(out)}
+    ours = {name for name in listed if name.split("/")[0] in places.FOLDERS}
+    return same and parts <= listed == there - {_SUMS, _CARD} and ours <= parts
+
+
+def _hub() -> Any:
+    try:
+        return importlib.import_module("huggingface_hub")
+    except ImportError:
+        raise UsageError(
+            'publish: uploading needs the package huggingface_hub; pip install "weightspace[hub]",'
+            " or use --dry-run"
+        ) from None
+
+
+def _upload(hub: Any, folder: Path, about: About, private: bool) -> str:
+    api = hub.HfApi()
+    try:
+        api.whoami()
+    except Exception as error:  # no token, one that is refused, no network: the hub's own words
+        raise UsageError(
+            f"{about.repo}: the hub does not know who you are ({_said(error)}); run "
+            "`hf auth login`, then the same command again"
+        ) from None
+    where = {"repo_id": about.repo, "repo_type": "dataset"}
+    try:
+        api.create_repo(**where, private=private, exist_ok=True)
+        # Newer versions of the package have one function that goes on where it was stopped.
+        upload = getattr(api, "upload_large_folder", api.upload_folder)
+        upload(**where, folder_path=str(folder))
+    except Exception as error:
+        raise DataError(
+            f"{about.repo}: was not uploaded to its end ({_said(error)}); {folder} is complete, "
+            "run the same command again to go on"
+        ) from None
+    return about.url
+
+
+def _said(error: Exception) -> str:
+    return printable(" ".join(str(error).split()) or type(error).__name__, 300)
