@@ -42,12 +42,22 @@ def test_statistics_are_those_of_scipy():
         np.testing.assert_allclose(rows[i], slow, rtol=2e-5, atol=1e-9)
 
 
+def levelled(own: np.ndarray) -> np.ndarray:
+    """The signed logarithm of a slice, less the mean and over the spread around each value."""
+    tamed = np.arcsinh(own / np.sort(np.abs(own))[len(own) // 2])
+
+    def around(values):
+        return np.convolve(np.pad(values, 64, "symmetric"), np.ones(129) / 129, "valid")
+
+    out = tamed - around(tamed)
+    return np.clip(out / (np.sqrt(around(out**2)) + 1e-6), -4, 4)
+
+
 def test_correlations_are_those_of_a_slow_sum():
     x = slices()
     rows = local(x)
     for i, own in enumerate(x.astype(np.float64)):
-        tamed = np.arcsinh(own / np.sort(np.abs(own))[len(own) // 2])
-        centred = tamed - tamed.mean()
+        centred = levelled(own) - levelled(own).mean()
         for lag in (1, 5, 49, 64, 147):
             slow = sum(a * b for a, b in zip(centred[:-lag], centred[lag:], strict=True))
             found = column(rows, LOCAL_NAMES, f"correlation_{lag}")[i]
@@ -58,8 +68,7 @@ def test_flatness_is_that_of_a_periodogram():
     x = slices()
     rows = local(x)
     for i, own in enumerate(x.astype(np.float64)):
-        tamed = np.arcsinh(own / np.sort(np.abs(own))[len(own) // 2])
-        _, power = signal.periodogram(tamed, nfft=len(own) + len(own) // 4, window="boxcar")
+        _, power = signal.periodogram(levelled(own), nfft=len(own) + len(own) // 4, window="boxcar")
         slow = np.log(power[1:]).mean() - np.log(power[1:].mean())
         assert column(rows, LOCAL_NAMES, "power_flatness")[i] == pytest.approx(slow, abs=0.1)
 
@@ -97,6 +106,43 @@ def test_a_long_period_is_the_peak_of_its_octave():
     assert column(rows, LOCAL_NAMES, "correlation_peak_256_512")[0] > 0.5
     place = column(rows, LOCAL_NAMES, "correlation_lag_256_512")[0]
     assert 256 + place * 256 == pytest.approx(300)
+
+
+def test_a_change_of_layer_is_no_correlation():
+    x = RNG.normal(size=(1, 5000)).astype(np.float32)
+    x[:, 2000:] = 5 + 0.2 * x[:, 2000:]
+    assert abs(column(local(x), LOCAL_NAMES, "correlation_50")[0]) < 0.05
+
+
+@pytest.mark.parametrize("period", [9, 25, 49])
+def test_what_repeats_folds(period):
+    x = RNG.normal(size=(2, 5000)).astype(np.float32)
+    x[0] += np.resize(RNG.normal(0, 0.3, period), 5000)
+    for other in (9, 25, 49):
+        shown, silent = column(local(x), LOCAL_NAMES, f"fold_weight_{other}")
+        assert abs(silent) < 1
+        assert (shown > 1.5) == (other == period)
+
+
+def test_blocks_and_windows_are_those_of_slow_loops():
+    x = slices(length=1280)
+    rows = local(x)
+    for i, own in enumerate(x.astype(np.float64)):
+        scale = np.sort(np.abs(own))[len(own) // 2]
+        spreads = [np.log(b.std()) for b in np.arcsinh(own / scale).reshape(64, 20)]
+        found = column(rows, LOCAL_NAMES, "blocks_spread_100")[i]
+        assert found == pytest.approx(max(spreads), abs=1e-3)
+        power = [np.square(own[k : k + 16]).mean() for k in range(1280 - 15)]
+        slow = np.log10(min(power) / np.square(own).mean() + 1e-8)
+        assert column(rows, LOCAL_NAMES, "window16_faintest")[i] == pytest.approx(slow, abs=1e-3)
+
+
+def test_a_norms_scales_among_weights_are_found():
+    x = RNG.normal(0, 0.1, size=(2, 5000)).astype(np.float32)
+    x[1, 3000:3048] = RNG.normal(1, 0.02, 48)
+    far, near = column(local(x), LOCAL_NAMES, "window16_nearest_one")
+    assert near < -3
+    assert far > -1
 
 
 @pytest.mark.parametrize(("function", "names"), SETS)

@@ -1,4 +1,4 @@
-"""The local features of a slice: its distribution, its order and its blocks, on tamed scales."""
+"""The local features of a slice: its distribution, its changes and its order, on tamed scales."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 from weightspace.features.chunks import by_chunks
 from weightspace.features.spectrum import SPECTRUM_NAMES, spectrum
 from weightspace.features.statistics import moments, quantiles
+from weightspace.features.windows import WINDOWS_NAMES, windows
 
 _TAIL = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.175, 0.25, 0.33, 0.42)
 _FINE = (*_TAIL, 0.5, *(round(1 - q, 4) for q in reversed(_TAIL)))
@@ -14,7 +15,6 @@ _SIZES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0
 _STEPS = (0.01, 0.05, 0.25, 0.75, 0.95, 0.99)
 _NEAR = (1e-8, 1e-5, 1e-4, 1e-3, 1e-2)
 _NEAR_RELATIVE = (1e-3, 1e-2, 1e-1)
-_BLOCKS = 8
 _LARGEST = np.float32(1e25)
 """Beyond any trained weight; ratios of what is smaller stay within float32."""
 
@@ -38,9 +38,7 @@ LOCAL_NAMES: tuple[str, ...] = (
     "sign_changes",
     "repeated",
     "repeated_next",
-    *(f"block{i}_spread" for i in range(_BLOCKS)),
-    *(f"block{i}_mean" for i in range(_BLOCKS)),
-    *(f"blocks_{what}" for what in ("spread", "range", "kurtosis")),
+    *WINDOWS_NAMES,
     *SPECTRUM_NAMES,
 )
 """Columns of `local`. `weight` is on the scale of the weights, `relative` in units of the slice's
@@ -48,7 +46,7 @@ median absolute value, `size` the logarithm of absolute values, `tamed` the sign
 
 
 def local(values: np.ndarray) -> np.ndarray:
-    """What a slice of consecutive weights tells about itself, in 200-odd numbers.
+    """What a slice of consecutive weights tells about itself, in 300-odd numbers.
 
     `values` float32 [n, L], finite, L at least 64. Returns float32 [n, F], columns `LOCAL_NAMES`,
     the same for every L; lags beyond L // 4 read 0. Heavy tails are tamed: scales are logarithms,
@@ -66,7 +64,8 @@ def _local(values: np.ndarray) -> np.ndarray:
     size = np.abs(values)
     ordered, ordered_size = np.sort(values, axis=1), np.sort(size, axis=1)
     scale = _scale(ordered_size)
-    tamed = np.arcsinh(values / scale[:, None])
+    relative = values / scale[:, None]
+    tamed = np.arcsinh(relative)
     log_size = np.log(size / scale[:, None] + np.float32(1e-3))
     step = np.diff(values, axis=1)
     parts = [
@@ -80,7 +79,7 @@ def _local(values: np.ndarray) -> np.ndarray:
         np.log10(quantiles(ordered_size, _SIZES) + 1e-8),
         np.arcsinh(quantiles(np.sort(step, axis=1), _STEPS) / scale[:, None]),
         _fractions(values, size, ordered, ordered_size, scale),
-        _blocks(tamed),
+        windows(values, relative, tamed),
         spectrum(tamed, log_size),
     ]
     return np.concatenate(parts, axis=1)
@@ -129,22 +128,3 @@ def _fractions(
         (values[:, 1:] == values[:, :-1]).mean(axis=1),
     ]
     return np.sqrt(np.stack(shares, axis=1))
-
-
-def _blocks(tamed: np.ndarray) -> np.ndarray:
-    """How mean and spread move along the slice, in equal blocks."""
-    length = tamed.shape[1] // _BLOCKS
-    blocks = tamed[:, : length * _BLOCKS].reshape(len(tamed), _BLOCKS, length)
-    mean, spread = blocks.mean(axis=2), np.log(blocks.std(axis=2) + 1e-4)
-    centred = blocks - mean[:, :, None]
-    fourth = np.square(np.square(centred)).mean(axis=2) / np.exp(4 * spread)
-    return np.concatenate(
-        [
-            spread,
-            mean,
-            spread.std(axis=1, keepdims=True),
-            np.ptp(spread, axis=1, keepdims=True),
-            np.log1p(fourth.mean(axis=1, keepdims=True)),
-        ],
-        axis=1,
-    )

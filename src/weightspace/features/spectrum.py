@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import scipy.fft
+from scipy.ndimage import uniform_filter1d
 
 LAGS = 64
 PERIODS = (3, 5, 7, 9, 25, 49)
@@ -13,6 +14,10 @@ _KERNEL_LAGS = (75, 98, 147, 225)
 _ENVELOPE_LAGS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 18, 24, 25, 27, 32, 36, 48, 49, 50, 64)
 _OCTAVES = ((64, 128), (128, 256), (256, 512), (512, 1024))
 _BANDS = 12
+_FOLDS = (9, 25, 49)
+_SERIES = ("weight", "size", "product")
+_NEIGHBOURS = 129
+_FAR = np.float32(4)
 
 SPECTRUM_NAMES: tuple[str, ...] = (
     *(f"correlation_{lag}" for lag in (*range(1, LAGS + 1), *_KERNEL_LAGS)),
@@ -23,19 +28,29 @@ SPECTRUM_NAMES: tuple[str, ...] = (
     *(f"power_band_{i}" for i in range(_BANDS)),
     *(f"power_period_{period}" for period in PERIODS),
     "power_flatness",
+    *(f"fold_{of}_{period}" for of in _SERIES for period in _FOLDS),
 )
-"""`correlation` is of the tamed weights, `envelope` of the logarithm of their sizes; a peak is the
-largest correlation among the lags [a, b), its lag as a fraction of the octave."""
+"""`correlation` is of the levelled weights, `envelope` of the logarithm of their sizes; a peak is
+the largest correlation among the lags [a, b), its lag as a fraction of the octave. A fold is the
+energy of the mean over all repeats of a period, against that of noise: of the weights, of the
+logarithm of their sizes, and of the products of neighbours."""
 
 
 def spectrum(tamed: np.ndarray, log_size: np.ndarray) -> np.ndarray:
     """Autocorrelations and spectral powers of slices: float32 [n, len(SPECTRUM_NAMES)].
 
     `tamed` and `log_size`, both float32 [n, L], are a slice's signed logarithm and the logarithm
-    of its absolute values. Lags beyond L // 4 read 0.
+    of its absolute values. Both are levelled first, so that a change of layer within the slice
+    does not pass for a correlation at every lag. Lags beyond L // 4 read 0.
     """
-    power, correlation = _transform(tamed)
-    _, envelope = _transform(log_size)
+    weight = level(tamed)
+    size = log_size - _mean(log_size)
+    product = np.zeros_like(weight)
+    np.multiply(weight[:, 1:], weight[:, :-1], out=product[:, :-1])
+    np.clip(product, -_FAR, _FAR, out=product)
+    product -= _mean(product)
+    power, correlation = _transform(weight)
+    _, envelope = _transform(size)
     length = tamed.shape[1]
     return np.concatenate(
         [
@@ -46,9 +61,34 @@ def spectrum(tamed: np.ndarray, log_size: np.ndarray) -> np.ndarray:
             _bands(power),
             _periods(power, length),
             _flatness(power),
+            *(_folds(series) for series in (weight, size, product)),
         ],
         axis=1,
     )
+
+
+def level(values: np.ndarray) -> np.ndarray:
+    """Values [n, L] less the mean, and in units of the spread, of the 129 around each."""
+    out = values - _mean(values)
+    out /= np.sqrt(np.maximum(_mean(np.square(out)), 0)) + np.float32(1e-6)
+    return np.clip(out, -_FAR, _FAR, out=out)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    return np.asarray(uniform_filter1d(values, _NEIGHBOURS, axis=1, mode="reflect"))
+
+
+def _folds(series: np.ndarray) -> np.ndarray:
+    """Logarithm of the energy of the mean period, 0 for noise: [n, len(_FOLDS)]."""
+    variance = series.var(axis=1) + 1e-9
+    out = np.zeros((len(series), len(_FOLDS)), np.float32)
+    for i, period in enumerate(_FOLDS):
+        repeats = series.shape[1] // period
+        whole = series[:, : repeats * period].reshape(len(series), repeats, period)
+        mean = whole.mean(axis=1)
+        mean -= mean.mean(axis=1, keepdims=True)
+        out[:, i] = np.log(np.square(mean).mean(axis=1) * repeats / variance + 0.1)
+    return out
 
 
 def _transform(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,112 @@
+"""How a slice changes along its way: windows unlike the whole, and the spread of its blocks.
+
+Where a slice crosses from one layer to the next it passes biases and a norm's values: short runs of
+another size, near 0 or near 1, as long as the layer is wide.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_WINDOWS = (4, 16, 64, 256)
+_IN_WINDOWS = (
+    "faintest",
+    "strongest",
+    "share_faint",
+    "share_fainter",
+    "share_stronger",
+    "nearest_one",
+    "highest_mean",
+    "lowest_mean",
+    "least_spread",
+)
+_BLOCKS = 64
+_RANKS = (0.0, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 1.0)
+_IN_BLOCKS = ("spread", "mean", "kurtosis", "shift", "next")
+_FAINT, _FAINTER, _STRONGER = 0.01, 0.25, 4.0
+_LARGEST = np.float32(1e3)
+
+WINDOWS_NAMES: tuple[str, ...] = (
+    *(f"window{size}_{what}" for size in _WINDOWS for what in _IN_WINDOWS),
+    *(f"blocks_{what}_{100 * rank:.0f}" for what in _IN_BLOCKS for rank in _RANKS),
+    *(f"blocks_{what}_range" for what in _IN_BLOCKS),
+)
+"""Columns of `windows`: of windows of so many values at every place, the power against the whole
+slice's (its least and largest, and the share of windows below 1/100, below 1/4 and above 4), the
+least distance from 1, means in units of the window's own size, signed and squared; of 64 blocks,
+sorted, so many % up."""
+
+
+def windows(values: np.ndarray, relative: np.ndarray, tamed: np.ndarray) -> np.ndarray:
+    """Numbers of windows and blocks: float32 [n, len(WINDOWS_NAMES)].
+
+    All of shape [n, L]: the `values`, the values in units of the slice's scale, and their signed
+    logarithm. Windows longer than the slice are cut to it.
+    """
+    level = np.clip(relative, -_LARGEST, _LARGEST)
+    sums = (
+        _sums(np.square(level, dtype=np.float64)),
+        _sums(level.astype(np.float64)),
+        _sums(np.minimum(np.abs(values - 1), 2).astype(np.float64)),
+    )
+    whole = sums[0][:, -1:] / values.shape[1] + 1e-12
+    parts = [_in_windows(sums, whole, size) for size in _WINDOWS]
+    return np.concatenate([*parts, _in_blocks(tamed)], axis=1).astype(np.float32)
+
+
+def _sums(values: np.ndarray) -> np.ndarray:
+    out = np.zeros((len(values), values.shape[1] + 1))
+    np.cumsum(values, axis=1, out=out[:, 1:])
+    return out
+
+
+def _in_windows(sums: tuple[np.ndarray, ...], whole: np.ndarray, size: int) -> np.ndarray:
+    size = min(size, sums[0].shape[1] - 1)
+    power, mean, one = ((s[:, size:] - s[:, :-size]) * (1 / size) for s in sums)
+    power = np.maximum(power / whole, 0).astype(np.float32)
+    mean = (mean / np.sqrt(whole)).astype(np.float32)
+    square = np.square(mean)
+    toward = square * np.sign(mean) / (power + np.float32(1e-9))
+    shares = [(power < _FAINT), (power < _FAINTER), (power > _STRONGER)]
+    return np.stack(
+        [
+            np.log10(power.min(axis=1) + 1e-8),
+            np.log10(power.max(axis=1) + 1e-8),
+            *(np.sqrt(share.mean(axis=1)) for share in shares),
+            np.log(np.maximum(one.min(axis=1), 0) + 1e-4),
+            toward.max(axis=1),
+            toward.min(axis=1),
+            np.log10(np.maximum((power - square).min(axis=1), 0) + 1e-8),
+        ],
+        axis=1,
+    )
+
+
+def _in_blocks(tamed: np.ndarray) -> np.ndarray:
+    count = min(_BLOCKS, tamed.shape[1] // 8)
+    length = tamed.shape[1] // count
+    blocks = tamed[:, : length * count].reshape(len(tamed), count, length)
+    mean = blocks.mean(axis=2)
+    centred = blocks - mean[:, :, None]
+    square = np.square(centred)
+    variance = square.mean(axis=2)
+    flat = variance <= 1e-8
+    variance = np.where(flat, 1.0, variance)
+    fourth = np.where(flat, 0.0, np.square(square).mean(axis=2) / np.square(variance))
+    following = (centred[:, :, 1:] * centred[:, :, :-1]).mean(axis=2)
+    numbers = (
+        np.where(flat, np.log(1e-4), np.log(np.sqrt(variance))),
+        mean,
+        np.log1p(fourth),
+        np.where(flat, 0.0, mean / np.sqrt(variance)),
+        np.where(flat, 0.0, following / variance),
+    )
+    places = [round(rank * (count - 1)) for rank in _RANKS]
+    ordered = [np.sort(number, axis=1) for number in numbers]
+    return np.concatenate(
+        [
+            *(rows[:, places] for rows in ordered),
+            *(number.std(axis=1, keepdims=True) for number in numbers),
+        ],
+        axis=1,
+    )
