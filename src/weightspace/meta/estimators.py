@@ -77,7 +77,11 @@ class _ClosedForm(MetaClassifier):
         self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
     ) -> Discriminant:
         """One factorisation for all labelings; see `Discriminant.fit`."""
-        return Discriminant.fit(self._map(features), features, codes, levels, groups, self.ridge)
+        ridge = self._ridge(len(np.unique(groups)))
+        return Discriminant.fit(self._map(features), features, codes, levels, groups, ridge)
+
+    def _ridge(self, nets: int) -> float:
+        return self.ridge
 
 
 class Linear(_ClosedForm):
@@ -97,11 +101,12 @@ class Kernel(_ClosedForm):
     """Gaussian kernel ridge on normal scores of the features, on landmarks, in closed form.
 
     `landmarks`: rows that span the function space; `width` of the kernel relative to the typical
-    distance of two rows; `ridge`: penalty of the function's norm; `seed` draws the landmarks.
+    distance of two rows; `ridge`: penalty of the function's norm, shared by the training nets (the
+    more there are, the finer the function may be); `seed` draws the landmarks.
     """
 
     def __init__(
-        self, landmarks: int = 600, width: float = 1.0, ridge: float = 1e-3, seed: int = 0
+        self, landmarks: int = 1200, width: float = 1.0, ridge: float = 0.08, seed: int = 0
     ):
         self.landmarks = landmarks
         self.width = width
@@ -111,6 +116,9 @@ class Kernel(_ClosedForm):
     def _map(self, features: np.ndarray) -> FeatureMap:
         rng = np.random.default_rng([self.seed, 0x1A4D])
         return NystroemMap.fit(features, self.landmarks, self.width, rng)
+
+    def _ridge(self, nets: int) -> float:
+        return self.ridge / nets
 
 
 class Forest(MetaClassifier):

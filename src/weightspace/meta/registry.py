@@ -43,7 +43,7 @@ CLASSIFIERS: dict[str, Classifier] = {
         Classifier(
             DEFAULT,
             "local",
-            lambda seed: Kernel(landmarks=1200, ridge=1e-4, seed=seed),
+            lambda seed: Kernel(seed=seed),
             True,
         ),
         # Extremely randomised trees on the same features: too slow for permuted labels.
@@ -57,7 +57,7 @@ CLASSIFIERS: dict[str, Classifier] = {
         Classifier(
             "layers",
             "layers",
-            lambda seed: Kernel(landmarks=1500, width=2.0, ridge=1e-5, seed=seed),
+            lambda seed: Kernel(landmarks=1500, width=2.0, ridge=0.01, seed=seed),
             True,
         ),
     )
