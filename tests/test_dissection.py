@@ -13,7 +13,12 @@ from polars.testing import assert_frame_equal
 from populations import synthetic_zoo
 from weightspace.dissection import Dissection, dissect
 from weightspace.dissection.dissect import _moments as moments
-from weightspace.dissection.result import WHEN_COLUMNS, WHERE_COLUMNS
+from weightspace.dissection.result import (
+    SLICES_COLUMNS,
+    TRANSFER_COLUMNS,
+    WHEN_COLUMNS,
+    WHERE_COLUMNS,
+)
 from weightspace.errors import DataError, UsageError
 
 QUICK = {"seeds": (0,), "permutations": 5, "slices_per_net": 2, "classifiers": ["kernel"]}
@@ -38,6 +43,7 @@ def dissection(zoo):
     )
     assert ("where", 16, 16) in heard
     assert ("when", 5, 5) in heard
+    assert ("transfer", 5, 5) in heard
     return found
 
 
@@ -145,11 +151,11 @@ def test_training_is_the_median_over_nets(dissection, zoo):
 def test_the_same_arguments_give_the_same_numbers(zoo):
     def once():
         options = {"positions": 2, "snapshots": [-1, 1], "properties": ["filter_size"]}
-        return dissect(zoo, **options, **QUICK)
+        return dissect(zoo, **options, also=("slices", "transfer"), **QUICK)
 
     first, second = once(), once()
     assert first.when.frame()["snapshot"].to_list() == [1, 5]
-    for name in ("much", "where", "when", "training"):
+    for name in ("much", "where", "when", "training", "slices", "transfer"):
         assert_frame_equal(getattr(first, name).frame(), getattr(second, name).frame())
 
 
@@ -158,7 +164,8 @@ def test_a_saved_dissection_comes_back_whole(dissection, saved):
     for name in ("much", "where", "when", "training"):
         assert_frame_equal(getattr(again, name).frame(), getattr(dissection, name).frame())
     assert again.facts == dissection.facts
-    assert {path.suffix for path in saved.iterdir()} == {".parquet", ".json"}
+    files = [path for path in saved.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".parquet", ".json"}
 
 
 def damage_missing(folder: Path) -> None:
@@ -237,3 +244,58 @@ def test_a_folder_with_brackets_is_read_back(dissection, tmp_path):
 def test_too_few_nets_are_refused_with_the_numbers(tmp_path):
     with pytest.raises(UsageError, match="too few nets for an interval: 12 usable"):
         dissect(synthetic_zoo(tmp_path / "few", nets=12), **QUICK)
+
+
+def test_what_else_keeps_its_schemas_and_comes_back_from_disk(dissection, saved):
+    assert dict(dissection.slices.frame().schema) == SLICES_COLUMNS
+    assert dict(dissection.transfer.frame().schema) == TRANSFER_COLUMNS
+    again = Dissection.load(saved)
+    for name in ("slices", "transfer", "numbers", "bare"):
+        assert_frame_equal(getattr(again, name).frame(), getattr(dissection, name).frame())
+    assert not dissection.bare.frame()["running_stats"].any()
+
+
+def test_what_was_not_asked_for_is_not_there(zoo, tmp_path, saved):
+    plain = dissect(zoo, properties=PROPERTIES[:1], positions=2, also=(), **QUICK)
+    assert plain.slices is plain.transfer is plain.numbers is plain.bare is None
+    # In the place of an older one that had more.
+    assert Dissection.load(plain.save(saved)).slices is None
+    with pytest.raises(UsageError, match="also: maps is none of bare, numbers, slices, transfer"):
+        dissect(zoo, also=("maps",), **QUICK)
+
+
+def test_more_slices_and_longer_ones_tell_more(dissection):
+    """The lag of filter_size shows in any stretch that is long enough."""
+    table = dissection.slices.frame()
+    assert table["slice_length"].unique().sort().to_list() == [64, 200, 500, 1000, 2000, 5000]
+    assert set(table["n_nets"]) == {80}
+    short = at(table, property="filter_size", slice_length=64, slices=1)
+    longer = at(table, property="filter_size", slice_length=500, slices=1)
+    together = at(table, property="filter_size", slice_length=64, slices=16)
+    assert longer["low"] > short["accuracy"]
+    assert together["low"] > short["accuracy"]
+    idle = table.filter(property="batch_size")
+    assert (idle["low"] <= pl.Series(idle["control_high"]).clip(0.5)).mean() > 0.9
+
+
+def test_what_is_learned_late_is_no_use_where_it_is_absent(dissection):
+    """filter_size is not in the first snapshot, and grows to the last."""
+    table = dissection.transfer.frame().filter(property="filter_size")
+    assert table.height == 25
+    late, early = table["tested"].max(), table["tested"].min()
+    own = at(table, learned=late, tested=late)
+    assert own["low"] > own["control_high"]
+    for learned, tested in ((late, early), (early, late), (early, early)):
+        cell = at(table, learned=learned, tested=tested)
+        assert cell["low"] < max(cell["chance"], cell["control_high"])
+        assert own["accuracy"] > cell["accuracy"] + 0.3
+    assert at(table, learned=late - 1, tested=late)["accuracy"] > 0.7
+
+
+def test_the_diagonal_of_the_map_is_when(dissection):
+    """Learned and tested at one moment, by other slices of the same nets."""
+    both = dissection.transfer.frame().filter(pl.col("learned") == pl.col("tested"))
+    when = dissection.when.frame()
+    joined = both.join(when, left_on=["property", "tested"], right_on=["property", "snapshot"])
+    assert joined.height == 15
+    assert ((joined["accuracy"] - joined["accuracy_right"]).abs() < 0.15).all()

@@ -220,8 +220,19 @@ def evaluate(
             split=arguments.split(population, split, leave_out),
             progress=listener,
         )
+        numbers = None
+        if not (properties or split or leave_out):
+            numbers = meta.regress(
+                population,
+                slice_length=result.frame()["slice_length"][0],
+                running_stats=running_stats,
+                seeds=arguments.numbers("seeds", seeds),
+                progress=listener,
+            )
+            numbers.to_parquet(out)
     result.to_parquet(out)
-    answer(as_json, result.to_dict(), lambda: show.evaluation(result, out))
+    plain = result.to_dict() | {"numbers": numbers.frame().to_dicts() if numbers else []}
+    answer(as_json, plain, lambda: show.evaluation(result, numbers, out))
 
 
 @app.command()
@@ -231,6 +242,9 @@ def dissect(
     properties: Names = None,
     slice_length: SliceLength = None,
     seeds: Seeds = "0,1,2",
+    also: Annotated[
+        str, typer.Option(help="What else, comma-separated, or none: see the documentation.")
+    ] = "all",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -246,6 +260,7 @@ def dissect(
             properties=arguments.properties(properties),
             slice_length=arguments.length(slice_length, population),
             seeds=arguments.numbers("seeds", seeds),
+            also=arguments.also(also),
             command=shlex.join(["weightspace", *_arguments]),
             progress=listener,
         )

@@ -65,6 +65,15 @@ def properties(text: str | None) -> list[str] | None:
     return found and [name.lower().replace(" ", "_").replace("-", "_") for name in found]
 
 
+def also(text: str) -> tuple[str, ...]:
+    """What a dissection holds besides how much, where and when."""
+    from weightspace.dissection import ALSO
+
+    if text in ("all", "none"):
+        return ALSO if text == "all" else ()
+    return tuple(names("also", text) or ())
+
+
 def length(asked: int | None, zoo: Zoo) -> int:
     """The slice length asked for, or as much of the usual one as every net has."""
     lengths: list[int] = zoo.snapshots["length"].to_list()

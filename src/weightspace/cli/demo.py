@@ -44,6 +44,7 @@ def demo(
         zoo,
         slice_length=SLICE_LENGTH,
         classifiers=("kernel", "layers"),
+        also=(),  # a demo is over in minutes
         command=f"weightspace demo --nets {nets} --seed {seed}",
         progress=progress,
     )

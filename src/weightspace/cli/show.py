@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from weightspace.dissection import Dissection
     from weightspace.doors import Exported, Published
     from weightspace.images import Entry
-    from weightspace.meta import Evaluation, Model
+    from weightspace.meta import Evaluation, Model, Regression
     from weightspace.sampling import Estimate, Reproduction
     from weightspace.space import Space
     from weightspace.zoo import Finding, Repair, Zoo
@@ -190,9 +190,13 @@ def index(folder: Path, size: int) -> None:
     _out().print(_text(f"index: {folder}, {size:,} bytes"), soft_wrap=True)
 
 
-def evaluation(result: Evaluation, out: Path) -> None:
-    """The tables by property, and where they went."""
+def evaluation(result: Evaluation, numbers: Regression | None, out: Path) -> None:
+    """The tables by property, of numbers, and where they went."""
+    from weightspace.report import number_table
+
     _tables(result)
+    if numbers is not None:
+        _out().print(number_table(numbers))
     _out().print(_text(f"tables: {out}"))
 
 
@@ -207,8 +211,12 @@ def _tables(result: Evaluation) -> None:
 
 
 def dissection(result: Dissection, page: Path) -> None:
-    """The tables by property, and where the page went."""
+    """The tables by property, of numbers, and where the page went."""
+    from weightspace.report import number_table
+
     _tables(result.much)
+    if result.numbers is not None:
+        _out().print(number_table(result.numbers))
     _out().print(_text(f"page: {page}"))
 
 

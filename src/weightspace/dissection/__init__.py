@@ -7,7 +7,7 @@ read at one length, so that a net's size is not read off the length of a slice; 
 arguments give the same numbers. Knows nothing of figures or pages.
 """
 
-from weightspace.dissection.dissect import dissect
-from weightspace.dissection.result import Dissection, Training, When, Where
+from weightspace.dissection.dissect import ALSO, dissect
+from weightspace.dissection.result import Dissection, Slices, Training, Transfer, When, Where
 
-__all__ = ["Dissection", "Training", "When", "Where", "dissect"]
+__all__ = ["ALSO", "Dissection", "Slices", "Training", "Transfer", "When", "Where", "dissect"]

@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import polars as pl
-
 from weightspace.dissection import facts as fact
 from weightspace.dissection import places
-from weightspace.dissection.places import Place
-from weightspace.dissection.result import (
-    WHEN_COLUMNS,
-    WHERE_COLUMNS,
-    Dissection,
-    Training,
-    When,
-    Where,
-)
+from weightspace.dissection.reader import Reader, distinct
+from weightspace.dissection.result import Dissection, Training
+from weightspace.dissection.slices import slices
+from weightspace.dissection.transfer import transfer
 from weightspace.errors import UsageError
-from weightspace.meta import (
-    CLASSIFIERS,
-    DEFAULT,
-    Labels,
-    Score,
-    control_interval,
-    crossfit,
-    evaluate,
-    labels_of,
-)
+from weightspace.meta import CLASSIFIERS, DEFAULT, evaluate, labels_of, regress
 from weightspace.meta.protocol import require_counts
 from weightspace.meta.slices import SLICE_FEATURES
 from weightspace.meta.versions import versions
@@ -42,7 +25,8 @@ from weightspace.zoo import Zoo, opened
 if TYPE_CHECKING:
     from weightspace.networks import Layout
 
-_BYTES = 64 * 2**20
+ALSO = ("bare", "numbers", "slices", "transfer")
+"""What a dissection holds besides how much, where and when: see `dissect`."""
 
 
 def dissect(
@@ -57,6 +41,7 @@ def dissect(
     folds: int = 5,
     seeds: Sequence[int] = (0, 1, 2),
     permutations: int = 10,
+    also: Sequence[str] = ALSO,
     command: str | None = None,
     progress: Progress = silent,
 ) -> Dissection:
@@ -69,6 +54,11 @@ def dissect(
     (`permutations` times, 0 or at least 5); where and when use the first of `seeds`, the first of
     `classifiers` that reads slices, and at most four slices a net and place.
 
+    `also` names what else is done, by default all of `ALSO`: "bare" repeats how much without batch
+    norm's running statistics; "numbers" reads learning rate, test accuracy and progress as numbers
+    (`meta.regress`); "slices" varies the length and the number of slices; "transfer" tests at every
+    moment what was learned at every other.
+
     A slice is `slice_length` values, or as many as fit the shortest net at that place; every net
     is read at the same length, so that lengths tell nothing. `command` is kept in the facts.
 
@@ -78,13 +68,16 @@ def dissect(
     zoo = opened(zoo)
     began = time.perf_counter()
     require_counts(slices_per_net, tuple(seeds), permutations)
+    for name in also:
+        if name not in ALSO:
+            raise UsageError(f"also: {name} is none of {', '.join(ALSO)}")
     labels = labels_of(zoo, properties)
     labels.require(folds)
     layouts = {net: zoo.layout(net) for net in labels.nets}
-    kinds = _distinct(layouts)
+    kinds = distinct(layouts)
     whole = places.whole(kinds, slice_length, min(4, slices_per_net))
     moments = _moments(fact.fractions(zoo, labels.nets), snapshots)
-    reader = _Reader(
+    reader = Reader(
         zoo,
         labels,
         layouts,
@@ -93,17 +86,16 @@ def dissect(
         int(seeds[0]),
         permutations,
     )
-    much = evaluate(
-        zoo,
-        properties=properties,
-        classifiers=classifiers,
-        slice_length=whole.length,
-        slices_per_net=slices_per_net,
-        folds=folds,
-        seeds=seeds,
-        permutations=permutations,
-        progress=progress,
-    )
+    about: dict[str, Any] = {
+        "slice_length": whole.length,
+        "slices_per_net": slices_per_net,
+        "folds": folds,
+        "seeds": seeds,
+        "permutations": permutations,
+        "progress": progress,
+    }
+    asked: dict[str, Any] = {"properties": properties, "classifiers": classifiers}
+    much = evaluate(zoo, **asked, **about)
     spots = [
         *places.along(kinds, slice_length, positions),
         *places.parts(kinds, slice_length, min(4, slices_per_net)),
@@ -111,6 +103,17 @@ def dissect(
     ]
     where = reader.where(spots, progress)
     when = reader.when(whole, moments, progress)
+    beside: dict[str, Any] = {}
+    if "bare" in also and _keeps_statistics(kinds):
+        shortest = min(len(layout.indices("all", False)) for layout in kinds)
+        shorter = about | {"slice_length": min(whole.length, shortest)}
+        beside["bare"] = evaluate(zoo, **asked, **shorter, running_stats=False)
+    if "numbers" in also:
+        beside["numbers"] = regress(zoo, **about)
+    if "slices" in also:
+        beside["slices"] = slices(reader, progress)
+    if "transfer" in also and len(moments) > 1:
+        beside["transfer"] = transfer(reader, replace(whole, count=2), moments, progress)
     found = fact.population(zoo, labels) | {
         "slice_length": whole.length,
         "positions": positions,
@@ -124,100 +127,11 @@ def dissect(
         "seconds": round(time.perf_counter() - began, 1),
         "command": command,
     }
-    return Dissection(much, where, when, Training(fact.training(zoo, labels)), found)
+    return Dissection(much, where, when, Training(fact.training(zoo, labels)), found, **beside)
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Reads places of a zoo's vectors and says how well each property is read off them."""
-
-    zoo: Zoo
-    labels: Labels
-    layouts: dict[str, Layout]
-    classifier: str
-    folds: int
-    seed: int
-    permutations: int
-
-    def where(self, spots: Sequence[Place], progress: Progress) -> Where:
-        """Accuracy at every place of the last snapshot."""
-        rows = []
-        for done, (place, features) in enumerate(
-            zip(spots, self._features(spots, -1), strict=True)
-        ):
-            progress("where", done, len(spots))
-            extents = {lay.key: place.extent(lay) for lay in _distinct(self.layouts)}
-            ends = [extents[layout.key] for layout in self.layouts.values()]
-            start, stop = map(float, np.mean(ends, axis=0))
-            about = {"axis": place.axis, "place": place.name, "start": start, "stop": stop}
-            rows += [about | score for score in self._scores(place, features)]
-        progress("where", len(spots), len(spots))
-        return Where(_table(rows, WHERE_COLUMNS, self.labels.properties))
-
-    def when(self, place: Place, moments: dict[int, float], progress: Progress) -> When:
-        """Accuracy at every snapshot, read at the same place."""
-        rows = []
-        for done, (snapshot, fraction) in enumerate(moments.items()):
-            progress("when", done, len(moments))
-            (features,) = self._features([place], snapshot)
-            about = {"snapshot": snapshot, "fraction": fraction}
-            rows += [about | score for score in self._scores(place, features)]
-        progress("when", len(moments), len(moments))
-        return When(_table(rows, WHEN_COLUMNS, self.labels.properties))
-
-    def _features(self, spots: Sequence[Place], snapshot: int) -> list[np.ndarray]:
-        """Features of all nets at every place, float32 [nets x count, F]; a few nets at a time."""
-        function = SLICE_FEATURES[CLASSIFIERS[self.classifier].features]
-        size = sum(place.count * place.length * 4 for place in spots)
-        step = max(1, _BYTES // size)
-        parts: list[list[np.ndarray]] = [[] for _ in spots]
-        for first in range(0, len(self.labels.nets), step):
-            nets = self.labels.nets[first : first + step]
-            vectors = [(self.zoo.vector(net, snapshot), self.layouts[net]) for net in nets]
-            for place, rows in zip(spots, parts, strict=True):
-                values = [place.read(vector, layout) for vector, layout in vectors]
-                rows.append(function(np.concatenate(values)))
-        return [np.concatenate(rows) for rows in parts]
-
-    def _scores(self, place: Place, features: np.ndarray) -> list[dict[str, Any]]:
-        """A row a property: accuracy, interval, chance, nets."""
-        scores = crossfit(
-            features,
-            np.repeat(np.arange(len(self.labels.nets)), place.count),
-            self.labels.codes,
-            classifier=self.classifier,
-            families=self.labels.families,
-            folds=self.folds,
-            seed=self.seed,
-            permutations=self.permutations,
-        )
-        about = {"running_stats": place.running_stats, "slice_length": place.length}
-        kept = ("property", "accuracy", "low", "high", "chance", "n_nets")
-        return [
-            {name: getattr(score, name) for name in kept} | about | _control(score)
-            for score in scores
-        ]
-
-
-def _control(score: Score) -> dict[str, float | None]:
-    """The interval of accuracies from permuted labels, None where none were asked for."""
-    if not score.controls:
-        return {"control_low": None, "control_high": None}
-    found = control_interval(score.controls)
-    return {"control_low": found.low, "control_high": found.high}
-
-
-def _table(
-    rows: list[dict[str, Any]], columns: dict[str, Any], properties: Sequence[str]
-) -> pl.DataFrame:
-    """The rows, those of one property together, in the order of the properties."""
-    rank = {name: i for i, name in enumerate(properties)}
-    rows = sorted(rows, key=lambda row: rank[row["property"]])
-    return pl.DataFrame(rows, schema=columns)
-
-
-def _distinct(layouts: dict[str, Layout]) -> list[Layout]:
-    return list({layout.key: layout for layout in layouts.values()}.values())
+def _keeps_statistics(kinds: Sequence[Layout]) -> bool:
+    return any(len(layout.indices("all", False)) < layout.size for layout in kinds)
 
 
 def _classifier(names: Sequence[str] | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from weightspace.errors import DataError
-from weightspace.meta import Evaluation
+from weightspace.meta import Evaluation, Regression
 from weightspace.meta.evaluation import read_table
 
 _SCORE: dict[str, Any] = {
@@ -47,6 +48,37 @@ TRAINING_COLUMNS: dict[str, Any] = {
 }
 
 
+SLICES_COLUMNS: dict[str, Any] = {
+    "property": pl.String,
+    "slice_length": pl.Int64,
+    "slices": pl.Int64,
+    "accuracy": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "chance": pl.Float64,
+    "control_low": pl.Float64,
+    "control_high": pl.Float64,
+    "n_nets": pl.Int64,
+}
+
+
+TRANSFER_COLUMNS: dict[str, Any] = {
+    "property": pl.String,
+    "learned": pl.Int64,
+    "tested": pl.Int64,
+    "learned_fraction": pl.Float64,
+    "tested_fraction": pl.Float64,
+    "accuracy": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "chance": pl.Float64,
+    "control_low": pl.Float64,
+    "control_high": pl.Float64,
+    "n_nets": pl.Int64,
+    "slice_length": pl.Int64,
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Where:
     """Accuracy by place in the net.
@@ -76,6 +108,28 @@ class When:
 
 
 @dataclass(frozen=True, eq=False)
+class Slices:
+    """Accuracy by the length of a slice and the number of slices of a net taken together."""
+
+    table: pl.DataFrame
+
+    def frame(self) -> pl.DataFrame:
+        """One row a property x length x number of slices, columns `SLICES_COLUMNS`."""
+        return self.table
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    """Accuracy of what was learned at one snapshot when tested at another, on other nets."""
+
+    table: pl.DataFrame
+
+    def frame(self) -> pl.DataFrame:
+        """One row a property x snapshot learned x snapshot tested, columns `TRANSFER_COLUMNS`."""
+        return self.table
+
+
+@dataclass(frozen=True, eq=False)
 class Training:
     """The nets' own test accuracy while they trained, by data set.
 
@@ -95,7 +149,8 @@ class Dissection:
     """How much, where and when each hyper-parameter can be read off a population's weights.
 
     `facts` holds what is needed to trust and to repeat it: nets, dead, diverged, snapshots,
-    vectors, values, datasets, properties, boundaries, seeds, versions, seconds, command.
+    vectors, values, datasets, properties, boundaries, seeds, versions, seconds, command. What was
+    not asked for is None: `bare` is `much` without batch norm's running statistics.
     """
 
     much: Evaluation
@@ -103,18 +158,32 @@ class Dissection:
     when: When
     training: Training
     facts: dict[str, Any]
+    bare: Evaluation | None = None
+    numbers: Regression | None = None
+    slices: Slices | None = None
+    transfer: Transfer | None = None
 
     def save(self, directory: str | Path) -> Path:
         """Write the tables as Parquet, one a file, and `facts.json`; returns the folder.
 
-        `evaluation`, `confusions`, `where`, `when` and `training`. The folder is made when it is
-        missing; files of an older dissection are replaced.
+        Those of `much`, `where`, `when`, `training`, `slices` and `transfer`, and, in folders of
+        these names, of `bare` and `numbers`. The folder is made when it is missing; files of an
+        older dissection are replaced.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         self.much.to_parquet(directory)
-        for name in _COLUMNS:
-            getattr(self, name).frame().write_parquet(directory / f"{name}.parquet")
+        for name in _FRAMES:
+            file = directory / f"{name}.parquet"
+            if (part := getattr(self, name)) is not None:
+                part.frame().write_parquet(file)
+            else:
+                file.unlink(missing_ok=True)
+        for name in _FOLDERS:
+            if (part := getattr(self, name)) is not None:
+                part.to_parquet(directory / name)
+            else:
+                shutil.rmtree(directory / name, ignore_errors=True)
         text = json.dumps(self.facts, indent=2, ensure_ascii=False)
         (directory / "facts.json").write_text(text + "\n", encoding="utf-8")
         return directory
@@ -124,19 +193,28 @@ class Dissection:
         """Read what `save` wrote; DataError names the file that is missing or damaged."""
         directory = Path(directory)
         parts = {
-            name: read_table(directory / f"{name}.parquet", columns, _REMEDY)
-            for name, columns in _COLUMNS.items()
+            name: kind(read_table(directory / f"{name}.parquet", columns, _REMEDY))
+            for name, (kind, columns) in _FRAMES.items()
+            if name in _ALWAYS or (directory / f"{name}.parquet").exists()
         }
-        return cls(
-            Evaluation.read(directory),
-            Where(parts["where"]),
-            When(parts["when"]),
-            Training(parts["training"]),
-            _read_facts(directory / "facts.json"),
-        )
+        parts |= {
+            name: kind.read(directory / name)
+            for name, kind in _FOLDERS.items()
+            if (directory / name).exists()
+        }
+        facts = _read_facts(directory / "facts.json")
+        return cls(much=Evaluation.read(directory), facts=facts, **parts)
 
 
-_COLUMNS = {"where": WHERE_COLUMNS, "when": WHEN_COLUMNS, "training": TRAINING_COLUMNS}
+_ALWAYS = ("where", "when", "training")
+_FRAMES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "where": (Where, WHERE_COLUMNS),
+    "when": (When, WHEN_COLUMNS),
+    "training": (Training, TRAINING_COLUMNS),
+    "slices": (Slices, SLICES_COLUMNS),
+    "transfer": (Transfer, TRANSFER_COLUMNS),
+}
+_FOLDERS: dict[str, Any] = {"bare": Evaluation, "numbers": Regression}
 _REMEDY = "save the dissection again, or name the folder that holds one"
 
 

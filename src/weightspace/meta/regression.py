@@ -14,6 +14,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from weightspace.errors import UsageError
+from weightspace.meta.evaluation import read_table
 from weightspace.meta.folds import Cells, assert_apart
 from weightspace.meta.intervals import control_interval
 from weightspace.meta.labels import Labels, labels_of
@@ -79,6 +80,23 @@ class Regression:
     def frame(self) -> pl.DataFrame:
         """One row a target x classifier x unit."""
         return self.table
+
+    def to_parquet(self, directory: str | Path) -> Path:
+        """Write both tables into a folder, made where it is missing; returns the folder."""
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        self.table.write_parquet(directory / "numbers.parquet")
+        self.guesses.write_parquet(directory / "guesses.parquet")
+        return directory
+
+    @classmethod
+    def read(cls, directory: str | Path) -> Regression:
+        """The inverse of `to_parquet`; DataError names the file that is missing or damaged."""
+        directory, remedy = Path(directory), "evaluate again"
+        return cls(
+            read_table(directory / "numbers.parquet", COLUMNS, remedy),
+            read_table(directory / "guesses.parquet", GUESS_COLUMNS, remedy),
+        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from weightspace.report.canvas import save
 from weightspace.report.displays import EvaluationDisplay, WhenDisplay, WhereDisplay
 from weightspace.report.figures import figures, save_all
 from weightspace.report.page import page
-from weightspace.report.tables import answer_table, table
+from weightspace.report.tables import answer_table, number_table, table
 from weightspace.report.writing import write
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "WhereDisplay",
     "answer_table",
     "figures",
+    "number_table",
     "page",
     "save",
     "save_all",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -15,7 +15,7 @@ from weightspace.report.rows import reach
 from weightspace.report.words import count, interval, label, percent
 
 if TYPE_CHECKING:
-    from weightspace.meta import Answer, Evaluation, Reading
+    from weightspace.meta import Answer, Evaluation, Reading, Regression
 
 
 WIDTH = 118
@@ -47,6 +47,48 @@ def table(evaluation: Evaluation, unit: str = "slice") -> Table:
             Text(line.verdict, style="green" if line.shown else "dim"),
         )
     return drawn
+
+
+def number_table(regression: Regression) -> Table:
+    """What is read off as numbers: R2 and Kendall's tau, the best reader of each target.
+
+    The verdict is "encoded" where the intervals of both lie above 0 and above their controls,
+    "above chance" where no control was run, "not shown" otherwise.
+    """
+    drawn = _table("Numbers, read off nets that nobody saw before")
+    for name in ("number", "read off"):
+        drawn.add_column(name, no_wrap=True)
+    for name in ("R²", "95 % interval", "Kendall's tau", "95 % interval"):
+        drawn.add_column(name, justify="right", no_wrap=True)
+    drawn.add_column("verdict", no_wrap=True)
+    for row in best_readers(regression):
+        shown = row["verdict"] != "not shown"
+        drawn.add_row(
+            Text(label(row["target"])),
+            Text(row["source"]),
+            Text(f"{row['r2']:.2f}", style="bold" if shown else ""),
+            f"{row['r2_low']:.2f} to {row['r2_high']:.2f}",
+            f"{row['tau']:.2f}",
+            f"{row['tau_low']:.2f} to {row['tau_high']:.2f}",
+            Text(row["verdict"], style="green" if shown else "dim"),
+        )
+    return drawn
+
+
+def best_readers(regression: Regression) -> list[dict[str, Any]]:
+    """A row a target: of slices together and of whole nets, who has the higher R2."""
+    best = regression.frame().filter(unit="net").sort("r2", descending=True)
+    rows = []
+    for row in best.unique("target", keep="first", maintain_order=True).to_dicts():
+        bars = [row["r2_control_high"], row["tau_control_high"]]
+        clear = row["r2_low"] > max(0, bars[0] or 0) and row["tau_low"] > max(0, bars[1] or 0)
+        known = "above chance" if None in bars else "encoded"
+        row["verdict"] = known if clear else "not shown"
+        slices = f"slices of {row['slice_length']:,}"
+        row["source"] = "whole nets" if row["classifier"] == "layers" else slices
+        rows.append(row)
+    order = regression.frame()["target"].unique(maintain_order=True).to_list()
+    return sorted(rows, key=lambda row: order.index(row["target"]))
 
 
 def answer_table(answer: Answer) -> Table:
