@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from threadpoolctl import threadpool_limits
 
 from weightspace.errors import UsageError
 from weightspace.meta.evaluation import read_table
-from weightspace.meta.folds import Cells, assert_apart
+from weightspace.meta.folds import Cells
 from weightspace.meta.intervals import control_interval
 from weightspace.meta.labels import Labels, labels_of
 from weightspace.meta.numbers import kendall, kendall_interval, r_squared, r_squared_interval
+from weightspace.meta.problems import PROGRESS, Problem, crossfitted, problem_of, steps_of
 from weightspace.meta.protocol import require_counts
-from weightspace.meta.registry import CLASSIFIERS, DEFAULT
-from weightspace.meta.ridge import KernelRidge
-from weightspace.meta.slices import SLICE_FEATURES, Source, net_rows, random_slices
+from weightspace.meta.slices import Source
 from weightspace.meta.versions import in_one_line
 from weightspace.progress import Progress, silent
 from weightspace.space import Uniform
 from weightspace.zoo import Zoo, opened
 
-ACCURACY, PROGRESS = "test_accuracy", "progress"
+ACCURACY = "test_accuracy"
 COLUMNS: dict[str, Any] = {
     "target": pl.String,
     "scale": pl.String,
@@ -99,23 +95,6 @@ class Regression:
         )
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """Rows of features with the numbers to read off them.
-
-    `features` [n, F], `owners` [n] places in the labels' nets, `snapshots` [n], `targets`
-    name -> [n]. With `within` labels without meaning are permuted among the rows of a net, else
-    among nets.
-    """
-
-    classifier: str
-    features: np.ndarray
-    owners: np.ndarray
-    snapshots: np.ndarray
-    targets: dict[str, np.ndarray]
-    within: bool
-
-
 def regress(
     zoo: Zoo | str | Path,
     *,
@@ -152,7 +131,8 @@ def regress(
         )
     source = Source(slice_length, (-1,), "all", running_stats)
     source.require(zoo, labels.nets)
-    known = _numbers(zoo, labels)
+    steps = steps_of(zoo, labels, moments)
+    known = _numbers(zoo, labels) | ({PROGRESS: np.empty(0)} if steps else {})
     wanted = _wanted(targets, known)
     cells = Cells.build(labels.matrix, labels.families, folds)
     rows: list[dict[str, Any]] = []
@@ -165,20 +145,19 @@ def regress(
         "permutations": permutations,
         "versions": in_one_line(),
     }
-    steps = _steps(zoo, labels, moments) if PROGRESS in wanted else {}
     plain = {name: known[name] for name in wanted if name != PROGRESS}
-    kinds = [name for name, on in (("last", plain), ("moments", steps)) if on]
+    kinds = [name for name, on in (("last", plain), ("moments", PROGRESS in wanted)) if on]
     for kind in kinds:
         for classifier in ("kernel", "layers"):
-            found: list[tuple[_Problem, tuple[np.ndarray, np.ndarray]]] = []
+            found: list[tuple[Problem, tuple[np.ndarray, np.ndarray]]] = []
             for turn, seed in enumerate(seeds):
                 if classifier == "kernel" or not turn:
-                    problem = _problem(
+                    problem = problem_of(
                         zoo, labels, source, classifier, plain if kind == "last" else {},
                         steps if kind == "moments" else {}, slices_per_net, seed, progress,
                     )  # fmt: skip
                 progress(f"regression ({kind}, {classifier})", turn, len(seeds))
-                found.append((problem, _crossfitted(problem, cells, labels, seed, permutations)))
+                found.append((problem, crossfitted(problem, cells, labels, seed, permutations)))
             progress(f"regression ({kind}, {classifier})", len(seeds), len(seeds))
             for place, name in enumerate(found[0][0].targets):
                 rows += _summary(name, place, found, _scale(zoo, name), facts)
@@ -190,7 +169,7 @@ def regress(
 
 
 def _numbers(zoo: Zoo, labels: Labels) -> dict[str, np.ndarray]:
-    """Target -> float64 [N] on its scale; progress, which is no number of a net, an empty one."""
+    """Target -> float64 [N] on its scale, of numbers of nets that vary."""
     own = zoo.nets.filter(pl.col("net").is_in(list(labels.nets)))
     found: dict[str, np.ndarray] = {}
     for name, distribution in zoo.space.distributions.items():
@@ -200,9 +179,7 @@ def _numbers(zoo: Zoo, labels: Labels) -> dict[str, np.ndarray]:
     accuracy = own[ACCURACY].to_numpy().astype(np.float64)
     if np.isfinite(accuracy).all():
         found[ACCURACY] = accuracy
-    if own.height and zoo.snapshots["snapshot"].n_unique() > 1:
-        found[PROGRESS] = np.empty(0)
-    return {name: values for name, values in found.items() if name == PROGRESS or np.ptp(values)}
+    return {name: values for name, values in found.items() if np.ptp(values)}
 
 
 def _scale(zoo: Zoo, name: str) -> str:
@@ -223,107 +200,6 @@ def _wanted(targets: Sequence[str] | None, known: dict[str, np.ndarray]) -> tupl
     return wanted
 
 
-def _steps(zoo: Zoo, labels: Labels, moments: int) -> dict[int, np.ndarray]:
-    """Snapshot number -> fraction of training [N]; some of those that every net has."""
-    own = zoo.snapshots.filter(pl.col("net").is_in(list(labels.nets)))
-    last = pl.col("step").max().over("net")
-    own = own.with_columns((pl.col("step") / pl.when(last > 0).then(last)).alias("fraction"))
-    place = pl.DataFrame({"net": labels.nets, "place": range(len(labels.nets))})
-    own = own.join(place, on="net").sort("snapshot", "place")
-    numbers = [
-        number
-        for (number,), rows in own.group_by("snapshot", maintain_order=True)
-        if rows.height == len(labels.nets) and not rows["fraction"].null_count()
-    ]
-    if len(numbers) < 2:
-        raise UsageError("progress: the nets share no two snapshots whose steps are on record")
-    chosen = np.unique(np.linspace(0, len(numbers) - 1, min(moments, len(numbers))).round())
-    return {
-        numbers[int(i)]: own.filter(snapshot=numbers[int(i)])["fraction"].to_numpy() for i in chosen
-    }
-
-
-def _problem(
-    zoo: Zoo,
-    labels: Labels,
-    source: Source,
-    classifier: str,
-    numbers: dict[str, np.ndarray],
-    steps: dict[int, np.ndarray],
-    per_net: int,
-    seed: int,
-    progress: Progress,
-) -> _Problem:
-    """Rows of the last snapshot with numbers of nets, or of many snapshots with their progress."""
-    blocks: list[tuple[np.ndarray, np.ndarray, int]] = []
-    for number in steps or (-1,):
-        own = Source(source.slice_length, (number,), source.part, source.running_stats)
-        if classifier == "layers":
-            features, owners = net_rows(zoo, labels.nets, own, progress)
-        else:
-            count = max(1, per_net // 4) if steps else per_net
-            features, owners = _slices(zoo, labels, own, count, seed, progress)
-        blocks.append((features, owners, number))
-    owners = np.concatenate([own for _, own, _ in blocks])
-    snapshots = np.concatenate([np.full(len(own), number) for _, own, number in blocks])
-    if steps:
-        fractions = np.concatenate([steps[number][own] for _, own, number in blocks])
-        targets = {PROGRESS: fractions}
-    else:
-        targets = {name: values[owners] for name, values in numbers.items()}
-    features = np.concatenate([rows for rows, _, _ in blocks])
-    return _Problem(classifier, features, owners, snapshots, targets, bool(steps))
-
-
-def _slices(
-    zoo: Zoo, labels: Labels, source: Source, per_net: int, seed: int, progress: Progress
-) -> tuple[np.ndarray, np.ndarray]:
-    name = CLASSIFIERS[DEFAULT].features
-    rows, owners = random_slices(
-        zoo, labels.nets, {name: SLICE_FEATURES[name]}, source,
-        per_net=per_net, seed=seed, progress=progress,
-    )  # fmt: skip
-    return rows[name], owners
-
-
-def _permuted(problem: _Problem, cells: Cells, permutations: int) -> np.ndarray:
-    """The targets, then those without meaning: float64 [n, targets x (1 + permutations)]."""
-    truth = np.stack(list(problem.targets.values()), axis=1)
-    columns = [truth]
-    for index in range(permutations):
-        if problem.within:
-            rng = np.random.default_rng([index, 0x9E58])
-            # Sorted by net and then at random: each net's rows, in an order of their own.
-            drawn = np.lexsort((rng.random(len(truth)), problem.owners))
-            place = np.empty(len(truth), np.int64)
-            place[np.argsort(problem.owners, kind="stable")] = drawn
-            columns.append(truth[place])
-        else:
-            first = np.zeros((len(cells.cell), truth.shape[1]))
-            first[problem.owners] = truth
-            columns.append(first[cells.permutation(index)][problem.owners])
-    return np.concatenate(columns, axis=1)
-
-
-def _crossfitted(
-    problem: _Problem, cells: Cells, labels: Labels, seed: int, permutations: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Targets and what was guessed by who did not see the net: [n, targets x (1 + R)] each."""
-    truth = _permuted(problem, cells, permutations)
-    guess = np.empty_like(truth)
-    fold = cells.fold_of(seed)
-
-    def judge(part: int) -> None:
-        assert_apart(np.flatnonzero(fold != part), np.flatnonzero(fold == part), labels.families)
-        tested = fold[problem.owners] == part
-        fitted = KernelRidge(seed=seed).fit(problem.features[~tested], truth[~tested])
-        guess[tested] = fitted.predict(problem.features[tested])
-
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(judge, np.unique(fold)))
-    return truth, guess
-
-
 @dataclass(frozen=True)
 class _Judged:
     """Targets and guesses of all seeds: `truth` and `guess` [n, 1 + R, seeds], `nets` [n]."""
@@ -334,7 +210,7 @@ class _Judged:
 
 
 def _pooled(
-    place: int, count: int, found: list[tuple[_Problem, tuple[np.ndarray, np.ndarray]]], net: bool
+    place: int, count: int, found: list[tuple[Problem, tuple[np.ndarray, np.ndarray]]], net: bool
 ) -> _Judged:
     """One target under all labelings; with `net` the rows of a net and snapshot averaged."""
     truths, guesses = [], []
@@ -358,7 +234,7 @@ def _pooled(
 def _summary(
     name: str,
     place: int,
-    found: list[tuple[_Problem, tuple[np.ndarray, np.ndarray]]],
+    found: list[tuple[Problem, tuple[np.ndarray, np.ndarray]]],
     scale: str,
     facts: dict[str, Any],
 ) -> list[dict[str, Any]]:
@@ -400,7 +276,7 @@ def _figures(judged: _Judged) -> dict[str, Any]:
 def _guesses(
     name: str,
     place: int,
-    found: list[tuple[_Problem, tuple[np.ndarray, np.ndarray]]],
+    found: list[tuple[Problem, tuple[np.ndarray, np.ndarray]]],
     labels: Labels,
 ) -> pl.DataFrame:
     """What was guessed of each net and snapshot: the mean over its slices and the seeds."""
