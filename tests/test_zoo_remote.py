@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from populations import synthetic_zoo
 from range_server import serving
 from weightspace.errors import DataError, UsageError
-from weightspace.zoo import Zoo, write_index
+from weightspace.zoo import SliceDataset, Zoo, write_index
 
 fsspec = pytest.importorskip("fsspec")
 aiohttp = pytest.importorskip("aiohttp")
@@ -181,3 +181,19 @@ def test_a_zoo_in_s3_is_the_zoo(path):
         expect_equal(Zoo("s3://zoos/zoo", options), Zoo(path))
     finally:
         server.stop()
+
+
+# Python 3.12 warns of every fork of a process with threads; these forget them and open anew.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_workers_of_a_data_loader_fetch_for_themselves(path):
+    from torch.utils.data import DataLoader
+
+    expected = SliceDataset(path, 4, 200)
+    with serving(path) as served:
+        data = SliceDataset(served.url, 4, 200)
+        folder = data.zoo.path
+        loader = DataLoader(data, batch_size=24, num_workers=2)
+        found = np.concatenate([batch["values"].numpy() for batch in loader])
+        np.testing.assert_array_equal(found, expected.batch(np.arange(len(expected))).values)
+        assert folder.exists()  # no worker took it away with it
+        data[0]

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from weightspace.errors import UsageError
-from weightspace.zoo.reader import Zoo
+from weightspace.zoo.reader import Zoo, opened
 from weightspace.zoo.slices import Slices
 
 _PICK, _START = 1, 2  # what a random number is for
@@ -62,7 +62,7 @@ class SliceDataset:
             raise UsageError(f"per_net: {per_net} slices of a net; ask for at least one")
         if not 0 <= seed < 2**63:
             raise UsageError(f"seed: {seed} is not from 0 to 2^63 - 1; give such a number")
-        self.zoo = zoo if isinstance(zoo, Zoo) else Zoo(zoo)
+        self.zoo = opened(zoo)
         self.length = length
         self.seed = seed
         self.epoch = 0
