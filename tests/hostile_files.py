@@ -27,9 +27,9 @@ MEMORY = 2**30  # bytes that a judge may take beyond what it has after its first
 PATIENCE = 20  # seconds for one zoo; it takes 0.05
 
 
-def make(path: Path) -> Path:
+def make(path: Path, dtype: str) -> Path:
     """Two units, a round and an index, written as any zoo is."""
-    writer = small_units.open_writer(path)
+    writer = small_units.open_writer(path, dtype)
     writer.begin(1, Round.of(range(2 * small_units.NETS), {"digits": "0" * 16}, {"cores": 1}))
     for unit in (0, 1):
         small_units.write(writer, unit)
@@ -86,8 +86,8 @@ class Judge:
     `died` is how often it did not live to tell.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.sound = make(folder / "sound")
+    def __init__(self, folder: Path, dtype: str = "float32") -> None:
+        self.sound = make(folder / "sound", dtype)
         self.folder = folder
         self.zoo = shutil.copytree(self.sound, folder / "zoo")
         self.files = sorted(p.relative_to(self.zoo) for p in self.zoo.rglob("*") if p.is_file())

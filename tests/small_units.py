@@ -51,8 +51,8 @@ def moment(net: str, snapshot: int, **more: Any) -> dict[str, Any]:
     return {"net": net, "snapshot": snapshot, "step": snapshot - 1, "epoch": 0.5} | more
 
 
-def open_writer(path: Path) -> Writer:
-    return Writer(path, space=SPACE, seed=0, info={"snapshots": SNAPSHOTS})
+def open_writer(path: Path, dtype: str = "float32") -> Writer:
+    return Writer(path, space=SPACE, seed=0, info={"snapshots": SNAPSHOTS}, dtype=dtype)
 
 
 def write(writer: Writer, unit: int, name: str = "") -> None:

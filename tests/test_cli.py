@@ -61,7 +61,7 @@ def document(capsys: pytest.CaptureFixture[str], *arguments: object) -> object:
 
 def test_every_command_offers_json_and_debug(capsys: pytest.CaptureFixture[str]) -> None:
     commands = ["sample", "info", "check", "evaluate", "dissect", "fit", "predict", "demo"]
-    commands += ["spaces", "images", "merge", "reproduce", "repair"]
+    commands += ["spaces", "images", "merge", "reproduce", "repair", "export", "add", "publish"]
     for command in commands:
         text = printed(capsys, command, "--help")
         assert "--json" in text, command

@@ -28,8 +28,7 @@ from weightspace.zoo.parcel import accept, pack, twin, vectors
 
 
 def open_writer(path: Path) -> Writer:
-    info = {"snapshots": SNAPSHOTS}
-    return Writer(path, space=SPACE, seed=0, info=info, dtype="bfloat16")
+    return small_units.open_writer(path, "bfloat16")
 
 
 @pytest.fixture(scope="module")

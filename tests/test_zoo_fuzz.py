@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,9 +21,8 @@ CHANGES = st.builds(
 
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory):
-    one = Judge(tmp_path_factory.mktemp("fuzz"))
-    yield one
-    one.close()
+    with closing(Judge(tmp_path_factory.mktemp("fuzz"))) as one:
+        yield one
 
 
 def hunt(judge: Judge, examples: int) -> Counter[str]:
@@ -47,6 +47,12 @@ def test_changed_files_are_refused_or_read_right(judge):
     for kind in ("zoo.json", "rounds", "layouts", "nets", "snapshots", "shards"):
         assert told[f"{kind} refused"] > 0
     assert told["shards seen"] > 0
+
+
+@pytest.mark.slow
+def test_changed_zoos_of_bfloat16(tmp_path):
+    with closing(Judge(tmp_path, "bfloat16")) as judge:
+        hunt(judge, 1_000)
 
 
 @pytest.mark.slow
