@@ -12,7 +12,9 @@ from polars.testing import assert_frame_equal
 from small_units import open_writer, write
 from weightspace.cli.app import run
 from weightspace.errors import DataError
-from weightspace.zoo import Zoo, check, index, tables, write_index
+from weightspace.sampling import sample
+from weightspace.space import preset
+from weightspace.zoo import Zoo, check, index, merge, tables, write_index
 
 
 @pytest.fixture
@@ -145,3 +147,29 @@ def test_no_index_is_made_of_a_damaged_zoo(path):
     with pytest.raises(DataError, match=r"unit-003\.safetensors: cannot be opened"):
         write_index(path)
     assert sorted(index.folder(path).iterdir()) == before
+
+
+def test_merge_and_sample_end_with_an_index_where_units_are_many(tmp_path, monkeypatch):
+    halves = [tmp_path / "a", tmp_path / "b"]
+    for i, half in enumerate(halves):
+        write(open_writer(half), i)
+    merge(tmp_path / "few", halves)
+    assert index.read(tmp_path / "few") is None
+    monkeypatch.setattr(index, "_MANY", 1)
+    merge(tmp_path / "many", halves)
+    assert len(index.read(tmp_path / "many").units) == 2
+    space = preset("demo").with_constants(
+        dataset="digits", epochs=1, train_images=200, width_conv=2, width_fc=8
+    )
+    for nets in (1, 2):  # it grows
+        sample(space, nets=nets, out=tmp_path / "zoo", snapshots=2, workers=1)
+        zoo = Zoo(tmp_path / "zoo")
+        assert index.read(zoo.path).units.keys() == set(zoo.nets["unit"])
+
+
+def test_a_zoo_whose_index_cannot_be_written_is_none_the_worse(tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "_MANY", 1)
+    write(open_writer(tmp_path), 0)
+    (tmp_path / "index").write_text("in the way")
+    index.refresh(tmp_path)
+    assert Zoo(tmp_path).nets.height == 4

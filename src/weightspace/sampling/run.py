@@ -11,7 +11,7 @@ from weightspace.sampling.engines import Work, opened
 from weightspace.sampling.estimate import Estimate
 from weightspace.sampling.request import Options, Request
 from weightspace.space import Space
-from weightspace.zoo import MANIFEST, Zoo
+from weightspace.zoo import MANIFEST, Zoo, refresh_index
 
 
 def sample(
@@ -90,6 +90,7 @@ def sample(
         work = Work(job, pool, writer, todo.units, kept=len(whole.nets) - len(todo.nets))
         del pool  # an engine whose workers hold their own frees it
         chosen.train(work, progress)
+    refresh_index(request.out, progress)
     return Zoo(request.out)
 
 

@@ -9,6 +9,7 @@ know how the nets were trained.
 """
 
 from weightspace.zoo.check import Finding, check
+from weightspace.zoo.index import refresh as refresh_index
 from weightspace.zoo.index import write as write_index
 from weightspace.zoo.loading import Batch, SliceDataset
 from weightspace.zoo.manifest import FORMAT, VERSION
@@ -42,6 +43,7 @@ __all__ = [
     "opened",
     "read_rounds",
     "reclaimable",
+    "refresh_index",
     "repair",
     "stratified",
     "write_index",

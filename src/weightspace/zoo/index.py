@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ CONTENTS = "contents.json"
 _VERSION = 1
 _ENTRIES = ("version", "units", "files")
 _LARGEST = 2**28  # bytes of the contents
+_MANY = 200  # units, whose parts take some tenths of a second to read
 _ROWS = 100_000  # of one file
 _GROUP = 1_000  # of one row group: the reader decodes in steps that shrink as groups grow
 _LAYOUTS = pa.schema(
@@ -188,6 +190,14 @@ def write(path: str | Path, progress: Progress = silent) -> Path:
         if file.name not in current:
             file.unlink(missing_ok=True)
     return folder(path)
+
+
+def refresh(path: Path, progress: Progress = silent) -> None:
+    """Write the index where there are many units and it has not those; a zoo does without it."""
+    names, known = places.units(path, places.NETS), read(path)
+    if len(names) >= _MANY and (known is None or set(known.units) != set(names)):
+        with suppress(DataError):
+            write(path, progress)
 
 
 _AGAIN = "run `weightspace index`"

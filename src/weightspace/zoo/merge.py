@@ -11,7 +11,7 @@ import polars as pl
 
 from weightspace.errors import DataError, UsageError
 from weightspace.progress import Progress, silent
-from weightspace.zoo import manifest, places, rounds
+from weightspace.zoo import index, manifest, places, rounds
 from weightspace.zoo.check import check
 from weightspace.zoo.disk import adopt, remove_leftovers
 from weightspace.zoo.reader import Zoo
@@ -61,6 +61,7 @@ def merge(
         remove_leftovers(target.parent, target.stem)
         adopt(file, target, copy=copy)
     progress("merging zoos", len(todo), len(todo))
+    index.refresh(out, progress)
     return Zoo(out)
 
 
