@@ -14,12 +14,16 @@ from populations import synthetic_zoo
 from weightspace.dissection import Dissection, dissect
 from weightspace.dissection.dissect import _moments as moments
 from weightspace.dissection.result import (
+    MAP_COLUMNS,
     SLICES_COLUMNS,
     TRANSFER_COLUMNS,
+    WHAT_COLUMNS,
     WHEN_COLUMNS,
     WHERE_COLUMNS,
 )
+from weightspace.dissection.what import group_of
 from weightspace.errors import DataError, UsageError
+from weightspace.meta.reader import FEATURE_NAMES
 
 QUICK = {"seeds": (0,), "permutations": 5, "slices_per_net": 2, "classifiers": ["kernel"]}
 PROPERTIES = ("augmentation", "filter_size", "batch_size")
@@ -250,17 +254,18 @@ def test_what_else_keeps_its_schemas_and_comes_back_from_disk(dissection, saved)
     assert dict(dissection.slices.frame().schema) == SLICES_COLUMNS
     assert dict(dissection.transfer.frame().schema) == TRANSFER_COLUMNS
     again = Dissection.load(saved)
-    for name in ("slices", "transfer", "numbers", "bare"):
+    for name in ("slices", "transfer", "what", "map", "numbers", "bare"):
         assert_frame_equal(getattr(again, name).frame(), getattr(dissection, name).frame())
     assert not dissection.bare.frame()["running_stats"].any()
 
 
 def test_what_was_not_asked_for_is_not_there(zoo, tmp_path, saved):
     plain = dissect(zoo, properties=PROPERTIES[:1], positions=2, also=(), **QUICK)
-    assert plain.slices is plain.transfer is plain.numbers is plain.bare is None
+    assert plain.slices is plain.transfer is plain.what is plain.map is None
+    assert plain.numbers is plain.bare is None
     # In the place of an older one that had more.
     assert Dissection.load(plain.save(saved)).slices is None
-    with pytest.raises(UsageError, match="also: maps is none of bare, numbers, slices, transfer"):
+    with pytest.raises(UsageError, match=r"also: maps is none of bare, .*, map"):
         dissect(zoo, also=("maps",), **QUICK)
 
 
@@ -299,3 +304,49 @@ def test_the_diagonal_of_the_map_is_when(dissection):
     joined = both.join(when, left_on=["property", "tested"], right_on=["property", "snapshot"])
     assert joined.height == 15
     assert ((joined["accuracy"] - joined["accuracy_right"]).abs() < 0.15).all()
+
+
+def test_what_carries_a_property(dissection):
+    """filter_size is a correlation at a lag, augmentation a mean of conv weights."""
+    table = dissection.what.frame()
+    assert dict(table.schema) == WHAT_COLUMNS
+    known = at(table, property="filter_size", kind="slice", name="correlation of neighbours")
+    assert known["drop_low"] > 0
+    blind = at(table, property="filter_size", kind="slice", name="quantiles")
+    assert blind["low"] < 0.5
+    assert known["low"] > blind["high"]
+    whole = at(table, property="filter_size", kind="tampering", name="as it is")
+    assert whole["drop"] == 0
+    for name in ("scale removed", "ranks only", "signs only", "second half hidden"):
+        assert at(table, property="filter_size", kind="tampering", name=name)["low"] > 0.5
+    lost = at(table, property="filter_size", kind="tampering", name="shuffled")
+    assert lost["low"] < 0.4
+    assert lost["drop"] > 0.4
+    means = at(table, property="augmentation", kind="net", name="first conv, weights")
+    assert means["low"] > 0.6
+    idle = table.filter(property="batch_size", kind="slice")
+    assert (idle["drop_low"] <= 0).all()
+
+
+@pytest.mark.parametrize("features", ["local", "layers"])
+def test_every_feature_has_a_group(features):
+    """A name that no pattern knows would stand by itself, under its first word."""
+    names = FEATURE_NAMES[features]
+    groups = {group_of(name, features) for name in names}
+    assert not groups & {name.split("_")[0] for name in names}
+    assert 5 <= len(groups) <= 30
+
+
+def test_a_map_shows_nets_that_are_alike_near_each_other(zoo, dissection):
+    table = dissection.map.frame()
+    assert dict(table.select(*MAP_COLUMNS).schema) == MAP_COLUMNS
+    assert set(table["method"]) == {"pca", "tsne"}
+    assert table.height == 2 * 80 * 5
+    assert set(table["filter_size"]) == {"3", "5", "7"}
+    for method in ("pca", "tsne"):
+        own = table.filter(method=method).sort("net", "snapshot")
+        xy = own.select("x", "y").to_numpy().reshape(80, 5, 2)
+        step = np.linalg.norm(np.diff(xy, axis=1), axis=2).mean()
+        apart = np.linalg.norm(xy[:, None, 2] - xy[None, :, 2], axis=2)
+        # A net moves less from snapshot to snapshot than nets lie apart.
+        assert step < apart[np.triu_indices(80, 1)].mean()

@@ -8,6 +8,26 @@ arguments give the same numbers. Knows nothing of figures or pages.
 """
 
 from weightspace.dissection.dissect import ALSO, dissect
-from weightspace.dissection.result import Dissection, Slices, Training, Transfer, When, Where
+from weightspace.dissection.result import (
+    Dissection,
+    Map,
+    Slices,
+    Training,
+    Transfer,
+    What,
+    When,
+    Where,
+)
 
-__all__ = ["ALSO", "Dissection", "Slices", "Training", "Transfer", "When", "Where", "dissect"]
+__all__ = [
+    "ALSO",
+    "Dissection",
+    "Map",
+    "Slices",
+    "Training",
+    "Transfer",
+    "What",
+    "When",
+    "Where",
+    "dissect",
+]

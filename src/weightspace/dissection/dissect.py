@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from weightspace.dissection import facts as fact
 from weightspace.dissection import places
+from weightspace.dissection.map import map_of
 from weightspace.dissection.reader import Reader, distinct
 from weightspace.dissection.result import Dissection, Training
 from weightspace.dissection.slices import slices
 from weightspace.dissection.transfer import transfer
+from weightspace.dissection.what import what
 from weightspace.errors import UsageError
 from weightspace.meta import CLASSIFIERS, DEFAULT, evaluate, labels_of, regress
 from weightspace.meta.protocol import require_counts
@@ -25,7 +27,7 @@ from weightspace.zoo import Zoo, opened
 if TYPE_CHECKING:
     from weightspace.networks import Layout
 
-ALSO = ("bare", "numbers", "slices", "transfer")
+ALSO = ("bare", "numbers", "slices", "transfer", "what", "map")
 """What a dissection holds besides how much, where and when: see `dissect`."""
 
 
@@ -57,7 +59,8 @@ def dissect(
     `also` names what else is done, by default all of `ALSO`: "bare" repeats how much without batch
     norm's running statistics; "numbers" reads learning rate, test accuracy and progress as numbers
     (`meta.regress`); "slices" varies the length and the number of slices; "transfer" tests at every
-    moment what was learned at every other.
+    moment what was learned at every other; "what" asks which features carry a property, and what is
+    left when slices are tampered with; "map" puts nets in the plane.
 
     A slice is `slice_length` values, or as many as fit the shortest net at that place; every net
     is read at the same length, so that lengths tell nothing. `command` is kept in the facts.
@@ -114,6 +117,10 @@ def dissect(
         beside["slices"] = slices(reader, progress)
     if "transfer" in also and len(moments) > 1:
         beside["transfer"] = transfer(reader, replace(whole, count=2), moments, progress)
+    if "what" in also:
+        beside["what"] = what(reader, whole.length, whole.count, progress)
+    if "map" in also:
+        beside["map"] = map_of(reader, whole.length, moments, progress)
     found = fact.population(zoo, labels) | {
         "slice_length": whole.length,
         "positions": positions,

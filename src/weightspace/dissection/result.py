@@ -62,6 +62,28 @@ SLICES_COLUMNS: dict[str, Any] = {
 }
 
 
+WHAT_COLUMNS: dict[str, Any] = {
+    "property": pl.String,
+    "kind": pl.String,
+    "name": pl.String,
+    "features": pl.Int64,
+    "accuracy": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "drop": pl.Float64,
+    "drop_low": pl.Float64,
+    "drop_high": pl.Float64,
+    "chance": pl.Float64,
+    "n_nets": pl.Int64,
+}
+MAP_COLUMNS: dict[str, Any] = {
+    "net": pl.String,
+    "snapshot": pl.Int64,
+    "fraction": pl.Float64,
+    "method": pl.String,
+    "x": pl.Float64,
+    "y": pl.Float64,
+}
 TRANSFER_COLUMNS: dict[str, Any] = {
     "property": pl.String,
     "learned": pl.Int64,
@@ -130,6 +152,35 @@ class Transfer:
 
 
 @dataclass(frozen=True, eq=False)
+class What:
+    """What carries a property. `kind` is "slice" or "net" (`name` a group of features of slices or
+    of whole nets; `accuracy` of a classifier that knows the group alone, `drop` the loss where the
+    group is swapped between nets at the test) or "tampering" (`name` what was done to slices,
+    `accuracy` after it, `drop` the loss).
+    """
+
+    table: pl.DataFrame
+
+    def frame(self) -> pl.DataFrame:
+        """One row a property x group or tampering, columns `WHAT_COLUMNS`."""
+        return self.table
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """Nets at moments of their training as points in the plane, by "pca" and by "tsne".
+
+    After `MAP_COLUMNS` follow the levels of the properties, as text.
+    """
+
+    table: pl.DataFrame
+
+    def frame(self) -> pl.DataFrame:
+        """One row a net x snapshot x method."""
+        return self.table
+
+
+@dataclass(frozen=True, eq=False)
 class Training:
     """The nets' own test accuracy while they trained, by data set.
 
@@ -162,13 +213,14 @@ class Dissection:
     numbers: Regression | None = None
     slices: Slices | None = None
     transfer: Transfer | None = None
+    what: What | None = None
+    map: Map | None = None
 
     def save(self, directory: str | Path) -> Path:
         """Write the tables as Parquet, one a file, and `facts.json`; returns the folder.
 
-        Those of `much`, `where`, `when`, `training`, `slices` and `transfer`, and, in folders of
-        these names, of `bare` and `numbers`. The folder is made when it is missing; files of an
-        older dissection are replaced.
+        Those of `much` and one a part; those of `bare` and `numbers` in folders of these names. The
+        folder is made when it is missing; files of an older dissection are replaced.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
@@ -213,6 +265,8 @@ _FRAMES: dict[str, tuple[Any, dict[str, Any]]] = {
     "training": (Training, TRAINING_COLUMNS),
     "slices": (Slices, SLICES_COLUMNS),
     "transfer": (Transfer, TRANSFER_COLUMNS),
+    "what": (What, WHAT_COLUMNS),
+    "map": (Map, MAP_COLUMNS),
 }
 _FOLDERS: dict[str, Any] = {"bare": Evaluation, "numbers": Regression}
 _REMEDY = "save the dissection again, or name the folder that holds one"

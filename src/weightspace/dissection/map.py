@@ -1,0 +1,67 @@
+"""A map of weight space: nets at moments of their training as points, near where they are alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from weightspace.dissection.reader import Reader
+from weightspace.dissection.result import MAP_COLUMNS, Map
+from weightspace.meta.gaussian import Gaussianiser
+from weightspace.meta.slices import Source, net_rows
+from weightspace.progress import Progress
+
+NETS, MOMENTS = 300, 7
+"""Nets and snapshots of each that are drawn at most: more are no longer told apart."""
+
+_DIMENSIONS = 30
+
+
+def map_of(reader: Reader, length: int, moments: dict[int, float], progress: Progress) -> Map:
+    """Per-layer numbers of vectors, put in the plane by principal components and by t-SNE.
+
+    Nets are drawn at random, `NETS` at most, with up to `MOMENTS` of their snapshots, so that paths
+    of training can be followed. Features are normal scores; t-SNE (perplexity 30, at most a third
+    of the points) begins from the first principal components and sees 30 of them. Descriptive: it
+    tests nothing, and distances across a t-SNE map mean little.
+    """
+    labels = reader.labels
+    rng = np.random.default_rng([reader.seed, 0x3A9])
+    chosen = np.sort(rng.permutation(len(labels.nets))[:NETS])
+    nets = [labels.nets[i] for i in chosen]
+    numbers = list(moments)
+    kept = np.unique(np.linspace(0, len(numbers) - 1, min(MOMENTS, len(numbers))).round())
+    blocks = []
+    for done, i in enumerate(kept.astype(int)):
+        progress("map", done, len(kept) + 1)
+        features, owners = net_rows(reader.zoo, nets, Source(length, (numbers[i],)))
+        blocks.append((features, owners, np.full(len(owners), numbers[i])))
+    features, owners, snapshots = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    scores = Gaussianiser.fit(features)(features)
+    count = min(_DIMENSIONS, *scores.shape)
+    reduction = PCA(count, random_state=0).fit(scores)
+    components = reduction.transform(scores)
+    spread = components[:, :2] / components[:, 0].std() * 1e-4
+    perplexity = min(30.0, len(scores) / 3)
+    near = TSNE(perplexity=perplexity, init=spread, random_state=0).fit_transform(components)
+    progress("map", len(kept) + 1, len(kept) + 1)
+    place = {
+        name: np.array(levels)[labels.codes[name][chosen[owners]]]
+        for name, levels in labels.levels.items()
+    }
+    about = {
+        "net": np.array(nets)[owners],
+        "snapshot": snapshots,
+        "fraction": [moments[number] for number in snapshots.tolist()],
+    }
+    tables = [
+        pl.DataFrame(about | {"x": xy[:, 0].astype(float), "y": xy[:, 1].astype(float)} | place)
+        for xy in (components, near)
+    ]
+    both = pl.concat(
+        table.with_columns(pl.lit(method).alias("method"))
+        for table, method in zip(tables, ("pca", "tsne"), strict=True)
+    )
+    return Map(both.select(*MAP_COLUMNS, *labels.properties))
