@@ -20,6 +20,7 @@ ROOMS = (
     "sampling",
     "features",
     "meta",
+    "neural",
     "dissection",
     "audit",
     "doors",

@@ -8,6 +8,7 @@ All treat classes as equally likely beforehand, however many rows each has.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -32,7 +33,13 @@ class Fitted(Protocol):
 
 
 class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
-    """The part of the contract that all meta-classifiers share."""
+    """The part of the contract that all meta-classifiers share.
+
+    `draw`, where it is set and the estimator reads values, gives it a fresh slice of each of the
+    groups int [b] at every call, from a random stream: float32 [b, L].
+    """
+
+    draw: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Learn from X [n, F] and y [n]; rows with equal `groups` [n] stem from one net."""

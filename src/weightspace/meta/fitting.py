@@ -52,6 +52,12 @@ def fit(
     zoo = opened(zoo)
     names = PREFERRED if classifier is None else (classifier,)
     kinds = [declared(name) for name in names]
+    for kind in kinds:
+        if kind.features == "values":
+            raise UsageError(
+                f"classifier {kind.name}: networks are evaluated, not kept in a model; fit "
+                f"{', '.join(PREFERRED)}, or store one with its own save"
+            )
     if slices_per_net < 1:
         raise UsageError(f"slices_per_net: {slices_per_net}; give at least 1")
     labels = labels_of(zoo, properties, snapshots)

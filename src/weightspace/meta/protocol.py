@@ -17,6 +17,7 @@ from weightspace.meta.calibration import (
     calibration,
 )
 from weightspace.meta.crossfit import UNITS, Judged, judge, with_permutations
+from weightspace.meta.estimators import MetaClassifier
 from weightspace.meta.evaluation import COLUMNS, CONFUSION_COLUMNS, HIT_COLUMNS, Evaluation
 from weightspace.meta.folds import Cells, HeldOut
 from weightspace.meta.intervals import (
@@ -29,7 +30,7 @@ from weightspace.meta.intervals import (
 from weightspace.meta.labels import Labels, labels_of
 from weightspace.meta.registry import CLASSIFIERS, Classifier
 from weightspace.meta.registry import classifiers as declared
-from weightspace.meta.slices import SLICE_FEATURES, Source, net_rows, random_slices
+from weightspace.meta.slices import SLICE_FEATURES, Source, fresh_slices, net_rows, random_slices
 from weightspace.meta.versions import in_one_line
 from weightspace.progress import Progress, silent
 from weightspace.zoo import Split, Zoo, opened
@@ -105,7 +106,7 @@ def evaluate(
                     _levels(labels) * (1 + repeats),
                     fold,
                     labels.families,
-                    kind.estimator(seed),
+                    _estimator(kind, seed, zoo, labels, source),
                     detailed=len(labels.properties),
                 ),
                 fold,
@@ -127,6 +128,16 @@ def evaluate(
     dead = zoo.nets.filter(pl.col("net").is_in(list(labels.nets)))["dead"].fill_null(False)
     hits = _hits(tallies, labels, cells.judged, dead.to_numpy())
     return Evaluation(table, confusions, hits, *_calibration(tallies, labels, cells))
+
+
+def _estimator(
+    kind: Classifier, seed: int, zoo: Zoo, labels: Labels, source: Source
+) -> MetaClassifier:
+    """An unfitted estimator; one that reads values may draw more slices of nets that teach it."""
+    made = kind.estimator(seed)
+    if kind.features == "values":
+        made.draw = fresh_slices(zoo, labels.nets, source)
+    return made
 
 
 def _cells(labels: Labels, split: Split | None, folds: int) -> Cells:

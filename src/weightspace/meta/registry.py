@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 
 from weightspace.errors import UsageError
 from weightspace.meta.estimators import Forest, Kernel, Linear, MetaClassifier
@@ -13,15 +14,25 @@ from weightspace.meta.estimators import Forest, Kernel, Linear, MetaClassifier
 class Classifier:
     """A declared meta-classifier.
 
-    `features` is "statistics" or "local" (of slices) or "layers" (of whole nets, so that only the
-    unit "net" exists); `estimator(seed)` makes an unfitted estimator; `controlled` says whether
-    it is cheap enough to be repeated with permuted labels.
+    `features` is "statistics" or "local" (of slices), "values" (slices as they are) or "layers" (of
+    whole nets, so that only the unit "net" exists); `estimator(seed)` makes an unfitted estimator;
+    `controlled` says whether it is cheap enough to be repeated with permuted labels.
     """
 
     name: str
     features: str
     estimator: Callable[[int], MetaClassifier]
     controlled: bool
+
+
+def _network(name: str) -> Callable[[int], MetaClassifier]:
+    """An estimator of the room `neural`, which is loaded, and torch with it, when one is made."""
+
+    def make(seed: int) -> MetaClassifier:
+        made: MetaClassifier = getattr(import_module("weightspace.neural"), name)(seed=seed)
+        return made
+
+    return make
 
 
 BASELINE = "shallow"
@@ -60,6 +71,9 @@ CLASSIFIERS: dict[str, Classifier] = {
             lambda seed: Kernel(landmarks=1500, width=2.0, ridge=0.01, seed=seed),
             True,
         ),
+        # The paper's network on slices, and one of a hundredth of its arithmetic.
+        Classifier("paper", "values", _network("Paper"), False),
+        Classifier("patches", "values", _network("Patches"), False),
     )
 }
 """Name -> declaration. `shallow` is always evaluated beside the others."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SLICE_FEATURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "statistics": statistics,
     "local": local,
+    "values": lambda values: values,
 }
 """Feature functions of slices, float32 [n, L] -> float32 [n, F], by the registry's names."""
 
@@ -106,6 +107,27 @@ def random_slices(
             rows[name].append(function(drawn.values))
         progress("reading slices", place[chunk[-1]] + 1, len(nets))
     return {name: np.concatenate(parts) for name, parts in rows.items()}, np.concatenate(owners)
+
+
+def fresh_slices(
+    zoo: Zoo, nets: Sequence[str], source: Source
+) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+    """A function that draws one slice of each of the nets at these positions in `nets`.
+
+    It takes int [b] and a random stream, and returns float32 [b, L], new at every call. All nets
+    must have one of the source's snapshots.
+    """
+    selected = zoo.select(nets, source.snapshots, source.part, source.running_stats)
+    room = zoo.starts(selected, source.slice_length)
+
+    def draw(places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        picked = (rng.random(len(places)) * selected.counts[places]).astype(np.int64)
+        starts = (rng.random(len(places)) * room[places]).astype(np.int64)
+        out = np.empty((len(places), source.slice_length), np.float32)
+        zoo.gather(selected, places, selected.rows[selected.first[places] + picked], starts, out)
+        return out
+
+    return draw
 
 
 def net_rows(

@@ -1,0 +1,136 @@
+"""The networks themselves: stages of convolutions over a slice, then dense layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One convolution along the slice: output channels, taps, stride, pooling by 2 after it.
+
+    A `separable` one convolves each channel by itself and mixes them at each place.
+    """
+
+    channels: int
+    taps: int = 5
+    stride: int = 1
+    pool: bool = False
+    separable: bool = False
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Convolutions, hidden dense widths, dropout between those, and the knee of the input.
+
+    With a `knee` above 0 the network sees asinh(value / knee), else the values themselves.
+    """
+
+    stages: tuple[Stage, ...]
+    dense: tuple[int, ...]
+    dropout: float
+    knee: float
+
+
+def _paper(*row: tuple[int, bool]) -> Architecture:
+    stages = tuple(Stage(channels, pool=pool) for channels, pool in row)
+    return Architecture(stages, (1024, 1024, 1024, 1024, 64), 0.5, 0.0)
+
+
+_P, _ = True, False
+_SHORT = _paper(
+    (8, _P), (16, _P), (32, _), (64, _P), (128, _), (256, _P), (256, _P), (256, _P), (256, _P),
+    (256, _), (256, _), (256, _P),
+)  # fmt: skip
+_LONG = _paper(
+    (8, _P), (16, _P), (32, _P), (64, _P), (128, _P), (128, _P), (128, _P), (128, _P), (128, _P),
+    (128, _), (256, _P), (256, _), (256, _P), (256, _), (256, _P),
+)  # fmt: skip
+LONGEST = 40_000
+"""Values up to which the paper's shorter network is used."""
+
+PATCHES = Architecture(
+    (
+        Stage(20, taps=84, stride=8),
+        Stage(24, pool=True, separable=True),
+        Stage(32, pool=True, separable=True),
+        Stage(48, pool=True, separable=True),
+        Stage(64, pool=True, separable=True),
+        Stage(96, separable=True),
+        Stage(96, separable=True),
+        Stage(96, pool=True, separable=True),
+    ),
+    (64,),
+    0.5,
+    1e-2,
+)
+"""Patches as long as ten strides, then cheap stages; the field of view is that of the paper's."""
+
+
+def paper(length: int) -> Architecture:
+    """The local network of Eilertsen et al. (ECAI 2020) for slices of so many values."""
+    return _SHORT if length <= LONGEST else _LONG
+
+
+class Dropout(nn.Module):
+    """Dropout with a random stream of its own: networks that train side by side share none."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` with a share of its values at 0 while training, else `x`."""
+        if not self.training:
+            return x
+        kept = torch.empty_like(x).bernoulli_(1 - self.share, generator=self.generator)
+        return x * kept / (1 - self.share)
+
+
+class Network(nn.Module):
+    """An architecture for slices of one length: [n, L] to scores [n, classes].
+
+    Every layer is a convolution (or product), ReLU, batch norm; dropout follows dense layers.
+    """
+
+    def __init__(self, architecture: Architecture, length: int, classes: int) -> None:
+        super().__init__()
+        self.knee = architecture.knee
+        layers: list[nn.Module] = []
+        channels, places = 1, length
+        for stage in architecture.stages:
+            layers += [
+                *_convolution(channels, places, stage),
+                nn.ReLU(),
+                nn.BatchNorm1d(stage.channels),
+            ]
+            channels, places = stage.channels, -(-places // stage.stride)
+            if stage.pool and places > 1:
+                layers.append(nn.MaxPool1d(2))
+                places //= 2
+        self.convolutions = nn.Sequential(*layers)
+        width, layers = channels * places, []
+        for out in architecture.dense:
+            layers += [nn.Linear(width, out), nn.ReLU(), nn.BatchNorm1d(out)]
+            layers.append(Dropout(architecture.dropout))
+            width = out
+        self.dense = nn.Sequential(*layers, nn.Linear(width, classes))
+
+    def forward(self, slices: Tensor) -> Tensor:
+        """Scores [n, classes] of slices [n, L]."""
+        seen = (slices / self.knee).asinh() if self.knee else slices
+        out: Tensor = self.dense(self.convolutions(seen[:, None]).flatten(1))
+        return out
+
+
+def _convolution(channels: int, places: int, stage: Stage) -> list[nn.Module]:
+    """Padded with zeros so that every `stride` values give one place, the last perhaps fewer."""
+    missing = (-(-places // stage.stride) - 1) * stage.stride + stage.taps - places
+    pad = nn.ConstantPad1d((missing // 2, missing - missing // 2), 0.0)
+    groups, out = (channels, channels) if stage.separable else (1, stage.channels)
+    along = nn.Conv1d(channels, out, stage.taps, stage.stride, groups=groups)
+    return [pad, along, *([nn.Conv1d(channels, stage.channels, 1)] if stage.separable else [])]

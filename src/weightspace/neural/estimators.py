@@ -1,0 +1,172 @@
+"""`Paper` and `Patches`: networks on slices behind scikit-learn's contract."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from sklearn.utils.validation import check_is_fitted
+
+from weightspace.errors import DataError, UsageError
+from weightspace.meta.estimators import MetaClassifier
+from weightspace.neural.architectures import PATCHES, Architecture, Network, paper
+from weightspace.neural.training import Draw, Plan, log_probabilities, train
+from weightspace.progress import Progress, silent
+
+_FILES = ("network.json", "network.safetensors")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """One network a labeling, over the same slices."""
+
+    networks: tuple[Network, ...]
+    levels: tuple[int, ...]
+    device: str
+
+    def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
+        """Per labeling, float64 [n, levels] of slices [n, L]."""
+        return [log_probabilities(network, features, self.device) for network in self.networks]
+
+
+class SliceNetwork(MetaClassifier):
+    """A network that reads slices, X [n, L], as they are.
+
+    An epoch shows one slice of every net: a fresh one where `draw` is set (what `evaluate` does),
+    else one of the net's rows of X by chance. `device` is a torch device's name, or
+    "auto": a GPU where there is one. `progress` is told of finished epochs.
+    """
+
+    progress: Progress = staticmethod(silent)
+
+    def __init__(
+        self,
+        epochs: int = 50,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        device: str = "auto",
+        seed: int = 0,
+    ):
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.device = device
+        self.seed = seed
+
+    def architecture(self, length: int) -> Architecture:
+        """The layers for slices of so many values."""
+        raise NotImplementedError
+
+    def fit_labelings(
+        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+    ) -> Networks:
+        """One network a labeling, trained one after the other."""
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise UsageError(f"device: {self.device}: torch finds no such device; use cpu")
+        if self.epochs < 1 or self.batch_size < 2:
+            raise UsageError(
+                f"epochs {self.epochs}, batch_size {self.batch_size}: give at least 1 and 2"
+            )
+        nets, first = np.unique(groups, return_index=True)
+        draw = self.draw and _of(nets, self.draw)
+        own = draw or _among(features, groups, nets)
+        plan = Plan(self.epochs, self.batch_size, self.learning_rate, device, self.seed)
+        length, whole = features.shape[1], len(levels) * self.epochs
+        networks = []
+        for j, count in enumerate(levels):
+            progress = partial(self._tell, j * self.epochs, whole)
+            own_codes = codes[first, j].astype(np.int64)
+            shape = self.architecture(length)
+            networks.append(train(shape, length, own_codes, count, own, plan, progress))
+        return Networks(tuple(networks), levels, device)
+
+    def _tell(self, before: int, whole: int, done: int) -> None:
+        self.progress("training epochs", before + done, whole)
+
+    def save(self, directory: str | Path) -> Path:
+        """Write a fitted network into a folder: network.json and network.safetensors."""
+        check_is_fitted(self)
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        assert isinstance(self.fitted_, Networks)
+        state = self.fitted_.networks[0].state_dict()
+        save_file({name: tensor.cpu() for name, tensor in state.items()}, directory / _FILES[1])
+        plain = {
+            "network": type(self).__name__,
+            "parameters": self.get_params(),
+            "length": self.n_features_in_,
+            "classes": self.classes_.tolist(),
+        }
+        (directory / _FILES[0]).write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+        return directory
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Self:
+        """Read what `save` wrote; DataError where it is damaged or another network's."""
+        directory = Path(directory)
+        try:
+            plain = json.loads((directory / _FILES[0]).read_text(encoding="utf-8"))
+            if plain["network"] != cls.__name__:
+                raise ValueError(f"it is a {plain['network']}, not a {cls.__name__}")
+            own = cls(**(plain["parameters"] | {"device": "cpu"}))
+            own.n_features_in_, own.classes_ = int(plain["length"]), np.array(plain["classes"])
+            network = Network(
+                own.architecture(own.n_features_in_), own.n_features_in_, len(own.classes_)
+            )
+            network.load_state_dict(load_file(directory / _FILES[1]))
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            raise DataError(f"{directory}: no sound network ({error}); train it again") from None
+        own.fitted_ = Networks((network.eval(),), (len(own.classes_),), "cpu")
+        return own
+
+
+class Paper(SliceNetwork):
+    """The local network of Eilertsen et al. (ECAI 2020): 371 million multiply-adds a slice.
+
+    Twelve convolutions of width 5 (fifteen for slices beyond 40,000 values), each with ReLU and
+    batch norm, eight poolings; dense layers 1024 x4 and 64 with dropout 0.5; Adam 1e-3, batches
+    of 64, 50 epochs, a fresh slice per sample.
+    """
+
+    def architecture(self, length: int) -> Architecture:
+        """The paper's network for this length."""
+        return paper(length)
+
+
+class Patches(SliceNetwork):
+    """The paper's field of view, 2,348 values, at a hundredth of its arithmetic.
+
+    Patches of 84 values in strides of 8, then separable convolutions and poolings.
+    """
+
+    def architecture(self, length: int) -> Architecture:
+        """The same for every length."""
+        return PATCHES
+
+
+def _of(nets: np.ndarray, draw: Draw) -> Draw:
+    """Fresh slices of the nets at these places among `nets`, and of no others."""
+    return lambda places, rng: draw(nets[places], rng)
+
+
+def _among(features: np.ndarray, groups: np.ndarray, nets: np.ndarray) -> Draw:
+    """A row by chance of each net's own."""
+    order = np.argsort(groups, kind="stable")
+    first = np.searchsorted(groups[order], nets)
+    counts = np.diff([*first, len(order)])
+
+    def draw(places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        picked = first[places] + (rng.random(len(places)) * counts[places]).astype(np.int64)
+        return np.ascontiguousarray(features[order[picked]], np.float32)
+
+    return draw

@@ -1,0 +1,90 @@
+"""Training of one network: Adam, balanced cross entropy, one fresh slice of every net an epoch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from weightspace.neural.architectures import Architecture, Dropout, Network
+
+Draw = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+"""A slice of each of the nets int [b], new at every call: float32 [b, L]."""
+
+_ROWS = 512
+_global_stream = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is trained; `learning_rate` is Adam's."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    device: str
+    seed: int
+
+
+def train(
+    architecture: Architecture,
+    length: int,
+    codes: np.ndarray,
+    levels: int,
+    draw: Draw,
+    plan: Plan,
+    progress: Callable[[int], None],
+) -> Network:
+    """Train a network to tell `codes` int [N] of nets 0..N-1, each seen once an epoch.
+
+    Classes weigh alike however many nets each has. `progress` is called with the number of
+    finished epochs. Returns the network in evaluation mode, on the device.
+    """
+    rng = np.random.default_rng([plan.seed, 0x4E7])
+    network = _begin(architecture, length, levels, plan.seed).to(plan.device)
+    generator = torch.Generator(plan.device).manual_seed(plan.seed)
+    dropouts = [module for module in network.modules() if isinstance(module, Dropout)]
+    for module in dropouts:
+        module.generator = generator
+    share = np.bincount(codes, minlength=levels) / len(codes)
+    weight = torch.tensor(1 / np.maximum(share, 1e-9) / levels, dtype=torch.float32)
+    weight = weight.to(plan.device)
+    optimizer = torch.optim.Adam(network.parameters(), plan.learning_rate)
+    network.train()
+    for epoch in range(plan.epochs):
+        order = rng.permutation(len(codes))
+        # Batches of equal size, or one apart: batch norm has nothing to norm in a batch of one.
+        for nets in np.array_split(order, max(1, len(order) // plan.batch_size)):
+            slices = torch.from_numpy(draw(nets, rng)).to(plan.device)
+            target = torch.from_numpy(codes[nets]).to(plan.device)
+            loss = F.cross_entropy(network(slices), target, weight)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        progress(epoch + 1)
+    for module in dropouts:
+        module.generator = None
+    return network.eval()
+
+
+def _begin(architecture: Architecture, length: int, levels: int, seed: int) -> Network:
+    """Initial weights that depend on the seed alone, and leave torch's own stream where it was."""
+    with _global_stream, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Network(architecture, length, levels)
+
+
+@torch.no_grad()
+def log_probabilities(network: Network, slices: np.ndarray, device: str) -> np.ndarray:
+    """Log-probabilities float64 [n, classes] of slices [n, L]."""
+    parts: list[Tensor] = []
+    for start in range(0, len(slices), _ROWS):
+        rows = np.ascontiguousarray(slices[start : start + _ROWS], np.float32)
+        scores = network(torch.from_numpy(rows).to(device)).double()
+        parts.append(F.log_softmax(scores, dim=1).cpu())
+    return torch.cat(parts).numpy()
