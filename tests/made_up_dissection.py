@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 
 from weightspace.dissection import Dissection, Training, When, Where
-from weightspace.dissection.result import TRAINING_COLUMNS, WHEN_COLUMNS, WHERE_COLUMNS
+from weightspace.dissection.result import (
+    SLICES_COLUMNS,
+    TRAINING_COLUMNS,
+    TRANSFER_COLUMNS,
+    WHEN_COLUMNS,
+    WHERE_COLUMNS,
+    Slices,
+    Transfer,
+)
+from weightspace.meta import Evaluation, Regression
+from weightspace.meta.calibration import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
+from weightspace.meta.evaluation import HIT_COLUMNS
+from weightspace.meta.regression import COLUMNS as NUMBER_COLUMNS
+from weightspace.meta.regression import GUESS_COLUMNS
 
 # property: levels, accuracy at the end, accuracy at the first snapshot, best place (0..1)
 PROPERTIES = {
@@ -25,14 +36,6 @@ PROPERTIES = {
 }
 DATASETS = {"mnist": 0.97, "fashion_mnist": 0.86, "svhn": 0.78, "stl10": 0.47, "cifar10": 0.55}
 NETS = 300
-
-
-@dataclass(frozen=True)
-class MadeUpEvaluation:
-    table: pl.DataFrame
-
-    def frame(self) -> pl.DataFrame:
-        return self.table
 
 
 def spread(accuracy: float, n: int = NETS) -> dict[str, float]:
@@ -149,9 +152,150 @@ def facts(datasets=DATASETS) -> dict:
 
 def made_up(much=None, where=None, when=None, training=None, **extra) -> Dissection:
     return Dissection(
-        MadeUpEvaluation(much_frame() if much is None else much),
+        Evaluation(much_frame() if much is None else much),
         Where(where_frame() if where is None else where),
         When(when_frame() if when is None else when),
         Training(training_frame() if training is None else training),
         facts() | extra,
+    )
+
+
+def slices_frame(properties=PROPERTIES, lengths=(50, 500, 5000, 50_000)) -> pl.DataFrame:
+    rows = []
+    for name, (levels, end, *_) in properties.items():
+        chance = 1 / levels
+        for i, length in enumerate(lengths):
+            nets = NETS if length <= 5000 else NETS // 3
+            for count in (1, 2, 4, 8, 16):
+                share = min(1, (0.25 + 0.25 * i) * (1 + 0.1 * np.log2(count)))
+                rows.append(
+                    {"property": name, "slice_length": length, "slices": count}
+                    | spread(chance + share * (end - chance), nets)
+                    | {"chance": chance, "n_nets": nets}
+                    | {"control_low": chance - 0.06, "control_high": chance + 0.06}
+                )
+    return pl.DataFrame(rows, schema=SLICES_COLUMNS)
+
+
+def transfer_frame(properties=PROPERTIES, snapshots: int = 20) -> pl.DataFrame:
+    """What the diagonal has is what `when_frame` says; it fades with the distance in training."""
+    rows = []
+    for name, (levels, end, start, _) in properties.items():
+        chance = 1 / levels
+        for s in range(snapshots):
+            for t in range(snapshots):
+                own = [end + (start - end) * np.exp(-m / 19 / 0.15) for m in (s, t)]
+                gap = abs(s - t) / 19
+                accuracy = chance + (min(own) - chance) * np.exp(
+                    -3 * gap * (name == "initialization")
+                )
+                rows.append(
+                    {"property": name, "learned": s + 1, "tested": t + 1}
+                    | {"learned_fraction": s / 19, "tested_fraction": t / 19}
+                    | spread(float(accuracy))
+                    | {"chance": chance, "control_low": chance - 0.06}
+                    | {"control_high": chance + 0.06, "n_nets": NETS, "slice_length": 5000}
+                )
+    return pl.DataFrame(rows, schema=TRANSFER_COLUMNS)
+
+
+# target: scale, range of the truth, R2
+TARGETS = {
+    "learning_rate": ("log10", (-4.0, -2.0), 0.6),
+    "test_accuracy": ("linear", (0.1, 0.98), 0.95),
+    "progress": ("linear", (0.0, 1.0), 0.02),
+}
+
+
+def regression(targets=TARGETS) -> Regression:
+    rng = np.random.default_rng(3)
+    rows, guesses = [], []
+    for name, (scale, ends, r2) in targets.items():
+        truth = rng.uniform(*ends, NETS)
+        for classifier, share in (("kernel", 0.8), ("layers", 1.0)):
+            own = r2 * share
+            guess = truth.mean() + own * (truth - truth.mean())
+            guess += rng.normal(0, (own * (1 - own)) ** 0.5 * truth.std(), NETS)
+            for unit in ("slice", "net") if classifier == "kernel" else ("net",):
+                rows.append(
+                    {"target": name, "scale": scale, "classifier": classifier, "unit": unit}
+                    | {"r2": own, "r2_low": own - 0.08, "r2_high": min(1, own + 0.08)}
+                    | {"r2_control_low": -0.1, "r2_control_high": 0.03}
+                    | {
+                        "tau": own**0.5,
+                        "tau_low": own**0.5 - 0.05,
+                        "tau_high": min(1, own**0.5 + 0.05),
+                    }
+                    | {"tau_control_low": -0.09, "tau_control_high": 0.1}
+                    | {"n_nets": NETS, "n_rows": NETS, "slice_length": 5000, "running_stats": True}
+                    | {"folds": 5, "seeds": "0, 1, 2", "permutations": 10, "versions": ""}
+                )
+            guesses += [
+                {"target": name, "classifier": classifier, "net": f"{i:016x}", "snapshot": 20}
+                | {"truth": float(truth[i]), "guess": float(guess[i])}
+                for i in range(NETS)
+            ]
+    return Regression(
+        pl.DataFrame(rows, schema=NUMBER_COLUMNS), pl.DataFrame(guesses, schema=GUESS_COLUMNS)
+    )
+
+
+def hits_frame(table: pl.DataFrame, seed: int = 4) -> pl.DataFrame:
+    """Right answers at the rates of a table; the first nets are dead, and never read rightly."""
+    parts = []
+    for row in table.to_dicts():
+        level = np.arange(NETS) % row["levels"]
+        rng = np.random.default_rng(seed)
+        hit = (rng.random(NETS) < row["accuracy"]).astype(float)
+        dead = np.arange(NETS) < 7
+        hit[dead] = 0
+        about = {name: row[name] for name in ("property", "classifier", "unit")}
+        nets = [f"{i:016x}" for i in range(NETS)]
+        parts.append(pl.DataFrame(about | {"net": nets, "level": level, "dead": dead, "hit": hit}))
+    return pl.concat(parts).cast(HIT_COLUMNS)
+
+
+def calibration_frames(properties=PROPERTIES) -> tuple[pl.DataFrame, pl.DataFrame]:
+    about, bins = [], []
+    for place, (name, (levels, end, *_)) in enumerate(properties.items()):
+        chance = 1 / levels
+        figures = {"temperature": 2.0, "ece_raw": 0.1 + 0.005 * place, "ece": 0.01 + 0.004 * place}
+        for score, least in (("brier", 1 - chance), ("log_loss", float(np.log(levels)))):
+            figures |= {f"{score}_raw": 0.8 * least, score: 0.7 * least, f"{score}_chance": least}
+        about.append({"property": name, "classifier": "boosted"} | figures | {"n_nets": NETS})
+        for low in np.arange(int(10 * chance), 10) / 10:
+            claimed = low + 0.05
+            bins.append(
+                {"property": name, "classifier": "boosted", "low": low, "high": low + 0.1}
+                | {
+                    "confidence": claimed,
+                    "accuracy": min(1, claimed + 0.04 * np.sin(9 * low + place)),
+                }
+                | {"share": 0.4 if low == int(10 * end) / 10 else 0.06, "count": 90}
+            )
+    return (
+        pl.DataFrame(about, schema=CALIBRATION_COLUMNS),
+        pl.DataFrame(bins, schema=RELIABILITY_COLUMNS),
+    )
+
+
+def full_evaluation(table: pl.DataFrame | None = None, seed: int = 4) -> Evaluation:
+    """An evaluation of which all was kept."""
+    table = much_frame() if table is None else table
+    return Evaluation(table, None, hits_frame(table, seed), *calibration_frames())
+
+
+def whole(**parts) -> Dissection:
+    """A dissection that holds all there is."""
+    less = {k: (n, a - 0.2 * (a - 1 / n), *r) for k, (n, a, *r) in PROPERTIES.items()}
+    less["batch_size"] = PROPERTIES["batch_size"]
+    given = {
+        "bare": full_evaluation(much_frame(less)),
+        "numbers": regression(),
+        "slices": Slices(slices_frame()),
+        "transfer": Transfer(transfer_frame()),
+    } | parts
+    plain = made_up()
+    return Dissection(
+        full_evaluation(), plain.where, plain.when, plain.training, plain.facts, **given
     )

@@ -176,14 +176,14 @@ def test_the_verdict_asks_for_more_than_chance_and_more_than_the_control(
 def test_how_sure_tells_of_dead_and_diverged_nets():
     frame = much_frame()
     head = headline(frame)
-    told = " ".join(sureness(frame, head, {"nets": 310, "diverged": 1, "dead": 7}))
+    told = " ".join(sureness(Evaluation(frame), head, {"nets": 310, "diverged": 1, "dead": 7}))
     assert (
         "Of 310 nets, 1 net diverged and was left out and 7 nets stayed at chance (or never" in told
     )
     assert "Judged on 300 nets" in told
     assert "5 folds, split by net" in told
     assert "95 % of its accuracies stay below 55 % where chance is 50 %" in told
-    none = " ".join(sureness(frame, head, {"nets": 310, "diverged": 0, "dead": 0}))
+    none = " ".join(sureness(Evaluation(frame), head, {"nets": 310, "diverged": 0, "dead": 0}))
     assert "No net diverged, and none stayed at chance" in none
 
 
@@ -193,7 +193,7 @@ def test_without_a_control_nothing_is_called_encoded():
     ]
     frame = much_frame().with_columns(missing)
     head = headline(frame)
-    told = " ".join(sureness(frame, head, {}))
+    told = " ".join(sureness(Evaluation(frame), head, {}))
     assert "No control with shuffled labels was run, so that nothing is called encoded" in told
     assert "Control:" not in told
     text = markdown(Evaluation(frame))

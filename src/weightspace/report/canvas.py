@@ -97,6 +97,8 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 def wrap(text: str, size: float, width: float, weight: str = "normal") -> list[str]:
     """The text in lines that are at most `width` inches wide; a longer word is left whole."""
     lines: list[str] = []
+    # A drawing at few dots an inch rounds every letter's width, up more often than down.
+    width *= 0.98
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and text_width(longer, size, weight) <= width:
@@ -109,11 +111,16 @@ def wrap(text: str, size: float, width: float, weight: str = "normal") -> list[s
 class Grid:
     """Small multiples on a sheet: one panel a property, equal scales, row by row."""
 
-    def __init__(self, n: int, columns: int, height: float, *, left: float = 0.42) -> None:
-        """Lay out `n` panels; `height` is a panel's, in inches, title and axis included."""
+    def __init__(
+        self, n: int, columns: int, height: float, *, left: float = 0.42, gap: float = 0.2
+    ) -> None:
+        """Lay out `n` panels; `height` is a panel's, in inches, title and axis included.
+
+        `left` of every row and a `gap` between panels are for the labels of their axes.
+        """
         self.columns = min(columns, max(1, n))
         self.rows = -(-n // self.columns)
-        self.height, self.left = height, left
+        self.height, self.left, self.gap = height, left, gap
         self.n = n
 
     @property
@@ -127,7 +134,7 @@ class Grid:
         pitch = (WIDTH - self.left - _RIGHT) / max(self.columns, 2)
         x, y = self.left + column * pitch, sheet.top + row * self.height
         sheet.write(x, y + 0.17, label(title), size=9, weight="bold", va="baseline")
-        return sheet.axes(x, y + 0.26, pitch - 0.2, self.height - 0.5)
+        return sheet.axes(x, y + 0.26, pitch - self.gap, self.height - 0.5)
 
     def first_in_row(self, index: int) -> bool:
         """Whether a panel stands at the left edge, where the axis is labelled."""
@@ -136,6 +143,35 @@ class Grid:
     def last_in_column(self, index: int) -> bool:
         """Whether no panel stands below, so that the axis is labelled."""
         return index + self.columns >= self.n
+
+
+Sign = tuple[str, str, dict[str, Any]]
+"""What a sign means, "line", "dot", "tick" or "band", and how it is drawn."""
+
+KEY = 0.3
+"""The height of a key, in inches."""
+
+
+def key(sheet: Sheet, signs: Sequence[Sign]) -> None:
+    """The meaning of signs, in one line on top of the sheet's body, which begins below it."""
+    left = 0.42
+    axes = sheet.axes(left, sheet.top, WIDTH - left, 0.22)
+    axes.set_xlim(0, WIDTH - left)
+    axes.set_ylim(-1, 1)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    x = 0.12
+    for text, kind, style in signs:
+        if kind == "band":
+            axes.barh(0, 0.24, 1.3, x - 0.12, **style)
+        elif kind == "tick":
+            axes.plot([x, x], [-0.7, 0.7], **style)
+        else:
+            ends = [x] if kind == "dot" else [x - 0.12, x + 0.12]
+            axes.plot(ends, [0] * len(ends), **style)
+        axes.text(x + 0.19, -0.05, text, fontsize=8, color=MUTED, va="center", parse_math=False)
+        x += 0.58 + text_width(text, 8)
+    sheet.top += KEY
 
 
 def percent_ticks(axes: Axes, axis: str, ticks: Sequence[float], labelled: bool = True) -> None:

@@ -22,12 +22,12 @@ INK, MUTED, RULE, BAND, PAPER = (
 )
 SERIES = tuple(f"var(--series-{i})" for i in range(1, 9))
 
-_ROWS, _EXTRA = alt.NamedData("rows"), alt.NamedData("extra")
+ROWS, EXTRA = alt.NamedData("rows"), alt.NamedData("extra")
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-_AS_PERCENT = "format(100 * datum.value, '.0f') + ' %'"
-_PERCENT = alt.Axis(labelExpr=_AS_PERCENT, values=[0, 0.25, 0.5, 0.75, 1])
-_COARSE = alt.Axis(labelExpr=_AS_PERCENT, values=[0, 0.5, 1])
-_DASH = [4, 3]
+AS_PERCENT = "format(100 * datum.value, '.0f') + ' %'"
+PERCENT = alt.Axis(labelExpr=AS_PERCENT, values=[0, 0.25, 0.5, 0.75, 1])
+COARSE = alt.Axis(labelExpr=AS_PERCENT, values=[0, 0.5, 1])
+DASH = [4, 3]
 _FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
 
 
@@ -36,8 +36,8 @@ def much(order: Sequence[str]) -> dict[str, Any]:
     y = alt.Y(
         "name:N", sort=list(order), title=None, axis=alt.Axis(labelFontSize=13, labelColor=INK)
     )
-    x = alt.X("accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=_PERCENT, title=None)
-    base = alt.Chart(_ROWS).encode(y=y, tooltip=_tips("name", "shown", "control", "verdict"))
+    x = alt.X("accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=PERCENT, title=None)
+    base = alt.Chart(ROWS).encode(y=y, tooltip=tips("name", "shown", "control", "verdict"))
     main = alt.condition("datum.shown", alt.value(BLUE), alt.value(MUTED))
     up, down = -4, 7
     layers = [
@@ -58,14 +58,14 @@ def much(order: Sequence[str]) -> dict[str, Any]:
         ),
     ]
     room = {"left": 2, "top": 2, "bottom": 2, "right": 44}
-    return _plain(
+    return plain(
         alt.layer(*layers).properties(width="container", height=36 * len(order), padding=room)
     )
 
 
 def along() -> dict[str, Any]:
     """Accuracy along the vector: one panel; `extra` holds the layers' stretches."""
-    shown = alt.Chart(_EXTRA)
+    shown = alt.Chart(EXTRA)
     part = alt.condition("datum.part == 'conv'", alt.value(BLUE), alt.value(ORANGE))
     strip = shown.mark_rect(opacity=0.55, stroke=PAPER, strokeWidth=1).encode(
         x="start:Q",
@@ -84,7 +84,7 @@ def along() -> dict[str, Any]:
         title=None,
     )
     x = alt.X("middle:Q", scale=alt.Scale(domain=[0, 1]), axis=ends)
-    return _plain(_curve(x, _tips("place", "shown"), [borders, strip]))
+    return plain(_curve(x, tips("place", "shown"), [borders, strip]))
 
 
 def over_training() -> dict[str, Any]:
@@ -97,26 +97,24 @@ def over_training() -> dict[str, Any]:
         title=None,
     )
     x = alt.X("fraction:Q", scale=alt.Scale(domain=[0, 1]), axis=ends)
-    return _plain(_curve(x, _tips("moment", "shown"), []))
+    return plain(_curve(x, tips("moment", "shown"), []))
 
 
-def _curve(x: alt.X, tips: list[alt.Tooltip], below: list[Any]) -> Any:
+def _curve(x: alt.X, shown: list[alt.Tooltip], below: list[Any]) -> Any:
     """Band, line, dots to point at, and the chance line."""
-    base = alt.Chart(_ROWS).encode(x=x)
-    y = alt.Y(
-        "accuracy:Q", scale=alt.Scale(domain=[-0.07, 1], nice=False), axis=_COARSE, title=None
-    )
+    base = alt.Chart(ROWS).encode(x=x)
+    y = alt.Y("accuracy:Q", scale=alt.Scale(domain=[-0.07, 1], nice=False), axis=COARSE, title=None)
     layers = [
         *below,
         base.mark_area(color=BAND, opacity=0.7).encode(
             y=alt.Y("control_low:Q", title=None), y2="control_high:Q"
         ),
         base.mark_area(color=BLUE, opacity=0.22).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
-        alt.Chart(_ROWS).mark_rule(color=MUTED, strokeDash=_DASH).encode(y="mean(chance):Q"),
+        alt.Chart(ROWS).mark_rule(color=MUTED, strokeDash=DASH).encode(y="mean(chance):Q"),
         base.mark_line(color=BLUE, strokeWidth=2).encode(y=y),
-        base.mark_point(color=BLUE, filled=True, size=18, opacity=1).encode(y=y, tooltip=tips),
+        base.mark_point(color=BLUE, filled=True, size=18, opacity=1).encode(y=y, tooltip=shown),
         # Wide, unseen dots catch the pointer; the ones seen stay small.
-        base.mark_point(filled=True, size=260, opacity=0).encode(y=y, tooltip=tips),
+        base.mark_point(filled=True, size=260, opacity=0).encode(y=y, tooltip=shown),
     ]
     return alt.layer(*layers).properties(width="container", height=118)
 
@@ -132,16 +130,16 @@ def parts(order: Sequence[str]) -> dict[str, Any]:
         .otherwise(alt.value(ORANGE))
     )
     y = alt.Y("place:N", sort=list(order), title=None, axis=alt.Axis(labelLimit=190))
-    x = alt.X("accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=_COARSE, title=None)
-    base = alt.Chart(_ROWS).encode(y=y, tooltip=_tips("place", "shown"))
+    x = alt.X("accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=COARSE, title=None)
+    base = alt.Chart(ROWS).encode(y=y, tooltip=tips("place", "shown"))
     layers = [
-        alt.Chart(_ROWS).mark_rule(color=MUTED, strokeDash=_DASH).encode(x="mean(chance):Q"),
+        alt.Chart(ROWS).mark_rule(color=MUTED, strokeDash=DASH).encode(x="mean(chance):Q"),
         base.mark_rule(strokeWidth=1.8).encode(
             x=alt.X("low:Q", title=None), x2="high:Q", color=color
         ),
         base.mark_point(size=42, opacity=1).encode(x=x, stroke=color, fill=fill),
     ]
-    return _plain(alt.layer(*layers).properties(width="container", height=18 * len(order)))
+    return plain(alt.layer(*layers).properties(width="container", height=18 * len(order)))
 
 
 def training(names: Sequence[str]) -> dict[str, Any]:
@@ -154,25 +152,25 @@ def training(names: Sequence[str]) -> dict[str, Any]:
     ends = alt.Axis(
         values=[0, 0.5, 1],
         grid=False,
-        labelExpr=f"datum.value == 1 ? 'end of training' : {_AS_PERCENT}",
+        labelExpr=f"datum.value == 1 ? 'end of training' : {AS_PERCENT}",
         labelFlush=True,
         title=None,
     )
     x = alt.X("fraction:Q", scale=alt.Scale(domain=[0, 1]), axis=ends)
-    y = alt.Y("accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=_PERCENT, title=None)
-    tips = _tips("name", "moment", "median", "spread", "nets")
-    base = alt.Chart(_ROWS).encode(x=x, color=color)
+    y = alt.Y("accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=PERCENT, title=None)
+    shown = tips("name", "moment", "median", "spread", "nets")
+    base = alt.Chart(ROWS).encode(x=x, color=color)
     layers = [
         base.mark_area(opacity=0.13).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
         base.mark_line(strokeWidth=2).encode(y=y),
-        base.mark_point(filled=True, size=200, opacity=0).encode(y=y, tooltip=tips),
-        alt.Chart(_EXTRA)
+        base.mark_point(filled=True, size=200, opacity=0).encode(y=y, tooltip=shown),
+        alt.Chart(EXTRA)
         .mark_text(align="left", dx=8, fontSize=12)
         .encode(x="fraction:Q", y=alt.Y("height:Q", title=None), text="text:N", color=color),
     ]
     room = {"left": 2, "top": 4, "bottom": 2, "right": 60 + 6 * max(map(len, names))}
     room["right"] = min(room["right"], 170)
-    return _plain(alt.layer(*layers).properties(width="container", height=260, padding=room))
+    return plain(alt.layer(*layers).properties(width="container", height=260, padding=room))
 
 
 _TITLES = {
@@ -180,15 +178,16 @@ _TITLES = {
     "shown": "accuracy",
     "control": "meaningless labels",
     "spread": "middle 80 % of nets",
+    "slices": "",
 }
 
 
-def _tips(*fields: str) -> list[alt.Tooltip]:
+def tips(*fields: str) -> list[alt.Tooltip]:
     """Tooltips of fields that hold finished text; `tip_` keeps them apart from the numbers."""
     return [alt.Tooltip(f"tip_{field}:N", title=_TITLES.get(field, field)) for field in fields]
 
 
-def _plain(chart: Any) -> dict[str, Any]:
+def plain(chart: Any) -> dict[str, Any]:
     """The specification with the page's look."""
     styled = (
         chart.properties(autosize=_FIT)
@@ -201,6 +200,9 @@ def _plain(chart: Any) -> dict[str, Any]:
             labelColor=MUTED,
             labelFontSize=11,
             labelPadding=6,
+            titleColor=MUTED,
+            titleFontSize=11,
+            titleFontWeight="normal",
         )
         .configure_axisY(grid=True)
     )

@@ -1,4 +1,4 @@
-"""The figures of a dissection for print: how much, where, in which part, when, and the training."""
+"""The figures of a dissection for print; here how much, where, in which part, when, training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from weightspace.dissection import Dissection
-from weightspace.report import canvas, findings, reading, rows
+from weightspace.report import (
+    bare,
+    calibration,
+    canvas,
+    findings,
+    guesses,
+    numbers,
+    reading,
+    rows,
+    slices,
+    transfer,
+)
 from weightspace.report.canvas import BAND, BLUE, INK, MUTED, ORANGE, RULE, SERIES, Grid, Sheet
 from weightspace.report.headline import Headline, Line, headline
 from weightspace.report.places import Place, boundaries, places
@@ -19,24 +30,38 @@ from weightspace.report.words import interval, label, percent
 
 
 def figures(dissection: Dissection) -> dict[str, Figure]:
-    """The figures by name: `much`, `whole`, `where`, `part`, `when`, `training`.
+    """The figures by name: `much`, `whole`, `slices`, `bare`, `numbers`, `guesses`, `where`,
+    `part`, `when`, `transfer`, `training`, `calibration`.
 
-    A figure whose table is empty is left out. Titles are findings computed from the numbers.
+    What a dissection does not hold is left out. Titles are findings computed from the numbers.
     """
-    head = headline(dissection.much.frame())
-    drawn = {"much": much(head)}
-    if "net" in dissection.much.frame()["unit"]:
-        drawn["whole"] = much(headline(dissection.much.frame(), "net"))
-    place = dissection.where.frame()
+    full = dissection.much
+    head = headline(full.frame())
     order = head.properties
+    drawn = {"much": much(head)}
+    if "net" in full.frame()["unit"]:
+        drawn["whole"] = much(headline(full.frame(), "net"))
+    if dissection.slices is not None and dissection.slices.frame().height:
+        drawn["slices"] = slices.figure(dissection.slices.frame(), order)
+    if dissection.bare is not None and (pairs := bare.pairs(full, dissection.bare, head)):
+        drawn["bare"] = bare.figure(pairs)
+    if dissection.numbers is not None and dissection.numbers.frame().height:
+        drawn["numbers"] = numbers.figure(dissection.numbers)
+        if shown := guesses.guesses(dissection.numbers):
+            drawn["guesses"] = guesses.figure(shown)
+    place = dissection.where.frame()
     if "position" in place["axis"]:
         drawn["where"] = where(place, order, dissection.facts)
     if place["axis"].is_in(["part", "depth"]).any():
         drawn["part"] = part(place, order)
     if dissection.when.frame().height:
         drawn["when"] = when(dissection.when.frame(), order)
+    if dissection.transfer is not None and dissection.transfer.frame().height:
+        drawn["transfer"] = transfer.figure(dissection.transfer.frame(), order)
     if dissection.training.frame().height:
         drawn["training"] = training(dissection.training.frame())
+    if (known := calibration.figures_of(full)) is not None:
+        drawn["calibration"] = calibration.figure(*known, order)
     return drawn
 
 

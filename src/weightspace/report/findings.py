@@ -21,7 +21,7 @@ from weightspace.report.headline import Headline
 from weightspace.report.words import count, label, listing, percent, sentence, share_of_training
 
 Row = dict[str, Any]
-_Z95 = 1.959964
+Z95 = 1.959964
 
 
 def much(headline: Headline) -> str:
@@ -44,7 +44,8 @@ def much(headline: Headline) -> str:
 
 def where(frame: pl.DataFrame) -> str:
     """Where along the vector: the property whose accuracy depends most on the place."""
-    found = [c for rows in _by_property(frame, "position") if (c := _contrast(rows, _tries(frame)))]
+    tries = comparisons(frame)
+    found = [c for rows in by_property(frame, "position") if (c := contrast(rows, tries))]
     if not found:
         return "No property depends clearly on where along the vector one looks"
     top = max(found, key=lambda c: c.best["accuracy"] - c.worst["accuracy"])
@@ -56,19 +57,20 @@ def where(frame: pl.DataFrame) -> str:
     else:
         text = f"{name} is clearest {best} of the vector ({high}) and faintest {worst} ({low})"
     others = len(found) - 1
-    return f"{text}; {others} more depend on the place" if others else text
+    verb = "depends" if others == 1 else "depend"
+    return f"{text}; {others} more {verb} on the place" if others else text
 
 
 def parts(frame: pl.DataFrame) -> str:
     """Where by part: which properties are clearer in conv weights, which in fc weights."""
     conv: list[str] = []
     fc: list[str] = []
-    for rows in _by_property(frame, "part"):
+    for rows in by_property(frame, "part"):
         here = {row["place"]: row for row in rows if row.get("running_stats", True)}
         pair = [here[name] for name in ("conv", "fc") if name in here]
-        contrast = _contrast(pair, _tries(frame)) if len(pair) == 2 else None
-        if contrast:
-            (conv if contrast.best is here["conv"] else fc).append(label(rows[0]["property"]))
+        clear = contrast(pair, comparisons(frame)) if len(pair) == 2 else None
+        if clear:
+            (conv if clear.best is here["conv"] else fc).append(label(rows[0]["property"]))
     if not conv and not fc:
         return "No property is clearly easier to read in conv weights than in fc weights"
     if conv and fc:
@@ -80,8 +82,8 @@ def parts(frame: pl.DataFrame) -> str:
 def when(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
     """When: what is legible from the first snapshot on, and what appears during training."""
     # Two moments of each property are asked about: the first and the last.
-    tries = 2 * _tries(frame)
-    moments = [moment(rows, tries) for rows in _by_property(frame, order=order)]
+    tries = 2 * comparisons(frame)
+    moments = [moment(rows, tries) for rows in by_property(frame, order=order)]
     first = [m for m in moments if m.first]
     later = sorted((m for m in moments if not m.first and m.since is not None), key=_since)
     if not first and not later:
@@ -124,33 +126,35 @@ class Moment:
     since: float | None
 
 
-def moment(rows: Sequence[Row], tries: int) -> Moment:
-    """Since when the property of these rows, sorted by snapshot, is clearly above chance."""
-    clear = [_above(row, row["chance"], tries) for row in rows]
+def moment(rows: Sequence[Row], tries: int, by: str = "fraction") -> Moment:
+    """Since when the property of these rows, sorted by the column `by`, is clearly above chance."""
+    clear = [above(row, row["chance"], tries) for row in rows]
     since = None
     for row, is_clear in zip(reversed(rows), reversed(clear), strict=True):
         if not is_clear:
             break
-        since = float(row["fraction"])
-    return Moment(rows[0]["property"], float(rows[0]["fraction"]), clear[0], since)
+        since = float(row[by])
+    return Moment(rows[0]["property"], float(rows[0][by]), clear[0], since)
 
 
 @dataclass(frozen=True)
-class _Contrast:
+class Contrast:
+    """The clearest and the faintest of some places."""
+
     best: Row
     worst: Row
 
 
-def _contrast(rows: Sequence[Row], tries: int) -> _Contrast | None:
+def contrast(rows: Sequence[Row], tries: int) -> Contrast | None:
     """Best and worst of some places, where they differ by more than luck among so many."""
     if len(rows) < 2:
         return None
     best = max(rows, key=lambda row: row["accuracy"])
     worst = min(rows, key=lambda row: row["accuracy"])
-    spread = max(_error(best), _error(worst))
+    spread = max(error(best), error(worst))
     bar = _range_bar(len(rows), tries) * spread
-    above = _above(best, best["chance"], tries * len(rows))
-    return _Contrast(best, worst) if above and best["accuracy"] - worst["accuracy"] > bar else None
+    clear = above(best, best["chance"], tries * len(rows))
+    return Contrast(best, worst) if clear and best["accuracy"] - worst["accuracy"] > bar else None
 
 
 @cache
@@ -162,12 +166,13 @@ def _range_bar(places: int, tries: int) -> float:
     return float(stats.studentized_range.ppf(1 - 0.05 / tries, places, np.inf))
 
 
-def _above(row: Row, bar: float, tries: int) -> bool:
+def above(row: Row, bar: float, tries: int) -> bool:
+    """Whether an accuracy lies above a bar, as one of `tries` that were asked about."""
     z = stats.norm.ppf(1 - 0.025 / tries)
-    return bool(row["accuracy"] - z * _error(row) > bar)
+    return bool(row["accuracy"] - z * error(row) > bar)
 
 
-def _error(row: Row) -> float:
+def error(row: Row) -> float:
     """The standard error of an accuracy: over nets, or over meaningless labels if those vary more.
 
     Labels that mean nothing still go together with some that do, by the luck of the draw, and a
@@ -176,10 +181,11 @@ def _error(row: Row) -> float:
     widths = [row["high"] - row["low"]]
     if row.get("control_high") is not None:
         widths.append(row["control_high"] - row["control_low"])
-    return float(max(widths)) / (2 * _Z95)
+    return float(max(widths)) / (2 * Z95)
 
 
-def _tries(frame: pl.DataFrame) -> int:
+def comparisons(frame: pl.DataFrame) -> int:
+    """How many properties there are to choose from."""
     return max(1, frame["property"].n_unique())
 
 
@@ -194,7 +200,7 @@ def _spot(row: Row) -> str:
     return (*names, "near the end")[min(4, int(5 * middle))]
 
 
-def _by_property(
+def by_property(
     frame: pl.DataFrame, axis: str | None = None, order: Sequence[str] = ()
 ) -> Iterable[list[Row]]:
     """Rows of each property, sorted by place or snapshot; properties in `order`, then the rest."""

@@ -6,7 +6,8 @@
     const figure = figures[plot.dataset.figure];
     const property = plot.dataset.property;
     const rows = property ? figure.rows.filter((row) => row.property === property) : figure.rows;
-    const spec = { ...figure.spec, datasets: { rows, extra: figure.extra } };
+    const own = figure.specs?.[property] ?? figure.spec;
+    const spec = { ...own, datasets: { rows, extra: figure.extra } };
     return vegaEmbed(plot, spec, { actions: false, renderer: "svg", mode: "vega-lite" });
   };
 

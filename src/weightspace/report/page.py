@@ -10,67 +10,46 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
-import polars as pl
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from weightspace.dissection import Dissection
-from weightspace.report import charts, findings, reading, rows
+from weightspace.report import rows, trust
+from weightspace.report.contents import sections
 from weightspace.report.headline import Headline, headline
-from weightspace.report.trust import fact_rows, sureness
+from weightspace.report.section import Section
 from weightspace.report.words import count, interval, label, percent, tight
 
 VEGA_LITE = "6.4"
 
 
-@dataclass(frozen=True)
-class Section:
-    """A figure of the page: its finding, how to read it, its chart and its numbers.
-
-    `panels` names the properties that get a chart each; empty for one chart over all.
-    """
-
-    name: str
-    kicker: str
-    title: str
-    reading: str
-    spec: dict[str, Any]
-    rows: list[dict[str, Any]]
-    table: pl.DataFrame
-    panels: Sequence[str] = ()
-    extra: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def cells(self) -> tuple[list[str], list[list[str]]]:
-        """The numbers behind the figure as headings and text."""
-        return rows.cells(self.table)
-
-
 def page(dissection: Dissection) -> str:
-    """The page of a dissection as HTML text, some 1 MB, readable without a network."""
+    """The page of a dissection as HTML text, some 1 to 3 MB, readable without a network."""
     much = dissection.much.frame()
     head = headline(much)
-    sections = _sections(dissection, head)
+    found = sections(dissection, head)
     data = {
         section.name: {"spec": section.spec, "rows": section.rows, "extra": section.extra}
-        for section in sections
+        | ({"specs": section.specs} if section.specs else {})
+        for section in found
     }
     bundle, script = _bundle(), _own("page.js")
     return _template().render(
         title=_title(dissection),
         lead=_lead(dissection, head),
-        sections=sections,
+        answers=_answers(dissection, head, found),
+        sections=found,
         properties=head.properties,
         legible=[line.name for line in head.lines if line.shown],
         head=head,
-        sureness=sureness(much, head, dissection.facts),
-        facts=fact_rows(dissection.facts),
+        sureness=trust.sureness(dissection.much, head, dissection.facts),
+        facts=trust.fact_rows(dissection.facts),
         command=dissection.facts.get("command"),
         evaluation=rows.cells(much),
         data=data,
@@ -81,89 +60,32 @@ def page(dissection: Dissection) -> str:
     )
 
 
-def _sections(dissection: Dissection, head: Headline) -> list[Section]:
-    """The figures that have numbers, in the order of the questions."""
-    order, facts = head.properties, dissection.facts
-    heads = {"much": ("How much", head)}
-    if "net" in dissection.much.frame()["unit"]:
-        heads["whole"] = ("How much, from whole nets", headline(dissection.much.frame(), "net"))
-    found = [
-        Section(
-            name,
-            kicker,
-            findings.much(own),
-            reading.much(own),
-            charts.much([label(line) for line in own.properties]),
-            rows.much(own),
-            dissection.much.frame().filter(unit=own.unit),
-        )
-        for name, (kicker, own) in heads.items()
-    ]
-    place = dissection.where.frame()
-    position = place.filter(pl.col("axis") == "position")
-    if position.height:
-        found.append(
-            Section(
-                "where",
-                "Where along the vector",
-                findings.where(place),
-                reading.where(position),
-                charts.along(),
-                rows.where(place),
-                position,
-                _panels(position, order),
-                rows.layers(facts),
-            )
-        )
-    inner = place.filter(pl.col("axis") != "position")
-    if inner.height:
-        part_rows, part_order = rows.parts(place)
-        found.append(
-            Section(
-                "part",
-                "Where by part and depth",
-                findings.parts(place),
-                reading.part(place),
-                charts.parts(part_order),
-                part_rows,
-                inner,
-                _panels(inner, order),
-            )
-        )
-    moments = dissection.when.frame()
-    if moments.height:
-        found.append(
-            Section(
-                "when",
-                "When",
-                findings.when(moments, order),
-                reading.when(moments),
-                charts.over_training(),
-                rows.when(moments),
-                moments,
-                _panels(moments, order),
-            )
-        )
-    trained = dissection.training.frame()
-    if trained.height:
-        datasets = trained["dataset"].unique(maintain_order=True).to_list()
-        found.append(
-            Section(
-                "training",
-                "The nets themselves",
-                findings.training(trained),
-                reading.training(),
-                charts.training(datasets),
-                rows.training(trained),
-                trained,
-                extra=rows.endings(trained, gap=0.07),
-            )
-        )
-    return found
+QUESTIONS = ("How much", "Where", "When", "What", "How sure")
 
 
-def _panels(frame: pl.DataFrame, order: Sequence[str]) -> list[str]:
-    return rows.ordered(frame["property"].unique(maintain_order=True).to_list(), order)
+@dataclass(frozen=True)
+class Answer:
+    """What the page says first: a question, its finding, and links to all that is on it."""
+
+    question: str
+    finding: str
+    links: list[tuple[str, str]]
+
+
+def _answers(dissection: Dissection, head: Headline, found: Sequence[Section]) -> list[Answer]:
+    """An answer a question that has a figure; how sure is always said."""
+    answers = []
+    for question in QUESTIONS:
+        own = [section for section in found if section.question == question]
+        links = [(section.name, section.short) for section in own]
+        if question == "How sure":
+            links += [("sure", "what stands behind"), ("table", "all results"), ("facts", "facts")]
+            answers.append(Answer(question, trust.summary(dissection.much, head), links))
+        elif own:
+            # Of a net by its slices and as a whole, both are answers.
+            told = [section.title for section in own if section.name in ("much", "whole")]
+            answers.append(Answer(question, ". ".join(told or [own[0].title]), links))
+    return answers
 
 
 def _title(dissection: Dissection) -> str:

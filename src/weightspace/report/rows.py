@@ -18,7 +18,7 @@ Row = dict[str, Any]
 def much(head: Headline) -> list[Row]:
     """A row a property, the most legible first."""
     return [
-        {name: _number(getattr(line, name)) for name in ("chance", "accuracy", "low", "high")}
+        {name: number(getattr(line, name)) for name in ("chance", "accuracy", "low", "high")}
         | _span("shallow", line.shallow)
         | _span("control", line.control)
         | {"name": label(line.name), "shown": line.shown}
@@ -34,7 +34,7 @@ def where(frame: pl.DataFrame) -> list[Row]:
     """A row a property x place along the vector."""
     table = frame.filter(pl.col("axis") == "position").sort("start", maintain_order=True)
     return [
-        _score(row)
+        score(row)
         | {"middle": (row["start"] + row["stop"]) / 2}
         | {"tip_place": f"{100 * row['start']:.0f}–{100 * row['stop']:.0f} % of the vector"}
         for row in table.to_dicts()
@@ -53,7 +53,7 @@ def parts(frame: pl.DataFrame) -> tuple[list[Row], list[str]]:
     """A row a property x part or depth, and the places in order."""
     wanted = places(frame)
     rows = [
-        _score(row)
+        score(row)
         | {"place": place.text, "part": place.part, "tip_place": place.text}
         | {"running_stats": place.running_stats}
         for place in wanted
@@ -65,7 +65,7 @@ def parts(frame: pl.DataFrame) -> tuple[list[Row], list[str]]:
 def when(frame: pl.DataFrame) -> list[Row]:
     """A row a property x snapshot."""
     return [
-        _score(row) | {"fraction": row["fraction"], "tip_moment": _moment(row)}
+        score(row) | {"fraction": row["fraction"], "tip_moment": moment(row)}
         for row in frame.sort("snapshot", maintain_order=True).to_dicts()
     ]
 
@@ -74,8 +74,8 @@ def training(frame: pl.DataFrame) -> list[Row]:
     """A row a data set x snapshot."""
     return [
         {"name": row["dataset"], "tip_name": row["dataset"], "fraction": row["fraction"]}
-        | {name: _number(row[name]) for name in ("accuracy", "low", "high")}
-        | {"tip_moment": _moment(row), "tip_median": percent(row["accuracy"])}
+        | {name: number(row[name]) for name in ("accuracy", "low", "high")}
+        | {"tip_moment": moment(row), "tip_median": percent(row["accuracy"])}
         | {"tip_spread": interval(row["low"], row["high"]), "tip_nets": row["n_nets"]}
         for row in frame.sort("snapshot", maintain_order=True).to_dicts()
     ]
@@ -137,12 +137,13 @@ def reach(span: Span | None) -> str:
 
 def _span(name: str, span: Span | None) -> Row:
     numbers = (span.value, span.low, span.high) if span else (None, None, None)
-    return dict(zip((name, f"{name}_low", f"{name}_high"), map(_number, numbers), strict=True))
+    return dict(zip((name, f"{name}_low", f"{name}_high"), map(number, numbers), strict=True))
 
 
-def _score(row: Row) -> Row:
-    numbers = {name: _number(row[name]) for name in ("accuracy", "low", "high", "chance")}
-    control = {name: _number(row.get(name)) for name in ("control_low", "control_high")}
+def score(row: Row) -> Row:
+    """An accuracy with interval, chance and control as numbers and as a tooltip's text."""
+    numbers = {name: number(row[name]) for name in ("accuracy", "low", "high", "chance")}
+    control = {name: number(row.get(name)) for name in ("control_low", "control_high")}
     return {"property": row["property"]} | numbers | control | _shown(*numbers.values())
 
 
@@ -151,11 +152,12 @@ def _shown(accuracy: float | None, low: float | None, high: float | None, chance
     return {"tip_shown": text}
 
 
-def _moment(row: Row) -> str:
+def moment(row: Row) -> str:
+    """A snapshot in words."""
     return f"snapshot {row['snapshot']}, {share_of_training(row['fraction'])}"
 
 
-def _number(value: float | None) -> float | None:
+def number(value: float | None) -> float | None:
     """The number, or None where JSON has no word for it."""
     if value is None or not math.isfinite(value):
         return None

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-import polars as pl
+from scipy import stats
 
+from weightspace.meta import BASELINE, Evaluation
+from weightspace.report import calibration
+from weightspace.report.findings import Z95
 from weightspace.report.headline import Headline
-from weightspace.report.words import count, listing, percent
+from weightspace.report.words import count, label, listing, percent
 
 
-def sureness(frame: pl.DataFrame, head: Headline, facts: dict[str, Any]) -> list[str]:
+def summary(evaluation: Evaluation, head: Headline) -> str:
+    """How sure, in one sentence."""
+    shown, n = sum(line.shown for line in head.lines), head.lines[0].n_nets
+    bar = "chance and what shuffled labels reach" if head.lines[0].control else "chance"
+    text = (
+        f"{shown} of {count(len(head.lines), 'property')} lie clearly above {bar}, judged on "
+        f"{count(n, 'net')} by classifiers that never saw them"
+    )
+    known = calibration.figures_of(evaluation)
+    if known is None:
+        return text
+    said = calibration.finding(known[0]).partition(",")[0]
+    return f"{text}; {said[0].lower()}{said[1:]}"
+
+
+def sureness(evaluation: Evaluation, head: Headline, facts: dict[str, Any]) -> list[str]:
     """Sentences on nets, split, intervals, control, baseline, dead nets and many comparisons."""
-    rows = frame.filter(
-        (pl.col("classifier") == head.classifier) & (pl.col("unit") == head.unit)
-    ).to_dicts()
+    frame = evaluation.frame()
+    rows = frame.filter(classifier=head.classifier, unit=head.unit).to_dicts()
     row = rows[0]
     told = [
         f"Judged on {count(row['n_nets'], 'net')}, every one of them by a classifier that never "
@@ -38,20 +55,47 @@ def sureness(frame: pl.DataFrame, head: Headline, facts: dict[str, Any]) -> list
             "No control with shuffled labels was run, so that nothing is called encoded: "
             "“above chance” says that the interval lies wholly above chance, no more."
         )
-    pairs = [(line.low, line.shallow.high) for line in head.lines if line.shallow]
-    if pairs:
-        better = sum(low > high for low, high in pairs)
-        told.append(
-            "Baseline: a linear model on statistics of the weights. The classifier "
-            f"({head.classifier}) clearly beats it for {better} of {len(pairs)} properties."
-        )
+    told += _baseline(evaluation, head)
     told += _nets(facts)
+    told += _dead(evaluation, head)
     told.append(
         "“Not shown” is no proof of absence: a better classifier or more nets may yet find it. "
         "Titles that pick out one of many places or moments were held to a stricter bar than one "
         "interval."
     )
     return told
+
+
+def _baseline(evaluation: Evaluation, head: Headline) -> list[str]:
+    """For how many properties the classifier beats the baseline; net by net where possible."""
+    pairs = [(line.low, line.shallow.high) for line in head.lines if line.shallow]
+    if not pairs:
+        return []
+    better = sum(low > high for low, high in pairs)
+    how = "by intervals that do not overlap"
+    if evaluation.hits is not None:
+        both = evaluation.compare(head.classifier, BASELINE, head.unit).to_dicts()
+        z = stats.norm.ppf(1 - 0.025 / len(both)) / Z95
+        better = sum(r["difference"] - z * (r["difference"] - r["low"]) > 0 for r in both)
+        how = "on the same nets"
+    return [
+        "Baseline: a linear model on statistics of the weights. The classifier "
+        f"({head.classifier}) clearly beats it for {better} of {len(pairs)} properties, {how}."
+    ]
+
+
+def _dead(evaluation: Evaluation, head: Headline) -> list[str]:
+    """What dead nets do to the accuracies, at most."""
+    if evaluation.hits is None or not evaluation.hits["dead"].any():
+        return []
+    own = evaluation.among_living().filter(classifier=head.classifier, unit=head.unit).to_dicts()
+    top = max(own, key=lambda row: abs(row["accuracy"] - row["all"]))
+    change = 100 * (top["accuracy"] - top["all"])
+    return [
+        "Judged without the dead nets, by classifiers that learned from all, "
+        f"{label(top['property'])} changes most: {change:+.1f} points, to "
+        f"{100 * top['accuracy']:.1f} % ({count(top['n_nets'], 'net')})."
+    ]
 
 
 def _nets(facts: dict[str, Any]) -> list[str]:

@@ -1,0 +1,150 @@
+"""What the claimed probabilities are worth: finding, chart and figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import polars as pl
+from matplotlib.figure import Figure
+
+from weightspace.meta import Evaluation
+from weightspace.report import canvas, charts, rows
+from weightspace.report.canvas import BLUE, MUTED, Grid, Sheet
+from weightspace.report.headline import headline
+from weightspace.report.section import Section, panels
+from weightspace.report.words import interval, label, percent
+
+FEW = 30
+"""Answers below which a dot is drawn hollow."""
+
+
+def figures_of(evaluation: Evaluation) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """Calibration and reliability of the classifier that reads nets best; None where not kept."""
+    if evaluation.calibration is None or evaluation.reliability is None:
+        return None
+    known = evaluation.calibration["classifier"].unique(maintain_order=True).to_list()
+    best = headline(evaluation.frame(), "net").classifier
+    chosen = best if best in known else known[0]
+    return (
+        evaluation.calibration.filter(classifier=chosen),
+        evaluation.reliability.filter(classifier=chosen),
+    )
+
+
+def finding(table: pl.DataFrame) -> str:
+    """How far claimed and true shares lie apart: on average over properties, and at worst."""
+    worst = table.sort("ece", descending=True).to_dicts()[0]
+    mean, raw = float(table["ece"].mean()), float(table["ece_raw"].mean())  # type: ignore[arg-type]
+    unit = "percentage point" if _points(mean) == "1" else "percentage points"
+    text = f"Claimed probabilities are off by {_points(mean)} {unit} on average"
+    if _points(mean) != _points(raw):
+        text += f" ({_points(raw)} before scaling)"
+    if table.height == 1:
+        return text
+    return f"{text}, at most by {_points(worst['ece'])}, for {label(worst['property'])}"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.0f}"
+
+
+def reading(table: pl.DataFrame) -> str:
+    """How to read the figure."""
+    return (
+        "An answer about a net comes with a probability. To the right: what was claimed, in ten "
+        "steps; upward: how often such answers were right, the larger the dot, the more answers. "
+        "On the diagonal claims can be taken at their word, below it they are too bold. Claims are "
+        "scaled by one number a property, learned from other nets; ECE is the mean distance from "
+        f"the diagonal, {int(table['n_nets'][0]):,} nets. Hollow dots rest on fewer than "
+        f"{FEW} answers over all seeds."
+    )
+
+
+def details(table: pl.DataFrame) -> dict[str, str]:
+    """Property -> its expected calibration error, before and after scaling."""
+    return {
+        row["property"]: f"ECE {_share(row['ece'])}, before {_share(row['ece_raw'])}"
+        for row in table.to_dicts()
+    }
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def chart() -> dict[str, Any]:
+    """The page's panel: a dot a step, the diagonal."""
+    scale = alt.Scale(domain=[0, 1], nice=False)
+    x = alt.X("confidence:Q", scale=scale, axis=charts.COARSE.copy()).title("claimed →")
+    y = alt.Y("accuracy:Q", scale=scale, axis=charts.COARSE.copy()).title("right →")
+    ends = alt.Data(values=[{"confidence": end, "accuracy": end} for end in (0, 1)])
+    size = alt.Size("share:Q", scale=alt.Scale(domain=[0, 1], range=[20, 420]), legend=None)
+    fill = alt.condition("datum.few", alt.value(charts.PAPER), alt.value(charts.BLUE))
+    base = alt.Chart(charts.ROWS).encode(x=x, y=y)
+    layers = [
+        alt.Chart(ends).mark_line(color=charts.MUTED, strokeDash=charts.DASH).encode(x=x, y=y),
+        base.mark_point(stroke=charts.BLUE, opacity=0.9).encode(
+            size=size, fill=fill, tooltip=charts.tips("claimed", "right", "answers")
+        ),
+    ]
+    return charts.plain(alt.layer(*layers).properties(width="container", height=170))
+
+
+def page_rows(bins: pl.DataFrame) -> list[rows.Row]:
+    """A row a property x step."""
+    return [
+        {name: rows.number(row[name]) for name in ("confidence", "accuracy", "share")}
+        | {"few": row["count"] < FEW, "property": row["property"]}
+        | {"tip_right": percent(row["accuracy"])}
+        | {"tip_claimed": f"{percent(row['confidence'])} (of {interval(row['low'], row['high'])})"}
+        | {"tip_answers": f"{row['count']:,}, {percent(row['share'])} of the weight"}
+        for row in bins.sort("low", maintain_order=True).to_dicts()
+    ]
+
+
+def figure(table: pl.DataFrame, bins: pl.DataFrame, order: Sequence[str]) -> Figure:
+    """A panel a property: claimed against right."""
+    names = panels(table, order)
+    grid = Grid(len(names), 4, 2.02, left=0.6)
+    sheet = Sheet(finding(table), reading(table), grid.body + 0.14)
+    errors = {row["property"]: row for row in table.to_dicts()}
+    for index, name in enumerate(names):
+        axes = grid.panel(sheet, index, name)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        canvas.percent_ticks(axes, "x", (0, 0.5, 1), labelled=grid.last_in_column(index))
+        canvas.percent_ticks(axes, "y", (0, 0.5, 1), labelled=grid.first_in_row(index))
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
+        own = bins.filter(property=name).sort("low")
+        sizes = [6 + 90 * share for share in own["share"]]
+        fills = ["white" if number < FEW else BLUE for number in own["count"]]
+        axes.scatter(
+            own["confidence"], own["accuracy"], sizes, c=fills, edgecolors=BLUE, linewidths=0.8,
+            clip_on=False,
+        )  # fmt: skip
+        text = f"ECE {_share(errors[name]['ece'])}\nbefore {_share(errors[name]['ece_raw'])}"
+        axes.text(0.04, 0.96, text, fontsize=7, color=MUTED, va="top")
+        if grid.last_in_column(index):
+            axes.set_xlabel("claimed", fontsize=8, color=MUTED, labelpad=1)
+        if grid.first_in_row(index):
+            axes.set_ylabel("right", fontsize=8, color=MUTED, labelpad=1)
+    return sheet.finish()
+
+
+def section(table: pl.DataFrame, bins: pl.DataFrame, order: Sequence[str]) -> Section:
+    """The page's section; its numbers are the errors by property."""
+    return Section(
+        "calibration",
+        "How sure",
+        "How sure, answer by answer",
+        "answer by answer",
+        finding(table),
+        reading(table),
+        chart(),
+        page_rows(bins),
+        table,
+        panels(table, order),
+        details=details(table),
+    )

@@ -1,0 +1,159 @@
+"""Which figures a page has, in the order of the questions: how much, where, when, how sure."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from weightspace.dissection import Dissection
+from weightspace.report import (
+    bare,
+    calibration,
+    charts,
+    findings,
+    guesses,
+    numbers,
+    reading,
+    rows,
+    slices,
+    transfer,
+)
+from weightspace.report.headline import Headline, headline
+from weightspace.report.section import Key, Section, panels
+from weightspace.report.words import label
+
+
+def sections(dissection: Dissection, head: Headline) -> list[Section]:
+    """The figures that have numbers."""
+    return [
+        *_how_much(dissection, head),
+        *_where(dissection, head),
+        *_when(dissection, head),
+        *_how_sure(dissection, head),
+    ]
+
+
+def _how_much(dissection: Dissection, head: Headline) -> list[Section]:
+    much = dissection.much
+    found = [_much("much", "How much", "off slices", head, much.frame())]
+    if "net" in much.frame()["unit"] and head.unit != "net":
+        whole = headline(much.frame(), "net")
+        found.append(_much("whole", "How much, from whole nets", "whole nets", whole, much.frame()))
+    if dissection.slices is not None and dissection.slices.frame().height:
+        found.append(slices.section(dissection.slices.frame(), head.properties))
+    if dissection.bare is not None and (pairs := bare.pairs(much, dissection.bare, head)):
+        found.append(bare.section(pairs, dissection.bare))
+    if dissection.numbers is not None and dissection.numbers.frame().height:
+        found.append(numbers.section(dissection.numbers))
+        if shown := guesses.guesses(dissection.numbers):
+            found.append(guesses.section(dissection.numbers, shown))
+    return found
+
+
+def _much(name: str, kicker: str, short: str, head: Headline, frame: pl.DataFrame) -> Section:
+    key: Key = (("dot-blue", "accuracy"),)
+    if head.lines[0].shallow:
+        key += (("dot-small", "shallow baseline"),)
+    key += (("tick", "chance"),)
+    if head.lines[0].control:
+        key += (("band", "meaningless labels"),)
+    return Section(
+        name,
+        "How much",
+        kicker,
+        short,
+        findings.much(head),
+        reading.much(head),
+        charts.much([label(line) for line in head.properties]),
+        rows.much(head),
+        frame.filter(unit=head.unit),
+        key=key,
+    )
+
+
+def _where(dissection: Dissection, head: Headline) -> list[Section]:
+    place, order, found = dissection.where.frame(), head.properties, []
+    position = place.filter(pl.col("axis") == "position")
+    if position.height:
+        found.append(
+            Section(
+                "where",
+                "Where",
+                "Where along the vector",
+                "along the vector",
+                findings.where(place),
+                reading.where(position),
+                charts.along(),
+                rows.where(place),
+                position,
+                panels(position, order),
+                rows.layers(dissection.facts),
+                key=(
+                    ("dot-blue", "accuracy; in the strip below, conv layers"),
+                    ("dot-orange", "fc layers"),
+                ),
+            )
+        )
+    inner = place.filter(pl.col("axis") != "position")
+    if inner.height:
+        part_rows, part_order = rows.parts(place)
+        found.append(
+            Section(
+                "part",
+                "Where",
+                "Where by part and depth",
+                "by part and depth",
+                findings.parts(place),
+                reading.part(place),
+                charts.parts(part_order),
+                part_rows,
+                inner,
+                panels(inner, order),
+                key=(("dot-blue", "conv layers"), ("dot-orange", "fc layers")),
+                wide=True,
+            )
+        )
+    return found
+
+
+def _when(dissection: Dissection, head: Headline) -> list[Section]:
+    moments, order, found = dissection.when.frame(), head.properties, []
+    if moments.height:
+        found.append(
+            Section(
+                "when",
+                "When",
+                "When",
+                "over training",
+                findings.when(moments, order),
+                reading.when(moments),
+                charts.over_training(),
+                rows.when(moments),
+                moments,
+                panels(moments, order),
+            )
+        )
+    if dissection.transfer is not None and dissection.transfer.frame().height:
+        found.append(transfer.section(dissection.transfer.frame(), order))
+    trained = dissection.training.frame()
+    if trained.height:
+        datasets = trained["dataset"].unique(maintain_order=True).to_list()
+        found.append(
+            Section(
+                "training",
+                "When",
+                "The nets themselves",
+                "the nets themselves",
+                findings.training(trained),
+                reading.training(),
+                charts.training(datasets),
+                rows.training(trained),
+                trained,
+                extra=rows.endings(trained, gap=0.07),
+            )
+        )
+    return found
+
+
+def _how_sure(dissection: Dissection, head: Headline) -> list[Section]:
+    known = calibration.figures_of(dissection.much)
+    return [] if known is None else [calibration.section(*known, head.properties)]

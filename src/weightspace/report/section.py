@@ -1,0 +1,54 @@
+"""`Section`: a figure of the page with its finding, how to read it, its chart and its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from weightspace.report import rows
+
+Key = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A figure of the page.
+
+    `question` is what it helps to answer, `short` its name in the contents. `panels` names what
+    gets a chart each, empty for one chart over all; they are properties, which a reader can
+    choose, unless `chosen` is False. `details` stand below a panel's name; `specs` are charts of
+    single panels, where each has its own scale; `wide` makes room for names beside them. `key`
+    explains signs: the name of one that the page's template draws, and a text. `note` stands
+    instead of the numbers where these are too many for a page.
+    """
+
+    name: str
+    question: str
+    kicker: str
+    short: str
+    title: str
+    reading: str
+    spec: dict[str, Any]
+    rows: list[dict[str, Any]]
+    table: pl.DataFrame
+    panels: Sequence[str] = ()
+    extra: list[dict[str, Any]] = field(default_factory=list)
+    details: Mapping[str, str] = field(default_factory=dict)
+    chosen: bool = True
+    key: Key = ()
+    note: str = ""
+    wide: bool = False
+    specs: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """The numbers behind the figure as headings and text."""
+        return rows.cells(self.table)
+
+
+def panels(frame: pl.DataFrame, order: Sequence[str], column: str = "property") -> list[str]:
+    """What gets a panel each, in `order`."""
+    return rows.ordered(frame[column].unique(maintain_order=True).to_list(), order)

@@ -1,0 +1,254 @@
+"""What a dissection may hold besides: found, silent, drawn and on the page where it is there."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from scipy import stats
+
+from made_up_dissection import (
+    NETS,
+    PROPERTIES,
+    made_up,
+    much_frame,
+    regression,
+    slices_frame,
+    transfer_frame,
+    whole,
+)
+from test_report_figures import texts, title
+from test_report_findings import flat, null_row
+from test_report_page import CHROMIUM, browse, read
+from weightspace.dissection import Slices
+from weightspace.meta import Evaluation, Regression
+from weightspace.report import (
+    bare,
+    calibration,
+    figures,
+    guesses,
+    numbers,
+    page,
+    slices,
+    transfer,
+    trust,
+)
+from weightspace.report.headline import headline
+
+BESIDE = ("slices", "bare", "numbers", "guesses", "transfer", "calibration")
+
+
+@pytest.fixture(scope="module")
+def full():
+    return whole()
+
+
+@pytest.fixture(scope="module")
+def drawn(full):
+    return figures(full)
+
+
+@pytest.fixture(scope="module")
+def text(full):
+    return page(full)
+
+
+def null_slices(rng, properties=4):
+    return flat(
+        [
+            null_row(rng, property=f"p{p}", slices=count) | {"slice_length": length, "n_nets": NETS}
+            for p in range(properties)
+            for length in (64, 500, 5000)
+            for count in (1, 4, 16)
+        ]
+    )
+
+
+def null_transfer(rng, properties=4, moments=3):
+    return flat(
+        [
+            null_row(rng, property=f"p{p}", learned=s, tested=t)
+            | {"learned_fraction": s / moments, "tested_fraction": t / moments}
+            for p in range(properties)
+            for s in range(moments)
+            for t in range(moments)
+        ]
+    )
+
+
+def null_pairs(rng, properties=4):
+    def row(name):
+        # Well above chance, with and without: there is something to read, but no difference.
+        return null_row(rng, chance=0.5, property=name) | {"chance": 0.25}
+
+    return [bare.Pair(row(f"p{p}"), row(f"p{p}")) for p in range(properties)]
+
+
+@pytest.mark.parametrize(
+    ("finding", "made", "silence"),
+    [
+        (slices.finding, null_slices, "No property is clearly above chance"),
+        (transfer.finding, null_transfer, "Nothing that is learned before the first step is"),
+        (bare.finding, null_pairs, "Leaving out batch norm's running statistics changes no"),
+    ],
+)
+def test_chance_makes_no_finding(finding, made, silence):
+    """Of 200 populations in which nothing differs, it claims something in no more than 5 %.
+
+    The bound is what 5 % reach by luck once in a thousand runs; without a stricter bar for many
+    comparisons it would be some 40.
+    """
+    rng = np.random.default_rng(6)
+    claims = [said for _ in range(200) if not (said := finding(made(rng))).startswith(silence)]
+    assert len(claims) <= stats.binom.ppf(0.999, 200, 0.05), claims[:3]
+
+
+def test_slices_name_the_shortest_and_what_several_gain():
+    said = slices.finding(slices_frame(), list(PROPERTIES))
+    assert said.startswith("Filter size, optimizer, initialization and activation can be read off")
+    assert "augmentation, width conv, dataset and depth conv take 500 to 5,000 weights" in said
+    # Lengths that only some nets reach are compared with nothing.
+    assert said.endswith(
+        "16 slices of 5,000 weights instead of one lift the accuracy for filter size from 77 % "
+        "to 91 %"
+    )
+
+
+def test_one_number_of_slices_has_nothing_to_gain():
+    one = slices_frame().filter(slices=1)
+    assert "instead of one" not in slices.finding(one)
+    assert "taken together" not in slices.reading(one)
+
+
+def test_transfer_tells_what_stays_from_what_changes():
+    said = transfer.finding(transfer_frame())
+    assert said.startswith("Learned before the first step, filter size, width conv and depth conv")
+    assert said.endswith("(28 %; learned at the end of training, 77 %)")
+
+
+def test_numbers_name_what_is_read_and_what_is_not():
+    assert numbers.finding(regression()) == (
+        "Test accuracy (R²\u00a00.95) and learning rate (R²\u00a00.60) can be read off whole nets "
+        "as numbers; progress cannot be told from chance"
+    )
+    nothing = regression({"progress": ("linear", (0.0, 1.0), 0.02)})
+    assert numbers.finding(nothing).startswith("No number is read off the weights clearly better")
+    assert guesses.finding(guesses.guesses(nothing)).startswith("No guess of a number is clearly")
+
+
+def test_guesses_are_told_on_the_scale_a_reader_knows():
+    by_name = {own.target: own for own in guesses.guesses(regression())}
+    assert by_name["learning_rate"].miss.startswith("a factor of 1.")
+    assert by_name["learning_rate"].text(-3.0) == "0.001"
+    assert by_name["test_accuracy"].miss.endswith("points")
+    assert not by_name["progress"].clear
+    many = by_name["progress"]
+    longer = replace(many, truth=np.tile(many.truth, 9), guess=np.tile(many.guess, 9))
+    assert len(longer.drawn) == 600
+    assert "At most 600 of up to 2,700" in guesses.reading([longer])
+
+
+def test_numbers_without_a_guess_that_varies_have_no_scatter(full):
+    flat_truth = full.numbers.guesses.with_columns(pl.lit(0.5).alias("truth"))
+    alone = replace(full, numbers=Regression(full.numbers.table, flat_truth))
+    assert "guesses" not in figures(alone)
+
+
+def test_running_statistics_are_judged_on_the_same_nets(full):
+    pairs = bare.pairs(full.much, full.bare, headline(full.much.frame()))
+    assert all(pair.low is not None for pair in pairs)
+    assert bare.finding(pairs).startswith("Without batch norm's running statistics filter size is")
+    same = bare.pairs(full.much, full.much, headline(full.much.frame()))
+    assert bare.finding(same).startswith("Leaving out batch norm's running statistics changes no")
+    # Only tables: intervals as if the nets were others.
+    tables = Evaluation(full.much.table), Evaluation(full.bare.table)
+    assert all(p.low is None for p in bare.pairs(*tables, headline(full.much.frame())))
+
+
+def test_calibration_is_told_in_points(full):
+    table, _ = calibration.figures_of(full.much)
+    assert calibration.finding(table) == (
+        "Claimed probabilities are off by 3 percentage points on average (12 before scaling), at "
+        "most by 5, for batch size"
+    )
+    assert calibration.figures_of(Evaluation(much_frame())) is None
+
+
+def test_how_sure_tells_of_dead_nets_and_calibration(full):
+    head = headline(full.much.frame())
+    told = trust.sureness(full.much, head, full.facts)
+    (dead,) = [said for said in told if "without the dead" in said]
+    change = full.much.among_living().filter(classifier="boosted", unit="slice")
+    gain = (change["accuracy"] - change["all"]).abs().max()
+    assert f"{100 * gain:+.1f} points" in dead
+    assert "293 nets" in dead
+    assert "on the same nets" in " ".join(told)
+    assert "off by 3 percentage points on average" in trust.summary(full.much, head)
+    living = full.much.hits.with_columns(dead=False)
+    told = trust.sureness(replace(full.much, hits=living), head, full.facts)
+    assert not any("without the dead" in said for said in told)
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_every_figure_is_titled_with_its_finding_and_stays_on_its_sheet(drawn, text, name):
+    figure = drawn[name]
+    found = " ".join(re.sub("<[^>]+>", "", text).replace("\u00a0", " ").split())
+    assert title(figure) in found.replace("&#39;", "'")
+    canvas = FigureCanvasAgg(figure)
+    # Labels of axes find their place only when they are drawn.
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    width, height = figure.bbox.width, figure.bbox.height
+    for written in texts(figure):
+        box = written.get_window_extent(renderer)
+        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+        assert inside, f"{written.get_text()!r} at {box}"
+
+
+def test_the_page_opens_with_the_answers_and_leads_to_every_figure(text, full):
+    opening = text[: text.index("<main>")]
+    for question in ("How much", "Where", "When", "How sure"):
+        assert f"<dt>{question}</dt>" in opening
+    links = re.findall(r'href="#(\w+)"', opening)
+    ids = re.findall(r'<section id="(\w+)"', text)
+    assert sorted(links) == sorted(ids)
+    assert set(BESIDE) < set(ids)
+
+
+def test_its_charts_have_their_numbers_and_stay_small(text):
+    assert len(text) < 3_000_000
+    data = next(body for attributes, body in read(text).scripts if attributes.get("id"))
+    known = json.loads(data)
+    assert len(known["transfer"]["rows"]) == 400 * len(PROPERTIES)
+    assert set(known["guesses"]["specs"]) == {"learning_rate", "test_accuracy", "progress"}
+    assert "all of them are in transfer.parquet" in text
+
+
+def test_what_was_not_asked_for_is_not_there(full):
+    assert not set(figures(made_up())) & set(BESIDE)
+    some = figures(replace(full, slices=None, transfer=None, numbers=None))
+    assert set(some) & set(BESIDE) == {"bare", "calibration"}
+
+
+def test_a_length_or_a_moment_that_is_missing_is_drawn_without(full):
+    holes = slices_frame().filter((pl.col("slices") == 1) | (pl.col("slice_length") > 50))
+    few = transfer_frame().filter(pl.col("learned") % 7 == 1)
+    no_control = holes.with_columns(control_low=None, control_high=None).cast(slices_frame().schema)
+    torn = replace(full, slices=Slices(no_control), transfer=type(full.transfer)(few))
+    assert {"slices", "transfer"} <= set(figures(torn))
+    assert 'data-figure="transfer"' in page(torn)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, which is not installed here")
+def test_a_browser_draws_all_of_it_without_a_complaint(text, tmp_path):
+    dom, console = browse(text, tmp_path)
+    assert console == ""
+    assert 'data-state="ready"' in dom
+    drawings = re.findall(r"<svg[^>]*class=\"marks\".*?</svg>", dom, re.S)
+    assert len(drawings) == 5 + 3 + 6 * len(PROPERTIES)
+    assert all(drawing.count("<path") > 5 for drawing in drawings)
