@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from small_units import LAYOUT, NETS, open_writer, recipes, write
+from small_units import LAYOUT, NETS, SNAPSHOTS, open_writer, recipes, write
 from weightspace.errors import DataError
 from weightspace.zoo import Finding, Zoo, check
 from weightspace.zoo.dtypes import FLOAT32
 from weightspace.zoo.shard import read as read_header
 
 NET = recipes(0)[1].net
+FIRST = f"which concerns net {recipes(0)[0].net} and {NETS - 1} more"
 AGAIN = "run `weightspace repair`, then the same `weightspace sample` command again"
 
 
@@ -80,7 +81,7 @@ def test_a_flipped_bit_names_net_and_snapshot(zoo):
 def test_a_missing_shard_is_named(zoo):
     shard(zoo).unlink()
     found = only(zoo)
-    assert (found.thing, found.message) == ("shards/unit-000.safetensors", "is missing")
+    assert (found.thing, found.message) == ("shards/unit-000.safetensors", f"is missing, {FIRST}")
     assert found.remedy.startswith(AGAIN)
     reader = Zoo(zoo)
     told = rf"unit-000.safetensors: cannot be opened .*No such file.*, net {NET} is in it; run"
@@ -107,7 +108,7 @@ def test_a_header_that_was_changed_is_noticed(zoo):
     data = shard(zoo).read_bytes()
     other = NET.translate(str.maketrans("0123456789abcdef", "123456789abcdef0"))
     shard(zoo).write_bytes(data.replace(NET.encode(), other.encode()))
-    assert only(zoo).message == "its header is not the one written"
+    assert only(zoo).message == f"its header is not the one written, {FIRST}"
 
 
 @pytest.mark.parametrize("length", [2**63, 2**40, 100_000_001])
@@ -150,6 +151,7 @@ def test_a_truncated_table_is_named_by_check_and_reader(zoo, folder, cut):
     found = only(zoo)
     assert found.thing == f"{folder}/unit-000.parquet"
     assert found.message.startswith("is damaged")
+    assert found.message.endswith(FIRST)  # told by the shard, where the table of nets is gone
     assert found.remedy.startswith(AGAIN)
     with pytest.raises(DataError, match=f"{folder}/unit-000.parquet: is damaged"):
         _ = Zoo(zoo).snapshots
@@ -175,7 +177,7 @@ def test_a_flipped_bit_in_a_table_is_noticed_or_changes_nothing(zoo, folder):
 def test_a_missing_table_of_snapshots_is_named(zoo):
     (zoo / "snapshots/unit-000.parquet").unlink()
     found = only(zoo)
-    assert (found.thing, found.message) == ("snapshots/unit-000.parquet", "is missing")
+    assert (found.thing, found.message) == ("snapshots/unit-000.parquet", f"is missing, {FIRST}")
 
 
 def test_a_unit_without_its_nets_part_does_not_count(zoo):
@@ -191,6 +193,28 @@ def test_a_unit_without_its_nets_part_does_not_count(zoo):
     assert findings[0].remedy.startswith("run the same `weightspace sample` command again")
     write(open_writer(zoo), 0)
     assert check(zoo, full=True) == []
+
+
+def test_damaged_snapshots_of_a_net_are_named_together(zoo):
+    data = bytearray(shard(zoo).read_bytes())
+    rows = Zoo(zoo).snapshots.filter(net=NET).to_dicts()
+    for row in rows:
+        data[row["offset"]] ^= 1
+    other = recipes(0)[2].net
+    data[Zoo(zoo).snapshots.row(by_predicate=_is(other, 3), named=True)["offset"]] ^= 1
+    shard(zoo).write_bytes(data)
+    assert [f.message for f in check(zoo, full=True)] == [
+        f"net {NET}, snapshots 1-{SNAPSHOTS}: its values are damaged",
+        f"net {other}, snapshot 3: its values are damaged",
+    ]
+
+
+def test_a_damaged_layout_is_named_once_with_the_nets_of_all_units(zoo):
+    file = zoo / "layouts" / f"{LAYOUT.key}.json"
+    file.write_bytes(b"")
+    found = only(zoo, full=True)
+    assert found.thing == f"layouts/{LAYOUT.key}.json"
+    assert f"which concerns net {recipes(0)[0].net} and {2 * NETS - 1} more" in found.message
 
 
 @pytest.mark.parametrize("change", ["missing", "empty", "other", "gap", "not JSON"])
@@ -303,8 +327,8 @@ def test_a_table_that_names_an_absent_or_another_units_shard_is_named(zoo, name)
     rewrite(zoo / "snapshots/unit-000.parquet", shard=lambda v: [name] * len(v))
     findings = check(zoo)
     assert {f.thing for f in findings} == {"snapshots/unit-000.parquet"}
-    told = f"net {NET}, snapshot 1: does not say where its values lie"
-    assert told in {f.message for f in findings}
+    what = f"names the shard {name!r}, which is not that of its unit"
+    assert f"net {NET}, snapshots 1-{SNAPSHOTS}: {what}" in {f.message for f in findings}
     told = rf"net \w+, snapshot 1 names the shard {name!r}, which is not that of its unit; run"
     with pytest.raises(DataError, match=told):
         Zoo(zoo).vector(NET)

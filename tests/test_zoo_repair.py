@@ -276,8 +276,8 @@ def test_the_command_says_what_it_did(zoo, capsys):
     assert run(["repair", str(zoo)]) == 0
     said = capsys.readouterr().out
     assert f"net {bad}, snapshot 2: its values are damaged" in said
-    assert f"set aside in {zoo}/aside/0001: 1 errors" in said
-    assert "3 nets of damaged units are kept, 1 are gone" in said
+    assert f"set aside in {zoo}/aside/0001: 1 error\n" in said
+    assert "nets of damaged units: 3 kept, 1 gone" in said
     assert run(["check", str(zoo), "--full"]) == 0
     spoil(zoo, recipes(0)[0].net, 1)
     capsys.readouterr()

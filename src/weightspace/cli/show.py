@@ -169,7 +169,8 @@ def findings(found: Sequence[Finding], path: Path, full: bool) -> None:
         _out().print(_text(finding), soft_wrap=True)
     errors = sum(finding.severity == "error" for finding in found)
     depth = "every vector was re-hashed" if full else "add --full to re-hash every vector"
-    _out().print(_text(f"{path}: {errors} errors, {len(found) - errors} remarks; {depth}"))
+    counts = f"{_counted(errors, 'error')}, {_counted(len(found) - errors, 'remark')}"
+    _out().print(_text(f"{path}: {counts}; {depth}"), soft_wrap=True)
 
 
 def repair(done: Repair) -> None:
@@ -179,8 +180,9 @@ def repair(done: Repair) -> None:
     if done.aside is None:
         _out().print("nothing is damaged")
         return
-    _out().print(_text(f"set aside in {done.aside}: {len(done.findings)} errors"), soft_wrap=True)
-    _out().print(f"{len(done.kept):,} nets of damaged units are kept, {len(done.lost):,} are gone")
+    errors = _counted(len(done.findings), "error")
+    _out().print(_text(f"set aside in {done.aside}: {errors}"), soft_wrap=True)
+    _out().print(f"nets of damaged units: {len(done.kept):,} kept, {len(done.lost):,} gone")
     if done.lost:
         _out().print("run the same `weightspace sample` command to train them again")
 
@@ -305,6 +307,10 @@ def images(entries: Sequence[Entry]) -> None:
     for entry in entries:
         if entry not in ready:
             _out().print(_text(f"{entry.name}: {entry.note}"), soft_wrap=True)
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" + ("" if count == 1 else "s")
 
 
 def _bytes(count: float) -> str:

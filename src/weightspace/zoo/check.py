@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from weightspace.errors import DataError
+from weightspace.printable import printable
 from weightspace.progress import Progress, silent
 from weightspace.zoo import disk, hashing, index, manifest, places, rounds, shard, states, tables
 from weightspace.zoo.dtypes import Dtype
@@ -19,6 +21,9 @@ from weightspace.zoo.shard import Header
 
 _SEVERITIES = ("error", "warning", "info")
 
+_Wrong = tuple[str, int, str]
+"""Net, snapshot, and what is wrong with it."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -26,7 +31,7 @@ class Finding:
 
     `severity` is "error" (part of the zoo is damaged), "warning" (a sampling run was stopped;
     readers are not affected) or "info"; `thing` the file, relative to the zoo; `message` what is
-    wrong with it, naming net and snapshot where one is; `remedy` what to do.
+    wrong with it, naming net and snapshots, or the first of many nets; `remedy` what to do.
     """
 
     severity: str
@@ -53,14 +58,13 @@ def check(path: str | Path, full: bool = False, progress: Progress = silent) -> 
         return [_finding(error, path, places.MANIFEST)]
     findings = [*_leftovers(path), *_half_written(path), *_strangers(path), *_states(path, full)]
     findings += [*_unrepaired(path), *_index(path)]
-    where: dict[str, str] = {}
-    present: set[int] = set()
+    seen = _Seen({}, set(), defaultdict(list))
     units = places.units(path, places.NETS)
     for i, unit in enumerate(units):
         report = partial(_tell, progress, i, len(units))
-        findings += _Unit(path, unit, dtype, where, present).findings(full, report)
+        findings += _Unit(path, unit, dtype, seen).findings(full, report)
         report(1.0)
-    findings += _rounds(path, present)
+    findings += [*_layouts(path, seen.layouts), *_rounds(path, seen.present)]
     return sorted(findings, key=lambda f: (_SEVERITIES.index(f.severity), f.thing))
 
 
@@ -169,17 +173,30 @@ def _rounds(path: Path, present: set[int]) -> Iterator[Finding]:
             yield Finding("warning", thing, message, _RESUME.replace("the unit", "it"))
 
 
+def _layouts(path: Path, found: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """Layouts that cannot be read, each with the nets that have it."""
+    for key, nets in found.items():
+        try:
+            read_layout(path, key)
+        except DataError as error:
+            thing = f"{places.LAYOUTS}/{key}{places.SUFFIX[places.LAYOUTS]}"
+            yield _naming(_finding(error, path, thing), nets)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the units before held: the unit of each net, positions in the draw, nets by layout."""
+
+    where: dict[str, str]
+    present: set[int]
+    layouts: dict[str, list[str]]
+
+
 class _Unit:
-    """The checks of one committed unit.
+    """The checks of one committed unit."""
 
-    `where` remembers which unit each net was seen in, `present` the nets' positions in the draw.
-    """
-
-    def __init__(
-        self, path: Path, name: str, dtype: Dtype, where: dict[str, str], present: set[int]
-    ) -> None:
-        self.path, self.name, self.dtype = path, name, dtype
-        self.where, self.present = where, present
+    def __init__(self, path: Path, name: str, dtype: Dtype, seen: _Seen) -> None:
+        self.path, self.name, self.dtype, self.seen = path, name, dtype, seen
         self.shard = places.part(path, places.SHARDS, name)
 
     def findings(self, full: bool, progress: Callable[[float], None]) -> Iterator[Finding]:
@@ -189,28 +206,28 @@ class _Unit:
             nets = tables.read(file, tables.NETS)
             facts = tables.facts(file, nets)
         except DataError as error:
-            yield self._again(error, places.NETS)
+            yield self._again(error, places.NETS, self._named_by_header())
             return
+        rows = nets.to_pylist()
+        names = [row["net"] for row in rows]
         try:
             file = places.part(self.path, places.SNAPSHOTS, self.name)
             most = nets.num_rows * max(facts.snapshots, 0)
             moments = tables.read(file, tables.SNAPSHOTS, most).to_pylist()
         except DataError as error:
-            yield self._again(error, places.SNAPSHOTS)
+            yield self._again(error, places.SNAPSHOTS, names)
         try:
             header = self._header(facts)
         except DataError as error:
-            yield self._again(error, places.SHARDS)
-        rows = nets.to_pylist()
-        self.present.update(row["index"] for row in rows)
+            yield self._again(error, places.SHARDS, names)
+        self.seen.present.update(row["index"] for row in rows)
         yield from self._nets(rows, header)
         yield from self._layouts(rows, header)
         if moments is not None:
-            names = {row["net"] for row in rows}
-            wrong = list(self._moments(moments, header, names)) if header else []
-            yield from wrong
+            wrong = list(self._moments(moments, header, set(names))) if header else []
+            yield from self._by_net(places.SNAPSHOTS, wrong)
             if full and not wrong and self.shard.exists():
-                yield from self._values(moments, header, progress)
+                yield from self._by_net(places.SHARDS, self._values(moments, header, progress))
 
     def _header(self, facts: tables.ShardFacts) -> Header:
         if not self.shard.exists():
@@ -230,9 +247,9 @@ class _Unit:
         for net, count in Counter(row["net"] for row in rows).items():
             if count > 1:
                 yield self._error(places.NETS, f"net {net} stands in it {count} times")
-            if net in self.where:
-                yield self._error(places.NETS, f"net {net} also stands in unit {self.where[net]}")
-            self.where[net] = self.name
+            if other := self.seen.where.get(net):
+                yield self._error(places.NETS, f"net {net} also stands in unit {other}")
+            self.seen.where[net] = self.name
         for row in rows:
             if row["unit"] != self.name:
                 yield self._error(places.NETS, f"net {row['net']} says it is of unit {row['unit']}")
@@ -243,49 +260,48 @@ class _Unit:
             yield self._error(places.NETS, message)
 
     def _layouts(self, rows: list[dict[str, Any]], header: Header | None) -> Iterator[Finding]:
+        for row in rows:
+            self.seen.layouts[row["layout"]].append(row["net"])
         for key in sorted({row["layout"] for row in rows}):
-            thing = f"{places.LAYOUTS}/{key}{places.SUFFIX[places.LAYOUTS]}"
             try:
-                layout = read_layout(self.path, key)
-            except DataError as error:
-                yield _finding(error, self.path, thing)
-                continue
-            if header and layout.size != header.columns:
+                size = read_layout(self.path, key).size
+            except DataError:
+                continue  # told once, with the nets of all units
+            if header and size != header.columns:
                 message = (
-                    f"the layout {key} has {layout.size:,} values, the shard's vectors "
-                    f"{header.columns:,}"
+                    f"the layout {key} has {size:,} values, the shard's vectors {header.columns:,}"
                 )
                 yield self._error(places.NETS, message)
 
     def _moments(
         self, rows: list[dict[str, Any]], header: Header, nets: set[str]
-    ) -> Iterator[Finding]:
+    ) -> Iterator[_Wrong]:
         positions = {net: i for i, net in enumerate(header.nets)}
         seen = set()
         for row in rows:
             net, snapshot = row["net"], row["snapshot"]
-            name = f"net {net}, snapshot {snapshot}"
             if net not in nets or net not in positions or not 1 <= snapshot <= header.rows:
-                yield self._error(places.SNAPSHOTS, f"{name}: there is no such vector")
+                yield net, snapshot, "there is no such vector"
             elif (net, snapshot) in seen:
-                yield self._error(places.SNAPSHOTS, f"{name}: stands in it twice")
-            else:
-                place = (self.shard.name, header.offset(positions[net], snapshot), header.columns)
-                if (row["shard"], row["offset"], row["length"]) != place:
-                    yield self._error(
-                        places.SNAPSHOTS, f"{name}: does not say where its values lie"
-                    )
-                elif not re.fullmatch("[0-9a-f]{16}", row["checksum"]):
-                    yield self._error(places.SNAPSHOTS, f"{name}: has no checksum")
+                yield net, snapshot, "stands in it twice"
+            elif row["shard"] != self.shard.name:
+                shown = printable(repr(row["shard"]), 60)
+                yield net, snapshot, f"names the shard {shown}, which is not that of its unit"
+            elif (row["offset"], row["length"]) != (
+                header.offset(positions[net], snapshot),
+                header.columns,
+            ):
+                yield net, snapshot, "does not say where its values lie"
+            elif not re.fullmatch("[0-9a-f]{16}", row["checksum"]):
+                yield net, snapshot, "has no checksum"
             seen.add((net, snapshot))
 
     def _values(
         self, rows: list[dict[str, Any]], header: Header | None, progress: Callable[[float], None]
-    ) -> Iterator[Finding]:
+    ) -> Iterator[_Wrong]:
         """Read every vector: the listed against their checksums, the others for being zero."""
         for at in hashing.damaged(self.shard, rows, self.dtype.size, progress):
-            name = f"net {rows[at]['net']}, snapshot {rows[at]['snapshot']}"
-            yield self._error(places.SHARDS, f"{name}: its values are damaged")
+            yield rows[at]["net"], rows[at]["snapshot"], "its values are damaged"
         if header is None:
             return
         listed = {(row["net"], row["snapshot"]) for row in rows}
@@ -297,16 +313,55 @@ class _Unit:
                     file.seek(header.offset(i, snapshot))
                     data = file.read(header.length)
                     if data.count(0) < len(data):
-                        message = f"net {net}, snapshot {snapshot}: has values but is in no table"
-                        yield self._error(places.SHARDS, message)
+                        yield net, snapshot, "has values but is in no table"
+
+    def _by_net(self, folder: str, wrong: Iterable[_Wrong]) -> Iterator[Finding]:
+        """One finding for all snapshots of a net that have the same wrong with them."""
+        found: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for net, snapshot, what in wrong:
+            found[net, what].append(snapshot)
+        for (net, what), snapshots in found.items():
+            yield self._error(folder, f"net {net}, {_spans(snapshots)}: {what}")
+
+    def _named_by_header(self) -> Sequence[str]:
+        try:
+            return shard.read(self.shard, self.dtype).nets
+        except DataError:
+            return ()
 
     def _error(self, folder: str, message: str) -> Finding:
         thing = f"{folder}/{self.name}{places.SUFFIX[folder]}"
         return Finding("error", thing, message, _REPAIR)
 
-    def _again(self, error: DataError, folder: str) -> Finding:
+    def _again(self, error: DataError, folder: str, nets: Sequence[str]) -> Finding:
+        """An error about a whole file, with the nets that it is about."""
         found = _finding(error, self.path, "")
-        return self._error(folder, found.message)
+        return _naming(self._error(folder, found.message), nets)
+
+
+def _naming(found: Finding, nets: Sequence[str]) -> Finding:
+    """The finding, with the first of the nets that its file holds."""
+    if not nets:
+        return found
+    more = f" and {len(nets) - 1:,} more" if len(nets) > 1 else ""
+    message = f"{found.message}, which concerns net {printable(nets[0], 64)}{more}"
+    return dataclasses.replace(found, message=message)
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """Snapshots in few words, such as "snapshot 7" or "snapshots 1-3, 9"."""
+    spans: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if spans and spans[-1][1] == number - 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    text = ", ".join(f"{low}" if low == high else f"{low}-{high}" for low, high in spans)
+    return (
+        f"snapshot {text}"
+        if len(spans) == 1 and spans[0][0] == spans[0][1]
+        else f"snapshots {text}"
+    )
 
 
 _MOVE = "move it elsewhere"
