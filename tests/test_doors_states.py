@@ -16,7 +16,7 @@ from populations import synthetic_zoo
 from tiny_runs import TINY
 from weightspace.audit import read_checkpoint
 from weightspace.doors import add, export_zoo
-from weightspace.errors import UsageError
+from weightspace.errors import DataError, UsageError
 from weightspace.networks import Plan
 from weightspace.networks.sequential import sequential, state_dict
 from weightspace.sampling.work import prepared
@@ -154,6 +154,19 @@ def test_an_export_overwrites_nothing_and_is_there_whole_or_not_at_all(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "zoo"]
     (tmp_path / "new").mkdir()
     assert export_zoo(zoo, tmp_path / "new", "safetensors").nets == 4
+
+
+def test_a_value_that_is_not_what_was_written_is_not_exported(tmp_path):
+    zoo = synthetic_zoo(tmp_path / "zoo", nets=4)
+    row = zoo.snapshots.row(7, named=True)
+    file = tmp_path / "zoo/shards" / row["shard"]
+    data = bytearray(file.read_bytes())
+    data[row["offset"] + 9] ^= 1
+    file.write_bytes(data)
+    told = f"{file}: net {row['net']}, snapshot {row['snapshot']}: its values are damaged; run"
+    with pytest.raises(DataError, match=told):
+        export_zoo(zoo, tmp_path / "out", "safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def write(zoo: Zoo, nets: Iterable[str], out: Path, progress: Progress) -> dict[
         table = row.get("nws_table") or "nws"
         (out / folder / "weights").mkdir(parents=True)
         for number in moments["snapshot"]:
-            values = order.from_zoo(zoo.vector(net, number)).astype("<f8")
+            values = order.from_zoo(zoo.verified(net, number)).astype("<f8")
             (out / folder / f"weights/{number:03d}.bin").write_bytes(values.tobytes())
         error, stat = _history(row, moments)
         (out / folder / "error.bin").write_bytes(error)

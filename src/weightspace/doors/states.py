@@ -43,7 +43,7 @@ def write(
         (out / net).mkdir()
         for snapshot in moments[net]:
             moment = taken[net, snapshot]
-            vector = zoo.vector(net, snapshot)
+            vector = zoo.verified(net, snapshot)
             if recipe is None:
                 values = _as_stored(vector, layout)
             else:

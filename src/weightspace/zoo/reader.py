@@ -16,7 +16,7 @@ from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.networks.layout import PARTS
 from weightspace.space import Space
-from weightspace.zoo import manifest, places, splits, tables
+from weightspace.zoo import manifest, places, shard, splits, tables
 from weightspace.zoo.dtypes import Dtype
 from weightspace.zoo.remote import Remote, is_url
 from weightspace.zoo.rounds import Round
@@ -114,15 +114,20 @@ class Zoo:
 
         `snapshot` counts from 1, or back from -1, the last that the net has.
         """
+        return self._widened(self._stored(net, self._row(net, snapshot)))
+
+    def verified(self, net: str, snapshot: int = -1) -> np.ndarray:
+        """As `vector`, and DataError where the values are not those that were written."""
         row = self._row(net, snapshot)
-        self._check_lengths(np.array([self._at(net)]), np.array([row]))
-        self._check_rows(np.array([row]))
-        table = self._rows
-        name, offset = table.names[table.shards[row]], int(table.offsets[row])
-        data = self._files.view(name, offset, self.dtype.size * int(table.lengths[row]))
-        values = self.dtype.widen(data.view(self.dtype.stored))
-        values.flags.writeable = False
-        return values
+        stored = self._stored(net, row)
+        if shard.digest(stored.data) != self.snapshots["checksum"][row]:
+            table = self._rows
+            raise DataError(
+                f"{self.name}/{places.SHARDS}/{table.names[table.shards[row]]}: net {net}, "
+                f"snapshot {table.numbers[row]}: its values are damaged; run `weightspace repair`, "
+                "then sample again"
+            )
+        return self._widened(stored)
 
     def vectors(
         self, nets: Iterable[str] | None = None, snapshots: Iterable[int] | None = None
@@ -308,6 +313,20 @@ class Zoo:
             has = ", ".join(map(str, numbers)) or "none"
             raise UsageError(f"net {net}: has no snapshot {snapshot}; it has {has}")
         return int(low + rows[0])
+
+    def _stored(self, net: str, row: int) -> np.ndarray:
+        """The vector of a row as it is on the disk."""
+        self._check_lengths(np.array([self._at(net)]), np.array([row]))
+        self._check_rows(np.array([row]))
+        table = self._rows
+        name, offset = table.names[table.shards[row]], int(table.offsets[row])
+        data = self._files.view(name, offset, self.dtype.size * int(table.lengths[row]))
+        return data.view(self.dtype.stored)
+
+    def _widened(self, stored: np.ndarray) -> np.ndarray:
+        values = self.dtype.widen(stored)
+        values.flags.writeable = False
+        return values
 
     def _check_lengths(self, nets: np.ndarray, rows: np.ndarray) -> None:
         """Vectors must have the length of their nets' layouts; `nets` and `rows` are [n]."""
