@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from polars.testing import assert_frame_equal
 
 from populations import synthetic_zoo
 from range_server import serving
+from weightspace.cli.app import run
 from weightspace.errors import DataError, UsageError
 from weightspace.zoo import SliceDataset, Zoo, write_index
 
@@ -161,6 +163,55 @@ def test_without_fsspec_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(UsageError, match=r"pip install 'weightspace\[remote\]'"):
         Zoo("s3://bucket/zoo")
+
+
+def test_without_aiohttp_the_message_says_what_to_install(monkeypatch):
+    import fsspec
+
+    def lacking(*_, **__):
+        raise ImportError('HTTPFileSystem requires "requests" and "aiohttp" to be installed')
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lacking)
+    with pytest.raises(UsageError, match=r"aiohttp.*; `pip install 'weightspace\[remote\]'`"):
+        Zoo("http://127.0.0.1:1/zoo")
+
+
+def test_commands_that_read_take_a_url(path, tmp_path, capsys):
+    with serving(path) as served:
+        assert run(["info", served.url, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["path"], told["bytes"], told["nets"]) == (
+            served.url,
+            None,
+            Zoo(path).nets.height,
+        )
+        out = tmp_path / "out"
+        assert run(["export", served.url, str(out), "--format", "safetensors"]) == 0
+        net = Zoo(path).nets["net"][0]
+        assert (out / net / "001.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["check", "URL"],
+        ["repair", "URL"],
+        ["index", "URL"],
+        ["merge", "URL", "ZOO"],
+        ["export", "ZOO", "URL", "--format", "safetensors"],
+        ["sample", "demo", "--nets", "1", "--out", "URL"],
+        ["evaluate", "ZOO", "--out", "URL"],
+    ],
+)
+def test_commands_that_write_refuse_a_url_and_make_no_folder_of_its_name(
+    path, tmp_path, monkeypatch, capsys, typed
+):
+    monkeypatch.chdir(tmp_path)
+    names = {"URL": "s3://bucket/zoo", "ZOO": str(path)}
+    assert run([names.get(word, word) for word in typed]) == 2
+    told = "error: s3://bucket/zoo: is a URL, which can only be read from; give a folder here\n"
+    assert capsys.readouterr().err == told
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_zoo_in_s3_is_the_zoo(path):

@@ -25,6 +25,7 @@ from weightspace.cli.arguments import (
     Seeds,
     SliceLength,
     StoredSplit,
+    ZooName,
     ZooPath,
 )
 from weightspace.cli.console import bars
@@ -147,7 +148,7 @@ def _refuse_others(context: typer.Context, taken: set[str]) -> None:
 
 
 @app.command()
-def info(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
+def info(zoo: ZooName, as_json: Json = False, debug: Debug = False) -> None:
     """Say what a zoo holds."""
     from weightspace.zoo import Zoo
 
@@ -187,7 +188,7 @@ app.command("import")(doors.import_)
 
 @app.command()
 def evaluate(
-    zoo: ZooPath,
+    zoo: ZooName,
     out: Out,
     properties: Names = None,
     classifiers: Names = None,
@@ -237,7 +238,7 @@ def evaluate(
 
 @app.command()
 def dissect(
-    zoo: ZooPath,
+    zoo: ZooName,
     out: Out,
     properties: Names = None,
     slice_length: SliceLength = None,
@@ -271,7 +272,7 @@ def dissect(
 
 @app.command()
 def fit(
-    zoo: ZooPath,
+    zoo: ZooName,
     out: Annotated[Path, typer.Option(help="The model's directory.")],
     properties: Names = None,
     classifier: Annotated[str | None, typer.Option(help="A meta-classifier's name.")] = None,

@@ -18,6 +18,7 @@ USUAL_SLICE = 5000
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 ZooPath = Annotated[Path, typer.Argument(metavar="ZOO", help="The zoo's directory.")]
+ZooName = Annotated[str, typer.Argument(metavar="ZOO", help="The zoo's directory, or its URL.")]
 Out = Annotated[Path, typer.Option(help="Where the results go; made when missing.")]
 DataDir = Annotated[
     str | None, typer.Option(help="Where image files are; see `weightspace images`.")
@@ -102,6 +103,9 @@ def shard(text: str) -> tuple[int, int]:
 
 def folder(out: Path) -> Path:
     """`out`, if results can go there: said before anything is computed."""
+    from weightspace.zoo.places import refuse_url
+
+    refuse_url(out)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; choose another --out")
     if (out / "zoo.json").exists():

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from weightspace.cli import arguments, show
-from weightspace.cli.arguments import Json, Names, ZooPath
+from weightspace.cli.arguments import Json, Names, ZooName, ZooPath
 from weightspace.cli.console import bars
 from weightspace.cli.output import Debug, answer
 from weightspace.errors import DataError
@@ -23,7 +23,7 @@ Skip = Annotated[bool, typer.Option("--skip", help="Leave out nets that cannot b
 
 
 def export(
-    zoo: ZooPath,
+    zoo: ZooName,
     out: Out,
     format: Annotated[str, typer.Option(help="safetensors or nws.")],
     nets: Names = None,

@@ -54,7 +54,7 @@ def facts(zoo: Zoo) -> dict[str, Any]:
     nets = zoo.nets
     promised = {int(i) for one in zoo.rounds.values() for i in one.indices}
     return {
-        "path": str(zoo.path),
+        "path": zoo.name,
         "space": zoo.space.name,
         "properties": list(zoo.space.properties),
         "recorded_of": {
@@ -68,7 +68,7 @@ def facts(zoo: Zoo) -> dict[str, Any]:
         "nets_planned": nets.height + len(promised.difference(nets["index"])),
         "snapshots": zoo.snapshots.height,
         "values": int(zoo.snapshots["length"].sum()),
-        "bytes": sum(f.stat().st_size for f in zoo.path.rglob("*") if f.is_file()),
+        "bytes": _size(zoo),
         "shortest_vector": zoo.snapshots["length"].min(),
         "longest_vector": zoo.snapshots["length"].max(),
         "dead": int(nets["dead"].sum()),
@@ -83,6 +83,13 @@ def facts(zoo: Zoo) -> dict[str, Any]:
         "created": zoo.meta["created"],
         "versions": zoo.meta["versions"],
     }
+
+
+def _size(zoo: Zoo) -> int | None:
+    """Bytes of its files; None at a URL, where not all of them are asked for."""
+    if zoo.name != str(zoo.path):
+        return None
+    return sum(file.stat().st_size for file in zoo.path.rglob("*") if file.is_file())
 
 
 def zoo(zoo: Zoo) -> None:
@@ -106,12 +113,15 @@ def zoo(zoo: Zoo) -> None:
         ),
         *([("on record", f"only of some: {partly}")] if partly else []),
         ("of these", f"{found['dead']:,} dead (at chance), {found['diverged']:,} diverged"),
-        ("snapshots", f"{found['snapshots']:,} vectors, {found['values']:,} values"),
+        (
+            "snapshots",
+            f"{found['snapshots']:,} vectors, {found['values']:,} values of {found['dtype']}",
+        ),
         (
             "lengths",
             f"{found['shortest_vector'] or 0:,} to {found['longest_vector'] or 0:,} values",
         ),
-        ("on disk", _bytes(found["bytes"])),
+        *([("on disk", _bytes(found["bytes"]))] if found["bytes"] is not None else []),
         ("test accuracy", accuracy or "no net yet"),
         ("made", f"{found['created']} by {_versions(found['versions'])}"),
     ):

@@ -70,7 +70,7 @@ def export_zoo(
             strangers = states.write(zoo, kept, moments, folder, progress)
         if len(left_out) == len(chosen):
             net, reason = next(iter(left_out.items()))
-            raise UsageError(f"{zoo.path}: no net can be exported; net {net}: {reason}")
+            raise UsageError(f"{zoo.name}: no net can be exported; net {net}: {reason}")
     return Exported(out, format, len(chosen) - len(left_out), left_out, tuple(strangers))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from weightspace.errors import UsageError
 from weightspace.zoo.disk import explained, sync_folder
+from weightspace.zoo.places import refuse_url
 
 
 @contextmanager
@@ -18,6 +19,7 @@ def fresh(out: Path) -> Iterator[Path]:
 
     Raises UsageError where `out` is a file or holds anything: nothing is overwritten.
     """
+    refuse_url(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         what = "has files in it" if out.is_dir() else "is a file"
         raise UsageError(f"{out}: {what}, and nothing is overwritten; choose another OUT")

@@ -12,7 +12,7 @@ from typing import Any
 from weightspace.errors import DataError, UsageError
 from weightspace.space import Space
 from weightspace.zoo.dtypes import FLOAT32, Dtype, dtype_of
-from weightspace.zoo.places import MANIFEST
+from weightspace.zoo.places import MANIFEST, refuse_url
 from weightspace.zoo.sealed import unseal
 
 FORMAT = "weightspace-zoo"
@@ -51,6 +51,7 @@ def read(path: Path) -> dict[str, Any]:
     """The checked content of a zoo's `zoo.json`."""
     file = path / MANIFEST
     if not path.is_dir():
+        refuse_url(path)
         raise DataError(f"{path}: no such directory; give the directory that holds {MANIFEST}")
     if not file.is_file():
         raise DataError(

@@ -27,12 +27,20 @@ ASIDE, KEPT = "aside", "kept"
 _UNIT = re.compile(r"[a-z0-9-]{1,200}")
 _NET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
 _LAYOUT = re.compile(r"[0-9a-f]{16}")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
 _TEMPORARY = re.compile(r"\.[a-z0-9-]+\.[0-9a-f]+\.tmp")
 
 
 def is_temporary(name: str) -> bool:
     """Whether a file of this name is one that a writer has not finished."""
     return bool(_TEMPORARY.fullmatch(name))
+
+
+def refuse_url(path: str | Path) -> None:
+    """UsageError where a path is an address: it would become a folder of an odd name."""
+    if match := _URL.match(str(path)):
+        url = f"{match[1]}://{str(path)[match.end() :]}"
+        raise UsageError(f"{url}: is a URL, which can only be read from; give a folder here")
 
 
 def is_net(name: str) -> bool:

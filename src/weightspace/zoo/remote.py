@@ -57,7 +57,12 @@ class Server:
             try:
                 options = {**_defaults(self.url), **self._options}
                 made = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **options)
-            except (ImportError, ValueError, TypeError) as error:
+            except ImportError as error:
+                raise UsageError(
+                    f"{self.url}: cannot be opened ({_reason(error)}); "
+                    "`pip install 'weightspace[remote]'`, or what it names"
+                ) from None
+            except (ValueError, TypeError) as error:
                 raise UsageError(f"{self.url}: cannot be opened ({_reason(error)})") from None
             self._opened = (os.getpid(), *made)
         return self._opened[1], self._opened[2].rstrip("/")

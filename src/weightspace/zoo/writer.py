@@ -50,6 +50,7 @@ class Writer:
         info: Mapping[str, Any] | None = None,
         dtype: str = FLOAT32.name,
     ) -> None:
+        places.refuse_url(path)
         self.path = Path(path)
         here = manifest.compose(space, seed, dict(info or {}), dtype)
         with explained(self.path, 0):
