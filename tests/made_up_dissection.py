@@ -7,13 +7,17 @@ import polars as pl
 
 from weightspace.dissection import Dissection, Training, When, Where
 from weightspace.dissection.result import (
+    MAP_COLUMNS,
     SLICES_COLUMNS,
     TRAINING_COLUMNS,
     TRANSFER_COLUMNS,
+    WHAT_COLUMNS,
     WHEN_COLUMNS,
     WHERE_COLUMNS,
+    Map,
     Slices,
     Transfer,
+    What,
 )
 from weightspace.meta import Evaluation, Regression
 from weightspace.meta.calibration import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
@@ -279,6 +283,52 @@ def calibration_frames(properties=PROPERTIES) -> tuple[pl.DataFrame, pl.DataFram
     )
 
 
+def what_frame(properties=PROPERTIES) -> pl.DataFrame:
+    """Quantiles carry all; what is taken from slices costs filter size its order alone."""
+    rows = []
+    for name, (levels, end, *_) in properties.items():
+        chance = 1 / levels
+        groups = {
+            ("slice", "quantiles"): (0.9, 0.6),
+            ("slice", "spectrum"): (0.5, 0.0),
+            ("net", "first conv, weights"): (0.9, 0.2),
+            ("net", "last fc, running statistics"): (0.1, 0.0),
+            ("tampering", "as it is"): (1.0, 0.0),
+            ("tampering", "shuffled"): (0.2, 0.8) if name == "filter_size" else (1.0, 0.0),
+            ("tampering", "ranks only"): (0.9, 0.1),
+        }
+        for (kind, group), (share, loss) in groups.items():
+            drop = loss * (end - chance)
+            bounds = (None, None) if kind == "tampering" else (drop - 0.03, drop + 0.03)
+            rows.append(
+                {"property": name, "kind": kind, "name": group, "features": 9}
+                | spread(chance + share * (end - chance))
+                | {"drop": drop, "drop_low": bounds[0], "drop_high": bounds[1]}
+                | {"chance": chance, "n_nets": NETS}
+            )
+    return pl.DataFrame(rows, schema=WHAT_COLUMNS)
+
+
+def map_frame(nets: int = 120, moments: int = 4) -> pl.DataFrame:
+    """Nets in heaps by initialization, which training moves to the right."""
+    rng = np.random.default_rng(7)
+    names = ("constant", "normal", "glorot", "he")
+    level = np.arange(nets) % len(names)
+    heaps = 20 * np.array([(0, 0), (0, 1), (1, 0), (1, 1)])[level] + rng.normal(0, 1, (nets, 2))
+    sizes = rng.choice(["32", "64", "128"], nets)
+    return pl.DataFrame(
+        [
+            {"net": f"{i:016x}", "snapshot": k + 1, "fraction": k / (moments - 1), "method": method}
+            | {"x": float(heaps[i, 0] + 3 * k), "y": float(heaps[i, 1])}
+            | {"initialization": names[level[i]], "batch_size": str(sizes[i])}
+            for method in ("pca", "tsne")
+            for i in range(nets)
+            for k in range(moments)
+        ],
+        schema=MAP_COLUMNS | {"initialization": pl.String, "batch_size": pl.String},
+    )
+
+
 def full_evaluation(table: pl.DataFrame | None = None, seed: int = 4) -> Evaluation:
     """An evaluation of which all was kept."""
     table = much_frame() if table is None else table
@@ -294,6 +344,8 @@ def whole(**parts) -> Dissection:
         "numbers": regression(),
         "slices": Slices(slices_frame()),
         "transfer": Transfer(transfer_frame()),
+        "what": What(what_frame()),
+        "map": Map(map_frame()),
     } | parts
     plain = made_up()
     return Dissection(

@@ -25,22 +25,27 @@ from made_up_dissection import (
 from test_report_figures import texts, title
 from test_report_findings import flat, null_row
 from test_report_page import CHROMIUM, browse, read
-from weightspace.dissection import Slices
 from weightspace.meta import Evaluation, Regression
 from weightspace.report import (
     bare,
     calibration,
+    displays,
     figures,
     guesses,
+    maps,
     numbers,
     page,
     slices,
     transfer,
     trust,
+    what,
 )
 from weightspace.report.headline import headline
 
-BESIDE = ("slices", "bare", "numbers", "guesses", "transfer", "calibration")
+BESIDE = (
+    *("slices", "bare", "numbers", "guesses", "transfer"),
+    *("groups", "tensors", "tampering", "map", "paths", "calibration"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +94,44 @@ def null_pairs(rng, properties=4):
     return [bare.Pair(row(f"p{p}"), row(f"p{p}")) for p in range(properties)]
 
 
+def null_what(rng, kind, properties=4, groups=7):
+    rows = [
+        null_row(rng, chance=0.5, property=f"p{p}", kind=kind, name=name) | {"chance": 0.25}
+        for p in range(properties)
+        for name in ("as it is", *map(str, range(groups)))
+    ]
+    for row in rows:
+        error = 0.03
+        drop = rng.normal(0, error)
+        row |= {"drop": drop, "drop_low": drop - 1.96 * error, "drop_high": drop + 1.96 * error}
+    return flat(rows)
+
+
+def null_map(rng, nets=60, properties=3):
+    levels = {f"p{p}": rng.choice(["a", "b", "c"], nets) for p in range(properties)}
+    about = {"net": [f"{i}" for i in range(nets)], "snapshot": 7, "fraction": 1.0, "method": "tsne"}
+    return pl.DataFrame(about | {"x": rng.normal(size=nets), "y": rng.normal(size=nets)} | levels)
+
+
 @pytest.mark.parametrize(
     ("finding", "made", "silence"),
     [
         (slices.finding, null_slices, "No property is clearly above chance"),
         (transfer.finding, null_transfer, "Nothing that is learned before the first step is"),
         (bare.finding, null_pairs, "Leaving out batch norm's running statistics changes no"),
+        (
+            lambda frame: what.finding(frame, "slice"),
+            lambda rng: null_what(rng, "slice"),
+            "No property clearly hangs on a single group",
+        ),
+        (
+            lambda frame: what.finding(frame, "tampering"),
+            lambda rng: null_what(rng, "tampering"),
+            "No property is clearly harder to read off slices that were tampered with",
+        ),
+        (lambda frame: maps.finding(frame, []), null_map, "Nets that lie next to each other share"),
     ],
+    ids=["slices", "transfer", "bare", "groups", "tampering", "map"],
 )
 def test_chance_makes_no_finding(finding, made, silence):
     """Of 200 populations in which nothing differs, it claims something in no more than 5 %.
@@ -153,10 +189,10 @@ def test_guesses_are_told_on_the_scale_a_reader_knows():
     assert "At most 600 of up to 2,700" in guesses.reading([longer])
 
 
-def test_numbers_without_a_guess_that_varies_have_no_scatter(full):
-    flat_truth = full.numbers.guesses.with_columns(pl.lit(0.5).alias("truth"))
-    alone = replace(full, numbers=Regression(full.numbers.table, flat_truth))
-    assert "guesses" not in figures(alone)
+def test_a_truth_that_never_varies_has_no_scatter():
+    known = regression()
+    flat_truth = known.guesses.with_columns(pl.lit(0.5).alias("truth"))
+    assert guesses.guesses(Regression(known.table, flat_truth)) == []
 
 
 def test_running_statistics_are_judged_on_the_same_nets(full):
@@ -194,6 +230,51 @@ def test_how_sure_tells_of_dead_nets_and_calibration(full):
     assert not any("without the dead" in said for said in told)
 
 
+def test_what_names_the_group_whose_loss_costs_most(full):
+    frame = full.what.frame()
+    assert what.finding(frame, "slice") == (
+        "Filter size hangs most on quantiles: its accuracy falls by 35 points where these are "
+        "swapped between nets; 8 more hang clearly on one group"
+    )
+    said = what.finding(frame, "tampering")
+    assert said == "Without the order of the weights, filter size falls from 91 % to 45 %"
+
+
+def test_the_map_names_what_neighbours_share(full):
+    frame = full.map.frame()
+    assert maps.finding(frame, []) == (
+        "Of nets and their nearest on the map, 100 % share their initialization (24 % by chance)"
+    )
+    # All nets move by 9, whatever the distance between them.
+    assert maps.paths_finding(frame).startswith("In this plane, training moves the median net by 0")
+    assert maps.levels(frame, "batch_size") == ["32", "64", "128"]
+    assert maps.paths(maps_of(frame, 400))["net"].n_unique() == 120
+
+
+def maps_of(frame, times):
+    """A map of many more nets."""
+    return pl.concat(
+        frame.filter(method="pca").head(8).with_columns(net=pl.format("{}-{}", "net", pl.lit(i)))
+        for i in range(times)
+    )
+
+
+@pytest.mark.parametrize("part", sorted(displays(whole())))
+def test_every_part_has_a_display(full, part):
+    display = displays(full)[part]
+    assert display.plot().axes
+    html = display._repr_html_()
+    assert 'src="data:image/png;base64,' in html
+    assert html.count("<tr>") == min(1000, display.frame().height) + 1
+
+
+def test_displays_can_be_drawn_another_way(full):
+    shown = displays(full)
+    assert title(shown["numbers"].plot("guess")).startswith("Half of the guesses lie within")
+    assert title(shown["map"].plot("path")).startswith("In this plane")
+    assert set(displays(made_up())) == {"much", "where", "when", "training"}
+
+
 @pytest.mark.parametrize("name", BESIDE)
 def test_every_figure_is_titled_with_its_finding_and_stays_on_its_sheet(drawn, text, name):
     figure = drawn[name]
@@ -212,7 +293,7 @@ def test_every_figure_is_titled_with_its_finding_and_stays_on_its_sheet(drawn, t
 
 def test_the_page_opens_with_the_answers_and_leads_to_every_figure(text, full):
     opening = text[: text.index("<main>")]
-    for question in ("How much", "Where", "When", "How sure"):
+    for question in ("How much", "Where", "When", "What", "How sure"):
         assert f"<dt>{question}</dt>" in opening
     links = re.findall(r'href="#(\w+)"', opening)
     ids = re.findall(r'<section id="(\w+)"', text)
@@ -230,18 +311,22 @@ def test_its_charts_have_their_numbers_and_stay_small(text):
 
 
 def test_what_was_not_asked_for_is_not_there(full):
-    assert not set(figures(made_up())) & set(BESIDE)
-    some = figures(replace(full, slices=None, transfer=None, numbers=None))
-    assert set(some) & set(BESIDE) == {"bare", "calibration"}
+    gone = dict.fromkeys(("slices", "transfer", "numbers", "what", "map"))
+    gone |= {name: type(p := getattr(full, name))(p.frame().clear()) for name in ("where", "when")}
+    assert set(figures(replace(full, **gone))) == {
+        *("much", "whole", "training"),
+        *("bare", "calibration"),
+    }
 
 
-def test_a_length_or_a_moment_that_is_missing_is_drawn_without(full):
+def test_a_length_or_a_moment_that_is_missing_is_drawn_without():
     holes = slices_frame().filter((pl.col("slices") == 1) | (pl.col("slice_length") > 50))
+    uncontrolled = holes.with_columns(control_low=None, control_high=None).cast(holes.schema)
     few = transfer_frame().filter(pl.col("learned") % 7 == 1)
-    no_control = holes.with_columns(control_low=None, control_high=None).cast(slices_frame().schema)
-    torn = replace(full, slices=Slices(no_control), transfer=type(full.transfer)(few))
-    assert {"slices", "transfer"} <= set(figures(torn))
-    assert 'data-figure="transfer"' in page(torn)
+    for drawn in (slices.figure(uncontrolled, []), transfer.figure(few, [])):
+        FigureCanvasAgg(drawn).draw()
+    assert len(slices.section(uncontrolled, []).rows) == 10 * (4 + 2 * 3)
+    assert len(transfer.section(few, []).rows) == 10 * 3 * 20
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, which is not installed here")
@@ -250,5 +335,6 @@ def test_a_browser_draws_all_of_it_without_a_complaint(text, tmp_path):
     assert console == ""
     assert 'data-state="ready"' in dom
     drawings = re.findall(r"<svg[^>]*class=\"marks\".*?</svg>", dom, re.S)
-    assert len(drawings) == 5 + 3 + 6 * len(PROPERTIES)
+    # A map has a panel for both of its properties.
+    assert len(drawings) == 5 + 3 + 3 + 2 + 1 + 6 * len(PROPERTIES)
     assert all(drawing.count("<path") > 5 for drawing in drawings)

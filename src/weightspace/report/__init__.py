@@ -8,17 +8,41 @@ and drawing changes no global state. How the numbers arose is not known here.
 """
 
 from weightspace.report.canvas import save
-from weightspace.report.displays import EvaluationDisplay, WhenDisplay, WhereDisplay
+from weightspace.report.displays import (
+    BareDisplay,
+    CalibrationDisplay,
+    Display,
+    EvaluationDisplay,
+    MapDisplay,
+    RegressionDisplay,
+    SlicesDisplay,
+    TrainingDisplay,
+    TransferDisplay,
+    WhatDisplay,
+    WhenDisplay,
+    WhereDisplay,
+    displays,
+)
 from weightspace.report.figures import figures, save_all
 from weightspace.report.page import page
 from weightspace.report.tables import answer_table, number_table, table
 from weightspace.report.writing import write
 
 __all__ = [
+    "BareDisplay",
+    "CalibrationDisplay",
+    "Display",
     "EvaluationDisplay",
+    "MapDisplay",
+    "RegressionDisplay",
+    "SlicesDisplay",
+    "TrainingDisplay",
+    "TransferDisplay",
+    "WhatDisplay",
     "WhenDisplay",
     "WhereDisplay",
     "answer_table",
+    "displays",
     "figures",
     "number_table",
     "page",

@@ -179,6 +179,9 @@ _TITLES = {
     "control": "meaningless labels",
     "spread": "middle 80 % of nets",
     "slices": "",
+    "group": "",
+    "level": "",
+    "loss": "lost if swapped or taken",
 }
 
 

@@ -1,4 +1,4 @@
-"""Which figures a page has, in the order of the questions: how much, where, when, how sure."""
+"""The figures of a page in the order of its questions: how much, where, when, what, how sure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from weightspace.report import (
     charts,
     findings,
     guesses,
+    maps,
     numbers,
     reading,
     rows,
     slices,
     transfer,
+    what,
 )
 from weightspace.report.headline import Headline, headline
 from weightspace.report.section import Key, Section, panels
@@ -28,6 +30,7 @@ def sections(dissection: Dissection, head: Headline) -> list[Section]:
         *_how_much(dissection, head),
         *_where(dissection, head),
         *_when(dissection, head),
+        *_what(dissection, head),
         *_how_sure(dissection, head),
     ]
 
@@ -151,6 +154,17 @@ def _when(dissection: Dissection, head: Headline) -> list[Section]:
                 extra=rows.endings(trained, gap=0.07),
             )
         )
+    return found
+
+
+def _what(dissection: Dissection, head: Headline) -> list[Section]:
+    found, order = [], head.properties
+    if dissection.what is not None:
+        table = dissection.what.frame()
+        found += [what.section(table, kind, order) for kind in what.kinds(table)]
+    if dissection.map is not None and dissection.map.frame().height:
+        places = dissection.map.frame()
+        found += [maps.section(places, order), maps.paths_section(places)]
     return found
 
 

@@ -6,17 +6,43 @@ import base64
 import io
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 from matplotlib.figure import Figure
 
-from weightspace.report import figures, findings, rows
+from weightspace.errors import UsageError
+from weightspace.report import (
+    bare,
+    calibration,
+    figures,
+    findings,
+    guesses,
+    maps,
+    numbers,
+    rows,
+    slices,
+    transfer,
+    what,
+)
+from weightspace.report.bare import Pair
 from weightspace.report.headline import headline
 
 if TYPE_CHECKING:
-    from weightspace.dissection import When, Where
-    from weightspace.meta import Evaluation
+    from weightspace.dissection import (
+        Dissection,
+        Map,
+        Slices,
+        Training,
+        Transfer,
+        What,
+        When,
+        Where,
+    )
+    from weightspace.meta import Evaluation, Regression
+
+_MOST = 1000
+"""Rows that a notebook is given; the frame has them all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,16 +107,216 @@ class WhenDisplay:
         return _html(self, findings.when(self.frame()))
 
 
+@dataclass(frozen=True, eq=False)
+class SlicesDisplay:
+    """Accuracy by the length and the number of slices."""
+
+    slices: Slices
+
+    def frame(self) -> pl.DataFrame:
+        """The slices frame."""
+        return self.slices.frame()
+
+    def plot(self) -> Figure:
+        """Small multiples by property, a line a number of slices."""
+        return slices.figure(self.frame(), _properties(self.frame()))
+
+    def _repr_html_(self) -> str:
+        return _html(self, slices.finding(self.frame()))
+
+
+@dataclass(frozen=True, eq=False)
+class TransferDisplay:
+    """Accuracy of what was learned at one snapshot and tested at another."""
+
+    transfer: Transfer
+
+    def frame(self) -> pl.DataFrame:
+        """The transfer frame."""
+        return self.transfer.frame()
+
+    def plot(self) -> Figure:
+        """A map of moments a property."""
+        return transfer.figure(self.frame(), _properties(self.frame()))
+
+    def _repr_html_(self) -> str:
+        return _html(self, transfer.finding(self.frame()))
+
+
+@dataclass(frozen=True, eq=False)
+class RegressionDisplay:
+    """What is read off as numbers. `plot("guess")` draws guesses beside the truth."""
+
+    regression: Regression
+
+    def frame(self) -> pl.DataFrame:
+        """The regression's frame."""
+        return self.regression.frame()
+
+    def plot(self, by: str = "measure") -> Figure:
+        """R2 and Kendall's tau by target; `by` is "measure" or "guess"."""
+        if by == "guess":
+            return guesses.figure(guesses.guesses(self.regression))
+        return numbers.figure(self.regression)
+
+    def _repr_html_(self) -> str:
+        return _html(self, numbers.finding(self.regression))
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationDisplay:
+    """What the probabilities of an evaluation are worth, of the classifier that reads nets best."""
+
+    evaluation: Evaluation
+
+    def frame(self) -> pl.DataFrame:
+        """Errors by property; UsageError where the evaluation kept none."""
+        return self._tables()[0]
+
+    def plot(self) -> Figure:
+        """Claimed against right, a panel a property."""
+        return calibration.figure(*self._tables(), _properties(self.frame()))
+
+    def _tables(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        found = calibration.figures_of(self.evaluation)
+        if found is None:
+            raise UsageError("calibration: this evaluation kept none; evaluate anew")
+        return found
+
+    def _repr_html_(self) -> str:
+        return _html(self, calibration.finding(self.frame()))
+
+
+@dataclass(frozen=True, eq=False)
+class BareDisplay:
+    """An evaluation with (`full`) beside one without (`bare`) running statistics."""
+
+    full: Evaluation
+    bare: Evaluation
+
+    def frame(self) -> pl.DataFrame:
+        """The rows of both; `running_stats` tells them apart."""
+        return pl.concat([self.full.frame(), self.bare.frame()])
+
+    def plot(self) -> Figure:
+        """Paired dots by property."""
+        return bare.figure(self._pairs())
+
+    def _pairs(self) -> list[Pair]:
+        return bare.pairs(self.full, self.bare, headline(self.full.frame()))
+
+    def _repr_html_(self) -> str:
+        return _html(self, bare.finding(self._pairs()))
+
+
+@dataclass(frozen=True, eq=False)
+class WhatDisplay:
+    """What carries a property. `kind`: "slice" or "net" (groups of features) or "tampering"."""
+
+    what: What
+    kind: str = "slice"
+
+    def frame(self) -> pl.DataFrame:
+        """The rows of this kind."""
+        return self.what.frame().filter(kind=self.kind)
+
+    def plot(self) -> Figure:
+        """A cell a group and property."""
+        (kind,) = [kind for kind in what.KINDS if kind.kind == self.kind]
+        return what.figure(self.what.frame(), kind, _properties(self.frame()))
+
+    def _repr_html_(self) -> str:
+        return _html(self, what.finding(self.what.frame(), self.kind))
+
+
+@dataclass(frozen=True, eq=False)
+class MapDisplay:
+    """A map of nets. `plot("path")` draws the paths of training."""
+
+    map: Map
+
+    def frame(self) -> pl.DataFrame:
+        """The map's frame."""
+        return self.map.frame()
+
+    def plot(self, by: str = "property") -> Figure:
+        """The nets coloured by each property, or their paths; `by` is "property" or "path"."""
+        if by == "path":
+            return maps.paths_figure(self.frame())
+        return maps.figure(self.frame(), [])
+
+    def _repr_html_(self) -> str:
+        return _html(self, maps.finding(self.frame(), []))
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingDisplay:
+    """The nets' own test accuracy while they trained."""
+
+    training: Training
+
+    def frame(self) -> pl.DataFrame:
+        """The training frame."""
+        return self.training.frame()
+
+    def plot(self) -> Figure:
+        """A line a data set."""
+        return figures.training(self.frame())
+
+    def _repr_html_(self) -> str:
+        return _html(self, findings.training(self.frame()))
+
+
+class Display(Protocol):
+    """What all displays have in common."""
+
+    def frame(self) -> pl.DataFrame:
+        """The numbers."""
+
+    def plot(self) -> Figure:
+        """Them drawn."""
+
+    def _repr_html_(self) -> str: ...
+
+
+def displays(dissection: Dissection) -> dict[str, Display]:
+    """A display of every part that a dissection holds, by the part's name."""
+    whole = dissection
+    found: dict[str, Display] = {
+        "much": EvaluationDisplay(whole.much),
+        "where": WhereDisplay(whole.where, whole.facts),
+        "when": WhenDisplay(whole.when),
+        "training": TrainingDisplay(whole.training),
+    }
+    if whole.bare is not None:
+        found["bare"] = BareDisplay(whole.much, whole.bare)
+    if whole.numbers is not None:
+        found["numbers"] = RegressionDisplay(whole.numbers)
+    if whole.slices is not None:
+        found["slices"] = SlicesDisplay(whole.slices)
+    if whole.transfer is not None:
+        found["transfer"] = TransferDisplay(whole.transfer)
+    if whole.what is not None:
+        found["what"] = WhatDisplay(whole.what)
+    if whole.map is not None:
+        found["map"] = MapDisplay(whole.map)
+    if whole.much.calibration is not None:
+        found["calibration"] = CalibrationDisplay(whole.much)
+    return found
+
+
 def _properties(frame: pl.DataFrame) -> list[str]:
     return frame["property"].unique(maintain_order=True).to_list()
 
 
-def _html(display: EvaluationDisplay | WhereDisplay | WhenDisplay, finding: str) -> str:
+def _html(display: Display, finding: str) -> str:
     """The figure as an image that cannot run anything, and the numbers folded below it."""
     drawing = io.BytesIO()
     display.plot().savefig(drawing, format="png", dpi=150)
     image = base64.b64encode(drawing.getvalue()).decode()
-    headings, lines = rows.cells(display.frame())
+    frame = display.frame()
+    headings, lines = rows.cells(frame.head(_MOST))
+    told = f"{len(lines)}" if frame.height <= _MOST else f"{_MOST} of {frame.height:,}"
     head = "".join(f"<th>{escape(text)}</th>" for text in headings)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines
@@ -98,6 +324,6 @@ def _html(display: EvaluationDisplay | WhereDisplay | WhenDisplay, finding: str)
     return (
         f'<img alt="{escape(finding)}" style="max-width:760px;width:100%;background:#fff" '
         f'src="data:image/png;base64,{image}">'
-        f"<details><summary>{len(lines)} rows of numbers (shares in percent)</summary>"
+        f"<details><summary>{told} rows of numbers (shares in percent)</summary>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></details>"
     )

@@ -17,11 +17,13 @@ from weightspace.report import (
     canvas,
     findings,
     guesses,
+    maps,
     numbers,
     reading,
     rows,
     slices,
     transfer,
+    what,
 )
 from weightspace.report.canvas import BAND, BLUE, INK, MUTED, ORANGE, RULE, SERIES, Grid, Sheet
 from weightspace.report.headline import Headline, Line, headline
@@ -31,7 +33,8 @@ from weightspace.report.words import interval, label, percent
 
 def figures(dissection: Dissection) -> dict[str, Figure]:
     """The figures by name: `much`, `whole`, `slices`, `bare`, `numbers`, `guesses`, `where`,
-    `part`, `when`, `transfer`, `training`, `calibration`.
+    `part`, `when`, `transfer`, `training`, `groups`, `tensors`, `tampering`, `map`,
+    `paths`, `calibration`.
 
     What a dissection does not hold is left out. Titles are findings computed from the numbers.
     """
@@ -60,6 +63,12 @@ def figures(dissection: Dissection) -> dict[str, Figure]:
         drawn["transfer"] = transfer.figure(dissection.transfer.frame(), order)
     if dissection.training.frame().height:
         drawn["training"] = training(dissection.training.frame())
+    if dissection.what is not None:
+        table = dissection.what.frame()
+        drawn |= {kind.name: what.figure(table, kind, order) for kind in what.kinds(table)}
+    if dissection.map is not None and dissection.map.frame().height:
+        drawn["map"] = maps.figure(dissection.map.frame(), order)
+        drawn["paths"] = maps.paths_figure(dissection.map.frame())
     if (known := calibration.figures_of(full)) is not None:
         drawn["calibration"] = calibration.figure(*known, order)
     return drawn

@@ -20,7 +20,8 @@ class Section:
     `question` is what it helps to answer, `short` its name in the contents. `panels` names what
     gets a chart each, empty for one chart over all; they are properties, which a reader can
     choose, unless `chosen` is False. `details` stand below a panel's name; `specs` are charts of
-    single panels, where each has its own scale; `wide` makes room for names beside them. `key`
+    single panels, where each has its own scale; `wide` makes room for names beside them; `legends`
+    are the levels that a panel's colours stand for. `key`
     explains signs: the name of one that the page's template draws, and a text. `note` stands
     instead of the numbers where these are too many for a page.
     """
@@ -41,6 +42,7 @@ class Section:
     key: Key = ()
     note: str = ""
     wide: bool = False
+    legends: Mapping[str, Sequence[str]] = field(default_factory=dict)
     specs: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @property

@@ -17,7 +17,7 @@ from weightspace.report.canvas import MUTED, Grid, Sheet
 from weightspace.report.section import Section, panels
 from weightspace.report.words import count, label, listing, percent, sentence, share_of_training
 
-_SCALE: Literal["viridis"] = "viridis"
+SCALE: Literal["viridis"] = "viridis"
 """Even to the eye from end to end, whatever the paper and whoever looks."""
 
 
@@ -90,7 +90,7 @@ def chart() -> dict[str, Any]:
         x=alt.X("t:O", axis=axis.copy(), scale=alt.Scale(paddingInner=0)).title("tested →"),
         y=alt.Y("s:O", axis=axis.copy(), sort="descending").title("learned →"),
         color=alt.Color(
-            "skill:Q", scale=alt.Scale(scheme=_SCALE, domain=[0, 1], clamp=True), legend=None
+            "skill:Q", scale=alt.Scale(scheme=SCALE, domain=[0, 1], clamp=True), legend=None
         ),
         tooltip=charts.tips("learned", "tested", "shown"),
     )
@@ -128,7 +128,7 @@ def figure(frame: pl.DataFrame, order: Sequence[str]) -> Figure:
     names = panels(frame, order)
     grid = Grid(len(names), 4, 2.02)
     sheet = Sheet(finding(frame, order), reading(frame), grid.body + canvas.KEY + 0.12)
-    _scale(sheet)
+    scale(sheet)
     numbers = frame["tested"].unique().sort().to_list()
     place = {number: i for i, number in enumerate(numbers)}
     for index, name in enumerate(names):
@@ -153,21 +153,22 @@ def figure(frame: pl.DataFrame, order: Sequence[str]) -> Figure:
 
 def _map(axes: Axes, skill: np.ndarray) -> None:
     axes.imshow(
-        skill, cmap=mpl.colormaps[_SCALE], vmin=0, vmax=1, origin="lower", aspect="auto",
+        skill, cmap=mpl.colormaps[SCALE], vmin=0, vmax=1, origin="lower", aspect="auto",
         interpolation="nearest",
     )  # fmt: skip
 
 
-def _scale(sheet: Sheet) -> None:
-    """The colours' meaning, in one line above the panels."""
-    y, left, width = sheet.top + 0.06, 1.0, 1.6
+def scale(sheet: Sheet, low: str = "chance", high: str = "always right") -> None:
+    """The colours' meaning, in one line on top of the sheet's body, which begins below it."""
+    y, left, width = sheet.top + 0.06, 0.12, 1.6
+    left += canvas.text_width(low, 8) + 0.1
     axes = sheet.axes(left, y, width, 0.12)
     _map(axes, np.linspace(0, 1, 256)[None])
     axes.set_xticks([])
     axes.set_yticks([])
     middle = y + 0.065
-    sheet.write(left - 0.08, middle, "chance", 8, ha="right", va="center_baseline", color=MUTED)
-    sheet.write(left + width + 0.08, middle, "always right", 8, va="center_baseline", color=MUTED)
+    sheet.write(left - 0.08, middle, low, 8, ha="right", va="center_baseline", color=MUTED)
+    sheet.write(left + width + 0.08, middle, high, 8, va="center_baseline", color=MUTED)
     sheet.top += canvas.KEY + 0.06
 
 

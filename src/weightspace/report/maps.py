@@ -1,0 +1,270 @@
+"""Maps of weight space: nets by property, and their paths of training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import matplotlib as mpl
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from scipy import stats
+from scipy.spatial.distance import pdist
+
+from weightspace.dissection.result import MAP_COLUMNS
+from weightspace.report import charts, rows
+from weightspace.report.canvas import MUTED, RULE, SERIES, Grid, Sheet
+from weightspace.report.section import Section
+from weightspace.report.transfer import SCALE, scale
+from weightspace.report.words import count, label, percent
+
+_PATHS = 120
+"""Nets whose paths are drawn: more hide each other."""
+
+
+def properties(frame: pl.DataFrame, order: Sequence[str]) -> list[str]:
+    """The properties that the map knows, in order."""
+    return rows.ordered([name for name in frame.columns if name not in MAP_COLUMNS], order)
+
+
+def last(frame: pl.DataFrame) -> pl.DataFrame:
+    """The nets' last points on the map of neighbours."""
+    own = frame.filter(method="tsne")
+    return own.filter(pl.col("snapshot") == pl.col("snapshot").max())
+
+
+def neighbours(frame: pl.DataFrame, name: str) -> tuple[float, float]:
+    """How often a net's nearest on the map has its level, and how often by chance."""
+    own = last(frame).filter(pl.col(name).is_not_null())
+    points, levels = own.select("x", "y").to_numpy(), own[name].to_numpy()
+    n = len(points)
+    apart = np.square(points[:, None] - points[None]).sum(axis=2)
+    np.fill_diagonal(apart, np.inf)
+    same = float(np.mean(levels[apart.argmin(axis=1)] == levels))
+    _, sizes = np.unique(levels, return_counts=True)
+    return same, float((sizes * (sizes - 1)).sum() / (n * (n - 1)))
+
+
+def finding(frame: pl.DataFrame, order: Sequence[str]) -> str:
+    """The property that neighbours share most beyond chance."""
+    names, n = properties(frame, order), last(frame).height
+    found = []
+    for name in names:
+        same, chance = neighbours(frame, name)
+        # Who is nearest to whom goes in pairs: half as many nets speak for themselves.
+        error = np.sqrt(chance * (1 - chance) / (n / 2))
+        if same - chance > stats.norm.ppf(1 - 0.025 / len(names)) * error:
+            found.append((same - chance, name, same, chance))
+    if not found:
+        return (
+            "Nets that lie next to each other share no property clearly more often than by chance"
+        )
+    _, name, same, chance = max(found)
+    return (
+        f"Of nets and their nearest on the map, {percent(same)} share their {label(name)} "
+        f"({percent(chance)} by chance)"
+    )
+
+
+def reading(frame: pl.DataFrame) -> str:
+    """How to read the map."""
+    return (
+        f"Each dot: one of {count(last(frame).height, 'net')} at the end of its training, placed "
+        "by t-SNE near those with like statistics of layers; the same map in every panel, coloured "
+        "by another property. It tests nothing: near means alike, far means little, and axes have "
+        "no meaning."
+    )
+
+
+def chart() -> dict[str, Any]:
+    """The page's panel: dots coloured by level, whose names stand beside the panel's."""
+    color = alt.Color(
+        "k:N", scale=alt.Scale(domain=[f"{i}" for i in range(8)], range=list(charts.SERIES))
+    ).legend(None)
+    axis = alt.Axis(labels=False, grid=False)
+    drawn = (
+        alt.Chart(charts.ROWS)
+        .mark_point(filled=True, size=16, opacity=0.85)
+        .encode(
+            x=alt.X("x:Q", axis=axis.copy(), scale=alt.Scale(zero=False)).title(None),
+            y=alt.Y("y:Q", axis=axis.copy(), scale=alt.Scale(zero=False)).title(None),
+            color=color,
+            tooltip=charts.tips("level"),
+        )
+    )
+    return charts.plain(drawn.properties(width="container", height=190))
+
+
+def levels(frame: pl.DataFrame, name: str) -> list[str]:
+    """The levels of a property, numbers by size."""
+    known = [level for level in frame[name].unique().to_list() if level is not None]
+    try:
+        return sorted(known, key=float)
+    except ValueError:
+        return sorted(known)
+
+
+def page_rows(frame: pl.DataFrame, order: Sequence[str]) -> list[rows.Row]:
+    """A row a net and property."""
+    own, made = last(frame), []
+    for name in properties(frame, order):
+        place = {level: f"{i % 8}" for i, level in enumerate(levels(frame, name))}
+        for x, y, level in own.select("x", "y", name).iter_rows():
+            about = {"property": name, "x": round(x, 1), "y": round(y, 1)}
+            made.append(about | {"k": place.get(level, "7"), "tip_level": f"{level}"})
+    return made
+
+
+def figure(frame: pl.DataFrame, order: Sequence[str]) -> Figure:
+    """A panel a property: the nets at the end of training, coloured by level."""
+    own, names = last(frame), properties(frame, order)
+    grid = Grid(len(names), 4, 2.2, left=0.12)
+    sheet = Sheet(finding(frame, order), reading(frame), grid.body + 0.12)
+    for index, name in enumerate(names):
+        axes = grid.panel(sheet, index, name)
+        known = levels(frame, name)
+        for place, level in enumerate(known):
+            some = own.filter(pl.col(name) == level)
+            color = SERIES[place % len(SERIES)]
+            axes.plot(some["x"], some["y"], "o", markersize=2.4, color=color, markeredgewidth=0)
+            _level(axes, place, len(known), level, color)
+        _blank(axes)
+    return sheet.finish()
+
+
+def _level(axes: Axes, place: int, n: int, level: str, color: str) -> None:
+    """A level's name in its colour, below the panel, three a line."""
+    a_line = 3
+    text = level if len(level) <= 11 else f"{level[:10]}…"
+    x, y = (place % a_line) / a_line, -0.04 - 0.1 * (place // a_line)
+    if n <= 2 * a_line or place < 2 * a_line:
+        axes.text(
+            x, y, text, fontsize=6.5, color=color, va="top", transform=axes.transAxes,
+            parse_math=False,
+        )  # fmt: skip
+
+
+def _blank(axes: Axes) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.margins(0.04)
+
+
+def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
+    """The page's section of the map."""
+    names = properties(frame, order)
+    return Section(
+        "map",
+        "What",
+        "What lies near what",
+        "a map of nets",
+        finding(frame, order),
+        reading(frame),
+        chart(),
+        page_rows(frame, order),
+        frame.clear(),
+        names,
+        legends={name: levels(frame, name) for name in names},
+        note="All places are in map.parquet.",
+    )
+
+
+def paths(frame: pl.DataFrame) -> pl.DataFrame:
+    """The paths of some nets over the first two principal components."""
+    own = frame.filter(method="pca").sort("net", "snapshot")
+    nets = own["net"].unique(maintain_order=True)
+    step = np.linspace(0, len(nets) - 1, min(_PATHS, len(nets))).round().astype(int)
+    return own.filter(pl.col("net").is_in(nets.gather(step).to_list()))
+
+
+def paths_finding(frame: pl.DataFrame) -> str:
+    """How far training moves a net, beside how far nets lie apart when it begins."""
+    own = frame.filter(method="pca").sort("net", "snapshot")
+    ends = own.group_by("net", maintain_order=True).agg(
+        pl.col("x", "y").first().name.suffix("_first"), pl.col("x", "y").last()
+    )
+    start = ends.select("x_first", "y_first").to_numpy()
+    moved = np.linalg.norm(ends.select("x", "y").to_numpy() - start, axis=1)
+    apart = float(np.median(pdist(start)))
+    if not apart > 0:
+        return "Paths of training in the plane of the first two principal components"
+    return (
+        f"In this plane, training moves the median net by {np.median(moved) / apart:.2g} times the "
+        "typical distance between two nets at the start"
+    )
+
+
+def paths_reading(frame: pl.DataFrame) -> str:
+    """How to read the paths."""
+    shown = paths(frame)["net"].n_unique()
+    return (
+        f"Each line: the path of one net, {shown} are drawn, from the start of training (dark) to "
+        "its end (bright), in the plane of the two directions in which nets and moments differ "
+        "most (principal components of statistics of layers). Descriptive: the plane shows a part "
+        "of all that differs."
+    )
+
+
+def paths_chart() -> dict[str, Any]:
+    """The page's chart: a line a net, a dot a moment."""
+    axis = alt.Axis(labels=False, grid=False)
+    x = alt.X("x:Q", axis=axis.copy()).title("first principal component →")
+    y = alt.Y("y:Q", axis=axis.copy()).title("second →")
+    color = alt.Color("fraction:Q", scale=alt.Scale(scheme=SCALE, domain=[0, 1]), legend=None)
+    base = alt.Chart(charts.ROWS).encode(x=x, y=y)
+    layers = [
+        base.mark_line(color=charts.MUTED, strokeWidth=0.6, opacity=0.45).encode(
+            detail="net:N", order="fraction:Q"
+        ),
+        base.mark_point(filled=True, size=16, opacity=0.95).encode(
+            color=color, tooltip=charts.tips("moment", "net")
+        ),
+    ]
+    return charts.plain(alt.layer(*layers).properties(width="container", height=380))
+
+
+def paths_rows(frame: pl.DataFrame) -> list[rows.Row]:
+    """A row a moment of a net that is drawn."""
+    return [
+        {"net": row["net"], "x": round(row["x"], 2), "y": round(row["y"], 2)}
+        | {"fraction": rows.number(row["fraction"]), "tip_moment": rows.moment(row)}
+        | {"tip_net": row["net"]}
+        for row in paths(frame).to_dicts()
+    ]
+
+
+def paths_figure(frame: pl.DataFrame) -> Figure:
+    """A line a net, a dot a moment."""
+    sheet = Sheet(paths_finding(frame), paths_reading(frame), 4.3)
+    scale(sheet, "start of training", "its end")
+    axes = sheet.axes(0.35, sheet.top, 6.9, 3.65)
+    own = paths(frame)
+    lines = [part.select("x", "y").to_numpy() for _, part in own.group_by("net")]
+    axes.add_collection(LineCollection(lines, colors=RULE, linewidths=0.6, zorder=1))
+    colors = mpl.colormaps[SCALE](own["fraction"].to_numpy())
+    axes.scatter(own["x"], own["y"], 7, c=colors, linewidths=0, zorder=2)
+    _blank(axes)
+    axes.set_xlabel("first principal component", fontsize=8, color=MUTED)
+    axes.set_ylabel("second", fontsize=8, color=MUTED)
+    return sheet.finish()
+
+
+def paths_section(frame: pl.DataFrame) -> Section:
+    """The page's section of the paths."""
+    return Section(
+        "paths",
+        "What",
+        "Paths of training",
+        "paths of training",
+        paths_finding(frame),
+        paths_reading(frame),
+        paths_chart(),
+        paths_rows(frame),
+        frame.clear(),
+        key=(("scale", "from the start of training (left) to its end"),),
+        note="All places are in map.parquet.",
+    )

@@ -1,0 +1,239 @@
+"""What carries a property: findings, charts and figures of groups of features and of tampering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import matplotlib as mpl
+import numpy as np
+import polars as pl
+from matplotlib.figure import Figure
+from scipy import stats
+
+from weightspace.report import canvas, charts, findings, rows
+from weightspace.report.canvas import Sheet
+from weightspace.report.findings import Z95
+from weightspace.report.section import Section, panels
+from weightspace.report.transfer import SCALE, scale
+from weightspace.report.words import interval, label, percent, sentence
+
+UNTOUCHED = "as it is"
+WITHOUT = {
+    "shuffled": "without the order of the weights",
+    "scale removed": "without their scale",
+    "ranks only": "without their distribution",
+    "signs only": "with signs alone",
+    "second half hidden": "without their second half",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One figure's rows of a what frame, and what is said of it."""
+
+    name: str
+    kind: str
+    kicker: str
+    short: str
+    reading: str
+
+
+_COLOUR = "; colour: from chance (dark) to always right (bright)."
+KINDS = (
+    Kind(
+        "groups",
+        "slice",
+        "What, in a slice",
+        "in a slice",
+        "Each cell: accuracy, in percent, of a classifier that knows one group of a slice's "
+        f"features alone{_COLOUR} The title goes by what is lost where a group is swapped between "
+        "nets. Groups overlap: one whose loss costs nothing may still know much.",
+    ),
+    Kind(
+        "tensors",
+        "net",
+        "What, in a whole net",
+        "in a whole net",
+        "Each cell: accuracy, in percent, of a classifier that knows the statistics of one kind of "
+        f"tensor alone{_COLOUR} The title goes by what is lost where these are swapped between "
+        "nets.",
+    ),
+    Kind(
+        "tampering",
+        "tampering",
+        "What, with slices tampered with",
+        "tampered with",
+        "Each cell: accuracy, in percent, of a classifier that learned from slices of which "
+        f"something was taken, tested on such slices of other nets{_COLOUR}",
+    ),
+)
+
+
+def finding(frame: pl.DataFrame, kind: str) -> str:
+    """What a property hangs on most, of groups of features or of what was taken from slices."""
+    own = frame.filter(kind=kind)
+    return _tampered(own) if kind == "tampering" else _swapped(own)
+
+
+def _swapped(own: pl.DataFrame) -> str:
+    """The largest loss where a group is swapped; all groups of all properties are asked about."""
+    z = stats.norm.ppf(1 - 0.025 / max(1, own.height)) / Z95
+    clear = [
+        row
+        for row in own.filter(pl.col("drop_low").is_not_null()).to_dicts()
+        if row["drop"] - z * (row["drop"] - row["drop_low"]) > 0
+    ]
+    if not clear:
+        return "No property clearly hangs on a single group of features"
+    top = max(clear, key=lambda row: row["drop"])
+    others = len({row["property"] for row in clear}) - 1
+    text = (
+        f"{sentence(label(top['property']))} hangs most on {top['name']}: its accuracy falls by "
+        f"{100 * top['drop']:.0f} points where these are swapped between nets"
+    )
+    if not others:
+        return text
+    return f"{text}; {others} more {'hangs' if others == 1 else 'hang'} clearly on one group"
+
+
+def _tampered(own: pl.DataFrame) -> str:
+    """What each tampering costs most clearly, of two that are told."""
+    tries = findings.comparisons(own) * max(1, own["name"].n_unique() - 1)
+    by_name = {(row["property"], row["name"]): row for row in own.to_dicts()}
+    told = []
+    for name in own["name"].unique(maintain_order=True):
+        found = []
+        for property in own["property"].unique(maintain_order=True):
+            pair = [by_name.get((property, UNTOUCHED)), by_name.get((property, name))]
+            if name != UNTOUCHED and pair[0] and pair[1]:
+                ends = findings.contrast([pair[0], pair[1]], tries)
+                if ends and ends.best is pair[0]:
+                    found.append(ends)
+        if found:
+            top = max(found, key=lambda c: c.best["accuracy"] - c.worst["accuracy"])
+            gap = top.best["accuracy"] - top.worst["accuracy"]
+            told.append((gap, name, top))
+    if not told:
+        return "No property is clearly harder to read off slices that were tampered with"
+    told.sort(key=lambda entry: entry[0], reverse=True)
+    parts = [
+        f"{WITHOUT.get(name, name)}, {label(top.best['property'])} falls from "
+        f"{percent(top.best['accuracy'])} to {percent(top.worst['accuracy'])}"
+        for _, name, top in told[:2]
+    ]
+    return sentence("; ".join(parts))
+
+
+def names(frame: pl.DataFrame, kind: str) -> list[str]:
+    """The rows of a figure, in the order of the frame."""
+    return frame.filter(kind=kind)["name"].unique(maintain_order=True).to_list()
+
+
+def chart(rows_: Sequence[str], columns: Sequence[str]) -> dict[str, Any]:
+    """The page's chart: a cell a group and property."""
+    x = alt.X(
+        "column:N",
+        sort=list(columns),
+        title=None,
+        axis=alt.Axis(orient="top", labelAngle=-45, labelColor=charts.INK, grid=False),
+    )
+    y = alt.Y(
+        "name:N",
+        sort=list(rows_),
+        title=None,
+        axis=alt.Axis(labelLimit=180, labelColor=charts.INK, grid=False),
+    )
+    base = alt.Chart(charts.ROWS).encode(x=x, y=y)
+    tips = charts.tips("group", "shown", "loss")
+    ink = alt.condition("datum.skill > 0.55", alt.value("#000000"), alt.value("#ffffff"))
+    color = alt.Color(
+        "skill:Q", scale=alt.Scale(scheme=SCALE, domain=[0, 1], clamp=True), legend=None
+    )
+    layers = [
+        base.mark_rect().encode(color=color, tooltip=tips),
+        base.mark_text(fontSize=10).encode(text="text:N", color=ink, tooltip=tips),
+    ]
+    height = 24 * len(rows_)
+    return charts.plain(alt.layer(*layers).properties(width="container", height=height))
+
+
+def page_rows(frame: pl.DataFrame, kind: str) -> list[rows.Row]:
+    """A row a group and property."""
+    return [
+        {"name": row["name"], "column": label(row["property"]), "skill": rows.number(_skill(row))}
+        | {"text": f"{100 * row['accuracy']:.0f}"}
+        | {"tip_group": f"{label(row['property'])}: {row['name']}"}
+        | {"tip_loss": _loss(row)}
+        | {
+            "tip_shown": f"{percent(row['accuracy'])} ({interval(row['low'], row['high'])}), "
+            f"chance {percent(row['chance'])}"
+        }
+        for row in frame.filter(kind=kind).to_dicts()
+    ]
+
+
+def _skill(row: dict[str, Any]) -> float:
+    return max(0.0, (row["accuracy"] - row["chance"]) / (1 - row["chance"]))
+
+
+def _loss(row: dict[str, Any]) -> str:
+    if row["drop"] is None:
+        return "–"
+    text = f"{100 * row['drop']:+.1f} points"
+    if row["drop_low"] is None:
+        return text
+    return f"{text} ({100 * row['drop_low']:+.1f} to {100 * row['drop_high']:+.1f})"
+
+
+def figure(frame: pl.DataFrame, kind: Kind, order: Sequence[str]) -> Figure:
+    """A cell a group and property, with its accuracy in percent."""
+    columns, groups = panels(frame, order), names(frame, kind.kind)
+    left, pitch = 1.9, 0.24
+    sheet = Sheet(finding(frame, kind.kind), kind.reading, canvas.KEY + 0.95 + pitch * len(groups))
+    scale(sheet)
+    width = canvas.WIDTH - left - 0.25
+    axes = sheet.axes(left, sheet.top + 0.7, width, pitch * len(groups))
+    skill = np.full((len(groups), len(columns)), np.nan)
+    for row in frame.filter(kind=kind.kind).to_dicts():
+        at = groups.index(row["name"]), columns.index(row["property"])
+        skill[at] = _skill(row)
+        ink = "black" if skill[at] > 0.55 else "white"
+        axes.text(
+            at[1], at[0], f"{100 * row['accuracy']:.0f}", fontsize=7, color=ink, ha="center",
+            va="center",
+        )  # fmt: skip
+    axes.imshow(
+        skill, cmap=mpl.colormaps[SCALE], vmin=0, vmax=1, aspect="auto", interpolation="nearest"
+    )
+    axes.xaxis.tick_top()
+    axes.set_xticks(range(len(columns)), [label(name) for name in columns])
+    for text in axes.get_xticklabels():
+        text.set(rotation=40, horizontalalignment="left", rotation_mode="anchor")
+    axes.set_yticks(range(len(groups)), groups)
+    return sheet.finish()
+
+
+def section(frame: pl.DataFrame, kind: Kind, order: Sequence[str]) -> Section:
+    """The page's section."""
+    columns = [label(name) for name in panels(frame, order)]
+    return Section(
+        kind.name,
+        "What",
+        kind.kicker,
+        kind.short,
+        finding(frame, kind.kind),
+        kind.reading,
+        chart(names(frame, kind.kind), columns),
+        page_rows(frame, kind.kind),
+        frame.filter(kind=kind.kind).drop("kind"),
+        key=(("scale", "from chance (left) to always right"),),
+    )
+
+
+def kinds(frame: pl.DataFrame) -> list[Kind]:
+    """The figures that have rows."""
+    known = set(frame["kind"].unique())
+    return [kind for kind in KINDS if kind.kind in known]
