@@ -25,6 +25,7 @@ from made_up_dissection import (
 from test_report_figures import texts, title
 from test_report_findings import flat, null_row
 from test_report_page import CHROMIUM, browse, read
+from weightspace.dissection import Slices
 from weightspace.meta import Evaluation, Regression
 from weightspace.report import (
     bare,
@@ -33,6 +34,7 @@ from weightspace.report import (
     figures,
     guesses,
     maps,
+    markdown,
     numbers,
     page,
     slices,
@@ -257,6 +259,20 @@ def maps_of(frame, times):
         frame.filter(method="pca").head(8).with_columns(net=pl.format("{}-{}", "net", pl.lit(i)))
         for i in range(times)
     )
+
+
+def test_numbers_and_slices_are_told_in_markdown(full):
+    told = markdown.numbers_markdown(full.numbers)
+    assert "read off 300 nets" in told
+    assert "| test accuracy | whole nets | **0.95** | 0.87 to 1.00 |" in told
+    assert "| progress | whole nets | 0.02 | -0.06 to 0.10 |" in told
+    told = markdown.slices_markdown(full.slices)
+    assert told.startswith("Accuracy by length of slice, 1 slice / 16 slices together:")
+    assert "| filter size | 33 % | 48 % / 54 % | 62 % / 74 % | 77 % / 91 % | 91 % / 91 % |" in told
+    holed = Slices(
+        full.slices.frame().filter((pl.col("slices") == 1) | (pl.col("slice_length") > 50))
+    )
+    assert "| 48 % / – |" in markdown.slices_markdown(holed)
 
 
 @pytest.mark.parametrize("part", sorted(displays(whole())))

@@ -77,7 +77,10 @@ def _share(value: float) -> str:
 def chart() -> dict[str, Any]:
     """The page's panel: a dot a step, the diagonal."""
     scale = alt.Scale(domain=[0, 1], nice=False)
-    x = alt.X("confidence:Q", scale=scale, axis=charts.COARSE.copy()).title("claimed →")
+    # Panels can be narrow: the middle is told by the other axis.
+    ends_only = f"datum.value == 0.5 ? '' : {charts.AS_PERCENT}"
+    across = alt.Axis(labelExpr=ends_only, values=[0, 0.5, 1], labelFlush=True)
+    x = alt.X("confidence:Q", scale=scale, axis=across).title("claimed →")
     y = alt.Y("accuracy:Q", scale=scale, axis=charts.COARSE.copy()).title("right →")
     ends = alt.Data(values=[{"confidence": end, "accuracy": end} for end in (0, 1)])
     size = alt.Size("share:Q", scale=alt.Scale(domain=[0, 1], range=[20, 420]), legend=None)

@@ -112,15 +112,23 @@ class Grid:
     """Small multiples on a sheet: one panel a property, equal scales, row by row."""
 
     def __init__(
-        self, n: int, columns: int, height: float, *, left: float = 0.42, gap: float = 0.2
+        self,
+        n: int,
+        columns: int,
+        height: float,
+        *,
+        left: float = 0.42,
+        gap: float = 0.2,
+        foot: float = 0.24,
     ) -> None:
         """Lay out `n` panels; `height` is a panel's, in inches, title and axis included.
 
-        `left` of every row and a `gap` between panels are for the labels of their axes.
+        `left` of every row, a `gap` between panels and the `foot` of each are for the labels of
+        their axes.
         """
         self.columns = min(columns, max(1, n))
         self.rows = -(-n // self.columns)
-        self.height, self.left, self.gap = height, left, gap
+        self.height, self.left, self.gap, self.foot = height, left, gap, foot
         self.n = n
 
     @property
@@ -134,7 +142,7 @@ class Grid:
         pitch = (WIDTH - self.left - _RIGHT) / max(self.columns, 2)
         x, y = self.left + column * pitch, sheet.top + row * self.height
         sheet.write(x, y + 0.17, label(title), size=9, weight="bold", va="baseline")
-        return sheet.axes(x, y + 0.26, pitch - self.gap, self.height - 0.5)
+        return sheet.axes(x, y + 0.26, pitch - self.gap, self.height - 0.26 - self.foot)
 
     def first_in_row(self, index: int) -> bool:
         """Whether a panel stands at the left edge, where the axis is labelled."""

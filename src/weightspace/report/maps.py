@@ -25,6 +25,9 @@ from weightspace.report.words import count, label, percent
 _PATHS = 120
 """Nets whose paths are drawn: more hide each other."""
 
+# Levels that a panel of the printed map names: so many a line of that height in inches, so many.
+_A_LINE, _LINE, _LINES = 2, 0.13, 4
+
 
 def properties(frame: pl.DataFrame, order: Sequence[str]) -> list[str]:
     """The properties that the map knows, in order."""
@@ -122,8 +125,10 @@ def page_rows(frame: pl.DataFrame, order: Sequence[str]) -> list[rows.Row]:
 def figure(frame: pl.DataFrame, order: Sequence[str]) -> Figure:
     """A panel a property: the nets at the end of training, coloured by level."""
     own, names = last(frame), properties(frame, order)
-    grid = Grid(len(names), 4, 2.2, left=0.12)
-    sheet = Sheet(finding(frame, order), reading(frame), grid.body + 0.12)
+    lines = -(-max(len(levels(frame, name)) for name in names) // _A_LINE)
+    foot = 0.16 + _LINE * min(lines, _LINES)
+    grid = Grid(len(names), 4, 1.72 + foot, left=0.12, foot=foot)
+    sheet = Sheet(finding(frame, order), reading(frame), grid.body)
     for index, name in enumerate(names):
         axes = grid.panel(sheet, index, name)
         known = levels(frame, name)
@@ -131,21 +136,22 @@ def figure(frame: pl.DataFrame, order: Sequence[str]) -> Figure:
             some = own.filter(pl.col(name) == level)
             color = SERIES[place % len(SERIES)]
             axes.plot(some["x"], some["y"], "o", markersize=2.4, color=color, markeredgewidth=0)
-            _level(axes, place, len(known), level, color)
+            _level(axes, place, level, color)
         _blank(axes)
     return sheet.finish()
 
 
-def _level(axes: Axes, place: int, n: int, level: str, color: str) -> None:
-    """A level's name in its colour, below the panel, three a line."""
-    a_line = 3
-    text = level if len(level) <= 11 else f"{level[:10]}…"
-    x, y = (place % a_line) / a_line, -0.04 - 0.1 * (place // a_line)
-    if n <= 2 * a_line or place < 2 * a_line:
-        axes.text(
-            x, y, text, fontsize=6.5, color=color, va="top", transform=axes.transAxes,
-            parse_math=False,
-        )  # fmt: skip
+def _level(axes: Axes, place: int, level: str, color: str) -> None:
+    """A level's name in its colour, below the panel; of very many, the first."""
+    if place >= _A_LINE * _LINES:
+        return
+    text = level if len(level) <= 15 else f"{level[:14]}…"
+    at = (place % _A_LINE / _A_LINE, 0)
+    axes.annotate(
+        text, at, xycoords="axes fraction", fontsize=6.5, color=color, va="top",
+        xytext=(0, -72 * (0.05 + _LINE * (place // _A_LINE))), textcoords="offset points",
+        parse_math=False,
+    )  # fmt: skip
 
 
 def _blank(axes: Axes) -> None:

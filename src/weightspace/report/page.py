@@ -112,6 +112,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.filters |= {"label": label, "percent": percent, "tight": tight}
     environment.globals |= {"interval": interval, "reach": rows.reach}
     return environment.get_template("page.html.jinja")

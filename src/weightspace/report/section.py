@@ -20,10 +20,11 @@ class Section:
     `question` is what it helps to answer, `short` its name in the contents. `panels` names what
     gets a chart each, empty for one chart over all; they are properties, which a reader can
     choose, unless `chosen` is False. `details` stand below a panel's name; `specs` are charts of
-    single panels, where each has its own scale; `wide` makes room for names beside them; `legends`
-    are the levels that a panel's colours stand for. `key`
-    explains signs: the name of one that the page's template draws, and a text. `note` stands
-    instead of the numbers where these are too many for a page.
+    single panels, where each has its own scale; `legends` are the levels that a panel's colours
+    stand for; `wide` makes room for names beside them. `broad` lets a chart of many columns be
+    moved sideways where the page is narrow. `key` explains signs: the name of one that the page's
+    template draws, and a text. `note` stands instead of the numbers where these are too many for a
+    page.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Section:
     key: Key = ()
     note: str = ""
     wide: bool = False
+    broad: bool = False
     legends: Mapping[str, Sequence[str]] = field(default_factory=dict)
     specs: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 

@@ -25,7 +25,7 @@ WITHOUT = {
     "shuffled": "without the order of the weights",
     "scale removed": "without their scale",
     "ranks only": "without their distribution",
-    "signs only": "with signs alone",
+    "signs only": "with their signs alone",
     "second half hidden": "without their second half",
 }
 
@@ -100,29 +100,27 @@ def _swapped(own: pl.DataFrame) -> str:
 
 
 def _tampered(own: pl.DataFrame) -> str:
-    """What each tampering costs most clearly, of two that are told."""
+    """The largest clear losses of two properties, each to another tampering."""
     tries = findings.comparisons(own) * max(1, own["name"].n_unique() - 1)
-    by_name = {(row["property"], row["name"]): row for row in own.to_dicts()}
-    told = []
-    for name in own["name"].unique(maintain_order=True):
-        found = []
-        for property in own["property"].unique(maintain_order=True):
-            pair = [by_name.get((property, UNTOUCHED)), by_name.get((property, name))]
-            if name != UNTOUCHED and pair[0] and pair[1]:
-                ends = findings.contrast([pair[0], pair[1]], tries)
-                if ends and ends.best is pair[0]:
-                    found.append(ends)
-        if found:
-            top = max(found, key=lambda c: c.best["accuracy"] - c.worst["accuracy"])
-            gap = top.best["accuracy"] - top.worst["accuracy"]
-            told.append((gap, name, top))
+    whole = {row["property"]: row for row in own.filter(name=UNTOUCHED).to_dicts()}
+    clear = []
+    for row in own.filter(pl.col("name") != UNTOUCHED).to_dicts():
+        pair = [whole[row["property"]], row] if row["property"] in whole else []
+        ends = findings.contrast(pair, tries)
+        if ends and ends.worst is row:
+            clear.append((row["accuracy"] - pair[0]["accuracy"], row))
+    clear.sort(key=lambda entry: entry[0])
+    told: list[dict[str, Any]] = []
+    for _, row in clear:
+        new = all(row["property"] != t["property"] and row["name"] != t["name"] for t in told)
+        if new and len(told) < 2:
+            told.append(row)
     if not told:
         return "No property is clearly harder to read off slices that were tampered with"
-    told.sort(key=lambda entry: entry[0], reverse=True)
     parts = [
-        f"{WITHOUT.get(name, name)}, {label(top.best['property'])} falls from "
-        f"{percent(top.best['accuracy'])} to {percent(top.worst['accuracy'])}"
-        for _, name, top in told[:2]
+        f"{WITHOUT.get(row['name'], row['name'])}, {label(row['property'])} falls from "
+        f"{percent(whole[row['property']]['accuracy'])} to {percent(row['accuracy'])}"
+        for row in told
     ]
     return sentence("; ".join(parts))
 
@@ -230,6 +228,7 @@ def section(frame: pl.DataFrame, kind: Kind, order: Sequence[str]) -> Section:
         page_rows(frame, kind.kind),
         frame.filter(kind=kind.kind).drop("kind"),
         key=(("scale", "from chance (left) to always right"),),
+        broad=True,
     )
 
 

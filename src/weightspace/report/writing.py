@@ -6,7 +6,7 @@ from pathlib import Path
 
 from weightspace.dissection import Dissection
 from weightspace.report.figures import figures, save_all
-from weightspace.report.markdown import markdown
+from weightspace.report.markdown import markdown, numbers_markdown, slices_markdown
 from weightspace.report.page import page
 
 
@@ -18,9 +18,19 @@ def write(dissection: Dissection, directory: str | Path) -> Path:
     directory = Path(directory)
     dissection.save(directory)
     save_all(figures(dissection), directory / "figures")
-    for name, unit in (("table.md", "slice"), ("whole.md", "net")):
-        if unit in dissection.much.frame()["unit"]:
-            (directory / name).write_text(markdown(dissection.much, unit), encoding="utf-8")
+    units = dissection.much.frame()["unit"].unique().to_list()
+    numbers, slices = dissection.numbers, dissection.slices
+    told = {
+        "table.md": markdown(dissection.much) if "slice" in units else None,
+        "whole.md": markdown(dissection.much, "net") if "net" in units else None,
+        "numbers.md": None if numbers is None else numbers_markdown(numbers),
+        "slices.md": None if slices is None else slices_markdown(slices),
+    }
+    for name, text in told.items():
+        if text is None:
+            (directory / name).unlink(missing_ok=True)
+        else:
+            (directory / name).write_text(text, encoding="utf-8")
     path = directory / "report.html"
     path.write_text(page(dissection), encoding="utf-8")
     return path
