@@ -63,5 +63,5 @@ def test_wrong_usage_is_one_line(zoo, tmp_path, capsys):
         capsys, "export", zoo.path, out, "--format", "nws"
     )
     taken = refused(capsys, "export", zoo.path, tmp_path, "--format", "safetensors")
-    assert "nothing is overwritten; choose another OUT" in taken
+    assert "nothing is overwritten; choose another folder" in taken
     assert not out.exists()

@@ -226,7 +226,10 @@ def doubled(folder: Path) -> None:
         (edited(optim__lr=-1), r"params.json: optim::lr: learning_rate: -1 is not a positive num"),
         (edited(training__batchsize="ten"), r"params.json: training::batchsize: batch_size: 'ten'"),
         (edited(optim__optimizer="a\x1b[2J"), r"params.json: optim::optimizer: .* is no word of l"),
-        (overwritten("checkpoints", ""), r"checkpoints: empty; copy or download the file again"),
+        (
+            overwritten("checkpoints", ""),
+            r"checkpoints: net .*tanh-seed-7: empty; copy or download the file again",
+        ),
         (lambda f: first(f, "checkpoints").unlink(), r"checkpoint_000000: net .*: has no file 'ch"),
         (doubled, r"is number 1 as is checkpoint_"),
     ],

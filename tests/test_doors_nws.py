@@ -252,7 +252,7 @@ def columns(one: Path, old: str, new: str) -> None:
         ),
         (
             lambda one: cut(one / "nws_main/0001/error.bin", 83),
-            r"error.bin: is cut short, 83 byt",
+            r"error.bin: net nws_main/0001: is cut short, 83 .*; fetch the net again",
         ),
         (
             lambda one: cut(one / "nws_main/0001/stat.bin", 24),

@@ -161,9 +161,9 @@ def exported(made: Exported) -> None:
     for net, reason in made.left_out.items():
         _out().print(_text(f"left out: net {net}: {reason}"), soft_wrap=True)
     if made.without_plan:
-        said = f"{len(made.without_plan):,} nets have the tensors of no recipe's plan"
-        _out().print(_text(f"{said}; their own names were kept"))
-    _out().print(_text(f"{made.nets:,} nets: {made.path}"))
+        said = f"{_counted(len(made.without_plan), 'net')} fit no recipe's plan"
+        _out().print(_text(f"{said}; tensors there keep the names that the zoo has"))
+    _out().print(_text(f"{_counted(made.nets, 'net')}: {made.path}"), soft_wrap=True)
 
 
 def published(made: Published) -> None:

@@ -149,7 +149,7 @@ def _writer(out: Path, space: Space, origin: Origin, arrivals: Sequence[Arrival]
         there = Zoo(out).meta["info"].get("source")
         if there != info["source"]:
             raise UsageError(
-                f"{out}: holds another zoo, not one of these nets; choose another OUT, or remove it"
+                f"{out}: holds another zoo, not one of these nets; choose another OUT or remove it"
             )
     return Writer(out, space=space, seed=0, info=info)
 
@@ -211,7 +211,10 @@ class _Settler:
                     )
                 yield layout, vector
         except DataError as error:
-            raise Unreadable(str(error)) from None
+            file, _, rest = str(error).partition(": ")
+            known = rest.startswith("net ") or who in str(error)
+            told = str(error) if known else f"{file}: net {self.name}: {rest}"
+            raise Unreadable(told) from None
 
 
 class _Units:

@@ -156,7 +156,7 @@ def _images(zoo: Zoo) -> str:
         if name in PUBLISHED:
             source = PUBLISHED[name].source
         elif name in BUILT_IN:
-            source = f"{BUILT_IN[name].note}, made by weightspace"
+            source = f"{BUILT_IN[name].note}, built into weightspace"
         elif name.startswith("hub:"):
             source = f"https://huggingface.co/datasets/{_plain('/'.join(name[4:].split('/')[:2]))}"
         else:

@@ -22,7 +22,7 @@ def fresh(out: Path) -> Iterator[Path]:
     refuse_url(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         what = "has files in it" if out.is_dir() else "is a file"
-        raise UsageError(f"{out}: {what}, and nothing is overwritten; choose another OUT")
+        raise UsageError(f"{out}: {what}, and nothing is overwritten; choose another folder")
     hidden = out.absolute().parent / f".{out.name}.{secrets.token_hex(6)}.tmp"
     try:
         with explained(out, 0):

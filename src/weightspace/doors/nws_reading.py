@@ -90,7 +90,7 @@ class _Net:
         return Arrival(
             source=self.source,
             recipe={**self.said, **form.SHARED},
-            moments=[_moment(row, stat) for row in seen],
+            moments=[self._moment(row, stat) for row in seen],
             read=partial(self._read, weights),
             split=split,
             facts={
@@ -100,6 +100,22 @@ class _Net:
                 "nws_stat": base64.b64encode(stat.tobytes()).decode(),
             },
         )
+
+    def _moment(self, row: np.ndarray, stat: np.ndarray) -> dict[str, Any]:
+        """What error.bin says of a moment: percentages of wrong answers."""
+        step, train, validation, test, _ = (float(value) for value in row)
+        if not (0 <= step < 2**53 and step.is_integer()):
+            raise DataError(
+                f"{self.folder}/error.bin: net {printable(self.source)}: {step!r} is no number of "
+                "steps; fetch the net again"
+            )
+        return {
+            "step": int(step),
+            "epoch": step * float(stat[2]) / float(stat[1]) if stat[1] > 0 else 0.0,
+            "train_accuracy": 1 - train / 100,
+            "validation_accuracy": 1 - validation / 100,
+            "test_accuracy": 1 - test / 100,
+        }
 
     def _agrees_with_meta(self) -> None:
         meta = self.folder / "meta.csv"
@@ -159,7 +175,10 @@ class _Net:
                 "fetch the net again"
             ) from None
         if len(data) % 8:
-            raise DataError(f"{file}: is cut short, {len(data)} bytes are no float64 values")
+            raise DataError(
+                f"{file}: net {printable(self.source)}: is cut short, {len(data)} bytes are no "
+                "float64 values; fetch the net again"
+            )
         return np.frombuffer(data, "<f8")
 
 
@@ -190,17 +209,3 @@ def _inside(path: str, place: str) -> Path:
             "make it relative, without '..'"
         )
     return Path(found)
-
-
-def _moment(row: np.ndarray, stat: np.ndarray) -> dict[str, Any]:
-    """What error.bin says of a moment: percentages of wrong answers."""
-    step, train, validation, test, _ = (float(value) for value in row)
-    if not (0 <= step < 2**53 and step.is_integer()):
-        raise DataError(f"error.bin: {step!r} is no number of steps; fetch the net again")
-    return {
-        "step": int(step),
-        "epoch": step * float(stat[2]) / float(stat[1]) if stat[1] > 0 else 0.0,
-        "train_accuracy": 1 - train / 100,
-        "validation_accuracy": 1 - validation / 100,
-        "test_accuracy": 1 - test / 100,
-    }

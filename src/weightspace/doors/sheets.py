@@ -45,7 +45,7 @@ def rows(
                     )
                 yield place, dict(zip(header, row, strict=True))
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise DataError(f"{path}: no such file; correct the path, or fetch it") from None
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read ({printable(reason)}); fetch it again") from None
@@ -61,7 +61,7 @@ def value(name: str, text: str, place: str) -> Any:
     try:
         return checked(name, _parsed(FIELDS[name], text))
     except UsageError as error:
-        raise DataError(f"{place}: {error}") from None
+        raise DataError(f"{place}: {error}; correct the cell, or empty it") from None
 
 
 def number(name: str, text: str, place: str, *, whole: bool = False) -> Any:
@@ -72,7 +72,7 @@ def number(name: str, text: str, place: str, *, whole: bool = False) -> Any:
     found = _parsed(int if whole else float, text)
     if isinstance(found, str) or found < 0:
         kind = "whole number" if whole else "number"
-        raise DataError(f"{place}: {name}: {printable(text, 60)!r} is no {kind} from 0")
+        raise DataError(f"{place}: {name}: {printable(text, 60)!r} is no {kind} from 0; correct it")
     return found
 
 
@@ -82,7 +82,9 @@ def switch(name: str, text: str, place: str) -> bool | None:
     if text in NOTHING:
         return None
     if text not in _SWITCH:
-        raise DataError(f"{place}: {name}: {printable(text, 60)!r} is neither true nor false")
+        raise DataError(
+            f"{place}: {name}: {printable(text, 60)!r} is neither true nor false; correct it"
+        )
     return _SWITCH[text]
 
 
