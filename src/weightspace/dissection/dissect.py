@@ -112,7 +112,7 @@ def dissect(
         shorter = about | {"slice_length": min(whole.length, shortest)}
         beside["bare"] = evaluate(zoo, **asked, **shorter, running_stats=False)
     if "numbers" in also:
-        beside["numbers"] = regress(zoo, **about)
+        beside["numbers"] = regress(zoo, properties=properties, **about)
     if "slices" in also:
         beside["slices"] = slices(reader, progress)
     if "transfer" in also and len(moments) > 1:

@@ -99,6 +99,7 @@ def regress(
     zoo: Zoo | str | Path,
     *,
     targets: Sequence[str] | None = None,
+    properties: Sequence[str] | None = None,
     slice_length: int = 5000,
     running_stats: bool = True,
     slices_per_net: int = 8,
@@ -113,9 +114,11 @@ def regress(
     `targets`: continuous properties of the zoo's space, on a logarithmic scale where they are
     positive; "test_accuracy" of the last snapshot; "progress", the fraction of training, 0..1, at
     which a snapshot was taken, read off `moments` snapshots of each net. By default all of them
-    that the zoo has. Kernel ridge reads them off slices ("kernel": each by itself, and a net's
-    together) and off whole vectors ("layers"). All is split by net and repeated with numbers
-    permuted over nets (for progress: over the snapshots of each net).
+    that the zoo has. Nets take part and are spread over folds as `evaluate` would have them for
+    `properties`: without names, those that are on record for every net. Kernel ridge reads them
+    off slices ("kernel": each by itself, and a net's together) and off whole vectors ("layers").
+    All is split by net and repeated with numbers permuted over nets (for progress: over the
+    snapshots of each net).
 
     R2 is 1 - squared error / variance: 0 for guessing the mean. Both it and Kendall's tau stand
     with 95 % intervals over nets. Raises UsageError for unknown targets and too few nets.
@@ -123,7 +126,7 @@ def regress(
     zoo = opened(zoo)
     seeds = tuple(int(seed) for seed in seeds)
     require_counts(slices_per_net, seeds, permutations)
-    labels = labels_of(zoo)
+    labels = labels_of(zoo, properties)
     if len(labels.nets) < FEWEST * folds:
         raise UsageError(
             f"{len(labels.nets)} nets are too few for an interval of a regression with {folds} "
