@@ -267,7 +267,8 @@ def test_numbers_and_slices_are_told_in_markdown(full):
     assert "| test accuracy | whole nets | **0.95** | 0.87 to 1.00 |" in told
     assert "| progress | whole nets | 0.02 | -0.06 to 0.10 |" in told
     told = markdown.slices_markdown(full.slices)
-    assert told.startswith("Accuracy by length of slice, 1 slice / 16 slices together:")
+    assert told.startswith("Accuracy by length of slice, 1 slice / 16 slices together; the")
+    assert "longest exist in 100 of 300 nets" in told
     assert "| filter size | 33 % | 48 % / 54 % | 62 % / 74 % | 77 % / 91 % | 91 % / 91 % |" in told
     holed = Slices(
         full.slices.frame().filter((pl.col("slices") == 1) | (pl.col("slice_length") > 50))

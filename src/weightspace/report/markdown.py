@@ -87,6 +87,9 @@ def slices_markdown(slices: Slices) -> str:
         chance = frame.filter(property=name)["chance"][0]
         rows.append((_cell(name), percent(chance), *cells))
     taken = count(fewest, "slice") + (f" / {most:,} slices together" if most > fewest else "")
+    nets = frame["n_nets"].unique().sort().to_list()
+    if len(nets) > 1:
+        taken += f"; the longest exist in {nets[0]:,} of {nets[-1]:,} nets and are judged on those"
     return f"Accuracy by length of slice, {taken}:\n\n{_lines(rows)}"
 
 
