@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +168,16 @@ def test_memory_stays_flat_while_a_zoo_is_read(tmp_path):
     assert psutil.Process().memory_info().rss - before < 2**24
     for _ in zoo.vectors(snapshots=[-1]):
         assert psutil.Process().memory_info().rss - before < 2**25
+
+
+def test_whole_nets_in_one_array_are_the_same(tmp_path: Path) -> None:
+    zoo = synthetic_zoo(tmp_path / "zoo", nets=20)
+    own = {one.net: one.values for one in zoo.vectors()}
+    met = 0
+    for one in zoo.vectors(reuse=True):
+        np.testing.assert_array_equal(one.values, own[one.net])
+        met += 1
+    assert met == len(own) == 20
+    arrays = [one.values for one in zoo.vectors(reuse=True)]
+    assert any(np.shares_memory(arrays[-1], other) for other in arrays[:-1])
+    assert not any(np.shares_memory(one, two) for one, two in pairwise(own.values()))

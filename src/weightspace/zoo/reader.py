@@ -21,7 +21,7 @@ from weightspace.zoo.dtypes import Dtype
 from weightspace.zoo.remote import Remote, is_url
 from weightspace.zoo.rounds import Round
 from weightspace.zoo.rows import Rows
-from weightspace.zoo.selecting import Selected, reads, wanted_rows, whole
+from weightspace.zoo.selecting import Selected, extents, reads, wanted_rows, whole
 from weightspace.zoo.slices import (
     Selection,
     Slices,
@@ -34,6 +34,7 @@ from weightspace.zoo.slices import (
 from weightspace.zoo.source import Folder, Source
 from weightspace.zoo.splits import Split
 
+_AHEAD = 2  # nets that the disk is told of while one is scanned
 _SELECTIONS = 8  # kept for the next draw of the same arguments
 
 
@@ -130,23 +131,41 @@ class Zoo:
         return self._widened(stored)
 
     def vectors(
-        self, nets: Iterable[str] | None = None, snapshots: Iterable[int] | None = None
+        self,
+        nets: Iterable[str] | None = None,
+        snapshots: Iterable[int] | None = None,
+        *,
+        reuse: bool = False,
     ) -> Iterator[Vectors]:
         """Go through whole nets one after the other, at the speed of the disk.
 
         In the order of `nets`, or that of the table, which is not that on the disk; nets without
         any of the `snapshots` are left out. Each is read into an array of its own: memory stays
-        that of one net for who lets go of it before the next.
+        that of one net for who lets go of it before the next. With `reuse` all are read into one,
+        which is faster: the values of a net are gone when the next is asked for.
         """
         selected, table = self.select(nets, snapshots), self._rows
-        for at, first, count, size in zip(
-            selected.nets, selected.first, selected.counts, selected.sizes, strict=True
+        buffer = np.empty(0, self.dtype.stored)
+        last = len(selected.nets) - 1
+        for i, (at, first, count, size) in enumerate(
+            zip(selected.nets, selected.first, selected.counts, selected.sizes, strict=True)
         ):
+            # The disk works on the next nets while this one is copied.
+            for soon in range(i + _AHEAD if i else 0, min(i + _AHEAD, last) + 1):
+                self._files.expect(self._extents(selected, soon))
             rows = selected.rows[first : first + count]
-            self._check_rows(rows)
-            stored = np.empty((count, size), self.dtype.stored)
+            if not reuse or buffer.size < count * size:
+                buffer = np.empty(count * size, self.dtype.stored)
+            stored = buffer[: count * size].reshape(count, size)
             self._files.scan(whole(table, rows, stored))
             yield Vectors(str(self._names[at]), table.numbers[rows], self.dtype.widen(stored))
+
+    def _extents(self, selected: Selected, i: int) -> Iterator[tuple[str, int, int]]:
+        """Where the chosen vectors of one net lie; DataError where not within their files."""
+        first, count = selected.first[i], selected.counts[i]
+        rows = selected.rows[first : first + count]
+        self._check_rows(rows)
+        return extents(self._rows, rows, self.dtype.size * int(selected.sizes[i]))
 
     def read(self, net: str, snapshot: int, start: int, length: int) -> np.ndarray:
         """`length` consecutive values of a vector from position `start`, a read-only view."""

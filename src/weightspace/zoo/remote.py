@@ -251,6 +251,9 @@ class RemoteShards:
                     buffer[:] = view[: len(buffer)]
                     view = view[len(buffer) :]
 
+    def expect(self, extents: Iterable[tuple[str, int, int]]) -> None:
+        """As `Shards` says: nothing is fetched ahead."""
+
     def scan(self, reads: Iterable[Read]) -> None:
         """As `Shards` says."""
         for read in reads:

@@ -87,16 +87,21 @@ def reads(
             yield from _gathered(names[code], int(offsets[i]), pieces, values, each)
 
 
-def whole(table: Rows, rows: np.ndarray, out: np.ndarray) -> Iterator[Read]:
-    """The reads that fill `out` [n, length] with vectors as stored, neighbours in one."""
-    size = out.itemsize * out.shape[1]
-    view = out.data.cast("B")
+def extents(table: Rows, rows: np.ndarray, size: int) -> Iterator[tuple[str, int, int]]:
+    """Where vectors of `size` bytes lie: shard, first byte and bytes, neighbours in one."""
     offsets, shards = table.offsets[rows], table.shards[rows]
     apart = (np.diff(offsets) != size) | (np.diff(shards) != 0)
     edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(rows)]
     for low, high in pairwise(edges):
-        part = view[low * size : high * size]
-        yield table.names[shards[low]], int(offsets[low]), (part,), len(part)
+        yield table.names[shards[low]], int(offsets[low]), (high - low) * size
+
+
+def whole(table: Rows, rows: np.ndarray, out: np.ndarray) -> Iterator[Read]:
+    """The reads that fill `out` [n, length] with vectors as stored, neighbours in one."""
+    view = out.data.cast("B")
+    for name, offset, size in extents(table, rows, out.itemsize * out.shape[1]):
+        yield name, offset, (view[:size],), size
+        view = view[size:]
 
 
 def _gathered(

@@ -124,12 +124,15 @@ class ShardFiles:
             for file, (_, offset, buffers, _) in late:
                 file.fill(offset, buffers)
 
+    def expect(self, extents: Iterable[tuple[str, int, int]]) -> None:
+        """Have the disk begin with bytes of shards (name, first, how many) to be scanned soon."""
+        for name, offset, size in extents:
+            self._get(name).announce(offset, size)
+
     def scan(self, reads: Iterable[Read]) -> None:
-        """Do reads that are large and follow one another."""
-        for name, offset, buffers, size in reads:
-            file = self._get(name)
-            file.announce(offset + size, size)  # what follows is on its way meanwhile
-            file.fill(offset, buffers)
+        """Do reads that are large and were expected."""
+        for name, offset, buffers, _ in reads:
+            self._get(name).fill(offset, buffers)
 
     def view(self, name: str, offset: int, size: int) -> np.ndarray:
         """`size` bytes from byte `offset` on, uint8, a read-only view of the file."""

@@ -25,8 +25,11 @@ class Shards(Protocol):
     def fill(self, reads: Iterable[Read]) -> None:
         """Do all reads, many at a time."""
 
+    def expect(self, extents: Iterable[tuple[str, int, int]]) -> None:
+        """Bytes of shards (name, first, how many) will be scanned soon."""
+
     def scan(self, reads: Iterable[Read]) -> None:
-        """Do reads that are large and follow one another."""
+        """Do reads that are large and were expected."""
 
     def view(self, name: str, offset: int, size: int) -> np.ndarray:
         """`size` bytes from byte `offset` on, uint8, read-only."""
