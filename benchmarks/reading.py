@@ -268,7 +268,7 @@ def measure_scans(scratch: Path, rounds: int, cold: bool) -> None:
             rates[name].append(size / 1e9 / (time.perf_counter() - start))
     fresh, one, cat_rate = (statistics.median(found) for found in rates.values())
     print(
-        f"scan, {'cold' if cold else 'warm'}: zoo.vectors {fresh:.2f} GB/s, in one array {one:.2f}, "
+        f"scan, {'cold' if cold else 'warm'}: zoo.vectors {fresh:.2f} GB/s, in one {one:.2f}, "
         f"cat {cat_rate:.2f}, ratios {fresh / cat_rate:.2f} and {one / cat_rate:.2f}  goal 0.8"
     )
 
