@@ -14,7 +14,7 @@ from small_units import LAYOUT, NETS, SNAPSHOTS, open_writer, recipes, tensor, w
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.zoo import Zoo, check, tables
-from weightspace.zoo.reader import read_layout
+from weightspace.zoo.layouts import read_layout
 
 
 @pytest.fixture
