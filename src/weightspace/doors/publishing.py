@@ -208,10 +208,10 @@ def _upload(hub: Any, folder: Path, about: About, private: bool) -> str:
     where = {"repo_id": about.repo, "repo_type": "dataset"}
     try:
         api.create_repo(**where, private=private, exist_ok=True)
-        # Newer versions of the package have one function that goes on where it was stopped.
+        # Either goes on where it was stopped; which one there is depends on the package's version.
         upload = getattr(api, "upload_large_folder", api.upload_folder)
         upload(**where, folder_path=str(folder))
-    except Exception as error:
+    except Exception as error:  # refused, no room, no network: the hub's own words
         raise DataError(
             f"{about.repo}: was not uploaded to its end ({_said(error)}); {folder} is complete, "
             "run the same command again to go on"

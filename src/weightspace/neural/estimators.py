@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -60,9 +61,9 @@ class SliceNetwork(MetaClassifier):
         self.device = device
         self.seed = seed
 
+    @abstractmethod
     def architecture(self, length: int) -> Architecture:
         """The layers for slices of so many values."""
-        raise NotImplementedError
 
     def fit_labelings(
         self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
