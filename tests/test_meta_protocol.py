@@ -233,6 +233,19 @@ def test_a_snapshot_named_twice_is_looked_at_once(zoo):
     assert owners.tolist() == list(range(10))
 
 
+def test_rows_of_layers_are_taken_once_of_an_open_zoo(zoo, monkeypatch):
+    opened = Zoo(zoo.path)
+    nets = opened.nets["net"].to_list()[:3]
+    first, _ = net_rows(opened, nets, Source())
+    bare, _ = net_rows(opened, nets, Source(running_stats=False))
+    monkeypatch.setattr(opened, "vector", None)
+    again, _ = net_rows(opened, nets, Source())
+    assert (again == first).all()
+    assert (bare != first).any()
+    with pytest.raises(TypeError):
+        net_rows(opened, nets, Source(snapshots=(1,)))
+
+
 @pytest.mark.parametrize("name", ["run[1]", "run*", "what?", "a=1", "{x}"])
 def test_folders_of_any_name_are_read_back(evaluation, tmp_path, name):
     folder = evaluation.to_parquet(tmp_path / name)

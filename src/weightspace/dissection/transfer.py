@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import polars as pl
-from threadpoolctl import threadpool_limits
 
 from weightspace.dissection.places import Place
 from weightspace.dissection.reader import Reader
 from weightspace.dissection.result import TRANSFER_COLUMNS, Transfer
 from weightspace.meta import CLASSIFIERS, control_interval
-from weightspace.meta.crossfit import with_permutations
-from weightspace.meta.folds import Cells, assert_apart
+from weightspace.meta.crossfit import right_answers, with_permutations
+from weightspace.meta.folds import Cells, each_fold
 from weightspace.meta.intervals import balanced_accuracy, normal_interval
 from weightspace.progress import Progress
 
@@ -70,21 +67,15 @@ def _hits(
     hits = np.zeros((len(features), *codes.shape), np.float32)
     estimator = CLASSIFIERS[reader.classifier].estimator(reader.seed)
 
-    def judge(part: int) -> None:
-        nets = np.flatnonzero(fold == part)
-        assert_apart(np.flatnonzero(fold != part), nets, labels.families)
+    def judge(part: int, nets: np.ndarray) -> None:
         tested = fold[owners] == part
         taught = owners[~tested]
         fitted = estimator.fit_labelings(features[learned][~tested], codes[taught], levels, taught)
-        own = owners[tested]
-        sizes = np.bincount(own, minlength=len(fold))[nets]
         for moment, rows in enumerate(features):
-            for j, logs in enumerate(fitted.log_probabilities(rows[tested])):
-                right = np.bincount(own, logs.argmax(axis=1) == codes[own, j], len(fold))
-                hits[moment, nets, j] = right[nets] / sizes
+            logs = fitted.log_probabilities(rows[tested])
+            hits[moment, nets] = right_answers(logs, codes, owners[tested], nets)
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(judge, np.unique(fold)))
+    each_fold(fold, labels.families, judge)
     return hits
 
 

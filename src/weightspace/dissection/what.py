@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from weightspace.dissection.reader import Reader, ranked
 from weightspace.dissection.result import WHAT_COLUMNS, What
 from weightspace.meta import CLASSIFIERS
-from weightspace.meta.crossfit import crossfit
-from weightspace.meta.folds import Cells, assert_apart
+from weightspace.meta.crossfit import crossfit, right_answers
+from weightspace.meta.folds import Cells, each_fold
 from weightspace.meta.pairs import difference_interval
 from weightspace.meta.reader import FEATURE_NAMES
 from weightspace.meta.slices import SLICE_FEATURES, Source, net_rows, random_slices
@@ -195,24 +192,19 @@ def _drops(
     hits = np.zeros((1 + len(groups), *codes.shape))
     estimator = CLASSIFIERS[classifier].estimator(reader.seed)
 
-    def judge(part: int) -> None:
-        nets = np.flatnonzero(fold == part)
-        assert_apart(np.flatnonzero(fold != part), nets, labels.families)
+    def judge(part: int, nets: np.ndarray) -> None:
         tested = fold[owners] == part
         taught = owners[~tested]
         fitted = estimator.fit_labelings(features[~tested], codes[taught], levels, taught)
-        own, rows = owners[tested], features[tested]
-        sizes = np.bincount(own, minlength=len(fold))[nets]
+        rows = features[tested]
         rng = np.random.default_rng([reader.seed, part, 0x5A4])
         for place, columns in enumerate([[], *groups]):
             swapped = rows.copy()
             swapped[:, columns] = rows[rng.permutation(len(rows))][:, columns]
-            for j, logs in enumerate(fitted.log_probabilities(swapped)):
-                right = np.bincount(own, logs.argmax(axis=1) == codes[own, j], len(fold))
-                hits[place, nets, j] = right[nets] / sizes
+            logs = fitted.log_probabilities(swapped)
+            hits[place, nets] = right_answers(logs, codes, owners[tested], nets)
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(judge, np.unique(fold)))
+    each_fold(fold, labels.families, judge)
     found = []
     for swapped in hits[1:]:
         own = []

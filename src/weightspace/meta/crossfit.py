@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from weightspace.errors import UsageError
 from weightspace.meta.estimators import MetaClassifier
-from weightspace.meta.folds import Cells, assert_apart
+from weightspace.meta.folds import Cells, each_fold
 from weightspace.meta.intervals import balanced_accuracy, crossfitted
 from weightspace.meta.labels import require
 from weightspace.meta.registry import classifier as declared
@@ -99,9 +96,7 @@ def judge(
     kept = [np.zeros((*shape, levels[j])) for j in range(detailed)]
     answers = [np.zeros((*shape, levels[j]), np.int64) for j in range(detailed)]
 
-    def judge_fold(part: int) -> None:
-        test_nets = np.flatnonzero(fold == part)
-        assert_apart(np.flatnonzero(fold != part), test_nets, families)
+    def judge_fold(part: int, test_nets: np.ndarray) -> None:
         tested = fold[nets] == part
         if not tested.any():
             return
@@ -122,12 +117,25 @@ def judge(
                 kept[j][test_nets] = (sums / divisor[:, None]).reshape(-1, width, levels[j])
                 np.add.at(answers[j], (owner, place, answer), 1)
 
-    # One fold a core with single-threaded algebra: faster than threads within small matrices,
-    # above all on a busy machine, and the same to the last bit on any number of cores.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(judge_fold, np.unique(fold[fold >= 0])))
+    each_fold(fold, families, judge_fold)
     net_hits = (net_answers == codes[:, None, :]) & (rows > 0)[:, :, None]
     return Judged(slice_hits, net_hits.astype(np.float32), net_answers, answers, rows, kept)
+
+
+def right_answers(
+    log_probabilities: list[np.ndarray], codes: np.ndarray, owners: np.ndarray, nets: np.ndarray
+) -> np.ndarray:
+    """Share of a net's rows that are answered rightly: float64 [judged nets, labelings].
+
+    Log-probabilities [n, levels] of each labeling, for rows of the nets `owners` int [n]; `codes`
+    int [N, labelings]; `nets` are the places in `codes` of those that are judged.
+    """
+    sizes = np.bincount(owners, minlength=len(codes))[nets]
+    right = [
+        np.bincount(owners, logs.argmax(axis=1) == codes[owners, j], len(codes))[nets]
+        for j, logs in enumerate(log_probabilities)
+    ]
+    return np.stack(right, axis=1) / sizes[:, None]
 
 
 def with_permutations(codes: np.ndarray, cells: Cells, permutations: int) -> np.ndarray:

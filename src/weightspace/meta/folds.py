@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 _MOST_CELLS = 4
 _CELL_NETS = 6
@@ -100,6 +104,26 @@ def _balanced(codes: np.ndarray, families: np.ndarray, cells: int) -> np.ndarray
         np.add.at(counts[best], labels, 1.0)
         sizes[best] += len(nets)
     return cell
+
+
+def each_fold(
+    fold: np.ndarray, families: np.ndarray, judge: Callable[[int, np.ndarray], None]
+) -> None:
+    """Call `judge(part, nets)` for every fold of `fold` int [N] from 0 up, folds side by side.
+
+    `nets` are the places of those that are judged; all others may teach. Raises AssertionError
+    where that would part a family (`families` int [N]).
+    """
+
+    def apart(part: int) -> None:
+        nets = np.flatnonzero(fold == part)
+        assert_apart(np.flatnonzero(fold != part), nets, families)
+        judge(part, nets)
+
+    # One fold a core with single-threaded algebra: faster than threads within small matrices,
+    # above all on a busy machine, and the same to the last bit on any number of cores.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(apart, np.unique(fold[fold >= 0])))
 
 
 def assert_apart(train: np.ndarray, test: np.ndarray, families: np.ndarray) -> None:

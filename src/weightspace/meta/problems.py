@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from threadpoolctl import threadpool_limits
 
-from weightspace.meta.folds import Cells, assert_apart
+from weightspace.meta.folds import Cells, each_fold
 from weightspace.meta.labels import Labels
 from weightspace.meta.registry import CLASSIFIERS, DEFAULT
 from weightspace.meta.ridge import KernelRidge
@@ -131,12 +128,10 @@ def crossfitted(
     guess = np.empty_like(truth)
     fold = cells.fold_of(seed)
 
-    def judge(part: int) -> None:
-        assert_apart(np.flatnonzero(fold != part), np.flatnonzero(fold == part), labels.families)
+    def judge(part: int, nets: np.ndarray) -> None:
         tested = fold[problem.owners] == part
         fitted = KernelRidge(seed=seed).fit(problem.features[~tested], truth[~tested])
         guess[tested] = fitted.predict(problem.features[tested])
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(judge, np.unique(fold)))
+    each_fold(fold, labels.families, judge)
     return truth, guess
