@@ -34,10 +34,15 @@ SPACE = Space(
 )
 """Vectors of 6,596 to 8,356 values, so that a slice of 5,000 fits; 396 or more in part conv."""
 
+ALIGNED = Space("aligned", SPACE.distributions | {"filter_size": Constant(5)})
+"""The same nets with one layout."""
+
 _SPREAD = {"constant": 0.05, "normal": 0.085, "glorot_uniform": 0.14, "glorot_normal": 0.24}
 
 
-def synthetic_zoo(path: str | Path, nets: int = 60, seed: int = 0, unit_size: int = 16) -> Zoo:
+def synthetic_zoo(
+    path: str | Path, nets: int = 60, seed: int = 0, unit_size: int = 16, space: Space = SPACE
+) -> Zoo:
     """Write and open a zoo of `nets` made-up nets with 5 snapshots each.
 
     Encoded, at every snapshot: initialization (the spread of all weights, with enough variation
@@ -45,10 +50,10 @@ def synthetic_zoo(path: str | Path, nets: int = 60, seed: int = 0, unit_size: in
     is absent, to the last: filter_size (correlation of weights at that lag), and weakly optimizer
     (heavier tails). In conv weights alone, growing: augmentation (their mean). Nothing else is.
     """
-    writer = Writer(path, space=SPACE, seed=seed, info={"snapshots": SNAPSHOTS})
+    writer = Writer(path, space=space, seed=seed, info={"snapshots": SNAPSHOTS})
     groups: dict[str, list[tuple[int, Recipe, Layout]]] = defaultdict(list)
-    recipes = SPACE.draw(nets, seed)
-    split = stratified(SPACE.levels(recipes), seed)
+    recipes = space.draw(nets, seed)
+    split = stratified(space.levels(recipes), seed)
     for index, recipe in enumerate(recipes):
         layout = Plan.from_recipe(recipe).layout()
         groups[layout.key].append((index, recipe, layout))

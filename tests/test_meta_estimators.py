@@ -91,7 +91,7 @@ def test_leaving_a_net_out_in_closed_form_is_fitting_without_it(kind):
         if kind == "linear"
         else NystroemMap.fit(x, 20, 1.0, np.random.default_rng(0))
     )
-    targets = module._targets(y, 3)
+    targets = module.balanced_targets(y, 3)
     design = module._Design(made, x, groups, 1e-2)
     scores, _ = design.leave_out(targets)
     columns, n = made(x), len(x)

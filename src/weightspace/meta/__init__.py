@@ -15,6 +15,7 @@ from weightspace.meta.intervals import Interval, bootstrap, control_interval
 from weightspace.meta.labels import Labels, labels_of
 from weightspace.meta.model import Answer, Model, Reading
 from weightspace.meta.protocol import evaluate
+from weightspace.meta.raw import Raw
 from weightspace.meta.registry import BASELINE, CLASSIFIERS, DEFAULT, Classifier
 from weightspace.meta.regression import Regression, regress
 from weightspace.meta.ridge import KernelRidge
@@ -33,6 +34,7 @@ __all__ = [
     "Labels",
     "Linear",
     "Model",
+    "Raw",
     "Reading",
     "Regression",
     "Score",

@@ -61,13 +61,13 @@ class Discriminant:
         codes = codes[order]
         nets = len(np.unique(groups))
         weights, offsets = [], []
-        for block in _blocks_of_columns(levels):
-            targets = [_targets(codes[:, j], levels[j]) for j in block]
+        for block in blocks_of_columns(levels):
+            targets = [balanced_targets(codes[:, j], levels[j]) for j in block]
             scores, coefficients = design.leave_out(np.concatenate(targets, axis=1))
             start = 0
             for j in block:
                 columns = slice(start, start + levels[j])
-                turn, shift = _discriminate(scores[:, columns], codes[:, j], levels[j], nets)
+                turn, shift = discriminate(scores[:, columns], codes[:, j], levels[j], nets)
                 weights.append(coefficients[:, columns] @ turn)
                 offsets.append(shift - design.mean @ weights[-1])
                 start += levels[j]
@@ -175,7 +175,8 @@ def _chunks(groups: np.ndarray) -> list[tuple[slice, list[tuple[int, np.ndarray]
     return chunks
 
 
-def _blocks_of_columns(levels: tuple[int, ...]) -> Iterator[list[int]]:
+def blocks_of_columns(levels: tuple[int, ...]) -> Iterator[list[int]]:
+    """Labelings in a row, together of as many columns as are held at a time."""
     block: list[int] = []
     for j, count in enumerate(levels):
         if block and sum(levels[i] for i in block) + count > _COLUMNS:
@@ -185,13 +186,13 @@ def _blocks_of_columns(levels: tuple[int, ...]) -> Iterator[list[int]]:
     yield block
 
 
-def _targets(codes: np.ndarray, levels: int) -> np.ndarray:
+def balanced_targets(codes: np.ndarray, levels: int) -> np.ndarray:
     """One-hot columns over their class's share, less 1: mean 0, and every class weighs the same."""
     share = np.bincount(codes, minlength=levels) / len(codes)
     return (codes[:, None] == np.arange(levels)) / np.maximum(share, 1e-12) - 1.0
 
 
-def _discriminate(
+def discriminate(
     scores: np.ndarray, codes: np.ndarray, levels: int, nets: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Linear discriminant of honest scores: turn [levels, levels] and shift [levels] of log-odds.

@@ -51,7 +51,7 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
         owners = np.arange(len(X)) if groups is None else np.unique(groups, return_inverse=True)[1]
         if len(owners) != len(X):
             raise ValueError(f"groups has {len(owners)} entries for {len(X)} rows")
-        self.fitted_ = self.fit_labelings(X, codes[:, None], (len(self.classes_),), owners)
+        self.fitted_ = self.fit_kept(X, codes[:, None], (len(self.classes_),), owners)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -70,6 +70,12 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
         self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
     ) -> Fitted:
         """Learn `codes` int [n, q], q labelings with `levels` [q] classes, from features [n, F]."""
+
+    def fit_kept(
+        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+    ) -> Fitted:
+        """`fit_labelings` for what is kept: it may not hold on to `features`."""
+        return self.fit_labelings(features, codes, levels, groups)
 
 
 class _ClosedForm(MetaClassifier):

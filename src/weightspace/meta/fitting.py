@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ from weightspace.meta.crossfit import judge
 from weightspace.meta.folds import Cells
 from weightspace.meta.labels import Labels, labels_of
 from weightspace.meta.model import Model
-from weightspace.meta.reader import Range, Reader, View, abilities
+from weightspace.meta.reader import FEATURE_NAMES, Range, Reader, View, abilities
 from weightspace.meta.registry import DEFAULT
 from weightspace.meta.registry import classifier as declared
 from weightspace.meta.slices import Source, held
 from weightspace.meta.versions import in_one_line
+from weightspace.meta.whole import aligned
 from weightspace.progress import Progress, silent
 from weightspace.zoo import Zoo, opened
 
@@ -42,9 +44,9 @@ def fit(
     """Fit a model of every property on all nets of a population that did not diverge.
 
     Each net gives `slices_per_net` slices at equal distances over its vector, as `Model.predict`
-    will take them, or one row of per-layer numbers. Beside the final classifier, `folds` others
-    are cross-fitted by net: they give each property's accuracy with its interval, and the
-    temperature that makes the averaged probabilities of a net honest.
+    will take them, or one row of per-layer numbers or of all its weights. Beside the final
+    classifier, `folds` others are cross-fitted by net: they give each property's accuracy with its
+    interval, and the temperature that makes the averaged probabilities of a net honest.
 
     `classifier`: a name in `CLASSIFIERS`; by default two are kept, one for vectors with a
     layout and one for bare vectors. The other arguments and errors are those of `evaluate`.
@@ -53,7 +55,7 @@ def fit(
     names = PREFERRED if classifier is None else (classifier,)
     kinds = [declared(name) for name in names]
     for kind in kinds:
-        if kind.features == "values":
+        if kind.features not in (*FEATURE_NAMES, "weights"):
             raise UsageError(
                 f"classifier {kind.name}: networks are evaluated, not kept in a model; fit "
                 f"{', '.join(PREFERRED)}, or store one with its own save"
@@ -69,6 +71,9 @@ def fit(
     readers = []
     for done, kind in enumerate(kinds):
         view = View(kind.name, slice_length, slices_per_net, part, running_stats)
+        if kind.features == "weights":
+            shared = aligned(zoo, labels.nets, source)
+            view = replace(view, alignment=shared.key, values=shared.values)
         features, owners, moments = _rows(zoo, labels, view, source, progress)
         progress("fitting", done, len(kinds))
         estimator = kind.estimator(seed)
@@ -83,7 +88,7 @@ def fit(
             groups=moments,
             detailed=len(levels),
         )
-        fitted = estimator.fit_labelings(features, labels.matrix[owners], levels, owners)
+        fitted = estimator.fit_kept(features, labels.matrix[owners], levels, owners)
         far = Range.learn(features, owners, moments, fold)
         readers.append(Reader(view, fitted, abilities(labels, judged, resamples), far))
     progress("fitting", len(kinds), len(kinds))

@@ -28,10 +28,11 @@ from weightspace.meta.intervals import (
     dependence_of,
 )
 from weightspace.meta.labels import Labels, labels_of
-from weightspace.meta.registry import CLASSIFIERS, Classifier
+from weightspace.meta.registry import ALIGNED, CLASSIFIERS, Classifier
 from weightspace.meta.registry import classifiers as declared
-from weightspace.meta.slices import SLICE_FEATURES, Source, fresh_slices, net_rows, random_slices
+from weightspace.meta.slices import SLICE_FEATURES, Source, fresh_slices, random_slices
 from weightspace.meta.versions import in_one_line
+from weightspace.meta.whole import WHOLE_ROWS, can_align
 from weightspace.progress import Progress, silent
 from weightspace.zoo import Split, Zoo, opened
 
@@ -64,7 +65,8 @@ def evaluate(
     slow for that have null controls.
 
     `properties`: by default all that vary in the zoo's space. `classifiers`: names in
-    `CLASSIFIERS`, by default all but the slow; the baseline `shallow` is always added.
+    `CLASSIFIERS`, by default all but the slow (`raw` where all nets share a layout); the baseline
+    `shallow` is always added.
     `snapshots` count from 1, or back from -1; nets that have none of them are left out. `part` is
     "all", "conv" or "fc". With a `split` (`zoo.split()`, or one level left out) its test nets are
     judged by what its train nets taught, and there are no folds; the property by which it was
@@ -82,16 +84,19 @@ def evaluate(
     source = Source(slice_length, tuple(snapshots), part, running_stats)
     source.require(zoo, labels.nets)
     cells = _cells(labels, split, folds)
+    if classifiers is None and can_align(zoo, labels.nets, source):
+        chosen.append(CLASSIFIERS[ALIGNED])
     tallies = {c.name: _Tally() for c in chosen}
-    needed = {c.features: SLICE_FEATURES[c.features] for c in chosen if c.features != "layers"}
-    whole = net_rows(zoo, labels.nets, source, progress) if _any_layers(chosen) else None
+    whole = {
+        name: WHOLE_ROWS[name](zoo, labels.nets, source, progress)
+        for name in dict.fromkeys(c.features for c in chosen if c.whole)
+    }
+    needed = {c.features: SLICE_FEATURES[c.features] for c in chosen if not c.whole}
     for turn, seed in enumerate(seeds):
         rows, nets = random_slices(
             zoo, labels.nets, needed, source, per_net=slices_per_net, seed=seed, progress=progress
         )
-        seen = {name: (features, nets) for name, features in rows.items()}
-        if whole:
-            seen["layers"] = whole
+        seen = whole | {name: (features, nets) for name, features in rows.items()}
         for place, kind in enumerate(chosen):
             done = turn * len(chosen) + place
             progress("cross-fitting", done, len(seeds) * len(chosen))
@@ -315,11 +320,7 @@ def _levels(labels: Labels) -> tuple[int, ...]:
 
 def units_of(classifier: str) -> tuple[str, ...]:
     """The units that a classifier answers for: whole nets alone if it reads those."""
-    return UNITS if CLASSIFIERS[classifier].features != "layers" else ("net",)
-
-
-def _any_layers(chosen: list[Classifier]) -> bool:
-    return any(kind.features == "layers" for kind in chosen)
+    return ("net",) if CLASSIFIERS[classifier].whole else UNITS
 
 
 FEWEST_PERMUTATIONS = 5

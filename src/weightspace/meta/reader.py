@@ -17,6 +17,7 @@ from weightspace.meta.intervals import crossfitted
 from weightspace.meta.labels import Labels
 from weightspace.meta.registry import CLASSIFIERS
 from weightspace.meta.slices import SLICE_FEATURES, even_slices
+from weightspace.meta.whole import Alignment
 
 if TYPE_CHECKING:
     from weightspace.networks import Layout
@@ -24,14 +25,16 @@ if TYPE_CHECKING:
 FEATURE_NAMES = {"statistics": STATISTICS_NAMES, "local": LOCAL_NAMES, "layers": LAYERS_NAMES}
 _INNER = (0.005, 0.995)
 _FAR = 0.99
+_COLUMNS = 4096
 
 
 @dataclass(frozen=True)
 class View:
-    """What of a vector becomes rows of features: one row of the layers, or of even slices.
+    """What of a vector becomes rows of features: one row of the whole net, or of even slices.
 
     `classifier` is a name of the registry; `slices` of `slice_length` values are taken at equal
-    distances over the selected part.
+    distances over the selected part. One that reads weights as they are knows the nets of one
+    `Alignment` alone: its key and `values` (elsewhere "" and 0).
     """
 
     classifier: str
@@ -39,6 +42,8 @@ class View:
     slices: int
     part: str
     running_stats: bool
+    alignment: str = ""
+    values: int = 0
 
     @property
     def features(self) -> str:
@@ -48,7 +53,8 @@ class View:
     @property
     def needs_layout(self) -> bool:
         """Whether a bare vector is not enough."""
-        return self.features == "layers" or self.part != "all" or not self.running_stats
+        whole = CLASSIFIERS[self.classifier].whole
+        return whole or self.part != "all" or not self.running_stats
 
     def rows(self, vector: np.ndarray, layout: Layout | None) -> np.ndarray:
         """Features float32 [rows, F] of a vector [P]; DataError, with numbers, if it has none."""
@@ -79,6 +85,10 @@ class View:
         if self.features == "layers":
             assert layout is not None
             return layers(vector, layout, part=self.part, running_stats=self.running_stats)[None]
+        if self.features == "weights":
+            assert layout is not None
+            self._require(Alignment.of(layout, self.part, self.running_stats))
+            return vector[layout.indices(self.part, self.running_stats)][None]
         if layout is not None and (self.part != "all" or not self.running_stats):
             vector = vector[layout.indices(self.part, self.running_stats)]
         if len(vector) < self.slice_length:
@@ -87,6 +97,14 @@ class View:
                 "slice; use a model fitted with shorter slices"
             )
         return SLICE_FEATURES[self.features](even_slices(vector, self.slice_length, self.slices))
+
+    def _require(self, own: Alignment) -> None:
+        if own != Alignment(self.alignment, self.values):
+            raise DataError(
+                f"vector: its tensors ({own.values:,} values) have other shapes than those of the "
+                f"nets that taught the {self.classifier} model ({self.values:,}); read it with a "
+                "model of layers"
+            )
 
 
 @dataclass(frozen=True)
@@ -142,7 +160,10 @@ class Range:
 
 
 def _bounds(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    low, high = np.quantile(features.astype(np.float64), _INNER, axis=0)
+    low, high = np.empty((2, features.shape[1]))
+    for start in range(0, len(low), _COLUMNS):
+        own = slice(start, start + _COLUMNS)
+        low[own], high[own] = np.quantile(features[:, own].astype(np.float64), _INNER, axis=0)
     return low, high
 
 

@@ -8,21 +8,28 @@ from importlib import import_module
 
 from weightspace.errors import UsageError
 from weightspace.meta.estimators import Forest, Kernel, Linear, MetaClassifier
+from weightspace.meta.raw import Raw
 
 
 @dataclass(frozen=True)
 class Classifier:
     """A declared meta-classifier.
 
-    `features` is "statistics" or "local" (of slices), "values" (slices as they are) or "layers" (of
-    whole nets, so that only the unit "net" exists); `estimator(seed)` makes an unfitted estimator;
-    `controlled` says whether it is cheap enough to be repeated with permuted labels.
+    `features` is "statistics" or "local" (of slices), "values" (slices as they are), or one of
+    `WHOLE` (of whole nets, so that only the unit "net" exists): "layers", "weights" (as they are);
+    `estimator(seed)` makes an unfitted estimator; `controlled` says whether it is cheap enough to
+    be repeated with permuted labels.
     """
 
     name: str
     features: str
     estimator: Callable[[int], MetaClassifier]
     controlled: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether it reads whole nets, not slices."""
+        return self.features in WHOLE
 
 
 def _network(name: str) -> Callable[[int], MetaClassifier]:
@@ -35,10 +42,15 @@ def _network(name: str) -> Callable[[int], MetaClassifier]:
     return make
 
 
+WHOLE = ("layers", "weights")
+"""Kinds of features that are of whole nets."""
+
 BASELINE = "shallow"
 DEFAULT = "kernel"
 STANDARD = (BASELINE, DEFAULT, "layers")
 """What `evaluate` runs unless told otherwise: all that is cheap enough for its control."""
+ALIGNED = "raw"
+"""What it runs besides where all nets share a layout."""
 
 CLASSIFIERS: dict[str, Classifier] = {
     c.name: c
@@ -71,6 +83,8 @@ CLASSIFIERS: dict[str, Classifier] = {
             lambda seed: Kernel(landmarks=1500, width=2.0, ridge=0.01, seed=seed),
             True,
         ),
+        # Linear on the weights themselves, of nets of one layout.
+        Classifier(ALIGNED, "weights", lambda seed: Raw(), True),
         # The paper's network on slices, and one of a hundredth of its arithmetic.
         Classifier("paper", "values", _network("Paper"), False),
         Classifier("patches", "values", _network("Patches"), False),

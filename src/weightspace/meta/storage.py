@@ -22,6 +22,7 @@ from weightspace.meta.discriminant import Discriminant
 from weightspace.meta.estimators import Fitted
 from weightspace.meta.gaussian import Gaussianiser
 from weightspace.meta.kernel import FeatureMap, LinearMap, NystroemMap
+from weightspace.meta.raw import Aligned, Scale
 from weightspace.meta.reader import FEATURE_NAMES, Ability, Range, Reader, View
 from weightspace.meta.registry import CLASSIFIERS
 from weightspace.meta.trees import DEEPEST, Forests, Trees
@@ -54,8 +55,8 @@ def save(model: Model, directory: Path) -> Path:
             {
                 "kind": kind,
                 "numbers": numbers,
-                "view": vars(reader.view),
-                "columns": _columns(reader.view.features),
+                "view": _view(reader.view),
+                "columns": _columns(reader.view),
                 "novelty_limit": reader.range.limit,
                 "abilities": [vars(a) | {"levels": list(a.levels)} for a in reader.abilities],
             }
@@ -117,9 +118,19 @@ def _json(path: Path) -> dict[str, Any]:
     return plain
 
 
-def _columns(features: str) -> str:
+def _view(view: View) -> dict[str, Any]:
+    """Its fields, those on an alignment only where it has one."""
+    plain = dict(vars(view))
+    if not view.values:
+        del plain["alignment"], plain["values"]
+    return plain
+
+
+def _columns(view: View) -> str:
     """What names the columns that a classifier was fitted on; other columns, other meaning."""
-    names = "\n".join(FEATURE_NAMES[features])
+    if view.features == "weights":
+        return view.alignment
+    names = "\n".join(FEATURE_NAMES[view.features])
     return hashlib.blake2b(names.encode(), digest_size=8).hexdigest()
 
 
@@ -161,14 +172,17 @@ def _reader(row: dict[str, Any], arrays: _Arrays) -> Reader:
         _number(value, low, high, what)
     _demand(view.part in ("all", "conv", "fc"), f"part {view.part!r} is unknown")
     _demand(type(view.running_stats) is bool, "running_stats is neither true nor false")
+    _demand(view.features in (*FEATURE_NAMES, "weights"), f"no model can hold {view.classifier}")
+    _demand(type(view.alignment) is str and type(view.values) is int, "its alignment is none")
+    _demand((view.values > 0) == (view.features == "weights"), f"values are {view.values}")
     _demand(
-        row["columns"] == _columns(view.features),
+        row["columns"] == _columns(view),
         f"it was fitted on other {view.features} features than this release computes",
     )
     abilities = tuple(_ability(ability) for ability in row["abilities"])
     _demand(len(abilities) > 0, "it reads no property")
     _demand(len({a.property for a in abilities}) == len(abilities), "a property stands twice")
-    columns = len(FEATURE_NAMES[view.features])
+    columns = view.values or len(FEATURE_NAMES[view.features])
     levels = tuple(len(ability.levels) for ability in abilities)
     fitted = _unpack(row["kind"], row["numbers"], arrays, columns, levels)
     limit = _number(row["novelty_limit"], 0, 1, "novelty_limit")
@@ -209,6 +223,9 @@ def _pack(fitted: Fitted) -> tuple[str, dict[str, np.ndarray], dict[str, float]]
             },
             {},
         )
+    if isinstance(fitted, Aligned):
+        arrays = {"centre": fitted.scale.centre, "inverse": fitted.scale.inverse}
+        return "aligned", arrays | {"weights": fitted.weights, "offsets": fitted.offsets}, {}
     assert isinstance(fitted, Discriminant)
     arrays = {"weights": fitted.weights, "offsets": fitted.offsets}
     kind = fitted.map
@@ -226,6 +243,8 @@ def _unpack(
         return Forests(
             tuple(_trees(arrays, j, columns, count) for j, count in enumerate(levels)), levels
         )
+    if kind == "aligned":
+        return _aligned(arrays, columns, levels)
     _demand(kind in ("linear", "kernel"), f"kind {kind!r} is unknown")
     knots = arrays.get("knots", columns, None)
     _demand(bool((np.diff(knots, axis=1) >= 0).all()), "knots are not ascending")
@@ -240,6 +259,19 @@ def _unpack(
     weights = arrays.get("weights", width, sum(levels), most=_MOST_WEIGHT)
     offsets = arrays.get("offsets", sum(levels), most=_MOST_WEIGHT)
     return Discriminant(mapped, weights, offsets, levels)
+
+
+def _aligned(arrays: _Arrays, columns: int, levels: tuple[int, ...]) -> Aligned:
+    inverse = arrays.get("inverse", None, columns, most=_MOST_WEIGHT)
+    kinds = len(inverse)
+    _demand(kinds in (1, 2), f"each weight is looked at in {kinds} ways")
+    _demand(bool((inverse >= 0).all()), "a weight has a negative deviation")
+    return Aligned(
+        Scale(arrays.get("centre", kinds, columns), inverse),
+        arrays.get("weights", kinds, columns, sum(levels), kind="float32", most=_MOST_WEIGHT),
+        arrays.get("offsets", sum(levels), most=_MOST_WEIGHT),
+        levels,
+    )
 
 
 def _trees(arrays: _Arrays, forest: int, columns: int, levels: int) -> Trees:

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from weightspace.meta import BASELINE
+from weightspace.meta import BASELINE, CLASSIFIERS
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class Headline:
     @property
     def source(self) -> str:
         """What the classifier looked at, in words."""
-        if self.classifier == "layers":
+        kind = CLASSIFIERS.get(self.classifier)
+        if kind and kind.whole:
             return "whole nets"
         if self.unit == "net":
             return f"a net, several slices of {self.slice_length:,} weights together"

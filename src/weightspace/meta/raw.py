@@ -1,0 +1,236 @@
+"""`Raw`: a linear model on the weights themselves, of nets that share one layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_softmax
+
+from weightspace.meta.discriminant import balanced_targets, blocks_of_columns, discriminate
+from weightspace.meta.estimators import Fitted, MetaClassifier
+
+_WEIGHTS = 2048
+"""Weights of all nets that are looked at at a time."""
+
+_FARTHEST = 5.0
+"""Standard deviations beyond which a weight counts as that far: few nets must not rule a sum."""
+
+_FAINTEST = 1e-8
+"""Added to sizes before their logarithm is taken."""
+
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
+"""Penalties to choose from, as shares of a row's mean squared length."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What makes weights comparable: `centre` and `inverse` (1 / deviation), float64 [k, P].
+
+    Of the weights themselves (k = 1), and of the logarithms of their sizes (k = 2). Where all nets
+    have one value the inverse is 0, and it counts for nothing.
+    """
+
+    centre: np.ndarray
+    inverse: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray, kinds: int = 2) -> Scale:
+        """From training rows [n, P] alone."""
+        centre, inverse = np.zeros((2, kinds, rows.shape[1]))
+        for columns in _blocks(rows.shape[1]):
+            values = _kinds(rows[:, columns], kinds)
+            mean, spread = values.mean(axis=1), values.std(axis=1)
+            alive = spread > 1e-9 * np.abs(mean) + 1e-30
+            centre[:, columns] = mean
+            inverse[:, columns] = np.where(alive, 1 / np.where(alive, spread, 1), 0)
+        return cls(centre, inverse)
+
+    @property
+    def used(self) -> int:
+        """How many numbers differ between nets, at least 1."""
+        return max(1, int(np.count_nonzero(self.inverse)))
+
+    def __call__(self, rows: np.ndarray, columns: slice) -> np.ndarray:
+        """The standardised `columns` of rows [n, P]: float64 [n, k * columns], kind by kind."""
+        scaled = _kinds(rows[:, columns], len(self.centre))
+        scaled -= self.centre[:, None, columns]
+        scaled *= self.inverse[:, None, columns]
+        np.clip(scaled, -_FARTHEST, _FARTHEST, out=scaled)
+        return np.concatenate(list(scaled), axis=1)
+
+    def gram(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Mean products of standardised numbers of rows [n, P] and others [m, P]: [n, m]."""
+        total = np.zeros((len(rows), len(others)))
+        for columns in _blocks(rows.shape[1]):
+            own = self(rows, columns).astype(np.float32)
+            total += own @ (own if others is rows else self(others, columns).astype(np.float32)).T
+        return total / self.used
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A linear rule: `weights` float32 [k, P, sum of levels] and `offsets`, both of log-odds.
+
+    It needs no more of the rows that taught it.
+    """
+
+    scale: Scale
+    weights: np.ndarray
+    offsets: np.ndarray
+    levels: tuple[int, ...]
+
+    def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
+        """Per labeling, float64 [n, levels] of rows [n, P]."""
+        logits = np.tile(self.offsets, (len(features), 1))
+        for columns in _blocks(features.shape[1]):
+            own = self.weights[:, columns]
+            logits += self.scale(features, columns) @ own.reshape(-1, own.shape[2])
+        return _by_labeling(logits, self.levels)
+
+
+@dataclass(frozen=True)
+class Taught:
+    """The same rule as sums over the nets that taught it: `rows` [n, P], `dual` [n, columns].
+
+    Many labelings at once would have more weights than there are rows, so that folds, which are
+    forgotten at once, keep the rows.
+    """
+
+    scale: Scale
+    rows: np.ndarray
+    dual: np.ndarray
+    offsets: np.ndarray
+    levels: tuple[int, ...]
+
+    def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
+        """Per labeling, float64 [n, levels] of rows [n, P]."""
+        return _by_labeling(
+            self.scale.gram(features, self.rows) @ self.dual + self.offsets, self.levels
+        )
+
+    def aligned(self) -> Aligned:
+        """The rule as weights."""
+        weights = np.empty((*self.scale.centre.shape, self.dual.shape[1]), np.float32)
+        for columns in _blocks(weights.shape[1]):
+            own = self.scale(self.rows, columns).T @ self.dual / self.scale.used
+            weights[:, columns] = own.reshape(len(weights), -1, own.shape[1])
+        return Aligned(self.scale, weights, self.offsets, self.levels)
+
+
+class Raw(MetaClassifier):
+    """Linear discriminant on weights one by one, ridge in the dual.
+
+    Each weight and, with `sizes`, the logarithm of its size, is standardised by the training rows,
+    and each labeling takes that one of `ridges` (shares of a row's mean squared length) which errs
+    least on training nets left out in turn. n rows of P weights cost n^2 P, whatever the number of
+    labelings. Deterministic.
+    """
+
+    def __init__(self, ridges: tuple[float, ...] = RIDGES, sizes: bool = True):
+        self.ridges = ridges
+        self.sizes = sizes
+
+    def fit_labelings(
+        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+    ) -> Taught:
+        """One decomposition for all labelings; what is returned holds on to `features`."""
+        scale = Scale.of(features, 2 if self.sizes else 1)
+        gram = scale.gram(features, features)
+        space = _Dual(gram, groups, self.ridges)
+        nets = len(np.unique(groups))
+        duals, offsets = [], []
+        for block in blocks_of_columns(levels):
+            targets = [balanced_targets(codes[:, j], levels[j]) for j in block]
+            weight = [1 / np.bincount(codes[:, j])[codes[:, j]] for j in block]
+            for j, (scores, found) in zip(block, space.best(targets, weight), strict=True):
+                turn, shift = discriminate(scores, codes[:, j], levels[j], nets)
+                duals.append(found @ turn)
+                offsets.append(shift - gram.mean(axis=0) @ duals[-1])
+        return Taught(
+            scale, features, np.concatenate(duals, axis=1), np.concatenate(offsets), levels
+        )
+
+    def fit_kept(
+        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+    ) -> Fitted:
+        """The same as weights, without the rows."""
+        return self.fit_labelings(features, codes, levels, groups).aligned()
+
+
+class _Dual:
+    """Ridges over a Gram matrix [n, n], with an intercept, and leaving out groups of rows."""
+
+    def __init__(self, gram: np.ndarray, groups: np.ndarray, ridges: tuple[float, ...]) -> None:
+        means = gram.mean(axis=0)
+        centred = gram - means - means[:, None] + means.mean()
+        values, self._vectors = np.linalg.eigh(centred)
+        values = np.maximum(values, 0)
+        # What rounding leaves of rows that repeat, and of the mean, is no direction to learn.
+        real = values > 1e-6 * max(float(values[-1]), 1e-30)
+        length = max(float(values.mean()), 1e-30)
+        self._inverses = [np.where(real, 1 / (values + r * length), 0) for r in ridges]
+        self._members = _members(groups)
+        self._left = [self._left_out(values * inverse) for inverse in self._inverses]
+        self._values = values
+
+    def _left_out(self, shrink: np.ndarray) -> list[np.ndarray]:
+        """(I - H_gg)^-1 of every group, [groups, size, size] for each size; H is the hat matrix."""
+        out = []
+        for members in self._members:
+            own = self._vectors[members]
+            hat = (own * shrink) @ own.transpose(0, 2, 1) + 1 / len(shrink)
+            # A group that the fit reproduces exactly has no residual to enlarge.
+            out.append(np.linalg.inv((1 + 1e-9) * np.eye(members.shape[1]) - hat))
+        return out
+
+    def best(
+        self, targets: list[np.ndarray], weight: list[np.ndarray]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Scores of groups left out and dual coefficients [n, t], by each one's own best ridge.
+
+        The best has the least squared error of left-out rows, weighed by `weight` [n].
+        """
+        turned = [self._vectors.T @ own for own in targets]
+        errors = np.full(len(targets), np.inf)
+        found = [(targets[0], targets[0])] * len(targets)
+        for inverse, left in zip(self._inverses, self._left, strict=True):
+            for j, (truth, own) in enumerate(zip(targets, turned, strict=True)):
+                dual = self._vectors @ (inverse[:, None] * own)
+                residual = truth - self._vectors @ ((self._values * inverse)[:, None] * own)
+                for members, enlarge in zip(self._members, left, strict=True):
+                    residual[members] = enlarge @ residual[members]
+                error = float((np.square(residual).sum(axis=1) * weight[j]).sum())
+                if error < errors[j]:
+                    errors[j], found[j] = error, (truth - residual, dual)
+        return found
+
+
+def _members(groups: np.ndarray) -> list[np.ndarray]:
+    """The rows of the groups of each size: int [groups, size]."""
+    order = np.argsort(groups, kind="stable")
+    borders = np.concatenate([[0], np.flatnonzero(np.diff(groups[order])) + 1, [len(groups)]])
+    sizes = np.diff(borders)
+    return [
+        order[borders[:-1][sizes == size][:, None] + np.arange(size)] for size in np.unique(sizes)
+    ]
+
+
+def _kinds(weights: np.ndarray, kinds: int) -> np.ndarray:
+    """Weights [n, c], and the logarithms of their sizes: float64 [k, n, c]."""
+    out = np.empty((kinds, *weights.shape))
+    out[0] = weights
+    if kinds == 2:
+        np.log10(np.abs(out[0]) + _FAINTEST, out=out[1])
+    return out
+
+
+def _blocks(width: int) -> Iterator[slice]:
+    return (slice(start, start + _WEIGHTS) for start in range(0, width, _WEIGHTS))
+
+
+def _by_labeling(logits: np.ndarray, levels: tuple[int, ...]) -> list[np.ndarray]:
+    """Log-probabilities [n, levels] of each labeling, from log-odds side by side."""
+    parts = np.split(logits, np.cumsum(levels)[:-1], axis=1)
+    return [log_softmax(part, axis=1) for part in parts]

@@ -1,0 +1,106 @@
+"""Rows of whole nets, a row a net and snapshot: by layer, as they are, or as tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from weightspace.errors import UsageError
+from weightspace.meta.slices import Source, held, net_rows
+from weightspace.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from weightspace.networks import Layout
+    from weightspace.zoo import Zoo
+
+MOST_BYTES = 2**30
+"""Bytes of rows of raw weights that are held; folds side by side hold a copy each."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What nets must share for their weights to be compared one by one.
+
+    `key` names roles, parts and shapes of the tensors looked at, in order (their names do not
+    matter); `values` is how many weights these have.
+    """
+
+    key: str
+    values: int
+
+    @classmethod
+    def of(cls, layout: Layout, part: str = "all", running_stats: bool = True) -> Alignment:
+        """Of the tensors of a layout that are looked at."""
+        chosen = [
+            spec
+            for spec in layout.tensors
+            if part in ("all", spec.part) and (running_stats or not spec.role.startswith("running"))
+        ]
+        text = json.dumps([(spec.role, spec.part, spec.shape) for spec in chosen])
+        key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        return cls(key, sum(spec.size for spec in chosen))
+
+
+def alignments(zoo: Zoo, nets: Sequence[str], source: Source) -> set[Alignment]:
+    """The alignments of these nets; one, where their weights can be compared."""
+    one_of_each = zoo.nets.filter(zoo.nets["net"].is_in(list(nets))).unique("layout")["net"]
+    return {Alignment.of(zoo.layout(net), source.part, source.running_stats) for net in one_of_each}
+
+
+def can_align(zoo: Zoo, nets: Sequence[str], source: Source) -> bool:
+    """Whether raw weights of these nets can be compared, and held."""
+    found = alignments(zoo, nets, source)
+    return len(found) == 1 and _bytes(zoo, nets, source, found) <= MOST_BYTES
+
+
+def aligned(zoo: Zoo, nets: Sequence[str], source: Source) -> Alignment:
+    """What these nets share; UsageError, with the numbers, where they do not, or are too many."""
+    found = alignments(zoo, nets, source)
+    if len(found) > 1:
+        raise UsageError(f"raw needs nets of one layout; this zoo has {len(found):,}; use layers")
+    size = _bytes(zoo, nets, source, found)
+    if size > MOST_BYTES:
+        raise UsageError(
+            f"raw holds at most {MOST_BYTES / 1e9:.1f} GB of weights; these are {size / 1e9:.1f} "
+            f"({len(nets):,} nets of {next(iter(found)).values:,} weights); look at one snapshot "
+            "or a part, or use layers"
+        )
+    return next(iter(found))
+
+
+def _bytes(zoo: Zoo, nets: Sequence[str], source: Source, found: set[Alignment]) -> int:
+    moments = held(zoo, source.snapshots)
+    return 4 * next(iter(found)).values * sum(len(moments[net]) for net in nets)
+
+
+def weight_rows(
+    zoo: Zoo, nets: Sequence[str], source: Source, progress: Progress = silent
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights as they are of nets that share a layout: float32 [n, P], owners int64 [n].
+
+    UsageError where they share none, or would not fit `MOST_BYTES`.
+    """
+    width = aligned(zoo, nets, source).values
+    moments = held(zoo, source.snapshots)
+    owners = np.repeat(np.arange(len(nets)), [len(moments[net]) for net in nets])
+    rows, row = np.empty((len(owners), width), np.float32), 0
+    for i, net in enumerate(nets):
+        ranges = zoo.layout(net).select(source.part, source.running_stats)
+        for snapshot in moments[net]:
+            vector = zoo.vector(net, snapshot)
+            np.concatenate([vector[start:stop] for start, stop in ranges], out=rows[row])
+            row += 1
+        progress("reading weights", i + 1, len(nets))
+    return rows, owners
+
+
+WHOLE_ROWS: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
+    "layers": net_rows,
+    "weights": weight_rows,
+}
+"""Functions (zoo, nets, source, progress) -> rows [n, F], owners [n], by the registry's names."""
