@@ -11,12 +11,14 @@ from weightspace.dissection.result import (
     SLICES_COLUMNS,
     TRAINING_COLUMNS,
     TRANSFER_COLUMNS,
+    UNSEEN_COLUMNS,
     WHAT_COLUMNS,
     WHEN_COLUMNS,
     WHERE_COLUMNS,
     Map,
     Slices,
     Transfer,
+    Unseen,
     What,
 )
 from weightspace.meta import Evaluation, Regression
@@ -309,6 +311,28 @@ def what_frame(properties=PROPERTIES) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=WHAT_COLUMNS)
 
 
+def unseen_frame(properties=PROPERTIES) -> pl.DataFrame:
+    """Any new kind costs little, but a new data set costs activation half of what is known."""
+    rows = []
+    for name, (levels, end, *_) in properties.items():
+        chance = 1 / levels
+        for without, (count, *_) in properties.items():
+            lost = 0.5 if (name, without) == ("activation", "dataset") else 0.05
+            drop = lost * (end - chance)
+            for unit, level in ((u, i) for u in ("slice", "net") for i in (None, *range(count))):
+                if without != name:
+                    rows.append(
+                        {"property": name, "without": without, "unit": unit}
+                        | {"level": None if level is None else f"level {level}"}
+                        | spread(end - drop)
+                        | {"known": end, "drop": drop, "drop_low": drop - 0.06}
+                        | {"drop_high": drop + 0.06, "chance": chance}
+                        | {"control_low": chance - 0.05, "control_high": chance + 0.05}
+                        | {"n_nets": NETS if level is None else NETS // count}
+                    )
+    return pl.DataFrame(rows, schema=UNSEEN_COLUMNS)
+
+
 def map_frame(nets: int = 120, moments: int = 4) -> pl.DataFrame:
     """Nets in heaps by initialization, which training moves to the right."""
     rng = np.random.default_rng(7)
@@ -346,6 +370,7 @@ def whole(**parts) -> Dissection:
         "transfer": Transfer(transfer_frame()),
         "what": What(what_frame()),
         "map": Map(map_frame()),
+        "unseen": Unseen(unseen_frame()),
     } | parts
     plain = made_up()
     return Dissection(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ from weightspace.dissection.result import (
     MAP_COLUMNS,
     SLICES_COLUMNS,
     TRANSFER_COLUMNS,
+    UNSEEN_COLUMNS,
     WHAT_COLUMNS,
     WHEN_COLUMNS,
     WHERE_COLUMNS,
 )
 from weightspace.dissection.what import group_of
 from weightspace.errors import DataError, UsageError
+from weightspace.meta.crossfit import judge
 from weightspace.meta.reader import FEATURE_NAMES
 
 QUICK = {"seeds": (0,), "permutations": 5, "slices_per_net": 2, "classifiers": ["kernel"]}
@@ -254,19 +257,52 @@ def test_what_else_keeps_its_schemas_and_comes_back_from_disk(dissection, saved)
     assert dict(dissection.slices.frame().schema) == SLICES_COLUMNS
     assert dict(dissection.transfer.frame().schema) == TRANSFER_COLUMNS
     again = Dissection.load(saved)
-    for name in ("slices", "transfer", "what", "map", "numbers", "bare"):
+    for name in ("slices", "transfer", "what", "map", "numbers", "bare", "unseen"):
         assert_frame_equal(getattr(again, name).frame(), getattr(dissection, name).frame())
     assert not dissection.bare.frame()["running_stats"].any()
 
 
 def test_what_was_not_asked_for_is_not_there(zoo, tmp_path, saved):
     plain = dissect(zoo, properties=PROPERTIES[:1], positions=2, also=(), **QUICK)
-    assert plain.slices is plain.transfer is plain.what is plain.map is None
+    assert plain.slices is plain.transfer is plain.what is plain.map is plain.unseen is None
     assert plain.numbers is plain.bare is None
     # In the place of an older one that had more.
     assert Dissection.load(plain.save(saved)).slices is None
-    with pytest.raises(UsageError, match=r"also: maps is none of bare, .*, map"):
+    with pytest.raises(UsageError, match=r"also: maps is none of bare, .*, unseen"):
         dissect(zoo, also=("maps",), **QUICK)
+
+
+def test_nets_of_a_level_are_judged_by_who_never_met_it(zoo, monkeypatch):
+    """Every fold of a property left out is one of its levels; the rivals mix them."""
+    folds = []
+
+    def listening(features, owners, codes, levels, fold, families, estimator):
+        folds.append((fold, codes))
+        return judge(features, owners, codes, levels, fold, families, estimator)
+
+    monkeypatch.setattr(sys.modules["weightspace.dissection.unseen"], "judge", listening)
+    names = ("augmentation", "filter_size")
+    dissect(zoo, properties=names, positions=2, also=("unseen",), **QUICK)
+    pure = [
+        [len(set(zip(fold, column, strict=True))) == len(set(column)) for column in codes.T[:2]]
+        for fold, codes in folds
+    ]
+    # Slices, then whole nets: rivals of 2 and 3 folds, each before the property left out.
+    assert pure == [[False, False], [True, False], [False, False], [False, True]] * 2
+
+
+def test_a_trace_that_does_not_hang_on_the_rest_holds_for_new_kinds(dissection):
+    table = dissection.unseen.frame()
+    assert dict(table.schema) == UNSEEN_COLUMNS
+    assert not (table["property"] == table["without"]).any()
+    own = table.filter(property="filter_size", without="augmentation", unit="slice")
+    (row,) = own.filter(pl.col("level").is_null()).to_dicts()
+    assert row["low"] > row["control_high"]
+    assert row["n_nets"] == 80
+    assert row["drop_low"] < 0.05
+    assert own.drop_nulls("level")["n_nets"].sum() == 80
+    idle = table.filter(pl.col("property") == "batch_size", pl.col("level").is_null())
+    assert (idle["low"] <= idle["control_high"].clip(0.5)).all()
 
 
 def test_more_slices_and_longer_ones_tell_more(dissection):

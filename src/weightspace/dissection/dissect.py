@@ -15,6 +15,7 @@ from weightspace.dissection.reader import Reader, distinct
 from weightspace.dissection.result import Dissection, Training
 from weightspace.dissection.slices import slices
 from weightspace.dissection.transfer import transfer
+from weightspace.dissection.unseen import unseen
 from weightspace.dissection.what import what
 from weightspace.errors import UsageError
 from weightspace.meta import CLASSIFIERS, DEFAULT, evaluate, labels_of, regress
@@ -27,7 +28,7 @@ from weightspace.zoo import Zoo, opened
 if TYPE_CHECKING:
     from weightspace.networks import Layout
 
-ALSO = ("bare", "numbers", "slices", "transfer", "what", "map")
+ALSO = ("bare", "numbers", "slices", "transfer", "what", "map", "unseen")
 """What a dissection holds besides how much, where and when: see `dissect`."""
 
 
@@ -60,7 +61,8 @@ def dissect(
     norm's running statistics; "numbers" reads learning rate, test accuracy and progress as numbers
     (`meta.regress`); "slices" varies the length and the number of slices; "transfer" tests at every
     moment what was learned at every other; "what" asks which features carry a property, and what is
-    left when slices are tampered with; "map" puts nets in the plane.
+    left when slices are tampered with; "map" puts nets in the plane; "unseen" reads nets of levels
+    that no teacher had.
 
     A slice is `slice_length` values, or as many as fit the shortest net at that place; every net
     is read at the same length, so that lengths tell nothing. `command` is kept in the facts.
@@ -121,6 +123,8 @@ def dissect(
         beside["what"] = what(reader, whole.length, whole.count, progress)
     if "map" in also:
         beside["map"] = map_of(reader, whole.length, moments, progress)
+    if "unseen" in also:
+        beside["unseen"] = unseen(reader, whole, progress)
     found = fact.population(zoo, labels) | {
         "slice_length": whole.length,
         "positions": positions,

@@ -76,6 +76,23 @@ WHAT_COLUMNS: dict[str, Any] = {
     "chance": pl.Float64,
     "n_nets": pl.Int64,
 }
+UNSEEN_COLUMNS: dict[str, Any] = {
+    "property": pl.String,
+    "without": pl.String,
+    "level": pl.String,
+    "unit": pl.String,
+    "accuracy": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "known": pl.Float64,
+    "drop": pl.Float64,
+    "drop_low": pl.Float64,
+    "drop_high": pl.Float64,
+    "chance": pl.Float64,
+    "control_low": pl.Float64,
+    "control_high": pl.Float64,
+    "n_nets": pl.Int64,
+}
 MAP_COLUMNS: dict[str, Any] = {
     "net": pl.String,
     "snapshot": pl.Int64,
@@ -167,6 +184,22 @@ class What:
 
 
 @dataclass(frozen=True, eq=False)
+class Unseen:
+    """Accuracy on nets of a level that no teacher had.
+
+    `without` is the property whose `level` was left out (null: each in turn, all nets together),
+    `unit` "slice" or "net". `known` is the accuracy, on the same nets, of classifiers that learned
+    from as many nets of all levels; `drop` the loss against it, with its paired interval.
+    """
+
+    table: pl.DataFrame
+
+    def frame(self) -> pl.DataFrame:
+        """One row a property x property left out x level x unit, columns `UNSEEN_COLUMNS`."""
+        return self.table
+
+
+@dataclass(frozen=True, eq=False)
 class Map:
     """Nets at moments of their training as points in the plane, by "pca" and by "tsne".
 
@@ -215,6 +248,7 @@ class Dissection:
     transfer: Transfer | None = None
     what: What | None = None
     map: Map | None = None
+    unseen: Unseen | None = None
 
     def save(self, directory: str | Path) -> Path:
         """Write the tables as Parquet, one a file, and `facts.json`; returns the folder.
@@ -267,6 +301,7 @@ _FRAMES: dict[str, tuple[Any, dict[str, Any]]] = {
     "transfer": (Transfer, TRANSFER_COLUMNS),
     "what": (What, WHAT_COLUMNS),
     "map": (Map, MAP_COLUMNS),
+    "unseen": (Unseen, UNSEEN_COLUMNS),
 }
 _FOLDERS: dict[str, Any] = {"bare": Evaluation, "numbers": Regression}
 _REMEDY = "save the dissection again, or name the folder that holds one"

@@ -17,6 +17,7 @@ from weightspace.report import (
     rows,
     slices,
     transfer,
+    unseen,
     what,
 )
 from weightspace.report.headline import Headline, headline
@@ -169,5 +170,9 @@ def _what(dissection: Dissection, head: Headline) -> list[Section]:
 
 
 def _how_sure(dissection: Dissection, head: Headline) -> list[Section]:
-    known = calibration.figures_of(dissection.much)
-    return [] if known is None else [calibration.section(*known, head.properties)]
+    known, found = calibration.figures_of(dissection.much), []
+    if known is not None:
+        found.append(calibration.section(*known, head.properties))
+    if dissection.unseen is not None:
+        found += unseen.sections(dissection.unseen.frame(), head.properties)
+    return found

@@ -23,6 +23,7 @@ from weightspace.report import (
     rows,
     slices,
     transfer,
+    unseen,
     what,
 )
 from weightspace.report.bare import Pair
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         Slices,
         Training,
         Transfer,
+        Unseen,
         What,
         When,
         Where,
@@ -230,6 +232,25 @@ class WhatDisplay:
 
 
 @dataclass(frozen=True, eq=False)
+class UnseenDisplay:
+    """Accuracy on nets of a level never taught. `unit`: "net" or "slice"."""
+
+    unseen: Unseen
+    unit: str = "net"
+
+    def frame(self) -> pl.DataFrame:
+        """The rows of this unit."""
+        return self.unseen.frame().filter(unit=self.unit)
+
+    def plot(self) -> Figure:
+        """A cell a property and property left out."""
+        return unseen.figure(self.unseen.frame(), self.unit, _properties(self.frame()))
+
+    def _repr_html_(self) -> str:
+        return _html(self, unseen.finding(unseen.shown(self.unseen.frame(), self.unit)))
+
+
+@dataclass(frozen=True, eq=False)
 class MapDisplay:
     """A map of nets. `plot("path")` draws the paths of training."""
 
@@ -300,6 +321,8 @@ def displays(dissection: Dissection) -> dict[str, Display]:
         found["what"] = WhatDisplay(whole.what)
     if whole.map is not None:
         found["map"] = MapDisplay(whole.map)
+    if whole.unseen is not None:
+        found["unseen"] = UnseenDisplay(whole.unseen)
     if whole.much.calibration is not None:
         found["calibration"] = CalibrationDisplay(whole.much)
     return found

@@ -23,6 +23,7 @@ from weightspace.report import (
     rows,
     slices,
     transfer,
+    unseen,
     what,
 )
 from weightspace.report.canvas import BAND, BLUE, INK, MUTED, ORANGE, RULE, SERIES, Grid, Sheet
@@ -34,7 +35,7 @@ from weightspace.report.words import interval, label, percent
 def figures(dissection: Dissection) -> dict[str, Figure]:
     """The figures by name: `much`, `whole`, `slices`, `bare`, `numbers`, `guesses`, `where`,
     `part`, `when`, `transfer`, `training`, `groups`, `tensors`, `tampering`, `map`,
-    `paths`, `calibration`.
+    `paths`, `calibration`, `unseen`, `unseen_whole`.
 
     What a dissection does not hold is left out. Titles are findings computed from the numbers.
     """
@@ -71,6 +72,8 @@ def figures(dissection: Dissection) -> dict[str, Figure]:
         drawn["paths"] = maps.paths_figure(dissection.map.frame())
     if (known := calibration.figures_of(full)) is not None:
         drawn["calibration"] = calibration.figure(*known, order)
+    if dissection.unseen is not None:
+        drawn |= unseen.figures(dissection.unseen.frame(), order)
     return drawn
 
 

@@ -6,19 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
-import matplotlib as mpl
-import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 from scipy import stats
 
-from weightspace.report import canvas, charts, findings, rows
-from weightspace.report.canvas import Sheet
+from weightspace.report import cells, findings
 from weightspace.report.findings import Z95
-from weightspace.report.section import Section, panels
-from weightspace.report.transfer import SCALE, scale
-from weightspace.report.words import interval, label, percent, sentence
+from weightspace.report.section import Section
+from weightspace.report.words import label, percent, sentence
 
 UNTOUCHED = "as it is"
 WITHOUT = {
@@ -125,98 +120,15 @@ def _tampered(own: pl.DataFrame) -> str:
     return sentence("; ".join(parts))
 
 
-def names(frame: pl.DataFrame, kind: str) -> list[str]:
-    """The rows of a figure, in the order of the frame."""
-    return frame.filter(kind=kind)["name"].unique(maintain_order=True).to_list()
-
-
-def chart(rows_: Sequence[str], columns: Sequence[str]) -> dict[str, Any]:
-    """The page's chart: a cell a group and property."""
-    x = alt.X(
-        "column:N",
-        sort=list(columns),
-        title=None,
-        axis=alt.Axis(orient="top", labelAngle=-45, labelColor=charts.INK, grid=False),
-    )
-    y = alt.Y(
-        "name:N",
-        sort=list(rows_),
-        title=None,
-        axis=alt.Axis(labelLimit=180, labelColor=charts.INK, grid=False),
-    )
-    base = alt.Chart(charts.ROWS).encode(x=x, y=y)
-    tips = charts.tips("group", "shown", "loss")
-    ink = alt.condition("datum.skill > 0.55", alt.value("#000000"), alt.value("#ffffff"))
-    color = alt.Color(
-        "skill:Q", scale=alt.Scale(scheme=SCALE, domain=[0, 1], clamp=True), legend=None
-    )
-    layers = [
-        base.mark_rect().encode(color=color, tooltip=tips),
-        base.mark_text(fontSize=10).encode(text="text:N", color=ink, tooltip=tips),
-    ]
-    height = 24 * len(rows_)
-    return charts.plain(alt.layer(*layers).properties(width="container", height=height))
-
-
-def page_rows(frame: pl.DataFrame, kind: str) -> list[rows.Row]:
-    """A row a group and property."""
-    return [
-        {"name": row["name"], "column": label(row["property"]), "skill": rows.number(_skill(row))}
-        | {"text": f"{100 * row['accuracy']:.0f}"}
-        | {"tip_group": f"{label(row['property'])}: {row['name']}"}
-        | {"tip_loss": _loss(row)}
-        | {
-            "tip_shown": f"{percent(row['accuracy'])} ({interval(row['low'], row['high'])}), "
-            f"chance {percent(row['chance'])}"
-        }
-        for row in frame.filter(kind=kind).to_dicts()
-    ]
-
-
-def _skill(row: dict[str, Any]) -> float:
-    return max(0.0, (row["accuracy"] - row["chance"]) / (1 - row["chance"]))
-
-
-def _loss(row: dict[str, Any]) -> str:
-    if row["drop"] is None:
-        return "–"
-    text = f"{100 * row['drop']:+.1f} points"
-    if row["drop_low"] is None:
-        return text
-    return f"{text} ({100 * row['drop_low']:+.1f} to {100 * row['drop_high']:+.1f})"
-
-
 def figure(frame: pl.DataFrame, kind: Kind, order: Sequence[str]) -> Figure:
     """A cell a group and property, with its accuracy in percent."""
-    columns, groups = panels(frame, order), names(frame, kind.kind)
-    left, pitch = 1.9, 0.24
-    sheet = Sheet(finding(frame, kind.kind), kind.reading, canvas.KEY + 0.95 + pitch * len(groups))
-    scale(sheet)
-    width = canvas.WIDTH - left - 0.25
-    axes = sheet.axes(left, sheet.top + 0.7, width, pitch * len(groups))
-    skill = np.full((len(groups), len(columns)), np.nan)
-    for row in frame.filter(kind=kind.kind).to_dicts():
-        at = groups.index(row["name"]), columns.index(row["property"])
-        skill[at] = _skill(row)
-        ink = "black" if skill[at] > 0.55 else "white"
-        axes.text(
-            at[1], at[0], f"{100 * row['accuracy']:.0f}", fontsize=7, color=ink, ha="center",
-            va="center",
-        )  # fmt: skip
-    axes.imshow(
-        skill, cmap=mpl.colormaps[SCALE], vmin=0, vmax=1, aspect="auto", interpolation="nearest"
-    )
-    axes.xaxis.tick_top()
-    axes.set_xticks(range(len(columns)), [label(name) for name in columns])
-    for text in axes.get_xticklabels():
-        text.set(rotation=40, horizontalalignment="left", rotation_mode="anchor")
-    axes.set_yticks(range(len(groups)), groups)
-    return sheet.finish()
+    own = frame.filter(kind=kind.kind)
+    return cells.figure(own, finding(frame, kind.kind), kind.reading, order)
 
 
 def section(frame: pl.DataFrame, kind: Kind, order: Sequence[str]) -> Section:
     """The page's section."""
-    columns = [label(name) for name in panels(frame, order)]
+    own = frame.filter(kind=kind.kind).drop("kind")
     return Section(
         kind.name,
         "What",
@@ -224,9 +136,9 @@ def section(frame: pl.DataFrame, kind: Kind, order: Sequence[str]) -> Section:
         kind.short,
         finding(frame, kind.kind),
         kind.reading,
-        chart(names(frame, kind.kind), columns),
-        page_rows(frame, kind.kind),
-        frame.filter(kind=kind.kind).drop("kind"),
+        cells.chart(own, order),
+        cells.page_rows(own),
+        own,
         key=(("scale", "from chance (left) to always right"),),
         broad=True,
     )

@@ -1,0 +1,108 @@
+"""A grid of accuracies as coloured cells, a column a property: chart, rows and figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import matplotlib as mpl
+import numpy as np
+import polars as pl
+from matplotlib.figure import Figure
+
+from weightspace.report import canvas, charts, rows
+from weightspace.report.canvas import Sheet
+from weightspace.report.section import panels
+from weightspace.report.transfer import SCALE, scale
+from weightspace.report.words import interval, label, percent
+
+
+def names(frame: pl.DataFrame) -> list[str]:
+    """The grid's lines, in the order of the frame's column `name`."""
+    return frame["name"].unique(maintain_order=True).to_list()
+
+
+def chart(frame: pl.DataFrame, order: Sequence[str]) -> dict[str, Any]:
+    """The page's chart of a frame with columns `name` and `property`."""
+    lines, columns = names(frame), [label(name) for name in panels(frame, order)]
+    x = alt.X(
+        "column:N",
+        sort=columns,
+        title=None,
+        axis=alt.Axis(orient="top", labelAngle=-45, labelColor=charts.INK, grid=False),
+    )
+    y = alt.Y(
+        "name:N",
+        sort=lines,
+        title=None,
+        axis=alt.Axis(labelLimit=180, labelColor=charts.INK, grid=False),
+    )
+    base = alt.Chart(charts.ROWS).encode(x=x, y=y)
+    tips = charts.tips("group", "shown", "loss")
+    ink = alt.condition("datum.skill > 0.55", alt.value("#000000"), alt.value("#ffffff"))
+    color = alt.Color(
+        "skill:Q", scale=alt.Scale(scheme=SCALE, domain=[0, 1], clamp=True), legend=None
+    )
+    layers = [
+        base.mark_rect().encode(color=color, tooltip=tips),
+        base.mark_text(fontSize=10).encode(text="text:N", color=ink, tooltip=tips),
+    ]
+    height = 24 * len(lines)
+    return charts.plain(alt.layer(*layers).properties(width="container", height=height))
+
+
+def page_rows(frame: pl.DataFrame) -> list[rows.Row]:
+    """A row a cell; the frame has name, property, accuracy, low, high, chance and drop."""
+    return [
+        {"name": row["name"], "column": label(row["property"]), "skill": rows.number(_skill(row))}
+        | {"text": f"{100 * row['accuracy']:.0f}"}
+        | {"tip_group": f"{label(row['property'])}: {row['name']}"}
+        | {"tip_loss": _loss(row)}
+        | {
+            "tip_shown": f"{percent(row['accuracy'])} ({interval(row['low'], row['high'])}), "
+            f"chance {percent(row['chance'])}"
+        }
+        for row in frame.to_dicts()
+    ]
+
+
+def _skill(row: dict[str, Any]) -> float:
+    return max(0.0, (row["accuracy"] - row["chance"]) / (1 - row["chance"]))
+
+
+def _loss(row: dict[str, Any]) -> str:
+    if row["drop"] is None:
+        return "–"
+    text = f"{100 * row['drop']:+.1f} points"
+    if row["drop_low"] is None:
+        return text
+    return f"{text} ({100 * row['drop_low']:+.1f} to {100 * row['drop_high']:+.1f})"
+
+
+def figure(frame: pl.DataFrame, title: str, reading: str, order: Sequence[str]) -> Figure:
+    """A cell a line and property, with its accuracy in percent; those without are blank."""
+    columns, lines = panels(frame, order), names(frame)
+    left, pitch = 1.9, 0.24
+    sheet = Sheet(title, reading, canvas.KEY + 0.95 + pitch * len(lines))
+    scale(sheet)
+    width = canvas.WIDTH - left - 0.25
+    axes = sheet.axes(left, sheet.top + 0.7, width, pitch * len(lines))
+    skill = np.full((len(lines), len(columns)), np.nan)
+    for row in frame.to_dicts():
+        at = lines.index(row["name"]), columns.index(row["property"])
+        skill[at] = _skill(row)
+        ink = "black" if skill[at] > 0.55 else "white"
+        axes.text(
+            at[1], at[0], f"{100 * row['accuracy']:.0f}", fontsize=7, color=ink, ha="center",
+            va="center",
+        )  # fmt: skip
+    axes.imshow(
+        skill, cmap=mpl.colormaps[SCALE], vmin=0, vmax=1, aspect="auto", interpolation="nearest"
+    )
+    axes.xaxis.tick_top()
+    axes.set_xticks(range(len(columns)), [label(name) for name in columns])
+    for text in axes.get_xticklabels():
+        text.set(rotation=40, horizontalalignment="left", rotation_mode="anchor")
+    axes.set_yticks(range(len(lines)), lines)
+    return sheet.finish()

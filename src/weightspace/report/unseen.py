@@ -1,0 +1,104 @@
+"""Nets of a kind that no teacher had: findings, chart and figure of levels left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+from matplotlib.figure import Figure
+from scipy import stats
+
+from weightspace.report import cells
+from weightspace.report.findings import Z95, comparisons
+from weightspace.report.section import Section, panels
+from weightspace.report.words import label, listing, percent, sentence
+
+UNITS = {"unseen": "slice", "unseen_whole": "net"}
+"""Figures by name, and the unit that each shows."""
+
+_FROM = {"slice": "slices", "net": "whole nets"}
+_READING = (
+    "Each line: a property of which one level after the other was kept from the classifiers that "
+    "learned; each cell: their accuracy, in percent, on nets of the level they never met, read off "
+    "{source}. Colour: from chance (dark) to always right (bright). The title goes by the loss "
+    "against classifiers that learned from as many nets, of all levels."
+)
+
+
+def shown(frame: pl.DataFrame, unit: str, order: Sequence[str] = ()) -> pl.DataFrame:
+    """A row a property and property left out, all its levels together, named for the reader."""
+    own = frame.filter(pl.col("unit") == unit, pl.col("level").is_null())
+    lines = panels(own, order, "without")
+    own = own.sort(pl.col("without").replace_strict(lines, range(len(lines))), maintain_order=True)
+    names = [f"new {label(name)}" for name in own["without"]]
+    return own.with_columns(pl.Series("name", names, pl.String)).drop("level", "unit")
+
+
+def finding(own: pl.DataFrame) -> str:
+    """What a property loses most by, and what holds for nets of any kind."""
+    if own.is_empty():
+        return "No property could be left out"
+    z = stats.norm.ppf(1 - 0.025 / max(1, own.height)) / Z95
+    rows = own.to_dicts()
+    clear = [row for row in rows if row["drop"] - z * (row["drop"] - row["drop_low"]) > 0]
+    tries = comparisons(own) * max(1, own["without"].n_unique())
+    names = own["property"].unique(maintain_order=True)
+    kept = [label(name) for name in names if _legible(own, name, tries)]
+    told = []
+    if clear:
+        top = max(clear, key=lambda row: row["drop"])
+        told.append(
+            f"{label(top['property'])} falls from {percent(top['known'])} to "
+            f"{percent(top['accuracy'])} on nets of a {label(top['without'])} never taught"
+        )
+    if kept:
+        told.append(f"{listing(kept)} can be read off nets of any new kind")
+    if not told:
+        return "Nothing is clearly lost on nets of a kind that was never taught"
+    return sentence("; ".join(told))
+
+
+def _legible(own: pl.DataFrame, name: str, tries: int) -> bool:
+    """Whether a property is clearly above chance whatever was left out."""
+    z = stats.norm.ppf(1 - 0.025 / tries) / Z95
+    return all(
+        row["accuracy"] - z * (row["accuracy"] - row["low"]) > row["chance"]
+        and row["accuracy"] > (row["control_high"] or 0)
+        for row in own.filter(property=name).to_dicts()
+    )
+
+
+def figures(frame: pl.DataFrame, order: Sequence[str]) -> dict[str, Figure]:
+    """The figures that have rows, by name."""
+    return {
+        name: figure(frame, unit, order)
+        for name, unit in UNITS.items()
+        if not shown(frame, unit).is_empty()
+    }
+
+
+def figure(frame: pl.DataFrame, unit: str, order: Sequence[str]) -> Figure:
+    """A cell a property and property left out, with the accuracy in percent."""
+    own = shown(frame, unit, order)
+    return cells.figure(own, finding(own), _READING.format(source=_FROM[unit]), order)
+
+
+def sections(frame: pl.DataFrame, order: Sequence[str]) -> list[Section]:
+    """The page's sections."""
+    return [
+        Section(
+            name,
+            "How sure",
+            f"New kinds of nets, from {_FROM[unit]}",
+            f"new kinds, {_FROM[unit]}",
+            finding(shown(frame, unit)),
+            _READING.format(source=_FROM[unit]),
+            cells.chart(shown(frame, unit, order), order),
+            cells.page_rows(shown(frame, unit)),
+            frame.filter(unit=unit).drop("unit"),
+            key=(("scale", "from chance (left) to always right"),),
+            broad=True,
+        )
+        for name, unit in UNITS.items()
+        if not shown(frame, unit).is_empty()
+    ]
