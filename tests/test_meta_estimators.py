@@ -14,14 +14,26 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from weightspace.meta import Forest, Kernel, Linear
+from weightspace.meta import Boosted, Forest, Kernel, Linear, Logistic, SupportVectors
 from weightspace.meta import discriminant as module
 from weightspace.meta.discriminant import Discriminant
 from weightspace.meta.gaussian import Gaussianiser
 from weightspace.meta.kernel import LinearMap, NystroemMap
 from weightspace.meta.trees import DEEPEST, Trees
 
-SMALL = [Linear(), Kernel(landmarks=60), Forest(trees=25)]
+SMALL = [
+    Linear(),
+    Kernel(landmarks=60),
+    Forest(trees=25),
+    Logistic(),
+    SupportVectors(),
+    Boosted(rounds=25, leaf=5),
+]
+GRIDS = {
+    "Forest": {"trees": [5, 20]},
+    "SupportVectors": {"cost": [0.1, 1.0]},
+    "Boosted": {"rounds": [5, 20]},
+}
 
 
 # No check is expected to fail. Two skip themselves here: they need pandas and SCIPY_ARRAY_API.
@@ -43,8 +55,7 @@ def test_they_go_into_pipelines_and_searches(estimator):
     x, y = problem()
     pipeline = make_pipeline(StandardScaler(), clone(estimator))
     assert cross_val_score(pipeline, x, y, cv=3).mean() > 0.6
-    name = "trees" if isinstance(estimator, Forest) else "ridge"
-    grid = {name: [5, 20] if name == "trees" else [1e-3, 1e-1]}
+    grid = GRIDS.get(type(estimator).__name__, {"ridge": [1e-3, 1e-1]})
     assert GridSearchCV(clone(estimator), grid, cv=2).fit(x, y).best_score_ > 0.6
 
 

@@ -8,7 +8,7 @@ numbers; a stored model holds arrays and JSON, and loading it executes nothing.
 """
 
 from weightspace.meta.crossfit import Score, crossfit
-from weightspace.meta.estimators import Forest, Kernel, Linear
+from weightspace.meta.estimators import Boosted, Forest, Kernel, Linear, Logistic, SupportVectors
 from weightspace.meta.evaluation import Evaluation
 from weightspace.meta.fitting import fit
 from weightspace.meta.intervals import Interval, bootstrap, control_interval
@@ -25,6 +25,7 @@ __all__ = [
     "CLASSIFIERS",
     "DEFAULT",
     "Answer",
+    "Boosted",
     "Classifier",
     "Evaluation",
     "Forest",
@@ -33,11 +34,13 @@ __all__ = [
     "KernelRidge",
     "Labels",
     "Linear",
+    "Logistic",
     "Model",
     "Raw",
     "Reading",
     "Regression",
     "Score",
+    "SupportVectors",
     "bootstrap",
     "control_interval",
     "crossfit",

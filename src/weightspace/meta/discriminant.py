@@ -19,12 +19,18 @@ from weightspace.meta.kernel import FeatureMap
 _ROWS = 8192
 """Rows whose mapped features are held at a time."""
 
+_CELLS = 10_000_000
+"""Mapped features that are held at a time, however wide a row is."""
+
 _COLUMNS = 96
 """Target columns whose leave-one-out scores are held at a time."""
 
 
 _PULL = 2.0
 """Standard errors by which class means are pulled apart."""
+
+NEVER = -1e6
+"""Log-odds of a class that the training rows lack: it is never the answer."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,9 @@ class Discriminant:
         """
         out = [np.empty((len(features), count)) for count in self.levels]
         borders = np.cumsum((0, *self.levels))
-        for start in range(0, len(features), _ROWS):
-            rows = slice(start, start + _ROWS)
+        step = max(1, min(_ROWS, _CELLS // len(self.weights)))
+        for start in range(0, len(features), step):
+            rows = slice(start, start + step)
             logits = self.map(features[rows]) @ self.weights + self.offsets
             for j, whole in enumerate(out):
                 whole[rows] = log_softmax(logits[:, borders[j] : borders[j + 1]], axis=1)
@@ -213,6 +220,5 @@ def discriminate(
     covariance += (1e-3 * np.trace(covariance) / levels + 1e-9) * np.eye(levels)
     turn = np.linalg.solve(covariance, means.T)
     shift = -0.5 * np.einsum("cd,dc->c", means, turn)
-    # A class that the training rows lack is never the answer.
-    shift[counts == 0] = -1e6
+    shift[counts == 0] = NEVER
     return turn, shift

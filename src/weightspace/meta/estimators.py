@@ -1,4 +1,4 @@
-"""The meta-classifiers behind scikit-learn's contract: `Linear`, `Kernel`, `Forest`.
+"""The meta-classifiers behind scikit-learn's contract, from `Linear` to `Boosted`.
 
 Each can also learn many labelings of the same rows at once (`fit_labelings`), which is what the
 protocol calls: the closed-form ones then factorise once, whatever the number of properties.
@@ -16,6 +16,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from weightspace.meta import logistic, support
+from weightspace.meta.boosting import Boostings
 from weightspace.meta.discriminant import Discriminant
 from weightspace.meta.kernel import FeatureMap, LinearMap, NystroemMap
 from weightspace.meta.trees import Forests
@@ -151,3 +153,58 @@ class Forest(MetaClassifier):
     ) -> Forests:
         """One forest a labeling."""
         return Forests.fit(features, codes, levels, self.trees, self.leaf, self.seed)
+
+
+class Logistic(MetaClassifier):
+    """Multinomial logistic regression on normal scores of the features.
+
+    `ridge`: penalty beside the mean cross entropy of a row. Deterministic.
+    """
+
+    def __init__(self, ridge: float = 1e-4):
+        self.ridge = ridge
+
+    def fit_labelings(
+        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+    ) -> Discriminant:
+        """One regression a labeling."""
+        return logistic.fit(LinearMap.fit(features), features, codes, levels, self.ridge)
+
+
+class SupportVectors(MetaClassifier):
+    """Support vectors with a Gaussian kernel on normal scores of the features.
+
+    `cost` of a row on the wrong side; `width` of the kernel relative to the typical distance of
+    two rows. The scale of its probabilities is learned from thirds of the nets, each judged by what
+    the others taught. Deterministic.
+    """
+
+    def __init__(self, cost: float = 1.0, width: float = 0.7):
+        self.cost = cost
+        self.width = width
+
+    def fit_labelings(
+        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+    ) -> Discriminant:
+        """Machines for each labeling; all share one kernel."""
+        return support.fit(features, codes, levels, groups, self.cost, self.width)
+
+
+class Boosted(MetaClassifier):
+    """Gradient-boosted trees on histograms of the features, for each labeling its own.
+
+    `rounds` of boosting at the learning rate `rate`, in each a tree a class of at most `leaves`
+    leaves with at least `leaf` rows each. Deterministic.
+    """
+
+    def __init__(self, rounds: int = 60, rate: float = 0.1, leaves: int = 15, leaf: int = 20):
+        self.rounds = rounds
+        self.rate = rate
+        self.leaves = leaves
+        self.leaf = leaf
+
+    def fit_labelings(
+        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+    ) -> Boostings:
+        """Trees for each labeling."""
+        return Boostings.fit(features, codes, levels, **self.get_params())

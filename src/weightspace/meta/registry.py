@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from weightspace.errors import UsageError
-from weightspace.meta.estimators import Forest, Kernel, Linear, MetaClassifier
+from weightspace.meta.estimators import (
+    Boosted,
+    Forest,
+    Kernel,
+    Linear,
+    Logistic,
+    MetaClassifier,
+    SupportVectors,
+)
 from weightspace.meta.raw import Raw
 
 
@@ -76,6 +84,13 @@ CLASSIFIERS: dict[str, Classifier] = {
             lambda seed: Forest(seed=seed),
             False,
         ),
+        # What else is usual on moments and quantiles: logistic regression, support vectors.
+        Classifier("logistic", "statistics", lambda seed: Logistic(), True),
+        Classifier("svm", "statistics", lambda seed: SupportVectors(), False),
+        # Gradient-boosted trees on all that slices and whole nets are read by.
+        Classifier("boosted-statistics", "statistics", lambda seed: Boosted(), False),
+        Classifier("boosted", "local", lambda seed: Boosted(), False),
+        Classifier("boosted-layers", "layers", lambda seed: Boosted(), False),
         # Kernel ridge on per-layer statistics of whole nets.
         Classifier(
             "layers",

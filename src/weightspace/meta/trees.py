@@ -1,7 +1,8 @@
-"""Forests as plain arrays: learned by scikit-learn, walked here."""
+"""Trees as plain arrays: learned by scikit-learn, walked here; and forests of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +14,31 @@ DEEPEST = 64
 
 
 @dataclass(frozen=True)
+class Nodes:
+    """One tree as scikit-learn has it, by node.
+
+    `leaf` bool [nodes]; at others, `left` and `right` are the numbers of later nodes, and a row
+    goes left where its feature `feature` is not above `threshold` float64. `values` float64
+    [nodes, levels] are a leaf's numbers.
+    """
+
+    leaf: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
 class Trees:
-    """The nodes of all trees of one forest, one after the other.
+    """The nodes of all trees of one forest, or of one boosting, one after the other.
 
     `left`, `right` int32 [nodes] are absolute node numbers, larger than the node's own, or the
     node itself at a leaf; a row goes left where its feature `feature` int32 [nodes] is not above
-    `threshold` float32 [nodes]. `leaves` float32 [nodes, levels] are the probabilities at a leaf;
-    `roots` int32 [trees] are the trees' first nodes.
+    `threshold` float32 [nodes]. `leaves` float32 [nodes, levels] are what a leaf says of each
+    level: probabilities, or what it adds to log-odds. `roots` int32 [trees] are the trees' first
+    nodes.
     """
 
     left: np.ndarray
@@ -32,41 +51,51 @@ class Trees:
     @classmethod
     def of(cls, forest: ExtraTreesClassifier, levels: int) -> Trees:
         """The arrays of a fitted forest whose classes are numbers below `levels`."""
-        parts: list[tuple[np.ndarray, ...]] = []
-        roots = []
-        offset = 0
+        parts = []
         for tree in (estimator.tree_ for estimator in forest.estimators_):
-            own = np.arange(tree.node_count)
-            leaf = tree.children_left < 0
-            chances = np.zeros((tree.node_count, levels), np.float32)
+            chances = np.zeros((tree.node_count, levels))
             value = tree.value[:, 0, :]
             chances[:, forest.classes_.astype(int)] = value / value.sum(axis=1, keepdims=True)
+            leaf = tree.children_left < 0
             parts.append(
-                (
-                    np.where(leaf, own, tree.children_left) + offset,
-                    np.where(leaf, own, tree.children_right) + offset,
-                    np.where(leaf, 0, tree.feature),
-                    _not_above(np.where(leaf, 0.0, tree.threshold)),
+                Nodes(
+                    leaf,
+                    tree.children_left,
+                    tree.children_right,
+                    tree.feature,
+                    tree.threshold,
                     chances,
                 )
             )
-            roots.append(offset)
-            offset += tree.node_count
-        left, right, feature, threshold, leaves = (
-            np.concatenate(column) for column in zip(*parts, strict=True)
-        )
-        whole = np.int32
+        return cls.joined(parts)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Nodes]) -> Trees:
+        """One tree after the other."""
+        sizes = [len(part.leaf) for part in parts]
+        roots = np.cumsum([0, *sizes[:-1]])
+        own = np.arange(sum(sizes))
+        start = np.repeat(roots, sizes)
+        leaf = np.concatenate([part.leaf for part in parts])
+        left = start + np.concatenate([part.left for part in parts])
+        right = start + np.concatenate([part.right for part in parts])
+        feature = np.concatenate([part.feature for part in parts])
+        threshold = np.concatenate([part.threshold for part in parts])
         return cls(
-            left.astype(whole),
-            right.astype(whole),
-            feature.astype(whole),
-            threshold,
-            leaves,
-            np.array(roots, whole),
+            np.where(leaf, own, left).astype(np.int32),
+            np.where(leaf, own, right).astype(np.int32),
+            np.where(leaf, 0, feature).astype(np.int32),
+            _not_above(np.where(leaf, 0.0, threshold)),
+            np.concatenate([part.values.astype(np.float32) for part in parts]),
+            roots.astype(np.int32),
         )
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Mean over trees of the leaves' probabilities: float64 [n, levels]."""
+        return self.sums(features) / len(self.roots)
+
+    def sums(self, features: np.ndarray) -> np.ndarray:
+        """Sum over trees of the leaves' numbers: float64 [n, levels]."""
         out = np.empty((len(features), self.leaves.shape[1]))
         for start in range(0, len(features), _ROWS):
             rows = np.ascontiguousarray(features[start : start + _ROWS], dtype=np.float32)
@@ -88,7 +117,7 @@ class Trees:
                 # At a leaf both children are the leaf itself.
                 active = active[self.left[onward] != onward]
             total += self.leaves[node]
-        return total / len(self.roots)
+        return total
 
 
 @dataclass(frozen=True)

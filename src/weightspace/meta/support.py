@@ -1,0 +1,114 @@
+"""Support vectors: learned by scikit-learn, kept as a kernel's sums, with probabilities.
+
+A machine for each pair of classes; a class is worth the mean of its margins over the others.
+Margins are no log-odds: one scale, learned from nets that no machine has seen which judges them,
+makes them such.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.svm import SVC
+
+from weightspace.meta.calibration import temperature
+from weightspace.meta.discriminant import NEVER, Discriminant
+from weightspace.meta.gaussian import Gaussianiser
+from weightspace.meta.kernel import NystroemMap
+
+_PARTS = 3
+"""Parts of the nets; each is scored by machines that the other parts taught."""
+
+_CACHE = 500
+"""Megabytes of kernel values that a machine keeps while it learns."""
+
+
+def fit(
+    features: np.ndarray,
+    codes: np.ndarray,
+    levels: tuple[int, ...],
+    groups: np.ndarray,
+    cost: float,
+    width: float,
+) -> Discriminant:
+    """Machines for each column of `codes` int [n, q]; classes weigh alike.
+
+    `groups` int [n], rows of one net share a number; `cost` of a row on the wrong side; `width` of
+    the Gaussian kernel relative to the typical distance of two rows.
+    """
+    gaussianiser = Gaussianiser.fit(features)
+    rows = gaussianiser(features)
+    gamma = 1 / (width**2 * max(2 * float(rows.var(axis=0).sum()), 1e-12))
+    blank = SVC(
+        C=cost,
+        gamma=gamma,
+        class_weight="balanced",
+        decision_function_shape="ovo",
+        cache_size=_CACHE,
+    )
+    weights, offsets = [], []
+    for column, count in zip(codes.T, levels, strict=True):
+        made = blank.fit(rows, column)
+        own, shift = np.zeros((len(rows), count)), np.full(count, NEVER)
+        own[np.ix_(made.support_, made.classes_)] = _class_scores(_coefficients(made))
+        shift[made.classes_] = _class_scores(_signed(made, made.intercept_[None]))[0]
+        scale = _scale(blank, rows, column, count, groups)
+        weights.append(own / scale)
+        offsets.append(shift / scale)
+    wide = np.concatenate(weights, axis=1)
+    used = wide.any(axis=1)
+    map_ = NystroemMap(gaussianiser, rows[used], gamma)
+    return Discriminant(map_, wide[used], np.concatenate(offsets), levels)
+
+
+def _scale(
+    blank: SVC, rows: np.ndarray, column: np.ndarray, count: int, groups: np.ndarray
+) -> float:
+    """What to divide scores by; 1 where a class has too few nets to be held out."""
+    nets, first, owner = np.unique(groups, return_index=True, return_inverse=True)
+    part = np.empty(len(nets), np.int64)
+    # Dealt class by class, so that no class is wanting in a part that could have it.
+    part[np.argsort(column[first], kind="stable")] = np.arange(len(nets)) % _PARTS
+    classes = np.unique(column)
+    scores, truth = [], []
+    for number in range(_PARTS):
+        tested = part[owner] == number
+        if not tested.any() or len(np.unique(column[~tested])) < len(classes):
+            continue
+        made = blank.fit(rows[~tested], column[~tested])
+        margins = made.decision_function(rows[tested]).reshape(int(tested.sum()), -1)
+        scores.append(_class_scores(_signed(made, margins)))
+        truth.append(np.searchsorted(classes, column[tested]))
+    if not scores:
+        return 1.0
+    return temperature(np.concatenate(scores), np.concatenate(truth), len(nets))
+
+
+def _signed(made: SVC, margins: np.ndarray) -> np.ndarray:
+    """Margins [n, pairs], positive for the first: with two classes scikit-learn's are not."""
+    return -margins if len(made.classes_) == 2 else margins
+
+
+def _coefficients(made: SVC) -> np.ndarray:
+    """The support vectors' part in each pair's margin: [vectors, pairs]."""
+    classes = len(made.classes_)
+    borders = np.cumsum((0, *made.n_support_))
+    pairs = []
+    for i in range(classes):
+        for j in range(i + 1, classes):
+            own = np.zeros(borders[-1])
+            # Row r of the dual coefficients: of a vector, against the r-th of the other classes.
+            own[borders[i] : borders[i + 1]] = made.dual_coef_[j - 1, borders[i] : borders[i + 1]]
+            own[borders[j] : borders[j + 1]] = made.dual_coef_[i, borders[j] : borders[j + 1]]
+            pairs.append(own)
+    return _signed(made, np.stack(pairs, axis=1))
+
+
+def _class_scores(margins: np.ndarray) -> np.ndarray:
+    """From margins [n, pairs] of the first of each pair: a class's mean over the others [n, k]."""
+    classes = round((1 + np.sqrt(1 + 8 * margins.shape[1])) / 2)
+    scores = np.zeros((len(margins), classes))
+    first, second = np.triu_indices(classes, 1)
+    for pair, (i, j) in enumerate(zip(first, second, strict=True)):
+        scores[:, i] += margins[:, pair]
+        scores[:, j] -= margins[:, pair]
+    return scores / (classes - 1)
