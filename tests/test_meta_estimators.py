@@ -27,7 +27,7 @@ SMALL = [
     Forest(trees=25),
     Logistic(),
     SupportVectors(),
-    Boosted(rounds=25, leaf=5),
+    Boosted(rounds=25, leaves=4, leaf=5),
 ]
 GRIDS = {
     "Forest": {"trees": [5, 20]},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
 from weightspace.meta.discriminant import NEVER
 from weightspace.meta.trees import DEEPEST, Nodes, Trees
@@ -57,7 +58,10 @@ class Boostings:
                 early_stopping=False,
                 class_weight="balanced",
                 random_state=0,
-            ).fit(rows, column)
+            )
+            # Folds are learned side by side, a core each: threads of their own would be in the way.
+            with threadpool_limits(1, "openmp"):
+                made.fit(rows, column)
             trees.append(_trees(made, count))
             baselines.append(_baseline(made, count))
         return cls(tuple(trees), tuple(baselines), levels)
