@@ -35,10 +35,10 @@ def main() -> None:
     labels = labels_of(zoo)
     kinds = [CLASSIFIERS[name] for name in asked.classifiers.split(",")]
     needed = {k.features: SLICE_FEATURES[k.features] for k in kinds if not k.whole}
-    drawn, owners = random_slices(
-        zoo, labels.nets, needed, Source(), per_net=asked.most, seed=0
-    )  # sorted by net
-    turn = np.arange(len(owners)) - np.searchsorted(owners, owners)
+    drawn, owners = random_slices(zoo, labels.nets, needed, Source(), per_net=asked.most, seed=0)
+    order = np.argsort(owners, kind="stable")
+    turn = np.empty_like(order)
+    turn[order] = np.arange(len(order)) - np.searchsorted(owners[order], owners[order])
     place = labels.properties.index(asked.property)
     codes = labels.matrix[:, [place]]
     levels = (len(labels.levels[asked.property]),)
