@@ -37,6 +37,40 @@ def test_random_weights_of_any_shape_end_at_the_edge(shape):
     assert value(lifted, "largest_singular") > 0.5
 
 
+@pytest.mark.parametrize("shape", [(96, 300), (300, 96), (24, 12, 5, 5)])
+def test_the_distribution_before_training_shows_beneath_what_training_added(shape):
+    """Uniform and normal weights under updates of low rank that are stronger than they."""
+    rng = np.random.default_rng(3)
+    flat = (shape[0], int(np.prod(shape[1:])))
+    update = rng.normal(size=(flat[0], 3)) @ rng.normal(size=(3, flat[1]))
+    plain, rest = [], []
+    for start in (rng.uniform(-(3**0.5), 3**0.5, flat), rng.normal(size=flat)):
+        weights = (start + update).reshape(shape)
+        squares = np.square(weights - weights.mean())
+        plain.append(np.arcsinh(np.square(squares).mean() / squares.mean() ** 2 - 3))
+        rest.append(value(weights, "rest_kurtosis_75"))
+    assert rest[0] < -0.3
+    assert abs(rest[1]) < 0.1
+    assert abs(plain[0] - plain[1]) < (rest[1] - rest[0]) / 2
+
+
+def test_kurtosis_without_strong_directions_is_that_of_a_truncated_decomposition():
+    weights = random(20, 50)
+    left, singular, right = np.linalg.svd(weights, full_matrices=False)
+    left[:, :5] = 0
+    rest = left * singular @ right
+    expected = np.arcsinh((rest**4).mean() / (rest**2).mean() ** 2 - 3)
+    assert value(weights, "rest_kurtosis_75") == pytest.approx(expected)
+
+
+def test_evened_weights_forget_the_sizes_of_units():
+    weights = random(200, 300)
+    heavy = weights * np.geomspace(0.1, 2, 200)[:, None]
+    squares = np.square(heavy)
+    assert np.square(squares).mean() / squares.mean() ** 2 > 5
+    assert abs(value(heavy, "even_kurtosis")) < 0.1
+
+
 def test_smooth_kernels_are_told_from_rough_ones():
     rough, bumps = random(16, 8, 5, 5), random(16, 8, 1, 1, seed=1)
     smooth = rough + 3 * bumps
