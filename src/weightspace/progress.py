@@ -1,5 +1,6 @@
 """How long work tells its caller where it stands, without knowing who listens."""
 
+import threading
 from collections.abc import Callable
 
 Progress = Callable[[str, float, float], None]
@@ -8,3 +9,24 @@ Progress = Callable[[str, float, float], None]
 
 def silent(task: str, done: float, total: float) -> None:
     """Listen to nothing: the default where nobody watches."""
+
+
+class Together:
+    """One bar for equal pieces of work that run side by side, each counting from 1 to its own end.
+
+    A listener for all of them: a piece runs in one thread, and a thread's pieces follow each other.
+    """
+
+    def __init__(self, listener: Progress, task: str, pieces: int) -> None:
+        self._listener, self._task, self._pieces = listener, task, pieces
+        self._lock = threading.Lock()
+        self._last: dict[int, float] = {}
+        self._done = 0.0
+
+    def __call__(self, task: str, done: float, total: float) -> None:
+        """Add what the calling thread's piece has done since it was last heard of."""
+        with self._lock:
+            last = self._last.get(threading.get_ident(), 0.0)
+            self._done += done - last if done > last else done
+            self._last[threading.get_ident()] = done
+            self._listener(self._task, self._done, total * self._pieces)

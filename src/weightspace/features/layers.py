@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from weightspace.networks import Layout
     from weightspace.networks.layout import TensorSpec
 
-_PARTS = ("conv", "fc")
+PARTS = ("conv", "fc")
 _PLACES = ("first", "rest", "last")
-_NORM_ROLES = ("bias", "shift", "scale", "running_mean", "running_var")
 _LEVELS = (0.02, 0.25, 0.5, 0.75, 0.98)
 _WEIGHT = (
     "mean",
@@ -36,6 +35,10 @@ _OTHER = (
     *(f"q{100 * q:02.0f}" for q in _LEVELS),
     *(f"size_q{100 * q:02.0f}" for q in _SIZES),
 )
+WHAT = {"weight": _WEIGHT} | dict.fromkeys(
+    ("bias", "shift", "scale", "running_mean", "running_var"), _OTHER
+)
+"""Role of a tensor -> names of the numbers on it."""
 _KNEE = 1e-3
 _FAINTEST = 1e-14
 """Below every step of training: biases that a norm makes useless move by rounding errors alone, or
@@ -44,10 +47,10 @@ by full steps where the optimizer divides them by their size."""
 LAYERS_NAMES: tuple[str, ...] = (
     *(
         f"{part}_{place}_{role}_{what}"
-        for part in _PARTS
+        for part in PARTS
         for place in _PLACES
-        for role in ("weight", *_NORM_ROLES)
-        for what in (_WEIGHT if role == "weight" else _OTHER)
+        for role, names in WHAT.items()
+        for what in names
     ),
     *(f"slope_weight_{what}" for what in _WEIGHT),
 )
@@ -67,29 +70,41 @@ def layers(
     ("conv", "fc") leaves out, or the running statistics without `running_stats`, read 0.
     Returns float32 [F], columns `LAYERS_NAMES`. DataError where vector and layout differ in size.
     """
+    tables = tensors(vector, layout, part, running_stats)
+    columns = [
+        _place([row for (p, _, r), row in sorted(tables.items()) if (p, r) == (side, role)], place)
+        if any((p, r) == (side, role) for p, _, r in tables)
+        else np.zeros(len(WHAT[role]))
+        for side in PARTS
+        for place in _PLACES
+        for role in WHAT
+    ]
+    columns.append(_slopes(tables))
+    return tamed(np.concatenate(columns))
+
+
+def tensors(
+    vector: np.ndarray, layout: Layout, part: str, running_stats: bool
+) -> dict[tuple[str, int, str], np.ndarray]:
+    """(part, layer, role) -> numbers on the tensor, float64, named by `WHAT`; see `layers`."""
     vector = np.asarray(vector)
     if vector.shape != (layout.size,):
         raise DataError(
             f"a vector of shape {list(vector.shape)} does not fit a layout of {layout.size:,} "
             "values; give the layout of the same net"
         )
-    tables = {
+    return {
         (spec.part, spec.layer, spec.role): _tensor(vector, spec)
         for spec in layout.tensors
         if part in ("all", spec.part)
         and (running_stats or not spec.role.startswith("running"))
         and spec.size
     }
-    columns = [
-        _place([row for (p, _, r), row in sorted(tables.items()) if (p, r) == (side, role)], place)
-        if any((p, r) == (side, role) for p, _, r in tables)
-        else np.zeros(len(_WEIGHT if role == "weight" else _OTHER))
-        for side in _PARTS
-        for place in _PLACES
-        for role in ("weight", *_NORM_ROLES)
-    ]
-    columns.append(_slopes(tables))
-    return np.clip(np.nan_to_num(np.concatenate(columns)), -1e30, 1e30).astype(np.float32)
+
+
+def tamed(row: np.ndarray) -> np.ndarray:
+    """Finite float32 of any numbers."""
+    return np.clip(np.nan_to_num(row), -1e30, 1e30).astype(np.float32)
 
 
 def _place(rows: list[np.ndarray], place: str) -> np.ndarray:

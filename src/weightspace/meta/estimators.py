@@ -21,6 +21,7 @@ from weightspace.meta.boosting import Boostings
 from weightspace.meta.discriminant import Discriminant
 from weightspace.meta.kernel import FeatureMap, LinearMap, NystroemMap
 from weightspace.meta.trees import Forests
+from weightspace.progress import Progress, silent
 
 
 class Fitted(Protocol):
@@ -38,9 +39,11 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
     """The part of the contract that all meta-classifiers share.
 
     `draw`, where it is set and the estimator reads values, gives it a fresh slice of each of the
-    groups int [b] at every call, from a random stream: float32 [b, L].
+    groups int [b] at every call, from a random stream: float32 [b, L]. `progress` is told of
+    training that takes long.
     """
 
+    progress: Progress = staticmethod(silent)
     draw: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:

@@ -33,7 +33,7 @@ from weightspace.meta.registry import classifiers as declared
 from weightspace.meta.slices import SLICE_FEATURES, Source, fresh_slices, random_slices
 from weightspace.meta.versions import in_one_line
 from weightspace.meta.whole import WHOLE_ROWS, can_align
-from weightspace.progress import Progress, silent
+from weightspace.progress import Progress, Together, silent
 from weightspace.zoo import Split, Zoo, opened
 
 
@@ -91,6 +91,8 @@ def evaluate(
         name: WHOLE_ROWS[name](zoo, labels.nets, source, progress)
         for name in dict.fromkeys(c.features for c in chosen if c.whole)
     }
+    fits = len(seeds) * len(np.unique(cells.fold_of(seeds[0])[cells.judged]))
+    told = {c.name: Together(progress, f"training {c.name}", fits) for c in chosen}
     needed = {c.features: SLICE_FEATURES[c.features] for c in chosen if not c.whole}
     for turn, seed in enumerate(seeds):
         rows, nets = random_slices(
@@ -111,7 +113,7 @@ def evaluate(
                     _levels(labels) * (1 + repeats),
                     fold,
                     labels.families,
-                    _estimator(kind, seed, zoo, labels, source),
+                    _estimator(kind, seed, zoo, labels, source, told[kind.name]),
                     detailed=len(labels.properties),
                 ),
                 fold,
@@ -136,10 +138,11 @@ def evaluate(
 
 
 def _estimator(
-    kind: Classifier, seed: int, zoo: Zoo, labels: Labels, source: Source
+    kind: Classifier, seed: int, zoo: Zoo, labels: Labels, source: Source, progress: Progress
 ) -> MetaClassifier:
     """An unfitted estimator; one that reads values may draw more slices of nets that teach it."""
     made = kind.estimator(seed)
+    made.progress = progress
     if kind.features == "values":
         made.draw = fresh_slices(zoo, labels.nets, source)
     return made

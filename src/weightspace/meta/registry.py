@@ -24,9 +24,9 @@ class Classifier:
     """A declared meta-classifier.
 
     `features` is "statistics" or "local" (of slices), "values" (slices as they are), or one of
-    `WHOLE` (of whole nets, so that only the unit "net" exists): "layers", "weights" (as they are);
-    `estimator(seed)` makes an unfitted estimator; `controlled` says whether it is cheap enough to
-    be repeated with permuted labels.
+    `WHOLE` (of whole nets, so that only the unit "net" exists): "layers", "weights" (as they are),
+    "tokens" (layer by layer); `estimator(seed)` makes an unfitted estimator; `controlled` says
+    whether it is cheap enough to be repeated with permuted labels.
     """
 
     name: str
@@ -50,7 +50,7 @@ def _network(name: str) -> Callable[[int], MetaClassifier]:
     return make
 
 
-WHOLE = ("layers", "weights")
+WHOLE = ("layers", "weights", "tokens")
 """Kinds of features that are of whole nets."""
 
 BASELINE = "shallow"
@@ -103,6 +103,8 @@ CLASSIFIERS: dict[str, Classifier] = {
         # The paper's network on slices, and one of a hundredth of its arithmetic.
         Classifier("paper", "values", _network("Paper"), False),
         Classifier("patches", "values", _network("Patches"), False),
+        # A small network on the layers of whole nets.
+        Classifier("sequence", "tokens", _network("Sequence"), False),
     )
 }
 """Name -> declaration. `shallow` is always evaluated beside the others."""

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from weightspace.errors import UsageError
+from weightspace.features import tokens
 from weightspace.meta.slices import Source, held, net_rows
 from weightspace.progress import Progress, silent
 
@@ -99,8 +101,28 @@ def weight_rows(
     return rows, owners
 
 
+def token_rows(
+    zoo: Zoo, nets: Sequence[str], source: Source, progress: Progress = silent
+) -> tuple[np.ndarray, np.ndarray]:
+    """Layers of whole nets as tokens, one row a net and snapshot: float32 [n, F], int64 [n]."""
+    rows, owners = [], []
+    moments = held(zoo, source.snapshots)
+    with threadpool_limits(1, "blas"):  # small matrices: threads would cost more than they do
+        for i, net in enumerate(nets):
+            layout = zoo.layout(net)
+            for snapshot in moments[net]:
+                vector = zoo.vector(net, snapshot)
+                rows.append(
+                    tokens(vector, layout, part=source.part, running_stats=source.running_stats)
+                )
+                owners.append(i)
+            progress("reading tokens", i + 1, len(nets))
+    return np.stack(rows), np.array(owners, np.int64)
+
+
 WHOLE_ROWS: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
     "layers": net_rows,
     "weights": weight_rows,
+    "tokens": token_rows,
 }
 """Functions (zoo, nets, source, progress) -> rows [n, F], owners [n], by the registry's names."""

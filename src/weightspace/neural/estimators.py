@@ -1,4 +1,4 @@
-"""`Paper` and `Patches`: networks on slices behind scikit-learn's contract."""
+"""`Paper`, `Patches` and `Sequence`: networks behind scikit-learn's contract."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
 from weightspace.errors import DataError, UsageError
+from weightspace.features import TOKENS
 from weightspace.meta.estimators import MetaClassifier
 from weightspace.neural.architectures import PATCHES, Architecture, Network, paper
+from weightspace.neural.tokens import TokenNetwork
 from weightspace.neural.training import Draw, Plan, log_probabilities, train
-from weightspace.progress import Progress, silent
 
 _FILES = ("network.json", "network.safetensors")
 
 
 @dataclass(frozen=True)
 class Networks:
-    """One network a labeling, over the same slices."""
+    """One network a labeling, over the same rows."""
 
-    networks: tuple[Network, ...]
+    networks: tuple[nn.Module, ...]
     levels: tuple[int, ...]
     device: str
 
     def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """Per labeling, float64 [n, levels] of slices [n, L]."""
+        """Per labeling, float64 [n, levels] of rows [n, L]."""
         return [log_probabilities(network, features, self.device) for network in self.networks]
 
 
-class SliceNetwork(MetaClassifier):
-    """A network that reads slices, X [n, L], as they are.
+class TrainedNetwork(MetaClassifier):
+    """A network that is trained on rows X [n, L].
 
-    An epoch shows one slice of every net: a fresh one where `draw` is set (what `evaluate` does),
-    else one of the net's rows of X by chance. `device` is a torch device's name, or
+    An epoch shows one row of every net: a fresh one where `draw` is set (what `evaluate` does with
+    slices), else one of the net's rows of X by chance. `device` is a torch device's name, or
     "auto": a GPU where there is one. `progress` is told of finished epochs.
     """
-
-    progress: Progress = staticmethod(silent)
 
     def __init__(
         self,
@@ -62,8 +62,12 @@ class SliceNetwork(MetaClassifier):
         self.seed = seed
 
     @abstractmethod
-    def architecture(self, length: int) -> Architecture:
-        """The layers for slices of so many values."""
+    def network(self, length: int, classes: int) -> nn.Module:
+        """The network for rows of so many values: [n, length] to scores [n, classes]."""
+
+    def prepare(self, network: nn.Module, features: np.ndarray) -> nn.Module:
+        """The network before its training on rows of `features`."""
+        return network
 
     def fit_labelings(
         self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
@@ -82,14 +86,17 @@ class SliceNetwork(MetaClassifier):
         draw = self.draw and _of(nets, self.draw)
         own = draw or _among(features, groups, nets)
         plan = Plan(self.epochs, self.batch_size, self.learning_rate, device, self.seed)
-        length, whole = features.shape[1], len(levels) * self.epochs
+        whole = len(levels) * self.epochs
         networks = []
         for j, count in enumerate(levels):
             progress = partial(self._tell, j * self.epochs, whole)
             own_codes = codes[first, j].astype(np.int64)
-            shape = self.architecture(length)
-            networks.append(train(shape, length, own_codes, count, own, plan, progress))
+            build = partial(self._begun, features, count)
+            networks.append(train(build, own_codes, count, own, plan, progress))
         return Networks(tuple(networks), levels, device)
+
+    def _begun(self, features: np.ndarray, classes: int) -> nn.Module:
+        return self.prepare(self.network(features.shape[1], classes), features)
 
     def _tell(self, before: int, whole: int, done: int) -> None:
         self.progress("training epochs", before + done, whole)
@@ -121,14 +128,27 @@ class SliceNetwork(MetaClassifier):
                 raise ValueError(f"it is a {plain['network']}, not a {cls.__name__}")
             own = cls(**(plain["parameters"] | {"device": "cpu"}))
             own.n_features_in_, own.classes_ = int(plain["length"]), np.array(plain["classes"])
-            network = Network(
-                own.architecture(own.n_features_in_), own.n_features_in_, len(own.classes_)
-            )
-            network.load_state_dict(load_file(directory / _FILES[1]))
+            state = load_file(directory / _FILES[1])
+            if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
+                raise ValueError("a weight is not finite")
+            network = own.network(own.n_features_in_, len(own.classes_))
+            network.load_state_dict(state)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise DataError(f"{directory}: no sound network ({error}); train it again") from None
         own.fitted_ = Networks((network.eval(),), (len(own.classes_),), "cpu")
         return own
+
+
+class SliceNetwork(TrainedNetwork):
+    """A network that reads slices, X [n, L], as they are."""
+
+    @abstractmethod
+    def architecture(self, length: int) -> Architecture:
+        """The layers for slices of so many values."""
+
+    def network(self, length: int, classes: int) -> Network:
+        """The network of this architecture."""
+        return Network(self.architecture(length), length, classes)
 
 
 class Paper(SliceNetwork):
@@ -153,6 +173,37 @@ class Patches(SliceNetwork):
     def architecture(self, length: int) -> Architecture:
         """The same for every length."""
         return PATCHES
+
+
+class Sequence(TrainedNetwork):
+    """A network on tokens: one perceptron for all of them, then attention decides which count.
+
+    The columns of X [n, F] are `tokens` rows of equal length (the last is filled with 0 where they
+    do not divide), as `weightspace.features.tokens` makes them of a net's layers. Each token is
+    known by its place. Columns are standardised by the training rows.
+    """
+
+    def __init__(
+        self,
+        epochs: int = 100,
+        batch_size: int = 32,
+        learning_rate: float = 2e-3,
+        device: str = "auto",
+        seed: int = 0,
+        tokens: int = TOKENS,
+    ):
+        super().__init__(epochs, batch_size, learning_rate, device, seed)
+        self.tokens = tokens
+
+    def network(self, length: int, classes: int) -> TokenNetwork:
+        """The network for rows of so many columns."""
+        return TokenNetwork(length, self.tokens, classes)
+
+    def prepare(self, network: nn.Module, features: np.ndarray) -> nn.Module:
+        """Standardise by these rows from now on."""
+        assert isinstance(network, TokenNetwork)
+        network.standardise(features)
+        return network
 
 
 def _of(nets: np.ndarray, draw: Draw) -> Draw:

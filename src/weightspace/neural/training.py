@@ -1,4 +1,4 @@
-"""Training of one network: Adam, balanced cross entropy, one fresh slice of every net an epoch."""
+"""Training of one network: Adam, balanced cross entropy, one row of every net an epoch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from weightspace.neural.architectures import Architecture, Dropout, Network
+from weightspace.neural.architectures import Dropout
 
 Draw = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""A slice of each of the nets int [b], new at every call: float32 [b, L]."""
+"""A slice (or the tokens) of each of the nets int [b], new at every call: float32 [b, L]."""
 
 _ROWS = 512
 _global_stream = threading.Lock()
@@ -32,21 +32,20 @@ class Plan:
 
 
 def train(
-    architecture: Architecture,
-    length: int,
+    build: Callable[[], nn.Module],
     codes: np.ndarray,
     levels: int,
     draw: Draw,
     plan: Plan,
     progress: Callable[[int], None],
-) -> Network:
-    """Train a network to tell `codes` int [N] of nets 0..N-1, each seen once an epoch.
+) -> nn.Module:
+    """Train the network built to tell `codes` int [N] of nets 0..N-1, each seen once an epoch.
 
     Classes weigh alike however many nets each has. `progress` is called with the number of
     finished epochs. Returns the network in evaluation mode, on the device.
     """
     rng = np.random.default_rng([plan.seed, 0x4E7])
-    network = _begin(architecture, length, levels, plan.seed).to(plan.device)
+    network = _begin(build, plan.seed).to(plan.device)
     generator = torch.Generator(plan.device).manual_seed(plan.seed)
     dropouts = [module for module in network.modules() if isinstance(module, Dropout)]
     for module in dropouts:
@@ -72,15 +71,15 @@ def train(
     return network.eval()
 
 
-def _begin(architecture: Architecture, length: int, levels: int, seed: int) -> Network:
+def _begin(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     """Initial weights that depend on the seed alone, and leave torch's own stream where it was."""
     with _global_stream, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Network(architecture, length, levels)
+        return build()
 
 
 @torch.no_grad()
-def log_probabilities(network: Network, slices: np.ndarray, device: str) -> np.ndarray:
+def log_probabilities(network: nn.Module, slices: np.ndarray, device: str) -> np.ndarray:
     """Log-probabilities float64 [n, classes] of slices [n, L]."""
     parts: list[Tensor] = []
     for start in range(0, len(slices), _ROWS):

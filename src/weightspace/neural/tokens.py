@@ -1,0 +1,59 @@
+"""A network on a few tokens: a perceptron for each alike, attention, and a perceptron for all."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from weightspace.neural.architectures import Dropout
+
+_FARTHEST = 5.0
+
+
+class TokenNetwork(nn.Module):
+    """Rows [n, length] that are `tokens` tokens side by side, to scores [n, classes].
+
+    Every token, with a learned vector for its place, goes through the same perceptron; each of
+    `heads` attentions takes its own weighted mean of the tokens.
+    """
+
+    centre: Tensor
+    inverse: Tensor
+
+    def __init__(
+        self, length: int, tokens: int, classes: int, *, hidden: int = 96, heads: int = 4
+    ) -> None:
+        super().__init__()
+        if tokens < 1:
+            raise ValueError(f"tokens: {tokens}; give at least 1")
+        width = -(-length // tokens)
+        self.tokens, self.missing = tokens, width * tokens - length
+        self.register_buffer("centre", torch.zeros(length))
+        self.register_buffer("inverse", torch.ones(length))
+        self.places = nn.Parameter(0.5 * torch.randn(tokens, hidden))
+        self.embed = nn.Linear(width, hidden)
+        self.mix = nn.Sequential(nn.GELU(), Dropout(0.2), nn.Linear(hidden, hidden), nn.GELU())
+        self.attend = nn.Linear(hidden, heads)
+        self.answer = nn.Sequential(
+            Dropout(0.3), nn.Linear(heads * hidden, hidden), nn.GELU(), nn.Linear(hidden, classes)
+        )
+
+    def standardise(self, rows: np.ndarray) -> None:
+        """Take mean and deviation of each column from rows [n, length]."""
+        values = np.asarray(rows, np.float64)
+        mean, spread = values.mean(axis=0), values.std(axis=0)
+        alive = spread > 1e-6 * np.abs(mean) + 1e-12
+        inverse = np.where(alive, 1 / np.where(alive, spread, 1), 0)
+        self.centre.copy_(torch.from_numpy(mean))
+        self.inverse.copy_(torch.from_numpy(inverse))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Scores [n, classes] of rows [n, length]."""
+        seen = ((rows - self.centre) * self.inverse).clamp(-_FARTHEST, _FARTHEST)
+        seen = nn.functional.pad(seen, (0, self.missing)).unflatten(1, (self.tokens, -1))
+        embedded = self.mix(self.embed(seen) + self.places)
+        share = self.attend(embedded).softmax(dim=1)
+        means = share.transpose(1, 2) @ embedded
+        out: Tensor = self.answer(means.flatten(1))
+        return out
