@@ -152,6 +152,16 @@ def test_one_classifier_is_shown_for_all_properties_with_the_baseline_beside():
     assert line.shallow.value == pytest.approx(0.25 + 0.7 * 0.01)
 
 
+@pytest.mark.parametrize("name", ["layers", "raw", "sequence"])
+def test_who_reads_whole_nets_is_said_to(name):
+    frame = (
+        much_frame()
+        .filter(classifier="boosted")
+        .with_columns(pl.lit(name).alias("classifier"), pl.lit("net").alias("unit"))
+    )
+    assert headline(frame).source == "whole nets"
+
+
 def test_the_baseline_alone_is_shown_as_the_classifier():
     found = headline(much_frame().filter(classifier="shallow"))
     assert found.classifier == "shallow"
