@@ -38,7 +38,8 @@ def tokens(
     those about it, so that every layer is seen. So neither number nor shape of layers is a feature.
     Few layers do leave their trace: places between them hold nothing new.
 
-    Arguments and what reads 0 are as in `layers`. Returns float32 [F], columns `TOKENS_NAMES`.
+    Arguments and what reads 0 are as in `layers`; so does what a layer lacks, as an output layer
+    lacks norms. Returns float32 [F], columns `TOKENS_NAMES`.
     """
     found = tensors(vector, layout, part, running_stats)
     blocks = []
