@@ -11,9 +11,10 @@ import pytest
 
 from populations import SPACE, synthetic_zoo
 from weightspace.errors import DataError, UsageError
-from weightspace.meta import Evaluation, evaluate, labels_of
+from weightspace.meta import Evaluation, evaluate, labels_of, layerrows
 from weightspace.meta.evaluation import COLUMNS
-from weightspace.meta.slices import Source, net_rows, random_slices
+from weightspace.meta.layerrows import net_rows
+from weightspace.meta.slices import Source, random_slices
 from weightspace.zoo import Zoo
 
 NETS = 100
@@ -231,6 +232,21 @@ def test_a_snapshot_named_twice_is_looked_at_once(zoo):
     twice, owners = net_rows(zoo, nets, Source(snapshots=(-1, 5)))
     np.testing.assert_array_equal(once, twice)
     assert owners.tolist() == list(range(10))
+
+
+def test_processes_take_the_same_rows_of_layers(zoo, monkeypatch):
+    nets = zoo.nets["net"].to_list()[:60]
+    heard = []
+    one, owners = net_rows(Zoo(zoo.path), nets, Source(snapshots=(1, -1)))
+    monkeypatch.setattr(layerrows, "_MANY", 2)
+    monkeypatch.setattr(layerrows.loky, "cpu_count", lambda: 2)
+    monkeypatch.setattr(layerrows, "_row_by_row", None)  # not here, but where it is imported anew
+    many, again = net_rows(
+        Zoo(zoo.path), nets, Source(snapshots=(1, -1)), progress=lambda *told: heard.append(told)
+    )
+    assert (one == many).all()
+    assert owners.tolist() == again.tolist() == [i for i in range(60) for _ in range(2)]
+    assert heard[-1] == ("reading layers", 120, 120)
 
 
 def test_rows_of_layers_are_taken_once_of_an_open_zoo(zoo, monkeypatch):

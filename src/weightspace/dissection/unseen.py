@@ -14,8 +14,9 @@ from weightspace.meta import CLASSIFIERS, control_interval
 from weightspace.meta.crossfit import judge, with_permutations
 from weightspace.meta.folds import Cells
 from weightspace.meta.intervals import balanced_accuracy, crossfitted
+from weightspace.meta.layerrows import net_rows
 from weightspace.meta.pairs import difference_interval
-from weightspace.meta.slices import Source, net_rows
+from weightspace.meta.slices import Source
 from weightspace.progress import Progress
 
 _WHOLE = "layers"

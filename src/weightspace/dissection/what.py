@@ -14,9 +14,10 @@ from weightspace.dissection.result import WHAT_COLUMNS, What
 from weightspace.meta import CLASSIFIERS
 from weightspace.meta.crossfit import crossfit, right_answers
 from weightspace.meta.folds import Cells, each_fold
+from weightspace.meta.layerrows import net_rows
 from weightspace.meta.pairs import difference_interval
 from weightspace.meta.reader import FEATURE_NAMES
-from weightspace.meta.slices import SLICE_FEATURES, Source, net_rows, random_slices
+from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.progress import Progress
 
 _SLICES = (

@@ -9,9 +9,10 @@ import polars as pl
 
 from weightspace.meta.folds import Cells, each_fold
 from weightspace.meta.labels import Labels
+from weightspace.meta.layerrows import net_rows
 from weightspace.meta.registry import CLASSIFIERS, DEFAULT
 from weightspace.meta.ridge import KernelRidge
-from weightspace.meta.slices import SLICE_FEATURES, Source, net_rows, random_slices
+from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.progress import Progress
 from weightspace.zoo import Zoo
 

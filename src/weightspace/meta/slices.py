@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from threadpoolctl import threadpool_limits
 
 from weightspace.errors import UsageError
-from weightspace.features import SHORTEST, layers, local, statistics
+from weightspace.features import SHORTEST, local, statistics
 from weightspace.progress import Progress, silent
 from weightspace.zoo.slices import check_snapshots, choose
 
@@ -27,10 +25,6 @@ SLICE_FEATURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 """Feature functions of slices, float32 [n, L] -> float32 [n, F], by the registry's names."""
 
 _BYTES = 64 * 2**20
-_KEPT = 2**15  # rows of layers, some 70 MB
-
-_rows_of: WeakKeyDictionary[Zoo, dict[tuple[Any, ...], np.ndarray]] = WeakKeyDictionary()
-"""Rows of layers that were taken of an open zoo: a dissection asks for the same ones many times."""
 
 
 @dataclass(frozen=True)
@@ -134,35 +128,6 @@ def fresh_slices(
         return out
 
     return draw
-
-
-def net_rows(
-    zoo: Zoo, nets: Sequence[str], source: Source, progress: Progress = silent
-) -> tuple[np.ndarray, np.ndarray]:
-    """Per-layer features of whole nets, one row a net and snapshot: float32 [n, F], int64 [n].
-
-    The latest rows of a zoo are remembered as long as it is open.
-    """
-    rows, owners = [], []
-    moments = held(zoo, source.snapshots)
-    kept = _rows_of.setdefault(zoo, {})
-    with threadpool_limits(1, "blas"):  # small matrices: threads would cost more than they do
-        for i, net in enumerate(nets):
-            for snapshot in moments[net]:
-                key = (net, snapshot, source.part, source.running_stats)
-                if key not in kept:
-                    kept[key] = layers(
-                        zoo.vector(net, snapshot),
-                        zoo.layout(net),
-                        part=source.part,
-                        running_stats=source.running_stats,
-                    )
-                rows.append(kept[key])
-                owners.append(i)
-            progress("reading layers", i + 1, len(nets))
-    for key in list(kept)[: max(0, len(kept) - _KEPT)]:
-        del kept[key]
-    return np.stack(rows), np.array(owners, np.int64)
 
 
 def even_slices(values: np.ndarray, length: int, count: int) -> np.ndarray:
