@@ -383,5 +383,5 @@ def test_a_browser_draws_all_of_it_without_a_complaint(text, tmp_path):
     assert 'data-state="ready"' in dom
     drawings = re.findall(r"<svg[^>]*class=\"marks\".*?</svg>", dom, re.S)
     # A map has a panel for both of its properties.
-    assert len(drawings) == 5 + 3 + 3 + 2 + 1 + 6 * len(PROPERTIES)
+    assert len(drawings) == 5 + 3 + 3 + 2 + 2 + 1 + 6 * len(PROPERTIES)
     assert all(drawing.count("<path") > 5 for drawing in drawings)

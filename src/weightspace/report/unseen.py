@@ -42,7 +42,8 @@ def finding(own: pl.DataFrame) -> str:
     rows = own.to_dicts()
     clear = [row for row in rows if row["drop"] - z * (row["drop"] - row["drop_low"]) > 0]
     tries = comparisons(own) * max(1, own["without"].n_unique())
-    names = own["property"].unique(maintain_order=True)
+    skill = pl.col("accuracy").mean() - pl.col("chance").first()
+    names = own.group_by("property").agg(skill).sort("accuracy", descending=True)["property"]
     kept = [label(name) for name in names if _legible(own, name, tries)]
     told = []
     if clear:
