@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 
 from populations import synthetic_zoo
 from weightspace.dissection import Dissection, dissect
+from weightspace.dissection.dissect import _classifier as classifier
 from weightspace.dissection.dissect import _moments as moments
 from weightspace.dissection.result import (
     MAP_COLUMNS,
@@ -246,6 +247,14 @@ def test_snapshots_count_back_from_the_last_though_some_are_missing():
 def test_a_folder_with_brackets_is_read_back(dissection, tmp_path):
     folder = dissection.save(tmp_path / "run[1]*")
     assert_frame_equal(Dissection.load(folder).where.frame(), dissection.where.frame())
+
+
+@pytest.mark.parametrize(
+    ("asked", "used"),
+    [(["boosted", "paper"], "kernel"), (["layers", "shallow"], "shallow"), (None, "kernel")],
+)
+def test_places_are_read_by_a_quick_classifier(asked, used):
+    assert classifier(asked) == used
 
 
 def test_too_few_nets_are_refused_with_the_numbers(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import shlex
 import signal
 import sys
 from pathlib import Path
@@ -12,25 +11,16 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from weightspace.cli import arguments, doors, parts, show
+from weightspace.cli import arguments, doors, parts, reading, show
 from weightspace.cli.arguments import (
     DataDir,
     Json,
-    LeaveOut,
-    Moments,
-    Names,
-    Out,
-    Part,
-    RunningStats,
-    Seeds,
-    SliceLength,
-    StoredSplit,
     ZooName,
     ZooPath,
 )
 from weightspace.cli.console import bars
 from weightspace.cli.output import Debug, answer, fail, set_debug
-from weightspace.errors import DataError, UsageError, WeightspaceError
+from weightspace.errors import UsageError, WeightspaceError
 
 app = typer.Typer(
     add_completion=False,
@@ -38,8 +28,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Dissect the weight space of neural networks.",
 )
-
-_arguments: list[str] = []
 
 
 def _version(value: bool) -> None:
@@ -184,149 +172,8 @@ for command in (parts.merge, parts.repair, parts.index, parts.reproduce):
 for door in (doors.export, doors.add, doors.publish):
     app.command()(door)
 app.command("import")(doors.import_)
-
-
-@app.command()
-def evaluate(
-    zoo: ZooName,
-    out: Out,
-    properties: Names = None,
-    classifiers: Names = None,
-    slice_length: SliceLength = None,
-    snapshots: Moments = "-1",
-    part: Part = "all",
-    running_stats: RunningStats = True,
-    seeds: Seeds = "0,1,2",
-    split: StoredSplit = False,
-    leave_out: LeaveOut = None,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Say how well properties are read off weights."""
-    from weightspace import meta
-    from weightspace.zoo import Zoo
-
-    arguments.folder(out)
-    with bars() as listener:
-        population = Zoo(zoo)
-        result = meta.evaluate(
-            population,
-            properties=arguments.properties(properties),
-            classifiers=arguments.names("classifiers", classifiers),
-            slice_length=arguments.length(slice_length, population),
-            snapshots=arguments.numbers("snapshots", snapshots),
-            part=part,
-            running_stats=running_stats,
-            seeds=arguments.numbers("seeds", seeds),
-            split=arguments.split(population, split, leave_out),
-            progress=listener,
-        )
-        numbers = None
-        if not (properties or split or leave_out):
-            numbers = meta.regress(
-                population,
-                slice_length=result.frame()["slice_length"][0],
-                running_stats=running_stats,
-                seeds=arguments.numbers("seeds", seeds),
-                progress=listener,
-            )
-            numbers.to_parquet(out)
-    result.to_parquet(out)
-    plain = result.to_dict() | {"numbers": numbers.frame().to_dicts() if numbers else []}
-    answer(as_json, plain, lambda: show.evaluation(result, numbers, out))
-
-
-@app.command()
-def dissect(
-    zoo: ZooName,
-    out: Out,
-    properties: Names = None,
-    slice_length: SliceLength = None,
-    seeds: Seeds = "0,1,2",
-    also: Annotated[
-        str, typer.Option(help="What else, comma-separated, or none: see the documentation.")
-    ] = "all",
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Say how much, where and when; write a page."""
-    from weightspace import dissection, report
-    from weightspace.zoo import Zoo
-
-    arguments.folder(out)
-    with bars() as listener:
-        population = Zoo(zoo)
-        result = dissection.dissect(
-            population,
-            properties=arguments.properties(properties),
-            slice_length=arguments.length(slice_length, population),
-            seeds=arguments.numbers("seeds", seeds),
-            also=arguments.also(also),
-            command=shlex.join(["weightspace", *_arguments]),
-            progress=listener,
-        )
-    written = report.write(result, out)
-    plain = {"page": str(written), "facts": result.facts, "how_much": result.much.to_dict()["rows"]}
-    answer(as_json, plain, lambda: show.dissection(result, written))
-
-
-@app.command()
-def fit(
-    zoo: ZooName,
-    out: Annotated[Path, typer.Option(help="The model's directory.")],
-    properties: Names = None,
-    classifier: Annotated[str | None, typer.Option(help="A meta-classifier's name.")] = None,
-    slice_length: SliceLength = None,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Train meta-classifiers on a zoo and save them."""
-    from weightspace import meta
-    from weightspace.zoo import Zoo
-
-    arguments.folder(out)
-    options: dict[str, Any] = {"classifier": classifier} if classifier else {}
-    with bars() as listener:
-        population = Zoo(zoo)
-        model = meta.fit(
-            population,
-            properties=arguments.properties(properties),
-            slice_length=arguments.length(slice_length, population),
-            progress=listener,
-            **options,
-        )
-    model.save(out)
-    answer(as_json, model.to_dict(), lambda: show.model(model, out))
-
-
-@app.command()
-def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A directory made by `fit`.")],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Checkpoints.")],
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Say how the nets in files were trained.
-
-    FILE is a .safetensors file or a torch state dict.
-    """
-    from weightspace.audit import predict as read
-    from weightspace.meta import Model
-
-    fitted = Model.load(model)
-    predictions, plain, failed = [], [], False
-    for file in files:
-        try:
-            predictions.append(read(fitted, file))
-            plain.append(predictions[-1].to_dict())
-        except DataError as error:  # the other files are answered all the same
-            failed = True
-            plain.append({"file": str(file), "error": str(error)})
-            fail(str(error), 2)
-    if predictions or as_json:
-        answer(as_json, plain, lambda: show.predictions(predictions))
-    if failed:
-        raise typer.Exit(2)
+for reader in (reading.evaluate, reading.dissect, reading.fit, reading.predict):
+    app.command()(reader)
 
 
 @app.command()
@@ -383,8 +230,7 @@ def main() -> None:
 
 def run(typed: list[str]) -> int:
     """Run a command; returns its exit code."""
-    global _arguments
-    _arguments = typed
+    arguments.typed[:] = typed
     set_debug(False)
     try:
         code = app(typed or ["--help"], prog_name="weightspace", standalone_mode=False)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MOST_NUMBERS = 10_000
 USUAL_SLICE = 5000
 
+typed: list[str] = []
+"""What was typed after `weightspace`, for results that say how they were made."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 ZooPath = Annotated[Path, typer.Argument(metavar="ZOO", help="The zoo's directory.")]
 ZooName = Annotated[str, typer.Argument(metavar="ZOO", help="The zoo's directory, or its URL.")]
@@ -39,6 +42,10 @@ Moments = Annotated[
     str, typer.Option(help="Snapshots to read, like 20 or 1,10,20 or 1-20; -1 is the last.")
 ]
 Seeds = Annotated[str, typer.Option(help="Seeds of the protocol, comma-separated.")]
+SlicesPerNet = Annotated[int, typer.Option(min=1, help="Slices drawn of each net.")]
+Permutations = Annotated[
+    int, typer.Option(help="Repetitions with permuted labels, the control; 0 for none.")
+]
 StoredSplit = Annotated[
     bool, typer.Option("--split", help="Test on the nets that the zoo sets aside, without folds.")
 ]

@@ -55,7 +55,7 @@ def dissect(
     *When* learns and tests within each snapshot of `snapshots` (numbers from 1, or back from -1;
     by default all that every net has). All are split by net and repeated with permuted labels
     (`permutations` times, 0 or at least 5); where and when use the first of `seeds`, the first of
-    `classifiers` that reads slices, and at most four slices a net and place.
+    `classifiers` that reads slices and has a control, and at most four slices a net and place.
 
     `also` names what else is done, by default all of `ALSO`: "bare" repeats how much without batch
     norm's running statistics; "numbers" reads learning rate, test accuracy and progress as numbers
@@ -146,9 +146,10 @@ def _keeps_statistics(kinds: Sequence[Layout]) -> bool:
 
 
 def _classifier(names: Sequence[str] | None) -> str:
-    """The first of the classifiers that reads slices; the default where none does."""
-    known = [name for name in names or () if name in CLASSIFIERS]
-    return next((n for n in known if CLASSIFIERS[n].features in SLICE_FEATURES), DEFAULT)
+    """The first that reads slices and is quick enough for every place; the default if none is."""
+    known = [CLASSIFIERS[name] for name in names or () if name in CLASSIFIERS]
+    fitting = (kind.name for kind in known if kind.controlled and kind.features in SLICE_FEATURES)
+    return next(fitting, DEFAULT)
 
 
 def _moments(known: dict[int, float], wanted: Sequence[int] | None) -> dict[int, float]:

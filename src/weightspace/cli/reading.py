@@ -1,0 +1,182 @@
+"""The commands that read hyper-parameters off weights: evaluate, dissect, fit, predict."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from weightspace.cli import arguments, show
+from weightspace.cli.arguments import (
+    Json,
+    LeaveOut,
+    Moments,
+    Names,
+    Out,
+    Part,
+    Permutations,
+    RunningStats,
+    Seeds,
+    SliceLength,
+    SlicesPerNet,
+    StoredSplit,
+    ZooName,
+)
+from weightspace.cli.console import bars
+from weightspace.cli.output import Debug, answer, fail
+from weightspace.errors import DataError
+
+
+def evaluate(
+    zoo: ZooName,
+    out: Out,
+    properties: Names = None,
+    classifiers: Names = None,
+    slice_length: SliceLength = None,
+    snapshots: Moments = "-1",
+    part: Part = "all",
+    running_stats: RunningStats = True,
+    slices_per_net: SlicesPerNet = 8,
+    seeds: Seeds = "0,1,2",
+    permutations: Permutations = 10,
+    split: StoredSplit = False,
+    leave_out: LeaveOut = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say how well properties are read off weights."""
+    from weightspace import meta
+    from weightspace.zoo import Zoo
+
+    arguments.folder(out)
+    with bars() as listener:
+        population = Zoo(zoo)
+        result = meta.evaluate(
+            population,
+            properties=arguments.properties(properties),
+            classifiers=arguments.names("classifiers", classifiers),
+            slice_length=arguments.length(slice_length, population),
+            snapshots=arguments.numbers("snapshots", snapshots),
+            part=part,
+            running_stats=running_stats,
+            slices_per_net=slices_per_net,
+            seeds=arguments.numbers("seeds", seeds),
+            permutations=permutations,
+            split=arguments.split(population, split, leave_out),
+            progress=listener,
+        )
+        numbers = None
+        if not (properties or split or leave_out):
+            numbers = meta.regress(
+                population,
+                slice_length=result.frame()["slice_length"][0],
+                running_stats=running_stats,
+                slices_per_net=slices_per_net,
+                seeds=arguments.numbers("seeds", seeds),
+                permutations=permutations,
+                progress=listener,
+            )
+            numbers.to_parquet(out)
+    result.to_parquet(out)
+    plain = result.to_dict() | {"numbers": numbers.frame().to_dicts() if numbers else []}
+    answer(as_json, plain, lambda: show.evaluation(result, numbers, out))
+
+
+def dissect(
+    zoo: ZooName,
+    out: Out,
+    properties: Names = None,
+    classifiers: Names = None,
+    slice_length: SliceLength = None,
+    positions: Annotated[int, typer.Option(min=1, help="Places along the vector.")] = 20,
+    slices_per_net: SlicesPerNet = 8,
+    seeds: Seeds = "0,1,2",
+    permutations: Permutations = 10,
+    also: Annotated[
+        str, typer.Option(help="What else, comma-separated, or none: see the documentation.")
+    ] = "all",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say how much, where and when; write a page."""
+    from weightspace import dissection, report
+    from weightspace.zoo import Zoo
+
+    arguments.folder(out)
+    with bars() as listener:
+        population = Zoo(zoo)
+        result = dissection.dissect(
+            population,
+            properties=arguments.properties(properties),
+            classifiers=arguments.names("classifiers", classifiers),
+            slice_length=arguments.length(slice_length, population),
+            positions=positions,
+            slices_per_net=slices_per_net,
+            seeds=arguments.numbers("seeds", seeds),
+            permutations=permutations,
+            also=arguments.also(also),
+            command=shlex.join(["weightspace", *arguments.typed]),
+            progress=listener,
+        )
+    written = report.write(result, out)
+    plain = {"page": str(written), "facts": result.facts, "how_much": result.much.to_dict()["rows"]}
+    answer(as_json, plain, lambda: show.dissection(result, written))
+
+
+def fit(
+    zoo: ZooName,
+    out: Annotated[Path, typer.Option(help="The model's directory.")],
+    properties: Names = None,
+    classifier: Annotated[str | None, typer.Option(help="A meta-classifier's name.")] = None,
+    slice_length: SliceLength = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train meta-classifiers on a zoo and save them."""
+    from weightspace import meta
+    from weightspace.zoo import Zoo
+
+    arguments.folder(out)
+    options: dict[str, Any] = {"classifier": classifier} if classifier else {}
+    with bars() as listener:
+        population = Zoo(zoo)
+        model = meta.fit(
+            population,
+            properties=arguments.properties(properties),
+            slice_length=arguments.length(slice_length, population),
+            progress=listener,
+            **options,
+        )
+    model.save(out)
+    answer(as_json, model.to_dict(), lambda: show.model(model, out))
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A directory made by `fit`.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Checkpoints.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say how the nets in files were trained.
+
+    FILE is a .safetensors file or a torch state dict.
+    """
+    from weightspace.audit import predict as read
+    from weightspace.meta import Model
+
+    fitted = Model.load(model)
+    predictions, plain, failed = [], [], False
+    for file in files:
+        try:
+            predictions.append(read(fitted, file))
+            plain.append(predictions[-1].to_dict())
+        except DataError as error:  # the other files are answered all the same
+            failed = True
+            plain.append({"file": str(file), "error": str(error)})
+            fail(str(error), 2)
+    if predictions or as_json:
+        answer(as_json, plain, lambda: show.predictions(predictions))
+    if failed:
+        raise typer.Exit(2)
