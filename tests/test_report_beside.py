@@ -265,7 +265,9 @@ def test_what_names_the_group_whose_loss_costs_most(full):
 
 def test_new_kinds_of_nets_name_what_is_lost_and_what_holds(full):
     said = unseen.finding(unseen.shown(full.unseen.frame(), "net"))
-    assert said.startswith("Activation falls from 65 % to 45 % on nets of a dataset never taught; ")
+    assert said.startswith(
+        "Activation falls from 65 % to 45 % on nets whose dataset was never taught; "
+    )
     assert said.endswith("can be read off nets of any new kind")
     assert "batch size" not in said
     one = full.unseen.frame().filter(property="batch_size")

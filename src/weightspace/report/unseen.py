@@ -50,7 +50,7 @@ def finding(own: pl.DataFrame) -> str:
         top = max(clear, key=lambda row: row["drop"])
         told.append(
             f"{label(top['property'])} falls from {percent(top['known'])} to "
-            f"{percent(top['accuracy'])} on nets of a {label(top['without'])} never taught"
+            f"{percent(top['accuracy'])} on nets whose {label(top['without'])} was never taught"
         )
     if kept:
         told.append(f"{listing(kept)} can be read off nets of any new kind")
