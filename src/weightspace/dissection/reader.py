@@ -12,6 +12,7 @@ import polars as pl
 from weightspace.dissection.places import Place
 from weightspace.dissection.result import WHEN_COLUMNS, WHERE_COLUMNS, When, Where
 from weightspace.meta import CLASSIFIERS, Labels, Score, control_interval, crossfit
+from weightspace.meta.intervals import balanced_accuracy, crossfitted
 from weightspace.meta.slices import SLICE_FEATURES
 from weightspace.progress import Progress
 from weightspace.zoo import Zoo
@@ -112,3 +113,22 @@ def ranked(
 def distinct(layouts: dict[str, Layout]) -> list[Layout]:
     """The layouts that occur, each once."""
     return list({layout.key: layout for layout in layouts.values()}.values())
+
+
+def figures(hits: Sequence[np.ndarray], codes: np.ndarray) -> dict[str, Any]:
+    """Accuracy, interval and control from hits [1 + permutations] of [N], codes [N, the same]."""
+    own = crossfitted(hits[0].astype(float), codes[:, 0], resamples=400)
+    controls = [
+        balanced_accuracy(some.astype(float), truth)
+        for some, truth in zip(hits[1:], codes.T[1:], strict=True)
+    ]
+    reach = control_interval(tuple(controls)) if controls else None
+    return {
+        "accuracy": own.value,
+        "low": own.low,
+        "high": own.high,
+        "chance": 1 / len(np.unique(codes[:, 0])),
+        "control_low": reach and reach.low,
+        "control_high": reach and reach.high,
+        "n_nets": len(codes),
+    }

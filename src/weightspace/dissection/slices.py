@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from weightspace.dissection.reader import Reader, ranked
+from weightspace.dissection.reader import Reader, figures, ranked
 from weightspace.dissection.result import SLICES_COLUMNS, Slices
 from weightspace.errors import UsageError
 from weightspace.features import SHORTEST
-from weightspace.meta import CLASSIFIERS, control_interval
+from weightspace.meta import CLASSIFIERS
 from weightspace.meta.crossfit import judge, with_permutations
 from weightspace.meta.folds import Cells
-from weightspace.meta.intervals import balanced_accuracy, crossfitted
 from weightspace.meta.labels import require
 from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.progress import Progress
@@ -95,24 +94,5 @@ def _of_length(
                 for place, total in enumerate(sums)
             ]
             about = {"property": property, "slice_length": length, "slices": count}
-            rows.append(about | _figures(hits, codes[:, i :: len(labels.properties)]))
+            rows.append(about | figures(hits, codes[:, i :: len(labels.properties)]))
     return rows
-
-
-def _figures(hits: Sequence[np.ndarray], codes: np.ndarray) -> dict[str, Any]:
-    """Accuracy, interval and control from hits [1 + permutations] of [N]."""
-    own = crossfitted(hits[0].astype(float), codes[:, 0], resamples=400)
-    controls = [
-        balanced_accuracy(some.astype(float), truth)
-        for some, truth in zip(hits[1:], codes.T[1:], strict=True)
-    ]
-    reach = control_interval(tuple(controls)) if controls else None
-    return {
-        "accuracy": own.value,
-        "low": own.low,
-        "high": own.high,
-        "chance": 1 / len(np.unique(codes[:, 0])),
-        "control_low": reach and reach.low,
-        "control_high": reach and reach.high,
-        "n_nets": len(codes),
-    }

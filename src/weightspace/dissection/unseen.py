@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from weightspace.dissection.places import Place
-from weightspace.dissection.reader import Reader, ranked
+from weightspace.dissection.reader import Reader, figures, ranked
 from weightspace.dissection.result import UNSEEN_COLUMNS, Unseen
-from weightspace.meta import CLASSIFIERS, control_interval
+from weightspace.meta import CLASSIFIERS
 from weightspace.meta.crossfit import judge, with_permutations
 from weightspace.meta.folds import Cells
-from weightspace.meta.intervals import balanced_accuracy, crossfitted
+from weightspace.meta.intervals import balanced_accuracy
 from weightspace.meta.layerrows import net_rows
 from weightspace.meta.pairs import difference_interval
 from weightspace.meta.slices import Source
@@ -107,24 +107,11 @@ def _all_levels(codes: np.ndarray, levels: int) -> bool:
 
 def _figures(hits: np.ndarray, codes: np.ndarray, known: np.ndarray) -> dict[str, Any]:
     """Of hits and codes [n, 1 + permutations], and hits [n] of who was taught all levels."""
-    found = crossfitted(hits[:, 0].astype(float), codes[:, 0], resamples=400)
     lost = (known - hits[:, 0]).astype(float)
     low, high = difference_interval(lost, codes[:, 0])
-    controls = tuple(
-        balanced_accuracy(some.astype(float), truth)
-        for some, truth in zip(hits.T[1:], codes.T[1:], strict=True)
-    )
-    reach = control_interval(controls) if controls else None
-    return {
-        "accuracy": found.value,
-        "low": found.low,
-        "high": found.high,
+    return figures(list(hits.T), codes) | {
         "known": balanced_accuracy(known.astype(float), codes[:, 0]),
         "drop": balanced_accuracy(lost, codes[:, 0]),
         "drop_low": low,
         "drop_high": high,
-        "chance": 1 / len(np.unique(codes[:, 0])),
-        "control_low": reach and reach.low,
-        "control_high": reach and reach.high,
-        "n_nets": len(codes),
     }
