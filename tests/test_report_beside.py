@@ -22,7 +22,7 @@ from made_up_dissection import (
     transfer_frame,
     whole,
 )
-from test_report_figures import texts, title
+from test_report_figures import printed, texts, title
 from test_report_findings import flat, null_row
 from test_report_page import CHROMIUM, browse, read
 from weightspace.dissection import Slices
@@ -30,6 +30,7 @@ from weightspace.meta import Evaluation, Regression
 from weightspace.report import (
     bare,
     calibration,
+    classifiers,
     displays,
     figures,
     guesses,
@@ -37,6 +38,7 @@ from weightspace.report import (
     markdown,
     numbers,
     page,
+    rival_tables,
     slices,
     transfer,
     trust,
@@ -46,7 +48,7 @@ from weightspace.report import (
 from weightspace.report.headline import headline
 
 BESIDE = (
-    *("slices", "bare", "numbers", "guesses", "transfer"),
+    *("classifiers", "slices", "bare", "numbers", "guesses", "transfer"),
     *("groups", "tensors", "tampering", "map", "paths", "calibration"),
     *("unseen", "unseen_whole"),
 )
@@ -125,6 +127,19 @@ def null_unseen(rng, properties=4):
     return flat(rows).with_columns(pl.col("level").cast(pl.String))
 
 
+def null_classifiers(rng, properties=4):
+    """Three that read well above chance, and none better than another but by luck."""
+    rows = []
+    for name in ("first", "second", "third"):
+        for p in range(properties):
+            drop = None if name == "first" else rng.normal(0, 0.03)
+            row = null_row(rng, chance=0.5, property=f"p{p}", classifier=name, seen="slice")
+            ends = [None if drop is None else drop + reach for reach in (-1.96 * 0.03, 1.96 * 0.03)]
+            about = {"drop": drop, "drop_low": ends[0], "drop_high": ends[1]}
+            rows.append(row | about | {"chance": 0.25})
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
 def null_map(rng, nets=60, properties=3):
     levels = {f"p{p}": rng.choice(["a", "b", "c"], nets) for p in range(properties)}
     about = {"net": [f"{i}" for i in range(nets)], "snapshot": 7, "fraction": 1.0, "method": "tsne"}
@@ -152,9 +167,14 @@ def null_map(rng, nets=60, properties=3):
             null_unseen,
             "Nothing is clearly lost on nets of a kind",
         ),
+        (
+            classifiers.finding,
+            null_classifiers,
+            "No classifier is clearly the best reader of slices",
+        ),
         (lambda frame: maps.finding(frame, []), null_map, "Nets that lie next to each other share"),
     ],
-    ids=["slices", "transfer", "bare", "groups", "tampering", "unseen", "map"],
+    ids=["slices", "transfer", "bare", "groups", "tampering", "unseen", "classifiers", "map"],
 )
 def test_chance_makes_no_finding(finding, made, silence):
     """Of 200 populations in which nothing differs, it claims something in no more than 5 %.
@@ -253,6 +273,46 @@ def test_how_sure_tells_of_dead_nets_and_calibration(full):
     assert not any("without the dead" in said for said in told)
 
 
+def test_classifiers_stand_side_by_side_on_the_same_nets(full):
+    frame = classifiers.side_by_side(full.much)
+    names = ["boosted: slice", "shallow: slice", "boosted: net's slices", "shallow: net's slices"]
+    assert frame["name"].unique(maintain_order=True).to_list() == names
+    pair = full.much.compare("boosted", "shallow", "slice").row(0, named=True)
+    own = frame.filter(property=pair["property"], name="shallow: slice").row(0, named=True)
+    assert (own["drop"], own["drop_low"]) == (pair["difference"], pair["low"])
+    assert frame.filter(classifier="boosted")["drop"].is_null().all()
+    assert classifiers.finding(frame).startswith("Off slices, boosted reads")
+    one = frame.filter(classifier="boosted")
+    assert classifiers.finding(one) == "Only boosted reads slices"
+    # Without hits of single nets there is nothing to compare.
+    assert "classifiers" not in figures(replace(full, much=Evaluation(full.much.table)))
+
+
+def test_rivals_are_compared_in_the_terminal_where_there_are_two(full):
+    assert rival_tables(full.much) == []
+    more = renamed(full.much, "shallow", "patches")
+    lines = printed(rival_tables(more)[0]).splitlines()
+    assert lines[0].strip() == "Off slices, in points less than boosted"
+    pair = more.compare("boosted", "patches", "slice").filter(property="filter_size")
+    (row,) = pair.to_dicts()
+    (line,) = [line for line in lines if "filter size" in line]
+    told = [f"{-100 * row[end]:+.0f}" for end in ("difference", "high", "low")]
+    assert line.rstrip().endswith(f"{told[0]} ({told[1]} to {told[2]})")
+    assert len(rival_tables(more)) == 1
+    assert rival_tables(Evaluation(more.table)) == []
+
+
+def renamed(evaluation, name, other):
+    """The evaluation with a classifier more, which is another under its own name."""
+
+    def doubled(frame):
+        return pl.concat(
+            [frame, frame.filter(classifier=name).with_columns(classifier=pl.lit(other))]
+        )
+
+    return replace(evaluation, table=doubled(evaluation.table), hits=doubled(evaluation.hits))
+
+
 def test_what_names_the_group_whose_loss_costs_most(full):
     frame = full.what.frame()
     assert what.finding(frame, "slice") == (
@@ -320,6 +380,7 @@ def test_every_part_has_a_display(full, part):
 def test_displays_can_be_drawn_another_way(full):
     shown = displays(full)
     assert title(shown["numbers"].plot("guess")).startswith("Half of the guesses lie within")
+    assert title(shown["much"].plot("classifier")).startswith("Off slices, boosted reads")
     assert title(shown["map"].plot("path")).startswith("In this plane")
     assert set(displays(made_up())) == {"much", "where", "when", "training"}
 
@@ -364,7 +425,7 @@ def test_what_was_not_asked_for_is_not_there(full):
     gone |= {name: type(p := getattr(full, name))(p.frame().clear()) for name in ("where", "when")}
     assert set(figures(replace(full, **gone))) == {
         *("much", "whole", "training"),
-        *("bare", "calibration"),
+        *("classifiers", "bare", "calibration"),
     }
 
 
@@ -385,5 +446,5 @@ def test_a_browser_draws_all_of_it_without_a_complaint(text, tmp_path):
     assert 'data-state="ready"' in dom
     drawings = re.findall(r"<svg[^>]*class=\"marks\".*?</svg>", dom, re.S)
     # A map has a panel for both of its properties.
-    assert len(drawings) == 5 + 3 + 3 + 2 + 2 + 1 + 6 * len(PROPERTIES)
+    assert len(drawings) == 6 + 3 + 3 + 2 + 2 + 1 + 6 * len(PROPERTIES)
     assert all(drawing.count("<path") > 5 for drawing in drawings)

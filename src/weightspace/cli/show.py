@@ -213,13 +213,15 @@ def evaluation(result: Evaluation, numbers: Regression | None, out: Path) -> Non
 
 
 def _tables(result: Evaluation) -> None:
-    """What slices tell, and what whole nets tell, of those that were asked for."""
-    from weightspace.report import table
+    """What slices tell, what whole nets tell, and how far classifiers are apart."""
+    from weightspace.report import rival_tables, table
 
     units = result.frame()["unit"].unique().to_list()
     for unit in ("slice", "net"):
         if unit in units:
             _out().print(table(result, unit))
+    for compared in rival_tables(result):
+        _out().print(compared)
 
 
 def dissection(result: Dissection, page: Path) -> None:

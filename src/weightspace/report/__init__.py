@@ -26,7 +26,7 @@ from weightspace.report.displays import (
 )
 from weightspace.report.figures import figures, save_all
 from weightspace.report.page import page
-from weightspace.report.tables import answer_table, number_table, table
+from weightspace.report.tables import answer_table, number_table, rival_tables, table
 from weightspace.report.writing import write
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "figures",
     "number_table",
     "page",
+    "rival_tables",
     "save",
     "save_all",
     "table",

@@ -23,8 +23,8 @@ def names(frame: pl.DataFrame) -> list[str]:
     return frame["name"].unique(maintain_order=True).to_list()
 
 
-def chart(frame: pl.DataFrame, order: Sequence[str]) -> dict[str, Any]:
-    """The page's chart of a frame with columns `name` and `property`."""
+def chart(frame: pl.DataFrame, order: Sequence[str], loss: str = "loss") -> dict[str, Any]:
+    """The page's chart of a frame with columns `name` and `property`; `loss` names the drop."""
     lines, columns = names(frame), [label(name) for name in panels(frame, order)]
     x = alt.X(
         "column:N",
@@ -39,7 +39,7 @@ def chart(frame: pl.DataFrame, order: Sequence[str]) -> dict[str, Any]:
         axis=alt.Axis(labelLimit=180, labelColor=charts.INK, grid=False),
     )
     base = alt.Chart(charts.ROWS).encode(x=x, y=y)
-    tips = charts.tips("group", "shown", "loss")
+    tips = charts.tips("group", "shown", loss)
     ink = alt.condition("datum.skill > 0.55", alt.value("#000000"), alt.value("#ffffff"))
     color = alt.Color(
         "skill:Q", scale=alt.Scale(scheme=SCALE, domain=[0, 1], clamp=True), legend=None
@@ -52,13 +52,13 @@ def chart(frame: pl.DataFrame, order: Sequence[str]) -> dict[str, Any]:
     return charts.plain(alt.layer(*layers).properties(width="container", height=height))
 
 
-def page_rows(frame: pl.DataFrame) -> list[rows.Row]:
+def page_rows(frame: pl.DataFrame, loss: str = "loss") -> list[rows.Row]:
     """A row a cell; the frame has name, property, accuracy, low, high, chance and drop."""
     return [
         {"name": row["name"], "column": label(row["property"]), "skill": rows.number(_skill(row))}
         | {"text": f"{100 * row['accuracy']:.0f}"}
         | {"tip_group": f"{label(row['property'])}: {row['name']}"}
-        | {"tip_loss": _loss(row)}
+        | {f"tip_{loss}": _loss(row)}
         | {
             "tip_shown": f"{percent(row['accuracy'])} ({interval(row['low'], row['high'])}), "
             f"chance {percent(row['chance'])}"

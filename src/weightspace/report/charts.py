@@ -182,6 +182,7 @@ _TITLES = {
     "group": "",
     "level": "",
     "loss": "lost if swapped or taken",
+    "behind": "behind the best",
 }
 
 

@@ -9,6 +9,7 @@ from weightspace.report import (
     bare,
     calibration,
     charts,
+    classifiers,
     findings,
     guesses,
     maps,
@@ -42,6 +43,9 @@ def _how_much(dissection: Dissection, head: Headline) -> list[Section]:
     if "net" in much.frame()["unit"] and head.unit != "net":
         whole = headline(much.frame(), "net")
         found.append(_much("whole", "How much, from whole nets", "whole nets", whole, much.frame()))
+    if much.hits is not None:
+        beside = classifiers.side_by_side(much)
+        found.append(classifiers.section(beside, head.properties))
     if dissection.slices is not None and dissection.slices.frame().height:
         found.append(slices.section(dissection.slices.frame(), head.properties))
     if dissection.bare is not None and (pairs := bare.pairs(much, dissection.bare, head)):

@@ -15,6 +15,7 @@ from weightspace.errors import UsageError
 from weightspace.report import (
     bare,
     calibration,
+    classifiers,
     figures,
     findings,
     guesses,
@@ -49,7 +50,10 @@ _MOST = 1000
 
 @dataclass(frozen=True, eq=False)
 class EvaluationDisplay:
-    """How much of each property an evaluation reads, off a `unit` ("slice" or "net")."""
+    """How much of each property an evaluation reads, off a `unit` ("slice" or "net").
+
+    `plot("classifier")` draws all classifiers side by side.
+    """
 
     evaluation: Evaluation
     unit: str = "slice"
@@ -58,8 +62,11 @@ class EvaluationDisplay:
         """The evaluation's frame."""
         return self.evaluation.frame()
 
-    def plot(self) -> Figure:
-        """Accuracy by property as dots with intervals."""
+    def plot(self, by: str = "property") -> Figure:
+        """Accuracy by property as dots with intervals; `by` is "property" or "classifier"."""
+        if by == "classifier":
+            beside = classifiers.side_by_side(self.evaluation)
+            return classifiers.figure(beside, _properties(self.frame()))
         return figures.much(headline(self.frame(), self.unit))
 
     def _repr_html_(self) -> str:

@@ -15,6 +15,7 @@ from weightspace.report import (
     bare,
     calibration,
     canvas,
+    classifiers,
     findings,
     guesses,
     maps,
@@ -33,8 +34,8 @@ from weightspace.report.words import interval, label, percent
 
 
 def figures(dissection: Dissection) -> dict[str, Figure]:
-    """The figures by name: `much`, `whole`, `slices`, `bare`, `numbers`, `guesses`, `where`,
-    `part`, `when`, `transfer`, `training`, `groups`, `tensors`, `tampering`, `map`,
+    """The figures by name: `much`, `whole`, `classifiers`, `slices`, `bare`, `numbers`, `guesses`,
+    `where`, `part`, `when`, `transfer`, `training`, `groups`, `tensors`, `tampering`, `map`,
     `paths`, `calibration`, `unseen`, `unseen_whole`.
 
     What a dissection does not hold is left out. Titles are findings computed from the numbers.
@@ -45,6 +46,8 @@ def figures(dissection: Dissection) -> dict[str, Figure]:
     drawn = {"much": much(head)}
     if "net" in full.frame()["unit"]:
         drawn["whole"] = much(headline(full.frame(), "net"))
+    if full.hits is not None:
+        drawn["classifiers"] = classifiers.figure(classifiers.side_by_side(full), order)
     if dissection.slices is not None and dissection.slices.frame().height:
         drawn["slices"] = slices.figure(dissection.slices.frame(), order)
     if dissection.bare is not None and (pairs := bare.pairs(full, dissection.bare, head)):

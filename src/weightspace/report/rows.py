@@ -111,7 +111,8 @@ def ordered(names: Sequence[str], order: Sequence[str]) -> list[str]:
 _SHARES = frozenset(
     (
         *("chance", "accuracy", "low", "high", "control", "control_low", "control_high"),
-        *("start", "stop", "fraction"),
+        *("start", "stop", "fraction", "known"),
+        *("drop", "drop_low", "drop_high", "behind", "behind_low", "behind_high"),
     )
 )
 

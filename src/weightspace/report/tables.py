@@ -5,11 +5,14 @@ from __future__ import annotations
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from weightspace.meta import BASELINE
+from weightspace.report.classifiers import SEEN, side_by_side
 from weightspace.report.headline import headline
 from weightspace.report.rows import reach
 from weightspace.report.words import count, interval, label, percent
@@ -46,6 +49,39 @@ def table(evaluation: Evaluation, unit: str = "slice") -> Table:
             reach(line.control),
             Text(line.verdict, style="green" if line.shown else "dim"),
         )
+    return drawn
+
+
+def rival_tables(evaluation: Evaluation) -> list[Table]:
+    """Classifiers that see the same things, by property: the best, and how far others are behind.
+
+    A table for slices and one for whole nets, where at least two besides the baseline read them
+    and hits of single nets were kept. Differences are in points, of the same nets, with their
+    95 % intervals.
+    """
+    if evaluation.hits is None:
+        return []
+    drawn, beside = [], side_by_side(evaluation)
+    for seen in (SEEN[0], SEEN[2]):
+        own = beside.filter(pl.col("classifier") != BASELINE, seen=seen)
+        names = own["classifier"].unique(maintain_order=True).to_list()
+        if len(names) > 1:
+            drawn.append(_rivals(own, names, "slices" if seen == SEEN[0] else "whole nets"))
+    return drawn
+
+
+def _rivals(own: pl.DataFrame, names: list[str], read: str) -> Table:
+    drawn = _table(f"Off {read}, in points less than {names[0]}")
+    drawn.add_column("property", no_wrap=True)
+    for name in names:
+        drawn.add_column(name, justify="right")
+    for (name,), rows in own.group_by("property", maintain_order=True):
+        known = {row["classifier"]: row for row in rows.to_dicts()}
+        cells = [percent(known[names[0]]["accuracy"])]
+        for row in (known[rival] for rival in names[1:]):
+            spans = [f"{-100 * row[end]:+.0f}" for end in ("drop", "drop_high", "drop_low")]
+            cells.append(f"{spans[0]} ({spans[1]} to {spans[2]})")
+        drawn.add_row(Text(label(str(name))), *cells)
     return drawn
 
 

@@ -1,0 +1,153 @@
+"""The networks on slices against classifiers of features: same nets, same slices, one core each.
+
+    OMP_NUM_THREADS=1 python benchmarks/rivals.py ZOO OUT --classifiers kernel,boosted,patches,paper
+    python benchmarks/rivals.py --table OUT
+
+The nets that the zoo sets aside are judged by what the others taught. Every classifier learns one
+property at a time from the same slices (networks draw a fresh one of every net an epoch instead)
+and is judged on the same slices; seed 0. Each pair of property and classifier leaves one Parquet
+file in OUT, with the hits of every judged net and the processor's seconds that learning took: what
+is there is not done again, so the work may be stopped and continued, and several may run at once
+on different `--properties`. `--table` prints accuracies, and differences from the last classifier
+on the same nets, with 95 % intervals over nets, and how many times less its learning took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from weightspace.meta import CLASSIFIERS, labels_of
+from weightspace.meta.crossfit import UNITS, judge
+from weightspace.meta.estimators import MetaClassifier
+from weightspace.meta.folds import HeldOut
+from weightspace.meta.intervals import crossfitted
+from weightspace.meta.pairs import compare
+from weightspace.meta.registry import Classifier
+from weightspace.meta.slices import SLICE_FEATURES, Source, fresh_slices, random_slices
+from weightspace.zoo import Zoo
+
+ORDER = ("kernel", "boosted", "patches", "paper")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("zoo", nargs="?")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--properties")
+    parser.add_argument("--classifiers", default=",".join(ORDER))
+    parser.add_argument("--slices", type=int, default=24, help="slices a net")
+    parser.add_argument("--table", action="store_true")
+    asked = parser.parse_args()
+    if asked.table:
+        table(asked.out, asked.classifiers.split(","))
+    else:
+        learn(asked)
+
+
+def learn(asked: argparse.Namespace) -> None:
+    zoo, source = Zoo(asked.zoo), Source()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    labels = labels_of(zoo)
+    judged = np.isin(labels.nets, zoo.split().test)
+    cells = HeldOut.of(judged)
+    dead = zoo.nets.filter(pl.col("net").is_in(list(labels.nets)))["dead"].fill_null(False)
+    about = {"net": np.array(labels.nets)[judged], "dead": dead.to_numpy()[judged]}
+    kinds = [CLASSIFIERS[name] for name in asked.classifiers.split(",")]
+    needed = {kind.features: SLICE_FEATURES[kind.features] for kind in kinds}
+    rows, nets = random_slices(zoo, labels.nets, needed, source, per_net=asked.slices, seed=0)
+    for name in asked.properties.split(",") if asked.properties else labels.properties:
+        codes = labels.codes[name][:, None]
+        for kind in kinds:
+            path = asked.out / f"{name}-{kind.name}.parquet"
+            if path.exists():
+                continue
+            estimator = timed(kind, f"{name}, {kind.name}")
+            if kind.features == "values":
+                estimator.draw = fresh_slices(zoo, labels.nets, source)
+            found = judge(
+                rows[kind.features],
+                nets,
+                codes,
+                (len(labels.levels[name]),),
+                cells.fold_of(0),
+                labels.families,
+                estimator,
+            )
+            seconds: float = estimator.seconds  # type: ignore[attr-defined]
+            parts = [
+                pl.DataFrame(
+                    {"property": name, "classifier": kind.name, "unit": unit, **about}
+                    | {"level": codes[judged, 0], "hit": found.hits(unit)[judged, 0, 0]}
+                    | {"seconds": seconds, "taught": int((~judged).sum())},
+                    schema_overrides={"hit": pl.Float64},
+                )
+                for unit in UNITS
+            ]
+            pl.concat(parts).write_parquet(path.with_suffix(".part"))
+            path.with_suffix(".part").rename(path)
+            print(f"{name}, {kind.name}: {seconds:.1f} s", flush=True)
+
+
+def timed(kind: Classifier, task: str) -> MetaClassifier:
+    """An estimator with seed 0 that counts the processor's seconds of its learning, and tells."""
+    made: Any = kind.estimator(0)
+    begun = time.monotonic()
+
+    def tell(_: str, done: float, total: float) -> None:
+        left = (time.monotonic() - begun) * (total - done) / done
+        print(f"{task}: {done:.0f} of {total:.0f} epochs, {left / 60:.0f} min left", flush=True)
+
+    learn_labelings = made.fit_labelings
+
+    def fit_labelings(*args: Any) -> Any:
+        start = time.process_time()
+        fitted = learn_labelings(*args)
+        made.seconds = time.process_time() - start
+        return fitted
+
+    made.progress, made.fit_labelings = tell, fit_labelings
+    return made  # type: ignore[no-any-return]
+
+
+def table(out: Path, names: list[str]) -> None:
+    hits = pl.read_parquet(out / "*.parquet" if out.is_dir() else out)
+    last = names[-1]
+    heads = [f"`{name}`" for name in names]
+    heads += [f"{head} less `{last}`" for head in heads[:-1]]
+    heads += [f"`{last}`'s seconds over {head}'s" for head in heads[: len(names) - 1]]
+    for unit in UNITS:
+        print(f"\nOf a {unit}:\n\n| property | {' | '.join(heads)} |")
+        print("| --- |" + " ---: |" * len(heads))
+        for (name,), own in hits.filter(unit=unit).group_by("property", maintain_order=True):
+            kept = [n for n in names if not own.filter(classifier=n).is_empty()]
+            if last not in kept:
+                continue
+            cells = [accuracy(own.filter(classifier=n)) if n in kept else "" for n in names]
+            cells += [paired(own, n, last, unit) if n in kept else "" for n in names[:-1]]
+            spent = {n: own.filter(classifier=n)["seconds"][0] for n in kept}
+            cells += [f"{spent[last] / spent[n]:.0f}" if n in kept else "" for n in names[:-1]]
+            print(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")
+    judged, taught = hits["net"].n_unique(), hits["taught"][0]
+    print(f"\n{taught:,} nets taught, {judged:,} others were judged", file=sys.stderr)
+    print(hits.group_by("classifier").agg(pl.col("seconds").median()), file=sys.stderr)
+
+
+def accuracy(own: pl.DataFrame) -> str:
+    found = crossfitted(own["hit"].to_numpy(), own["level"].to_numpy(), dependence=1.0)
+    return f"{100 * found.value:.1f} ({100 * found.low:.1f}–{100 * found.high:.1f})"
+
+
+def paired(own: pl.DataFrame, first: str, second: str, unit: str) -> str:
+    (row,) = compare(own, first, second, unit).to_dicts()
+    return f"{100 * row['difference']:+.1f} ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
+
+
+if __name__ == "__main__":
+    main()
