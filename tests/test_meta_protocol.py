@@ -324,6 +324,23 @@ def test_progress_is_told(zoo):
     assert told[-1][1] == told[-1][2]
 
 
+def test_learning_that_takes_long_tells_of_every_labeling(zoo):
+    told = []
+    evaluate(
+        zoo,
+        properties=["optimizer", "dataset"],
+        classifiers=["boosted-statistics"],
+        slices_per_net=1,
+        seeds=(0,),
+        permutations=0,
+        progress=lambda *step: told.append(step),
+    )
+    own = [step for step in told if step[0] == "training boosted-statistics"]
+    # Two properties in each of five folds.
+    assert [done for _, done, _ in own] == list(range(1, 11))
+    assert {total for _, _, total in own} == {10}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,14 +1,29 @@
 """How long work tells its caller where it stands, without knowing who listens."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
+_T = TypeVar("_T")
 Progress = Callable[[str, float, float], None]
 """Called as `progress(task, done, total)`; `task` is a short phrase, the same for one bar."""
 
 
 def silent(task: str, done: float, total: float) -> None:
     """Listen to nothing: the default where nobody watches."""
+
+
+def each(items: Sequence[_T], progress: Progress, task: str) -> Iterator[_T]:
+    """The items, one by one; the listener is told of each when the next is asked for.
+
+    >>> list(each("ab", lambda *told: print(*told), "letters"))
+    letters 1 2
+    letters 2 2
+    ['a', 'b']
+    """
+    for number, item in enumerate(items, 1):
+        yield item
+        progress(task, number, len(items))
 
 
 class Together:

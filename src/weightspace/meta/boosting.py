@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from weightspace.meta.discriminant import NEVER
 from weightspace.meta.trees import DEEPEST, Nodes, Trees
+from weightspace.progress import Progress, each, silent
 
 _BINS = 63
 """Bins of a feature's histogram: a quarter of the usual, at a quarter of the time."""
@@ -39,6 +40,7 @@ class Boostings:
         rate: float,
         leaves: int,
         leaf: int,
+        progress: Progress = silent,
     ) -> Boostings:
         """Boost trees for each column of `codes` int [n, q]; classes weigh alike.
 
@@ -47,7 +49,8 @@ class Boostings:
         """
         trees, baselines = [], []
         rows = np.asarray(features, np.float32)
-        for column, count in zip(codes.T, levels, strict=True):
+        labelings = list(zip(codes.T, levels, strict=True))
+        for column, count in each(labelings, progress, "boosting"):
             made = HistGradientBoostingClassifier(
                 learning_rate=rate,
                 max_iter=rounds,

@@ -155,7 +155,7 @@ class Forest(MetaClassifier):
         self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
     ) -> Forests:
         """One forest a labeling."""
-        return Forests.fit(features, codes, levels, self.trees, self.leaf, self.seed)
+        return Forests.fit(features, codes, levels, self.trees, self.leaf, self.seed, self.progress)
 
 
 class Logistic(MetaClassifier):
@@ -190,7 +190,7 @@ class SupportVectors(MetaClassifier):
         self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
     ) -> Discriminant:
         """Machines for each labeling; all share one kernel."""
-        return support.fit(features, codes, levels, groups, self.cost, self.width)
+        return support.fit(features, codes, levels, groups, self.cost, self.width, self.progress)
 
 
 class Boosted(MetaClassifier):
@@ -210,4 +210,4 @@ class Boosted(MetaClassifier):
         self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
     ) -> Boostings:
         """Trees for each labeling."""
-        return Boostings.fit(features, codes, levels, **self.get_params())
+        return Boostings.fit(features, codes, levels, **self.get_params(), progress=self.progress)

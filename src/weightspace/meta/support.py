@@ -14,6 +14,7 @@ from weightspace.meta.calibration import temperature
 from weightspace.meta.discriminant import NEVER, Discriminant
 from weightspace.meta.gaussian import Gaussianiser
 from weightspace.meta.kernel import NystroemMap
+from weightspace.progress import Progress, each, silent
 
 _PARTS = 3
 """Parts of the nets; each is scored by machines that the other parts taught."""
@@ -29,6 +30,7 @@ def fit(
     groups: np.ndarray,
     cost: float,
     width: float,
+    progress: Progress = silent,
 ) -> Discriminant:
     """Machines for each column of `codes` int [n, q]; classes weigh alike.
 
@@ -46,7 +48,8 @@ def fit(
         cache_size=_CACHE,
     )
     weights, offsets = [], []
-    for column, count in zip(codes.T, levels, strict=True):
+    labelings = list(zip(codes.T, levels, strict=True))
+    for column, count in each(labelings, progress, "support vectors"):
         made = blank.fit(rows, column)
         own, shift = np.zeros((len(rows), count)), np.full(count, NEVER)
         own[np.ix_(made.support_, made.classes_)] = _class_scores(_coefficients(made))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier
 
+from weightspace.progress import Progress, each, silent
+
 _ROWS = 4096
 DEEPEST = 64
 """Levels of a tree at most; a stored tree that is deeper is no tree of ours."""
@@ -136,10 +138,12 @@ class Forests:
         trees: int,
         leaf: int,
         seed: int,
+        progress: Progress = silent,
     ) -> Forests:
         """Grow a forest for each column of `codes` int [n, q]; classes weigh alike."""
         fitted = []
-        for column, count in zip(codes.T, levels, strict=True):
+        labelings = list(zip(codes.T, levels, strict=True))
+        for column, count in each(labelings, progress, "growing forests"):
             forest = ExtraTreesClassifier(
                 trees,
                 min_samples_leaf=leaf,
