@@ -14,7 +14,17 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.svm import SVC
 
 from populations import synthetic_zoo
-from weightspace.meta import Boosted, Logistic, SupportVectors, evaluate, support
+from weightspace.meta import (
+    Boosted,
+    Forest,
+    Kernel,
+    Linear,
+    Logistic,
+    Raw,
+    SupportVectors,
+    evaluate,
+    support,
+)
 from weightspace.meta.boosting import Boostings, _baseline, _trees
 from weightspace.meta.discriminant import Discriminant
 from weightspace.meta.gaussian import Gaussianiser
@@ -165,6 +175,26 @@ def test_a_level_that_nobody_taught_is_never_the_answer(estimator):
     (alone,) = estimator.fit_labelings(x, y[:, None], (3,), np.arange(300)).log_probabilities(x)
     np.testing.assert_allclose(log_softmax(logs[:, [0, 2, 3]], axis=1), alone, atol=1e-9)
     assert (np.exp(logs[:, [1, 4]]) == 0).all()
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [*LEARNERS, Linear(), Kernel(landmarks=60), Forest(trees=10), Raw()],
+    ids=lambda e: type(e).__name__,
+)
+def test_where_all_are_of_one_class_that_is_the_answer(estimator):
+    """As where one level of two is left out; the labelings beside it are learned as ever."""
+    x, y = problem(240, 3)
+    nets = np.arange(240) // 2
+    one = np.full(240, 1)
+    answers = estimator.fit_labelings(x, np.stack([one, y], axis=1), (2, 3), nets)
+    known, others = answers.log_probabilities(x)
+    assert (known.argmax(axis=1) == 1).all()
+    assert np.isfinite(known).all()
+    alone = estimator.fit_labelings(x, y[:, None], (3,), nets).log_probabilities(x)[0]
+    np.testing.assert_allclose(others, alone, atol=1e-9)
+    (idle,) = estimator.fit_labelings(x, one[:, None] - 1, (3,), nets).log_probabilities(x)
+    assert (idle.argmax(axis=1) == 0).all()
 
 
 def test_wide_kernels_are_evaluated_in_small_blocks(monkeypatch):

@@ -22,17 +22,29 @@ def fit(
     features are few and go together, which gradients alone take hundreds of steps for.
     """
     columns = map(features)
+    strength = 1 / (ridge * len(columns))
     weights, offsets = [], []
     for column, count in zip(codes.T, levels, strict=True):
-        made = LogisticRegression(
-            C=1 / (ridge * len(columns)), class_weight="balanced", solver="newton-cholesky"
-        ).fit(columns, column)
-        slopes, starts = made.coef_, made.intercept_
-        if len(made.classes_) == 2:  # of the second against the first
-            slopes = np.concatenate([-slopes, slopes]) / 2
-            starts = np.concatenate([-starts, starts]) / 2
+        classes, slopes, starts = _learned(columns, column, strength)
         own, shift = np.zeros((columns.shape[1], count)), np.full(count, NEVER)
-        own[:, made.classes_], shift[made.classes_] = slopes.T, starts
+        own[:, classes], shift[classes] = slopes.T, starts
         weights.append(own)
         offsets.append(shift)
     return Discriminant(map, np.concatenate(weights, axis=1), np.concatenate(offsets), levels)
+
+
+def _learned(
+    columns: np.ndarray, column: np.ndarray, strength: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The classes [k] that rows have, with slopes [k, D] and starts [k] of their log-odds."""
+    classes = np.unique(column)
+    if len(classes) == 1:  # nothing to tell apart, which scikit-learn refuses
+        return classes, np.zeros((1, columns.shape[1])), np.zeros(1)
+    made = LogisticRegression(C=strength, class_weight="balanced", solver="newton-cholesky").fit(
+        columns, column
+    )
+    slopes, starts = made.coef_, made.intercept_
+    if len(classes) == 2:  # of the second against the first
+        slopes = np.concatenate([-slopes, slopes]) / 2
+        starts = np.concatenate([-starts, starts]) / 2
+    return classes, slopes, starts

@@ -50,15 +50,21 @@ def fit(
     weights, offsets = [], []
     labelings = list(zip(codes.T, levels, strict=True))
     for column, count in each(labelings, progress, "support vectors"):
-        made = blank.fit(rows, column)
         own, shift = np.zeros((len(rows), count)), np.full(count, NEVER)
+        weights.append(own)
+        offsets.append(shift)
+        if np.ptp(column) == 0:  # one class: nothing to tell apart, which scikit-learn refuses
+            shift[column[0]] = 0
+            continue
+        made = blank.fit(rows, column)
         own[np.ix_(made.support_, made.classes_)] = _class_scores(_coefficients(made))
         shift[made.classes_] = _class_scores(_signed(made, made.intercept_[None]))[0]
         scale = _scale(blank, rows, column, count, groups)
-        weights.append(own / scale)
-        offsets.append(shift / scale)
+        own /= scale
+        shift /= scale
     wide = np.concatenate(weights, axis=1)
-    used = wide.any(axis=1)
+    used = np.flatnonzero(wide.any(axis=1))
+    used = used if len(used) else np.zeros(1, np.int64)  # a map has a landmark at least
     map_ = NystroemMap(gaussianiser, rows[used], gamma)
     return Discriminant(map_, wide[used], np.concatenate(offsets), levels)
 
