@@ -12,9 +12,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from populations import synthetic_zoo
 from weightspace.errors import UsageError
-from weightspace.meta import KernelRidge, regress
+from weightspace.meta import KernelRidge, labels_of, regress
+from weightspace.meta.folds import Cells
 from weightspace.meta.numbers import kendall, kendall_interval, r_squared, r_squared_interval
+from weightspace.meta.problems import PROGRESS, crossfitted, problem_of, steps_of
 from weightspace.meta.regression import COLUMNS, GUESS_COLUMNS
+from weightspace.meta.slices import Source
+from weightspace.progress import silent
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
@@ -116,6 +120,28 @@ def test_a_number_that_is_in_the_weights_is_read(found):
     for row in rows:
         assert row["r2_low"] > max(0.0, row["r2_control_high"])
         assert row["tau_low"] > max(0.0, row["tau_control_high"])
+
+
+def test_the_control_of_progress_permutes_snapshots_not_slices(zoo):
+    """All slices of a snapshot are given one number, and each snapshot of a net another's."""
+    labels = labels_of(zoo)
+    steps = steps_of(zoo, labels, 4)
+    about = (zoo, labels, Source(500), "kernel", {})
+    problem = problem_of(*about, steps, per_net=8, seed=0, progress=silent)
+    cells = Cells.build(labels.matrix, labels.families, 5)
+    truth, _ = crossfitted(problem, cells, labels, 0, permutations=2)
+    rows = pl.DataFrame({"net": problem.owners, "snapshot": problem.snapshots}).with_columns(
+        truth=truth[:, 0], first=truth[:, 1], second=truth[:, 2]
+    )
+    assert list(problem.targets) == [PROGRESS]
+    snapshots = rows.unique().sort("net", "snapshot")
+    assert (rows.height, snapshots.height) == (100 * 4 * 2, 100 * 4)
+    once = snapshots.group_by("net").agg(pl.col("truth", "first", "second").sort())
+    assert (once["first"] == once["truth"]).all()
+    assert (once["second"] == once["truth"]).all()
+    for one, other in (("truth", "first"), ("truth", "second"), ("first", "second")):
+        # Of 400 draws a quarter agree by luck, give or take 10.
+        assert 60 < (snapshots[one] == snapshots[other]).sum() < 145
 
 
 def test_refusals_name_what_is_known(zoo):

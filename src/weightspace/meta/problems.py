@@ -24,8 +24,8 @@ class Problem:
     """Rows of features with the numbers to read off them.
 
     `features` [n, F], `owners` [n] places in the labels' nets, `snapshots` [n], `targets`
-    name -> [n]. With `within` labels without meaning are permuted among the rows of a net, else
-    among nets.
+    name -> [n]. With `within` labels without meaning are permuted among the snapshots of a net,
+    each of which every net has, else among nets; rows of one net and snapshot share theirs.
     """
 
     classifier: str
@@ -105,19 +105,18 @@ def _slices(
 def _permuted(problem: Problem, cells: Cells, permutations: int) -> np.ndarray:
     """The targets, then those without meaning: float64 [n, targets x (1 + permutations)]."""
     truth = np.stack(list(problem.targets.values()), axis=1)
+    moments, moment = np.unique(problem.snapshots, return_inverse=True)
+    # A number belongs to a net's snapshot, of which there are many rows: [N, moments, targets].
+    own = np.zeros((len(cells.cell), len(moments), truth.shape[1]))
+    own[problem.owners, moment] = truth
     columns = [truth]
     for index in range(permutations):
         if problem.within:
             rng = np.random.default_rng([index, 0x9E58])
-            # Sorted by net and then at random: each net's rows, in an order of their own.
-            drawn = np.lexsort((rng.random(len(truth)), problem.owners))
-            place = np.empty(len(truth), np.int64)
-            place[np.argsort(problem.owners, kind="stable")] = drawn
-            columns.append(truth[place])
+            order = rng.permuted(np.tile(np.arange(len(moments)), (len(own), 1)), axis=1)
+            columns.append(own[problem.owners, order[problem.owners, moment]])
         else:
-            first = np.zeros((len(cells.cell), truth.shape[1]))
-            first[problem.owners] = truth
-            columns.append(first[cells.permutation(index)][problem.owners])
+            columns.append(own[cells.permutation(index)][problem.owners, moment])
     return np.concatenate(columns, axis=1)
 
 
