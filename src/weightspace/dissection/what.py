@@ -24,7 +24,8 @@ _SLICES = (
     (r"block|window", "change along the slice"),
     (r".*_q[\d.]+$", "quantiles"),
     (
-        r"log_scale|(weight|tamed|size|difference)_(mean|spread|log_spread|skewness|kurtosis)",
+        r"log_scale"
+        r"|(weight|tamed|size|difference)_(mean|variance|spread|log_spread|skewness|kurtosis)",
         "moments",
     ),
     (r"near_|positive|sign_changes|repeated", "special values"),
