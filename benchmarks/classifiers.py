@@ -19,7 +19,8 @@ from weightspace.meta import CLASSIFIERS, labels_of
 from weightspace.meta.crossfit import judge
 from weightspace.meta.folds import Cells
 from weightspace.meta.intervals import crossfitted
-from weightspace.meta.slices import SLICE_FEATURES, Source, net_rows, random_slices
+from weightspace.meta.layerrows import net_rows
+from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.zoo import Zoo
 
 

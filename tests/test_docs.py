@@ -8,8 +8,9 @@ is written into that folder first. A block after the comment `<!-- not run: reas
 from __future__ import annotations
 
 import doctest
-import importlib
+import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,22 @@ def test_links_between_pages_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text):
         assert (page.parent / target).exists(), f"{page.name}: {target} is not there"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
+def test_benchmarks_that_pages_name_can_be_loaded(path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(path.parent), *sys.path])
+    spec = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    try:
+        spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        if error.name.partition(".")[0] in ("weightspace", *sys.stdlib_module_names):
+            raise
+        pytest.skip(f"needs {error.name}, which is not installed here")
+    assert module.__doc__
+    assert callable(module.main)
 
 
 def test_the_page_of_spaces_lists_every_name():

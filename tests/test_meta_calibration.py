@@ -102,6 +102,30 @@ def test_a_difference_of_nothing_is_rarely_found():
     assert wrong <= 10
 
 
+@pytest.mark.parametrize(("share", "nets"), [(0.03, 60), (0.02, 100), (0.01, 300)])
+def test_judges_that_hardly_differ_are_not_said_to_be_equal(share, nets):
+    """The first is right a little more often, on few nets or none of those at hand."""
+    rng = np.random.default_rng(1)
+    codes, covered = np.arange(nets) % 3, 0
+    for _ in range(200):
+        low, high = difference_interval((rng.random(nets) < share).astype(float), codes)
+        assert low < high
+        covered += low <= share <= high
+    assert covered / 200 > 0.95
+    low, high = difference_interval(np.zeros(nets), codes)
+    assert -0.1 < low < 0 < high < 0.1
+
+
+def test_a_level_that_died_out_is_left_out_of_both_sides(found):
+    own = found.hits.filter(property="optimizer")
+    died = pl.col("level") == 0
+    told = Evaluation(found.table, hits=own.with_columns(died.alias("dead")))
+    for row in told.among_living().iter_rows(named=True):
+        assert row["accuracy"] == pytest.approx(row["all"])
+    only = Evaluation(found.table, hits=own.with_columns((pl.col("level") < 2).alias("dead")))
+    assert only.among_living().is_empty()
+
+
 def test_accuracies_without_the_dead(found):
     dead = pl.col("net").is_in(found.hits["net"].unique().sort().to_list()[:20])
     told = Evaluation(found.table, hits=found.hits.with_columns(dead.alias("dead")))

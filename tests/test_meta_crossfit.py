@@ -70,9 +70,13 @@ def test_labels_are_permuted_alike_for_every_seed():
     )
     assert one != two
     codes = np.stack(list(labels.values()), axis=1)
-    cells = Cells.build(codes, np.arange(N), 5)
-    np.testing.assert_array_equal(cells.permutation(2), cells.permutation(2))
-    assert not np.array_equal(cells.permutation(2), cells.permutation(3))
+    # Folds differ from seed to seed, permutations do not: cells are made once.
+    seeds = [(Cells.build(codes, np.arange(N), 5), seed) for seed in (0, 1)]
+    folds = [cells.fold_of(seed) for cells, seed in seeds]
+    assert len({tuple(pair) for pair in zip(*folds, strict=True)}) > 5
+    first, second = (cells.permutation(2) for cells, _ in seeds)
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, seeds[0][0].permutation(3))
 
 
 def test_a_group_is_reported_by_itself():
@@ -180,6 +184,28 @@ def test_nets_of_one_seed_stay_together():
     owners = np.repeat(np.arange(N), 4)
     assert crossfit(x, owners, pairs)[0].accuracy > 0.8
     assert crossfit(x, owners, pairs, families=twins)[0].accuracy < 0.75
+
+
+@pytest.mark.parametrize("count", [5, 7, 10, 24])
+def test_few_seeds_still_fill_all_folds_of_every_seed(count):
+    families = np.arange(300) % count
+    codes = np.random.default_rng(0).integers(0, 3, (300, 4))
+    cells = Cells.build(codes, families, 5)
+    for seed in range(40):
+        fold = cells.fold_of(seed)
+        assert set(fold) == set(range(5))
+        assert all(len(set(fold[families == f])) == 1 for f in range(count))
+        # No fold has more than a seed's nets above its share.
+        assert np.bincount(fold).max() <= 60 + 300 // count + 1
+
+
+def test_fewer_seeds_than_folds_are_refused():
+    x, nets, labels = population()
+    with pytest.raises(
+        UsageError, match=rf"the {N} nets were trained from 4, and nets of one seed"
+    ):
+        crossfit(x, nets, labels, families=np.arange(N) % 4)
+    assert crossfit(x, nets, labels, families=np.arange(N) % 5)[0].accuracy > 0
 
 
 def test_a_leak_is_loud():

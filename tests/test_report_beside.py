@@ -296,10 +296,25 @@ def test_rivals_are_compared_in_the_terminal_where_there_are_two(full):
     pair = more.compare("boosted", "patches", "slice").filter(property="filter_size")
     (row,) = pair.to_dicts()
     (line,) = [line for line in lines if "filter size" in line]
-    told = [f"{-100 * row[end]:+.0f}" for end in ("difference", "high", "low")]
+    told = [f"{round(-100 * row[end]):+d}" for end in ("difference", "high", "low")]
     assert line.rstrip().endswith(f"{told[0]} ({told[1]} to {told[2]})")
     assert len(rival_tables(more)) == 1
     assert rival_tables(Evaluation(more.table)) == []
+
+
+def test_a_baseline_that_leads_is_no_rival(full):
+    """Whoever is best, the others are compared with the one that the table names."""
+    worse = full.much.hits.with_columns(
+        hit=pl.when(pl.col("classifier") == "shallow").then(pl.lit(1.0)).otherwise("hit")
+    )
+    table = full.much.table.with_columns(
+        accuracy=pl.when(pl.col("classifier") == "shallow").then(pl.lit(0.99)).otherwise("accuracy")
+    )
+    more = renamed(replace(full.much, table=table, hits=worse), "boosted", "copy")
+    (drawn,) = rival_tables(more)
+    (line,) = [line for line in printed(drawn).splitlines() if "filter size" in line]
+    assert "+0 (-" in line
+    assert classifiers.finding(classifiers.side_by_side(more)).startswith("No classifier is clear")
 
 
 def renamed(evaluation, name, other):

@@ -11,7 +11,7 @@ from weightspace.errors import UsageError
 from weightspace.meta.estimators import MetaClassifier
 from weightspace.meta.folds import Cells, each_fold
 from weightspace.meta.intervals import balanced_accuracy, crossfitted
-from weightspace.meta.labels import require
+from weightspace.meta.labels import require, require_families
 from weightspace.meta.registry import classifier as declared
 
 UNITS = ("slice", "net")
@@ -188,6 +188,7 @@ def crossfit(
     codes = np.stack([np.asarray(column)[present] for column in labels.values()], axis=1)
     require({name: codes[:, i] for i, name in enumerate(labels)}, folds)
     owners = np.arange(len(present)) if families is None else np.asarray(families)[present]
+    require_families(owners, folds)
     cells = Cells.build(codes, owners, folds)
     wide = with_permutations(codes, cells, permutations)
     levels = tuple(int(column.max()) + 1 for column in codes.T) * (1 + permutations)
@@ -210,7 +211,9 @@ def crossfit(
                 continue
             own = hits[has, group]
             truth = codes[has, i]
-            found = crossfitted(own[:, i], truth, resamples=resamples, seed=seed)
+            found = crossfitted(
+                own[:, i], truth, families=owners[has], resamples=resamples, seed=seed
+            )
             controls = tuple(
                 balanced_accuracy(own[:, i + r * len(labels)], wide[has, i + r * len(labels)])
                 for r in range(1, 1 + permutations)

@@ -123,7 +123,8 @@ class Evaluation:
         """Accuracies of the nets that are not dead, by classifiers that learned from all.
 
         One row a property x classifier x unit: `accuracy`, `low`, `high`, `n_nets`, and `all`, the
-        accuracy with the dead.
+        accuracy with the dead. Levels of which no net lives are left out of both, and a property
+        of which fewer than two levels live has no row.
         """
         return among_living(self._hits())
 

@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 _MOST_CELLS = 4
-_CELL_NETS = 6
+_CELL_FAMILIES = 6
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ class Cells:
         scarcest = min(
             int(count) for column in codes.T for count in np.bincount(column) if count > 0
         )
-        split = min(_MOST_CELLS, len(codes) // (folds * _CELL_NETS), scarcest // folds)
+        # Families, not nets: a few large ones in many cells would make folds of any size.
+        own = len(np.unique(families))
+        split = min(_MOST_CELLS, own // (folds * _CELL_FAMILIES), scarcest // folds)
         cells = folds * max(1, split)
         return cls(_balanced(codes, families, cells), folds)
 

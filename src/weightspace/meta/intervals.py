@@ -26,7 +26,12 @@ def balanced_accuracy(hits: np.ndarray, codes: np.ndarray) -> float:
 
 
 def bootstrap(
-    hits: np.ndarray, codes: np.ndarray, *, resamples: int = 1000, seed: int = 0
+    hits: np.ndarray,
+    codes: np.ndarray,
+    *,
+    families: np.ndarray | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> Interval:
     """Balanced accuracy and its 95 % percentile interval over nets.
 
@@ -38,6 +43,9 @@ def bootstrap(
     mostly seen without an error. So nets are drawn once more with one imagined net a class, half
     right and half wrong, among them, and the wider of the two intervals is given. Where all nets
     of all classes answer alike, the exact binomial bounds of the classes are averaged instead.
+
+    Nets with one number of `families` int [N] are no independent witnesses either: where there are
+    such, whole families are resampled as well, and the wider interval counts again.
     """
     value = balanced_accuracy(hits, codes)
     classes = [hits[codes == level] for level in np.unique(codes)]
@@ -58,8 +66,38 @@ def bootstrap(
             ],
         )
     ]
+    if families is not None and len(np.unique(families)) < len(families):
+        ends.append(_of_families(hits, codes, families, resamples, rng))
     low, high = np.min(ends, axis=0)[0], np.max(ends, axis=0)[1]
     return Interval(value, float(min(low, value)), float(max(high, value)))
+
+
+def _of_families(
+    hits: np.ndarray,
+    codes: np.ndarray,
+    families: np.ndarray,
+    resamples: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Both ends of the interval when families are drawn, with all their nets: float64 [2].
+
+    A draw in which a class is wanting is the mean of the others.
+    """
+    own = np.unique(families, return_inverse=True)[1]
+    shape = (int(own.max()) + 1, int(codes.max()) + 1)
+    nets, right = np.zeros(shape), np.zeros(shape)
+    np.add.at(nets, (own, codes), 1.0)
+    np.add.at(right, (own, codes), hits)
+    drawn = rng.multinomial(len(nets), np.full(len(nets), 1 / len(nets)), size=resamples)
+    there = drawn @ nets
+    recalls = np.where(there > 0, drawn @ right / np.maximum(there, 1), np.nan)
+    # Few families show too little spread: that of their mean is an n - 1st, not an nth.
+    means = np.nanmean(recalls, axis=1)
+    middle, widening = means.mean(), np.sqrt(len(nets) / (len(nets) - 1))
+    reach = widening * stats.t.ppf(0.975, len(nets) - 1) / stats.norm.ppf(0.975)
+    quantiles = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    ends: np.ndarray = np.clip(middle + reach * (quantiles - middle), 0.0, 1.0)
+    return ends
 
 
 def _resampled(
@@ -84,6 +122,7 @@ def crossfitted(
     hits: np.ndarray,
     codes: np.ndarray,
     *,
+    families: np.ndarray | None = None,
     dependence: float = DEPENDENCE,
     resamples: int = 1000,
     seed: int = 0,
@@ -95,7 +134,7 @@ def crossfitted(
     doubles the variance (`dependence`). The excess fades as the skill, the share of the way from
     chance to always right, grows: then a single net no longer turns the judges.
     """
-    found = bootstrap(hits, codes, resamples=resamples, seed=seed)
+    found = bootstrap(hits, codes, families=families, resamples=resamples, seed=seed)
     chance = 1 / len(np.unique(codes))
     skill = min(1.0, max(0.0, (found.value - chance) / (1 - chance)))
     factor = np.sqrt(1 + (dependence - 1) * (1 - skill))

@@ -53,6 +53,7 @@ class Labels:
     def require(self, folds: int) -> None:
         """Refuse, with the numbers, where no interval could mean anything; see `require`."""
         require(self.codes, folds, self.levels, self.diverged, self.lacking, self.unrecorded)
+        require_families(self.families, folds)
 
     def require_sides(self, judged: np.ndarray, folds: int) -> None:
         """The same of each side of a split: `judged` bool [N] are tested, the others teach."""
@@ -117,6 +118,15 @@ def require(
                 f"{counts[scarce]} of {nets} nets, {who} {folds}; "
                 f"sample more nets or leave {name} out"
             )
+
+
+def require_families(families: np.ndarray, folds: int) -> None:
+    """UsageError where nets of one seed, which stay together, are too few groups for the folds."""
+    if (own := len(np.unique(families))) < folds:
+        raise UsageError(
+            f"too few seeds for an interval: the {len(families)} nets were trained from {own}, and "
+            f"nets of one seed stay together; {folds} folds need {folds}; sample nets of more seeds"
+        )
 
 
 def labels_of(

@@ -12,6 +12,12 @@ from weightspace.meta.intervals import DEPENDENCE, balanced_accuracy, crossfitte
 
 _KEYS = ("property", "classifier", "unit")
 _RESAMPLES = 1000
+LIVING_COLUMNS: dict[str, Any] = {
+    **dict.fromkeys(_KEYS, pl.String),
+    **dict.fromkeys(("accuracy", "low", "high"), pl.Float64),
+    "n_nets": pl.Int64,
+    "all": pl.Float64,
+}
 
 
 def compare(hits: pl.DataFrame, first: str, second: str, unit: str) -> pl.DataFrame:
@@ -40,19 +46,29 @@ def compare(hits: pl.DataFrame, first: str, second: str, unit: str) -> pl.DataFr
 def difference_interval(differences: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
     """The 95 % interval of a mean over classes of differences [N] between two judges of a net.
 
-    Bootstrap over nets within classes; widened by the full dependence of cross-fitted nets, as
-    two judges that are equally good may disagree anywhere.
+    Bootstrap over nets within classes, once as they are and once with one imagined net a class,
+    half right by the first alone and half by the second alone: two judges that never differed may
+    yet differ on the next net. The wider counts; it is widened by the full dependence of
+    cross-fitted nets, as two judges that are equally good may disagree anywhere.
     """
     rng = np.random.default_rng([len(codes), 0xD1FF])
-    means = np.zeros(_RESAMPLES)
-    classes = np.unique(codes)
-    for level in classes:
-        own = differences[codes == level]
-        means += own[rng.integers(len(own), size=(_RESAMPLES, len(own)))].mean(axis=1)
+    classes = [differences[codes == level] for level in np.unique(codes)]
     value = balanced_accuracy(differences, codes)
-    low, high = np.quantile(means / len(classes), [0.025, 0.975])
+    ends = []
+    for imagined in ((), (-1.0, 1.0)):
+        means = np.zeros(_RESAMPLES)
+        for own in classes:
+            # Twice the nets: to each the weight of both imagined halves.
+            pool = np.concatenate([own, own, imagined])
+            means += pool[rng.integers(len(pool), size=(_RESAMPLES, len(own)))].mean(axis=1)
+        ends.append(np.quantile(means / len(classes), [0.025, 0.975]))
+    low, high = np.min(ends, axis=0)[0], np.max(ends, axis=0)[1]
+    low, high = min(low, value), max(high, value)
     factor = np.sqrt(DEPENDENCE)
-    return float(value - factor * (value - low)), float(value + factor * (high - value))
+    return (
+        max(-1.0, float(value - factor * (value - low))),
+        min(1.0, float(value + factor * (high - value))),
+    )
 
 
 def among_living(hits: pl.DataFrame) -> pl.DataFrame:
@@ -60,13 +76,17 @@ def among_living(hits: pl.DataFrame) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for key, own in hits.group_by(_KEYS, maintain_order=True):
         living = own.filter(~pl.col("dead"))
+        if living["level"].n_unique() < 2:
+            continue
         found = crossfitted(living["hit"].to_numpy(), _codes(living))
-        whole = balanced_accuracy(own["hit"].to_numpy(), _codes(own))
+        # Of the same levels: without one that died out, accuracy is the mean of others.
+        known = own.filter(pl.col("level").is_in(living["level"].unique().to_list()))
+        whole = balanced_accuracy(known["hit"].to_numpy(), _codes(known))
         figures = {"accuracy": found.value, "low": found.low, "high": found.high}
         rows.append(
             dict(zip(_KEYS, key, strict=True)) | figures | {"n_nets": living.height, "all": whole}
         )
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, schema=LIVING_COLUMNS)
 
 
 def _codes(own: pl.DataFrame) -> np.ndarray:

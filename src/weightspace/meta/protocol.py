@@ -58,7 +58,8 @@ def evaluate(
 
     For every seed, `slices_per_net` slices of `slice_length` values are drawn of every net that
     did not diverge, the nets are dealt to `folds` folds, and every net is judged by classifiers
-    that saw the other folds only. A seed changes slices, folds and estimators; accuracies are
+    that saw the other folds only. A seed changes slices, estimators and, where there are nets
+    enough for folds of more than one kind (at least 12 a fold), folds; accuracies are
     means over seeds, their intervals bootstrap over nets (widened by what the controls show of
     the dependence that cross-fitting makes between nets). The control repeats all of it with
     labels permuted over nets, `permutations` times (0 or at least 5); classifiers that are too
@@ -207,6 +208,7 @@ def _summary(
     rows, confusions = [], []
     count = len(labels.properties)
     judged = cells.judged
+    families = labels.families[judged]
     for kind in chosen:
         tally = tallies[kind.name]
         repeats = permutations if kind.controlled else 0
@@ -220,7 +222,9 @@ def _summary(
                 key = {"property": name, "classifier": kind.name, "unit": unit}
                 rows.append(
                     key
-                    | _accuracy(hits[:, i::count], wide[:, i::count], dependence, resamples)
+                    | _accuracy(
+                        hits[:, i::count], wide[:, i::count], families, dependence, resamples
+                    )
                     | {"levels": len(labels.levels[name]), "n_nets": int((tally.rows > 0).sum())}
                     | {"n_slices": int(tally.rows.sum()), "permutations": repeats}
                     | facts
@@ -281,10 +285,16 @@ def _calibration(
 
 
 def _accuracy(
-    hits: np.ndarray, codes: np.ndarray, dependence: float, resamples: int
+    hits: np.ndarray, codes: np.ndarray, families: np.ndarray, dependence: float, resamples: int
 ) -> dict[str, Any]:
     """Accuracy, interval and control from hits [N, 1 + R] and codes [N, 1 + R]."""
-    found = crossfitted(hits[:, 0], codes[:, 0], dependence=dependence, resamples=resamples)
+    found = crossfitted(
+        hits[:, 0],
+        codes[:, 0],
+        families=families,
+        dependence=dependence,
+        resamples=resamples,
+    )
     row: dict[str, Any] = {
         "chance": 1 / (int(codes[:, 0].max()) + 1),
         "accuracy": found.value,

@@ -194,7 +194,13 @@ def abilities(labels: Labels, judged: Judged, resamples: int) -> tuple[Ability, 
         codes = labels.codes[name]
         counts = present.sum(axis=1)
         hits = judged.net_hits[:, :, i].sum(axis=1) / np.maximum(counts, 1)
-        found = crossfitted(hits[counts > 0], codes[counts > 0], resamples=resamples)
+        judged_nets = counts > 0
+        found = crossfitted(
+            hits[judged_nets],
+            codes[judged_nets],
+            families=labels.families[judged_nets],
+            resamples=resamples,
+        )
         logs = judged.log_probabilities[i][present]
         truth = np.broadcast_to(codes[:, None], present.shape)[present]
         levels = labels.levels[name]
@@ -206,7 +212,7 @@ def abilities(labels: Labels, judged: Judged, resamples: int) -> tuple[Ability, 
                 found.low,
                 found.high,
                 1 / len(levels),
-                temperature(logs, truth, int((counts > 0).sum())),
+                temperature(logs, truth, int(judged_nets.sum())),
             )
         )
     return tuple(out)

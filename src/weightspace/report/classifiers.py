@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.figure import Figure
 from scipy import stats
 
-from weightspace.meta import CLASSIFIERS, Evaluation
+from weightspace.meta import BASELINE, CLASSIFIERS, Evaluation
 from weightspace.report import cells
 from weightspace.report.findings import Z95, comparisons
 from weightspace.report.section import Section
@@ -26,6 +26,8 @@ SEEN = ("slice", "net's slices", "whole net")
 def side_by_side(evaluation: Evaluation) -> pl.DataFrame:
     """A row a property, classifier and unit, those that see the same thing together, best first.
 
+    The baseline stands last, and is the best only where it is alone.
+
     Beside the accuracy: `seen` (one of `SEEN`), and by how much the best of those that see the
     same, by mean skill over properties, is ahead on the same nets: `drop`, `drop_low`,
     `drop_high`, null for the best itself and where hits of single nets were not kept.
@@ -38,7 +40,8 @@ def side_by_side(evaluation: Evaluation) -> pl.DataFrame:
     ranking = frame.group_by("seen", "classifier", "unit").agg(skill.mean().alias("skill"))
     parts = []
     for seen in SEEN:
-        ranked = ranking.filter(seen=seen).sort("skill", "classifier", descending=True)
+        ranked = ranking.filter(seen=seen).with_columns(rival=pl.col("classifier") != BASELINE)
+        ranked = ranked.sort("rival", "skill", "classifier", descending=True)
         for classifier, unit in ranked.select("classifier", "unit").iter_rows():
             own = frame.filter(classifier=classifier, unit=unit)
             best = ranked["classifier"][0]

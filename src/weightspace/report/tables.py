@@ -79,7 +79,7 @@ def _rivals(own: pl.DataFrame, names: list[str], read: str) -> Table:
         known = {row["classifier"]: row for row in rows.to_dicts()}
         cells = [percent(known[names[0]]["accuracy"])]
         for row in (known[rival] for rival in names[1:]):
-            spans = [f"{-100 * row[end]:+.0f}" for end in ("drop", "drop_high", "drop_low")]
+            spans = [f"{round(-100 * row[end]):+d}" for end in ("drop", "drop_high", "drop_low")]
             cells.append(f"{spans[0]} ({spans[1]} to {spans[2]})")
         drawn.add_row(Text(label(str(name))), *cells)
     return drawn

@@ -89,6 +89,8 @@ def _dead(evaluation: Evaluation, head: Headline) -> list[str]:
     if evaluation.hits is None or not evaluation.hits["dead"].any():
         return []
     own = evaluation.among_living().filter(classifier=head.classifier, unit=head.unit).to_dicts()
+    if not own:
+        return ["Nearly all nets are dead: what the living alone tell cannot be said."]
     top = max(own, key=lambda row: abs(row["accuracy"] - row["all"]))
     change = 100 * (top["accuracy"] - top["all"])
     return [
