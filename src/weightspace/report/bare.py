@@ -9,12 +9,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 from matplotlib.figure import Figure
-from scipy import stats
 
 from weightspace.meta import Evaluation
 from weightspace.report import canvas, charts, findings, rows
 from weightspace.report.canvas import BLUE, INK, MUTED, Sheet
-from weightspace.report.findings import Z95
+from weightspace.report.findings import widened
 from weightspace.report.headline import Headline
 from weightspace.report.section import Section
 from weightspace.report.words import interval, label, percent
@@ -47,9 +46,8 @@ class Pair:
         """Whether the two differ by more than luck among so many properties."""
         if self.low is None or self.high is None:
             return findings.contrast([self.full, self.bare], tries) is not None
-        z = stats.norm.ppf(1 - 0.025 / tries) / Z95
         end = self.low if self.loss > 0 else self.high
-        return bool(self.loss * (self.loss - z * (self.loss - end)) > 0)
+        return bool(self.loss * widened(self.loss, end, tries) > 0)
 
 
 def pairs(full: Evaluation, bare: Evaluation, head: Headline) -> list[Pair]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 from matplotlib.figure import Figure
-from scipy import stats
 
 from weightspace.meta import BASELINE, CLASSIFIERS, Evaluation
 from weightspace.report import cells
-from weightspace.report.findings import Z95, comparisons
+from weightspace.report.findings import comparisons, widened
 from weightspace.report.section import Section
 from weightspace.report.words import label, listing
 
@@ -78,10 +77,9 @@ def finding(frame: pl.DataFrame) -> str:
         return f"Only {names[0]} reads {_thing(seen)}"
     best, second = names[:2]
     tries = comparisons(own) * (len(names) - 1)
-    z = stats.norm.ppf(1 - 0.025 / tries) / Z95
     rows = own.filter(classifier=second).drop_nulls("drop").to_dicts()
-    ahead = [r["property"] for r in rows if r["drop"] - z * (r["drop"] - r["drop_low"]) > 0]
-    behind = [r["property"] for r in rows if r["drop"] + z * (r["drop_high"] - r["drop"]) < 0]
+    ahead = [r["property"] for r in rows if widened(r["drop"], r["drop_low"], tries) > 0]
+    behind = [r["property"] for r in rows if widened(r["drop"], r["drop_high"], tries) < 0]
     if not ahead:
         return f"No classifier is clearly the best reader of {_thing(seen)}"
     text = listing([label(name) for name in ahead])

@@ -92,12 +92,11 @@ class Guesses:
 def guesses(regression: Regression) -> list[Guesses]:
     """Of every target the guesses of its best reader."""
     found = []
-    readers = best_readers(regression)
-    for row in readers:
+    for row in best_readers(regression):
         own = regression.guesses.filter(target=row["target"], classifier=row["classifier"])
         own = own.filter(pl.col("truth").is_finite(), pl.col("guess").is_finite())
         if own["truth"].n_unique() > 1:
-            clear = numbers.clear(row, len(readers))
+            clear = numbers.clear(row)
             columns = (own[name].to_numpy() for name in ("truth", "guess"))
             found.append(Guesses(row["target"], clear, row["scale"] == "log10", *columns))
     return found

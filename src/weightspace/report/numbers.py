@@ -8,12 +8,11 @@ from typing import Any
 import altair as alt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
 from weightspace.meta import Regression
 from weightspace.report import canvas, charts, rows
 from weightspace.report.canvas import BAND, BLUE, INK, MUTED, ORANGE, Sheet
-from weightspace.report.findings import Z95
+from weightspace.report.findings import widened
 from weightspace.report.section import Section
 from weightspace.report.tables import best_readers
 from weightspace.report.words import count, label, listing, sentence
@@ -22,7 +21,7 @@ from weightspace.report.words import count, label, listing, sentence
 def finding(regression: Regression) -> str:
     """The number that is read best, and those that cannot be told from guessing the mean."""
     readers = best_readers(regression)
-    shown = [row for row in readers if clear(row, len(readers))]
+    shown = [row for row in readers if clear(row)]
     hidden = [label(row["target"]) for row in readers if row not in shown]
     if not shown:
         return f"No number is read off the weights clearly better than by chance ({_all(readers)})"
@@ -41,11 +40,10 @@ def _r2(row: dict[str, Any]) -> str:
     return f"R²\u00a0{row['r2']:.2f}"
 
 
-def clear(row: dict[str, Any], tries: int) -> bool:
+def clear(row: dict[str, Any]) -> bool:
     """Whether R2 and tau lie above 0 and above what meaningless numbers reach."""
-    z = stats.norm.ppf(1 - 0.025 / tries)
     return row["verdict"] != "not shown" and all(
-        row[name] - z * (row[name] - row[f"{name}_low"]) / Z95
+        widened(row[name], row[f"{name}_low"], row["tries"])
         > max(0.0, row[f"{name}_control_high"] or 0.0)
         for name in ("r2", "tau")
     )

@@ -112,13 +112,17 @@ def number_table(regression: Regression) -> Table:
 
 
 def best_readers(regression: Regression) -> list[dict[str, Any]]:
-    """A row a target: of slices together and of whole nets, who has the higher R2."""
+    """A row a target: of slices together and of whole nets, who has the higher R2.
+
+    `tries` counts all that were chosen from: targets times who reads them.
+    """
     best = regression.frame().filter(unit="net").sort("r2", descending=True)
     rows = []
     for row in best.unique("target", keep="first", maintain_order=True).to_dicts():
         bars = [row["r2_control_high"], row["tau_control_high"]]
         clear = row["r2_low"] > max(0, bars[0] or 0) and row["tau_low"] > max(0, bars[1] or 0)
         known = "above chance" if None in bars else "encoded"
+        row["tries"] = best.height
         row["verdict"] = known if clear else "not shown"
         slices = f"slices of {row['slice_length']:,}"
         row["source"] = "whole nets" if row["classifier"] == "layers" else slices

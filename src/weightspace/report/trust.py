@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from scipy import stats
-
 from weightspace.meta import BASELINE, Evaluation
 from weightspace.report import calibration
-from weightspace.report.findings import Z95
+from weightspace.report.findings import widened
 from weightspace.report.headline import Headline
 from weightspace.report.words import count, label, listing, percent
 
@@ -75,8 +73,7 @@ def _baseline(evaluation: Evaluation, head: Headline) -> list[str]:
     how = "by intervals that do not overlap"
     if evaluation.hits is not None:
         both = evaluation.compare(head.classifier, BASELINE, head.unit).to_dicts()
-        z = stats.norm.ppf(1 - 0.025 / len(both)) / Z95
-        better = sum(r["difference"] - z * (r["difference"] - r["low"]) > 0 for r in both)
+        better = sum(widened(r["difference"], r["low"], len(both)) > 0 for r in both)
         how = "on the same nets"
     return [
         "Baseline: a linear model on statistics of the weights. The classifier "

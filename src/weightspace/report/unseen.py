@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import polars as pl
 from matplotlib.figure import Figure
-from scipy import stats
 
 from weightspace.report import cells
-from weightspace.report.findings import Z95, comparisons
+from weightspace.report.findings import comparisons, widened
 from weightspace.report.section import Section, panels
 from weightspace.report.words import label, listing, percent, sentence
 
@@ -38,9 +37,8 @@ def finding(own: pl.DataFrame) -> str:
     """What a property loses most by, and what holds for nets of any kind."""
     if own.is_empty():
         return "No property could be left out"
-    z = stats.norm.ppf(1 - 0.025 / max(1, own.height)) / Z95
     rows = own.to_dicts()
-    clear = [row for row in rows if row["drop"] - z * (row["drop"] - row["drop_low"]) > 0]
+    clear = [row for row in rows if widened(row["drop"], row["drop_low"], own.height) > 0]
     tries = comparisons(own) * max(1, own["without"].n_unique())
     skill = pl.col("accuracy").mean() - pl.col("chance").first()
     names = own.group_by("property").agg(skill).sort("accuracy", descending=True)["property"]
@@ -61,9 +59,8 @@ def finding(own: pl.DataFrame) -> str:
 
 def _legible(own: pl.DataFrame, name: str, tries: int) -> bool:
     """Whether a property is clearly above chance whatever was left out."""
-    z = stats.norm.ppf(1 - 0.025 / tries) / Z95
     return all(
-        row["accuracy"] - z * (row["accuracy"] - row["low"]) > row["chance"]
+        widened(row["accuracy"], row["low"], tries) > row["chance"]
         and row["accuracy"] > (row["control_high"] or 0)
         for row in own.filter(property=name).to_dicts()
     )
