@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,15 +12,17 @@ from sklearn.kernel_ridge import KernelRidge as Plain
 from sklearn.metrics import r2_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from populations import synthetic_zoo
+from populations import SPACE, synthetic_zoo
 from weightspace.errors import UsageError
-from weightspace.meta import KernelRidge, labels_of, regress
+from weightspace.meta import KernelRidge, Regression, labels_of, regress
 from weightspace.meta.folds import Cells
 from weightspace.meta.numbers import kendall, kendall_interval, r_squared, r_squared_interval
 from weightspace.meta.problems import PROGRESS, crossfitted, problem_of, steps_of
-from weightspace.meta.regression import COLUMNS, GUESS_COLUMNS
+from weightspace.meta.regression import COLUMNS, GUESS_COLUMNS, refusal
 from weightspace.meta.slices import Source
 from weightspace.progress import silent
+from weightspace.space import Constant, Space
+from weightspace.zoo import Zoo
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
@@ -142,6 +146,86 @@ def test_the_control_of_progress_permutes_snapshots_not_slices(zoo):
     for one, other in (("truth", "first"), ("truth", "second"), ("first", "second")):
         # Of 400 draws a quarter agree by luck, give or take 10.
         assert 60 < (snapshots[one] == snapshots[other]).sum() < 145
+
+
+def ends_better(zoo, of):
+    """The zoo as if nets with augmentation, which conv weights show in the end, ended better."""
+    told = Zoo(zoo.path)
+    noise = np.random.default_rng(0).normal(0, 0.01, told.nets.height)
+    told.nets = told.nets.with_columns(test_accuracy=0.5 + 0.3 * pl.col(of) + noise)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("part", "snapshots", "there"),
+    [("conv", (-1,), True), ("conv", (1,), False), ("fc", (-1,), False), ("conv", (1, 5), True)],
+)
+def test_only_what_was_asked_for_is_read(zoo, part, snapshots, there):
+    found = regress(
+        ends_better(zoo, "augmentation"), targets=["test_accuracy"], slice_length=400,
+        part=part, snapshots=snapshots, slices_per_net=4, seeds=(0,), permutations=5,
+    )  # fmt: skip
+    for row in found.frame().filter(unit="net").to_dicts():
+        assert (row["r2_low"] > max(0.0, row["r2_control_high"])) == there, row["classifier"]
+        assert (row["part"], row["running_stats"]) == (part, True)
+        assert row["snapshots"] == ", ".join(map(str, snapshots))
+    moment = snapshots[0] if len(snapshots) == 1 else None
+    for classifier in ("kernel", "layers"):  # a guess a net, of all its snapshots together
+        guesses = found.guesses.filter(classifier=classifier)
+        assert guesses["snapshot"].unique().to_list() == [moment]
+        assert sorted(guesses["net"]) == sorted(zoo.nets["net"])
+
+
+def test_nets_without_the_snapshots_are_left_out(zoo):
+    short = Zoo(zoo.path)
+    gone = zoo.nets["net"][:8].to_list()
+    short.snapshots = zoo.snapshots.filter(~pl.col("net").is_in(gone) | (pl.col("snapshot") < 4))
+    options = {"targets": ["test_accuracy"], "slice_length": 1000, "slices_per_net": 2}
+    options |= {"seeds": (0,), "permutations": 0}
+    found = regress(short, snapshots=(4,), **options)
+    assert set(found.frame()["n_nets"]) == {92}
+    assert not set(found.guesses["net"]) & set(gone)
+    assert set(regress(short, snapshots=(2, 4), **options).frame()["n_nets"]) == {100}
+
+
+def test_progress_is_read_off_many_moments_whatever_the_snapshots(zoo):
+    found = regress(
+        zoo, targets=["progress"], snapshots=(1,), slice_length=400, part="fc", moments=3,
+        slices_per_net=4, seeds=(0,), permutations=0,
+    )  # fmt: skip
+    assert set(found.frame()["snapshots"]) == {"1, 3, 5"}
+    assert set(found.frame()["part"]) == {"fc"}
+    assert set(found.guesses["snapshot"]) == {1, 3, 5}
+
+
+def test_tables_come_back_from_disk_and_go_from_it(found, tmp_path):
+    again = Regression.read(found.to_parquet(tmp_path))
+    assert again.frame().equals(found.frame())
+    assert again.guesses.equals(found.guesses)
+    Regression.remove(tmp_path)
+    Regression.remove(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_published_tables_are_those_of_this_code():
+    stored = Path(__file__).parent.parent / "docs" / "results" / "five-sets" / "numbers"
+    assert set(Regression.read(stored).frame()["part"]) == {"all"}
+
+
+def test_what_will_be_refused_is_known_before(zoo, tmp_path):
+    assert refusal(zoo) is None
+    assert refusal(zoo, folds=17) == (
+        "100 nets are too few for an interval of a regression with 17 folds; it takes 102"
+    )
+    space = Space("plain", SPACE.distributions | {"learning_rate": Constant(1e-3)})
+    plain = synthetic_zoo(tmp_path / "zoo", nets=40, space=space)
+    plain.nets = plain.nets.with_columns(test_accuracy=0.5)
+    plain.snapshots = plain.snapshots.filter(snapshot=5)
+    assert refusal(plain) == "no number varies and is on record for every net"
+    with pytest.raises(UsageError, match="no number varies"):
+        regress(plain, slice_length=1000)
+    with pytest.raises(UsageError, match="too few nets for an interval"):
+        refusal(zoo, folds=30)  # as `evaluate` would
 
 
 def test_refusals_name_what_is_known(zoo):

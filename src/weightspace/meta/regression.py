@@ -18,8 +18,10 @@ from weightspace.meta.labels import Labels, labels_of
 from weightspace.meta.numbers import kendall, kendall_interval, r_squared, r_squared_interval
 from weightspace.meta.problems import PROGRESS, Problem, crossfitted, problem_of, steps_of
 from weightspace.meta.protocol import require_counts
-from weightspace.meta.slices import Source
+from weightspace.meta.registry import CLASSIFIERS, DEFAULT
+from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.meta.versions import in_one_line
+from weightspace.meta.whole import WHOLE_ROWS
 from weightspace.progress import Progress, silent
 from weightspace.space import Uniform
 from weightspace.zoo import Zoo, opened
@@ -43,7 +45,9 @@ COLUMNS: dict[str, Any] = {
     "n_nets": pl.Int64,
     "n_rows": pl.Int64,
     "slice_length": pl.Int64,
+    "part": pl.String,
     "running_stats": pl.Boolean,
+    "snapshots": pl.String,
     "folds": pl.Int64,
     "seeds": pl.String,
     "permutations": pl.Int64,
@@ -57,17 +61,24 @@ GUESS_COLUMNS: dict[str, Any] = {
     "truth": pl.Float64,
     "guess": pl.Float64,
 }
+_TABLES = {
+    "table": ("numbers.parquet", COLUMNS),
+    "guesses": ("guesses.parquet", GUESS_COLUMNS),
+}
 FEWEST = 6
 """Nets a fold below which no interval is given."""
+_SEVERAL = 0
+"""In place of a snapshot's number, where what is read off several is one guess."""
 
 
 @dataclass(frozen=True, eq=False)
 class Regression:
     """The outcome of `regress`.
 
-    `table` has a row a target x classifier x unit, columns `COLUMNS`. `guesses` has a row a net and
-    snapshot that was judged, the mean over slices and seeds, columns `GUESS_COLUMNS`, on the
-    target's scale.
+    `table` has a row a target x classifier x unit, columns `COLUMNS`; `snapshots` are those that
+    were read. `guesses` has a row a net and snapshot that was judged, the mean over slices and
+    seeds, columns `GUESS_COLUMNS`, on the target's scale; `snapshot` is null where a net was judged
+    by several together.
     """
 
     table: pl.DataFrame
@@ -81,18 +92,25 @@ class Regression:
         """Write both tables into a folder, made where it is missing; returns the folder."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        self.table.write_parquet(directory / "numbers.parquet")
-        self.guesses.write_parquet(directory / "guesses.parquet")
+        for name, (file, _) in _TABLES.items():
+            getattr(self, name).write_parquet(directory / file)
         return directory
 
     @classmethod
     def read(cls, directory: str | Path) -> Regression:
         """The inverse of `to_parquet`; DataError names the file that is missing or damaged."""
-        directory, remedy = Path(directory), "evaluate again"
         return cls(
-            read_table(directory / "numbers.parquet", COLUMNS, remedy),
-            read_table(directory / "guesses.parquet", GUESS_COLUMNS, remedy),
+            *(
+                read_table(Path(directory) / file, columns, "evaluate again")
+                for file, columns in _TABLES.values()
+            )
         )
+
+    @staticmethod
+    def remove(directory: str | Path) -> None:
+        """Remove what `to_parquet` wrote into a folder, if it is there."""
+        for file, _ in _TABLES.values():
+            (Path(directory) / file).unlink(missing_ok=True)
 
 
 def regress(
@@ -101,6 +119,8 @@ def regress(
     targets: Sequence[str] | None = None,
     properties: Sequence[str] | None = None,
     slice_length: int = 5000,
+    snapshots: Sequence[int] = (-1,),
+    part: str = "all",
     running_stats: bool = True,
     slices_per_net: int = 8,
     folds: int = 5,
@@ -112,13 +132,17 @@ def regress(
     """How well numbers are read off the weights of nets that nobody saw before.
 
     `targets`: continuous properties of the zoo's space, on a logarithmic scale where they are
-    positive; "test_accuracy" of the last snapshot; "progress", the fraction of training, 0..1, at
-    which a snapshot was taken, read off `moments` snapshots of each net. By default all of them
-    that the zoo has. Nets take part and are spread over folds as `evaluate` would have them for
-    `properties`: without names, those that are on record for every net. Kernel ridge reads them
-    off slices ("kernel": each by itself, and a net's together) and off whole vectors ("layers").
-    All is split by net and repeated with numbers permuted over nets (for progress: over the
-    snapshots of each net).
+    positive; "test_accuracy" at the end of training; "progress", the fraction of training, 0..1, at
+    which a snapshot was taken. By default all of them that the zoo has. Kernel ridge reads them off
+    slices ("kernel": each by itself, and a net's together) and off whole nets ("layers"). All is
+    split by net and repeated with numbers permuted over nets (for progress: over the snapshots of
+    each net).
+
+    `snapshots`, `part` and `running_stats` say what is read, as in `evaluate`: early snapshots
+    foretell the accuracy at the end. Progress is read off `moments` snapshots of each net, evenly
+    over those that all nets have, whatever `snapshots`: at one moment there is no progress to tell.
+    Nets take part and are spread over folds as `evaluate` would have them for `properties` and
+    `snapshots`: without names, those that are on record for every net.
 
     R2 is 1 - squared error / variance: 0 for guessing the mean. Both it and Kendall's tau stand
     with 95 % intervals over nets. Raises UsageError for unknown targets and too few nets.
@@ -126,39 +150,37 @@ def regress(
     zoo = opened(zoo)
     seeds = tuple(int(seed) for seed in seeds)
     require_counts(slices_per_net, seeds, permutations)
-    labels = labels_of(zoo, properties)
-    if len(labels.nets) < FEWEST * folds:
-        raise UsageError(
-            f"{len(labels.nets)} nets are too few for an interval of a regression with {folds} "
-            f"folds; it takes {FEWEST * folds}"
-        )
-    source = Source(slice_length, (-1,), "all", running_stats)
+    labels = labels_of(zoo, properties, snapshots)
+    wanted, steps = _asked(zoo, labels, targets, folds, moments)
+    source = Source(slice_length, tuple(snapshots), part, running_stats)
     source.require(zoo, labels.nets)
-    steps = steps_of(zoo, labels, moments)
-    known = _numbers(zoo, labels) | ({PROGRESS: np.empty(0)} if steps else {})
-    wanted = _wanted(targets, known)
     cells = Cells.build(labels.matrix, labels.families, folds)
     rows: list[dict[str, Any]] = []
     guesses: list[pl.DataFrame] = []
     facts = {
         "slice_length": slice_length,
+        "part": part,
         "running_stats": running_stats,
         "folds": folds,
         "seeds": ", ".join(map(str, seeds)),
         "permutations": permutations,
         "versions": in_one_line(),
     }
-    plain = {name: known[name] for name in wanted if name != PROGRESS}
-    kinds = [name for name, on in (("last", plain), ("moments", PROGRESS in wanted)) if on]
+    plain = {name: values for name, values in wanted.items() if name != PROGRESS}
+    kinds = [name for name, on in (("nets", plain), ("moments", PROGRESS in wanted)) if on]
     for kind in kinds:
+        read = snapshots if kind == "nets" else steps
+        facts["snapshots"] = ", ".join(map(str, read))
         for classifier in ("kernel", "layers"):
             found: list[tuple[Problem, tuple[np.ndarray, np.ndarray]]] = []
             for turn, seed in enumerate(seeds):
                 if classifier == "kernel" or not turn:
-                    problem = problem_of(
-                        zoo, labels, source, classifier, plain if kind == "last" else {},
-                        steps if kind == "moments" else {}, slices_per_net, seed, progress,
-                    )  # fmt: skip
+                    about = (zoo, labels, source, classifier)
+                    problem = (
+                        _problem(*about, plain, slices_per_net, seed, progress)
+                        if kind == "nets"
+                        else problem_of(*about, {}, steps, slices_per_net, seed, progress)
+                    )
                 progress(f"regression ({kind}, {classifier})", turn, len(seeds))
                 found.append((problem, crossfitted(problem, cells, labels, seed, permutations)))
             progress(f"regression ({kind}, {classifier})", len(seeds), len(seeds))
@@ -169,6 +191,65 @@ def regress(
     rows.sort(key=lambda row: rank[row["target"]])
     table = pl.DataFrame(rows, schema=COLUMNS)
     return Regression(table, pl.concat(guesses).select(*GUESS_COLUMNS))
+
+
+def refusal(
+    zoo: Zoo | str | Path, *, snapshots: Sequence[int] = (-1,), folds: int = 5, moments: int = 7
+) -> str | None:
+    """Why `regress` would refuse a zoo that `evaluate` takes: one line, known in a moment.
+
+    None where it has enough nets, and numbers to read off them. UsageError where `evaluate` would
+    refuse it as well.
+    """
+    zoo = opened(zoo)
+    labels = labels_of(zoo, None, snapshots)
+    labels.require(folds)
+    try:
+        _asked(zoo, labels, None, folds, moments)
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+def _asked(
+    zoo: Zoo, labels: Labels, targets: Sequence[str] | None, folds: int, moments: int
+) -> tuple[dict[str, np.ndarray], dict[int, np.ndarray]]:
+    """Target -> [N] on its scale (of progress: nothing), and the moments to read progress off."""
+    if len(labels.nets) < FEWEST * folds:
+        raise UsageError(
+            f"{len(labels.nets)} nets are too few for an interval of a regression with {folds} "
+            f"folds; it takes {FEWEST * folds}"
+        )
+    steps = steps_of(zoo, labels, moments)
+    known = _numbers(zoo, labels) | ({PROGRESS: np.empty(0)} if steps else {})
+    return {name: known[name] for name in _wanted(targets, known)}, steps
+
+
+def _problem(
+    zoo: Zoo,
+    labels: Labels,
+    source: Source,
+    classifier: str,
+    numbers: dict[str, np.ndarray],
+    per_net: int,
+    seed: int,
+    progress: Progress,
+) -> Problem:
+    """Rows of the source's snapshots, as `evaluate` has them, with numbers of nets."""
+    if classifier in WHOLE_ROWS:
+        features, owners = WHOLE_ROWS[classifier](zoo, labels.nets, source, progress)
+    else:
+        name = CLASSIFIERS[DEFAULT].features
+        rows, owners = random_slices(
+            zoo, labels.nets, {name: SLICE_FEATURES[name]}, source,
+            per_net=per_net, seed=seed, progress=progress,
+        )  # fmt: skip
+        features = rows[name]
+    moment = source.snapshots[0] if len(source.snapshots) == 1 else _SEVERAL
+    targets = {name: values[owners] for name, values in numbers.items()}
+    return Problem(
+        classifier, features, owners, np.full(len(owners), moment), targets, within=False
+    )
 
 
 def _numbers(zoo: Zoo, labels: Labels) -> dict[str, np.ndarray]:
@@ -199,7 +280,10 @@ def _wanted(targets: Sequence[str] | None, known: dict[str, np.ndarray]) -> tupl
                 f"known are {', '.join(known) or 'none'}"
             )
     if not wanted:
-        raise UsageError("targets: none to predict; name at least one")
+        named = "targets: none to predict; name at least one"
+        raise UsageError(
+            "no number varies and is on record for every net" if targets is None else named
+        )
     return wanted
 
 
@@ -297,4 +381,5 @@ def _guesses(
     ids = pl.DataFrame({"place": range(len(labels.nets)), "net": labels.nets})
     means = pl.concat(parts).group_by("place", "snapshot").mean().sort("place", "snapshot")
     about = {"target": pl.lit(name), "classifier": pl.lit(found[0][0].classifier)}
+    about["snapshot"] = pl.when(pl.col("snapshot") != _SEVERAL).then(pl.col("snapshot"))
     return means.join(ids, on="place").with_columns(**about).select(*GUESS_COLUMNS)
