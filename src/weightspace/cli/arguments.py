@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +30,7 @@ DataDir = Annotated[
 Names = Annotated[str | None, typer.Option(help="Comma-separated names.")]
 SliceLength = Annotated[
     int | None,
-    typer.Option(help="Values that a slice holds; default 5000, or the shortest vector if less."),
+    typer.Option(help="Values that a slice holds; default 5000, or all that the shortest net has."),
 ]
 Part = Annotated[str, typer.Option(help="Which part of the net is read: all, conv or fc.")]
 RunningStats = Annotated[
@@ -82,10 +83,36 @@ def also(text: str) -> tuple[str, ...]:
     return tuple(names("also", text) or ())
 
 
-def length(asked: int | None, zoo: Zoo) -> int:
-    """The slice length asked for, or as much of the usual one as every net has."""
-    lengths: list[int] = zoo.snapshots["length"].to_list()
-    return asked or min([USUAL_SLICE, *lengths])
+def length(
+    asked: int | None,
+    zoo: Zoo,
+    properties: Sequence[str] | None = None,
+    *,
+    snapshots: Sequence[int] = (-1,),
+    split: Split | None = None,
+    part: str = "all",
+    running_stats: bool = True,
+) -> int:
+    """The slice length asked for, or as much of the usual one as every net has that is read.
+
+    UsageError where that is too short for a slice.
+    """
+    from weightspace.features import SHORTEST
+    from weightspace.meta import labels_of
+
+    if asked is not None:
+        return asked
+    nets = labels_of(zoo, properties, snapshots, split).nets
+    shortest = USUAL_SLICE
+    for net in zoo.nets.filter(zoo.nets["net"].is_in(list(nets))).unique("layout")["net"]:
+        ranges = zoo.layout(net).select(part, running_stats)
+        shortest = min(shortest, sum(stop - start for start, stop in ranges))
+    if shortest < SHORTEST:
+        raise UsageError(
+            f"part: {part} has {shortest} values in the shortest net, "
+            f"a slice takes {SHORTEST} or more; read another part, or leave that net out"
+        )
+    return shortest
 
 
 def split(zoo: Zoo, stored: bool, left_out: str | None) -> Split | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,7 @@ from weightspace.cli.arguments import (
 from weightspace.cli.console import bars
 from weightspace.cli.output import Debug, answer, fail
 from weightspace.errors import DataError
+from weightspace.printable import printable
 
 
 def evaluate(
@@ -46,40 +48,49 @@ def evaluate(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say how well properties are read off weights."""
+    """Say how well properties are read off weights.
+
+    Without --properties, --split and --leave-out also how well numbers are, such as the learning
+    rate. Tables of an earlier evaluation in the folder are replaced.
+    """
     from weightspace import meta
+    from weightspace.meta.regression import refusal
     from weightspace.zoo import Zoo
 
     arguments.folder(out)
     with bars() as listener:
         population = Zoo(zoo)
+        named = arguments.properties(properties)
+        tested = arguments.split(population, split, leave_out)
+        view: dict[str, Any] = {
+            "snapshots": arguments.numbers("snapshots", snapshots),
+            "part": part,
+            "running_stats": running_stats,
+        }
+        about = view | {
+            "slice_length": arguments.length(slice_length, population, named, split=tested, **view),
+            "slices_per_net": slices_per_net,
+            "seeds": arguments.numbers("seeds", seeds),
+            "permutations": permutations,
+            "progress": listener,
+        }
+        everything = named is None and tested is None
+        lacking = refusal(population, snapshots=view["snapshots"]) if everything else None
+        if lacking is not None:
+            print(f"no numbers: {printable(lacking, 4096)}", file=sys.stderr)
         result = meta.evaluate(
             population,
-            properties=arguments.properties(properties),
+            properties=named,
             classifiers=arguments.names("classifiers", classifiers),
-            slice_length=arguments.length(slice_length, population),
-            snapshots=arguments.numbers("snapshots", snapshots),
-            part=part,
-            running_stats=running_stats,
-            slices_per_net=slices_per_net,
-            seeds=arguments.numbers("seeds", seeds),
-            permutations=permutations,
-            split=arguments.split(population, split, leave_out),
-            progress=listener,
+            split=tested,
+            **about,
         )
-        numbers = None
-        if not (properties or split or leave_out):
-            numbers = meta.regress(
-                population,
-                slice_length=result.frame()["slice_length"][0],
-                running_stats=running_stats,
-                slices_per_net=slices_per_net,
-                seeds=arguments.numbers("seeds", seeds),
-                permutations=permutations,
-                progress=listener,
-            )
+        # Before the numbers, which take their time; those of an earlier run belong to other tables.
+        result.to_parquet(out)
+        meta.Regression.remove(out)
+        numbers = meta.regress(population, **about) if everything and lacking is None else None
+        if numbers is not None:
             numbers.to_parquet(out)
-    result.to_parquet(out)
     plain = result.to_dict() | {"numbers": numbers.frame().to_dicts() if numbers else []}
     answer(as_json, plain, lambda: show.evaluation(result, numbers, out))
 
@@ -107,11 +118,12 @@ def dissect(
     arguments.folder(out)
     with bars() as listener:
         population = Zoo(zoo)
+        named = arguments.properties(properties)
         result = dissection.dissect(
             population,
-            properties=arguments.properties(properties),
+            properties=named,
             classifiers=arguments.names("classifiers", classifiers),
-            slice_length=arguments.length(slice_length, population),
+            slice_length=arguments.length(slice_length, population, named),
             positions=positions,
             slices_per_net=slices_per_net,
             seeds=arguments.numbers("seeds", seeds),
@@ -142,10 +154,11 @@ def fit(
     options: dict[str, Any] = {"classifier": classifier} if classifier else {}
     with bars() as listener:
         population = Zoo(zoo)
+        named = arguments.properties(properties)
         model = meta.fit(
             population,
-            properties=arguments.properties(properties),
-            slice_length=arguments.length(slice_length, population),
+            properties=named,
+            slice_length=arguments.length(slice_length, population, named),
             progress=listener,
             **options,
         )

@@ -231,6 +231,8 @@ def dissection(result: Dissection, page: Path) -> None:
     _tables(result.much)
     if result.numbers is not None:
         _out().print(number_table(result.numbers))
+    if "no_numbers" in result.facts:
+        _out().print(_text(f"no numbers: {result.facts['no_numbers']}"), soft_wrap=True)
     _out().print(_text(f"page: {page}"))
 
 

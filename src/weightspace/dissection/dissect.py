@@ -109,12 +109,16 @@ def dissect(
     where = reader.where(spots, progress)
     when = reader.when(whole, moments, progress)
     beside: dict[str, Any] = {}
+    lacking: dict[str, str] = {}
     if "bare" in also and _keeps_statistics(kinds):
         shortest = min(len(layout.indices("all", False)) for layout in kinds)
         shorter = about | {"slice_length": min(whole.length, shortest)}
         beside["bare"] = evaluate(zoo, **asked, **shorter, running_stats=False)
     if "numbers" in also:
-        beside["numbers"] = regress(zoo, properties=properties, **about)
+        try:
+            beside["numbers"] = regress(zoo, properties=properties, **about)
+        except UsageError as error:  # as it takes more nets, or no number varies
+            lacking["no_numbers"] = str(error)
     if "slices" in also:
         beside["slices"] = slices(reader, progress)
     if "transfer" in also and len(moments) > 1:
@@ -138,7 +142,8 @@ def dissect(
         "seconds": round(time.perf_counter() - began, 1),
         "command": command,
     }
-    return Dissection(much, where, when, Training(fact.training(zoo, labels)), found, **beside)
+    told = Training(fact.training(zoo, labels))
+    return Dissection(much, where, when, told, found | lacking, **beside)
 
 
 def _keeps_statistics(kinds: Sequence[Layout]) -> bool:
