@@ -234,6 +234,7 @@ def regression(targets=TARGETS) -> Regression:
                     }
                     | {"tau_control_low": -0.09, "tau_control_high": 0.1}
                     | {"n_nets": NETS, "n_rows": NETS, "slice_length": 5000, "running_stats": True}
+                    | {"part": "all", "snapshots": "-1"}
                     | {"folds": 5, "seeds": "0, 1, 2", "permutations": 10, "versions": ""}
                 )
             guesses += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import matplotlib as mpl
+import polars as pl
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
@@ -151,6 +152,15 @@ def test_the_table_says_what_is_encoded():
     worst = next(line for line in lines if "batch size" in line)
     assert worst.rstrip().endswith("not shown")
     assert "several slices" in printed(table(made_up().much, unit="net"))
+
+
+def test_the_table_says_which_part_and_moment_was_read():
+    frame = much_frame().with_columns(part=pl.lit("conv"), snapshots=pl.lit("1, 10"))
+    said = printed(table(made_up(much=frame).much)).splitlines()[0]
+    assert "Read off 5,000 conv weights by boosted, 300 nets, at snapshots 1, 10" in said
+    whole = frame.with_columns(classifier=pl.lit("layers"))
+    said = printed(table(made_up(much=whole).much, unit="net")).splitlines()[0]
+    assert "Read off all conv weights of nets by layers" in said
 
 
 def test_brackets_in_names_are_no_markup():

@@ -69,6 +69,8 @@ class Headline:
     unit: str
     slice_length: int
     lines: tuple[Line, ...]
+    part: str = "all"
+    snapshots: str = "-1"
 
     @property
     def properties(self) -> list[str]:
@@ -79,11 +81,17 @@ class Headline:
     def source(self) -> str:
         """What the classifier looked at, in words."""
         kind = CLASSIFIERS.get(self.classifier)
+        own = "" if self.part == "all" else f"{self.part} "
         if kind and kind.whole:
-            return "whole nets"
+            return f"all {own}weights of nets" if own else "whole nets"
         if self.unit == "net":
-            return f"a net, several slices of {self.slice_length:,} weights together"
-        return f"{self.slice_length:,} weights"
+            return f"a net, several slices of {self.slice_length:,} {own}weights together"
+        return f"{self.slice_length:,} {own}weights"
+
+    @property
+    def moment(self) -> str:
+        """Which snapshots were read, in words; nothing where it was the last alone."""
+        return moment(self.snapshots)
 
 
 def headline(frame: pl.DataFrame, unit: str = "slice") -> Headline:
@@ -106,7 +114,19 @@ def headline(frame: pl.DataFrame, unit: str = "slice") -> Headline:
     }
     lines = [_line(row, baseline.get(row["property"], {})) for row in rows]
     lines.sort(key=lambda line: (-line.skill, line.name))
-    return Headline(names[0], unit, int(rows[0]["slice_length"]), tuple(lines))
+    about = {name: rows[0][name] for name in ("part", "snapshots") if rows[0].get(name)}
+    return Headline(names[0], unit, int(rows[0]["slice_length"]), tuple(lines), **about)
+
+
+def moment(snapshots: str) -> str:
+    """Snapshots as a clause; nothing where it was the last alone.
+
+    >>> moment("-1"), moment("1"), moment("1, 10")
+    ('', ', at snapshot 1', ', at snapshots 1, 10')
+    """
+    if snapshots == "-1":
+        return ""
+    return f", at snapshot{'s' if ',' in snapshots else ''} {snapshots}"
 
 
 def _line(row: dict[str, Any], baseline: dict[str, Any]) -> Line:

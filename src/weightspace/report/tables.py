@@ -33,7 +33,7 @@ def table(evaluation: Evaluation, unit: str = "slice") -> Table:
     """
     head = headline(evaluation.frame(), unit)
     nets = count(head.lines[0].n_nets, "net")
-    drawn = _table(f"Read off {head.source} by {head.classifier}, {nets}")
+    drawn = _table(f"Read off {head.source} by {head.classifier}, {nets}{head.moment}")
     drawn.add_column("property", no_wrap=True)
     for name in ("accuracy", "95 % interval", "chance", "shallow", "meaningless labels"):
         drawn.add_column(name, justify="right", no_wrap=True)
@@ -124,8 +124,10 @@ def best_readers(regression: Regression) -> list[dict[str, Any]]:
         known = "above chance" if None in bars else "encoded"
         row["tries"] = best.height
         row["verdict"] = known if clear else "not shown"
-        slices = f"slices of {row['slice_length']:,}"
-        row["source"] = "whole nets" if row["classifier"] == "layers" else slices
+        own = "" if row["part"] == "all" else f" {row['part']} weights"
+        slices = f"slices of {row['slice_length']:,}{own}"
+        nets = f"all{own} of nets" if own else "whole nets"
+        row["source"] = nets if row["classifier"] == "layers" else slices
         rows.append(row)
     order = regression.frame()["target"].unique(maintain_order=True).to_list()
     return sorted(rows, key=lambda row: order.index(row["target"]))
