@@ -302,12 +302,12 @@ def what_frame(properties=PROPERTIES) -> pl.DataFrame:
         }
         for (kind, group), (share, loss) in groups.items():
             drop = loss * (end - chance)
-            bounds = (None, None) if kind == "tampering" else (drop - 0.03, drop + 0.03)
             rows.append(
                 {"property": name, "kind": kind, "name": group, "features": 9}
                 | spread(chance + share * (end - chance))
-                | {"drop": drop, "drop_low": bounds[0], "drop_high": bounds[1]}
+                | {"drop": drop, "drop_low": drop - 0.03, "drop_high": drop + 0.03}
                 | {"chance": chance, "n_nets": NETS}
+                | {"control_low": chance - 0.04, "control_high": chance + 0.04}
             )
     return pl.DataFrame(rows, schema=WHAT_COLUMNS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from populations import synthetic_zoo
 from weightspace.dissection import Dissection, dissect
 from weightspace.dissection.dissect import _classifier as classifier
 from weightspace.dissection.dissect import _moments as moments
+from weightspace.dissection.reader import Reader
 from weightspace.dissection.result import (
     MAP_COLUMNS,
     SLICES_COLUMNS,
@@ -24,10 +26,15 @@ from weightspace.dissection.result import (
     WHEN_COLUMNS,
     WHERE_COLUMNS,
 )
-from weightspace.dissection.what import group_of
+from weightspace.dissection.what import _judged as judged
+from weightspace.dissection.what import _lost as lost
+from weightspace.dissection.what import _others as others
+from weightspace.dissection.what import group_of, what
 from weightspace.errors import DataError, UsageError
+from weightspace.meta import labels_of
 from weightspace.meta.crossfit import judge
 from weightspace.meta.reader import FEATURE_NAMES
+from weightspace.progress import silent
 
 QUICK = {"seeds": (0,), "permutations": 5, "slices_per_net": 2, "classifiers": ["kernel"]}
 PROPERTIES = ("augmentation", "filter_size", "batch_size")
@@ -290,7 +297,7 @@ def test_nets_of_a_level_are_judged_by_who_never_met_it(zoo, monkeypatch, classi
         folds.append((fold, codes))
         return judge(features, owners, codes, levels, fold, families, estimator)
 
-    monkeypatch.setattr(sys.modules["weightspace.dissection.unseen"], "judge", listening)
+    monkeypatch.setattr(sys.modules["weightspace.dissection.reader"], "judge", listening)
     names = ("augmentation", "filter_size")
     quick = QUICK | {"classifiers": [classifier]}
     dissect(zoo, properties=names, positions=2, also=("unseen",), **quick)
@@ -373,6 +380,70 @@ def test_what_carries_a_property(dissection):
     assert means["low"] > 0.6
     idle = table.filter(property="batch_size", kind="slice")
     assert (idle["drop_low"] <= 0).all()
+
+
+def test_what_carries_a_property_stands_beside_its_control(dissection):
+    table = dissection.what.frame()
+    assert (table["control_low"] < table["chance"]).all()
+    assert (table["chance"] < table["control_high"]).all()
+    known = at(table, property="filter_size", kind="tampering", name="as it is")
+    assert known["low"] > known["control_high"]
+    idle = table.filter(property="batch_size")
+    assert (idle["low"] <= idle["control_high"].clip(0.5)).mean() > 0.9
+    # On the same slices: the loss is known better than two accuracies that stand apart.
+    tampered = table.filter(kind="tampering", property="filter_size")
+    assert (tampered["drop_low"] <= tampered["drop"]).all()
+    assert (tampered["drop"] <= tampered["drop_high"]).all()
+    lost = at(tampered, name="shuffled")
+    assert lost["drop"] == pytest.approx(known["accuracy"] - lost["accuracy"])
+    assert 0 < lost["drop_low"] < lost["drop"] < lost["drop_high"]
+
+
+def test_without_permutations_there_is_no_control(zoo):
+    labels = labels_of(zoo, PROPERTIES[:1])
+    layouts = {net: zoo.layout(net) for net in labels.nets}
+    reader = Reader(zoo, labels, layouts, "shallow", folds=5, seed=0, permutations=0)
+    table = what(reader, 500, 1, silent).frame()
+    assert table.height == 6 + 2 + table.filter(kind="net").height
+    assert table["control_low"].is_null().all()
+    assert table["control_high"].is_null().all()
+    assert table["drop_low"].is_not_null().all()
+    # Nor where a classifier is too slow to learn them.
+    features = np.random.default_rng(0).normal(size=(80, 3))
+    (row,), _ = judged(
+        replace(reader, permutations=5), "boosted", features, np.arange(len(features))
+    )
+    assert row["control_low"] is row["control_high"] is None
+
+
+def test_a_group_is_swapped_for_that_of_another_net(zoo):
+    labels = labels_of(zoo, ["augmentation"])
+    reader = Reader(zoo, labels, {}, "shallow", folds=5, seed=0, permutations=0)
+    owners = np.random.default_rng(1).permutation(np.repeat(np.arange(80), 5))
+    features = np.random.default_rng(2).normal(size=(400, 3))
+    features[:, 1] = labels.matrix[owners, 0]
+    told, idle = lost(reader, "shallow", features, owners, [[1], [0, 2]])[:, :, 0]
+    # All five rows of a net are given those of one other, of its own level or not; three times.
+    np.testing.assert_allclose(3 * told, np.round(3 * told), atol=1e-9)
+    assert set(np.round(3 * told)) == {0, 1, 2, 3}
+    assert 0.4 < told.mean() < 0.6
+    assert not idle.any()
+
+
+def test_nets_give_their_rows_to_another():
+    """Also where they have more and fewer: [3, 1, 2, 5] rows, in no order."""
+    owners = np.random.default_rng(0).permutation(np.repeat([2, 3, 5, 7], [3, 1, 2, 5]))
+    takers = []
+    for rows in others(owners, np.random.default_rng(0)):
+        given = {int(net): set(owners[rows[owners == net]].tolist()) for net in (2, 3, 5, 7)}
+        takers.append({net: from_.pop() for net, from_ in given.items() if len(from_) == 1})
+        assert sorted(takers[-1].values()) == [2, 3, 5, 7]
+        for net, giver in takers[-1].items():
+            own, theirs = (owners == net).sum(), (owners == giver).sum()
+            assert len(set(rows[owners == net])) == min(own, theirs)
+    assert len(takers) == 3
+    for net in (2, 3, 5, 7):
+        assert {found[net] for found in takers} == {2, 3, 5, 7} - {net}
 
 
 @pytest.mark.parametrize("features", FEATURE_NAMES)

@@ -30,6 +30,7 @@ from weightspace.meta import Evaluation, Regression
 from weightspace.report import (
     bare,
     calibration,
+    cells,
     classifiers,
     displays,
     figures,
@@ -110,6 +111,7 @@ def null_what(rng, kind, properties=4, groups=7):
         error = 0.03
         drop = rng.normal(0, error)
         row |= {"drop": drop, "drop_low": drop - 1.96 * error, "drop_high": drop + 1.96 * error}
+        row |= {"control_low": None, "control_high": None}
     return flat(rows)
 
 
@@ -336,6 +338,19 @@ def test_what_names_the_group_whose_loss_costs_most(full):
     )
     said = what.finding(frame, "tampering")
     assert said == "Without the order of the weights, filter size falls from 91 % to 45 %"
+
+
+@pytest.mark.parametrize("kind", ["slice", "tampering"])
+def test_what_meaningless_labels_lose_too_is_no_finding(full, kind):
+    """The largest losses are of 35 and of 46 points, where luck gives 30 either way."""
+    frame = full.what.frame()
+    wide = frame.with_columns(
+        control_low=pl.col("chance") - 0.3, control_high=pl.col("chance") + 0.3
+    )
+    assert what.finding(frame, kind) != what.finding(wide, kind)
+    assert what.finding(wide, kind).startswith("No property")
+    shown = cells.page_rows(wide.filter(kind=kind, property="filter_size"))
+    assert str(shown[0]["tip_shown"]).endswith("chance 33 %, meaningless labels 3–63 %")
 
 
 def test_new_kinds_of_nets_name_what_is_lost_and_what_holds(full):

@@ -12,6 +12,8 @@ import polars as pl
 from weightspace.dissection.places import Place
 from weightspace.dissection.result import WHEN_COLUMNS, WHERE_COLUMNS, When, Where
 from weightspace.meta import CLASSIFIERS, Labels, Score, control_interval, crossfit
+from weightspace.meta.crossfit import judge, with_permutations
+from weightspace.meta.folds import Cells
 from weightspace.meta.intervals import balanced_accuracy, crossfitted
 from weightspace.meta.slices import SLICE_FEATURES
 from weightspace.progress import Progress
@@ -72,6 +74,32 @@ class Reader:
                 values = [place.read(vector, layout) for vector, layout in vectors]
                 rows.append(function(np.concatenate(values)))
         return [np.concatenate(rows) for rows in parts]
+
+    def hits(
+        self,
+        classifier: str,
+        features: np.ndarray,
+        owners: np.ndarray,
+        cells: Cells,
+        permutations: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Shares of right answers, and the labels: both [N, properties x (1 + permutations)].
+
+        Of rows `features` [n, F] of the nets `owners` int [n], by classifiers that other folds of
+        `cells` taught.
+        """
+        codes = with_permutations(self.labels.matrix, cells, permutations)
+        levels = tuple(map(len, self.labels.levels.values())) * (1 + permutations)
+        judged = judge(
+            features,
+            owners,
+            codes,
+            levels,
+            cells.fold_of(self.seed),
+            self.labels.families,
+            CLASSIFIERS[classifier].estimator(self.seed),
+        )
+        return judged.slice_hits[:, 0], codes
 
     def _scores(self, place: Place, features: np.ndarray) -> list[dict[str, Any]]:
         """A row a property: accuracy, interval, chance, nets."""

@@ -74,6 +74,8 @@ WHAT_COLUMNS: dict[str, Any] = {
     "drop_low": pl.Float64,
     "drop_high": pl.Float64,
     "chance": pl.Float64,
+    "control_low": pl.Float64,
+    "control_high": pl.Float64,
     "n_nets": pl.Int64,
 }
 UNSEEN_COLUMNS: dict[str, Any] = {
@@ -173,7 +175,7 @@ class What:
     """What carries a property. `kind` is "slice" or "net" (`name` a group of features of slices or
     of whole nets; `accuracy` of a classifier that knows the group alone, `drop` the loss where the
     group is swapped between nets at the test) or "tampering" (`name` what was done to slices,
-    `accuracy` after it, `drop` the loss).
+    `accuracy` after it, `drop` the loss). Bounds of losses are paired over nets.
     """
 
     table: pl.DataFrame

@@ -10,8 +10,6 @@ import numpy as np
 from weightspace.dissection.places import Place
 from weightspace.dissection.reader import Reader, figures, ranked
 from weightspace.dissection.result import UNSEEN_COLUMNS, Unseen
-from weightspace.meta import CLASSIFIERS
-from weightspace.meta.crossfit import judge, with_permutations
 from weightspace.meta.folds import Cells
 from weightspace.meta.intervals import balanced_accuracy
 from weightspace.meta.layerrows import net_rows
@@ -45,9 +43,9 @@ def unseen(reader: Reader, place: Place, progress: Progress) -> Unseen:
             count = len(labels.levels[name])
             if count not in known:
                 cells = Cells.build(labels.matrix, labels.families, count)
-                known[count] = _hits(reader, classifier, features, own, cells, 0)[0]
+                known[count] = reader.hits(classifier, features, own, cells, 0)[0]
             cells = Cells(labels.codes[name], count)
-            hits, codes = _hits(reader, classifier, features, own, cells, reader.permutations)
+            hits, codes = reader.hits(classifier, features, own, cells, reader.permutations)
             about = {"without": name, "unit": unit}
             rows += [about | row for row in _rows(reader, name, hits, codes, known[count])]
     progress("levels never taught", 2 * len(left_out), 2 * len(left_out))
@@ -58,30 +56,6 @@ def _parts_no_family(reader: Reader, name: str) -> bool:
     """Whether nets of one seed or start all have one level of the property."""
     pairs = np.stack([reader.labels.families, reader.labels.codes[name]])
     return np.unique(pairs, axis=1).shape[1] == len(np.unique(reader.labels.families))
-
-
-def _hits(
-    reader: Reader,
-    classifier: str,
-    features: np.ndarray,
-    owners: np.ndarray,
-    cells: Cells,
-    permutations: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of right answers, and the labels: both [N, properties x (1 + permutations)]."""
-    labels = reader.labels
-    codes = with_permutations(labels.matrix, cells, permutations)
-    levels = tuple(map(len, labels.levels.values())) * (1 + permutations)
-    judged = judge(
-        features,
-        owners,
-        codes,
-        levels,
-        cells.fold_of(reader.seed),
-        labels.families,
-        CLASSIFIERS[classifier].estimator(reader.seed),
-    )
-    return judged.slice_hits[:, 0], codes
 
 
 def _rows(

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from weightspace.dissection.reader import Reader, ranked
+from weightspace.dissection.reader import Reader, figures, ranked
 from weightspace.dissection.result import WHAT_COLUMNS, What
 from weightspace.meta import CLASSIFIERS
-from weightspace.meta.crossfit import crossfit, right_answers
+from weightspace.meta.crossfit import right_answers
 from weightspace.meta.folds import Cells, each_fold
+from weightspace.meta.intervals import balanced_accuracy
 from weightspace.meta.layerrows import net_rows
 from weightspace.meta.pairs import difference_interval
 from weightspace.meta.reader import FEATURE_NAMES
 from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.progress import Progress
+
+_SWAPS = 3
 
 _SLICES = (
     (r"block|window", "change along the slice"),
@@ -97,9 +100,10 @@ def what(reader: Reader, length: int, per_net: int, progress: Progress) -> What:
 
     Of each group of features of the slice classifier ("slice") and of `layers` ("net"): `accuracy`
     of a classifier that learned from the group alone; `drop`, by how much the accuracy of one that
-    learned from all falls when, at the test, the group is swapped between nets. Features overlap,
-    so a small drop does not say that a group knows nothing. Then ("tampering") the accuracy of
-    classifiers that learned from and are tested on slices that were tampered with, and the drop.
+    learned from all falls when, at the test, the group is swapped between nets: all rows of a net
+    take those of another, mean of three swaps. Features overlap, so a small drop does not say that
+    a group knows nothing. Then ("tampering") the accuracy of classifiers that learned from and are
+    tested on slices that were tampered with, and the drop.
     """
     rows: list[dict[str, Any]] = []
     read = SLICE_FEATURES[CLASSIFIERS[reader.classifier].features]
@@ -113,14 +117,14 @@ def what(reader: Reader, length: int, per_net: int, progress: Progress) -> What:
         progress=progress,
     )
     whole = tampered["as it is"]
-    untouched: list[dict[str, Any]] = []
+    untouched: np.ndarray | None = None
     for done, (name, features) in enumerate(tampered.items()):
         progress("tampering", done, len(tampered))
-        found = _alone(reader, features, owners, reader.classifier)
-        untouched = untouched or found
-        for row, first in zip(found, untouched, strict=True):
-            row["drop"] = first["accuracy"] - row["accuracy"]
-            rows.append(row | {"kind": "tampering", "name": name, "features": features.shape[1]})
+        found, hits = _judged(reader, reader.classifier, features, owners)
+        untouched = hits if untouched is None else untouched
+        drops = _losses(reader, untouched - hits)
+        about: dict[str, Any] = {"kind": "tampering", "name": name, "features": features.shape[1]}
+        rows += [row | about | drop for row, drop in zip(found, drops, strict=True)]
     progress("tampering", len(tampered), len(tampered))
     rows += _groups(reader, "slice", reader.classifier, whole, owners, progress)
     layers, nets = net_rows(reader.zoo, reader.labels.nets, Source(length), progress)
@@ -134,22 +138,29 @@ def _tampered(
     return read(TAMPERINGS[name](values, np.random.default_rng([seed, 0x7A3])))
 
 
-def _alone(
-    reader: Reader, features: np.ndarray, owners: np.ndarray, classifier: str
-) -> list[dict[str, Any]]:
-    """A row a property: accuracy, interval, chance, nets; cross-fitted on these features."""
-    scores = crossfit(
-        features,
-        owners,
-        reader.labels.codes,
-        classifier=classifier,
-        families=reader.labels.families,
-        folds=reader.folds,
-        seed=reader.seed,
-        resamples=400,
-    )
-    kept = ("property", "accuracy", "low", "high", "chance", "n_nets")
-    return [{name: getattr(score, name) for name in kept} for score in scores]
+def _judged(
+    reader: Reader, classifier: str, features: np.ndarray, owners: np.ndarray
+) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Cross-fitted on these features: a row a property, with control; hits [N, properties]."""
+    labels, count = reader.labels, len(reader.labels.properties)
+    cells = Cells.build(labels.matrix, labels.families, reader.folds)
+    permutations = reader.permutations if CLASSIFIERS[classifier].controlled else 0
+    hits, codes = reader.hits(classifier, features, owners, cells, permutations)
+    rows = [
+        {"property": name} | figures(list(hits[:, i::count].T), codes[:, i::count])
+        for i, name in enumerate(labels.properties)
+    ]
+    return rows, hits[:, :count].astype(float)
+
+
+def _losses(reader: Reader, lost: np.ndarray) -> list[dict[str, float]]:
+    """Per property the loss and its paired interval, of shares of answers lost [N, properties]."""
+    found = []
+    for own, codes in zip(lost.T, reader.labels.matrix.T, strict=True):
+        low, high = difference_interval(own, codes)
+        drop = balanced_accuracy(own, codes)
+        found.append({"drop": drop, "drop_low": low, "drop_high": high})
+    return found
 
 
 def _groups(
@@ -166,53 +177,68 @@ def _groups(
     for column, name in enumerate(FEATURE_NAMES[source]):
         groups.setdefault(group_of(name, source), []).append(column)
     groups = {name: c for name, c in groups.items() if np.ptp(features[:, c], axis=0).any()}
-    drops = _drops(reader, classifier, features, owners, list(groups.values()))
+    lost = _lost(reader, classifier, features, owners, list(groups.values()))
     rows = []
     for done, (name, columns) in enumerate(groups.items()):
         progress(f"groups of features ({kind})", done, len(groups))
-        found = _alone(reader, features[:, columns], owners, classifier)
-        for row, (drop, low, high) in zip(found, drops[done], strict=True):
-            about: dict[str, Any] = {"kind": kind, "name": name, "features": len(columns)}
-            rows.append(row | about | {"drop": drop, "drop_low": low, "drop_high": high})
+        found, _ = _judged(reader, classifier, features[:, columns], owners)
+        about: dict[str, Any] = {"kind": kind, "name": name, "features": len(columns)}
+        drops = _losses(reader, lost[done])
+        rows += [row | about | drop for row, drop in zip(found, drops, strict=True)]
     progress(f"groups of features ({kind})", len(groups), len(groups))
     return rows
 
 
-def _drops(
+def _lost(
     reader: Reader,
     classifier: str,
     features: np.ndarray,
     owners: np.ndarray,
     groups: Sequence[Sequence[int]],
-) -> list[list[tuple[float, float, float]]]:
-    """Per group and property: by how much accuracy falls when the group is swapped, with bounds."""
+) -> np.ndarray:
+    """Shares of right answers lost where a group is swapped: float64 [groups, N, properties]."""
     labels = reader.labels
     codes = labels.matrix
-    cells = Cells.build(codes, labels.families, reader.folds)
-    fold = cells.fold_of(reader.seed)
+    fold = Cells.build(codes, labels.families, reader.folds).fold_of(reader.seed)
     levels = tuple(map(len, labels.levels.values()))
-    hits = np.zeros((1 + len(groups), *codes.shape))
+    lost = np.zeros((len(groups), *codes.shape))
     estimator = CLASSIFIERS[classifier].estimator(reader.seed)
 
     def judge(part: int, nets: np.ndarray) -> None:
         tested = fold[owners] == part
         taught = owners[~tested]
         fitted = estimator.fit_labelings(features[~tested], codes[taught], levels, taught)
+
+        def right(rows: np.ndarray) -> np.ndarray:
+            return right_answers(fitted.log_probabilities(rows), codes, owners[tested], nets)
+
         rows = features[tested]
-        rng = np.random.default_rng([reader.seed, part, 0x5A4])
-        for place, columns in enumerate([[], *groups]):
-            swapped = rows.copy()
-            swapped[:, columns] = rows[rng.permutation(len(rows))][:, columns]
-            logs = fitted.log_probabilities(swapped)
-            hits[place, nets] = right_answers(logs, codes, owners[tested], nets)
+        whole = right(rows)
+        givers = list(_others(owners[tested], np.random.default_rng([reader.seed, part, 0x5A4])))
+        for place, columns in enumerate(groups):
+            for giver in givers:
+                swapped = rows.copy()
+                swapped[:, columns] = rows[giver][:, columns]
+                lost[place, nets] += (whole - right(swapped)) / len(givers)
 
     each_fold(fold, labels.families, judge)
-    found = []
-    for swapped in hits[1:]:
-        own = []
-        for j in range(codes.shape[1]):
-            difference = hits[0, :, j] - swapped[:, j]
-            means = [difference[codes[:, j] == level].mean() for level in range(levels[j])]
-            own.append((float(np.mean(means)), *difference_interval(difference, codes[:, j])))
-        found.append(own)
-    return found
+    return lost
+
+
+def _others(owners: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """`_SWAPS` times for each row one of another net, all of a net's those of one: int [n].
+
+    `owners` int [n] are the rows' nets. Nets stand in a ring, drawn at random, and take from the
+    first before them, then the second, then the third: never their own, each time another's.
+    """
+    _, owner, sizes = np.unique(owners, return_inverse=True, return_counts=True)
+    by_net = np.argsort(owner, kind="stable")
+    first = np.cumsum(sizes) - sizes
+    turn = np.empty(len(owners), np.int64)
+    turn[by_net] = np.arange(len(owners)) - np.repeat(first, sizes)
+    ring = rng.permutation(len(sizes))
+    for shift in range(1, 1 + _SWAPS):
+        before = np.empty(len(sizes), np.int64)
+        before[ring] = np.roll(ring, shift)
+        giver = before[owner]
+        yield by_net[first[giver] + turn % sizes[giver]]

@@ -53,7 +53,10 @@ def chart(frame: pl.DataFrame, order: Sequence[str], loss: str = "loss") -> dict
 
 
 def page_rows(frame: pl.DataFrame, loss: str = "loss") -> list[rows.Row]:
-    """A row a cell; the frame has name, property, accuracy, low, high, chance and drop."""
+    """A row a cell; the frame has name, property, accuracy, low, high, chance and drop.
+
+    Where it has control_low and control_high as well, what meaningless labels reach is told.
+    """
     return [
         {"name": row["name"], "column": label(row["property"]), "skill": rows.number(_skill(row))}
         | {"text": f"{100 * row['accuracy']:.0f}"}
@@ -61,7 +64,7 @@ def page_rows(frame: pl.DataFrame, loss: str = "loss") -> list[rows.Row]:
         | {f"tip_{loss}": _loss(row)}
         | {
             "tip_shown": f"{percent(row['accuracy'])} ({interval(row['low'], row['high'])}), "
-            f"chance {percent(row['chance'])}"
+            f"chance {percent(row['chance'])}{_control(row)}"
         }
         for row in frame.to_dicts()
     ]
@@ -69,6 +72,12 @@ def page_rows(frame: pl.DataFrame, loss: str = "loss") -> list[rows.Row]:
 
 def _skill(row: dict[str, Any]) -> float:
     return max(0.0, (row["accuracy"] - row["chance"]) / (1 - row["chance"]))
+
+
+def _control(row: dict[str, Any]) -> str:
+    if row.get("control_high") is None:
+        return ""
+    return f", meaningless labels {interval(row['control_low'], row['control_high'])}"
 
 
 def _loss(row: dict[str, Any]) -> str:

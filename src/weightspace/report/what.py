@@ -75,12 +75,8 @@ def finding(frame: pl.DataFrame, kind: str) -> str:
 
 def _swapped(own: pl.DataFrame) -> str:
     """The largest loss where a group is swapped; all groups of all properties are asked about."""
-    z = stats.norm.ppf(1 - 0.025 / max(1, own.height)) / Z95
-    clear = [
-        row
-        for row in own.filter(pl.col("drop_low").is_not_null()).to_dicts()
-        if row["drop"] - z * (row["drop"] - row["drop_low"]) > 0
-    ]
+    known = own.filter(pl.col("drop_low").is_not_null()).to_dicts()
+    clear = [row for row in known if _lost(row, max(1, own.height))]
     if not clear:
         return "No property clearly hangs on a single group of features"
     top = max(clear, key=lambda row: row["drop"])
@@ -92,6 +88,14 @@ def _swapped(own: pl.DataFrame) -> str:
     if not others:
         return text
     return f"{text}; {others} more {'hangs' if others == 1 else 'hang'} clearly on one group"
+
+
+def _lost(row: dict[str, Any], tries: int) -> bool:
+    """Whether a loss is clear, as one of `tries`: beyond its own error and meaningless labels'."""
+    reach = row["drop"] - row["drop_low"]
+    if row["control_high"] is not None:
+        reach = max(reach, (row["control_high"] - row["control_low"]) / 2)
+    return bool(row["drop"] > stats.norm.ppf(1 - 0.025 / tries) / Z95 * reach)
 
 
 def _tampered(own: pl.DataFrame) -> str:
