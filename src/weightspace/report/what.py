@@ -8,10 +8,9 @@ from typing import Any
 
 import polars as pl
 from matplotlib.figure import Figure
-from scipy import stats
 
 from weightspace.report import cells, findings
-from weightspace.report.findings import Z95
+from weightspace.report.findings import widened
 from weightspace.report.section import Section
 from weightspace.report.words import label, percent, sentence
 
@@ -95,7 +94,7 @@ def _lost(row: dict[str, Any], tries: int) -> bool:
     reach = row["drop"] - row["drop_low"]
     if row["control_high"] is not None:
         reach = max(reach, (row["control_high"] - row["control_low"]) / 2)
-    return bool(row["drop"] > stats.norm.ppf(1 - 0.025 / tries) / Z95 * reach)
+    return widened(row["drop"], row["drop"] - reach, tries) > 0
 
 
 def _tampered(own: pl.DataFrame) -> str:
