@@ -17,7 +17,7 @@ from weightspace.errors import UsageError
 from weightspace.meta import KernelRidge, Regression, labels_of, regress
 from weightspace.meta.folds import Cells
 from weightspace.meta.numbers import kendall, kendall_interval, r_squared, r_squared_interval
-from weightspace.meta.problems import PROGRESS, crossfitted, problem_of, steps_of
+from weightspace.meta.problems import PROGRESS, guessed, of_progress, steps_of
 from weightspace.meta.regression import COLUMNS, GUESS_COLUMNS, refusal
 from weightspace.meta.slices import Source
 from weightspace.progress import silent
@@ -130,10 +130,10 @@ def test_the_control_of_progress_permutes_snapshots_not_slices(zoo):
     """All slices of a snapshot are given one number, and each snapshot of a net another's."""
     labels = labels_of(zoo)
     steps = steps_of(zoo, labels, 4)
-    about = (zoo, labels, Source(500), "kernel", {})
-    problem = problem_of(*about, steps, per_net=8, seed=0, progress=silent)
+    about = (zoo, labels, Source(500), "kernel")
+    problem = of_progress(*about, steps, per_net=8, seed=0, progress=silent)
     cells = Cells.build(labels.matrix, labels.families, 5)
-    truth, _ = crossfitted(problem, cells, labels, 0, permutations=2)
+    truth, _ = guessed(problem, cells, labels, 0, permutations=2)
     rows = pl.DataFrame({"net": problem.owners, "snapshot": problem.snapshots}).with_columns(
         truth=truth[:, 0], first=truth[:, 1], second=truth[:, 2]
     )

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
 from weightspace.meta.folds import Cells, each_fold
 from weightspace.meta.labels import Labels
-from weightspace.meta.layerrows import net_rows
-from weightspace.meta.registry import CLASSIFIERS, DEFAULT
+from weightspace.meta.registry import CLASSIFIERS
 from weightspace.meta.ridge import KernelRidge
 from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
+from weightspace.meta.whole import WHOLE_ROWS
 from weightspace.progress import Progress
 from weightspace.zoo import Zoo
 
 PROGRESS = "progress"
+SEVERAL = 0
+"""Stands for the snapshot of rows that were drawn from several: no snapshot has this number."""
 
 
 @dataclass(frozen=True)
@@ -59,47 +61,69 @@ def steps_of(zoo: Zoo, labels: Labels, moments: int) -> dict[int, np.ndarray]:
     }
 
 
-def problem_of(
+def of_nets(
     zoo: Zoo,
     labels: Labels,
     source: Source,
     classifier: str,
     numbers: dict[str, np.ndarray],
+    per_net: int,
+    seed: int,
+    progress: Progress,
+) -> Problem:
+    """Rows of the source's snapshots, as `evaluate` has them, with numbers of nets."""
+    features, owners = _rows(zoo, labels, source, classifier, per_net, seed, progress)
+    moment = source.snapshots[0] if len(source.snapshots) == 1 else SEVERAL
+    targets = {name: values[owners] for name, values in numbers.items()}
+    return Problem(
+        classifier, features, owners, np.full(len(owners), moment), targets, within=False
+    )
+
+
+def of_progress(
+    zoo: Zoo,
+    labels: Labels,
+    source: Source,
+    classifier: str,
     steps: dict[int, np.ndarray],
     per_net: int,
     seed: int,
     progress: Progress,
 ) -> Problem:
-    """Rows of the last snapshot with numbers of nets, or of many snapshots with their progress."""
-    blocks: list[tuple[np.ndarray, np.ndarray, int]] = []
-    for number in steps or (-1,):
-        own = Source(source.slice_length, (number,), source.part, source.running_stats)
-        if classifier == "layers":
-            features, owners = net_rows(zoo, labels.nets, own, progress)
-        else:
-            count = max(1, per_net // 4) if steps else per_net
-            features, owners = _slices(zoo, labels, own, count, seed, progress)
-        blocks.append((features, owners, number))
-    owners = np.concatenate([own for _, own, _ in blocks])
-    snapshots = np.concatenate([np.full(len(own), number) for _, own, number in blocks])
-    if steps:
-        fractions = np.concatenate([steps[number][own] for _, own, number in blocks])
-        targets = {PROGRESS: fractions}
-    else:
-        targets = {name: values[owners] for name, values in numbers.items()}
-    features = np.concatenate([rows for rows, _, _ in blocks])
-    return Problem(classifier, features, owners, snapshots, targets, bool(steps))
+    """Rows of each of the snapshots of `steps`, a quarter as many a net, with their progress."""
+    blocks = []
+    for number in steps:
+        own = replace(source, snapshots=(number,))
+        few = max(1, per_net // 4)
+        blocks.append((*_rows(zoo, labels, own, classifier, few, seed, progress), number))
+    return Problem(
+        classifier,
+        np.concatenate([rows for rows, _, _ in blocks]),
+        np.concatenate([own for _, own, _ in blocks]),
+        np.concatenate([np.full(len(own), number) for _, own, number in blocks]),
+        {PROGRESS: np.concatenate([steps[number][own] for _, own, number in blocks])},
+        within=True,
+    )
 
 
-def _slices(
-    zoo: Zoo, labels: Labels, source: Source, per_net: int, seed: int, progress: Progress
+def _rows(
+    zoo: Zoo,
+    labels: Labels,
+    source: Source,
+    classifier: str,
+    per_net: int,
+    seed: int,
+    progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray]:
-    name = CLASSIFIERS[DEFAULT].features
+    """Features [n, F] that the classifier reads, and the rows' nets [n]."""
+    kind = CLASSIFIERS[classifier].features
+    if kind in WHOLE_ROWS:
+        return WHOLE_ROWS[kind](zoo, labels.nets, source, progress)
     rows, owners = random_slices(
-        zoo, labels.nets, {name: SLICE_FEATURES[name]}, source,
+        zoo, labels.nets, {kind: SLICE_FEATURES[kind]}, source,
         per_net=per_net, seed=seed, progress=progress,
     )  # fmt: skip
-    return rows[name], owners
+    return rows[kind], owners
 
 
 def _permuted(problem: Problem, cells: Cells, permutations: int) -> np.ndarray:
@@ -120,7 +144,7 @@ def _permuted(problem: Problem, cells: Cells, permutations: int) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
-def crossfitted(
+def guessed(
     problem: Problem, cells: Cells, labels: Labels, seed: int, permutations: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Targets and what was guessed by who did not see the net: [n, targets x (1 + R)] each."""

@@ -16,12 +16,18 @@ from weightspace.meta.folds import Cells
 from weightspace.meta.intervals import control_interval
 from weightspace.meta.labels import Labels, labels_of
 from weightspace.meta.numbers import kendall, kendall_interval, r_squared, r_squared_interval
-from weightspace.meta.problems import PROGRESS, Problem, crossfitted, problem_of, steps_of
+from weightspace.meta.problems import (
+    PROGRESS,
+    SEVERAL,
+    Problem,
+    guessed,
+    of_nets,
+    of_progress,
+    steps_of,
+)
 from weightspace.meta.protocol import require_counts
-from weightspace.meta.registry import CLASSIFIERS, DEFAULT
-from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
+from weightspace.meta.slices import Source
 from weightspace.meta.versions import in_one_line
-from weightspace.meta.whole import WHOLE_ROWS
 from weightspace.progress import Progress, silent
 from weightspace.space import Uniform
 from weightspace.zoo import Zoo, opened
@@ -67,8 +73,6 @@ _TABLES = {
 }
 FEWEST = 6
 """Nets a fold below which no interval is given."""
-_SEVERAL = 0
-"""In place of a snapshot's number, where what is read off several is one guess."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,12 +181,12 @@ def regress(
                 if classifier == "kernel" or not turn:
                     about = (zoo, labels, source, classifier)
                     problem = (
-                        _problem(*about, plain, slices_per_net, seed, progress)
+                        of_nets(*about, plain, slices_per_net, seed, progress)
                         if kind == "nets"
-                        else problem_of(*about, {}, steps, slices_per_net, seed, progress)
+                        else of_progress(*about, steps, slices_per_net, seed, progress)
                     )
                 progress(f"regression ({kind}, {classifier})", turn, len(seeds))
-                found.append((problem, crossfitted(problem, cells, labels, seed, permutations)))
+                found.append((problem, guessed(problem, cells, labels, seed, permutations)))
             progress(f"regression ({kind}, {classifier})", len(seeds), len(seeds))
             for place, name in enumerate(found[0][0].targets):
                 rows += _summary(name, place, found, _scale(zoo, name), facts)
@@ -223,33 +227,6 @@ def _asked(
     steps = steps_of(zoo, labels, moments)
     known = _numbers(zoo, labels) | ({PROGRESS: np.empty(0)} if steps else {})
     return {name: known[name] for name in _wanted(targets, known)}, steps
-
-
-def _problem(
-    zoo: Zoo,
-    labels: Labels,
-    source: Source,
-    classifier: str,
-    numbers: dict[str, np.ndarray],
-    per_net: int,
-    seed: int,
-    progress: Progress,
-) -> Problem:
-    """Rows of the source's snapshots, as `evaluate` has them, with numbers of nets."""
-    if classifier in WHOLE_ROWS:
-        features, owners = WHOLE_ROWS[classifier](zoo, labels.nets, source, progress)
-    else:
-        name = CLASSIFIERS[DEFAULT].features
-        rows, owners = random_slices(
-            zoo, labels.nets, {name: SLICE_FEATURES[name]}, source,
-            per_net=per_net, seed=seed, progress=progress,
-        )  # fmt: skip
-        features = rows[name]
-    moment = source.snapshots[0] if len(source.snapshots) == 1 else _SEVERAL
-    targets = {name: values[owners] for name, values in numbers.items()}
-    return Problem(
-        classifier, features, owners, np.full(len(owners), moment), targets, within=False
-    )
 
 
 def _numbers(zoo: Zoo, labels: Labels) -> dict[str, np.ndarray]:
@@ -381,5 +358,5 @@ def _guesses(
     ids = pl.DataFrame({"place": range(len(labels.nets)), "net": labels.nets})
     means = pl.concat(parts).group_by("place", "snapshot").mean().sort("place", "snapshot")
     about = {"target": pl.lit(name), "classifier": pl.lit(found[0][0].classifier)}
-    about["snapshot"] = pl.when(pl.col("snapshot") != _SEVERAL).then(pl.col("snapshot"))
+    about["snapshot"] = pl.when(pl.col("snapshot") != SEVERAL).then(pl.col("snapshot"))
     return means.join(ids, on="place").with_columns(**about).select(*GUESS_COLUMNS)
