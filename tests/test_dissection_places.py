@@ -28,7 +28,7 @@ def positions_read(place, lay):
     return place.read(np.arange(lay.size, dtype=np.float32), lay).astype(int)
 
 
-@given(count=st.integers(1, 30), length=st.integers(SHORTEST, 6000))
+@given(count=st.integers(1, 120), length=st.integers(SHORTEST, 6000))
 def test_windows_lie_at_the_same_relative_positions_of_every_net(count, length):
     found = places.along(BOTH, length, count)
     assert len(found) == count
@@ -39,7 +39,9 @@ def test_windows_lie_at_the_same_relative_positions_of_every_net(count, length):
             assert (np.diff(read) == 1).all()
             assert len(read) == place.length
             middle = (read[0] + read[-1] + 1) / 2
-            assert abs(middle - (i + 0.5) / count * lay.size) <= max(2, SHORTEST / 2)
+            share = 1 / min(count, 20)
+            wanted = (i / max(1, count - 1)) * (1 - share) + share / 2
+            assert abs(middle - wanted * lay.size) <= max(2, SHORTEST / 2)
             start, stop = place.extent(lay)
             assert (start, stop) == (read[0] / lay.size, (read[-1] + 1) / lay.size)
 
@@ -48,6 +50,20 @@ def test_all_nets_are_read_at_the_length_that_fits_the_shortest():
     found = places.along(BOTH, 5000, 20)
     shortest = min((i + 1) * SMALL.size // 20 - i * SMALL.size // 20 for i in range(20))
     assert found[0].length == shortest < LARGE.size // 20
+
+
+def test_many_windows_are_no_shorter_than_twenty_and_reach_both_ends():
+    few, many = places.along(BOTH, 5000, 20), places.along(BOTH, 5000, 100)
+    assert abs(few[0].length - many[0].length) <= 1
+    assert [few[0].name, few[-1].name] == ["0–5 %", "95–100 %"]
+    assert [many[0].name, many[-1].name] == ["0–5 %", "95–100 %"]
+    for lay in BOTH:
+        starts = np.array([positions_read(place, lay)[0, 0] for place in many])
+        steps = np.diff(starts)
+        assert steps.min() >= 0
+        assert steps.max() - steps.min() <= 2
+        assert starts[0] < lay.size / 20
+        assert starts[-1] + many[0].length > lay.size * 19 / 20
 
 
 def test_a_part_is_read_without_the_other_and_without_running_statistics():

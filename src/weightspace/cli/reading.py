@@ -101,7 +101,7 @@ def dissect(
     properties: Names = None,
     classifiers: Names = None,
     slice_length: SliceLength = None,
-    positions: Annotated[int, typer.Option(min=1, help="Places along the vector.")] = 20,
+    positions: Annotated[int, typer.Option(min=1, help="Places along the vector.")] = 100,
     slices_per_net: SlicesPerNet = 8,
     seeds: Seeds = "0,1,2",
     permutations: Permutations = 10,

@@ -37,7 +37,7 @@ def dissect(
     *,
     properties: Sequence[str] | None = None,
     slice_length: int = 5000,
-    positions: int = 20,
+    positions: int = 100,
     snapshots: Sequence[int] | None = None,
     classifiers: Sequence[str] | None = None,
     slices_per_net: int = 8,
@@ -51,7 +51,8 @@ def dissect(
     """How much, where and when each property can be read off the weights of a zoo's nets.
 
     *How much* is `meta.evaluate` on the last snapshot. *Where* reads the last snapshot at
-    `positions` windows at equal relative positions of every vector, by part, and by depth.
+    `positions` windows at equal relative positions of every vector (a twentieth of it each, or
+    longer where there are fewer than twenty), by part, and by depth.
     *When* learns and tests within each snapshot of `snapshots` (numbers from 1, or back from -1;
     by default all that every net has). All are split by net and repeated with permuted labels
     (`permutations` times, 0 or at least 5); where and when use the first of `seeds`, the first of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 Ranges = list[tuple[int, int]]
 PARTS = ("conv", "fc")
+_APART = 20
+"""Windows along a vector that lie side by side; each of more is as long as one of these."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,10 @@ def whole(layouts: Sequence[Layout], slice_length: int, count: int) -> Place:
 
 
 def along(layouts: Sequence[Layout], slice_length: int, positions: int) -> list[Place]:
-    """Windows at the same relative positions of every vector, from its start to its end."""
+    """Windows at the same relative positions of every vector, from its start to its end.
+
+    They lie end to end; more than `_APART` overlap, so that each still holds enough to read.
+    """
     if positions < 1:
         raise UsageError(f"positions: {positions} places are none; give at least 1")
     windows = [
@@ -125,14 +131,23 @@ def _fitted(place: Place, layouts: Sequence[Layout], slice_length: int) -> Place
     return replace(place, length=min(shortest, slice_length))
 
 
+def _window_ends(index: int, positions: int) -> tuple[Fraction, Fraction]:
+    """The relative range, within 0..1, of one of so many windows."""
+    share = Fraction(1, min(positions, _APART))
+    start = Fraction(index, max(1, positions - 1)) * (1 - share)
+    return start, start + share
+
+
 def _window_name(index: int, positions: int) -> str:
-    return f"{100 * index / positions:.3g}–{100 * (index + 1) / positions:.3g} %"
+    start, stop = (float(100 * end) for end in _window_ends(index, positions))
+    return f"{start:.3g}–{stop:.3g} %"
 
 
 def _window(index: int, positions: int) -> Callable[[Layout], Ranges]:
+    start, stop = _window_ends(index, positions)
+
     def select(layout: Layout) -> Ranges:
-        start = index * layout.size // positions
-        return [_widened(start, (index + 1) * layout.size // positions, layout.size)]
+        return [_widened(int(start * layout.size), int(stop * layout.size), layout.size)]
 
     return select
 
