@@ -5,11 +5,13 @@
 
 The nets that the zoo sets aside are judged by what the others taught. Every classifier learns one
 property at a time from the same slices (networks draw a fresh one of every net an epoch instead)
-and is judged on the same slices; seed 0. Each pair of property and classifier leaves one Parquet
-file in OUT, with the hits of every judged net and the processor's seconds that learning took: what
-is there is not done again, so the work may be stopped and continued, and several may run at once
-on different `--properties`. `--table` prints accuracies, and differences from the last classifier
-on the same nets, with 95 % intervals over nets, and how many times less its learning took.
+and is judged on the same slices, of which more are drawn than teach; seed 0. Each pair of property
+and classifier leaves one Parquet file in OUT, with the hits of every judged net and the seconds of
+the processor that learning took, and that taking the features took (once for all properties).
+What is there is not done again: the work may be stopped and continued, and several may run at once
+on different `--properties`. `--table` prints accuracies, differences from the last classifier on
+the same nets, 95 % intervals over nets, and medians over properties of what learning took, of the
+properties that the last classifier has learned.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--properties")
     parser.add_argument("--classifiers", default=",".join(ORDER))
-    parser.add_argument("--slices", type=int, default=24, help="slices a net")
+    parser.add_argument("--slices", type=int, default=24, help="slices a net that are judged")
+    parser.add_argument("--taught", type=int, default=8, help="slices a net that teach")
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
     if asked.table:
@@ -60,8 +63,17 @@ def learn(asked: argparse.Namespace) -> None:
     dead = zoo.nets.filter(pl.col("net").is_in(list(labels.nets)))["dead"].fill_null(False)
     about = {"net": np.array(labels.nets)[judged], "dead": dead.to_numpy()[judged]}
     kinds = [CLASSIFIERS[name] for name in asked.classifiers.split(",")]
-    needed = {kind.features: SLICE_FEATURES[kind.features] for kind in kinds}
-    rows, nets = random_slices(zoo, labels.nets, needed, source, per_net=asked.slices, seed=0)
+    rows, reading, share = {}, {}, float((~judged).mean())
+    for name in dict.fromkeys(kind.features for kind in kinds):
+        start = time.process_time()
+        own = {name: SLICE_FEATURES[name]}
+        found, nets = random_slices(zoo, labels.nets, own, source, per_net=asked.slices, seed=0)
+        rows |= found
+        # Of what teaches; networks draw their slices while they learn.
+        spent = share * asked.taught / asked.slices * (time.process_time() - start)
+        reading[name] = 0.0 if name == "values" else spent
+    used = judged[nets] | (turns(nets) < asked.taught)
+    rows, nets = {name: features[used] for name, features in rows.items()}, nets[used]
     for name in asked.properties.split(",") if asked.properties else labels.properties:
         codes = labels.codes[name][:, None]
         for kind in kinds:
@@ -71,7 +83,7 @@ def learn(asked: argparse.Namespace) -> None:
             estimator = timed(kind, f"{name}, {kind.name}")
             if kind.features == "values":
                 estimator.draw = fresh_slices(zoo, labels.nets, source)
-            found = judge(
+            answers = judge(
                 rows[kind.features],
                 nets,
                 codes,
@@ -84,8 +96,9 @@ def learn(asked: argparse.Namespace) -> None:
             parts = [
                 pl.DataFrame(
                     {"property": name, "classifier": kind.name, "unit": unit, **about}
-                    | {"level": codes[judged, 0], "hit": found.hits(unit)[judged, 0, 0]}
-                    | {"seconds": seconds, "taught": int((~judged).sum())},
+                    | {"level": codes[judged, 0], "hit": answers.hits(unit)[judged, 0, 0]}
+                    | {"seconds": seconds, "reading": reading[kind.features]}
+                    | {"taught": int((~judged).sum())},
                     schema_overrides={"hit": pl.Float64},
                 )
                 for unit in UNITS
@@ -95,14 +108,22 @@ def learn(asked: argparse.Namespace) -> None:
             print(f"{name}, {kind.name}: {seconds:.1f} s", flush=True)
 
 
+def turns(nets: np.ndarray) -> np.ndarray:
+    """Which slice of its net each is, from 0: int64 [n]."""
+    order = np.argsort(nets, kind="stable")
+    found = np.empty_like(order)
+    found[order] = np.arange(len(order)) - np.searchsorted(nets[order], nets[order])
+    return found
+
+
 def timed(kind: Classifier, task: str) -> MetaClassifier:
     """An estimator with seed 0 that counts the processor's seconds of its learning, and tells."""
     made: Any = kind.estimator(0)
     begun = time.monotonic()
 
-    def tell(_: str, done: float, total: float) -> None:
+    def tell(what: str, done: float, total: float) -> None:
         left = (time.monotonic() - begun) * (total - done) / done
-        print(f"{task}: {done:.0f} of {total:.0f} epochs, {left / 60:.0f} min left", flush=True)
+        print(f"{task}, {what}: {done:.0f} of {total:.0f}, {left / 60:.0f} min left", flush=True)
 
     learn_labelings = made.fit_labelings
 
@@ -118,25 +139,36 @@ def timed(kind: Classifier, task: str) -> MetaClassifier:
 
 def table(out: Path, names: list[str]) -> None:
     hits = pl.read_parquet(out / "*.parquet" if out.is_dir() else out)
-    last = names[-1]
-    heads = [f"`{name}`" for name in names]
-    heads += [f"{head} less `{last}`" for head in heads[:-1]]
-    heads += [f"`{last}`'s seconds over {head}'s" for head in heads[: len(names) - 1]]
+    last, others = names[-1], names[:-1]
+    done = hits.filter(classifier=last)["property"].unique()
+    hits = hits.filter(pl.col("property").is_in(done.to_list())).sort("property")
+    heads = [f"`{name}`" for name in names] + [f"`{name}` less `{last}`" for name in others]
     for unit in UNITS:
         print(f"\nOf a {unit}:\n\n| property | {' | '.join(heads)} |")
         print("| --- |" + " ---: |" * len(heads))
         for (name,), own in hits.filter(unit=unit).group_by("property", maintain_order=True):
-            kept = [n for n in names if not own.filter(classifier=n).is_empty()]
-            if last not in kept:
-                continue
-            cells = [accuracy(own.filter(classifier=n)) if n in kept else "" for n in names]
-            cells += [paired(own, n, last, unit) if n in kept else "" for n in names[:-1]]
-            spent = {n: own.filter(classifier=n)["seconds"][0] for n in kept}
-            cells += [f"{spent[last] / spent[n]:.0f}" if n in kept else "" for n in names[:-1]]
+            cells = [accuracy(own.filter(classifier=n)) for n in names]
+            cells += [paired(own, n, last, unit) for n in others]
             print(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")
+    heads = [
+        "one property: learning",
+        "features",
+        f"`{last}` takes, times as long",
+        "all properties",
+    ]
+    print(f"\n| seconds of a core | {' | '.join(heads)} |\n| --- | ---: | ---: | ---: | ---: |")
+    spent = hits.group_by("classifier", "property").agg(pl.col("seconds", "reading").first())
+    slowest = spent.filter(classifier=last).sort("property")["seconds"].to_numpy()
+    for name in names:
+        own = spent.filter(classifier=name).sort("property")
+        learning, reading = own["seconds"].to_numpy(), float(own["reading"].median())
+        times = slowest / (learning + reading)
+        cells = [f"{np.median(learning):,.0f}", f"{reading:,.0f}"]
+        cells += [f"{np.median(times):.0f} ({times.min():.0f}–{times.max():.0f})"]
+        cells += [f"{slowest.sum() / (learning.sum() + reading):.0f}"]
+        print(f"| `{name}` | {' | '.join(cells)} |")
     judged, taught = hits["net"].n_unique(), hits["taught"][0]
     print(f"\n{taught:,} nets taught, {judged:,} others were judged", file=sys.stderr)
-    print(hits.group_by("classifier").agg(pl.col("seconds").median()), file=sys.stderr)
 
 
 def accuracy(own: pl.DataFrame) -> str:
