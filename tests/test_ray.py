@@ -266,7 +266,7 @@ def test_a_unit_that_its_worker_never_survives_ends_the_run_with_a_reason(
         DataError, match=r"unit-\w+: failed 2 times .* run the same command to continue"
     ):
         sample(
-            TINY.with_constants(epochs=400),
+            TINY.with_constants(epochs=40_000),  # never over before its worker is killed
             nets=4,
             out=tmp_path / "zoo",
             snapshots=5,
