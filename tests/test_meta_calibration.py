@@ -102,6 +102,28 @@ def test_a_difference_of_nothing_is_rarely_found():
     assert wrong <= 10
 
 
+def hits_at_chance(rng, codes, fold):
+    """Of a cross-fitted judge, the nearest mean, on features that tell nothing."""
+    x, hits = rng.standard_normal((len(codes), 5)), np.empty(len(codes))
+    for part in np.unique(fold):
+        teach = fold != part
+        means = np.stack([x[teach & (codes == level)].mean(axis=0) for level in np.unique(codes)])
+        nearest = np.square(x[:, None] - means).sum(axis=2).argmin(axis=1)
+        hits[~teach] = (nearest == codes)[~teach]
+    return hits
+
+
+def test_judges_that_teach_each_other_rarely_differ_by_luck():
+    rng = np.random.default_rng(0)
+    codes, fold = np.arange(60) % 2, np.arange(60) // 2 % 5
+    wrong = 0
+    for _ in range(400):
+        first, second = (hits_at_chance(rng, codes, fold) for _ in range(2))
+        low, high = difference_interval(first - second, codes)
+        wrong += not low <= 0 <= high
+    assert wrong / 400 <= 0.05
+
+
 @pytest.mark.parametrize(("share", "nets"), [(0.03, 60), (0.02, 100), (0.01, 300)])
 def test_judges_that_hardly_differ_are_not_said_to_be_equal(share, nets):
     """The first is right a little more often, on few nets or none of those at hand."""

@@ -199,6 +199,13 @@ def test_few_seeds_still_fill_all_folds_of_every_seed(count):
         assert np.bincount(fold).max() <= 60 + 300 // count + 1
 
 
+def test_small_families_fill_the_room_beside_large_ones():
+    families = np.repeat(np.arange(60), [20] * 4 + [2] * 50 + [1] * 6)
+    codes = np.random.default_rng(0).integers(0, 3, (len(families), 4))
+    # 186 nets in ten cells, of which four are full with one family.
+    assert np.bincount(Cells.build(codes, families, 5).cell).max() == 20
+
+
 def test_fewer_seeds_than_folds_are_refused():
     x, nets, labels = population()
     with pytest.raises(
