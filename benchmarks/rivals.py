@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--classifiers", default=",".join(ORDER))
     parser.add_argument("--slices", type=int, default=24, help="slices a net that are judged")
     parser.add_argument("--taught", type=int, default=8, help="slices a net that teach")
+    parser.add_argument("--epochs", type=int, help="of the networks; an OUT for each number")
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
     if asked.table:
@@ -83,6 +84,7 @@ def learn(asked: argparse.Namespace) -> None:
             estimator = timed(kind, f"{name}, {kind.name}")
             if kind.features == "values":
                 estimator.draw = fresh_slices(zoo, labels.nets, source)
+                estimator.set_params(epochs=asked.epochs or estimator.get_params()["epochs"])
             answers = judge(
                 rows[kind.features],
                 nets,
