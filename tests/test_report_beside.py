@@ -212,6 +212,20 @@ def test_transfer_tells_what_stays_from_what_changes():
     assert said.endswith("(28 %; learned at the end of training, 77 %)")
 
 
+def test_what_could_not_be_read_when_it_was_learned_is_not_read_later():
+    at_chance = (pl.col("property") == "width_conv") & (pl.col("learned") == 1)
+    at_once = at_chance & (pl.col("tested") == 1)
+    figures = ("accuracy", "low", "high")
+    told = transfer_frame().with_columns(
+        pl.when(at_once).then(pl.col("chance") + by).otherwise(pl.col(name)).alias(name)
+        for name, by in zip(figures, (0, -0.02, 0.02), strict=True)
+    )
+    last = told.filter(at_chance, tested=20).row(0, named=True)
+    assert last["low"] > last["chance"]
+    said = transfer.finding(told)
+    assert said.startswith("Learned before the first step, filter size and depth conv")
+
+
 def test_numbers_name_what_is_read_and_what_is_not():
     assert numbers.finding(regression()) == (
         "Test accuracy (R²\u00a00.95) and learning rate (R²\u00a00.60) can be read off whole nets "
