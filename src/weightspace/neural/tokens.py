@@ -18,6 +18,9 @@ class TokenNetwork(nn.Module):
     `heads` attentions takes its own weighted mean of the tokens.
     """
 
+    precision = torch.float64
+    """Of its answers, which are cheap: so they hardly depend on the rows beside them."""
+
     centre: Tensor
     inverse: Tensor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,10 +81,16 @@ def _begin(build: Callable[[], nn.Module], seed: int) -> nn.Module:
 
 @torch.no_grad()
 def log_probabilities(network: nn.Module, slices: np.ndarray, device: str) -> np.ndarray:
-    """Log-probabilities float64 [n, classes] of slices [n, L]."""
+    """Log-probabilities float64 [n, classes] of slices [n, L].
+
+    Computed in float32, or in the `precision` that the network has.
+    """
+    precision = getattr(network, "precision", torch.float32)
+    if precision != torch.float32:
+        network = copy.deepcopy(network).to(precision)
     parts: list[Tensor] = []
     for start in range(0, len(slices), _ROWS):
         rows = np.ascontiguousarray(slices[start : start + _ROWS], np.float32)
-        scores = network(torch.from_numpy(rows).to(device)).double()
+        scores = network(torch.from_numpy(rows).to(device, precision)).double()
         parts.append(F.log_softmax(scores, dim=1).cpu())
     return torch.cat(parts).numpy()
