@@ -40,7 +40,7 @@ def finding(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
         # A judge that learned nothing may side with some level later, by the luck of one draw,
         # which neither nets drawn anew nor permuted labels show.
         if told_early and findings.above(across, across["chance"], tries):
-            kept.append(label(name))
+            kept.append(f"{label(name)} ({percent(across['accuracy'])})")
         loss = findings.contrast([end, across], tries)
         if told_early and told_late and loss and loss.best is end:
             changed.append(loss)
@@ -55,8 +55,8 @@ def finding(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
         top = max(changed, key=lambda c: c.best["accuracy"] - c.worst["accuracy"])
         worst, best = percent(top.worst["accuracy"]), percent(top.best["accuracy"])
         told.append(
-            f"the trace of {label(top.best['property'])} changes on the way ({worst}; learned "
-            f"{late}, {best})"
+            f"the trace of {label(top.best['property'])} changes on the way ({worst} instead of "
+            f"{best})"
         )
     return sentence("; ".join(told))
 
