@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy import stats
 
 from made_up_dissection import (
+    DATASETS,
     NETS,
     PROPERTIES,
     made_up,
@@ -26,7 +27,7 @@ from test_report_figures import printed, texts, title
 from test_report_findings import flat, null_row
 from test_report_page import CHROMIUM, browse, read
 from weightspace.dissection import Slices
-from weightspace.meta import Evaluation, Regression
+from weightspace.meta import CLASSIFIERS, Evaluation, Regression
 from weightspace.report import (
     bare,
     calibration,
@@ -266,10 +267,28 @@ def test_running_statistics_are_judged_on_the_same_nets(full):
     assert all(p.low is None for p in bare.pairs(*tables, headline(full.much.frame())))
 
 
+def test_a_cell_shows_a_loss_where_it_is_clear(full, drawn):
+    rows = cells.page_rows(full.what.frame().filter(kind="tampering", property="filter_size"))
+    assert [(row["text"], row["lost"]) for row in rows] == [("91", ""), ("45", "−46"), ("85", "−6")]
+    vague = full.what.frame().with_columns(drop_low=-0.01)
+    assert {row["lost"] for row in cells.page_rows(vague)} == {""}
+    assert {"45", "−46"} <= {text.get_text() for text in texts(drawn["tampering"])}
+
+
+def test_the_page_explains_the_classifiers_that_it_names(full, text):
+    opening = text[: text.index("<main>")]
+    known = [name for name in full.much.frame()["classifier"].unique() if name in CLASSIFIERS]
+    assert known
+    for name in known:
+        assert f"<dt>{name}</dt><dd>{CLASSIFIERS[name].about}</dd>" in opening
+    assert "<dt>paper</dt>" not in opening
+    assert "<dt>snapshot</dt>" in opening
+
+
 def test_calibration_is_told_in_points(full):
     table, _ = calibration.figures_of(full.much)
     assert calibration.finding(table) == (
-        "Claimed probabilities are off by 3 percentage points on average (12 before scaling), at "
+        "Claimed probabilities are off by 3 percentage points on average (12 without scaling), at "
         "most by 5, for batch size"
     )
     assert calibration.figures_of(Evaluation(much_frame())) is None
@@ -491,5 +510,6 @@ def test_a_browser_draws_all_of_it_without_a_complaint(text, tmp_path):
     assert 'data-state="ready"' in dom
     drawings = re.findall(r"<svg[^>]*class=\"marks\".*?</svg>", dom, re.S)
     # A map has a panel for both of its properties.
-    assert len(drawings) == 6 + 3 + 3 + 2 + 2 + 1 + 6 * len(PROPERTIES)
+    several = len(DATASETS) + 6 * len(PROPERTIES)
+    assert len(drawings) == 5 + 3 + 3 + 2 + 2 + 1 + several
     assert all(drawing.count("<path") > 5 for drawing in drawings)

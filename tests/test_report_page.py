@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from made_up_dissection import PROPERTIES, made_up, training_frame
+from made_up_dissection import DATASETS, PROPERTIES, made_up, training_frame
 from weightspace.report import page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -178,14 +178,16 @@ def test_a_browser_draws_every_chart_without_a_complaint(plain, tmp_path):
     dom, console = browse(plain, tmp_path)
     assert console == ""
     assert 'data-state="ready"' in dom
-    assert dom.count('<svg xmlns="http://www.w3.org/2000/svg"') >= 3 + 3 * len(PROPERTIES)
+    assert dom.count('<svg xmlns="http://www.w3.org/2000/svg"') >= 2 + len(DATASETS) + 3 * len(
+        PROPERTIES
+    )
     drawings = re.findall(r"<svg[^>]*class=\"marks\".*?</svg>", dom, re.S)
-    assert len(drawings) == 3 + 3 * len(PROPERTIES)
+    assert len(drawings) == 2 + len(DATASETS) + 3 * len(PROPERTIES)
     for drawing in drawings:
         assert drawing.count("<path") > 10
         assert float(re.search(r'width="([\d.]+)"', drawing)[1]) > 150
-    for name in ("mnist", "cifar10"):
-        assert f">{name}" in drawings[-1]
+    for name in DATASETS:
+        assert f"<figcaption>{name.replace('_', ' ')}" in dom
     assert "var(--blue)" in drawings[0]
 
 

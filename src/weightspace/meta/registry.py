@@ -33,6 +33,7 @@ class Classifier:
     features: str
     estimator: Callable[[int], MetaClassifier]
     controlled: bool
+    about: str
 
     @property
     def whole(self) -> bool:
@@ -60,51 +61,103 @@ STANDARD = (BASELINE, DEFAULT, "layers")
 ALIGNED = "raw"
 """What it runs besides where all nets share a layout."""
 
+_SLICE = "distribution, correlations and spectrum of a slice"
+_LAYERS = "statistics of every layer of a whole net"
+
 CLASSIFIERS: dict[str, Classifier] = {
     c.name: c
     for c in (
-        # Linear discriminant on moments and quantiles of the weights.
         Classifier(
             BASELINE,
             "statistics",
             lambda seed: Linear(),
             True,
+            "a linear model of moments and quantiles of a slice: the baseline",
         ),
-        # Kernel ridge on distribution, autocorrelation and spectrum of a slice.
         Classifier(
             DEFAULT,
             "local",
             lambda seed: Kernel(seed=seed),
             True,
+            f"kernel ridge regression on {_SLICE}",
         ),
-        # Extremely randomised trees on the same features: too slow for permuted labels.
         Classifier(
             "forest",
             "local",
             lambda seed: Forest(seed=seed),
             False,
+            f"extremely randomised trees on {_SLICE}",
         ),
-        # What else is usual on moments and quantiles: logistic regression, support vectors.
-        Classifier("logistic", "statistics", lambda seed: Logistic(), True),
-        Classifier("svm", "statistics", lambda seed: SupportVectors(), False),
-        # Gradient-boosted trees on all that slices and whole nets are read by.
-        Classifier("boosted-statistics", "statistics", lambda seed: Boosted(), False),
-        Classifier("boosted", "local", lambda seed: Boosted(), False),
-        Classifier("boosted-layers", "layers", lambda seed: Boosted(), False),
-        # Kernel ridge on per-layer statistics of whole nets.
+        Classifier(
+            "logistic",
+            "statistics",
+            lambda seed: Logistic(),
+            True,
+            "logistic regression on moments and quantiles of a slice",
+        ),
+        Classifier(
+            "svm",
+            "statistics",
+            lambda seed: SupportVectors(),
+            False,
+            "support vectors on moments and quantiles of a slice",
+        ),
+        Classifier(
+            "boosted-statistics",
+            "statistics",
+            lambda seed: Boosted(),
+            False,
+            "gradient-boosted trees on moments and quantiles of a slice",
+        ),
+        Classifier(
+            "boosted",
+            "local",
+            lambda seed: Boosted(),
+            False,
+            f"gradient-boosted trees on {_SLICE}",
+        ),
+        Classifier(
+            "boosted-layers",
+            "layers",
+            lambda seed: Boosted(),
+            False,
+            f"gradient-boosted trees on {_LAYERS}",
+        ),
         Classifier(
             "layers",
             "layers",
             lambda seed: Kernel(landmarks=1500, width=2.0, ridge=0.01, seed=seed),
             True,
+            f"kernel ridge regression on {_LAYERS}",
         ),
-        # Linear on the weights themselves, of nets of one layout.
-        Classifier(ALIGNED, "weights", lambda seed: Raw(), True),
-        # The paper's network on slices, and one of a hundredth of its arithmetic.
-        Classifier("paper", "values", _network("Paper"), False),
-        Classifier("patches", "values", _network("Patches"), False),
-        # A small network on the layers of whole nets.
-        Classifier("sequence", "tokens", _network("Sequence"), False),
+        Classifier(
+            ALIGNED,
+            "weights",
+            lambda seed: Raw(),
+            True,
+            "a linear model of every weight, of nets of one layout",
+        ),
+        Classifier(
+            "paper",
+            "values",
+            _network("Paper"),
+            False,
+            "the network of Eilertsen et al. (2020) on a slice as it is",
+        ),
+        Classifier(
+            "patches",
+            "values",
+            _network("Patches"),
+            False,
+            "a small network on a slice as it is",
+        ),
+        Classifier(
+            "sequence",
+            "tokens",
+            _network("Sequence"),
+            False,
+            "a small network on the layers of a whole net, in order",
+        ),
     )
 }
 """Name -> declaration. `shallow` is always evaluated beside the others."""

@@ -40,7 +40,7 @@ def finding(table: pl.DataFrame) -> str:
     unit = "percentage point" if _points(mean) == "1" else "percentage points"
     text = f"Claimed probabilities are off by {_points(mean)} {unit} on average"
     if _points(mean) != _points(raw):
-        text += f" ({_points(raw)} before scaling)"
+        text += f" ({_points(raw)} without scaling)"
     if table.height == 1:
         return text
     return f"{text}, at most by {_points(worst['ece'])}, for {label(worst['property'])}"
@@ -63,9 +63,9 @@ def reading(table: pl.DataFrame) -> str:
 
 
 def details(table: pl.DataFrame) -> dict[str, str]:
-    """Property -> its expected calibration error, before and after scaling."""
+    """Property -> its expected calibration error, with and without scaling."""
     return {
-        row["property"]: f"ECE {_share(row['ece'])}, before {_share(row['ece_raw'])}"
+        row["property"]: f"ECE {_share(row['ece'])}, without scaling {_share(row['ece_raw'])}"
         for row in table.to_dicts()
     }
 
@@ -127,7 +127,8 @@ def figure(table: pl.DataFrame, bins: pl.DataFrame, order: Sequence[str]) -> Fig
             own["confidence"], own["accuracy"], sizes, c=fills, edgecolors=BLUE, linewidths=0.8,
             clip_on=False,
         )  # fmt: skip
-        text = f"ECE {_share(errors[name]['ece'])}\nbefore {_share(errors[name]['ece_raw'])}"
+        row = errors[name]
+        text = f"ECE {_share(row['ece'])}\nwithout scaling {_share(row['ece_raw'])}"
         axes.text(0.04, 0.96, text, fontsize=7, color=MUTED, va="top")
         if grid.last_in_column(index):
             axes.set_xlabel("claimed", fontsize=8, color=MUTED, labelpad=1)

@@ -46,7 +46,12 @@ def chart(frame: pl.DataFrame, order: Sequence[str], loss: str = "loss") -> dict
     )
     layers = [
         base.mark_rect().encode(color=color, tooltip=tips),
-        base.mark_text(fontSize=10).encode(text="text:N", color=ink, tooltip=tips),
+        base.mark_text(fontSize=10, align="right", dx=3).encode(
+            text="text:N", color=ink, tooltip=tips
+        ),
+        base.mark_text(fontSize=8.5, align="left", dx=5).encode(
+            text="lost:N", color=ink, tooltip=tips
+        ),
     ]
     height = 24 * len(lines)
     return charts.plain(alt.layer(*layers).properties(width="container", height=height))
@@ -59,7 +64,7 @@ def page_rows(frame: pl.DataFrame, loss: str = "loss") -> list[rows.Row]:
     """
     return [
         {"name": row["name"], "column": label(row["property"]), "skill": rows.number(_skill(row))}
-        | {"text": f"{100 * row['accuracy']:.0f}"}
+        | {"text": f"{100 * row['accuracy']:.0f}", "lost": _points(row)}
         | {"tip_group": f"{label(row['property'])}: {row['name']}"}
         | {f"tip_{loss}": _loss(row)}
         | {
@@ -89,8 +94,17 @@ def _loss(row: dict[str, Any]) -> str:
     return f"{text} ({100 * row['drop_low']:+.1f} to {100 * row['drop_high']:+.1f})"
 
 
+def _points(row: dict[str, Any]) -> str:
+    """The loss in points, as a cell shows it: where its interval lies clear of none."""
+    clear = row["drop_low"] is not None and row["drop_low"] > 0 and row["drop"] >= 0.005
+    return f"\N{MINUS SIGN}{100 * row['drop']:.0f}" if clear else ""
+
+
 def figure(frame: pl.DataFrame, title: str, reading: str, order: Sequence[str]) -> Figure:
-    """A cell a line and property, with its accuracy in percent; those without are blank."""
+    """A cell a line and property, with its accuracy in percent and, small, a clear loss.
+
+    Cells without an accuracy are blank.
+    """
     columns, lines = panels(frame, order), names(frame)
     left, pitch = 1.9, 0.24
     sheet = Sheet(title, reading, canvas.KEY + 0.95 + pitch * len(lines))
@@ -102,10 +116,10 @@ def figure(frame: pl.DataFrame, title: str, reading: str, order: Sequence[str]) 
         at = lines.index(row["name"]), columns.index(row["property"])
         skill[at] = _skill(row)
         ink = "black" if skill[at] > 0.55 else "white"
-        axes.text(
-            at[1], at[0], f"{100 * row['accuracy']:.0f}", fontsize=7, color=ink, ha="center",
-            va="center",
-        )  # fmt: skip
+        share = f"{100 * row['accuracy']:.0f}"
+        y = at[0] + 0.14  # of the baseline, so that both sizes stand on it
+        axes.text(at[1] + 0.02, y, share, fontsize=7, color=ink, ha="right")
+        axes.text(at[1] + 0.07, y, _points(row), fontsize=5.5, color=ink)
     axes.imshow(
         skill, cmap=mpl.colormaps[SCALE], vmin=0, vmax=1, aspect="auto", interpolation="nearest"
     )

@@ -89,6 +89,11 @@ def along() -> dict[str, Any]:
 
 def over_training() -> dict[str, Any]:
     """Accuracy over training: one panel."""
+    return plain(_curve(_moment(), tips("moment", "shown"), []))
+
+
+def _moment() -> alt.X:
+    """The axis of training, from its start to its end."""
     ends = alt.Axis(
         values=[0, 1],
         grid=False,
@@ -96,8 +101,7 @@ def over_training() -> dict[str, Any]:
         labelFlush=True,
         title=None,
     )
-    x = alt.X("fraction:Q", scale=alt.Scale(domain=[0, 1]), axis=ends)
-    return plain(_curve(x, tips("moment", "shown"), []))
+    return alt.X("fraction:Q", scale=alt.Scale(domain=[0, 1]), axis=ends)
 
 
 def _curve(x: alt.X, shown: list[alt.Tooltip], below: list[Any]) -> Any:
@@ -142,35 +146,18 @@ def parts(order: Sequence[str]) -> dict[str, Any]:
     return plain(alt.layer(*layers).properties(width="container", height=18 * len(order)))
 
 
-def training(names: Sequence[str]) -> dict[str, Any]:
-    """Test accuracy of the nets over training, a line a data set, named at its end.
-
-    `extra` holds the names and the heights at which they do not touch.
-    """
-    scale = alt.Scale(domain=list(names), range=[SERIES[i % 8] for i in range(len(names))])
-    color = alt.Color("name:N", scale=scale, legend=None)
-    ends = alt.Axis(
-        values=[0, 0.5, 1],
-        grid=False,
-        labelExpr=f"datum.value == 1 ? 'end of training' : {AS_PERCENT}",
-        labelFlush=True,
-        title=None,
-    )
-    x = alt.X("fraction:Q", scale=alt.Scale(domain=[0, 1]), axis=ends)
-    y = alt.Y("accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=PERCENT, title=None)
-    shown = tips("name", "moment", "median", "spread", "nets")
-    base = alt.Chart(ROWS).encode(x=x, color=color)
+def training() -> dict[str, Any]:
+    """Test accuracy of the nets over training: one panel."""
+    base = alt.Chart(ROWS).encode(x=_moment())
+    y = alt.Y("accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=COARSE, title=None)
     layers = [
-        base.mark_area(opacity=0.13).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
-        base.mark_line(strokeWidth=2).encode(y=y),
-        base.mark_point(filled=True, size=200, opacity=0).encode(y=y, tooltip=shown),
-        alt.Chart(EXTRA)
-        .mark_text(align="left", dx=8, fontSize=12)
-        .encode(x="fraction:Q", y=alt.Y("height:Q", title=None), text="text:N", color=color),
+        base.mark_area(color=BLUE, opacity=0.22).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
+        base.mark_line(color=BLUE, strokeWidth=2).encode(y=y),
+        base.mark_point(filled=True, size=260, opacity=0).encode(
+            y=y, tooltip=tips("moment", "median", "spread", "nets")
+        ),
     ]
-    room = {"left": 2, "top": 4, "bottom": 2, "right": 60 + 6 * max(map(len, names))}
-    room["right"] = min(room["right"], 170)
-    return plain(alt.layer(*layers).properties(width="container", height=260, padding=room))
+    return plain(alt.layer(*layers).properties(width="container", height=118))
 
 
 _TITLES = {

@@ -13,8 +13,9 @@ from weightspace.report.words import label, listing
 
 READING = (
     "Each line: a classifier, and what it answers for: one slice of a net, all its slices "
-    "together, or a whole net; each cell: its accuracy in percent. Colour: from chance (dark) to "
-    "always right (bright). The title compares the best with the next best on the same nets."
+    "together, or a whole net; each cell: its accuracy in percent; beside it, small, the points it "
+    "is behind the best that sees the same, if clearly any. Colour: from chance (dark) to always "
+    "right (bright). The title compares the best with the next best on the same nets."
 )
 _FEW = 3
 _KEYS = ("property", "classifier", "unit")

@@ -23,7 +23,7 @@ from weightspace.report import (
 )
 from weightspace.report.headline import Headline, headline
 from weightspace.report.section import Key, Section, panels
-from weightspace.report.words import label
+from weightspace.report.words import interval, label, percent
 
 
 def sections(dissection: Dissection, head: Headline) -> list[Section]:
@@ -144,7 +144,7 @@ def _when(dissection: Dissection, head: Headline) -> list[Section]:
         found.append(transfer.section(dissection.transfer.frame(), order))
     trained = dissection.training.frame()
     if trained.height:
-        datasets = trained["dataset"].unique(maintain_order=True).to_list()
+        endings = rows.endings(trained)
         found.append(
             Section(
                 "training",
@@ -153,10 +153,17 @@ def _when(dissection: Dissection, head: Headline) -> list[Section]:
                 "the nets themselves",
                 findings.training(trained),
                 reading.training(),
-                charts.training(datasets),
+                charts.training(),
                 rows.training(trained),
                 trained,
-                extra=rows.endings(trained, gap=0.07),
+                list(endings),
+                details={
+                    name: f"ends at {percent(row['accuracy'])}, 80 % of nets within "
+                    f"{interval(row['low'], row['high'])}"
+                    for name, row in endings.items()
+                },
+                wide=True,
+                chosen=False,
             )
         )
     return found

@@ -27,7 +27,7 @@ from weightspace.report import (
     unseen,
     what,
 )
-from weightspace.report.canvas import BAND, BLUE, INK, MUTED, ORANGE, RULE, SERIES, Grid, Sheet
+from weightspace.report.canvas import BAND, BLUE, INK, MUTED, ORANGE, RULE, Grid, Sheet
 from weightspace.report.headline import Headline, Line, headline
 from weightspace.report.places import Place, boundaries, places
 from weightspace.report.words import interval, label, percent
@@ -262,23 +262,20 @@ def _dots(axes: Axes, shown: Sequence[Place], own: pl.DataFrame) -> None:
 
 
 def training(frame: pl.DataFrame) -> Figure:
-    """The nets' own test accuracy over training, a line a data set with its name at the end."""
-    names = frame["dataset"].unique(maintain_order=True).to_list()
-    sheet = Sheet(findings.training(frame), reading.training(), 2.7)
-    axes = sheet.axes(0.5, sheet.top + 0.08, canvas.WIDTH - 0.5 - 1.3, 2.3)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
-    canvas.percent_ticks(axes, "y", (0, 0.25, 0.5, 0.75, 1))
-    axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 % of training"])
-    canvas.ends_inward(axes)
-    colors = {name: SERIES[index % len(SERIES)] for index, name in enumerate(names)}
-    for name, color in colors.items():
+    """The nets' own test accuracy over training, a panel a data set."""
+    endings = rows.endings(frame)
+    grid = Grid(len(endings), 3, 1.6)
+    sheet = Sheet(findings.training(frame), reading.training(), grid.body)
+    for index, (name, last) in enumerate(endings.items()):
+        axes = grid.panel(sheet, index, f"{name}: {percent(last['accuracy'])}")
         line = frame.filter(pl.col("dataset") == name).sort("snapshot")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        canvas.percent_ticks(axes, "y", (0, 0.5, 1), labelled=grid.first_in_row(index))
         axes.fill_between(
-            line["fraction"], line["low"], line["high"], color=color, alpha=0.12, linewidth=0
+            line["fraction"], line["low"], line["high"], color=BLUE, alpha=0.2, linewidth=0
         )
-        axes.plot(line["fraction"], line["accuracy"], color=color, linewidth=1.8)
-    for end in rows.endings(frame, gap=0.075):
-        name = axes.text(1.02, end["height"], end["text"], fontsize=8.5, parse_math=False)
-        name.set(color=colors[end["name"]], verticalalignment="center")
+        axes.plot(line["fraction"], line["accuracy"], color=BLUE, linewidth=1.6)
+        axes.set_xticks([0, 1], ["0", "100 % of training"] if grid.last_in_column(index) else [])
+        canvas.ends_inward(axes)
     return sheet.finish()

@@ -22,6 +22,7 @@ from markupsafe import Markup
 from weightspace.dissection import Dissection
 from weightspace.report import rows, trust
 from weightspace.report.contents import sections
+from weightspace.report.glossary import glossary
 from weightspace.report.headline import Headline, headline
 from weightspace.report.section import Section
 from weightspace.report.words import count, interval, label, percent, tight
@@ -45,6 +46,7 @@ def page(dissection: Dissection) -> str:
         lead=_lead(dissection, head),
         answers=_answers(dissection, head, found),
         sections=found,
+        glossary=glossary(dissection, found),
         properties=head.properties,
         legible=[line.name for line in head.lines if line.shown],
         head=head,

@@ -59,8 +59,8 @@ def when(frame: pl.DataFrame) -> str:
 def training() -> str:
     """How to read the figure of the nets' own training."""
     return (
-        "What the nets themselves learned: test accuracy on their own task. "
-        "Line: median over nets; band: the middle 80 % of the nets."
+        "What the nets themselves learned: test accuracy on their own task, a panel a data set. "
+        "Line: median over nets; band: the middle 80 % of the nets. Above: where it ends."
     )
 
 

@@ -73,7 +73,7 @@ def when(frame: pl.DataFrame) -> list[Row]:
 def training(frame: pl.DataFrame) -> list[Row]:
     """A row a data set x snapshot."""
     return [
-        {"name": row["dataset"], "tip_name": row["dataset"], "fraction": row["fraction"]}
+        {"property": row["dataset"], "fraction": row["fraction"]}
         | {name: number(row[name]) for name in ("accuracy", "low", "high")}
         | {"tip_moment": moment(row), "tip_median": percent(row["accuracy"])}
         | {"tip_spread": interval(row["low"], row["high"]), "tip_nets": row["n_nets"]}
@@ -81,18 +81,11 @@ def training(frame: pl.DataFrame) -> list[Row]:
     ]
 
 
-def endings(frame: pl.DataFrame, gap: float) -> list[Row]:
-    """Where each data set's line ends and at what height its name stands, the highest first.
-
-    Names are pushed apart to `gap`, in shares of the axis, where they would touch.
-    """
+def endings(frame: pl.DataFrame) -> dict[str, Row]:
+    """Data set -> the row of its last snapshot; the best data set first."""
     last = frame.filter(pl.col("snapshot") == pl.col("snapshot").max().over("dataset"))
-    found, height = [], 2.0
-    for row in last.sort("accuracy", descending=True, nulls_last=True).to_dicts():
-        height = min(row["accuracy"], height - gap)
-        text = f"{row['dataset']}  {percent(row['accuracy'])}"
-        found.append({"name": row["dataset"], "text": text} | {"height": height, "fraction": 1})
-    return found
+    last = last.sort("accuracy", descending=True, nulls_last=True)
+    return {row["dataset"]: row for row in last.to_dicts()}
 
 
 def cells(frame: pl.DataFrame) -> tuple[list[str], list[list[str]]]:

@@ -19,8 +19,8 @@ _FROM = {"slice": "slices", "net": "whole nets"}
 _READING = (
     "Each line: a property of which one level after the other was kept from the classifiers that "
     "learned; each cell: their accuracy, in percent, on nets of the level they never met, read off "
-    "{source}. Colour: from chance (dark) to always right (bright). The title goes by the loss "
-    "against classifiers that learned from as many nets, of all levels."
+    "{source}; beside it, small, the points lost against classifiers that learned from as many "
+    "nets, of all levels, if clearly any. Colour: from chance (dark) to always right (bright)."
 )
 
 

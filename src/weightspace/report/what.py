@@ -35,7 +35,7 @@ class Kind:
     reading: str
 
 
-_COLOUR = "; colour: from chance (dark) to always right (bright)."
+_COLOUR = " Colour: from chance (dark) to always right (bright)."
 KINDS = (
     Kind(
         "groups",
@@ -43,8 +43,9 @@ KINDS = (
         "What, in a slice",
         "in a slice",
         "Each cell: accuracy, in percent, of a classifier that knows one group of a slice's "
-        f"features alone{_COLOUR} The title goes by what is lost where a group is swapped between "
-        "nets. Groups overlap: one whose loss costs nothing may still know much.",
+        "features alone; beside it, small, the points that a classifier of all features loses "
+        f"where this group is swapped between nets, if clearly any.{_COLOUR} Groups overlap: one "
+        "whose loss costs nothing may still know much.",
     ),
     Kind(
         "tensors",
@@ -52,8 +53,8 @@ KINDS = (
         "What, in a whole net",
         "in a whole net",
         "Each cell: accuracy, in percent, of a classifier that knows the statistics of one kind of "
-        f"tensor alone{_COLOUR} The title goes by what is lost where these are swapped between "
-        "nets.",
+        "tensor alone; beside it, small, the points that a classifier of all statistics loses "
+        f"where these are swapped between nets, if clearly any.{_COLOUR}",
     ),
     Kind(
         "tampering",
@@ -61,7 +62,8 @@ KINDS = (
         "What, with slices tampered with",
         "tampered with",
         "Each cell: accuracy, in percent, of a classifier that learned from slices of which "
-        f"something was taken, tested on such slices of other nets{_COLOUR}",
+        "something was taken, tested on such slices of other nets; beside it, small, the points "
+        f"lost against slices as they are, if clearly any.{_COLOUR}",
     ),
 )
 
