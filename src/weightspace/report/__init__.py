@@ -24,10 +24,9 @@ from weightspace.report.displays import (
     WhereDisplay,
     displays,
 )
-from weightspace.report.figures import figures, save_all
 from weightspace.report.page import page
 from weightspace.report.tables import answer_table, number_table, rival_tables, table
-from weightspace.report.writing import write
+from weightspace.report.writing import figures, save_all, write
 
 __all__ = [
     "BareDisplay",

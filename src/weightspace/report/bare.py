@@ -211,4 +211,5 @@ def section(shown: Sequence[Pair], bare: Evaluation) -> Section:
             ("dot-hollow", "without"),
             ("tick", "chance"),
         ),
+        draw=lambda: figure(shown),
     )

@@ -151,4 +151,5 @@ def section(table: pl.DataFrame, bins: pl.DataFrame, order: Sequence[str]) -> Se
         table,
         panels(table, order),
         details=details(table),
+        draw=lambda: figure(table, bins, order),
     )

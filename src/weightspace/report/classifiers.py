@@ -119,4 +119,5 @@ def section(frame: pl.DataFrame, order: list[str]) -> Section:
         ),
         key=(("scale", "from chance (left) to always right"),),
         broad=True,
+        draw=lambda: figure(frame, order),
     )

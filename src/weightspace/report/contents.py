@@ -10,6 +10,7 @@ from weightspace.report import (
     calibration,
     charts,
     classifiers,
+    drawings,
     findings,
     guesses,
     maps,
@@ -75,6 +76,7 @@ def _much(name: str, kicker: str, short: str, head: Headline, frame: pl.DataFram
         rows.much(head),
         frame.filter(unit=head.unit),
         key=key,
+        draw=lambda: drawings.much(head),
     )
 
 
@@ -99,6 +101,7 @@ def _where(dissection: Dissection, head: Headline) -> list[Section]:
                     ("dot-blue", "accuracy; in the strip below, conv layers"),
                     ("dot-orange", "fc layers"),
                 ),
+                draw=lambda: drawings.where(place, order, dissection.facts),
             )
         )
     inner = place.filter(pl.col("axis") != "position")
@@ -118,6 +121,7 @@ def _where(dissection: Dissection, head: Headline) -> list[Section]:
                 panels(inner, order),
                 key=(("dot-blue", "conv layers"), ("dot-orange", "fc layers")),
                 wide=True,
+                draw=lambda: drawings.part(place, order),
             )
         )
     return found
@@ -138,6 +142,7 @@ def _when(dissection: Dissection, head: Headline) -> list[Section]:
                 rows.when(moments),
                 moments,
                 panels(moments, order),
+                draw=lambda: drawings.when(moments, order),
             )
         )
     if dissection.transfer is not None and dissection.transfer.frame().height:
@@ -164,6 +169,7 @@ def _when(dissection: Dissection, head: Headline) -> list[Section]:
                 },
                 wide=True,
                 chosen=False,
+                draw=lambda: drawings.training(trained),
             )
         )
     return found

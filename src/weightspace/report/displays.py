@@ -16,7 +16,7 @@ from weightspace.report import (
     bare,
     calibration,
     classifiers,
-    figures,
+    drawings,
     findings,
     guesses,
     maps,
@@ -67,7 +67,7 @@ class EvaluationDisplay:
         if by == "classifier":
             beside = classifiers.side_by_side(self.evaluation)
             return classifiers.figure(beside, _properties(self.frame()))
-        return figures.much(headline(self.frame(), self.unit))
+        return drawings.much(headline(self.frame(), self.unit))
 
     def _repr_html_(self) -> str:
         return _html(self, findings.much(headline(self.frame(), self.unit)))
@@ -91,8 +91,8 @@ class WhereDisplay:
         """Small multiples by property; `by` is "position" or "part"."""
         order = _properties(self.frame())
         if by == "part":
-            return figures.part(self.frame(), order)
-        return figures.where(self.frame(), order, self.facts)
+            return drawings.part(self.frame(), order)
+        return drawings.where(self.frame(), order, self.facts)
 
     def _repr_html_(self) -> str:
         return _html(self, findings.where(self.frame()))
@@ -110,7 +110,7 @@ class WhenDisplay:
 
     def plot(self) -> Figure:
         """Small multiples by property over training."""
-        return figures.when(self.frame(), _properties(self.frame()))
+        return drawings.when(self.frame(), _properties(self.frame()))
 
     def _repr_html_(self) -> str:
         return _html(self, findings.when(self.frame()))
@@ -289,7 +289,7 @@ class TrainingDisplay:
 
     def plot(self) -> Figure:
         """A line a data set."""
-        return figures.training(self.frame())
+        return drawings.training(self.frame())
 
     def _repr_html_(self) -> str:
         return _html(self, findings.training(self.frame()))

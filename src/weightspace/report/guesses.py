@@ -202,4 +202,5 @@ def section(regression: Regression, shown: Sequence[Guesses]) -> Section:
             f"All {regression.guesses.height:,} guesses are in numbers/guesses.parquet; point at "
             "a dot for its numbers."
         ),
+        draw=lambda: figure(shown),
     )

@@ -176,6 +176,7 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
         names,
         legends={name: levels(frame, name) for name in names},
         note="All places are in map.parquet.",
+        draw=lambda: figure(frame, order),
     )
 
 
@@ -273,4 +274,5 @@ def paths_section(frame: pl.DataFrame) -> Section:
         frame.clear(),
         key=(("scale", "from the start of training (left) to its end"),),
         note="All places are in map.parquet.",
+        draw=lambda: paths_figure(frame),
     )

@@ -177,4 +177,5 @@ def section(regression: Regression) -> Section:
         page_rows(regression),
         regression.frame(),
         key=key,
+        draw=lambda: figure(regression),
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
+from matplotlib.figure import Figure
 
 from weightspace.report import rows
 
@@ -17,6 +18,7 @@ Key = tuple[tuple[str, str], ...]
 class Section:
     """A figure of the page.
 
+    `draw` makes the same figure for print, under the same name.
     `question` is what it helps to answer, `short` its name in the contents. `panels` names what
     gets a chart each, empty for one chart over all; they are properties, which a reader can
     choose, unless `chosen` is False. `details` stand below a panel's name; `specs` are charts of
@@ -36,6 +38,7 @@ class Section:
     spec: dict[str, Any]
     rows: list[dict[str, Any]]
     table: pl.DataFrame
+    draw: Callable[[], Figure] = field(kw_only=True)
     panels: Sequence[str] = ()
     extra: list[dict[str, Any]] = field(default_factory=list)
     details: Mapping[str, str] = field(default_factory=dict)

@@ -217,4 +217,5 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
         frame,
         panels(frame, order),
         key=(*key, ("band", "meaningless labels")),
+        draw=lambda: figure(frame, order),
     )

@@ -194,4 +194,5 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
             f"{cells:,} pairs of moments a property are too many for a table here: point at a "
             "square for its numbers; all of them are in transfer.parquet."
         ),
+        draw=lambda: figure(frame, order),
     )

@@ -66,15 +66,6 @@ def _legible(own: pl.DataFrame, name: str, tries: int) -> bool:
     )
 
 
-def figures(frame: pl.DataFrame, order: Sequence[str]) -> dict[str, Figure]:
-    """The figures that have rows, by name."""
-    return {
-        name: figure(frame, unit, order)
-        for name, unit in UNITS.items()
-        if not shown(frame, unit).is_empty()
-    }
-
-
 def figure(frame: pl.DataFrame, unit: str, order: Sequence[str]) -> Figure:
     """A cell a property and property left out, with the accuracy in percent."""
     own = shown(frame, unit, order)
@@ -84,19 +75,25 @@ def figure(frame: pl.DataFrame, unit: str, order: Sequence[str]) -> Figure:
 def sections(frame: pl.DataFrame, order: Sequence[str]) -> list[Section]:
     """The page's sections."""
     return [
-        Section(
-            name,
-            "How sure",
-            f"New kinds of nets, from {_FROM[unit]}",
-            f"new kinds, {_FROM[unit]}",
-            finding(shown(frame, unit)),
-            _READING.format(source=_FROM[unit]),
-            cells.chart(shown(frame, unit, order), order),
-            cells.page_rows(shown(frame, unit)),
-            frame.filter(unit=unit).drop("unit"),
-            key=(("scale", "from chance (left) to always right"),),
-            broad=True,
-        )
+        _section(frame, name, unit, order)
         for name, unit in UNITS.items()
         if not shown(frame, unit).is_empty()
     ]
+
+
+def _section(frame: pl.DataFrame, name: str, unit: str, order: Sequence[str]) -> Section:
+    own = shown(frame, unit, order)
+    return Section(
+        name,
+        "How sure",
+        f"New kinds of nets, from {_FROM[unit]}",
+        f"new kinds, {_FROM[unit]}",
+        finding(own),
+        _READING.format(source=_FROM[unit]),
+        cells.chart(own, order),
+        cells.page_rows(own),
+        frame.filter(unit=unit).drop("unit"),
+        key=(("scale", "from chance (left) to always right"),),
+        broad=True,
+        draw=lambda: figure(frame, unit, order),
+    )

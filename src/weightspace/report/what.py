@@ -146,6 +146,7 @@ def section(frame: pl.DataFrame, kind: Kind, order: Sequence[str]) -> Section:
         own,
         key=(("scale", "from chance (left) to always right"),),
         broad=True,
+        draw=lambda: figure(frame, kind, order),
     )
 
 

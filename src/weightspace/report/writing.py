@@ -1,13 +1,39 @@
-"""`write`: everything that a dissection says, as files in one folder."""
+"""A dissection's figures, and everything that it says, as files in one folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from weightspace.dissection import Dissection
-from weightspace.report.figures import figures, save_all
+from weightspace.report import canvas
+from weightspace.report.contents import sections
+from weightspace.report.headline import headline
 from weightspace.report.markdown import markdown, numbers_markdown, slices_markdown
 from weightspace.report.page import page
+
+
+def figures(dissection: Dissection) -> dict[str, Figure]:
+    """The figures by name: `much`, `whole`, `classifiers`, `slices`, `bare`, `numbers`, `guesses`,
+    `where`, `part`, `when`, `transfer`, `training`, `groups`, `tensors`, `tampering`, `map`,
+    `paths`, `calibration`, `unseen`, `unseen_whole`.
+
+    What a dissection does not hold is left out. Titles are findings computed from the numbers.
+    """
+    head = headline(dissection.much.frame())
+    return {section.name: section.draw() for section in sections(dissection, head)}
+
+
+def save_all(drawn: dict[str, Figure], directory: str | Path) -> list[Path]:
+    """Write every figure as PNG and SVG under its name; the folder is made when missing."""
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    return [
+        canvas.save(figure, directory / f"{name}{suffix}")
+        for name, figure in drawn.items()
+        for suffix in (".png", ".svg")
+    ]
 
 
 def write(dissection: Dissection, directory: str | Path) -> Path:

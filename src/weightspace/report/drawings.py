@@ -1,94 +1,19 @@
-"""The figures of a dissection for print; here how much, where, in which part, when, training."""
+"""Figures for print: how much, where, in which part, when, and the nets' own training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from weightspace.dissection import Dissection
-from weightspace.report import (
-    bare,
-    calibration,
-    canvas,
-    classifiers,
-    findings,
-    guesses,
-    maps,
-    numbers,
-    reading,
-    rows,
-    slices,
-    transfer,
-    unseen,
-    what,
-)
+from weightspace.report import canvas, findings, reading, rows
 from weightspace.report.canvas import BAND, BLUE, INK, MUTED, ORANGE, RULE, Grid, Sheet
-from weightspace.report.headline import Headline, Line, headline
+from weightspace.report.headline import Headline, Line
 from weightspace.report.places import Place, boundaries, places
 from weightspace.report.words import interval, label, percent
-
-
-def figures(dissection: Dissection) -> dict[str, Figure]:
-    """The figures by name: `much`, `whole`, `classifiers`, `slices`, `bare`, `numbers`, `guesses`,
-    `where`, `part`, `when`, `transfer`, `training`, `groups`, `tensors`, `tampering`, `map`,
-    `paths`, `calibration`, `unseen`, `unseen_whole`.
-
-    What a dissection does not hold is left out. Titles are findings computed from the numbers.
-    """
-    full = dissection.much
-    head = headline(full.frame())
-    order = head.properties
-    drawn = {"much": much(head)}
-    if "net" in full.frame()["unit"]:
-        drawn["whole"] = much(headline(full.frame(), "net"))
-    if full.hits is not None:
-        drawn["classifiers"] = classifiers.figure(classifiers.side_by_side(full), order)
-    if dissection.slices is not None and dissection.slices.frame().height:
-        drawn["slices"] = slices.figure(dissection.slices.frame(), order)
-    if dissection.bare is not None and (pairs := bare.pairs(full, dissection.bare, head)):
-        drawn["bare"] = bare.figure(pairs)
-    if dissection.numbers is not None and dissection.numbers.frame().height:
-        drawn["numbers"] = numbers.figure(dissection.numbers)
-        if shown := guesses.guesses(dissection.numbers):
-            drawn["guesses"] = guesses.figure(shown)
-    place = dissection.where.frame()
-    if "position" in place["axis"]:
-        drawn["where"] = where(place, order, dissection.facts)
-    if place["axis"].is_in(["part", "depth"]).any():
-        drawn["part"] = part(place, order)
-    if dissection.when.frame().height:
-        drawn["when"] = when(dissection.when.frame(), order)
-    if dissection.transfer is not None and dissection.transfer.frame().height:
-        drawn["transfer"] = transfer.figure(dissection.transfer.frame(), order)
-    if dissection.training.frame().height:
-        drawn["training"] = training(dissection.training.frame())
-    if dissection.what is not None:
-        table = dissection.what.frame()
-        drawn |= {kind.name: what.figure(table, kind, order) for kind in what.kinds(table)}
-    if dissection.map is not None and dissection.map.frame().height:
-        drawn["map"] = maps.figure(dissection.map.frame(), order)
-        drawn["paths"] = maps.paths_figure(dissection.map.frame())
-    if (known := calibration.figures_of(full)) is not None:
-        drawn["calibration"] = calibration.figure(*known, order)
-    if dissection.unseen is not None:
-        drawn |= unseen.figures(dissection.unseen.frame(), order)
-    return drawn
-
-
-def save_all(drawn: dict[str, Figure], directory: str | Path) -> list[Path]:
-    """Write every figure as PNG and SVG under its name; the folder is made when missing."""
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    return [
-        canvas.save(figure, directory / f"{name}{suffix}")
-        for name, figure in drawn.items()
-        for suffix in (".png", ".svg")
-    ]
 
 
 def much(head: Headline) -> Figure:
