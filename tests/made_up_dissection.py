@@ -313,14 +313,19 @@ def what_frame(properties=PROPERTIES) -> pl.DataFrame:
 
 
 def unseen_frame(properties=PROPERTIES) -> pl.DataFrame:
-    """Any new kind costs little, but a new data set costs activation half of what is known."""
+    """Any new kind costs little, but a new data set costs activation half of what is known.
+
+    On nets of the first data set nothing is left of it.
+    """
     rows = []
     for name, (levels, end, *_) in properties.items():
         chance = 1 / levels
         for without, (count, *_) in properties.items():
-            lost = 0.5 if (name, without) == ("activation", "dataset") else 0.05
-            drop = lost * (end - chance)
             for unit, level in ((u, i) for u in ("slice", "net") for i in (None, *range(count))):
+                lost = 0.05
+                if (name, without) == ("activation", "dataset"):
+                    lost = {None: 0.5, 0: 1.0}.get(level, 0.375)
+                drop = lost * (end - chance)
                 if without != name:
                     rows.append(
                         {"property": name, "without": without, "unit": unit}

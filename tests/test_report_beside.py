@@ -26,8 +26,10 @@ from made_up_dissection import (
 from test_report_figures import printed, texts, title
 from test_report_findings import flat, null_row
 from test_report_page import CHROMIUM, browse, read
-from weightspace.dissection import Slices
+from weightspace.dissection import Slices, When
+from weightspace.dissection.what import TAMPERINGS, group_of
 from weightspace.meta import CLASSIFIERS, Evaluation, Regression
+from weightspace.meta.reader import FEATURE_NAMES
 from weightspace.report import (
     bare,
     calibration,
@@ -47,6 +49,7 @@ from weightspace.report import (
     unseen,
     what,
 )
+from weightspace.report.glossary import WHAT, glossary
 from weightspace.report.headline import headline
 
 BESIDE = (
@@ -119,13 +122,15 @@ def null_what(rng, kind, properties=4, groups=7):
 def null_unseen(rng, properties=4):
     """Six left out, of which each property, that nobody can read, loses by chance alone."""
     rows = [
-        null_row(rng, property=f"p{p}", without=f"q{q}", level=None, unit="net")
+        null_row(rng, property=f"p{p}", without=f"q{q}", level=level, unit="net")
         for p in range(properties)
         for q in range(6)
+        for level in (None, "a", "b", "c")
     ]
     for row in rows:
-        drop = rng.normal(0, 0.03)
-        row |= {"drop": drop, "drop_low": drop - 1.96 * 0.03, "drop_high": drop + 1.96 * 0.03}
+        error = 0.03 if row["level"] is None else 0.05
+        drop = rng.normal(0, error)
+        row |= {"drop": drop, "drop_low": drop - 1.96 * error, "drop_high": drop + 1.96 * error}
         row |= {"control_high": None, "known": row["accuracy"] + drop}
     return flat(rows).with_columns(pl.col("level").cast(pl.String))
 
@@ -166,7 +171,7 @@ def null_map(rng, nets=60, properties=3):
             "No property is clearly harder to read off slices that were tampered with",
         ),
         (
-            lambda frame: unseen.finding(unseen.shown(frame, "net")),
+            lambda frame: unseen.finding(frame, "net"),
             null_unseen,
             "Nothing is clearly lost on nets of a kind",
         ),
@@ -282,14 +287,23 @@ def test_the_page_explains_the_classifiers_that_it_names(full, text):
     for name in known:
         assert f"<dt>{name}</dt><dd>{CLASSIFIERS[name].about}</dd>" in opening
     assert "<dt>paper</dt>" not in opening
-    assert "<dt>snapshot</dt>" in opening
+
+
+def test_the_page_explains_what_its_figures_show(full):
+    groups = {group_of(name, "local") for name in FEATURE_NAMES["local"]}
+    assert groups | (set(TAMPERINGS) - {what.UNTOUCHED}) <= set(WHAT)
+    words = dict(glossary(full))
+    shown = {name.rpartition(", ")[2] for name in full.what.frame()["name"]}
+    assert {"snapshot", "progress", "meaningless labels"} | (shown & set(WHAT)) <= set(words)
+    gone = replace(full, what=None, numbers=None, bare=None, when=When(full.when.frame().clear()))
+    assert not {"snapshot", "progress", "running statistics", *WHAT} & set(dict(glossary(gone)))
 
 
 def test_calibration_is_told_in_points(full):
     table, _ = calibration.figures_of(full.much)
     assert calibration.finding(table) == (
-        "Claimed probabilities are off by 3 percentage points on average (12 without scaling), at "
-        "most by 5, for batch size"
+        "Claimed probabilities are off by 2.8 percentage points on average (12.3 without scaling), "
+        "at most by 4.6, for batch size"
     )
     assert calibration.figures_of(Evaluation(much_frame())) is None
 
@@ -303,7 +317,7 @@ def test_how_sure_tells_of_dead_nets_and_calibration(full):
     assert f"{100 * gain:+.1f} points" in dead
     assert "293 nets" in dead
     assert "on the same nets" in " ".join(told)
-    assert "off by 3 percentage points on average" in trust.summary(full.much, head)
+    assert "off by 2.8 percentage points on average" in trust.summary(full.much, head)
     living = full.much.hits.with_columns(dead=False)
     told = trust.sureness(replace(full.much, hits=living), head, full.facts)
     assert not any("without the dead" in said for said in told)
@@ -368,7 +382,7 @@ def test_what_names_the_group_whose_loss_costs_most(full):
     frame = full.what.frame()
     assert what.finding(frame, "slice") == (
         "Filter size hangs most on quantiles: its accuracy falls by 35 points where these are "
-        "swapped between nets; 8 more hang clearly on one group"
+        "swapped between nets; 8 more clearly lose by some group"
     )
     said = what.finding(frame, "tampering")
     assert said == "Without the order of the weights, filter size falls from 91 % to 45 %"
@@ -388,14 +402,19 @@ def test_what_meaningless_labels_lose_too_is_no_finding(full, kind):
 
 
 def test_new_kinds_of_nets_name_what_is_lost_and_what_holds(full):
-    said = unseen.finding(unseen.shown(full.unseen.frame(), "net"))
+    said = unseen.finding(full.unseen.frame(), "net")
     assert said.startswith(
-        "Activation falls from 65 % to 45 % on nets whose dataset was never taught; "
+        "Activation falls from 65 % to 25 % on nets whose dataset, level 0, was never taught; "
     )
     assert said.endswith("can be read off nets of any new kind")
     assert "batch size" not in said
+    assert "activation" not in said
+    cell = unseen.shown(full.unseen.frame(), "net").filter(property="activation")
+    weak = cell.filter("weak")
+    assert weak.select("without", "worst").rows() == [("dataset", "level 0: 25 %")]
+    assert [row["lost"] for row in cells.page_rows(weak)] == ["−20 !"]
     one = full.unseen.frame().filter(property="batch_size")
-    assert unseen.finding(unseen.shown(one, "slice")).startswith("Nothing is clearly lost")
+    assert unseen.finding(one, "slice").startswith("Nothing is clearly lost")
 
 
 def test_the_map_names_what_neighbours_share(full):

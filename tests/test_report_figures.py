@@ -56,6 +56,7 @@ def test_every_question_has_its_figure_titled_with_its_finding(drawn):
     assert title(drawn["part"]) == "Conv weights tell more than fc weights about optimizer"
     assert "can be read before the first step" in title(drawn["when"])
     assert "mnist" in title(drawn["training"])
+    assert "fashion mnist: 85 %" in [text.get_text() for text in texts(drawn["training"])]
 
 
 @pytest.mark.parametrize("name", NAMES)

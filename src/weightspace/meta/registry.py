@@ -26,7 +26,8 @@ class Classifier:
     `features` is "statistics" or "local" (of slices), "values" (slices as they are), or one of
     `WHOLE` (of whole nets, so that only the unit "net" exists): "layers", "weights" (as they are),
     "tokens" (layer by layer); `estimator(seed)` makes an unfitted estimator; `controlled` says
-    whether it is cheap enough to be repeated with permuted labels.
+    whether it is cheap enough to be repeated with permuted labels; `about` says in a line what it
+    is and reads.
     """
 
     name: str
@@ -61,7 +62,7 @@ STANDARD = (BASELINE, DEFAULT, "layers")
 ALIGNED = "raw"
 """What it runs besides where all nets share a layout."""
 
-_SLICE = "distribution, correlations and spectrum of a slice"
+_SLICE = "distribution, order and changes along a slice"
 _LAYERS = "statistics of every layer of a whole net"
 
 CLASSIFIERS: dict[str, Classifier] = {
@@ -135,7 +136,7 @@ CLASSIFIERS: dict[str, Classifier] = {
             "weights",
             lambda seed: Raw(),
             True,
-            "a linear model of every weight, of nets of one layout",
+            "a linear model of every weight and its size, of nets of one layout",
         ),
         Classifier(
             "paper",
@@ -156,7 +157,7 @@ CLASSIFIERS: dict[str, Classifier] = {
             "tokens",
             _network("Sequence"),
             False,
-            "a small network on the layers of a whole net, in order",
+            "a small network on statistics of a net's layers, in order",
         ),
     )
 }

@@ -37,8 +37,7 @@ def finding(table: pl.DataFrame) -> str:
     """How far claimed and true shares lie apart: on average over properties, and at worst."""
     worst = table.sort("ece", descending=True).to_dicts()[0]
     mean, raw = float(table["ece"].mean()), float(table["ece_raw"].mean())  # type: ignore[arg-type]
-    unit = "percentage point" if _points(mean) == "1" else "percentage points"
-    text = f"Claimed probabilities are off by {_points(mean)} {unit} on average"
+    text = f"Claimed probabilities are off by {_points(mean)} percentage points on average"
     if _points(mean) != _points(raw):
         text += f" ({_points(raw)} without scaling)"
     if table.height == 1:
@@ -47,18 +46,19 @@ def finding(table: pl.DataFrame) -> str:
 
 
 def _points(share: float) -> str:
-    return f"{100 * share:.0f}"
+    return f"{100 * share:.1f}"
 
 
 def reading(table: pl.DataFrame) -> str:
     """How to read the figure."""
     return (
-        "An answer about a net comes with a probability. To the right: what was claimed, in ten "
-        "steps; upward: how often such answers were right, the larger the dot, the more answers. "
-        "On the diagonal claims can be taken at their word, below it they are too bold. Claims are "
-        "scaled by one number a property, learned from other nets; ECE is the mean distance from "
-        f"the diagonal, {int(table['n_nets'][0]):,} nets. Hollow dots rest on fewer than "
-        f"{FEW} answers over all seeds."
+        f"An answer of {table['classifier'][0]} about a net comes with a probability. To the "
+        "right: what was claimed, in ten steps; upward: how often such answers were right, the "
+        "larger the dot, the more answers. On the diagonal claims can be taken at their word, "
+        "below it they are too bold, above it too timid. Claims are scaled by one number a "
+        "property, learned from other nets, so that few are boldly wrong, which may cost "
+        f"distance. ECE is the mean distance from the diagonal, {int(table['n_nets'][0]):,} nets. "
+        f"Hollow dots rest on fewer than {FEW} answers over all seeds."
     )
 
 

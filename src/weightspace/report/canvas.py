@@ -20,8 +20,7 @@ from matplotlib.textpath import text_to_path
 from weightspace.errors import UsageError
 from weightspace.report.words import label, tight
 
-# Comparisons are blue against orange, which stay apart under every common colour blindness; where
-# there are more series, each line carries its name.
+# Comparisons are blue against orange, which stay apart under every common colour blindness.
 INK = "#1d2329"
 MUTED = "#68717a"
 RULE = "#d9dde1"

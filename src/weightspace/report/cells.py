@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from weightspace.report import canvas, charts, rows
+from weightspace.report import canvas, charts, findings, rows
 from weightspace.report.canvas import Sheet
-from weightspace.report.section import panels
+from weightspace.report.section import Key, panels
 from weightspace.report.transfer import SCALE, scale
 from weightspace.report.words import interval, label, percent
 
@@ -39,7 +39,8 @@ def chart(frame: pl.DataFrame, order: Sequence[str], loss: str = "loss") -> dict
         axis=alt.Axis(labelLimit=180, labelColor=charts.INK, grid=False),
     )
     base = alt.Chart(charts.ROWS).encode(x=x, y=y)
-    tips = charts.tips("group", "shown", loss)
+    known = ("group", "shown", loss, *(["worst"] if "worst" in frame.columns else []))
+    tips = charts.tips(*known)
     ink = alt.condition("datum.skill > 0.55", alt.value("#000000"), alt.value("#ffffff"))
     color = alt.Color(
         "skill:Q", scale=alt.Scale(scheme=SCALE, domain=[0, 1], clamp=True), legend=None
@@ -57,16 +58,25 @@ def chart(frame: pl.DataFrame, order: Sequence[str], loss: str = "loss") -> dict
     return charts.plain(alt.layer(*layers).properties(width="container", height=height))
 
 
+def key(pair: str) -> Key:
+    """What a cell's numbers are, and its colour."""
+    return (("pair", pair), ("scale", "from chance (left) to always right"))
+
+
 def page_rows(frame: pl.DataFrame, loss: str = "loss") -> list[rows.Row]:
     """A row a cell; the frame has name, property, accuracy, low, high, chance and drop.
 
-    Where it has control_low and control_high as well, what meaningless labels reach is told.
+    Where it has control_low and control_high as well, what meaningless labels reach is told;
+    where it has `weak`, cells in which it stands are marked, and `worst` is told. A loss is shown
+    where it is clear as one of all cells'.
     """
+    worst = "worst" in frame.columns
     return [
         {"name": row["name"], "column": label(row["property"]), "skill": rows.number(_skill(row))}
-        | {"text": f"{100 * row['accuracy']:.0f}", "lost": _points(row)}
+        | {"text": f"{100 * row['accuracy']:.0f}", "lost": _lost(row, frame.height)}
         | {"tip_group": f"{label(row['property'])}: {row['name']}"}
         | {f"tip_{loss}": _loss(row)}
+        | ({"tip_worst": row["worst"]} if worst else {})
         | {
             "tip_shown": f"{percent(row['accuracy'])} ({interval(row['low'], row['high'])}), "
             f"chance {percent(row['chance'])}{_control(row)}"
@@ -88,16 +98,17 @@ def _control(row: dict[str, Any]) -> str:
 def _loss(row: dict[str, Any]) -> str:
     if row["drop"] is None:
         return "–"
-    text = f"{100 * row['drop']:+.1f} points"
+    text = f"{100 * row['drop']:.1f}"
     if row["drop_low"] is None:
         return text
-    return f"{text} ({100 * row['drop_low']:+.1f} to {100 * row['drop_high']:+.1f})"
+    return f"{text} ({100 * row['drop_low']:.1f} to {100 * row['drop_high']:.1f})"
 
 
-def _points(row: dict[str, Any]) -> str:
-    """The loss in points, as a cell shows it: where its interval lies clear of none."""
-    clear = row["drop_low"] is not None and row["drop_low"] > 0 and row["drop"] >= 0.005
-    return f"\N{MINUS SIGN}{100 * row['drop']:.0f}" if clear else ""
+def _lost(row: dict[str, Any], tries: int) -> str:
+    """What stands beside a cell's accuracy: its loss where that is clear, and a mark if weak."""
+    points = round(100 * row["drop"]) if findings.lost(row, tries) else 0
+    text = f"\N{MINUS SIGN}{points}" if points > 0 else ""
+    return f"{text} !".strip() if row.get("weak") else text
 
 
 def figure(frame: pl.DataFrame, title: str, reading: str, order: Sequence[str]) -> Figure:
@@ -119,7 +130,7 @@ def figure(frame: pl.DataFrame, title: str, reading: str, order: Sequence[str]) 
         share = f"{100 * row['accuracy']:.0f}"
         y = at[0] + 0.14  # of the baseline, so that both sizes stand on it
         axes.text(at[1] + 0.02, y, share, fontsize=7, color=ink, ha="right")
-        axes.text(at[1] + 0.07, y, _points(row), fontsize=5.5, color=ink)
+        axes.text(at[1] + 0.07, y, _lost(row, frame.height), fontsize=5.5, color=ink)
     axes.imshow(
         skill, cmap=mpl.colormaps[SCALE], vmin=0, vmax=1, aspect="auto", interpolation="nearest"
     )

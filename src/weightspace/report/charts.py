@@ -168,8 +168,9 @@ _TITLES = {
     "slices": "",
     "group": "",
     "level": "",
-    "loss": "lost if swapped or taken",
-    "behind": "behind the best",
+    "loss": "points lost",
+    "behind": "points behind the best",
+    "worst": "worst level",
 }
 
 

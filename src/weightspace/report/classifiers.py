@@ -13,9 +13,10 @@ from weightspace.report.words import label, listing
 
 READING = (
     "Each line: a classifier, and what it answers for: one slice of a net, all its slices "
-    "together, or a whole net; each cell: its accuracy in percent; beside it, small, the points it "
-    "is behind the best that sees the same, if clearly any. Colour: from chance (dark) to always "
-    "right (bright). The title compares the best with the next best on the same nets."
+    "together, or a whole net. Large: its accuracy in percent. Small: the points it is behind the "
+    "one that is best over all properties among those that see the same, before rounding, where "
+    "clear. Colour: from chance (dark) to always right (bright). The title compares the best with "
+    "the next best on the same nets."
 )
 _FEW = 3
 _KEYS = ("property", "classifier", "unit")
@@ -117,7 +118,7 @@ def section(frame: pl.DataFrame, order: list[str]) -> Section:
         frame.drop("name").rename(
             {"drop": "behind", "drop_low": "behind_low", "drop_high": "behind_high"}
         ),
-        key=(("scale", "from chance (left) to always right"),),
+        key=cells.key("accuracy, and points behind the best"),
         broad=True,
         draw=lambda: figure(frame, order),
     )

@@ -254,7 +254,7 @@ class UnseenDisplay:
         return unseen.figure(self.unseen.frame(), self.unit, _properties(self.frame()))
 
     def _repr_html_(self) -> str:
-        return _html(self, unseen.finding(unseen.shown(self.unseen.frame(), self.unit)))
+        return _html(self, unseen.finding(self.unseen.frame(), self.unit))
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,7 +288,7 @@ class TrainingDisplay:
         return self.training.frame()
 
     def plot(self) -> Figure:
-        """A line a data set."""
+        """A panel a data set."""
         return drawings.training(self.frame())
 
     def _repr_html_(self) -> str:

@@ -108,7 +108,7 @@ def training(frame: pl.DataFrame) -> str:
     last = frame.filter(pl.col("snapshot") == pl.col("snapshot").max().over("dataset"))
     rows = last.sort("accuracy", descending=True).to_dicts()
     ends = rows if len(rows) < 3 else [rows[0], rows[-1]]
-    told = [f"above {percent(row['accuracy'])} on {row['dataset']}" for row in ends]
+    told = [f"above {percent(row['accuracy'])} on {label(row['dataset'])}" for row in ends]
     return f"In test accuracy, half of the nets end {' and '.join(told)}"
 
 
@@ -179,6 +179,16 @@ def above(row: Row, bar: float, tries: int) -> bool:
     """Whether an accuracy lies above a bar, as one of `tries` that were asked about."""
     value = row["accuracy"]
     return widened(value, value - Z95 * error(row), tries) > bar
+
+
+def lost(row: Row, tries: int) -> bool:
+    """Whether a drop is clear, as one of `tries`: beyond its own error and meaningless labels'."""
+    if row["drop_low"] is None:
+        return False
+    reach = row["drop"] - row["drop_low"]
+    if row.get("control_high") is not None:
+        reach = max(reach, (row["control_high"] - row["control_low"]) / 2)
+    return widened(row["drop"], row["drop"] - reach, tries) > 0
 
 
 def error(row: Row) -> float:

@@ -46,7 +46,7 @@ def page(dissection: Dissection) -> str:
         lead=_lead(dissection, head),
         answers=_answers(dissection, head, found),
         sections=found,
-        glossary=glossary(dissection, found),
+        glossary=glossary(dissection),
         properties=head.properties,
         legible=[line.name for line in head.lines if line.shown],
         head=head,

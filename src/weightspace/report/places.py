@@ -22,14 +22,15 @@ class Place:
     y: float = 0.0
     start: float = 0.0
     stop: float = 0.0
+    length: int = 0
 
     @property
     def text(self) -> str:
-        """What stands beside the row."""
+        """What stands beside the row; of a layer also how many weights of it are read."""
         if self.axis == "part":
             suffix = "" if self.running_stats else ", no running stats"
             return f"all {self.name}{suffix}"
-        return self.name
+        return f"{self.name} ({self.length:,})"
 
     @property
     def match(self) -> pl.Expr:
@@ -43,10 +44,11 @@ def places(frame: pl.DataFrame) -> list[Place]:
     rows: list[Place] = []
     y = 0.0
     for axis in ("part", "depth"):
-        keys = frame.filter(pl.col("axis") == axis).select("place", "running_stats")
-        for name, running_stats in keys.unique(maintain_order=True).iter_rows():
+        own = frame.filter(pl.col("axis") == axis)
+        keys = own.select("place", "running_stats", "slice_length").unique(maintain_order=True)
+        for name, running_stats, length in keys.iter_rows():
             part = "conv" if "conv" in name else "fc"
-            rows.append(Place(axis, name, part, running_stats, y))
+            rows.append(Place(axis, name, part, running_stats, y, length=length))
             y += 1
         y += 0.6
     return rows

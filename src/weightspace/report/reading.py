@@ -42,7 +42,8 @@ def part(frame: pl.DataFrame) -> str:
         text += " Hollow dots leave out batch norm's running statistics."
     lengths = frame.filter(pl.col("axis") == "part")["slice_length"].unique()
     if len(lengths) == 1:
-        text += f" Parts are compared at {int(lengths[0]):,} weights each."
+        text += f" All of a part is read {int(lengths[0]):,} weights at a time"
+        text += ", a layer as many as stand behind its name."
     return text
 
 
@@ -50,8 +51,9 @@ def when(frame: pl.DataFrame) -> str:
     """How to read the figure over training."""
     moments = count(frame["snapshot"].n_unique(), "snapshot")
     return (
-        f"Accuracy from {_values(frame)} at a time, at the same relative places of every net, at "
-        f"one moment of its training; learned and tested at that moment, {moments}. "
+        f"Accuracy from {_values(frame)} at a time, at equal distances from the first to the last "
+        "(both ends always among them, which need not tell the same as places at random), at one "
+        f"moment of training; learned and tested at that moment, {moments}. "
         f"Blue band: 95 % interval over nets; {_GREY}."
     )
 

@@ -10,7 +10,6 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from weightspace.report import cells, findings
-from weightspace.report.findings import widened
 from weightspace.report.section import Section
 from weightspace.report.words import label, percent, sentence
 
@@ -26,13 +25,14 @@ WITHOUT = {
 
 @dataclass(frozen=True)
 class Kind:
-    """One figure's rows of a what frame, and what is said of it."""
+    """One figure's rows of a what frame, and what is said of it; `pair`: of a cell's numbers."""
 
     name: str
     kind: str
     kicker: str
     short: str
     reading: str
+    pair: str
 
 
 _COLOUR = " Colour: from chance (dark) to always right (bright)."
@@ -42,28 +42,31 @@ KINDS = (
         "slice",
         "What, in a slice",
         "in a slice",
-        "Each cell: accuracy, in percent, of a classifier that knows one group of a slice's "
-        "features alone; beside it, small, the points that a classifier of all features loses "
-        f"where this group is swapped between nets, if clearly any.{_COLOUR} Groups overlap: one "
-        "whose loss costs nothing may still know much.",
+        "Large: accuracy, in percent, of a classifier that knows one group of a slice's features "
+        "alone. Small: the points that another, which knows all groups, loses where this one is "
+        f"swapped between nets, where clear.{_COLOUR} Groups overlap: one whose loss costs nothing "
+        "may still know much.",
+        "accuracy of it alone, and points that another loses without it",
     ),
     Kind(
         "tensors",
         "net",
         "What, in a whole net",
         "in a whole net",
-        "Each cell: accuracy, in percent, of a classifier that knows the statistics of one kind of "
-        "tensor alone; beside it, small, the points that a classifier of all statistics loses "
-        f"where these are swapped between nets, if clearly any.{_COLOUR}",
+        "Large: accuracy, in percent, of a classifier that knows the statistics of one kind of "
+        "tensor alone. Small: the points that another, which knows all, loses where these are "
+        f"swapped between nets, where clear.{_COLOUR}",
+        "accuracy of it alone, and points that another loses without it",
     ),
     Kind(
         "tampering",
         "tampering",
         "What, with slices tampered with",
         "tampered with",
-        "Each cell: accuracy, in percent, of a classifier that learned from slices of which "
-        "something was taken, tested on such slices of other nets; beside it, small, the points "
-        f"lost against slices as they are, if clearly any.{_COLOUR}",
+        "Large: accuracy, in percent, of a classifier that learned from slices of which something "
+        "was taken, tested on such slices of other nets. Small: the points lost against slices as "
+        f"they are, before rounding, where clear.{_COLOUR}",
+        "accuracy, and points lost",
     ),
 )
 
@@ -76,27 +79,18 @@ def finding(frame: pl.DataFrame, kind: str) -> str:
 
 def _swapped(own: pl.DataFrame) -> str:
     """The largest loss where a group is swapped; all groups of all properties are asked about."""
-    known = own.filter(pl.col("drop_low").is_not_null()).to_dicts()
-    clear = [row for row in known if _lost(row, max(1, own.height))]
+    clear = [row for row in own.to_dicts() if findings.lost(row, own.height)]
     if not clear:
         return "No property clearly hangs on a single group of features"
     top = max(clear, key=lambda row: row["drop"])
-    others = len({row["property"] for row in clear}) - 1
+    others = len({row["property"] for row in clear} - {top["property"]})
     text = (
         f"{sentence(label(top['property']))} hangs most on {top['name']}: its accuracy falls by "
         f"{100 * top['drop']:.0f} points where these are swapped between nets"
     )
     if not others:
         return text
-    return f"{text}; {others} more {'hangs' if others == 1 else 'hang'} clearly on one group"
-
-
-def _lost(row: dict[str, Any], tries: int) -> bool:
-    """Whether a loss is clear, as one of `tries`: beyond its own error and meaningless labels'."""
-    reach = row["drop"] - row["drop_low"]
-    if row["control_high"] is not None:
-        reach = max(reach, (row["control_high"] - row["control_low"]) / 2)
-    return widened(row["drop"], row["drop"] - reach, tries) > 0
+    return f"{text}; {others} more clearly {'loses' if others == 1 else 'lose'} by some group"
 
 
 def _tampered(own: pl.DataFrame) -> str:
@@ -144,7 +138,7 @@ def section(frame: pl.DataFrame, kind: Kind, order: Sequence[str]) -> Section:
         cells.chart(own, order),
         cells.page_rows(own),
         own,
-        key=(("scale", "from chance (left) to always right"),),
+        key=cells.key(kind.pair),
         broad=True,
         draw=lambda: figure(frame, kind, order),
     )
