@@ -408,7 +408,8 @@ def test_new_kinds_of_nets_name_what_is_lost_and_what_holds(full):
     )
     assert said.endswith("can be read off nets of any new kind")
     assert "batch size" not in said
-    assert "activation" not in said
+    two = full.unseen.frame().filter(pl.col("property").is_in(["activation", "filter_size"]))
+    assert unseen.finding(two, "net").endswith("; filter size can be read off nets of any new kind")
     cell = unseen.shown(full.unseen.frame(), "net").filter(property="activation")
     weak = cell.filter("weak")
     assert weak.select("without", "worst").rows() == [("dataset", "level 0: 25 %")]
