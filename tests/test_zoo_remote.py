@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -235,6 +237,24 @@ def test_a_zoo_in_s3_is_the_zoo(path):
 
 
 # Python 3.12 warns of every fork of a process with threads; these forget them and open anew.
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which this system has not")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_a_forked_process_leaves_the_connections_of_its_parent_alone(path):
+    with serving(path) as served:
+        zoo = Zoo(served.url, storage_options=QUICK)
+        expected = zoo.slices(3, 100).values
+        child = os.fork()
+        if not child:
+            try:
+                zoo.slices(3, 100)
+                gc.collect()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        np.testing.assert_array_equal(zoo.slices(3, 100).values, expected)
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
 def test_workers_of_a_data_loader_fetch_for_themselves(path):
     from torch.utils.data import DataLoader

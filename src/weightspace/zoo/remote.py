@@ -30,6 +30,10 @@ _WINDOW = 256  # ranges whose answers are held in memory
 _AT_ONCE = 32  # of them on their way
 _CONNECT, _READ = 30, 60  # seconds to wait for an HTTP server's connection, and for its next byte
 
+_INHERITED: list[Any] = []
+"""File systems of the process that this one was forked from. The collector must not close them
+here: their event loop is the kernel's as well, and the parent would never hear an answer again."""
+
 
 def is_url(path: str | Path) -> bool:
     """Whether a path is meant for fsspec."""
@@ -48,6 +52,8 @@ class Server:
     def _system(self) -> tuple[Any, str]:
         """The file system and the root in it; one for each process, since they have threads."""
         if self._opened is None or self._opened[0] != os.getpid():
+            if self._opened is not None:
+                _INHERITED.append(self._opened)
             try:
                 import fsspec  # an extra
             except ImportError:
