@@ -3,10 +3,12 @@
 The step is optional: without a C++ compiler the package installs, and trains with torch alone.
 """
 
+import copy
 import platform
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 HERE = Path("src/weightspace/networks/native")
 FLAGS = ["-std=c++17", "-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
@@ -24,7 +26,22 @@ def builds() -> dict[str, list[str]]:
     return {"_v2": []}  # one build, with the vectors that every such processor has
 
 
+class BuildApart(build_ext):
+    """Objects of each build in a folder of its own.
+
+    All have the same source, and so the same name: built side by side, one was linked from what
+    another had half written.
+    """
+
+    def build_extension(self, ext: Extension) -> None:
+        """Build one, with a copy of this command whose folder no other thread changes."""
+        own = copy.copy(self)
+        own.build_temp = str(Path(self.build_temp, ext.name))
+        build_ext.build_extension(own, ext)
+
+
 setup(
+    cmdclass={"build_ext": BuildApart},
     ext_modules=[
         Extension(
             f"weightspace.networks.native.{name}",

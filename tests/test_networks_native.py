@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -182,6 +184,28 @@ def test_the_native_step_is_there_where_it_can_be_built() -> None:
     if shutil.which("c++") is None and shutil.which("g++") is None:
         pytest.skip("no C++ compiler")
     assert builds(), "the build of the native step failed: pip install -v -e . shows why"
+
+
+SHOWN = """
+import runpy
+from setuptools.command.build_ext import build_ext
+build_ext.build_extension = lambda self, ext: print(f"{self.build_temp} {ext.sources}")
+runpy.run_path("setup.py", run_name="__main__")
+"""
+
+
+def test_no_two_builds_write_to_one_object(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools")
+    folders = ["--build-temp", str(tmp_path), "--build-lib", str(tmp_path)]
+    run = subprocess.run(
+        [sys.executable, "-c", SHOWN, "-q", "build_ext", *folders],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    shown = [line for line in run.stdout.splitlines() if line.startswith(str(tmp_path))]
+    assert len(shown) == len(set(shown)) > 0
 
 
 def test_an_activation_that_the_native_step_lacks_runs_on_torch(
