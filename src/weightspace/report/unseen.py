@@ -63,7 +63,8 @@ def finding(frame: pl.DataFrame, unit: str) -> str:
     if own.is_empty():
         return "No property could be left out"
     told = [_most_lost(frame, unit)]
-    kept = [label(name) for name in _by_skill(own) if _legible(own.filter(property=name))]
+    tries = own.height
+    kept = [label(p) for p in _by_skill(own) if _legible(own.filter(property=p), tries)]
     if kept:
         told.append(f"{listing(kept)} can be read off nets of any new kind")
     elif told[0]:
@@ -95,10 +96,10 @@ def _by_skill(own: pl.DataFrame) -> list[str]:
     )
 
 
-def _legible(own: pl.DataFrame) -> bool:
+def _legible(own: pl.DataFrame, tries: int) -> bool:
     """Whether a property is clearly above chance whatever was left out, at every level of it."""
     return not own["weak"].any() and all(
-        widened(row["accuracy"], row["low"], own.height) > row["chance"]
+        widened(row["accuracy"], row["low"], tries) > row["chance"]
         and row["accuracy"] > (row["control_high"] or 0)
         for row in own.to_dicts()
     )
