@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "src" / "weightspace"
 ROOMS = (
+    "disk",
     "space",
     "images",
     "networks",

@@ -1,0 +1,225 @@
+"""An open folder, and what is done in it: in that very folder, whatever its name leads to since."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from weightspace.disk.errors import explained, leads_out
+from weightspace.disk.paths import InnerPath
+from weightspace.errors import DataError
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_DIRECTORY", 0)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_BY_DESCRIPTOR = bool(_NO_FOLLOW) and {os.open, os.stat, os.unlink, os.mkdir} <= os.supports_dir_fd
+_IS_A_LINK = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
+
+
+class Folder:
+    """A folder inside a root, opened name by name without following a link.
+
+    Use it in a `with`. `at(name)` gives the arguments by which functions of `os` reach an entry of
+    the opened folder. Raises DataError where a name on the way is a link, and FileNotFoundError
+    where nothing has it. Where the system cannot open by descriptors (Windows), names are looked
+    at and then used.
+    """
+
+    def __init__(self, place: InnerPath) -> None:
+        self.place = place
+        self.descriptor = -1
+        if not _BY_DESCRIPTOR:
+            _look_at(place)
+            return
+        self.descriptor = os.open(place.root, _FLAGS)
+        try:
+            for i, name in enumerate(place.parts):
+                self._enter(name, InnerPath(place.root, place.parts[: i + 1]))
+        except BaseException:
+            self.close()
+            raise
+
+    def _enter(self, name: str, place: InnerPath) -> None:
+        try:
+            inner = os.open(name, _FLAGS | _NO_FOLLOW, dir_fd=self.descriptor)
+        except OSError as error:
+            if error.errno in _IS_A_LINK:
+                raise leads_out(place) from None
+            raise
+        os.close(self.descriptor)
+        self.descriptor = inner
+
+    def at(self, name: str, key: str = "dir_fd") -> tuple[Any, dict[str, Any]]:
+        """The entry `name` as a first argument and keyword arguments."""
+        if _BY_DESCRIPTOR:
+            return name, {key: self.descriptor}
+        return (self.place / name).path, {}
+
+    def names(self) -> list[str]:
+        """The names in it, in order."""
+        return sorted(os.listdir(self.descriptor if _BY_DESCRIPTOR else self.place.path))
+
+    def stat(self, name: str) -> os.stat_result | None:
+        """What the entry itself is, of a link the link; None where there is none."""
+        entry, where = self.at(name)
+        try:
+            return os.stat(entry, follow_symlinks=False, **where)
+        except FileNotFoundError:
+            return None
+
+    def sync(self) -> None:
+        """Wait until the names in it are on the disk."""
+        if _BY_DESCRIPTOR:
+            os.fsync(self.descriptor)
+
+    def close(self) -> None:
+        """May be called twice."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _look_at(place: InnerPath) -> None:
+    for i in range(len(place.parts)):
+        there = InnerPath(place.root, place.parts[: i + 1])
+        if there.path.is_symlink() or (there.path.exists() and not there.path.is_dir()):
+            raise leads_out(there)
+    os.stat(place.path)
+
+
+def make_root(path: Path) -> InnerPath:
+    """The folder that a user named, made where it is missing, with those above it."""
+    with explained(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return InnerPath(path)
+
+
+def make_folder(place: InnerPath) -> None:
+    """Make a folder, and those between it and the root, where they are missing."""
+    if not place.parts:
+        return
+    try:
+        with Folder(place):
+            return
+    except FileNotFoundError:
+        make_folder(place.parent)
+    with Folder(place.parent) as above:
+        entry, where = above.at(place.name)
+        with suppress(FileExistsError):
+            os.mkdir(entry, **where)
+    with Folder(place):  # that it is one, and no link that was put there meanwhile
+        return
+
+
+def names(place: InnerPath) -> list[str]:
+    """The names in a folder, in order; none where there is no folder."""
+    try:
+        with Folder(place) as folder:
+            return folder.names()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DataError(
+            f"{place}: cannot be listed ({error.strerror}); check the folder's permissions"
+        ) from None
+
+
+def walk(place: InnerPath) -> Iterator[InnerPath]:
+    """All entries below a folder that are no folders, in order; links to folders are not entered.
+
+    What is listed may be a link or a device: opening it tells.
+    """
+    with Folder(place) as folder:
+        found = [(name, folder.stat(name)) for name in folder.names()]
+    for name, status in found:
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            yield from walk(place / name)
+        elif status is not None:
+            yield place / name
+
+
+def exists(place: InnerPath) -> bool:
+    """Whether a name is taken, be it by a link that leads nowhere."""
+    return _status(place) is not None
+
+
+def is_folder(place: InnerPath) -> bool:
+    """Whether it is a folder itself, no link to one."""
+    status = _status(place)
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
+def is_file(place: InnerPath) -> bool:
+    """Whether it is a regular file, or a link to one."""
+    try:
+        with Folder(place.parent) as folder:
+            entry, where = folder.at(place.name)
+            return stat.S_ISREG(os.stat(entry, **where).st_mode)
+    except (OSError, DataError):
+        return False
+
+
+def _status(place: InnerPath) -> os.stat_result | None:
+    if not place.parts:
+        return os.stat(place.root) if place.root.exists() else None
+    try:
+        with Folder(place.parent) as folder:
+            return folder.stat(place.name)
+    except FileNotFoundError:
+        return None
+
+
+def rename(source: InnerPath, target: InnerPath) -> None:
+    """Give an entry another name in the same root, in place of what has it; links are not followed.
+
+    Raises FileNotFoundError where there is no source.
+    """
+    with Folder(source.parent) as here, Folder(target.parent) as there:
+        entry, where = here.at(source.name, "src_dir_fd")
+        new, to = there.at(target.name, "dst_dir_fd")
+        os.rename(entry, new, **where, **to)
+        there.sync()
+        here.sync()
+
+
+def remove(place: InnerPath) -> None:
+    """Remove a file, or a link itself, if it is there."""
+    with suppress(FileNotFoundError), Folder(place.parent) as folder:
+        entry, where = folder.at(place.name)
+        os.unlink(entry, **where)
+
+
+def remove_tree(place: InnerPath) -> None:
+    """Remove a folder with all that is in it, if it is there; a link in its place is refused."""
+    status = _status(place)
+    if status is None:
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        raise leads_out(place)
+    with suppress(FileNotFoundError), Folder(place.parent) as folder:
+        entry, where = folder.at(place.name)
+        shutil.rmtree(entry, **where)  # by descriptors too, where the system has them
+
+
+def remove_empty(place: InnerPath) -> None:
+    """Remove a folder if it is there and nothing is in it."""
+    with suppress(OSError), Folder(place.parent) as folder:
+        entry, where = folder.at(place.name)
+        os.rmdir(entry, **where)
+
+
+def sync_folder(place: InnerPath) -> None:
+    """Wait until the names in a folder are on the disk."""
+    with Folder(place) as folder:
+        folder.sync()

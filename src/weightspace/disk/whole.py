@@ -1,0 +1,73 @@
+"""Folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from weightspace.disk.errors import explained
+from weightspace.disk.folders import (
+    Folder,
+    exists,
+    is_folder,
+    make_folder,
+    names,
+    remove_tree,
+    rename,
+)
+from weightspace.disk.locks import lock
+from weightspace.disk.paths import InnerPath, inner_of
+from weightspace.errors import DataError, UsageError
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[InnerPath]:
+    """An empty folder to fill; it is called `out` when the block ends well, and is gone otherwise.
+
+    Raises UsageError where `out` is a file, a link or holds anything: nothing is overwritten. What
+    a killed call for the same `out` left is removed. A full disk is said in one line.
+    """
+    final = inner_of(out)
+    refuse_taken(final, out)
+    with explained(out):
+        final.root.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(final)
+        hidden = final.named(f".{final.name}.{secrets.token_hex(6)}.tmp")
+        make_folder(hidden)
+        # Held while it is filled, so that another run does not take it for a leftover.
+        with Folder(hidden) as held:
+            lock(held.descriptor)
+            try:
+                yield InnerPath(hidden.path)
+                refuse_taken(final, out)
+                rename(hidden, final)
+            finally:
+                with suppress(DataError):
+                    remove_tree(hidden)
+
+
+def refuse_taken(final: InnerPath, out: Path) -> None:
+    """UsageError where a folder cannot appear without overwriting something."""
+    if not exists(final):
+        return
+    if not is_folder(final):
+        what = "is a link" if final.path.is_symlink() else "is a file"
+    elif names(final):
+        what = "has files in it"
+    else:
+        return
+    raise UsageError(f"{out}: {what}, and nothing is overwritten; choose another folder")
+
+
+def _remove_leftovers(final: InnerPath) -> None:
+    pattern = re.compile(rf"\.{re.escape(final.name)}\.[0-9a-f]{{12}}\.tmp")
+    for name in names(final.parent):
+        place = final.named(name)
+        if not pattern.fullmatch(name) or not is_folder(place):
+            continue
+        with suppress(OSError, DataError), Folder(place) as left:
+            if left.descriptor < 0 or lock(left.descriptor) is not False:
+                remove_tree(place)
