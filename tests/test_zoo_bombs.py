@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -141,11 +140,10 @@ def test_json_that_is_no_layout_is_refused(zoo, text):
         read_layout(zoo, stored(zoo, LAYOUT, text))
 
 
-def test_a_layout_file_as_large_as_none_is_not_read(zoo, monkeypatch):
+def test_a_layout_file_as_large_as_none_is_not_read(zoo):
     with (zoo / "layouts" / f"{LAYOUT.key}.json").open("ab") as file:
         file.truncate(2**26 + 1)
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: pytest.fail("was read"))
-    with pytest.raises(DataError, match="is damaged"):
+    with pytest.raises(DataError, match=r"has 67,108,865 bytes, 67,108,864 are the most"):
         read_layout(zoo, LAYOUT.key)
 
 

@@ -291,16 +291,16 @@ def test_a_length_is_never_believed(zoo, length):
 def test_a_shard_that_leads_elsewhere_is_refused(zoo, name):
     rewrite(zoo / "snapshots/unit-000.parquet", shard=lambda v: [name] * len(v))
     assert {f.thing for f in check(zoo)} == {"snapshots/unit-000.parquet"}
-    told = rf"net \w+, snapshot 1 names the shard {name!r}, which is not that of its unit; run"
+    told = rf"unit-000.parquet: net \w+: shard is {name!r}, which it cannot be; run"
     with pytest.raises(DataError, match=told):
         Zoo(zoo).vector(NET)
 
 
 def test_a_layout_key_that_leads_elsewhere_is_refused(zoo):
     rewrite(zoo / "nets/unit-000.parquet", layout=lambda v: ["../../x"] * len(v))
-    with pytest.raises(DataError, match="which is no layout's key"):
+    with pytest.raises(DataError, match=r"layout is '../../x', which it cannot be"):
         Zoo(zoo).layout(NET)
-    assert any("which is no layout's key" in f.message for f in check(zoo))
+    assert any("which it cannot be" in f.message for f in check(zoo))
 
 
 @pytest.mark.parametrize(

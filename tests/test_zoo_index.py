@@ -45,7 +45,7 @@ def parts_read(path, monkeypatch):
     assert_frame_equal(zoo.nets, plain(path)[0])
     assert_frame_equal(zoo.snapshots, plain(path)[1])
     monkeypatch.undo()
-    return len([file for file in opened if file.parent in (path / "nets", path / "snapshots")])
+    return len([file for file in opened if file.parent.path in (path / "nets", path / "snapshots")])
 
 
 def test_an_index_spares_the_parts(path, monkeypatch):

@@ -17,9 +17,10 @@ import pytest
 
 import small_units
 from small_units import LAYOUT, SNAPSHOTS, SPACE, flat, moment, net_row, open_writer, recipes, write
+from weightspace import disk
 from weightspace.errors import DataError, UsageError
 from weightspace.space import Choice, Recipe, Space
-from weightspace.zoo import Writer, Zoo, check, disk
+from weightspace.zoo import Writer, Zoo, check
 
 RECIPE = Recipe(dataset="digits")
 
@@ -376,7 +377,7 @@ def test_of_two_different_zoos_begun_at_once_one_is_refused(tmp_path, monkeypatc
     def late(path):
         original(path)
         monkeypatch.setattr(writer, "_refuse_foreign", original)
-        Writer(path, space=SPACE, seed=5)
+        Writer(path.path, space=SPACE, seed=5)
 
     monkeypatch.setattr(writer, "_refuse_foreign", late)
     with pytest.raises(UsageError, match="the seed is 5 there and 0 here"):

@@ -13,15 +13,20 @@ if TYPE_CHECKING:
     from weightspace.audit import predict, read_checkpoint
     from weightspace.cli.console import bars
     from weightspace.cli.demo import demo
-    from weightspace.dissection import Dissection, dissect
+    from weightspace.dissection import Dissection
+    from weightspace.dissection.dissect import dissect
     from weightspace.doors import add, export_zoo, import_zoo, publish
     from weightspace.errors import DataError, UsageError, WeightspaceError
     from weightspace.meta import Evaluation, Model, evaluate, fit
     from weightspace.networks.sequential import sequential
-    from weightspace.report import figures, page, table
-    from weightspace.sampling import estimate, reproduce, sample
+    from weightspace.report import figures, table
+    from weightspace.report.page import page
+    from weightspace.sampling import reproduce
+    from weightspace.sampling.run import estimate, sample
     from weightspace.space import Recipe, Space, load_space, preset
-    from weightspace.zoo import Zoo, check, merge
+    from weightspace.zoo import Zoo
+    from weightspace.zoo.check import check
+    from weightspace.zoo.merge import merge
 
 _HOMES = {
     "audit": ("predict", "read_checkpoint"),

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.printable import printable
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ def _table(*columns: str) -> Table:
 def facts(zoo: Zoo) -> dict[str, Any]:
     """What a zoo holds, as plain values."""
     nets = zoo.nets
-    promised = {int(i) for one in zoo.rounds.values() for i in one.indices}
+    indices = nets["index"].to_numpy()
+    missing_nets = sum(one.count - int(one.held(indices).sum()) for one in zoo.rounds.values())
     return {
         "path": zoo.name,
         "space": zoo.space.name,
@@ -65,7 +68,7 @@ def facts(zoo: Zoo) -> dict[str, Any]:
         "seed": zoo.meta["seed"],
         "dtype": zoo.dtype.name,
         "nets": nets.height,
-        "nets_planned": nets.height + len(promised.difference(nets["index"])),
+        "nets_planned": nets.height + missing_nets,
         "snapshots": zoo.snapshots.height,
         "values": int(zoo.snapshots["length"].sum()),
         "bytes": _size(zoo),
@@ -89,7 +92,8 @@ def _size(zoo: Zoo) -> int | None:
     """Bytes of its files; None at a URL, where not all of them are asked for."""
     if zoo.name != str(zoo.path):
         return None
-    return sum(file.stat().st_size for file in zoo.path.rglob("*") if file.is_file())
+    files = disk.walk(InnerPath(zoo.path))
+    return sum(disk.size(file) for file in files if disk.is_file(file))
 
 
 def zoo(zoo: Zoo) -> None:

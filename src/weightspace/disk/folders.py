@@ -176,7 +176,7 @@ def _status(place: InnerPath) -> os.stat_result | None:
     try:
         with Folder(place.parent) as folder:
             return folder.stat(place.name)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the latter of a root that is a file
         return None
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from weightspace.disk import InnerPath, explained, sync_folder
 from weightspace.errors import UsageError
-from weightspace.zoo.disk import explained, sync_folder
 from weightspace.zoo.places import refuse_url
 
 
@@ -29,7 +29,7 @@ def fresh(out: Path) -> Iterator[Path]:
             hidden.mkdir(parents=True)
             yield hidden
             hidden.replace(out)
-            sync_folder(out.absolute().parent)
+            sync_folder(InnerPath(out.absolute().parent))
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 

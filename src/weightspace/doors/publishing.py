@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from weightspace.disk import InnerPath, adopt
 from weightspace.doors import croissant
 from weightspace.doors.card import LICENCES, OTHER, About, card, citation
 from weightspace.doors.folders import fresh
@@ -18,7 +19,6 @@ from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
 from weightspace.progress import Progress, silent
 from weightspace.zoo import MANIFEST, Zoo, check, opened, places, write_index
-from weightspace.zoo.disk import adopt
 
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _SUMS, _CARD, _CROISSANT = "sha256sums.txt", "README.md", "croissant.json"
@@ -102,10 +102,10 @@ def _refuse_damage(path: Path, progress: Progress) -> None:
 
 
 def _fill(path: Path, folder: Path, about: About, licence: str, progress: Progress) -> None:
-    files = [(MANIFEST, path / MANIFEST), *_of_zoo(path)]
+    files = [(MANIFEST, InnerPath(path) / MANIFEST), *_of_zoo(path)]
     for done, (name, file) in enumerate(files):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        adopt(file, folder / name, copy=False)
+        adopt(file, InnerPath(folder, tuple(name.split("/"))), copy=False)
         progress("preparing the repository", done + 1, len(files))
     write_index(folder, progress)
     zoo = Zoo(folder)
@@ -118,13 +118,13 @@ def _fill(path: Path, folder: Path, about: About, licence: str, progress: Progre
     (folder / _CARD).write_text(card(zoo, about, _TABLES, size), encoding="utf-8")
 
 
-def _of_zoo(path: Path) -> list[tuple[str, Path]]:
+def _of_zoo(path: Path) -> list[tuple[str, InnerPath]]:
     """What belongs to the zoo, nothing unfinished or foreign; units appear as a writer writes."""
     units = places.units(path, places.NETS)
     of = dict.fromkeys((places.SHARDS, places.SNAPSHOTS, places.NETS), units)
     of |= {folder: places.units(path, folder) for folder in (places.ROUNDS, places.LAYOUTS)}
     files = [places.part(path, folder, name) for folder in places.FOLDERS for name in of[folder]]
-    return [(file.relative_to(path).as_posix(), file) for file in files]
+    return [(file.thing, file) for file in files]
 
 
 def _croissant(zoo: Zoo, about: About) -> str:

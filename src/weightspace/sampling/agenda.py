@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from weightspace.errors import DataError, UsageError
 from weightspace.networks.arithmetic import in_use
 from weightspace.sampling.calibration import Pace
@@ -24,6 +26,10 @@ from weightspace.space import Recipe
 from weightspace.training import Pool
 from weightspace.zoo import MANIFEST, Round, Writer, Zoo, read_rounds
 from weightspace.zoo.dtypes import dtype_of
+from weightspace.zoo.rounds import not_held
+
+MOST_DRAWN = 1_000_000
+"""Recipes that are drawn although fewer nets are asked for, because others were before."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +136,12 @@ def new_round(request: Request, nets: Iterable[int], images: Mapping[str, str]) 
 def agenda(request: Request, rounds: Iterable[Round]) -> Agenda:
     """The units of these rounds that hold nets asked for."""
     asked = {recipe.net for recipe in request.asked.values()}
-    mine = [one for one in rounds if not request.asked.keys().isdisjoint(one.indices.tolist())]
+    wanted = np.fromiter(request.asked, np.int64)
+    mine = [one for one in rounds if one.held(wanted).any()]
     _refuse_unfinished_merge(request, [one for one in mine if "paces" not in one.info])
     mine = [one for one in mine if "paces" in one.info]
     stop = max((one.nets[-1][1] for one in mine), default=1)
+    _refuse_far(request, stop)
     drawn = request.space.draw(stop, request.options.seed)
     unknown = [recipe for recipe in drawn if recipe.dataset not in request.images]
     images = request.images | count_images(unknown, request.options.data_dir)
@@ -147,6 +155,15 @@ def agenda(request: Request, rounds: Iterable[Round]) -> Agenda:
     return Agenda(sorted(units, key=urgency), nets, images)
 
 
+def _refuse_far(request: Request, stop: int) -> None:
+    """Refuse to draw far more recipes than were asked for, because a file says so."""
+    if stop > max(MOST_DRAWN, 2 * request.options.nets):
+        raise DataError(
+            f"{request.out}: one of its rounds sets out to sample {stop:,} nets; ask for as many, "
+            "or run `weightspace check`"
+        )
+
+
 def _there(request: Request) -> bool:
     return (request.out / MANIFEST).exists()
 
@@ -157,8 +174,7 @@ def _versions() -> dict[str, str]:
 
 def _in_no_round(request: Request, rounds: Iterable[Round]) -> list[int]:
     """Positions of nets asked for that no round holds, nor the zoo by itself."""
-    held = {int(i) for one in rounds for i in one.indices}
-    new = {i: recipe.net for i, recipe in request.asked.items() if i not in held}
+    new = {i: request.asked[i].net for i in not_held(request.asked, rounds)}
     if new and _there(request):  # as where the file of a round was lost
         there = set(Zoo(request.out).nets["net"])
         new = {i: net for i, net in new.items() if net not in there}

@@ -1,7 +1,7 @@
 """Populations of trained nets on disk: the format, its writer, its reader and its check.
 
 In: flat vectors and one row of facts a net and a snapshot. Out: tables as polars frames, vectors
-as views of memory maps, slices as one array. Promises: a unit of nets is in the zoo whole or not
+and slices as arrays. Promises: a unit of nets is in the zoo whole or not
 at all, whatever stops its writer; any number of processes write different units at once; every
 vector has a checksum; nothing that a file says is executed, and no offset is trusted unchecked.
 The whole specification is docs/format.md. Needs NumPy, pyarrow and polars, no torch, and does not

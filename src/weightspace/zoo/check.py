@@ -11,12 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.printable import printable
 from weightspace.progress import Progress, silent
-from weightspace.zoo import disk, hashing, index, manifest, places, rounds, shard, states, tables
+from weightspace.zoo import hashing, index, manifest, places, rounds, shard, states, tables
 from weightspace.zoo.dtypes import Dtype
 from weightspace.zoo.layouts import read_layout
+from weightspace.zoo.reader import Zoo
 from weightspace.zoo.shard import Header
 
 _SEVERITIES = ("error", "warning", "info")
@@ -56,6 +61,8 @@ def check(path: str | Path, full: bool = False, progress: Progress = silent) -> 
         dtype = manifest.dtype(manifest.read(path))
     except DataError as error:
         return [_finding(error, path, places.MANIFEST)]
+    if led_out := list(links(path)):
+        return led_out  # nothing is looked at behind them
     findings = [*_leftovers(path), *_half_written(path), *_strangers(path), *_states(path, full)]
     findings += [*_unrepaired(path), *_index(path)]
     seen = _Seen({}, set(), defaultdict(list))
@@ -65,6 +72,8 @@ def check(path: str | Path, full: bool = False, progress: Progress = silent) -> 
         findings += _Unit(path, unit, dtype, seen).findings(full, report)
         report(1.0)
     findings += [*_layouts(path, seen.layouts), *_rounds(path, seen.present)]
+    if not any(finding.severity == "error" for finding in findings):
+        findings += _opened(path)
     return sorted(findings, key=lambda f: (_SEVERITIES.index(f.severity), f.thing))
 
 
@@ -72,14 +81,39 @@ def _tell(progress: Progress, done: int, total: int, share: float) -> None:
     progress("checking the zoo", done + share, total)
 
 
+def links(path: Path) -> Iterator[Finding]:
+    """Folders of the zoo that are links, or no folders: no command goes through them."""
+    root, aside = InnerPath(path), InnerPath(path) / places.ASIDE
+    folders = [root / name for name in (*places.FOLDERS, places.STATES, index.FOLDER, places.ASIDE)]
+    if disk.is_folder(aside):
+        numbered = [aside / name for name in disk.names(aside) if name.isdecimal()]
+        folders += numbered
+        folders += [one / places.KEPT for one in numbered if disk.is_folder(one)]
+    for folder in folders:
+        if disk.exists(folder) and not disk.is_folder(folder):
+            message = "is a link or no folder, and is not followed"
+            yield Finding("error", folder.thing, message, "put the folder itself there")
+
+
+def _opened(path: Path) -> Iterator[Finding]:
+    """What shows only when all parts are taken together, as every reader takes them."""
+    try:
+        zoo = Zoo(path)
+        if zoo.snapshots.height and zoo.rounds:
+            return
+    except DataError as error:
+        yield _finding(error, path, places.NETS)
+
+
 def _leftovers(path: Path) -> Iterator[Finding]:
     names = (*places.FOLDERS, places.STATES)
     stands_on = {states.shard_of(path, unit) for unit in places.units(path, places.STATES)}
-    for folder in (path, *(path / name for name in names)):
+    root = InnerPath(path)
+    for folder in (root, *(root / name for name in names)):
         for file in disk.temporaries(folder):
             if file.name in stands_on:
                 continue
-            thing = str(file.relative_to(path))
+            thing = file.thing
             if disk.is_being_written(file):
                 yield Finding("info", thing, "is being written", "nothing needs to be done")
             else:
@@ -99,8 +133,9 @@ def _half_written(path: Path) -> Iterator[Finding]:
 
 def _states(path: Path, full: bool) -> Iterator[Finding]:
     """Units in the middle of their training; readers know nothing of them."""
-    for file in sorted((path / places.STATES).glob("[!.]*")):
-        thing, unit = str(file.relative_to(path)), file.stem
+    folder = InnerPath(path) / places.STATES
+    for file in (folder / name for name in disk.names(folder) if not name.startswith(".")):
+        thing, unit = file.thing, file.stem
         shard_name = states.shard_of(path, unit)
         if file.suffix == states.ASIDE:
             message = "is a state that could not be used"
@@ -110,7 +145,7 @@ def _states(path: Path, full: bool) -> Iterator[Finding]:
         elif not shard_name or (full and not _readable(path, unit)):
             message = "is damaged, the unit will be trained from its beginning"
             yield Finding("warning", thing, message, _RESUME)
-        elif disk.is_being_written(path / places.SHARDS / shard_name):
+        elif disk.is_being_written(InnerPath(path) / places.SHARDS / shard_name):
             yield Finding("info", thing, f"unit {unit} is in training", "nothing needs to be done")
         else:
             message = f"unit {unit} was stopped in the middle of its training, its state is kept"
@@ -127,22 +162,22 @@ def _readable(path: Path, unit: str) -> bool:
 def _strangers(path: Path) -> Iterator[Finding]:
     for folder in places.FOLDERS:
         known = {f"{stem}{places.SUFFIX[folder]}" for stem in places.units(path, folder)}
-        for file in sorted((path / folder).glob("*")):
-            if file.name not in known and not places.is_temporary(file.name):
+        for name in disk.names(InnerPath(path) / folder):
+            if name not in known and not disk.is_temporary(name):
                 message = "is no file of the zoo, readers ignore it"
-                yield Finding("info", f"{folder}/{file.name}", message, _MOVE)
+                yield Finding("info", f"{folder}/{name}", message, _MOVE)
 
 
 def _unrepaired(path: Path) -> Iterator[Finding]:
     for folder in places.unfinished_repairs(path):
         message = "a repair was stopped before it gave these nets back"
         remedy = "run `weightspace repair` again"
-        yield Finding("warning", str(folder.relative_to(path)), message, remedy)
+        yield Finding("warning", folder.thing, message, remedy)
 
 
 def _index(path: Path) -> Iterator[Finding]:
     """Readers of a damaged or an old index take the parts themselves, and longer."""
-    if not (index.folder(path) / index.CONTENTS).exists():
+    if not disk.exists(index.place(path) / index.CONTENTS):
         return
     found = index.read(path)
     try:
@@ -165,10 +200,10 @@ def _rounds(path: Path, present: set[int]) -> Iterator[Finding]:
     except DataError as error:
         yield _finding(error, path, str(error).removeprefix(f"{path}/").split(": ", 1)[0])
         return
+    there = np.array(sorted(present), np.int64)
     for number, one in found.items():
-        missing = sum(int(i) not in present for i in one.indices)
-        if missing:
-            thing = str(rounds.file_of(path, number).relative_to(path))
+        if missing := one.count - int(one.held(there).sum()):
+            thing = rounds.file_of(path, number).thing
             message = f"{missing:,} of its {one.count:,} nets are not in the zoo"
             yield Finding("warning", thing, message, _RESUME.replace("the unit", "it"))
 
@@ -218,6 +253,9 @@ class _Unit:
             yield self._again(error, places.SNAPSHOTS, names)
         try:
             header = self._header(facts)
+        except OSError as error:
+            why = f"{self.shard}: cannot be opened ({error.strerror}); sample again"
+            yield self._again(DataError(why), places.SHARDS, names)
         except DataError as error:
             yield self._again(error, places.SHARDS, names)
         self.seen.present.update(row["index"] for row in rows)
@@ -226,13 +264,13 @@ class _Unit:
         if moments is not None:
             wrong = list(self._moments(moments, header, set(names))) if header else []
             yield from self._by_net(places.SNAPSHOTS, wrong)
-            if full and not wrong and self.shard.exists():
+            if full and not wrong and disk.is_file(self.shard):
                 yield from self._by_net(places.SHARDS, self._values(moments, header, progress))
 
     def _header(self, facts: tables.ShardFacts) -> Header:
-        if not self.shard.exists():
+        if not disk.exists(self.shard):
             raise DataError(f"{self.shard}: is missing; sample again")
-        size = self.shard.stat().st_size
+        size = disk.size(self.shard)
         if size != facts.bytes:
             raise DataError(
                 f"{self.shard}: has {size:,} bytes where {facts.bytes:,} were written; sample again"
@@ -305,7 +343,7 @@ class _Unit:
         if header is None:
             return
         listed = {(row["net"], row["snapshot"]) for row in rows}
-        with self.shard.open("rb") as file:
+        with disk.open_file(self.shard) as file:
             for i, net in enumerate(header.nets):
                 for snapshot in range(1, header.rows + 1):
                     if (net, snapshot) in listed:

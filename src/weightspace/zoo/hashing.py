@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 
 _PIECE = 2**22  # bytes read at once: any vector is hashed in flat memory
@@ -18,7 +19,7 @@ _THREADS = min(8, os.cpu_count() or 1)
 
 
 def damaged(
-    shard: Path,
+    shard: InnerPath,
     rows: Sequence[Mapping[str, Any]],
     size: int,
     progress: Callable[[float], None],
@@ -30,7 +31,7 @@ def damaged(
     done. Raises DataError where the file cannot be read.
     """
     try:
-        descriptor = os.open(shard, os.O_RDONLY)
+        descriptor = disk.open_descriptor(shard)
     except OSError as error:
         raise DataError(f"{shard}: cannot be read ({error.strerror}); sample again") from None
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,14 +15,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from weightspace import disk
+from weightspace.disk import InnerPath, explained, write_file
 from weightspace.errors import DataError, UsageError
 from weightspace.progress import Progress, silent
 from weightspace.zoo import layouts, manifest, places, tables
-from weightspace.zoo.disk import explained, write_file
 from weightspace.zoo.sealed import seal, unseal
 from weightspace.zoo.shardfiles import OpenShard
 
 CONTENTS = "contents.json"
+_OWN = re.compile(r"(nets|snapshots|layouts)-\d{3,}-[0-9a-f]{32}\.parquet")
 _VERSION = 1
 _ENTRIES = ("version", "units", "files")
 _LARGEST = 2**28  # bytes of the contents
@@ -51,12 +54,17 @@ class File:
         """What is noted of a file of these bytes."""
         return cls(len(data), _digest(data), rows)
 
-    def matches(self, path: Path) -> bool:
-        """Whether the file at `path` is, to the bit, the one that was noted."""
+    def matches(self, data: bytes) -> bool:
+        """Whether these bytes are, to the bit, those that were noted."""
+        return len(data) == self.size and _digest(data) == self.digest
+
+    def read(self, place: InnerPath) -> bytes | None:
+        """The bytes that were noted, if they are those of a file; else None."""
         try:
-            return path.stat().st_size == self.size and _digest(path.read_bytes()) == self.digest
-        except OSError:
-            return False
+            data = disk.read_bytes(place, self.size)
+        except (OSError, DataError):
+            return None
+        return data if self.matches(data) else None
 
 
 @dataclass(frozen=True)
@@ -112,17 +120,24 @@ class Index:
         return cls(units, files)
 
 
+FOLDER = "index"
+
+
 def folder(path: Path) -> Path:
     """Where the index of a zoo lies."""
-    return path / "index"
+    return path / FOLDER
+
+
+def place(path: Path) -> InnerPath:
+    """The same, to be opened."""
+    return InnerPath(path) / FOLDER
 
 
 def read(path: Path) -> Index | None:
     """The index of the zoo at `path`; None where it has none, or one that is damaged."""
-    file = folder(path) / CONTENTS
     try:
-        return None if file.stat().st_size > _LARGEST else Index.from_json(file.read_bytes())
-    except (OSError, ValueError):
+        return Index.from_json(disk.read_bytes(place(path) / CONTENTS, _LARGEST))
+    except (OSError, ValueError, DataError):
         return None
 
 
@@ -130,12 +145,13 @@ def read_table(path: Path, index: Index, table: str) -> pa.Table:
     """One table of the index, its files compared with what was noted; DataError if damaged."""
     parts = []
     for name, file in index.files[table].items():
-        place = folder(path) / name
-        if not file.matches(place):
-            raise DataError(f"{place}: is damaged or missing; {_AGAIN}")
-        parts.append(tables.read(place, TABLES[table]))
+        there = place(path) / name
+        data = file.read(there)
+        if data is None:
+            raise DataError(f"{there}: is damaged or missing; {_AGAIN}")
+        parts.append(tables.parse(data, there, TABLES[table]))
         if parts[-1].num_rows != file.rows:
-            raise DataError(f"{place}: has another number of rows than noted; {_AGAIN}")
+            raise DataError(f"{there}: has another number of rows than noted; {_AGAIN}")
     return tables.join(parts, TABLES[table])
 
 
@@ -175,8 +191,9 @@ def write(path: str | Path, progress: Progress = silent) -> Path:
         noted = []
         for table, read_so_far in parts.items():
             file = places.part(path, table, name)
-            read_so_far.append(tables.read(file, TABLES[table]))
-            noted.append(File.of(file.read_bytes(), read_so_far[-1].num_rows))
+            data = tables.content(file)
+            read_so_far.append(tables.parse(data, file, TABLES[table]))
+            noted.append(File.of(data, read_so_far[-1].num_rows))
         shard = OpenShard(places.part(path, places.SHARDS, name))
         units[name] = Unit(noted[0], noted[1], shard.first, shard.size)
         progress("indexing the zoo", i + 1, len(names))
@@ -184,11 +201,12 @@ def write(path: str | Path, progress: Progress = silent) -> Path:
     joined[places.LAYOUTS] = _layouts(path, joined[places.NETS])
     files = {table: _write_table(path, table, one) for table, one in joined.items()}
     text = json.dumps(seal(Index(units, files).to_dict()), separators=(",", ":"))
-    write_file(folder(path) / CONTENTS, text.encode() + b"\n")
+    write_file(place(path) / CONTENTS, text.encode() + b"\n")
     current = {CONTENTS, *(name for those in files.values() for name in those)}
-    for file in folder(path).iterdir():
-        if file.name not in current:
-            file.unlink(missing_ok=True)
+    for stale in disk.names(place(path)):
+        if stale not in current and _OWN.fullmatch(stale):
+            disk.remove(place(path) / stale)
+    disk.remove_leftovers(place(path))
     return folder(path)
 
 
@@ -212,15 +230,15 @@ def _layouts(path: Path, nets: pa.Table) -> pa.Table:
 
 def _write_table(path: Path, table: str, rows: pa.Table) -> dict[str, File]:
     """The table in files of some rows each, named by their content: old ones stay readable."""
-    with explained(folder(path), 0):
-        folder(path).mkdir(exist_ok=True)
+    with explained(place(path)):
+        disk.make_folder(place(path))
     files = {}
     for first in range(0, max(rows.num_rows, 1), _ROWS):
         part = tables.marked(rows.slice(first, _ROWS))
         data = tables.to_bytes(part, group=_GROUP)
         file = File.of(data, part.num_rows)
         name = f"{table}-{first // _ROWS:03d}-{file.digest}.parquet"
-        write_file(folder(path) / name, data)
+        write_file(place(path) / name, data)
         files[name] = file
     return files
 
@@ -244,7 +262,7 @@ def _rows_of(table: pa.Table, index: Index, kind: str, units: set[str]) -> list[
 
 def _is_same(path: Path, table: str, index: Index, unit: str) -> bool:
     file: File = vars(index.units[unit])[table]
-    return file.matches(places.part(path, table, unit))
+    return file.read(places.part(path, table, unit)) is not None
 
 
 def _file(row: Sequence[Any]) -> File:

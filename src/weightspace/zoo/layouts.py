@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from weightspace import disk
 from weightspace.errors import DataError
 from weightspace.networks import Layout
 from weightspace.zoo import places
 
-_LARGEST = 2**26  # bytes of a layout's file
+LARGEST = 2**26  # bytes of a layout's file
 _MOST_VALUES = 2**40  # of a vector
 _MOST_DIMENSIONS = 32
 
@@ -20,14 +21,15 @@ def read_layout(path: Path, key: str) -> Layout:
     file = places.layout_path(path, key)
     again = "restore it from a copy, or run `weightspace repair`"
     try:
-        if file.stat().st_size > _LARGEST:
-            raise ValueError("larger than any layout")
-        text = file.read_text(encoding="utf-8")
+        text = disk.read_text(file, LARGEST)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); {again}") from None
+    except UnicodeDecodeError:
+        text = ""
+    try:
         _check_numbers(json.loads(text))
         layout = Layout.from_json(text)
         sound = layout.key == key and 0 < layout.size < _MOST_VALUES
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}); {again}") from None
     except (DataError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         sound = False
     if not sound:

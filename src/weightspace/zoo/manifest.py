@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.errors import DataError, UsageError
 from weightspace.space import Space
 from weightspace.zoo.dtypes import FLOAT32, Dtype, dtype_of
@@ -49,19 +51,17 @@ def compose(
 
 def read(path: Path) -> dict[str, Any]:
     """The checked content of a zoo's `zoo.json`."""
-    file = path / MANIFEST
+    file = InnerPath(path) / MANIFEST
     if not path.is_dir():
         refuse_url(path)
         raise DataError(f"{path}: no such directory; give the directory that holds {MANIFEST}")
-    if not file.is_file():
+    if not disk.exists(file):
         raise DataError(
             f"{path}: is no zoo, it has no {MANIFEST}; make one with `weightspace sample`"
         )
     again = "restore it from a copy"
     try:
-        if file.stat().st_size > _LARGEST:
-            raise DataError(f"{file}: is larger than {_LARGEST:,} bytes; {again}")
-        meta = json.loads(file.read_text(encoding="utf-8"))
+        meta = json.loads(disk.read_text(file, _LARGEST))
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}); check permissions") from None
     except (ValueError, RecursionError) as error:
@@ -117,9 +117,12 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> list[tuple[str, 
     return [(name, json.dumps(a), json.dumps(b)) for name, a, b in pairs if a != b]
 
 
-def _check_content(file: Path, meta: dict[str, Any]) -> None:
-    for key, kind in (("space", dict), ("seed", int), ("info", dict), ("versions", dict)):
-        if not isinstance(meta.get(key), kind):
+_KINDS = {"space": dict, "seed": int, "info": dict, "versions": dict, "created": str}
+
+
+def _check_content(file: InnerPath, meta: dict[str, Any]) -> None:
+    for key, kind in _KINDS.items():
+        if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
             raise DataError(f"{file}: is damaged at {key!r}; restore it from a copy")
     try:
         dtype(meta)

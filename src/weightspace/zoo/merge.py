@@ -9,11 +9,11 @@ from pathlib import Path
 
 import polars as pl
 
+from weightspace.disk import InnerPath, adopt, remove_leftovers
 from weightspace.errors import DataError, UsageError
 from weightspace.progress import Progress, silent
 from weightspace.zoo import index, manifest, places, rounds
 from weightspace.zoo.check import check
-from weightspace.zoo.disk import adopt, remove_leftovers
 from weightspace.zoo.reader import Zoo
 from weightspace.zoo.rounds import Round
 from weightspace.zoo.writer import Writer
@@ -163,11 +163,12 @@ def _refuse_other_units(zoo: Zoo, known: dict[str, tuple[Path, frozenset[str]]])
 
 def _rounds(zoos: Iterable[Zoo]) -> list[Round]:
     """The rounds of all; one more for nets that a zoo holds and none of its rounds names."""
-    named: list[tuple[Path, Round]] = []
+    named: list[tuple[object, Round]] = []
     for zoo in zoos:
-        own = [(rounds.file_of(zoo.path, number), one) for number, one in zoo.rounds.items()]
-        held = {int(i) for _, one in own for i in one.indices}
-        if rest := set(zoo.nets["index"]) - held:
+        own: list[tuple[object, Round]] = [
+            (rounds.file_of(zoo.path, number), one) for number, one in zoo.rounds.items()
+        ]
+        if rest := rounds.not_held(zoo.nets["index"], (one for _, one in own)):
             own.append((zoo.path, Round.of(rest, {}, {})))
         named += [(file, one) for file, one in own if one not in [known for _, known in named]]
     try:
@@ -178,7 +179,9 @@ def _rounds(zoos: Iterable[Zoo]) -> list[Round]:
     return [one for _, one in named]
 
 
-def _missing(out: Path, into: Sequence[Zoo], parts: Iterable[Zoo]) -> list[tuple[Path, Path]]:
+def _missing(
+    out: Path, into: Sequence[Zoo], parts: Iterable[Zoo]
+) -> list[tuple[InnerPath, InnerPath]]:
     """The files that the result lacks and what they are to be called, in the order to appear."""
     there = {unit for zoo in into for unit in zoo.nets["unit"]}
     laid: set[str] = set()
@@ -196,10 +199,12 @@ def _missing(out: Path, into: Sequence[Zoo], parts: Iterable[Zoo]) -> list[tuple
     return [(places.part(source, *of), places.part(out, *of)) for *of, source in files]
 
 
-def _refuse_without_room(out: Path, todo: Iterable[tuple[Path, Path]], copy: bool) -> None:
+def _refuse_without_room(
+    out: Path, todo: Iterable[tuple[InnerPath, InnerPath]], copy: bool
+) -> None:
     above = next(path for path in (out, *out.absolute().parents) if path.exists())
     here = above.stat().st_dev
-    files = [file.stat() for file, _ in todo]
+    files = [file.path.stat() for file, _ in todo]
     needed = sum(file.st_size for file in files if copy or file.st_dev != here)
     free = shutil.disk_usage(above).free
     if needed > free:

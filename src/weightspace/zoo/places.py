@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.errors import DataError, UsageError
 
 MANIFEST = "zoo.json"
@@ -24,16 +26,14 @@ SUFFIX = {
 ASIDE, KEPT = "aside", "kept"
 """Where `repair` puts what is damaged, and in there, for a moment, what it will give back."""
 
-_UNIT = re.compile(r"[a-z0-9-]{1,200}")
-_NET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
-_LAYOUT = re.compile(r"[0-9a-f]{16}")
+UNIT_PATTERN = "[a-z0-9-]{1,200}"
+NET_PATTERN = "[A-Za-z0-9][A-Za-z0-9.-]{0,63}"
+LAYOUT_PATTERN = "[0-9a-f]{16}"
+MOST_NETS = 10**7
+"""Of a zoo: positions in the draw are below it."""
+
+_UNIT, _NET, _LAYOUT = map(re.compile, (UNIT_PATTERN, NET_PATTERN, LAYOUT_PATTERN))
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
-_TEMPORARY = re.compile(r"\.[a-z0-9-]+\.[0-9a-f]+\.tmp")
-
-
-def is_temporary(name: str) -> bool:
-    """Whether a file of this name is one that a writer has not finished."""
-    return bool(_TEMPORARY.fullmatch(name))
 
 
 def refuse_url(path: str | Path) -> None:
@@ -57,30 +57,36 @@ def check_unit(name: str) -> None:
 def units(path: Path, folder: str) -> list[str]:
     """The units that have a finished file in this folder, in order; in `nets`: the committed."""
     suffix = SUFFIX[folder]
-    try:
-        names = [entry.name for entry in (path / folder).iterdir()]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise DataError(
-            f"{path / folder}: cannot be listed ({error.strerror}); check the folder's permissions"
-        ) from None
+    names = disk.names(InnerPath(path) / folder)
     stems = (name.removesuffix(suffix) for name in names if name.endswith(suffix))
     return sorted(stem for stem in stems if _UNIT.fullmatch(stem))
 
 
-def part(path: Path, folder: str, name: str) -> Path:
+def part(path: Path | InnerPath, folder: str, name: str) -> InnerPath:
     """The file of a unit (or of a layout's key) in a folder."""
-    return path / folder / f"{name}{SUFFIX[folder]}"
+    root = path if isinstance(path, InnerPath) else InnerPath(path)
+    return root / folder / f"{name}{SUFFIX[folder]}"
 
 
-def unfinished_repairs(path: Path) -> list[Path]:
-    """The folders of sound nets that `repair` was stopped from giving back to the zoo."""
-    found = (path / ASIDE).glob(f"*/{KEPT}/*")
-    return sorted(folder for folder in found if not part(path, NETS, folder.name).exists())
+def repairs(path: Path) -> list[InnerPath]:
+    """The folders of sound nets of a unit that `repair` has set aside, to give back."""
+    aside = InnerPath(path) / ASIDE
+    kept = [aside / number / KEPT for number in disk.names(aside)]
+    stages = (folder / unit for folder in kept for unit in _listed(folder))
+    return [stage for stage in stages if disk.is_folder(stage)]
 
 
-def shard_path(path: Path, shard: str) -> Path:
+def unfinished_repairs(path: Path) -> list[InnerPath]:
+    """Those that `repair` was stopped from giving back to the zoo."""
+    return [stage for stage in repairs(path) if not disk.exists(part(path, NETS, stage.name))]
+
+
+def _listed(folder: InnerPath) -> list[str]:
+    """What a folder holds; what is none where it might be holds nothing, but no link is passed."""
+    return disk.names(folder) if disk.is_folder(folder.parent) else []
+
+
+def shard_path(path: Path, shard: str) -> InnerPath:
     """The file that a table's `shard` column names; anything but a plain shard name is refused."""
     stem = shard.removesuffix(SUFFIX[SHARDS])
     if not shard.endswith(SUFFIX[SHARDS]) or not _UNIT.fullmatch(stem):
@@ -91,7 +97,7 @@ def shard_path(path: Path, shard: str) -> Path:
     return part(path, SHARDS, stem)
 
 
-def layout_path(path: Path, key: str) -> Path:
+def layout_path(path: Path, key: str) -> InnerPath:
     """The file of a layout; a key that is none is refused."""
     if not _LAYOUT.fullmatch(key):
         raise DataError(

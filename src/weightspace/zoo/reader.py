@@ -111,7 +111,7 @@ class Zoo:
         return self._layout(self._layout_keys[self._layout_codes[self._at(net)]])
 
     def vector(self, net: str, snapshot: int = -1) -> np.ndarray:
-        """One vector, float32 [layout.size], read-only: a view of the file, if it holds float32.
+        """One vector, float32 [layout.size], read-only.
 
         `snapshot` counts from 1, or back from -1, the last that the net has.
         """

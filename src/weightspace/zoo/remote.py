@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from weightspace import disk
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.printable import printable
@@ -178,9 +179,9 @@ class Remote:
         if key not in self._layouts:
             with self._renamed():
                 file = places.layout_path(self.path, key)
-                if self._index and not file.parent.exists():
+                if self._index and not disk.exists(file.parent):
                     self._unpack_layouts(self._index)
-                if not file.exists():
+                if not disk.exists(file):
                     self._fetch([f"{places.LAYOUTS}/{file.name}"])
                 self._layouts[key] = layouts.read_layout(self.path, key)
         return self._layouts[key]
@@ -208,8 +209,8 @@ class Remote:
         (table,) = self.tables(places.LAYOUTS, [])
         for key, text in zip(table["key"].to_pylist(), table["json"].to_pylist(), strict=True):
             file = places.layout_path(self.path, key)
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+            disk.make_folder(file.parent)
+            disk.write_file(file, text.encode())
 
     def _fetch(self, names: list[str]) -> None:
         """Bring files here, some at a time."""
@@ -271,7 +272,7 @@ class RemoteShards:
         return np.frombuffer(data, np.uint8)
 
     def _file(self, name: str) -> str:
-        return places.shard_path(Path(), name).as_posix()
+        return places.shard_path(Path(), name).thing
 
 
 def _defaults(url: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -14,20 +14,22 @@ from typing import Any
 
 import pyarrow as pa
 
+from weightspace import disk
+from weightspace.disk import InnerPath, Temporary, explained, write_file
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Plan
 from weightspace.progress import Progress, silent
 from weightspace.space import Recipe
 from weightspace.space.recipe import FIELDS
 from weightspace.zoo import hashing, manifest, places, shard, tables
-from weightspace.zoo.check import Finding, check
-from weightspace.zoo.disk import Temporary, explained, sync_folder, write_file
+from weightspace.zoo.check import Finding, check, links
 from weightspace.zoo.dtypes import Dtype
 from weightspace.zoo.layouts import read_layout
 from weightspace.zoo.tables import ShardFacts
 
 _FOLDERS = (places.SHARDS, places.SNAPSHOTS, places.NETS)  # in the order in which a unit appears
 _MOST_SNAPSHOTS = 10**6
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def repair(path: str | Path, progress: Progress = silent) -> Repair:
     """
     path = Path(path)
     dtype = manifest.dtype(manifest.read(path))
-    with explained(path, 0):
+    with explained(path):
+        _refuse_links(path)
         _finish(path)
         findings = tuple(f for f in check(path, True, progress) if f.severity == "error")
         if not findings:
@@ -76,28 +79,44 @@ def repair(path: str | Path, progress: Progress = silent) -> Repair:
             kept += sound
             lost += named
         progress("repairing the zoo", len(spoilt), len(spoilt))
-    return Repair(findings, aside, tuple(kept), tuple(sorted(set(lost) - taken.union(kept))))
+    return Repair(findings, aside.path, tuple(kept), tuple(sorted(set(lost) - taken.union(kept))))
+
+
+def _refuse_links(path: Path) -> None:
+    """Refuse a zoo with a folder that leads elsewhere: nothing behind it is to be mended."""
+    for finding in links(path):
+        raise DataError(f"{path}/{finding.thing}: {finding.message}; {finding.remedy}")
 
 
 def _finish(path: Path) -> None:
     """Give back the sound nets of damaged units that a stopped repair had already set aside."""
     stopped = places.unfinished_repairs(path)
-    for stage in (path / places.ASIDE).glob(f"*/{places.KEPT}/*"):
+    for stage in places.repairs(path):
         if stage in stopped:
             _publish(stage, path)
         else:  # copies of nets that are in the zoo: their unit was not set aside, or sampled again
-            shutil.rmtree(stage)
+            _remove_stage(stage)
 
 
-def _publish(source: Path, path: Path) -> None:
+def _publish(source: InnerPath, path: Path) -> None:
     """Move a unit's files into the zoo, the nets part last, and remove the emptied folder."""
     for folder in _FOLDERS:
-        for file in (source / folder).glob(f"*{places.SUFFIX[folder]}"):
-            file.replace(path / folder / file.name)
-            sync_folder(path / folder)
-    shutil.rmtree(source)
-    with suppress(OSError):  # others are in there
-        source.parent.rmdir()
+        for name in disk.names(source / folder):
+            if name.endswith(places.SUFFIX[folder]):
+                disk.rename(source / folder / name, InnerPath(path) / folder / name)
+    _remove_stage(source)
+
+
+def _remove_stage(stage: InnerPath) -> None:
+    """Remove the files that a repair put into a folder of its own, and the folders if empty."""
+    for folder in _FOLDERS:
+        for name in disk.names(stage / folder):
+            if name.endswith(places.SUFFIX[folder]):
+                disk.remove(stage / folder / name)
+        disk.remove_leftovers(stage / folder)
+        disk.remove_empty(stage / folder)
+    disk.remove_empty(stage)
+    disk.remove_empty(stage.parent)
 
 
 def _nets_of(path: Path, units: Iterable[str]) -> frozenset[str]:
@@ -107,26 +126,25 @@ def _nets_of(path: Path, units: Iterable[str]) -> frozenset[str]:
     )
 
 
-def _new_folder(path: Path, findings: Sequence[Finding]) -> Path:
+def _new_folder(path: Path, findings: Sequence[Finding]) -> InnerPath:
     """The next numbered folder, with the reasons in it."""
-    above = path / places.ASIDE
-    with explained(above, 0):
-        above.mkdir(exist_ok=True)
-        taken = [int(entry.name) for entry in above.iterdir() if entry.name.isdecimal()]
+    above = InnerPath(path) / places.ASIDE
+    with explained(above):
+        taken = [int(name) for name in disk.names(above) if _NUMBER.fullmatch(name)]
         aside = above / f"{max(taken, default=0) + 1:04d}"
-        aside.mkdir()
+        disk.make_folder(aside)
     text = json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1)
     write_file(aside / "findings.json", text.encode() + b"\n")
     return aside
 
 
-def _damaged_units(path: Path, findings: Sequence[Finding], aside: Path) -> list[str]:
+def _damaged_units(path: Path, findings: Sequence[Finding], aside: InnerPath) -> list[str]:
     """The units to set aside; rounds and layouts that are damaged are dealt with at once."""
     units, keys = set(), set()
     for finding in findings:
         folder, _, name = finding.thing.partition("/")
         if folder == places.ROUNDS:
-            _move(path / finding.thing, aside / folder)
+            _move(InnerPath(path) / folder / name, aside / folder)
         elif folder == places.LAYOUTS:
             keys.add(Path(name).stem)
         else:
@@ -136,9 +154,9 @@ def _damaged_units(path: Path, findings: Sequence[Finding], aside: Path) -> list
     return sorted(units & set(places.units(path, places.NETS)))
 
 
-def _units_without_layout(path: Path, key: str, aside: Path) -> set[str]:
+def _units_without_layout(path: Path, key: str, aside: InnerPath) -> set[str]:
     """Set a layout aside and make it again from a recipe; where that fails, the units of it."""
-    _move(path / places.LAYOUTS / f"{key}.json", aside / places.LAYOUTS)
+    _move(places.part(path, places.LAYOUTS, key), aside / places.LAYOUTS)
     found = set()
     for unit in places.units(path, places.NETS):
         try:
@@ -165,15 +183,11 @@ def _remake_layout(path: Path, key: str, net: dict[str, Any]) -> bool:
     return True
 
 
-def _move(file: Path, folder: Path) -> None:
-    """Move a file that may not be there; a name that is taken gets a number."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        file.rename(folder / file.name)
-    except FileNotFoundError:
-        return
-    sync_folder(folder)
-    sync_folder(file.parent)
+def _move(file: InnerPath, folder: InnerPath) -> None:
+    """Move a file that may not be there."""
+    disk.make_folder(folder)
+    with suppress(FileNotFoundError):
+        disk.rename(file, folder / file.name)
 
 
 class _Unit:
@@ -183,7 +197,7 @@ class _Unit:
         self.path, self.name, self.dtype = path, name, dtype
         self.shard = places.part(path, places.SHARDS, name)
 
-    def replace(self, aside: Path, taken: frozenset[str]) -> tuple[list[str], list[str]]:
+    def replace(self, aside: InnerPath, taken: frozenset[str]) -> tuple[list[str], list[str]]:
         """Set the unit aside and keep its sound nets, but none that is in another unit (`taken`).
 
         Returns the names of all its nets, as far as they can be read, and of those kept.
@@ -247,7 +261,7 @@ class _Unit:
         found = hashing.damaged(self.shard, moments, self.dtype.size, lambda share: None)
         return wrong | {moments[at]["net"] for at in found}
 
-    def _write(self, stage: Path, nets: pa.Table, moments: pa.Table) -> None:
+    def _write(self, stage: InnerPath, nets: pa.Table, moments: pa.Table) -> None:
         """The three files of a unit of these nets, in a folder of their own."""
         names, rows = nets["net"].to_pylist(), moments.to_pylist()
         new = f"{self.name[:180]}-{shard.digest(' '.join(names).encode())}"
@@ -255,13 +269,13 @@ class _Unit:
         most = max((row["snapshot"] for row in rows), default=1)
         blob, header = shard.compose(names, most, size, key, self.dtype)
         for folder in _FOLDERS:
-            (stage / folder).mkdir(parents=True)
+            disk.make_folder(stage / folder)
         place = {net: i for i, net in enumerate(names)}
         offsets = [header.offset(place[row["net"]], row["snapshot"]) for row in rows]
         file = Temporary(places.part(stage, places.SHARDS, new), header.size)
         try:
             file.write(blob, 0)
-            with self.shard.open("rb") as source:
+            with disk.open_file(self.shard) as source:
                 for row, offset in zip(rows, offsets, strict=True):
                     source.seek(row["offset"])
                     file.write(source.read(header.length), offset)

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from weightspace import disk
+from weightspace.disk import InnerPath, write_file
 from weightspace.errors import DataError
 from weightspace.zoo import places
-from weightspace.zoo.disk import write_file
 from weightspace.zoo.sealed import seal, unseal
 
 _LARGEST = 2**26  # bytes of a round's file
-_MOST_NETS = 10**8
 _ENTRIES = ("nets", "images", "info")
 
 
@@ -47,6 +47,12 @@ class Round:
         """How many nets it holds."""
         return sum(stop - first for first, stop in self.nets)
 
+    def held(self, indices: np.ndarray) -> np.ndarray:
+        """Which of these positions in the draw, int64 [n], it holds: bool [n]."""
+        spans = np.array(self.nets, np.int64).reshape(-1, 2)
+        at = np.searchsorted(spans[:, 0], indices, side="right") - 1
+        return (at >= 0) & (indices < spans[at, 1])
+
     @property
     def indices(self) -> np.ndarray:
         """Their positions in the draw, int64, ascending."""
@@ -63,13 +69,21 @@ def read(path: Path) -> dict[int, Round]:
     return dict(sorted(found.items()))
 
 
+def not_held(indices: Iterable[int], rounds: Iterable[Round]) -> list[int]:
+    """Those of these positions in the draw that no round holds, ascending."""
+    left = np.unique(np.fromiter(indices, np.int64))
+    for one in rounds:
+        left = left[~one.held(left)]
+    return left.tolist()
+
+
 def add(path: Path, number: int, added: Round) -> bool:
     """Write round `number` of the zoo at `path`; False, with nothing done, where there is one."""
     text = json.dumps(seal(asdict(added))).encode() + b"\n"
     return write_file(file_of(path, number), text, replace=False)
 
 
-def file_of(path: Path, number: int) -> Path:
+def file_of(path: Path, number: int) -> InnerPath:
     """The file of a round."""
     return places.part(path, places.ROUNDS, f"{number:06d}")
 
@@ -87,17 +101,15 @@ def refuse_overlap(named: Iterable[tuple[object, Round]]) -> None:
 _AGAIN = "delete it and run the same command: what is missing then gets a new round"
 
 
-def _read(file: Path) -> Round:
+def _read(file: InnerPath) -> Round:
     try:
-        if file.stat().st_size > _LARGEST:
-            raise ValueError("larger than any round")
-        plain = unseal(json.loads(file.read_text(encoding="utf-8")), _ENTRIES)
+        plain = unseal(json.loads(disk.read_text(file, _LARGEST)), _ENTRIES)
         nets = tuple((first, stop) for first, stop in plain["nets"])
         images, info = plain["images"], plain["info"]
         ends = [end for span in nets for end in span]
         sound = (
             bool(nets)
-            and all(type(end) is int and 0 <= end <= _MOST_NETS for end in ends)
+            and all(type(end) is int and 0 <= end <= places.MOST_NETS for end in ends)
             and all(first < stop for first, stop in nets)
             and all(one[1] < other[0] for one, other in pairwise(nets))
             and isinstance(info, dict)

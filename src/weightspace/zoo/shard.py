@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.errors import DataError
+from weightspace.printable import printable
 from weightspace.zoo.dtypes import Dtype
 
 _ALIGNMENT = 64
@@ -67,7 +71,7 @@ def digest(data: Any) -> str:
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
-def data_start(path: Path, size: int, start: bytes) -> int:
+def data_start(path: object, size: int, start: bytes) -> int:
     """Where the data begins, from a shard's first 8 bytes and its file size."""
     length = int.from_bytes(start[:8], "little")
     if len(start) < 8 or length > min(size - 8, _LARGEST_HEADER):
@@ -75,14 +79,14 @@ def data_start(path: Path, size: int, start: bytes) -> int:
     return 8 + length
 
 
-def read(path: Path, dtype: Dtype) -> Header:
+def read(path: InnerPath | Path, dtype: Dtype) -> Header:
     """The header of the shard at `path`, checked for itself and against the file's size.
 
     DataError, too, where its values are not of `dtype`.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with disk.open_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
             start = file.read(8)
             data = data_start(path, size, start)
             text = file.read(data - 8)
@@ -101,7 +105,7 @@ def read(path: Path, dtype: Dtype) -> Header:
     return header
 
 
-def _walk(path: Path, tensors: dict[str, Any], dtype: Dtype) -> tuple[list[int], list[str]]:
+def _walk(path: object, tensors: dict[str, Any], dtype: Dtype) -> tuple[list[int], list[str]]:
     """The common shape and the names, in the order of the data, which must have no gap."""
     shape: list[int] = []
     position = 0
@@ -118,7 +122,7 @@ def _walk(path: Path, tensors: dict[str, Any], dtype: Dtype) -> tuple[list[int],
         except (KeyError, TypeError):
             sound = False
         if not sound:
-            raise _damaged(path, f"its header is wrong at net {name}")
+            raise _damaged(path, f"its header is wrong at net {printable(name, 64)}")
         shape, position = found, span[1]
     if not shape:
         raise _damaged(path, "its header names no net")
@@ -131,5 +135,5 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _damaged(path: Path, what: str) -> DataError:
+def _damaged(path: object, what: str) -> DataError:
     return DataError(f"{path}: is damaged, {what}; run `weightspace repair`, then sample again")

@@ -1,22 +1,22 @@
 """Shards on this machine: any bytes of any of them, into memory that is there already.
 
-Slices are read with `preadv` straight to where they belong, not through a memory map: a map
-touches its pages one fault at a time, and each map that is open counts as the process's memory.
+All is read with `preadv` straight to where it belongs, not through a memory map: a map touches its
+pages one fault at a time, and a file that is cut short while it is mapped kills the process.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.zoo import places, shard
 
@@ -24,7 +24,6 @@ Buffers = Sequence[memoryview]
 Read = tuple[str, int, Buffers, int]
 """Shard (file name), first byte, where to put what follows, and how many bytes that is."""
 
-_MAPS = 128  # memory maps held at once, each one file descriptor
 _MOST_OPEN = 1024
 _WINDOW = 256  # reads that the disk is told of at once
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
@@ -33,10 +32,10 @@ _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 class OpenShard:
     """One shard, open for reading; closed when nobody holds it any more."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: InnerPath) -> None:
         self._descriptor = -1
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            self._descriptor = disk.open_descriptor(path)
             self.size = os.fstat(self._descriptor).st_size
             start = os.read(self._descriptor, 8)
         except OSError as error:
@@ -103,7 +102,6 @@ class ShardFiles:
         self._most = _most_open()
         self._open: OrderedDict[str, OpenShard] = OrderedDict()
         self._lock = threading.Lock()
-        self._map = lru_cache(_MAPS)(partial(_mapped, path))
 
     def extent(self, name: str) -> tuple[int, int]:
         """Where a shard's data begins and ends, in bytes; DataError where it cannot be opened."""
@@ -135,8 +133,10 @@ class ShardFiles:
             self._get(name).fill(offset, buffers)
 
     def view(self, name: str, offset: int, size: int) -> np.ndarray:
-        """`size` bytes from byte `offset` on, uint8, a read-only view of the file."""
-        return self._map(name)[offset : offset + size]
+        """`size` bytes from byte `offset` on, uint8."""
+        found = np.empty(size, np.uint8)
+        self._get(name).fill(offset, (found.data,))
+        return found
 
     def _uncached(self, window: list[Read]) -> Iterator[tuple[OpenShard, Read]]:
         name, file = "", None
@@ -159,17 +159,7 @@ class ShardFiles:
         return file
 
 
-def _mapped(folder: Path, name: str) -> np.ndarray:
-    path = places.shard_path(folder, name)
-    try:
-        with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:  # ValueError: an empty file
-        raise _cannot_open(path, error) from None
-    return np.frombuffer(data, np.uint8)
-
-
-def _cannot_open(path: Path, error: object) -> DataError:
+def _cannot_open(path: InnerPath, error: object) -> DataError:
     return DataError(
         f"{path}: cannot be opened ({getattr(error, 'strerror', error)}); run `weightspace check`"
     )
@@ -182,4 +172,4 @@ def _most_open() -> int:
     except ImportError:
         return 256
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return max(1, min(_MOST_OPEN, soft // 2 - _MAPS)) if soft > 0 else _MOST_OPEN
+    return max(1, min(_MOST_OPEN, soft // 2)) if soft > 0 else _MOST_OPEN

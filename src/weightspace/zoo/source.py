@@ -32,7 +32,7 @@ class Shards(Protocol):
         """Do reads that are large and were expected."""
 
     def view(self, name: str, offset: int, size: int) -> np.ndarray:
-        """`size` bytes from byte `offset` on, uint8, read-only."""
+        """`size` bytes from byte `offset` on, uint8."""
 
 
 class Source(Protocol):

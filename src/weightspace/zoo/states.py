@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
+from weightspace import disk
+from weightspace.disk import InnerPath, Temporary, remove_leftovers
 from weightspace.errors import DataError
 from weightspace.zoo import places
-from weightspace.zoo.disk import Temporary, remove_leftovers
 
 VERSION = 1
 ASIDE = ".aside"
 _KINDS = {"float32": "F32", "float64": "F64", "int64": "I64"}
 _ENTRY = "weightspace"
+_LARGEST = 2**34  # bytes of a state: a stack's weights and its optimizer's slots
+_HEADER = 100_000_000  # bytes of its header, as the safetensors library allows
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Saved:
 def write(path: Path, unit: str, saved: Saved) -> None:
     """Keep a unit's state in the zoo at `path`, durably, in place of the one before."""
     file = places.part(path, places.STATES, unit)
-    file.parent.mkdir(exist_ok=True)
+    disk.make_folder(file.parent)
     remove_leftovers(file.parent, unit)
     plain = {
         "version": VERSION,
@@ -81,12 +85,11 @@ def write(path: Path, unit: str, saved: Saved) -> None:
 def read(path: Path, unit: str) -> Saved | None:
     """What was saved of a unit; None where nothing was, DataError for a damaged file."""
     file = places.part(path, places.STATES, unit)
-    if not file.exists():
+    if not disk.exists(file):
         return None
     try:
-        with safe_open(file, framework="numpy") as opened:
-            metadata = opened.metadata() or {}
-            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        data = disk.read_bytes(file, _LARGEST)
+        metadata, arrays = _metadata(data), load(data)
         text = metadata[_ENTRY]
         if _digest(text, arrays) != metadata["checksum"]:
             raise ValueError("its checksum is another")
@@ -103,25 +106,37 @@ def read(path: Path, unit: str) -> Saved | None:
 def shard_of(path: Path, unit: str) -> str:
     """The name of the unfinished shard that a state stands on; empty where it does not say."""
     try:
-        with safe_open(places.part(path, places.STATES, unit), framework="numpy") as opened:
-            return str(json.loads((opened.metadata() or {})[_ENTRY])["shard"])
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        with disk.open_file(places.part(path, places.STATES, unit), _LARGEST) as file:
+            length = int.from_bytes(file.read(8), "little")
+            metadata = _metadata(length.to_bytes(8, "little") + file.read(min(length, _HEADER)))
+        return str(json.loads(metadata[_ENTRY])["shard"])
+    except (DataError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 
 def set_aside(path: Path, unit: str) -> None:
     """Take a state out of the way; it is deleted when the unit is finished."""
     file = places.part(path, places.STATES, unit)
-    if file.exists():
-        file.replace(file.with_suffix(ASIDE))
+    if disk.exists(file):
+        disk.rename(file, _aside(file))
 
 
 def remove(path: Path, unit: str) -> None:
     """Delete all that was saved of a unit."""
     file = places.part(path, places.STATES, unit)
-    for one in (file, file.with_suffix(ASIDE)):
-        one.unlink(missing_ok=True)
+    for one in (file, _aside(file)):
+        disk.remove(one)
     remove_leftovers(file.parent, unit)
+
+
+def _aside(file: InnerPath) -> InnerPath:
+    return file.named(file.stem + ASIDE)
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """The texts in the header of a safetensors file, from its first bytes."""
+    length = int.from_bytes(data[:8], "little")
+    return dict(json.loads(data[8 : 8 + length])["__metadata__"])
 
 
 def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:

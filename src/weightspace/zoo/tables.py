@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,11 +11,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
-from weightspace.space.recipe import DEFAULTS, FIELDS
+from weightspace.space.recipe import DEFAULTS, FIELDS, checked
+from weightspace.zoo import parquet, places
 
 Row = Mapping[str, Any]
 
@@ -67,6 +72,24 @@ _KNOWN = b"hyper-parameters"
 MOST_ROWS = 10**6  # of one part; a row of snapshots stands for a whole vector in a shard
 _MOST_BYTES = 2**29  # of one part, decoded
 _BATCH_BYTES = 2**26
+_LONGEST_COLUMN = 200
+_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]*")
+_PATTERNS = {
+    "net": places.NET_PATTERN,
+    "unit": places.UNIT_PATTERN,
+    "layout": places.LAYOUT_PATTERN,
+    "shard": rf"{places.UNIT_PATTERN}\.safetensors",
+}
+"""What texts of these columns are made of; others hold no control characters."""
+_RANGES = {
+    "index": (0, places.MOST_NETS - 1),
+    "snapshot": (1, 10**6),
+    "step": (0, 2**53),
+    "epoch": (0.0, float(2**53)),
+    "steps": (0, 2**53),
+    "diverged_step": (0, 2**53),
+}
+"""Of numbers; offsets and lengths are held against the shard when it is opened."""
 
 
 @dataclass(frozen=True)
@@ -111,18 +134,39 @@ def marked(table: pa.Table) -> pa.Table:
     return table.replace_schema_metadata({_KNOWN: json.dumps(list(FIELDS))})
 
 
-def read(path: Path, schema: pa.Schema, most: int = MOST_ROWS) -> pa.Table:
-    """The table of one part, its pages' checksums verified and its columns checked.
+def read(path: InnerPath | Path, schema: pa.Schema, most: int = MOST_ROWS) -> pa.Table:
+    """The table of one part; as `parse`."""
+    return parse(content(path), path, schema, most)
+
+
+def content(path: InnerPath | Path) -> bytes:
+    """The bytes of one part; DataError where there are none, or too many."""
+    try:
+        return disk.read_bytes(path, _MOST_BYTES)
+    except FileNotFoundError:
+        raise DataError(f"{path}: is missing; {_AGAIN}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from None
+
+
+def parse(
+    data: bytes, path: InnerPath | Path, schema: pa.Schema, most: int = MOST_ROWS
+) -> pa.Table:
+    """The table in the bytes of one part, its pages' checksums verified, its values checked.
 
     Parquet stores repetition in next to no bytes, so a small file could fill the memory: one that
     has more than `most` rows, or that would be larger than any part is, is refused.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        pages = parquet.unpacked(data)
+        if sum(pages) > _MOST_BYTES:
+            raise DataError(_too_large(path, sum(pages)))
+        source = pa.BufferReader(data)
+        with pq.ParquetFile(source, page_checksum_verification=True) as file:
             _check_size(path, file, min(most, MOST_ROWS))
-            table = _decoded(path, file)
-    except FileNotFoundError:
-        raise DataError(f"{path}: is missing; {_AGAIN}") from None
+            _check_columns(path, file.schema_arrow, schema)
+            table = _decoded(path, file, max([1, *pages]))
+            table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
         raise DataError(f"{path}: is damaged ({reason}); {_AGAIN}") from None
@@ -135,7 +179,41 @@ def read(path: Path, schema: pa.Schema, most: int = MOST_ROWS) -> pa.Table:
             raise DataError(f"{path}: has no column {field.name} of {field.type}; {_AGAIN}")
         if not field.nullable and table.column(at).null_count:
             raise DataError(f"{path}: column {field.name} has gaps; {_AGAIN}")
+    _check_values(path, table)
     return table
+
+
+def _check_columns(path: InnerPath | Path, found: pa.Schema, known: pa.Schema) -> None:
+    """Refuse columns of which no reader would know what to make, before they are decoded."""
+    for field in (field for field in found if field.name not in known.names):
+        shown = printable(field.name, 60)
+        if not (_TEXT.fullmatch(field.name) and len(field.name) <= _LONGEST_COLUMN):
+            raise DataError(f"{path}: {shown!r} is no name of a column; {_AGAIN}")
+        if field.type not in _TAKES:
+            kind = printable(field.type, 60)
+            raise DataError(
+                f"{path}: column {shown} is of {kind}, a part holds text, whole numbers, numbers "
+                f"and truth values; {_AGAIN}"
+            )
+    if len(set(found.names)) < len(found.names):
+        raise DataError(f"{path}: two columns have one name; {_AGAIN}")
+
+
+def _check_values(path: InnerPath | Path, table: pa.Table) -> None:
+    """Refuse names that could lead out of the zoo, and values that no command could use."""
+    for field, values in zip(table.schema, table.columns, strict=True):
+        if field.name in FIELDS:
+            _check_settings(path, field.name, values)
+        if field.type == pa.string():
+            pattern = _PATTERNS.get(field.name, _TEXT.pattern)
+            sound = pc.match_substring_regex(values, rf"\A(?:{pattern})\z")
+        elif field.name in _RANGES:
+            low, high = _RANGES[field.name]
+            sound = pc.and_(pc.less_equal(low, values), pc.less_equal(values, high))
+        else:
+            continue
+        if pc.all(sound, min_count=0).as_py() is False:
+            raise _impossible(path, table, field.name, pc.index(sound, False).as_py())
 
 
 def _is_older(table: pa.Table, name: str) -> bool:
@@ -147,25 +225,42 @@ def _is_older(table: pa.Table, name: str) -> bool:
     return known is not None and name not in json.loads(known)
 
 
-def _check_size(path: Path, file: pq.ParquetFile, most: int) -> None:
+def _impossible(path: InnerPath | Path, table: pa.Table, name: str, row: int) -> DataError:
+    """What is wrong with a value, with the net whose row it is in, where that has a name."""
+    net = table["net"][row].as_py() if name != "net" and "net" in table.column_names else None
+    who = f"net {printable(net, 64)}: " if isinstance(net, str) else ""
+    wrong = printable(repr(table[name][row].as_py()), 60)
+    return DataError(f"{path}: {who}{printable(name, 60)} is {wrong}, which it cannot be; {_AGAIN}")
+
+
+def _check_settings(path: InnerPath | Path, name: str, values: pa.ChunkedArray) -> None:
+    """Refuse a hyper-parameter that no recipe could have."""
+    for value in pc.unique(values).to_pylist():
+        try:
+            if value is not None:
+                checked(name, value)
+        except UsageError as error:
+            raise DataError(f"{path}: column {printable(error, 200)}; {_AGAIN}") from None
+
+
+def _check_size(path: InnerPath | Path, file: pq.ParquetFile, most: int) -> None:
     """Refuse a part by what its end says of its size, before a page of it is read."""
     # What it says of single columns is left alone: pyarrow aborts where that is damaged.
     groups = _groups(file)
     rows = max(file.metadata.num_rows, sum(abs(group.num_rows) for group in groups))
     if rows > most:
         raise DataError(f"{path}: has {rows:,} rows where {most:,} are the most; {_AGAIN}")
-    size = sum(abs(group.total_byte_size) for group in groups)
-    if size > _MOST_BYTES:
-        raise DataError(_too_large(path, size))
     for i in range(len(file.schema)):
         if file.schema.column(i).max_repetition_level:  # any number of values in one row
             name = printable(file.schema.column(i).path, 60)
             raise DataError(f"{path}: column {name} holds lists, which no part does; {_AGAIN}")
 
 
-def _decoded(path: Path, file: pq.ParquetFile) -> pa.Table:
-    """The rows, in batches so short that not even one text repeated in each could fill memory."""
-    largest = max([1, *(group.total_byte_size for group in _groups(file))])
+def _decoded(path: InnerPath | Path, file: pq.ParquetFile, largest: int) -> pa.Table:
+    """The rows, in batches so short that not even one text repeated in each could fill memory.
+
+    `largest` bytes are in the pages of one row group, and so at most in one text.
+    """
     rows = min(max(_BATCH_BYTES // largest, 1), 2**16)
     batches, size = [], 0
     for batch in file.iter_batches(rows, use_threads=False):
@@ -183,11 +278,11 @@ def _groups(file: pq.ParquetFile) -> list[pq.RowGroupMetaData]:
     return [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
 
 
-def _too_large(path: Path, size: int) -> str:
+def _too_large(path: InnerPath | Path, size: int) -> str:
     return f"{path}: takes {size:,} bytes or more, {_MOST_BYTES:,} are the most; {_AGAIN}"
 
 
-def facts(path: Path, table: pa.Table) -> ShardFacts:
+def facts(path: InnerPath | Path, table: pa.Table) -> ShardFacts:
     """What the nets part at `path`, read as `table`, says of its shard."""
     try:
         found = json.loads((table.schema.metadata or {})[_FACTS])

@@ -10,19 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from weightspace import disk
+from weightspace.disk import InnerPath, Temporary, explained, remove_leftovers, write_file
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.space import Space
-from weightspace.zoo import manifest, places, rounds, shard, states, tables
-from weightspace.zoo.disk import (
-    Temporary,
-    explained,
-    held_by_leftovers,
-    remove_leftovers,
-    sync_folder,
-    temporaries,
-    write_file,
-)
+from weightspace.zoo import layouts, manifest, places, rounds, shard, states, tables
 from weightspace.zoo.dtypes import FLOAT32, Dtype
 from weightspace.zoo.rounds import Round
 from weightspace.zoo.sealed import seal
@@ -53,17 +46,18 @@ class Writer:
         places.refuse_url(path)
         self.path = Path(path)
         here = manifest.compose(space, seed, dict(info or {}), dtype)
-        with explained(self.path, 0):
-            if not (self.path / places.MANIFEST).exists():
-                _refuse_foreign(self.path)
-                _create(self.path, here)
+        root = InnerPath(self.path)
+        with explained(self.path):
+            if not disk.exists(root / places.MANIFEST):
+                _refuse_foreign(root)
+                _create(root, here)
         self.meta = manifest.read(self.path)
         manifest.refuse_other(self.path, self.meta, here)
-        with explained(self.path, 0):
+        with explained(self.path):
             for folder in places.FOLDERS:
-                (self.path / folder).mkdir(exist_ok=True)
-        remove_leftovers(self.path)
-        remove_leftovers(self.path / places.ROUNDS)
+                disk.make_folder(root / folder)
+        remove_leftovers(root)
+        remove_leftovers(root / places.ROUNDS)
         self._remove_leftovers()
 
     def _remove_leftovers(self) -> None:
@@ -72,9 +66,10 @@ class Writer:
         for unit in finished.intersection(places.units(self.path, places.STATES)):
             states.remove(self.path, unit)
         for folder in (places.SHARDS, places.SNAPSHOTS, places.NETS):
-            for file in temporaries(self.path / folder):
+            place = InnerPath(self.path) / folder
+            for file in disk.temporaries(place):
                 if (unit := file.name.split(".")[1]) in finished:
-                    remove_leftovers(self.path / folder, unit)
+                    remove_leftovers(place, unit)
 
     @property
     def finished(self) -> set[str]:
@@ -152,7 +147,7 @@ class UnitWriter:
                 self.trouble = str(error)
                 self._set_aside()
         for folder in (places.SHARDS, places.SNAPSHOTS, places.NETS):
-            remove_leftovers(self._path / folder, self.name)
+            remove_leftovers(InnerPath(self._path) / folder, self.name)
         if self._file is None:
             self._begin()
         return self
@@ -184,9 +179,8 @@ class UnitWriter:
         """
         file = self._open()
         file.sync()
-        with explained(file.final, 0):
-            sync_folder(file.final.parent)
-        saved = Saved(arrays, facts, file.path.name, self._checksums)
+        file.sync_name()
+        saved = Saved(arrays, facts, file.name, self._checksums)
         states.write(self._path, self.name, saved)
         self._kept = True
 
@@ -228,7 +222,7 @@ class UnitWriter:
             places.SNAPSHOTS: tables.compose(moments, tables.SNAPSHOTS),
             places.NETS: tables.compose(self._net_rows(nets, moments), tables.NETS, facts),
         }
-        if places.part(self._path, places.NETS, self.name).exists():
+        if disk.exists(places.part(self._path, places.NETS, self.name)):
             self._kept = False  # readers may hold the other's files; leaving the block removes ours
             states.remove(self._path, self.name)
             return
@@ -250,7 +244,7 @@ class UnitWriter:
         states.remove(self._path, self.name)
 
     def _set_aside(self) -> None:
-        with explained(self._target(places.STATES), 0):
+        with explained(self._target(places.STATES)):
             states.set_aside(self._path, self.name)
         self._kept, self.saved, self._checksums = False, None, {}
 
@@ -268,7 +262,7 @@ class UnitWriter:
         saved = states.read(self._path, self.name)
         if saved is None:
             return
-        if not places.is_temporary(saved.shard):
+        if not disk.is_temporary(saved.shard):
             raise DataError(f"{self.name}: its state names {saved.shard!r}, which is no shard")
         file = Temporary.again(self._target(places.SHARDS), saved.shard, self._header.size)
         if file is None:
@@ -284,7 +278,7 @@ class UnitWriter:
     def _check_vectors(self, file: Temporary, saved: Saved) -> None:
         """Refuse a shard that has not the vectors it should, and clear what came after them."""
         if file.read(len(self._blob), 0) != self._blob:
-            raise DataError(f"{file.path}: is damaged, its header is another")
+            raise DataError(f"{file.place}: is damaged, its header is another")
         length = self._header.length
         for net, position in self._positions.items():
             for snapshot in range(1, self._header.rows + 1):
@@ -294,21 +288,21 @@ class UnitWriter:
                 if checksum is None and data.count(0) < length:
                     file.write(bytes(length), at)
                 elif checksum is not None and shard.digest(data) != checksum:
-                    raise DataError(f"{file.path}: net {net}, snapshot {snapshot} is damaged")
+                    raise DataError(f"{file.place}: net {net}, snapshot {snapshot} is damaged")
 
     def _open(self) -> Temporary:
         if self._file is None:
             raise UsageError(f"unit {self.name}: is not open; use it in a `with`, before commit")
         return self._file
 
-    def _target(self, folder: str) -> Path:
+    def _target(self, folder: str) -> InnerPath:
         return places.part(self._path, folder, self.name)
 
     def _keep_layout(self) -> None:
         target = places.layout_path(self._path, self._layout.key)
         text = self._layout.to_json().encode()
         with explained(target, len(text)):
-            there = target.read_bytes() if target.exists() else b""
+            there = disk.read_bytes(target, layouts.LARGEST) if disk.exists(target) else b""
         remove_leftovers(target.parent, self._layout.key)
         if there != text:
             write_file(target, text)
@@ -354,25 +348,27 @@ class UnitWriter:
 
 def reclaimable(path: str | Path) -> int:
     """Bytes on disk of unfinished shards and of states: who continues the units frees them."""
-    kept = [file.stat() for file in (Path(path) / places.STATES).glob("*")]
-    return held_by_leftovers(Path(path) / places.SHARDS) + sum(f.st_blocks * 512 for f in kept)
+    root = InnerPath(Path(path))
+    states_of = (root / places.STATES / name for name in disk.names(root / places.STATES))
+    kept = sum(disk.size(place) for place in states_of if disk.is_file(place))
+    return disk.held_by_leftovers(root / places.SHARDS) + kept
 
 
-def _refuse_foreign(path: Path) -> None:
+def _refuse_foreign(root: InnerPath) -> None:
     """Only an absent or an empty directory becomes a zoo."""
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path}: is a file; choose another --out")
+    if root.path.exists() and not root.path.is_dir():
+        raise UsageError(f"{root}: is a file; choose another --out")
     # Another process may be creating the same zoo at this moment.
-    if path.is_dir() and any(not places.is_temporary(entry.name) for entry in path.iterdir()):
-        if (path / places.MANIFEST).exists():
+    if any(not disk.is_temporary(name) for name in disk.names(root)):
+        if disk.exists(root / places.MANIFEST):
             return
         raise UsageError(
-            f"{path}: has other files in it and is no zoo; choose another --out, or an empty one"
+            f"{root}: has other files in it and is no zoo; choose another --out, or an empty one"
         )
 
 
-def _create(path: Path, meta: dict[str, Any]) -> None:
-    path.mkdir(parents=True, exist_ok=True)
+def _create(root: InnerPath, meta: dict[str, Any]) -> None:
+    disk.make_root(root.path)
     text = json.dumps(seal(meta), indent=1).encode() + b"\n"
     # Whoever creates it first wins; the others then compare their settings with it.
-    write_file(path / places.MANIFEST, text, replace=False)
+    write_file(root / places.MANIFEST, text, replace=False)

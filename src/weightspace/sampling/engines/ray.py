@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from weightspace.disk import InnerPath, Temporary, remove_leftovers
 from weightspace.errors import DataError, UsageError
 from weightspace.progress import Progress
 from weightspace.sampling.calibration import Pace
@@ -21,7 +22,6 @@ from weightspace.sampling.engines.local import check_device
 from weightspace.sampling.plan import Unit
 from weightspace.space import Recipe
 from weightspace.training import named
-from weightspace.zoo.disk import Temporary, remove_leftovers
 from weightspace.zoo.parcel import accept, twin
 
 ATTEMPTS = 5
@@ -228,14 +228,14 @@ def _beacon(work: Work, via: str) -> Iterator[node.Beacon | None]:
     if via != "auto":
         yield None
         return
-    path = work.writer.path.absolute()
+    path = InnerPath(work.writer.path.absolute())
     remove_leftovers(path, "beacon")
     secret = secrets.token_bytes(16)
     file = Temporary(path / "beacon", len(secret))
     try:
         file.write(secret, 0)
         file.sync()
-        yield node.Beacon(file.path, secret)
+        yield node.Beacon(file.place.path, secret)
     finally:
         file.discard()
 

@@ -1,0 +1,157 @@
+"""How much a Parquet file unpacks to, told from its page headers before anything is unpacked.
+
+The footer of a file says how large its columns are, and may lie; a reader allocates what the header
+of each page says. Headers are Thrift structs in the compact protocol: Apache Parquet's
+`parquet.thrift` gives the fields, Thrift's `thrift-compact-protocol.md` the encoding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_MAGIC = b"PAR1"
+_DEEPEST = 16
+_I16, _I64, _BINARY, _LIST, _STRUCT = 4, 6, 8, 9, 12
+_SIZES = {1: 0, 2: 0, 3: 1, 7: 8}  # truth values, which are in their kind; a byte; a double
+_ROW_GROUPS, _COLUMNS, _FILE, _META = 4, 1, 1, 3
+_VALUES, _COMPRESSED, _DATA, _DICTIONARY = 5, 7, 9, 11
+_PAGE_UNPACKED, _PAGE_PACKED = 2, 3
+_PADDING = 100  # bytes that readers allow behind a column for the sake of old writers
+
+
+def unpacked(data: bytes) -> list[int]:
+    """Bytes of the pages of each row group when unpacked; ValueError where they cannot be told.
+
+    Chunks that share their pages count each for itself, as a reader unpacks them.
+    """
+    length = int.from_bytes(data[-8:-4], "little")
+    end = len(data) - 8 - length
+    if data[:4] != _MAGIC or data[-4:] != _MAGIC or end < 4:
+        raise ValueError("its end is none of a Parquet file")
+    try:
+        footer, _ = _struct(data, end, len(data) - 8, 0)
+        return [_group(data, end, group) for group in footer.get(_ROW_GROUPS, [])]
+    except IndexError:
+        raise ValueError("its end is cut short") from None
+
+
+def _group(data: bytes, end: int, group: dict[int, Any]) -> int:
+    total = 0
+    for chunk in group.get(_COLUMNS, []):
+        meta = chunk.get(_META)
+        if not isinstance(meta, dict) or _FILE in chunk:
+            raise ValueError("a column of it lies nowhere")
+        start, size = meta.get(_DATA, -1), meta.get(_COMPRESSED, -1)
+        if meta.get(_VALUES) == 0:
+            continue  # of a table without rows, and no page of it is read
+        if 0 < meta.get(_DICTIONARY, 0) < start:
+            start = meta[_DICTIONARY]
+        if not (start >= 4 and size >= 0 and start + size <= end):
+            raise ValueError("a column of it lies outside the file")
+        total += _pages(data, start, start + size, end)
+    return total
+
+
+def _pages(data: bytes, at: int, stop: int, end: int) -> int:
+    total = 0
+    while at < stop:
+        header, at = _struct(data, at, min(stop + _PADDING, end), 0)
+        packed, size = header.get(_PAGE_PACKED, -1), header.get(_PAGE_UNPACKED, -1)
+        if packed < 0 or size < 0:
+            raise ValueError("a page of it has no size")
+        total, at = total + size, at + packed
+    return total
+
+
+# A zoo has thousands of parts, so what follows is written for speed: one function, plain names.
+def _struct(data: bytes, at: int, stop: int, depth: int) -> tuple[dict[int, Any], int]:
+    """A struct's whole numbers, structs and lists of structs by field, and where it ends.
+
+    Everything else is stepped over. IndexError where the bytes end before it does.
+    """
+    if depth > _DEEPEST:
+        raise ValueError("its end is too deep")
+    found: dict[int, Any] = {}
+    field = 0
+    while kind := data[at]:
+        at += 1
+        if kind > 15:
+            field += kind >> 4
+        else:
+            field, at = _number(data, at)
+        kind &= 15
+        if _I16 <= kind <= _I64:
+            value = data[at]
+            if value < 128:
+                found[field] = (value >> 1) ^ -(value & 1)
+                at += 1
+            else:
+                found[field], at = _number(data, at)
+        elif kind == _BINARY:
+            value, at = _length(data, at, stop)
+            at += value
+        elif kind == _STRUCT:
+            found[field], at = _struct(data, at, stop, depth + 1)
+        elif kind == _LIST:
+            found[field], at = _list(data, at, stop, depth + 1)
+        elif kind in _SIZES:
+            at += _SIZES[kind]
+        else:  # a set, a map or no kind at all: none of these structs has one
+            raise ValueError("its end holds what no such file does")
+        if at >= stop:
+            raise ValueError("its end is cut short")
+    return found, at + 1
+
+
+def _list(data: bytes, at: int, stop: int, depth: int) -> tuple[list[Any], int]:
+    """The structs of a list, and where it ends; of other elements none."""
+    kind, count = data[at] & 15, data[at] >> 4
+    at += 1
+    if count == 15:
+        count, at = _length(data, at, stop)
+    found = []
+    for _ in range(count):
+        if kind == _STRUCT:
+            one, at = _struct(data, at, stop, depth)
+            found.append(one)
+        elif _I16 <= kind <= _I64:
+            while data[at] > 127:
+                at += 1
+            at += 1
+        elif kind == _BINARY:
+            value, at = _length(data, at, stop)
+            at += value
+        else:
+            raise ValueError("its end holds what no such file does")
+        if at >= stop:
+            raise ValueError("its end is cut short")
+    return found, at
+
+
+def _length(data: bytes, at: int, stop: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            break
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number of it has no end")
+    if value > stop - at:
+        raise ValueError("a part of its end is longer than the file")
+    return value, at
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return (value >> 1) ^ -(value & 1), at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number of it has no end")
