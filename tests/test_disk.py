@@ -81,6 +81,12 @@ def test_a_file_that_is_a_link_is_replaced_and_not_written_through(here):
     assert precious(here) == b"precious"
 
 
+def test_a_folder_is_not_removed_as_a_file(here):
+    with pytest.raises(DataError, match="inner: is no regular file"):
+        disk.remove(here / "inner")
+    assert disk.is_folder(here / "inner")
+
+
 def test_removing_a_link_removes_the_link(here):
     (here.root / "table").symlink_to("../aside/file")
     disk.remove(here / "table")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from weightspace.disk.errors import explained, leads_out
+from weightspace.disk.errors import explained, leads_out, not_regular
 from weightspace.disk.paths import InnerPath
 from weightspace.errors import DataError
 
@@ -194,10 +194,15 @@ def rename(source: InnerPath, target: InnerPath) -> None:
 
 
 def remove(place: InnerPath) -> None:
-    """Remove a file, or a link itself, if it is there."""
+    """Remove a file, or a link itself, if it is there; DataError for a folder."""
     with suppress(FileNotFoundError), Folder(place.parent) as folder:
         entry, where = folder.at(place.name)
-        os.unlink(entry, **where)
+        try:
+            os.unlink(entry, **where)
+        except OSError:
+            if is_folder(place):
+                raise not_regular(place) from None
+            raise
 
 
 def remove_tree(place: InnerPath) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -34,14 +35,15 @@ def merge(
     They must agree in space, seed, number of snapshots, evaluation images and the images
     themselves. A unit that several hold is taken once where all its vectors are equal bit for
     bit. Nothing in `out` is overwritten, and the zoos that are read do not change: files get a
-    second name (a hard link) where the file system can do that and `copy` is not asked for.
-    Units arrive whole, one after the other; a merge that was stopped is continued by the same
-    call. Raises `UsageError` for zoos that do not belong together or hold a net twice, and
+    second name (a hard link) where the file system can do that and `copy` is not asked for; of a
+    link the file that it leads to. Units arrive whole, one after the other; a merge that was
+    stopped is continued by the same call. Every vector of the zoos is first compared with its
+    checksum. Raises `UsageError` for zoos that do not belong together or hold a net twice, and
     `DataError` for a damaged zoo or a full disk, both before `out` is touched.
     """
     out = Path(out)
-    parts = _opened(out, zoos)
-    into = [_sound(out)] if (out / places.MANIFEST).exists() else []
+    parts = _opened(out, zoos, progress)
+    into = [_sound(out, False, progress)] if (out / places.MANIFEST).exists() else []
     whole = [*into, *parts]
     for other in whole[1:]:
         _refuse_another_run(whole[0], other)
@@ -65,20 +67,20 @@ def merge(
     return Zoo(out)
 
 
-def _opened(out: Path, zoos: Sequence[str | Path]) -> list[Zoo]:
-    """The zoos to merge, each sound as far as its tables tell."""
+def _opened(out: Path, zoos: Sequence[str | Path], progress: Progress) -> list[Zoo]:
+    """The zoos to merge, each sound to the last vector."""
     if isinstance(zoos, str | Path) or not zoos:
         raise UsageError(f"zoos: {zoos!r} is no list of zoos; give at least one")
-    seen: dict[Path, Path] = {out.resolve(): out}
+    seen = {os.path.realpath(out)}
     for path in map(Path, zoos):
-        if path.resolve() in seen:
+        if (real := os.path.realpath(path)) in seen:
             raise UsageError(f"{path}: is named twice; name each zoo once, the result first")
-        seen[path.resolve()] = path
-    return [_sound(Path(path)) for path in zoos]
+        seen.add(real)
+    return [_sound(Path(path), True, progress) for path in zoos]
 
 
-def _sound(path: Path) -> Zoo:
-    for finding in check(path):
+def _sound(path: Path, full: bool, progress: Progress) -> Zoo:
+    for finding in check(path, full, progress):
         if finding.severity == "error":
             raise DataError(f"{path}: {finding.thing}: {finding.message}; {finding.remedy}")
     return Zoo(path)

@@ -22,8 +22,8 @@ VERSION = 1
 ASIDE = ".aside"
 _KINDS = {"float32": "F32", "float64": "F64", "int64": "I64"}
 _ENTRY = "weightspace"
-_LARGEST = 2**34  # bytes of a state: a stack's weights and its optimizer's slots
-_HEADER = 100_000_000  # bytes of its header, as the safetensors library allows
+_HEADER = 2**27  # bytes of its header, where the rows of all snapshots stand
+_LEAST, _TIMES = 2**27, 16  # a stack has its weights, two slots and up to two vectors a snapshot
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def read(path: Path, unit: str) -> Saved | None:
     if not disk.exists(file):
         return None
     try:
-        data = disk.read_bytes(file, _LARGEST)
+        data = disk.read_bytes(file, _largest(path, unit))
         metadata, arrays = _metadata(data), load(data)
         text = metadata[_ENTRY]
         if _digest(text, arrays) != metadata["checksum"]:
@@ -106,7 +106,7 @@ def read(path: Path, unit: str) -> Saved | None:
 def shard_of(path: Path, unit: str) -> str:
     """The name of the unfinished shard that a state stands on; empty where it does not say."""
     try:
-        with disk.open_file(places.part(path, places.STATES, unit), _LARGEST) as file:
+        with disk.open_file(places.part(path, places.STATES, unit)) as file:
             length = int.from_bytes(file.read(8), "little")
             metadata = _metadata(length.to_bytes(8, "little") + file.read(min(length, _HEADER)))
         return str(json.loads(metadata[_ENTRY])["shard"])
@@ -125,8 +125,17 @@ def remove(path: Path, unit: str) -> None:
     """Delete all that was saved of a unit."""
     file = places.part(path, places.STATES, unit)
     for one in (file, _aside(file)):
-        disk.remove(one)
+        if not disk.is_folder(one):  # which no writer made
+            disk.remove(one)
     remove_leftovers(file.parent, unit)
+
+
+def _largest(path: Path, unit: str) -> int:
+    """Bytes that a state may have: some more than the vectors that it stands on."""
+    name = shard_of(path, unit)
+    shard = InnerPath(path) / places.SHARDS / name if disk.is_temporary(name) else None
+    held = disk.size(shard) if shard is not None and disk.is_file(shard) else 0
+    return _LEAST + _TIMES * held
 
 
 def _aside(file: InnerPath) -> InnerPath:

@@ -271,7 +271,9 @@ def _decoded(path: InnerPath | Path, file: pq.ParquetFile, largest: int) -> pa.T
     table = pa.Table.from_batches(batches, file.schema_arrow)
     if table.num_rows != file.metadata.num_rows:
         raise ValueError(f"{table.num_rows:,} rows of {file.metadata.num_rows:,}")
-    return table
+    # Notes on single columns, such as names of extension types, are read by others than us.
+    plain = [pa.field(field.name, field.type, field.nullable) for field in table.schema]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(plain, table.schema.metadata))
 
 
 def _groups(file: pq.ParquetFile) -> list[pq.RowGroupMetaData]:
