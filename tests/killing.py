@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,11 @@ class KilledError(BaseException):
 
 
 @contextmanager
-def killed_at(count: int, really: bool = False) -> Iterator[None]:
-    """Be killed at the change after `count` of them; what is open is closed, as the system does."""
+def killed_at(count: int, really: bool = False) -> Iterator[Callable[[], int]]:
+    """Be killed at the change after `count` of them; what is open is closed, as the system does.
+
+    Gives a function that says how many changes there were.
+    """
     true = {name: getattr(os, name) for name in (*_CHANGES, "close")}
     left, held = count, set()
 
@@ -67,7 +70,7 @@ def killed_at(count: int, really: bool = False) -> Iterator[None]:
         setattr(os, name, changing(name))
     os.close = close
     try:
-        yield
+        yield lambda: count - left
     finally:
         for name, function in true.items():
             setattr(os, name, function)
