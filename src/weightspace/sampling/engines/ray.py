@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from weightspace.disk import InnerPath, Temporary, remove_leftovers
 from weightspace.errors import DataError, UsageError
 from weightspace.progress import Progress
 from weightspace.sampling.calibration import Pace
@@ -21,7 +22,6 @@ from weightspace.sampling.engines.local import check_device
 from weightspace.sampling.plan import Unit
 from weightspace.space import Recipe
 from weightspace.training import named
-from weightspace.zoo.disk import Temporary, remove_leftovers
 from weightspace.zoo.parcel import accept, twin
 
 ATTEMPTS = 5
@@ -161,7 +161,7 @@ class _Flights:
             if self.depot and unit.name in there:
                 # What cannot be used is trained again, and then replaced.
                 with suppress(DataError):
-                    self.depot.take(unit, self.work.writer)
+                    self.depot.take(unit, self.work.writer, self.work.job.count)
                     self.bar(unit.name, 1.0)
                     continue
             yield unit
@@ -193,7 +193,7 @@ class _Flights:
             if parcel is not None:
                 accept(self.work.writer, parcel, map(self.api.get, results[1:]))
             elif self.depot:
-                self.depot.take(unit, self.work.writer)
+                self.depot.take(unit, self.work.writer, self.work.job.count)
         except errors.RayError as error:
             self._again(unit, _of_ray(error, errors))
         else:
@@ -228,14 +228,14 @@ def _beacon(work: Work, via: str) -> Iterator[node.Beacon | None]:
     if via != "auto":
         yield None
         return
-    path = work.writer.path.absolute()
+    path = InnerPath(work.writer.path.absolute())
     remove_leftovers(path, "beacon")
     secret = secrets.token_bytes(16)
     file = Temporary(path / "beacon", len(secret))
     try:
         file.write(secret, 0)
         file.sync()
-        yield node.Beacon(file.path, secret)
+        yield node.Beacon(file.place, secret)
     finally:
         file.discard()
 
