@@ -333,7 +333,7 @@ def test_ctrl_c_stops_it_at_once_and_the_same_command_continues(tmp_path: Path) 
     out = tmp_path / "zoo"
     typed = [sys.executable, "-m", "weightspace", "sample", "demo", "--nets", "24", "--seed", "3"]
     typed += ["--epochs", "2", "--snapshots", "3", "--out", str(out), "--engine", "ray"]
-    env = os.environ | {"RAY_ADDRESS": "local", "RAY_AUTH_MODE": "disabled"}
+    env = os.environ | {"RAY_ADDRESS": "local"}
     process = subprocess.Popen(
         typed,
         env=env,

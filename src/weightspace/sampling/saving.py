@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from weightspace.disk import read_bytes
 from weightspace.errors import UsageError
 from weightspace.networks.arithmetic import in_use
 from weightspace.training import StackTrainer, State, restore, state_of
@@ -30,6 +31,9 @@ BYTES_PER_SECOND = 50e6
 
 ROOMS = ("space", "images", "networks", "training", "sampling")
 """Whose code decides what a state means and what follows from it."""
+
+LARGEST_SOURCE = 2**28
+"""Bytes of a file of that code, builds included, at most."""
 
 log = logging.getLogger("weightspace")
 
@@ -117,7 +121,7 @@ def _code() -> str:
         for file in sorted((root / room).rglob("*")):
             if file.suffix in (".py", ".so", ".yaml"):
                 found.update(f"{file.relative_to(root)}".encode())
-                found.update(file.read_bytes())
+                found.update(read_bytes(file, LARGEST_SOURCE))
     return found.hexdigest()
 
 

@@ -5,43 +5,55 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any, TextIO, cast
 
 from weightspace.errors import UsageError
+from weightspace.sampling.engines.private import privacy, refuse_public
 
 SECONDS = 10
 """How long an address may take to answer."""
 
+LEAST = (2, 54)
+"""The first Ray all of whose processes ask for a token: 2.52 and 2.53 forget one of the agents'."""
+
 _START = "start one with `ray start --head`, or leave --address out"
+_INSTALL = "install it with `pip install 'weightspace[ray]'`"
 
 
 @contextmanager
 def connected(address: str | None) -> Iterator[Any]:
     """The module `ray`, connected to the cluster at `address`, or found or started here.
 
-    A connection that this process already has is used, and left open. Raises `UsageError` where
-    Ray is not installed or no cluster answers.
+    One that is started here is private to this user, and ends with the block. A connection that
+    this process already has is used, and left open. Raises `UsageError` where Ray is not installed
+    or no cluster answers.
     """
     api = _imported()
-    ours = not api.is_initialized()
     with redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))):
-        if ours:
-            _connect(api, address or os.environ.get("RAY_ADDRESS"))
-        elif address not in (None, "auto", there := api.get_runtime_context().gcs_address):
-            raise UsageError(
-                f"address: this process is connected to {there} already; leave --address out, or "
-                "call ray.shutdown() first"
-            )
-        try:
+        if api.is_initialized():
+            there = api.get_runtime_context().gcs_address
+            if address not in (None, "auto", there):
+                raise UsageError(
+                    f"address: this process is connected to {there} already; leave --address out, "
+                    "or call ray.shutdown() first"
+                )
             yield api
-        finally:
-            if ours:
+            return
+        found = _found(address or os.environ.get("RAY_ADDRESS"))
+        with nullcontext({"address": found}) if found else privacy() as options:
+            try:
+                _connect(api, options)
+                if not found:
+                    refuse_public(api)
+                yield api
+            finally:
                 api.shutdown()
 
 
@@ -75,27 +87,61 @@ def _imported() -> Any:
         api = importlib.import_module("ray")
         importlib.import_module("ray.util.scheduling_strategies")
     except ImportError:
-        raise UsageError(
-            "engine: ray is not installed; install it with `pip install 'weightspace[ray]'`"
-        ) from None
+        raise UsageError(f"engine: ray is not installed; {_INSTALL}") from None
+    _refuse_old(api.__version__)
     return api
 
 
-def _connect(api: Any, address: str | None) -> None:
+def _refuse_old(version: str) -> None:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if not found or (int(found[1]), int(found[2])) < LEAST:
+        least = ".".join(map(str, LEAST))
+        raise UsageError(
+            f"engine: ray {version} is installed, {least} or newer is needed, whose processes all "
+            f"ask for a token; {_INSTALL}"
+        )
+
+
+def _found(address: str | None) -> str | None:
+    """Where the cluster is that is asked for, or that Ray finds; None where none is to be found."""
+    if address == "local":
+        return None
     if address and address.startswith("ray://"):
         raise UsageError(
             f"address: {address} is for Ray's client; run on a node of the cluster with its "
             "HOST:PORT, `ray start --address=HOST:PORT --num-cpus=0` makes this machine one"
         )
-    if address and address not in ("auto", "local"):
+    if address and address != "auto":
         _refuse_silent(address)
+        return address
+    services = importlib.import_module("ray._private.services")
+    try:
+        found: str | None = services.canonicalize_bootstrap_address(address)
+    except ConnectionError as error:
+        raise UsageError(f"address: {first_line(error)}; {_START}") from None
+    if found:
+        _refuse_silent(found)
+        # Ray would do so itself, were it not told where what it found is. It is told, or it would
+        # start a cluster for all to reach where that one ends at this very moment.
+        setup = importlib.import_module("ray._private.authentication.authentication_token_setup")
+        if enable := getattr(setup, "maybe_enable_token_auth_if_token_available", None):
+            enable(warn_if_disabled=False)
+    return found
+
+
+def _connect(api: Any, options: Mapping[str, Any]) -> None:
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     # Ray would set the root logger's level, and with it silence what others have to say.
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:
-        api.init(address=address, log_to_driver=False, configure_logging=False)
+        api.init(**options, log_to_driver=False, configure_logging=False)
     except (ConnectionError, ValueError, RuntimeError, api.exceptions.RayError) as error:
+        if options["address"] == "local":
+            raise UsageError(
+                f"engine: ray cannot start a cluster here ({first_line(error)}); start one with "
+                "`ray start --head` and give its --address, or use --engine local"
+            ) from None
         remedy = _START
         if "auth" in f"{error} {error.__cause__}".lower():
             remedy = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the cluster's token"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import re
 import shutil
 import tarfile
 import tempfile
@@ -15,14 +15,24 @@ from pathlib import Path
 from typing import IO, Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
+from weightspace.disk import InnerPath, Temporary, inner_of, open_file
 from weightspace.errors import DataError, UsageError, WeightspaceError
+from weightspace.networks import Layout, Plan
+from weightspace.sampling.engines import tarring
 from weightspace.sampling.plan import Unit
-from weightspace.zoo import Writer, Zoo
-from weightspace.zoo.parcel import accept, pack, vectors
+from weightspace.zoo import Writer, Zoo, manifest, places, shard
+from weightspace.zoo.parcel import Parcel, accept, pack, vectors
 
-_MEMBER = re.compile(r"zoo\.json|(layouts|shards|snapshots|nets)/[a-z0-9-]+\.[a-z]+")
 SUFFIX = ".tar"
+_CHUNK = 2**24
+_SMALL = 2**24
+"""Bytes that a unit's tables and `zoo.json` may have, besides what its rows need."""
+_ROW = 2**13
+"""Bytes that a row of a table needs at most: some seventy short values, next to uncompressed."""
+_BROKEN = (tarfile.TarError, ValueError, LookupError, ArithmeticError, RecursionError)
+"""What reading a tar file, or the zoo in it, raises where it is nonsense."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +50,8 @@ class Depot:
         text = json.dumps(facts, sort_keys=True, indent=1).encode()
         name = hashlib.blake2b(text, digest_size=8).hexdigest()
         depot = cls(f"{url.rstrip('/')}/{name}")
-        with _explained(depot.url), fsspec.open(f"{depot.url}/run.json", "wb") as file:
-            file.write(text)
+        with _explained(depot.url), io.BytesIO(text) as whole:
+            _put(f"{depot.url}/run.json", whole)
         return depot
 
     def units(self) -> set[str]:
@@ -56,40 +66,87 @@ class Depot:
     def leave(self, zoo: Path, unit: str) -> None:
         """Put the zoo of one unit there; a failure on the way leaves nothing that is taken."""
         with tempfile.TemporaryFile() as whole:
-            with tarfile.open(fileobj=whole, mode="w") as tar:
-                for file in sorted(file for file in zoo.rglob("*") if file.is_file()):
-                    tar.add(file, arcname=file.relative_to(zoo).as_posix())
-            whole.seek(0)
+            tarring.write(InnerPath(zoo), whole)
             target = f"{self.url}/{unit}{SUFFIX}"
-            with _explained(target), fsspec.open(target, "wb") as remote:
-                shutil.copyfileobj(whole, remote, 2**24)
+            with _explained(target):
+                _put(target, whole)
 
-    def take(self, unit: Unit, writer: Writer) -> None:
-        """Commit a unit that lies there to the zoo; `DataError` where it is not what it should."""
+    def take(self, unit: Unit, writer: Writer, snapshots: int) -> None:
+        """Commit a unit that lies there to the zoo; `DataError` where it is not what it should.
+
+        No more is read or written than the unit can have, which is up to `snapshots` of each net.
+        """
         source = f"{self.url}/{unit.name}{SUFFIX}"
+        layout = Plan.from_recipe(unit.recipes[0]).layout()
         with tempfile.TemporaryDirectory(prefix="weightspace-") as folder:
-            with _explained(source), fsspec.open(source, "rb") as remote:
-                _unpack(remote, Path(folder))
+            with _explained(source), _opened(source) as remote:
+                try:
+                    tarring.unpack(
+                        remote, InnerPath(Path(folder)), _contents(unit, writer, layout, snapshots)
+                    )
+                except _BROKEN as error:
+                    raise _damaged(source, _first(error)) from None
             try:
                 zoo = Zoo(folder)
                 parcel = pack(zoo, unit.name)
-            except WeightspaceError:
+            except (WeightspaceError, *_BROKEN):
                 raise _damaged(source, "it is no zoo of that unit") from None
-            if {row["net"] for row in parcel.nets} != {recipe.net for recipe in unit.recipes}:
-                raise _damaged(source, "it holds other nets")
-            accept(writer, parcel, vectors(zoo, parcel))
+            _refuse_other(source, parcel, unit, layout)
+            try:
+                accept(writer, parcel, vectors(zoo, parcel))
+            except UsageError as error:  # about rows that no writer of ours gave it
+                raise _damaged(source, _first(error)) from None
 
 
-def _unpack(remote: IO[bytes], folder: Path) -> None:
-    """Write what a zoo consists of into `folder`, and nothing else."""
-    with tarfile.open(fileobj=remote, mode="r|") as tar:
-        for member in tar:
-            content = tar.extractfile(member) if member.isfile() else None
-            if content and _MEMBER.fullmatch(member.name):
-                target = folder / member.name
-                target.parent.mkdir(exist_ok=True)
-                with target.open("wb") as file:
-                    shutil.copyfileobj(content, file, 2**24)
+def _contents(unit: Unit, writer: Writer, layout: Layout, snapshots: int) -> dict[str, int]:
+    """The files of a zoo of one unit, and how many bytes each may have."""
+    nets = [recipe.net for recipe in unit.recipes]
+    dtype = manifest.dtype(writer.meta)
+    _, header = shard.compose(nets, snapshots, layout.size, layout.key, dtype)
+    most = {
+        (places.LAYOUTS, layout.key): len(layout.to_json().encode()),
+        (places.SHARDS, unit.name): header.size,
+        (places.SNAPSHOTS, unit.name): _SMALL + _ROW * len(nets) * snapshots,
+        (places.NETS, unit.name): _SMALL + _ROW * len(nets),
+    }
+    files = {f"{folder}/{name}{places.SUFFIX[folder]}": n for (folder, name), n in most.items()}
+    return {places.MANIFEST: _SMALL, **files}
+
+
+def _refuse_other(source: str, parcel: Parcel, unit: Unit, layout: Layout) -> None:
+    if sorted(row["net"] for row in parcel.nets) != sorted(recipe.net for recipe in unit.recipes):
+        raise _damaged(source, "it holds other nets")
+    if parcel.layout != layout:
+        raise _damaged(source, "its nets have another layout")
+
+
+def _put(url: str, whole: IO[bytes]) -> None:
+    """Write a file's content to a URL; where that is a folder here, whole or not at all."""
+    size = whole.seek(0, 2)
+    whole.seek(0)
+    system, path = fsspec.core.url_to_fs(url)
+    if not isinstance(system, LocalFileSystem):
+        with fsspec.open(url, "wb") as remote:
+            shutil.copyfileobj(whole, remote, _CHUNK)
+        return
+    system.makedirs(system._parent(path), exist_ok=True)
+    file = Temporary(inner_of(path), size)
+    try:
+        for offset in range(0, size, _CHUNK):
+            file.write(whole.read(_CHUNK), offset)
+        file.sync()
+        file.publish()
+    finally:
+        file.discard()
+
+
+def _opened(url: str) -> IO[bytes]:
+    """What lies at a URL, for reading; in a folder here regular files only."""
+    system, path = fsspec.core.url_to_fs(url)
+    if isinstance(system, LocalFileSystem):
+        return open_file(inner_of(path))
+    remote: IO[bytes] = system.open(path, "rb")
+    return remote
 
 
 @contextmanager
@@ -99,8 +156,6 @@ def _explained(url: str) -> Iterator[None]:
         yield
     except (WeightspaceError, KeyboardInterrupt):
         raise
-    except tarfile.TarError as error:
-        raise _damaged(url, str(error)) from None
     except (ImportError, ValueError) as error:  # a protocol that is unknown or not installed
         raise UsageError(f"via: {url} cannot be used ({_first(error)})") from None
     except Exception as error:

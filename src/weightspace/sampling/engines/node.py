@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from weightspace.disk import InnerPath, read_bytes
 from weightspace.errors import DataError
 from weightspace.images import ImageSet
 from weightspace.sampling.calibration import Pace, calibrate, one_thread
@@ -34,14 +35,14 @@ MUST_AGREE = ("weightspace", "torch", "numpy")
 class Beacon:
     """A file in the zoo's folder that only the driver can have put there, and what it says."""
 
-    path: Path
+    place: InnerPath
     secret: bytes
 
     def seen(self) -> bool:
         """Whether this machine sees the same folder."""
         try:
-            return self.path.read_bytes() == self.secret
-        except OSError:
+            return read_bytes(self.place, len(self.secret)) == self.secret
+        except (OSError, DataError):
             return False
 
 

@@ -161,7 +161,7 @@ class _Flights:
             if self.depot and unit.name in there:
                 # What cannot be used is trained again, and then replaced.
                 with suppress(DataError):
-                    self.depot.take(unit, self.work.writer)
+                    self.depot.take(unit, self.work.writer, self.work.job.count)
                     self.bar(unit.name, 1.0)
                     continue
             yield unit
@@ -193,7 +193,7 @@ class _Flights:
             if parcel is not None:
                 accept(self.work.writer, parcel, map(self.api.get, results[1:]))
             elif self.depot:
-                self.depot.take(unit, self.work.writer)
+                self.depot.take(unit, self.work.writer, self.work.job.count)
         except errors.RayError as error:
             self._again(unit, _of_ray(error, errors))
         else:
@@ -235,7 +235,7 @@ def _beacon(work: Work, via: str) -> Iterator[node.Beacon | None]:
     try:
         file.write(secret, 0)
         file.sync()
-        yield node.Beacon(file.place.path, secret)
+        yield node.Beacon(file.place, secret)
     finally:
         file.discard()
 
