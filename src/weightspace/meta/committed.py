@@ -20,8 +20,18 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from weightspace import disk
-from weightspace.disk import InnerPath
+from weightspace.disk import (
+    InnerPath,
+    alone_in,
+    exists,
+    names,
+    open_file,
+    read_bytes,
+    read_text,
+    remove,
+    remove_leftovers,
+    replace_all,
+)
 from weightspace.errors import DataError, UsageError
 
 MOST_JSON = 2**22
@@ -56,7 +66,7 @@ class Committed:
 
     def read(self, folder: InnerPath) -> Any:
         """The plain values, unchecked; ValueError or RecursionError where they are no JSON."""
-        return json.loads(disk.read_text(self.json(folder), MOST_JSON))
+        return json.loads(read_text(self.json(folder), MOST_JSON))
 
     def place(self, folder: InnerPath, plain: dict[str, Any]) -> InnerPath:
         """Where the arrays are; DataError where they have a name that none are given."""
@@ -74,7 +84,7 @@ class Committed:
         Arrays that carry no checksum, as those of release 0.1.0, are taken as they are.
         """
         place = self.place(folder, plain)
-        data = disk.read_bytes(place, MOST_ARRAYS)
+        data = read_bytes(place, MOST_ARRAYS)
         stated = _metadata(BytesIO(data)).get(_CHECKSUM)
         arrays = load(data)
         if stated is not None and not stated == plain.get("checksum") == _checksum(arrays):
@@ -106,7 +116,7 @@ class Committed:
         own = {name: np.asarray(array, order="C") for name, array in arrays.items()}
         checksum = _checksum(own)
         data = save(own, {_CHECKSUM: checksum})
-        with disk.alone_in(folder):
+        with alone_in(folder):
             old = self.refuse_foreign(folder)
             self._tidy(folder, old)
             file = self._free(folder, old, checksum)
@@ -123,32 +133,35 @@ class Committed:
                         f"{what}: would have {size:,} bytes, {most:,} are the most that are read "
                         f"again; make a smaller {self.thing}"
                     )
-            disk.replace_all([(file, data), (self.json(folder), text.encode())])
+            replace_all([(file, data), (self.json(folder), text.encode())])
             self._tidy(folder, told, before=old)
 
     def _free(self, folder: InnerPath, old: dict[str, Any] | None, checksum: str) -> InnerPath:
         """A name that the values there do not use, unless for arrays of the same content."""
         plain = folder / f"{self.arrays}.safetensors"
         used = None if old is None else self._named(folder, old)
-        if plain != used and (not disk.exists(plain) or _is_ours(plain)):
+        if plain != used and (not exists(plain) or _is_ours(plain)):
             return plain
         return folder / f"{self.arrays}.{checksum[:16]}.safetensors"
 
     def _tidy(
-        self, folder: InnerPath, present: dict[str, Any] | None, before: dict[str, Any] | None = None
+        self,
+        folder: InnerPath,
+        present: dict[str, Any] | None,
+        before: dict[str, Any] | None = None,
     ) -> None:
         """Remove what killed writers left, and arrays of ours that nothing names (any more)."""
         used = None if present is None else self._named(folder, present)
         if present is not None and used is None:
             return  # of another release: who knows what it names
         old = None if before is None else self._named(folder, before)
-        for name in disk.names(folder):
+        for name in names(folder):
             place = folder / name
             if self._is_name(name) and place != used and (place == old or _is_ours(place)):
                 with suppress(OSError):
-                    disk.remove(place)
+                    remove(place)
         for stem in (self.stem, self.arrays):
-            disk.remove_leftovers(folder, stem)
+            remove_leftovers(folder, stem)
 
     def _named(self, folder: InnerPath, plain: dict[str, Any]) -> InnerPath | None:
         with suppress(DataError):
@@ -163,7 +176,7 @@ class Committed:
 def _is_ours(place: InnerPath) -> bool:
     """Whether these are arrays that `write` wrote."""
     try:
-        with disk.open_file(place, MOST_ARRAYS) as file:
+        with open_file(place, MOST_ARRAYS) as file:
             return _CHECKSUM in _metadata(file)
     except (OSError, DataError, ValueError, RecursionError):
         return False
@@ -183,5 +196,5 @@ def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
     told = hashlib.blake2b(digest_size=16)
     for name, array in sorted(arrays.items()):
         told.update(f"{name}\0{array.dtype.name}\0{array.shape}\0".encode())
-        told.update(array.reshape(-1).view(np.uint8))
+        told.update(array.reshape(-1).view(np.uint8).data)
     return told.hexdigest()

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from weightspace import disk
-from weightspace.disk import InnerPath
+from weightspace.disk import InnerPath, make_root
 from weightspace.errors import DataError
 from weightspace.features import SHORTEST
 from weightspace.meta.committed import DAMAGE, Committed
@@ -43,7 +42,7 @@ def save(model: Model, directory: Path) -> Path:
     UsageError where a model.json there is not ours; a refusal, a full disk or a kill leaves the
     folder with the model that it had.
     """
-    folder = disk.make_root(directory)
+    folder = make_root(directory)
     arrays: dict[str, np.ndarray] = {}
     readers = []
     for i, reader in enumerate(model.readers):

@@ -13,8 +13,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from weightspace import disk
-from weightspace.disk import InnerPath
+from weightspace.disk import InnerPath, make_root
 from weightspace.errors import DataError, UsageError
 from weightspace.features import TOKENS
 from weightspace.meta.committed import DAMAGE, Committed
@@ -111,7 +110,7 @@ class TrainedNetwork(MetaClassifier):
         is none of weightspace.
         """
         check_is_fitted(self)
-        folder = disk.make_root(Path(directory))
+        folder = make_root(Path(directory))
         assert isinstance(self.fitted_, Networks)
         state = self.fitted_.networks[0].state_dict()
         plain = {
@@ -137,9 +136,14 @@ class TrainedNetwork(MetaClassifier):
             state = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
             if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
                 raise ValueError("a weight is not finite")
-            network = own.network(own.n_features_in_, len(own.classes_))
+            shape = own.n_features_in_, len(own.classes_)
+            with torch.device("meta"):  # of the size that is promised, in no memory
+                promised = own.network(*shape).state_dict()
+            if {k: v.shape for k, v in promised.items()} != {k: v.shape for k, v in state.items()}:
+                raise ValueError("its arrays are not those of a network of this length")
+            network = own.network(*shape)
             network.load_state_dict(state)
-        except (*DAMAGE, RuntimeError) as error:
+        except (*DAMAGE, RuntimeError, OverflowError) as error:
             said = printable(" ".join(str(error).split()))
             raise DataError(f"{directory}: no sound network ({said}); train it again") from None
         own.fitted_ = Networks((network.eval(),), (len(own.classes_),), "cpu")
