@@ -271,6 +271,28 @@ def test_a_whole_folder_overwrites_nothing(tmp_path, taken):
     assert out.exists()
 
 
+def test_a_folder_is_changed_by_one_at_a_time(here):
+    with disk.alone_in(here / "inner"):
+        with pytest.raises(DataError, match="inner: another process is writing there"):
+            disk.alone_in(here / "inner").__enter__()
+        with disk.alone_in(here):
+            pass
+    with disk.alone_in(here / "inner"):
+        pass
+
+
+def test_only_an_empty_folder_is_removed(here):
+    (here.root / "inner" / "file").write_bytes(b"")
+    (here.root / "link").symlink_to("../aside")
+    disk.remove_empty(here / "inner")
+    disk.remove_empty(here / "link")
+    disk.remove_empty(here / "none")
+    assert disk.names(here) == ["inner", "link"]
+    disk.remove(here / "inner" / "file")
+    disk.remove_empty(here / "inner")
+    assert disk.names(here) == ["link"]
+
+
 @pytest.mark.parametrize(
     "path", ["", "/etc/passwd", "../x", "a/../../x", "a/./b/../..", "C:\\x", "a\nb", "a\\..\\..\\b"]
 )

@@ -140,6 +140,8 @@ def folder(out: Path) -> Path:
     from weightspace.zoo.places import refuse_url
 
     refuse_url(out)
+    if out.is_symlink() and not out.exists():
+        raise UsageError(f"{out}: is a link that leads nowhere; remove it, or choose another --out")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; choose another --out")
     if (out / "zoo.json").exists():

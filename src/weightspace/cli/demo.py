@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weightspace import dissection, report, sampling
+from weightspace.cli import arguments
 from weightspace.dissection import Dissection
 from weightspace.errors import UsageError
 from weightspace.progress import Progress, silent
+from weightspace.report.writing import refuse_foreign
 
 SLICE_LENGTH = 1000
 """Values a slice: less than a third of the demo's shortest vector."""
@@ -32,11 +34,12 @@ def demo(
     """Sample `nets` nets of the `demo` space, dissect them, and write one HTML page.
 
     The zoo goes to `out`/zoo, tables, figures and the page to `out`/report. Raises `UsageError`
-    for too few nets, with the number that would do.
+    for too few nets, with the number that would do, and where the page cannot go there.
     """
     if nets < FEWEST_NETS:
         raise UsageError(f"nets: {nets} are too few for intervals; the demo needs {FEWEST_NETS}")
-    out = Path(out)
+    out = arguments.folder(Path(out))
+    refuse_foreign(out / "report")
     zoo = sampling.sample(
         "demo", nets=nets, out=out / "zoo", seed=seed, evaluation_images=200, progress=progress
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from weightspace import disk
 from weightspace.cli import show
 from weightspace.cli.arguments import DataDir, Json, ZooPath
 from weightspace.cli.console import bars
@@ -39,7 +40,8 @@ def index(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
 
     with bars() as listener:
         folder = room.write_index(zoo, progress=listener)
-    size = sum(file.stat().st_size for file in folder.iterdir())
+    files = disk.walk(disk.inner_of(folder))
+    size = sum(disk.size(file) for file in files if disk.is_file(file))
     told = {"index": str(folder), "bytes": size}
     answer(as_json, told, lambda: show.index(folder, size))
 

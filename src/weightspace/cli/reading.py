@@ -54,10 +54,12 @@ def evaluate(
     rate. Tables of an earlier evaluation in the folder are replaced.
     """
     from weightspace import meta
-    from weightspace.meta.regression import refusal
+    from weightspace.disk import InnerPath
+    from weightspace.meta import evaluation, regression, results
     from weightspace.zoo import Zoo
 
     arguments.folder(out)
+    results.refuse_foreign(InnerPath(out), evaluation.FILES | regression.FILES)
     with bars() as listener:
         population = Zoo(zoo)
         named = arguments.properties(properties)
@@ -75,7 +77,9 @@ def evaluate(
             "progress": listener,
         }
         everything = named is None and tested is None
-        lacking = refusal(population, snapshots=view["snapshots"]) if everything else None
+        lacking = (
+            regression.refusal(population, snapshots=view["snapshots"]) if everything else None
+        )
         if lacking is not None:
             print(f"no numbers: {printable(lacking, 4096)}", file=sys.stderr)
         result = meta.evaluate(
@@ -113,9 +117,11 @@ def dissect(
 ) -> None:
     """Say how much, where and when; write a page."""
     from weightspace import dissection, report
+    from weightspace.report.writing import refuse_foreign
     from weightspace.zoo import Zoo
 
     arguments.folder(out)
+    refuse_foreign(out)
     with bars() as listener:
         population = Zoo(zoo)
         named = arguments.properties(properties)
@@ -148,9 +154,11 @@ def fit(
 ) -> None:
     """Train meta-classifiers on a zoo and save them."""
     from weightspace import meta
+    from weightspace.meta.storage import refuse_foreign
     from weightspace.zoo import Zoo
 
     arguments.folder(out)
+    refuse_foreign(out)
     options: dict[str, Any] = {"classifier": classifier} if classifier else {}
     with bars() as listener:
         population = Zoo(zoo)

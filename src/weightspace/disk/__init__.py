@@ -38,13 +38,14 @@ from weightspace.disk.leftovers import (
 from weightspace.disk.paths import InnerPath, inner_of, stays_inside
 from weightspace.disk.reading import open_descriptor, open_file, read_bytes, read_text, size
 from weightspace.disk.temporary import Temporary, adopt, put, replace_all, write_file
-from weightspace.disk.whole import whole_folder
+from weightspace.disk.whole import alone_in, whole_folder
 
 __all__ = [
     "Folder",
     "InnerPath",
     "Temporary",
     "adopt",
+    "alone_in",
     "exists",
     "explained",
     "held_by_leftovers",

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Folders that appear whole or not at all, or are changed by one process at a time."""
 
 from __future__ import annotations
 
@@ -47,6 +47,21 @@ def whole_folder(out: Path) -> Iterator[InnerPath]:
             finally:
                 with suppress(DataError):
                     remove_tree(hidden)
+
+
+@contextmanager
+def alone_in(folder: InnerPath) -> Iterator[None]:
+    """Be the only one that changes what belongs together in a folder, for as long as the block.
+
+    Raises DataError at once where another is at it. Where there are no locks, nobody is kept out.
+    """
+    with Folder(folder) as held:
+        if held.descriptor >= 0 and lock(held.descriptor) is False:
+            raise DataError(
+                f"{folder}: another process is writing there; run this again when it has finished, "
+                "or choose another folder"
+            )
+        yield
 
 
 def refuse_taken(final: InnerPath, out: Path) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from weightspace.errors import DataError
 from weightspace.meta import Evaluation, Regression
-from weightspace.meta.evaluation import read_table
 
 _SCORE: dict[str, Any] = {
     "accuracy": pl.Float64,
@@ -256,66 +252,17 @@ class Dissection:
         """Write the tables as Parquet, one a file, and `facts.json`; returns the folder.
 
         Those of `much` and one a part; those of `bare` and `numbers` in folders of these names. The
-        folder is made when it is missing; files of an older dissection are replaced.
+        folder is made when it is missing. Files of an older dissection are replaced or removed,
+        once all that is new lies on the disk. UsageError where a file in the place of one of them
+        is none that weightspace wrote: tables are told by their columns, the facts by their keys.
         """
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        self.much.to_parquet(directory)
-        for name in _FRAMES:
-            file = directory / f"{name}.parquet"
-            if (part := getattr(self, name)) is not None:
-                part.frame().write_parquet(file)
-            else:
-                file.unlink(missing_ok=True)
-        for name in _FOLDERS:
-            if (part := getattr(self, name)) is not None:
-                part.to_parquet(directory / name)
-            else:
-                shutil.rmtree(directory / name, ignore_errors=True)
-        text = json.dumps(self.facts, indent=2, ensure_ascii=False)
-        (directory / "facts.json").write_text(text + "\n", encoding="utf-8")
-        return directory
+        from weightspace.dissection.storage import save
+
+        return save(self, Path(directory))
 
     @classmethod
     def load(cls, directory: str | Path) -> Dissection:
         """Read what `save` wrote; DataError names the file that is missing or damaged."""
-        directory = Path(directory)
-        parts = {
-            name: kind(read_table(directory / f"{name}.parquet", columns, _REMEDY))
-            for name, (kind, columns) in _FRAMES.items()
-            if name in _ALWAYS or (directory / f"{name}.parquet").exists()
-        }
-        parts |= {
-            name: kind.read(directory / name)
-            for name, kind in _FOLDERS.items()
-            if (directory / name).exists()
-        }
-        facts = _read_facts(directory / "facts.json")
-        return cls(much=Evaluation.read(directory), facts=facts, **parts)
+        from weightspace.dissection.storage import load
 
-
-_ALWAYS = ("where", "when", "training")
-_FRAMES: dict[str, tuple[Any, dict[str, Any]]] = {
-    "where": (Where, WHERE_COLUMNS),
-    "when": (When, WHEN_COLUMNS),
-    "training": (Training, TRAINING_COLUMNS),
-    "slices": (Slices, SLICES_COLUMNS),
-    "transfer": (Transfer, TRANSFER_COLUMNS),
-    "what": (What, WHAT_COLUMNS),
-    "map": (Map, MAP_COLUMNS),
-    "unseen": (Unseen, UNSEEN_COLUMNS),
-}
-_FOLDERS: dict[str, Any] = {"bare": Evaluation, "numbers": Regression}
-_REMEDY = "save the dissection again, or name the folder that holds one"
-
-
-def _read_facts(path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; {_REMEDY}") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as JSON ({error}); {_REMEDY}") from None
-    if not isinstance(facts, dict):
-        raise DataError(f"{path}: holds no mapping of facts; {_REMEDY}")
-    return facts
+        return load(Path(directory))

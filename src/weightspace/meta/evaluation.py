@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from weightspace.errors import DataError, UsageError
+from weightspace.disk import InnerPath, make_root
+from weightspace.errors import UsageError
+from weightspace.meta import results
 from weightspace.meta.calibration import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
 from weightspace.meta.pairs import among_living, compare
 
@@ -65,6 +65,9 @@ _TABLES = {
     "calibration": ("calibration.parquet", CALIBRATION_COLUMNS),
     "reliability": ("reliability.parquet", RELIABILITY_COLUMNS),
 }
+FILES: dict[str, results.Columns] = dict(_TABLES.values())
+"""The columns of each file that an evaluation is kept in."""
+_REMEDY = "evaluate again, or name the folder that holds an evaluation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,45 +147,33 @@ class Evaluation:
         return plain
 
     def to_parquet(self, directory: str | Path) -> Path:
-        """Write the tables into a folder, made where it is missing; returns the folder."""
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
+        """Write the tables into a folder, made where it is missing; returns the folder.
+
+        Tables of an older evaluation are replaced, all or none if writing fails. UsageError where
+        a file of such a name is none that weightspace wrote.
+        """
+        root = make_root(Path(directory))
+        results.refuse_foreign(root, FILES)
+        results.replace(root, self.to_bytes())
+        return Path(directory)
+
+    def to_bytes(self) -> dict[str, bytes]:
+        """The tables as Parquet, by the names of their files."""
+        found = {}
         for name, (file, columns) in _TABLES.items():
             table = getattr(self, name)
-            table = pl.DataFrame(schema=columns) if table is None else table
-            table.write_parquet(directory / file)
-        return directory
+            found[file] = results.parquet(pl.DataFrame(schema=columns) if table is None else table)
+        return found
 
     @classmethod
     def read(cls, directory: str | Path) -> Evaluation:
         """The inverse of `to_parquet`; DataError names the file that is missing or damaged."""
+        return cls.read_in(InnerPath(Path(directory)))
+
+    @classmethod
+    def read_in(cls, folder: InnerPath) -> Evaluation:
+        """As `read`, of a folder inside another, which must be no link."""
         table, *others = (
-            read_table(Path(directory) / file, columns, _REMEDY)
-            for file, columns in _TABLES.values()
+            results.read_table(folder / file, columns, _REMEDY) for file, columns in FILES.items()
         )
         return cls(table, *(None if other.is_empty() else other for other in others))
-
-
-# A panic of polars is no Exception.
-_DAMAGE = (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException)
-_REMEDY = "evaluate again, or name the folder that holds an evaluation"
-
-
-def read_table(path: Path, columns: dict[str, Any], remedy: str) -> pl.DataFrame:
-    """The Parquet table at `path`; DataError, ending in `remedy`, where it lacks the `columns`."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such table; {remedy}")
-    try:
-        # Not by polars: damaged bytes can make it panic, or ask for more memory than there is.
-        with pq.ParquetFile(path) as file:
-            read = file.read().replace_schema_metadata()
-        read.validate(full=True)
-        table = pl.DataFrame(read)
-    except (*_DAMAGE, OSError, ValueError, TypeError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise DataError(f"{path}: not a readable Parquet table ({said}); {remedy}") from None
-    for name, kind in columns.items():
-        if table.schema.get(name) != kind:
-            found = table.schema.get(name, "missing")
-            raise DataError(f"{path}: column {name} is {found}, not {kind}; {remedy}")
-    return table

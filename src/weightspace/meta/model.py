@@ -156,7 +156,12 @@ class Model:
         )
 
     def save(self, directory: str | Path) -> Path:
-        """Write model.json and arrays.safetensors into a folder, made where it is missing."""
+        """Write model.json and arrays.safetensors into a folder, made where it is missing.
+
+        A model that is there is replaced in one step (its arrays then have another name, which
+        model.json says), and stays where writing fails. UsageError where the model.json there is
+        none of weightspace.
+        """
         from weightspace.meta.storage import save
 
         return save(self, Path(directory))
@@ -165,7 +170,8 @@ class Model:
     def load(cls, directory: str | Path) -> Model:
         """Read what `save` wrote; nothing in the files is executed.
 
-        DataError where a file is missing, of a newer format, or holds what no model holds.
+        DataError where a file is missing, of a newer format, larger than any that `save` writes
+        (4 MiB of JSON, 4 GiB of arrays), or holds what no model holds.
         """
         from weightspace.meta.storage import load
 

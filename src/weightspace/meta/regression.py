@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from weightspace.disk import InnerPath, make_root, remove
 from weightspace.errors import UsageError
-from weightspace.meta.evaluation import read_table
+from weightspace.meta import results
 from weightspace.meta.folds import Cells
 from weightspace.meta.intervals import control_interval
 from weightspace.meta.labels import Labels, labels_of
@@ -71,6 +72,8 @@ _TABLES = {
     "table": ("numbers.parquet", COLUMNS),
     "guesses": ("guesses.parquet", GUESS_COLUMNS),
 }
+FILES: dict[str, results.Columns] = dict(_TABLES.values())
+"""The columns of each file that a regression is kept in."""
 FEWEST = 6
 """Nets a fold below which no interval is given."""
 
@@ -93,28 +96,42 @@ class Regression:
         return self.table
 
     def to_parquet(self, directory: str | Path) -> Path:
-        """Write both tables into a folder, made where it is missing; returns the folder."""
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, (file, _) in _TABLES.items():
-            getattr(self, name).write_parquet(directory / file)
-        return directory
+        """Write both tables into a folder, made where it is missing; returns the folder.
+
+        Tables of an older regression are replaced, both or none if writing fails. UsageError where
+        a file of such a name is none that weightspace wrote.
+        """
+        root = make_root(Path(directory))
+        results.refuse_foreign(root, FILES)
+        results.replace(root, self.to_bytes())
+        return Path(directory)
+
+    def to_bytes(self) -> dict[str, bytes]:
+        """Both tables as Parquet, by the names of their files."""
+        return {file: results.parquet(getattr(self, name)) for name, (file, _) in _TABLES.items()}
 
     @classmethod
     def read(cls, directory: str | Path) -> Regression:
         """The inverse of `to_parquet`; DataError names the file that is missing or damaged."""
+        return cls.read_in(InnerPath(Path(directory)))
+
+    @classmethod
+    def read_in(cls, folder: InnerPath) -> Regression:
+        """As `read`, of a folder inside another, which must be no link."""
         return cls(
             *(
-                read_table(Path(directory) / file, columns, "evaluate again")
-                for file, columns in _TABLES.values()
+                results.read_table(folder / file, columns, "evaluate again")
+                for file, columns in FILES.items()
             )
         )
 
     @staticmethod
     def remove(directory: str | Path) -> None:
-        """Remove what `to_parquet` wrote into a folder, if it is there."""
-        for file, _ in _TABLES.values():
-            (Path(directory) / file).unlink(missing_ok=True)
+        """Remove what `to_parquet` wrote into a folder, if it is there; UsageError as there."""
+        root = InnerPath(Path(directory))
+        results.refuse_foreign(root, FILES)
+        for file in FILES:
+            remove(root / file)
 
 
 def regress(

@@ -7,33 +7,42 @@ loading, so that a damaged or hostile file raises DataError and cannot crash, ha
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
+from weightspace.disk import InnerPath, make_root
 from weightspace.errors import DataError
 from weightspace.features import SHORTEST
+from weightspace.meta.committed import DAMAGE, Committed
 from weightspace.meta.packing import Arrays, Unsound, demand, number, pack, unpack
 from weightspace.meta.reader import FEATURE_NAMES, Ability, Range, Reader, View
 from weightspace.meta.registry import CLASSIFIERS
+from weightspace.printable import printable
 
 if TYPE_CHECKING:
     from weightspace.meta.model import Model
 
 FORMAT = "weightspace-model"
 VERSION = 1
-_FILES = ("model.json", "arrays.safetensors")
+_FILES = Committed("model", "model", "arrays", lambda plain: plain.get("format") == FORMAT)
 _REMEDY = "fit the model again, or restore it from a copy"
 _MOST_SLICES = 10_000
 
 
+def refuse_foreign(directory: Path) -> None:
+    """UsageError where `save` would overwrite a model.json that is no model of weightspace."""
+    _FILES.refuse_foreign(InnerPath(directory))
+
+
 def save(model: Model, directory: Path) -> Path:
-    """Write a model into a folder; the JSON last, so that a half-written model has none."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write a model into a folder, in place of a model there; see `Committed` for how.
+
+    UsageError where a model.json there is not ours; a refusal, a full disk or a kill leaves the
+    folder with the model that it had.
+    """
+    folder = make_root(directory)
     arrays: dict[str, np.ndarray] = {}
     readers = []
     for i, reader in enumerate(model.readers):
@@ -51,10 +60,7 @@ def save(model: Model, directory: Path) -> Path:
             }
         )
     plain = {"format": FORMAT, "version": VERSION, "facts": model.facts, "readers": readers}
-    (directory / _FILES[0]).unlink(missing_ok=True)
-    save_file(arrays, directory / _FILES[1])
-    text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
-    (directory / _FILES[0]).write_text(text + "\n", encoding="utf-8")
+    _FILES.write(folder, plain, arrays)
     return directory
 
 
@@ -62,13 +68,16 @@ def load(directory: Path) -> Model:
     """Read a model from a folder; DataError where it is none, damaged or of a newer format."""
     from weightspace.meta.model import Model
 
-    plain = _json(directory / _FILES[0])
+    folder = InnerPath(directory)
+    plain = _plain(folder)
+    file = _FILES.place(folder, plain)
     try:
-        arrays = load_file(directory / _FILES[1])
+        arrays = _FILES.read_arrays(folder, plain)
     except FileNotFoundError:
-        raise DataError(f"{directory / _FILES[1]}: no such file; {_REMEDY}") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"{directory / _FILES[1]}: not safetensors ({error}); {_REMEDY}") from None
+        raise DataError(f"{file}: no such file; {_REMEDY}") from None
+    except DAMAGE as error:
+        said = printable(" ".join(str(error).split()))
+        raise DataError(f"{file}: not safetensors ({said}); {_REMEDY}") from None
     try:
         readers = tuple(_reader(row, Arrays(arrays, i)) for i, row in enumerate(plain["readers"]))
         demand(len(readers) > 0, "it has no classifier")
@@ -81,9 +90,10 @@ def load(directory: Path) -> Model:
     return Model(readers, facts)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _plain(folder: InnerPath) -> dict[str, Any]:
+    path = _FILES.json(folder)
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = _FILES.read(folder)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; give the folder of a fitted model") from None
     except (OSError, ValueError, RecursionError) as error:

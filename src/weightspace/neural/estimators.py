@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import partial
@@ -11,19 +10,21 @@ from typing import Self
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from weightspace.disk import InnerPath, make_root
 from weightspace.errors import DataError, UsageError
 from weightspace.features import TOKENS
+from weightspace.meta.committed import DAMAGE, Committed
 from weightspace.meta.estimators import MetaClassifier
 from weightspace.neural.architectures import PATCHES, Architecture, Network, paper
 from weightspace.neural.tokens import TokenNetwork
 from weightspace.neural.training import Draw, Plan, log_probabilities, train
+from weightspace.printable import printable
 
-_FILES = ("network.json", "network.safetensors")
+_KEYS = {"network", "parameters", "length", "classes"}
+_FILES = Committed("network", "network", "network", lambda plain: plain.keys() >= _KEYS)
 
 
 @dataclass(frozen=True)
@@ -102,39 +103,49 @@ class TrainedNetwork(MetaClassifier):
         self.progress("training epochs", before + done, whole)
 
     def save(self, directory: str | Path) -> Path:
-        """Write a fitted network into a folder: network.json and network.safetensors."""
+        """Write a fitted network into a folder: network.json and network.safetensors.
+
+        A network that is there is replaced in one step (its arrays then have another name, which
+        network.json says), and stays where writing fails. UsageError where the network.json there
+        is none of weightspace.
+        """
         check_is_fitted(self)
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
+        folder = make_root(Path(directory))
         assert isinstance(self.fitted_, Networks)
         state = self.fitted_.networks[0].state_dict()
-        save_file({name: tensor.cpu() for name, tensor in state.items()}, directory / _FILES[1])
         plain = {
             "network": type(self).__name__,
             "parameters": self.get_params(),
             "length": self.n_features_in_,
             "classes": self.classes_.tolist(),
         }
-        (directory / _FILES[0]).write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
-        return directory
+        _FILES.write(folder, plain, {name: t.cpu().numpy() for name, t in state.items()})
+        return Path(directory)
 
     @classmethod
     def load(cls, directory: str | Path) -> Self:
         """Read what `save` wrote; DataError where it is damaged or another network's."""
-        directory = Path(directory)
+        folder = InnerPath(Path(directory))
         try:
-            plain = json.loads((directory / _FILES[0]).read_text(encoding="utf-8"))
+            plain = _FILES.read(folder)
             if plain["network"] != cls.__name__:
                 raise ValueError(f"it is a {plain['network']}, not a {cls.__name__}")
             own = cls(**(plain["parameters"] | {"device": "cpu"}))
             own.n_features_in_, own.classes_ = int(plain["length"]), np.array(plain["classes"])
-            state = load_file(directory / _FILES[1])
+            arrays = _FILES.read_arrays(folder, plain)
+            state = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
             if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
                 raise ValueError("a weight is not finite")
-            network = own.network(own.n_features_in_, len(own.classes_))
+            shape = own.n_features_in_, len(own.classes_)
+            with torch.device("meta"):  # of the size that is promised, in no memory
+                promised = own.network(*shape).state_dict()
+            if {k: v.shape for k, v in promised.items()} != {k: v.shape for k, v in state.items()}:
+                raise ValueError("its arrays are not those of a network of this length")
+            network = own.network(*shape)
             network.load_state_dict(state)
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise DataError(f"{directory}: no sound network ({error}); train it again") from None
+        except (*DAMAGE, RuntimeError, OverflowError) as error:
+            said = printable(" ".join(str(error).split()))
+            raise DataError(f"{directory}: no sound network ({said}); train it again") from None
         own.fitted_ = Networks((network.eval(),), (len(own.classes_),), "cpu")
         return own
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
+from weightspace.disk import inner_of, write_file
 from weightspace.errors import UsageError
 from weightspace.report.words import label, tight
 
@@ -202,13 +204,21 @@ def ends_inward(axes: Axes) -> None:
 def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure; the suffix decides: `.png` at 150 dots an inch, `.svg` or `.pdf`.
 
-    No date is written.
+    No date is written. A file there is replaced, a link to one as well.
     """
     path = Path(path)
     if path.suffix not in _METADATA:
         raise UsageError(f"{path}: figures are saved as {', '.join(_METADATA)}; change the suffix")
-    figure.savefig(path, dpi=150, metadata={_METADATA[path.suffix]: None})
+    write_file(inner_of(path), drawn(figure, path.suffix))
     return path
+
+
+def drawn(figure: Figure, suffix: str) -> bytes:
+    """The content of a file of this suffix that shows a figure."""
+    buffer = BytesIO()
+    metadata = {_METADATA[suffix]: None}
+    figure.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
+    return buffer.getvalue()
 
 
 _METADATA = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}

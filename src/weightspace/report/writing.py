@@ -6,12 +6,24 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from weightspace.dissection import Dissection
+from weightspace.disk import InnerPath, exists, is_folder, make_root, names
+from weightspace.dissection import Dissection, storage
+from weightspace.meta import results
 from weightspace.report import canvas
 from weightspace.report.contents import sections
 from weightspace.report.headline import headline
 from weightspace.report.markdown import markdown, numbers_markdown, slices_markdown
 from weightspace.report.page import page
+
+FIGURES = (
+    *("much", "whole", "classifiers", "slices", "bare", "numbers", "guesses", "where", "part"),
+    *("when", "transfer", "training", "groups", "tensors", "tampering", "map", "paths"),
+    *("calibration", "unseen", "unseen_whole"),
+)
+_SUFFIXES = (".png", ".svg")
+_TOLD = ("table.md", "whole.md", "numbers.md", "slices.md")
+_PAGE = "report.html"
+_DRAWN = tuple(f"figures/{name}{suffix}" for name in FIGURES for suffix in _SUFFIXES)
 
 
 def figures(dissection: Dissection) -> dict[str, Figure]:
@@ -26,24 +38,60 @@ def figures(dissection: Dissection) -> dict[str, Figure]:
 
 
 def save_all(drawn: dict[str, Figure], directory: str | Path) -> list[Path]:
-    """Write every figure as PNG and SVG under its name; the folder is made when missing."""
+    """Write every figure as PNG and SVG under its name; the folder is made when missing.
+
+    Files of these names there are replaced, once all that is new lies on the disk.
+    """
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    return [
-        canvas.save(figure, directory / f"{name}{suffix}")
-        for name, figure in drawn.items()
-        for suffix in (".png", ".svg")
-    ]
+    found = _images(drawn)
+    results.replace(make_root(directory), found)
+    return [directory / name for name in found]
 
 
 def write(dissection: Dissection, directory: str | Path) -> Path:
     """Write tables (Parquet and Markdown), `figures/` and `report.html`; returns the page's path.
 
-    The folder is made when it is missing; results of an earlier dissection there are replaced.
+    The folder is made when it is missing. Results of an earlier dissection there are replaced or
+    removed, once all that is new lies on the disk. UsageError as in `refuse_foreign`.
     """
     directory = Path(directory)
-    dissection.save(directory)
-    save_all(figures(dissection), directory / "figures")
+    refuse_foreign(directory)
+    found = storage.files(dissection)
+    drawn = _images(figures(dissection))
+    found |= {f"figures/{name}": data for name, data in drawn.items()}
+    found |= {name: text.encode() for name, text in _markdown(dissection).items()}
+    found[_PAGE] = page(dissection).encode()
+    results.replace(make_root(directory), found, (*storage.FILES, *_DRAWN, *_TOLD))
+    return directory / _PAGE
+
+
+def refuse_foreign(directory: str | Path) -> None:
+    """UsageError where a file that `write` would replace is none that weightspace wrote.
+
+    Tables are told by their columns and `facts.json` by its keys; the page, the figures and the
+    Markdown by the `facts.json` that lies in the folder. DataError where a link or a file is in the
+    place of a folder.
+    """
+    root = InnerPath(Path(directory))
+    known = storage.refuse_foreign(root)
+    names(root / "figures")
+    for way in (_PAGE, *_TOLD, *_DRAWN):
+        place = results.at(root, way)
+        if is_folder(place):
+            raise results.foreign(place, "a folder")
+        if not known and exists(place):
+            raise results.foreign(place, f"of somebody else (no {storage.FACTS} is in {root})")
+
+
+def _images(drawn: dict[str, Figure]) -> dict[str, bytes]:
+    return {
+        f"{name}{suffix}": canvas.drawn(figure, suffix)
+        for name, figure in drawn.items()
+        for suffix in _SUFFIXES
+    }
+
+
+def _markdown(dissection: Dissection) -> dict[str, str]:
     units = dissection.much.frame()["unit"].unique().to_list()
     numbers, slices = dissection.numbers, dissection.slices
     told = {
@@ -52,11 +100,4 @@ def write(dissection: Dissection, directory: str | Path) -> Path:
         "numbers.md": None if numbers is None else numbers_markdown(numbers),
         "slices.md": None if slices is None else slices_markdown(slices),
     }
-    for name, text in told.items():
-        if text is None:
-            (directory / name).unlink(missing_ok=True)
-        else:
-            (directory / name).write_text(text, encoding="utf-8")
-    path = directory / "report.html"
-    path.write_text(page(dissection), encoding="utf-8")
-    return path
+    return {name: text for name, text in told.items() if text is not None}
