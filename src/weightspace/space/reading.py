@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from weightspace import disk
+from weightspace.disk import read_text
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
 
@@ -123,7 +123,7 @@ def _stop(event: yaml.Event, problem: str) -> None:
 
 def _text(path: Path) -> str:
     try:
-        return disk.read_text(path, _MOST_BYTES)
+        return read_text(path, _MOST_BYTES)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file, nor a preset of that name") from None
     except DataError as error:
