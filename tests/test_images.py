@@ -340,6 +340,7 @@ def oddities(tmp_path):
     (tmp_path / "itself.npz").symlink_to("itself.npz")
     (tmp_path / "nowhere.npz").symlink_to("gone")
     (tmp_path / "folder.npz").mkdir()
+    (tmp_path / "fashion_mnist").symlink_to("fashion_mnist")
     (tmp_path / "svhn").mkdir()
     os.mkfifo(tmp_path / "svhn" / "train_32x32.mat")
     (tmp_path / "svhn" / "test_32x32.mat").symlink_to("/dev/urandom")
@@ -361,6 +362,8 @@ NO_FILE = (
         ("svhn", "svhn/train_32x32.mat", NO_FILE),
         ("itself", "itself.npz", "cannot be read (Too many levels of symbolic links); check the "
          "file and its permissions"),
+        ("fashion_mnist", "fashion_mnist/train-images-idx3-ubyte", "cannot be read (Too many levels "
+         "of symbolic links); check the file and its permissions"),
         ("nowhere", "nowhere.npz", "cannot be read (No such file or directory); check the file and "
          "its permissions"),
     ],

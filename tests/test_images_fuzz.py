@@ -18,7 +18,7 @@ from weightspace.images import catalogue, idx, inflating, load, opening, records
 
 N = 12
 RNG = np.random.default_rng(3)
-ROUNDS = 50
+ROUNDS = 40
 
 
 @pytest.fixture(autouse=True)
@@ -173,6 +173,14 @@ def test_a_gzip_that_gives_nothing_is_given_up(kind, tmp_path):
     assert entry.note == message(lambda: load("mnist", tmp_path))
     assert entry.note.startswith(f"{path}: damaged gzip (")
     assert "hold nothing" in entry.note or "more than 10,000 parts" in entry.note
+
+
+def test_a_gzip_of_parts_without_end_is_given_up(tmp_path):
+    write_idx(tmp_path / "mnist", True)
+    path = tmp_path / "mnist" / "train-images-idx3-ubyte.gz"
+    head = idx_bytes(np.zeros((20_000, 1, 1), np.uint8))[:16]
+    path.write_bytes(gzip.compress(head) + gzip.compress(b"7") * 20_000)
+    assert "damaged gzip (more than 10,000 parts)" in message(lambda: load("mnist", tmp_path))
 
 
 def test_a_gzip_in_several_parts_is_read(tmp_path):

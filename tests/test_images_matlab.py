@@ -150,11 +150,11 @@ def test_a_file_cut_short_anywhere_is_refused_by_a_look_at_it(tmp_path):
             assert str(caught.value).startswith(f"{path}: ")
 
 
-def claims(images: int, labels: int = 0) -> bytes:
-    """A file of 20 images whose headers claim as many as asked, consistently."""
+def claims(images: int) -> bytes:
+    """A file of 20 images whose headers claim as many as asked, each in line with the others."""
     data, _ = written("<", False, "u1")
     body = bytearray(data[128:])
-    body[36:40] = struct.pack("<i", images)
+    body[44:48] = struct.pack("<i", images)  # the last of X's dimensions
     at = body.index(struct.pack("<2I", 2, 3072 * IMAGES))
     body[at + 4 : at + 8] = struct.pack("<I", 3072 * images % 2**32)
     body[4:8] = struct.pack("<I", (at + 3072 * images) % 2**32)
@@ -162,12 +162,62 @@ def claims(images: int, labels: int = 0) -> bytes:
     return header("<") + struct.pack("<2I", 15, len(deflated)) + deflated
 
 
-@pytest.mark.parametrize("images", [10**5, 3 * 10**5, 2**31 - 1, -1])
-def test_more_images_than_deflate_can_pack_are_not_believed(tmp_path, images):
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (10**5, "307,200,056 bytes claimed by 61,"),
+        (10**6, "3,072,000,056 bytes claimed by 61,"),
+        (-1, "4,294,964,280 bytes claimed by 61,"),
+        (2**21, "2,147,483,704 bytes claimed by 61,"),
+        (IMAGES, "no variable y, found X"),
+    ],
+)
+def test_more_images_than_deflate_can_pack_are_not_believed(tmp_path, images, says):
     path = tmp_path / "a.mat"
     path.write_bytes(claims(images))
-    with pytest.raises(DataError, match="not a whole MATLAB 5 file"):
+    with pytest.raises(DataError) as caught:
         svhn.peek([path, path])
+    assert says in str(caught.value)
+
+
+def packed(element: bytes) -> bytes:
+    deflated = zlib.compress(element)
+    return struct.pack("<2I", 15, len(deflated)) + deflated
+
+
+def filled(element: bytes, more: int) -> bytes:
+    """An array with bytes at its end that belong to nothing."""
+    return struct.pack("<2I", 14, len(element) - 8 + more) + element[8:] + bytes(more)
+
+
+def test_bytes_that_belong_to_nothing_and_checksums_that_differ_are_damage(tmp_path):
+    arrays = content()
+    x = variable("<", "X", arrays["X"], UINT8)
+    y = variable("<", "y", arrays["y"], UINT8)
+    path = tmp_path / "a.mat"
+
+    def said(*parts: bytes) -> str:
+        path.write_bytes(header("<") + b"".join(parts))
+        with pytest.raises(DataError) as caught:
+            svhn.read([path, path])
+        return str(caught.value)
+
+    assert "8 bytes too many in X" in said(filled(x, 8), y)
+    assert "16 bytes too many in X" in said(packed(filled(x, 16)), packed(y))
+    assert "bytes too many in y" in said(packed(x), packed(y + b"more"))
+    assert "incorrect data check" in said(packed(x), packed(y)[:-1] + b"\0")
+    assert "incorrect data check" in said(packed(x)[:-1] + b"\0", packed(y))
+
+
+@pytest.mark.parametrize("shape", [(-2, -2), (2, -1)])
+def test_a_negative_shape_is_damage(tmp_path, shape):
+    data = variable("<", "X", np.ones((2, 2)), DOUBLE)
+    at = data.index(struct.pack("<2i", 2, 2))
+    path = tmp_path / "a.mat"
+    path.write_bytes(header("<") + data[:at] + struct.pack("<2i", *shape) + data[at + 8 :])
+    with pytest.raises(DataError) as caught:
+        svhn.peek([path, path])
+    assert f"shape {list(shape)}" in str(caught.value)
 
 
 def test_memory_is_that_of_the_images(tmp_path):

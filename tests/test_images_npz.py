@@ -144,6 +144,13 @@ def test_a_shape_without_sense_is_one_line(tmp_path, shape, key):
     assert len(said) < len(str(path)) + 250
 
 
+def test_true_is_no_number_of_images(tmp_path):
+    path = save(tmp_path / "mine.npz", members(x_train=header("(True, 6, 6)") + bytes(36)))
+    assert message(tmp_path) == (
+        f"{path}: x_train is not a NumPy array (its shape is [True, 6, 6]); save it again"
+    )
+
+
 @pytest.mark.parametrize("descr", ["<U0", "|V0", "|V8", "|O", "u1,u1", "(2,)u1", "M8[25s]", "nope"])
 def test_values_that_are_neither_numbers_nor_text_are_one_line(tmp_path, descr):
     claimed = header("(99999999999,)", descr)
