@@ -362,8 +362,8 @@ NO_FILE = (
         ("svhn", "svhn/train_32x32.mat", NO_FILE),
         ("itself", "itself.npz", "cannot be read (Too many levels of symbolic links); check the "
          "file and its permissions"),
-        ("fashion_mnist", "fashion_mnist/train-images-idx3-ubyte", "cannot be read (Too many levels "
-         "of symbolic links); check the file and its permissions"),
+        ("fashion_mnist", "fashion_mnist/train-images-idx3-ubyte", "cannot be read (Too many "
+         "levels of symbolic links); check the file and its permissions"),
         ("nowhere", "nowhere.npz", "cannot be read (No such file or directory); check the file and "
          "its permissions"),
     ],
