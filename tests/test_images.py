@@ -332,6 +332,72 @@ def test_an_unreadable_file_is_a_data_error(tmp_path, monkeypatch):
     )
 
 
+@pytest.fixture
+def oddities(tmp_path):
+    """A folder where what has the names of archives is no file."""
+    os.mkfifo(tmp_path / "mnist.npz")
+    (tmp_path / "zeros.npz").symlink_to("/dev/zero")
+    (tmp_path / "itself.npz").symlink_to("itself.npz")
+    (tmp_path / "nowhere.npz").symlink_to("gone")
+    (tmp_path / "folder.npz").mkdir()
+    (tmp_path / "fashion_mnist").symlink_to("fashion_mnist")
+    (tmp_path / "svhn").mkdir()
+    os.mkfifo(tmp_path / "svhn" / "train_32x32.mat")
+    (tmp_path / "svhn" / "test_32x32.mat").symlink_to("/dev/urandom")
+    return tmp_path
+
+
+NO_FILE = (
+    "is no regular file (a folder, a device, a pipe or a link to one); put a file there, or "
+    "remove it"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "says"),
+    [
+        ("mnist", "mnist.npz", NO_FILE),
+        ("zeros", "zeros.npz", NO_FILE),
+        ("folder", "folder.npz", NO_FILE),
+        ("svhn", "svhn/train_32x32.mat", NO_FILE),
+        ("itself", "itself.npz", "cannot be read (Too many levels of symbolic links); check the "
+         "file and its permissions"),
+        ("fashion_mnist", "fashion_mnist/train-images-idx3-ubyte", "cannot be read (Too many "
+         "levels of symbolic links); check the file and its permissions"),
+        ("nowhere", "nowhere.npz", "cannot be read (No such file or directory); check the file and "
+         "its permissions"),
+    ],
+)  # fmt: skip
+def test_what_is_no_file_is_listed_as_damaged_and_never_waited_for(oddities, name, file, says):
+    entry = {entry.name: entry for entry in catalogue(oddities)}[name]
+    assert (entry.state, entry.note) == ("damaged", f"{oddities / file}: {says}")
+    assert message(name, oddities) == entry.note
+
+
+def test_links_of_the_user_are_followed(tmp_path):
+    path = save(tmp_path / "elsewhere", "theirs")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "mine.npz").symlink_to(path)
+    (tmp_path / "link").symlink_to("here")
+    assert load("mine", tmp_path / "link").x_train.shape == (20, 6, 6, 3)
+
+
+def test_a_folder_in_the_place_of_one_file_is_passed_over_for_the_next_name(tmp_path):
+    from weightspace.images.search import originals
+
+    folder = tmp_path / "mnist"
+    (folder / "train-images-idx3-ubyte").mkdir(parents=True)
+    (folder / "train-images.idx3-ubyte").touch()
+    found = originals(known.PUBLISHED["mnist"], tmp_path)
+    assert found is not None
+    assert found.paths == [folder / "train-images.idx3-ubyte"]
+
+
+def test_the_home_of_nobody_is_a_data_error():
+    with pytest.raises(DataError, match=r"^~nobody-of-that-name/x: there is no such user; name"):
+        catalogue("~nobody-of-that-name/x")
+
+
 AT_HAND = {
     "mnist": (60_000, 10_000, (28, 28, 1)),
     "fashion_mnist": (60_000, 10_000, (28, 28, 1)),

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 
 from weightspace.errors import DataError
 from weightspace.images.imageset import Arrays, Sizes
+from weightspace.images.inflating import GZIP, Inflated, cannot_hold
+from weightspace.images.opening import MOST_BYTES, opened
 
 IMAGES, LABELS = 0x00000803, 0x00000801  # unsigned bytes in three dimensions, and in one
 
-# Deflate cannot pack tighter: a header that claims more than this is a lie.
-_GZIP_RATIO = 1032
 _PIECE = 2**20
 
 
 def peek(paths: Sequence[Path]) -> Sizes:
     """Sizes by the headers of (training images, training labels, test images, test labels)."""
-    train, rows, columns = _header(paths[0], IMAGES)
-    test = _header(paths[2], IMAGES)[0]
-    for path in (paths[1], paths[3]):
-        _header(path, LABELS)
-    return Sizes(train, test, (rows, columns, 1))
+    headers = []
+    for path, magic in zip(paths, (IMAGES, LABELS) * 2, strict=True):
+        with _unpacked(path) as (file, size):
+            headers.append(_header(path, file, size, magic))
+    train, rows, columns = headers[0]
+    return Sizes(train, headers[2][0], (rows, columns, 1))
 
 
 def read(paths: Sequence[Path]) -> Arrays:
@@ -39,17 +40,30 @@ def read(paths: Sequence[Path]) -> Arrays:
     return Arrays(x_train, y_train, x_test, y_test)
 
 
-def _open(path: Path) -> BinaryIO:
-    return cast("BinaryIO", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+@contextmanager
+def _unpacked(path: Path) -> Iterator[tuple[BinaryIO | Inflated, int]]:
+    """What is in a file, and the size of the file itself; damage of a gzip is a DataError."""
+    with opened(path) as (file, size):
+        if path.suffix != ".gz":
+            yield file, size
+            return
+        begin = file.read(2) if size else b""
+        if begin != b"\x1f\x8b":
+            raise _damaged(path, f"Not a gzipped file ({begin!r})")
+        file.seek(0)
+        try:
+            yield Inflated(file, size, GZIP), size
+        except zlib.error as error:
+            raise _damaged(path, error) from None
 
 
-def _header(path: Path, magic: int) -> tuple[int, ...]:
+def _header(path: Path, file: BinaryIO | Inflated, size: int, magic: int) -> tuple[int, ...]:
     """The dimensions, believed only as far as the file's size allows."""
     length = 4 + 4 * (magic & 0xFF)
+    packed = isinstance(file, Inflated)
     try:
-        with _open(path) as file:
-            head = file.read(length)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        head = file.read(length if packed else min(length, size))
+    except EOFError as error:
         raise _damaged(path, error) from None
     if len(head) >= 4 and struct.unpack(">I", head[:4])[0] != magic:
         raise DataError(
@@ -61,33 +75,38 @@ def _header(path: Path, magic: int) -> tuple[int, ...]:
         raise _truncated(path, length, len(head))
     dimensions = struct.unpack(f">{magic & 0xFF}I", head[4:])
     expected = length + math.prod(dimensions)
-    found = path.stat().st_size
-    if path.suffix != ".gz" and found != expected:
-        raise _truncated(path, expected, found)
-    if path.suffix == ".gz" and found * _GZIP_RATIO < expected:
+    if not packed and size != expected:
+        raise _truncated(path, expected, size)
+    if packed and cannot_hold(size, expected):
         raise DataError(
-            f"{path}: expected {expected:,} bytes by its header, which {found:,} gzipped bytes "
+            f"{path}: expected {expected:,} bytes by its header, which {size:,} gzipped bytes "
             "cannot hold; fetch the file again"
         )
+    if expected > MOST_BYTES:
+        raise DataError(
+            f"{path}: takes {expected:,} bytes unpacked, {MOST_BYTES:,} are the most that is read; "
+            "fetch the original file again"
+        )
+    if 0 in dimensions:
+        raise DataError(f"{path}: has shape {list(dimensions)}, so nothing; fetch the file again")
     return dimensions
 
 
 def _read(path: Path, magic: int) -> np.ndarray:
-    dimensions = _header(path, magic)
-    expected = 4 + 4 * len(dimensions) + math.prod(dimensions)
     content = bytearray()
-    try:
-        with _open(path) as file:
+    with _unpacked(path) as (file, size):
+        dimensions = _header(path, file, size, magic)
+        expected = math.prod(dimensions)
+        before = 4 + 4 * len(dimensions)
+        try:
             # Piece by piece: memory follows what is found, not what the header claims.
             while len(content) <= expected and (piece := file.read(_PIECE)):
                 content += piece
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise _damaged(path, error) from None
-    except EOFError:
-        raise _truncated(path, expected, len(content)) from None
+        except EOFError:
+            raise _truncated(path, before + expected, before + len(content)) from None
     if len(content) != expected:
-        raise _truncated(path, expected, len(content))
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * len(dimensions)).reshape(dimensions)
+        raise _truncated(path, before + expected, before + len(content))
+    return np.frombuffer(content, np.uint8).reshape(dimensions)
 
 
 def _truncated(path: Path, expected: int, found: int) -> DataError:
@@ -98,5 +117,5 @@ def _truncated(path: Path, expected: int, found: int) -> DataError:
     )
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
+def _damaged(path: Path, error: object) -> DataError:
     return DataError(f"{path}: damaged gzip ({error}); fetch the file again")

@@ -13,7 +13,7 @@ from weightspace.errors import DataError
 from weightspace.images import hub, npz
 from weightspace.images.imageset import Arrays, ImageSet, Sizes, assemble
 from weightspace.images.known import BUILT_IN, PUBLISHED
-from weightspace.images.search import directories, originals
+from weightspace.images.search import directories, is_there, originals
 
 _NAME = re.compile(r"\w[\w.-]*")
 
@@ -59,9 +59,10 @@ def load(name: str, data_dir: str | Path | None = None) -> ImageSet:
             return assemble(name, name, *hub.read(name))
         return _from_files(name, directories(data_dir))
     except OSError as error:
+        raise _unreadable(error, name) from None
+    except MemoryError:
         raise DataError(
-            f"{error.filename or name}: cannot be read ({error.strerror or error}); "
-            "check the file and its permissions"
+            f"{name}: there is not enough memory for its images; make a set of fewer"
         ) from None
 
 
@@ -83,7 +84,8 @@ def catalogue(data_dir: str | Path | None = None) -> list[Entry]:
     """Every set that `load` knows: built in, published, and each `NAME.npz` that is found.
 
     Reads no more than headers and file sizes. Sets of the hub, which are not counted, work all
-    the same. A file that is no image set is listed as damaged, never an error.
+    the same. A file that is no image set is listed as damaged, never an error, and so is what is
+    no file but has the name of one.
     """
     places = directories(data_dir)
     found = {name: _built_in_entry(name, places) for name in BUILT_IN}
@@ -105,7 +107,7 @@ def _from_files(name: str, places: list[Path]) -> ImageSet:
         raise _unknown(name, places)
     for place in places:
         path = place / f"{name}.npz"
-        if path.is_file():
+        if is_there(path):
             arrays, classes = npz.read(path)
             return assemble(name, path, arrays, classes or (known.classes if known else None))
         files = originals(known, place) if known else None
@@ -130,7 +132,7 @@ def _built_in_entry(name: str, places: list[Path]) -> Entry:
 def _published_entry(name: str, places: list[Path]) -> Entry:
     known = PUBLISHED[name]
     for place in places:
-        if (path := place / f"{name}.npz").is_file():
+        if is_there(path := place / f"{name}.npz"):
             return _file_entry(name, "npz", path)
         files = originals(known, place)
         if files and not files.missing:
@@ -145,11 +147,19 @@ def _file_entry(name: str, kind: str, where: Path, paths: Sequence[Path] = ()) -
     try:
         sizes: Sizes = known.peek(paths) if known and paths else npz.peek(where)
     except (DataError, OSError) as error:
-        return Entry(name, kind, "damaged", str(where), None, None, None, str(error))
+        said = _unreadable(error, str(where)) if isinstance(error, OSError) else error
+        return Entry(name, kind, "damaged", str(where), None, None, None, str(said))
     note = ""
     if known and (sizes.train < known.train or sizes.test < known.test):
         note = f"a part: the whole set has {known.train:,} + {known.test:,} images"
     return Entry(name, kind, "ready", str(where), sizes.shape, sizes.train, sizes.test, note)
+
+
+def _unreadable(error: OSError, name: str) -> DataError:
+    return DataError(
+        f"{error.filename or name}: cannot be read ({error.strerror or error}); "
+        "check the file and its permissions"
+    )
 
 
 def _missing(name: str, places: list[Path]) -> DataError:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
+import re
+import sys
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from weightspace.errors import DataError
 from weightspace.images.imageset import Arrays, Sizes, image_shape
+from weightspace.images.inflating import cannot_hold
+from weightspace.images.opening import opened
+from weightspace.printable import printable
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 _CLASSES = "classes"
 _LONGEST_HEADER = 2**14  # bytes; NumPy itself reads no header of more than 10,000
 _MOST_BYTES = 2**33  # of all arrays together when unpacked
+_MOST_FILE = 2**34  # of the archive, which may hold other things
+_MOST_NAMES = 2**24  # bytes of all names of classes
+_TO_LOOK = 2**20  # bytes of the file to be read for its directory and its headers, at most
 _KINDS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those that NumPy writes
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+_STEERING = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class _Header(NamedTuple):
@@ -28,9 +38,31 @@ class _Header(NamedTuple):
     dtype: np.dtype
 
 
+class _Rationed:
+    """An open file of which no more than so many bytes are read, whatever is in it.
+
+    Directories may have no end, and members may unpack to nothing for gigabytes.
+    """
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+        self.size = size
+        self.left = _TO_LOOK
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        beyond = self.left + 1
+        data = self._file.read(beyond if size < 0 else min(size, beyond))
+        self.left -= len(data)
+        if self.left < 0:
+            raise zipfile.BadZipFile("there is more in it than its arrays")
+        return data
+
+
 def peek(path: Path) -> Sizes:
     """Sizes by the headers of the archive's arrays; no image is unpacked."""
-    return _sizes(path, _headers(path))
+    with _archive(path) as (archive, file):
+        return _sizes(path, _headers(path, archive, file.size))
 
 
 def _sizes(path: Path, headers: dict[str, _Header]) -> Sizes:
@@ -47,23 +79,27 @@ def read(path: Path) -> tuple[Arrays, tuple[str, ...] | None]:
 
     What the headers tell is checked before anything is unpacked.
     """
-    headers = _headers(path)
-    _sizes(path, headers)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            found = {key: _array(archive, header.member) for key, header in headers.items()}
-    except (ValueError, *_DAMAGE) as error:
-        raise DataError(f"{path}: damaged ({error}); write or fetch the file again") from None
+    with _archive(path) as (archive, file):
+        headers = _headers(path, archive, file.size)
+        _sizes(path, headers)
+        file.left += file.size
+        found = {key: _array(archive, header.member) for key, header in headers.items()}
     arrays = Arrays(*(found[key] for key in KEYS))
-    names = found.get(_CLASSES)
-    if names is None:
-        return arrays, None
-    if names.ndim != 1 or names.dtype.kind != "U":
-        raise DataError(
-            f"{path}: classes is {names.dtype} {list(names.shape)}; give one text a class, "
-            "np.array([...], dtype=str)"
-        )
-    return arrays, tuple(names.tolist())
+    return arrays, _names(path, found[_CLASSES]) if _CLASSES in found else None
+
+
+def _names(path: Path, names: np.ndarray) -> tuple[str, ...]:
+    # Python itself takes no text of numbers that are no characters.
+    numbers = np.ascontiguousarray(names, names.dtype.newbyteorder("=")).view(np.uint32)
+    if numbers.max(initial=0) > sys.maxunicode:
+        raise DataError(f"{path}: classes holds what is no text; save it again")
+    for name in (found := tuple(names.tolist())):
+        if _STEERING.search(name):
+            raise DataError(
+                f"{path}: classes holds {printable(repr(name), 60)}, which is no plain text; "
+                "save it without control characters"
+            )
+    return found
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
@@ -72,61 +108,118 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _headers(path: Path) -> dict[str, _Header]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            missing = [key for key in KEYS if key not in members]
-            if missing:
-                raise DataError(
-                    f"{path}: no {missing[0]}, found {', '.join(sorted(members)) or 'nothing'}; "
-                    f"an image set needs {', '.join(KEYS)}"
-                )
-            wanted = [*KEYS, *({_CLASSES} & set(members))]
-            headers = {key: _header(path, archive, key, members[key]) for key in wanted}
-    except _DAMAGE as error:
+@contextmanager
+def _archive(path: Path) -> Iterator[tuple[zipfile.ZipFile, _Rationed]]:
+    """The opened archive and its file; what is wrong with it is one line."""
+    with opened(path, _MOST_FILE) as (file, size):
+        rationed: Any = _Rationed(file, size)
+        try:
+            with zipfile.ZipFile(rationed) as archive:
+                yield archive, rationed
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:  # whatever a damaged byte leads the standard library to
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise
+            raise DataError(
+                f"{path}: not a whole .npz archive ({_reason(error)}); write or fetch the file "
+                "again"
+            ) from None
+
+
+def _headers(path: Path, archive: zipfile.ZipFile, size: int) -> dict[str, _Header]:
+    members: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        key = info.filename.removesuffix(".npy")
+        if key in members and key in (*KEYS, _CLASSES):
+            raise DataError(f"{path}: {key} is in it twice; save it again")
+        members[key] = info
+    missing = [key for key in KEYS if key not in members]
+    if missing:
         raise DataError(
-            f"{path}: not a whole .npz archive ({error}); write or fetch the file again"
-        ) from None
+            f"{path}: no {missing[0]}, found {printable(', '.join(sorted(members)) or 'nothing')}; "
+            f"an image set needs {', '.join(KEYS)}"
+        )
+    wanted = [*KEYS, *({_CLASSES} & set(members))]
+    headers = {key: _header(path, archive, key, members[key], size) for key in wanted}
     claimed = sum(header.member.file_size for header in headers.values())
     if claimed > _MOST_BYTES:
         raise DataError(
             f"{path}: its arrays take {claimed:,} bytes unpacked, {_MOST_BYTES:,} are the most "
             "that is read; make a set of fewer or smaller images"
         )
+    if _CLASSES in headers:
+        _check_names(path, headers[_CLASSES])
     return headers
 
 
-def _header(path: Path, archive: zipfile.ZipFile, key: str, member: zipfile.ZipInfo) -> _Header:
+def _check_names(path: Path, names: _Header) -> None:
+    if len(names.shape) != 1 or names.dtype.kind != "U":
+        raise DataError(
+            f"{path}: classes is {names.dtype} {list(names.shape)}; give one text a class, "
+            "np.array([...], dtype=str)"
+        )
+    if names.member.file_size > _MOST_NAMES:
+        raise DataError(
+            f"{path}: classes takes {names.member.file_size:,} bytes, {_MOST_NAMES:,} are the most "
+            "that is read; give shorter names"
+        )
+
+
+def _header(
+    path: Path, archive: zipfile.ZipFile, key: str, member: zipfile.ZipInfo, size: int
+) -> _Header:
     """What the first bytes of an array say; no more of it is read, whatever they say."""
     if member.compress_type not in _KINDS:
         raise DataError(
             f"{path}: {key} is compressed in a way that NumPy does not write; save it again"
         )
+    if member.flag_bits & 1:
+        raise DataError(f"{path}: {key} is encrypted; save it without a password")
     with archive.open(member) as file:
         head = io.BytesIO(file.read(_LONGEST_HEADER))
     try:
-        version = np.lib.format.read_magic(head)
-        reader = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, _, dtype = reader(head)
-        if min(shape, default=0) < 0:
-            raise ValueError(f"its shape is {list(shape)}")
+        shape, dtype = _parsed(head)
     except Exception as error:  # NumPy's parser passes on whatever Python's raises
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path}: {key} is not a NumPy array ({reason}); save it again") from None
-    start = head.tell()
+        raise DataError(
+            f"{path}: {key} is not a NumPy array ({_reason(error)}); save it again"
+        ) from None
     if dtype.hasobject:
         raise DataError(
             f"{path}: {key} holds Python objects, which are never unpickled; "
             "save it as a plain array of whole numbers"
         )
-    expected = start + math.prod(shape) * dtype.itemsize
+    expected = head.tell() + math.prod(shape) * dtype.itemsize
     if member.file_size != expected:
         raise DataError(
             f"{path}: {key} expected {expected:,} bytes by its header, found "
             f"{member.file_size:,}; write or fetch the file again"
         )
+    packed = min(member.compress_size, size)
+    stored = member.compress_type == zipfile.ZIP_STORED
+    if packed < expected if stored else cannot_hold(packed, expected):
+        raise DataError(
+            f"{path}: {key} expected {expected:,} bytes by its header, which {packed:,} packed "
+            "bytes cannot hold; write or fetch the file again"
+        )
     return _Header(member, shape, dtype)
+
+
+def _parsed(head: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type by the header of an array, which ends where `head` then stands."""
+    reader = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[np.lib.format.read_magic(head)]
+    shape, _, dtype = reader(head)
+    # True is a whole number to Python and to NumPy's parser, but no number of values.
+    if any(type(n) is not int or not 0 <= n < 2**63 for n in shape):
+        raise ValueError(f"its shape is {list(shape)}")
+    if dtype.kind == "V" or not dtype.itemsize:
+        raise ValueError("its values are neither numbers nor text")
+    return shape, dtype
+
+
+def _reason(error: Exception) -> str:
+    """An exception of somebody else's in one short line."""
+    return printable((str(error).splitlines() or [type(error).__name__])[0], 120)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from weightspace.errors import DataError
 from weightspace.images.imageset import Arrays, Sizes
+from weightspace.images.opening import opened
 from weightspace.images.resizing import resample
 
 _CIFAR = 1 + 3 * 32 * 32  # a label, then red, green and blue planes row by row
 _STL = 3 * 96 * 96  # red, green and blue planes column by column; labels in a file beside it
+_PIECE = 256  # images of STL-10 that are in memory at full size
 STL_SIDE = 32  # the size to which STL-10's images are reduced
 
 
 def peek_cifar(paths: Sequence[Path]) -> Sizes:
     """Sizes by the lengths of the training batches and, last, the test batch."""
-    counts = [_records(path, _CIFAR) for path in paths]
+    counts = [_count(path, _CIFAR) for path in paths]
     return Sizes(sum(counts[:-1]), counts[-1], (32, 32, 3))
 
 
@@ -30,8 +33,9 @@ def read_cifar(paths: Sequence[Path]) -> Arrays:
 
 
 def _cifar_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    rows = np.fromfile(path, np.uint8).reshape(_records(path, _CIFAR), _CIFAR)
-    labels = rows[:, 0]
+    with opened(path) as (file, size):
+        rows = _read(path, file, _records(path, size, _CIFAR), _CIFAR)
+    labels = rows[:, 0].copy()  # a view would hold all of the file
     if labels.max() > 9:
         record = int(np.argmax(labels > 9))
         raise DataError(
@@ -45,12 +49,9 @@ def peek_stl(paths: Sequence[Path]) -> Sizes:
     """Sizes by the lengths of (train_X, train_y, test_X, test_y)."""
     counts = []
     for images, labels in (paths[:2], paths[2:]):
-        counts.append(_records(images, _STL))
-        if _records(labels, 1) != counts[-1]:
-            raise DataError(
-                f"{labels}: expected {counts[-1]:,} bytes, one label for each image of "
-                f"{images.name}, found {_records(labels, 1):,}; fetch both files again"
-            )
+        counts.append(_count(images, _STL))
+        if (found := _count(labels, 1)) != counts[-1]:
+            raise _out_of_line(images, labels, counts[-1], found)
     return Sizes(counts[0], counts[1], (STL_SIDE, STL_SIDE, 3))
 
 
@@ -61,19 +62,36 @@ def read_stl(paths: Sequence[Path]) -> Arrays:
 
 
 def _stl_half(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
-    # Mapped, not read: the full-size images need never be in memory together.
-    planes = np.memmap(images, np.uint8, "r").reshape(-1, 3, 96, 96)
-    y = np.fromfile(labels, np.uint8)
+    with opened(labels) as (file, size):
+        y = _read(labels, file, _records(labels, size, 1), 1)[:, 0]
     if y.min() < 1 or y.max() > 10:
         index = int(np.argmax((y < 1) | (y > 10)))
         raise DataError(
             f"{labels}: label {y[index]} at byte {index:,}; STL-10 has 1..10; fetch the file again"
         )
-    return resample(planes.transpose(0, 3, 2, 1), STL_SIDE, STL_SIDE, 3), y - 1
+    with opened(images) as (file, size):
+        if (count := _records(images, size, _STL)) != len(y):
+            raise _out_of_line(images, labels, count, len(y))
+        x = np.empty((count, STL_SIDE, STL_SIDE, 3), np.uint8)
+        for i in range(0, count, _PIECE):  # the full-size images are never in memory together
+            planes = _read(images, file, min(_PIECE, count - i), _STL).reshape(-1, 3, 96, 96)
+            x[i : i + _PIECE] = resample(planes.transpose(0, 3, 2, 1), STL_SIDE, STL_SIDE, 3)
+    return x, y - 1
 
 
-def _records(path: Path, record: int) -> int:
-    found = path.stat().st_size
+def _out_of_line(images: Path, labels: Path, expected: int, found: int) -> DataError:
+    return DataError(
+        f"{labels}: expected {expected:,} bytes, one label for each image of {images.name}, "
+        f"found {found:,}; fetch both files again"
+    )
+
+
+def _count(path: Path, record: int) -> int:
+    with opened(path) as (_, size):
+        return _records(path, size, record)
+
+
+def _records(path: Path, found: int, record: int) -> int:
     if found == 0 or found % record:
         whole = max(1, -(-found // record))
         raise DataError(
@@ -81,3 +99,11 @@ def _records(path: Path, record: int) -> int:
             f"for {whole:,}, found {found:,}; fetch the file again"
         )
     return found // record
+
+
+def _read(path: Path, file: BinaryIO, count: int, record: int) -> np.ndarray:
+    """The next `count` records: uint8 [count, record]."""
+    content = file.read(count * record)
+    if len(content) < count * record:
+        raise DataError(f"{path}: became shorter while it was read; fetch the file again")
+    return np.frombuffer(content, np.uint8).reshape(count, record)

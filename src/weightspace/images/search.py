@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from weightspace.errors import DataError
 from weightspace.images.known import Published
 
 VARIABLE = "WEIGHTSPACE_DATA"
@@ -15,7 +16,14 @@ VARIABLE = "WEIGHTSPACE_DATA"
 def directories(data_dir: str | Path | None) -> list[Path]:
     """`data_dir`, `$WEIGHTSPACE_DATA` and the user's cache, in this order, without repetition."""
     given = [data_dir, os.environ.get(VARIABLE) or None, cache()]
-    return list(dict.fromkeys(Path(place).expanduser() for place in given if place is not None))
+    return list(dict.fromkeys(_expanded(place) for place in given if place is not None))
+
+
+def _expanded(place: str | Path) -> Path:
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        raise DataError(f"{place}: there is no such user; name the folder in full") from None
 
 
 def cache() -> Path:
@@ -48,9 +56,20 @@ def originals(known: Published, directory: Path) -> Originals | None:
 def _gather(known: Published, folder: Path) -> Originals:
     paths, missing = [], []
     for names in known.files:
-        path = next((folder / name for name in names if (folder / name).is_file()), None)
-        if path is None:
-            missing.append(names[0])
+        there = [folder / name for name in names if is_there(folder / name)]
+        if there:
+            paths.append(next((path for path in there if os.path.isfile(path)), there[0]))  # noqa: PTH113
         else:
-            paths.append(path)
+            missing.append(names[0])
     return Originals(folder, paths, missing)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a name is taken, be it by what is no file: opening it says what is wrong with it."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from weightspace.errors import DataError
+from weightspace.images import matlab
 from weightspace.images.imageset import Arrays, Sizes
+from weightspace.images.opening import MOST_BYTES, opened
+from weightspace.printable import printable
+
+_IMAGE = (32, 32, 3)
+_VALUES = math.prod(_IMAGE)
+_PIECE = 256  # images
+
+
+class _Header(NamedTuple):
+    """What is known of a variable before its values are read."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype | None
 
 
 def peek(paths: Sequence[Path]) -> Sizes:
     """Sizes by the headers of (train_32x32.mat, test_32x32.mat)."""
-    from scipy.io import whosmat
-
     counts = []
     for path in paths:
-        shapes = {name: shape for name, shape, _ in _guarded(path, lambda p: whosmat(str(p)))}
-        x, y = (_variable(path, shapes, name) for name in ("X", "y"))
-        counts.append(_count(path, x, y))
+        with _matlab(path) as (file, size):
+            counts.append(_checked(path, _headers(file, size)))
     return Sizes(counts[0], counts[1], (32, 32, 3))
 
 
@@ -31,49 +45,86 @@ def read(paths: Sequence[Path]) -> Arrays:
 
 
 def _half(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    from scipy.io import loadmat
-
-    content = _guarded(path, lambda p: loadmat(str(p), variable_names=("X", "y")))
-    x, y = content["X"], content["y"]
-    if x.dtype != np.uint8 or y.dtype.kind not in "iuf":
-        raise DataError(f"{path}: X is {x.dtype} and y {y.dtype}; fetch the original file again")
-    labels = y.ravel()
-    if not np.isin(labels, np.arange(1, 11)).all():
-        wrong = labels[~np.isin(labels, np.arange(1, 11))][0]
-        raise DataError(f"{path}: y holds label {wrong}; SVHN has 1..10; fetch the file again")
-    return np.ascontiguousarray(x.transpose(3, 0, 1, 2)), labels.astype(np.int64) % 10
-
-
-def _guarded(path: Path, call: Callable[[Path], Any]) -> Any:
-    try:
-        return call(path)
-    except Exception as error:  # scipy's parser raises whatever a damaged byte leads it to
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        reason = " ".join(str(error).split()) or type(error).__name__
+    with _matlab(path) as (file, size):
+        headers = _headers(file, size)
+        x = np.empty((_checked(path, headers), *_IMAGE), np.uint8)
+        labels = np.empty(0)
+        file.seek(0)
+        for name, variable in zip(headers, matlab.variables(file, size), strict=False):
+            if (variable.name, variable.shape, variable.dtype) != (name, *headers[name]):
+                raise matlab.Damaged("it changed while it was read")
+            if name == "X":
+                _fill(x, variable.pieces(_PIECE * _VALUES))
+            elif name == "y":
+                (labels,) = variable.pieces(len(x))
+    known = np.isin(labels, np.arange(1, 11))
+    if not known.all():
         raise DataError(
-            f"{path}: not a whole MATLAB 5 file ({reason[:120]}); fetch the file again"
-        ) from None
-
-
-def _variable(path: Path, content: dict[str, Any], name: str) -> Any:
-    if name not in content:
-        known = ", ".join(sorted(key for key in content if not key.startswith("__"))) or "nothing"
-        raise DataError(
-            f"{path}: no variable {name}, found {known}; the file is cut short, or not SVHN's "
-            "format 2 (cropped digits); fetch it again"
+            f"{path}: y holds label {labels[~known][0]}; SVHN has 1..10; fetch the file again"
         )
-    return content[name]
+    return x, labels.astype(np.int64) % 10
 
 
-def _count(path: Path, x: tuple[int, ...], y: tuple[int, ...]) -> int:
-    if len(x) != 4 or x[:3] != (32, 32, 3) or x[3] == 0:
+def _fill(x: np.ndarray, pieces: Iterator[np.ndarray]) -> None:
+    """Images from values of which rows are next to each other, then columns, then colours."""
+    done = 0
+    for piece in pieces:
+        images = piece.reshape(-1, 3, 32, 32).transpose(0, 3, 2, 1)
+        x[done : done + len(images)] = images
+        done += len(images)
+
+
+@contextmanager
+def _matlab(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    with opened(path) as (file, size):
+        try:
+            yield file, size
+        except (matlab.Damaged, zlib.error, EOFError) as error:
+            raise DataError(
+                f"{path}: not a whole MATLAB 5 file ({printable(error, 120)}); fetch the file again"
+            ) from None
+
+
+def _headers(file: BinaryIO, size: int) -> dict[str, _Header]:
+    """The headers of the variables up to where X and y have been."""
+    found: dict[str, _Header] = {}
+    for variable in matlab.variables(file, size):
+        if variable.name in found:
+            raise matlab.Damaged(f"{variable.name} stands there twice")
+        found[variable.name] = _Header(variable.shape, variable.dtype)
+        if {"X", "y"} <= set(found):
+            if variable.cut:
+                raise matlab.Damaged("it is cut short")
+            break
+    return found
+
+
+def _checked(path: Path, headers: dict[str, _Header]) -> int:
+    """The number of images."""
+    for name in ("X", "y"):
+        if name not in headers:
+            known = printable(", ".join(sorted(headers)) or "nothing")
+            raise DataError(
+                f"{path}: no variable {name}, found {known}; the file is cut short, or not SVHN's "
+                "format 2 (cropped digits); fetch it again"
+            )
+    (shape, x), (labels, y) = headers["X"], headers["y"]
+    if len(shape) != 4 or shape[:3] != _IMAGE or shape[3] == 0:
         raise DataError(
-            f"{path}: X has shape {list(x)}; SVHN's cropped digits are [32, 32, 3, N]; "
+            f"{path}: X has shape {list(shape)}; SVHN's cropped digits are [32, 32, 3, N]; "
             "fetch the file again"
         )
-    if int(np.prod(y)) != x[3]:
+    if max(labels) != shape[3] or math.prod(labels) != shape[3]:
         raise DataError(
-            f"{path}: y has shape {list(y)} beside {x[3]:,} images in X; fetch the file again"
+            f"{path}: y has shape {list(labels)} beside {shape[3]:,} images in X; "
+            "fetch the file again"
         )
-    return x[3]
+    if x != np.uint8 or y is None:
+        kinds = [dtype.name if dtype else "no real numbers" for dtype in (x, y)]
+        raise DataError(f"{path}: X is {kinds[0]} and y {kinds[1]}; fetch the original file again")
+    if shape[3] * _VALUES > MOST_BYTES:
+        raise DataError(
+            f"{path}: X takes {shape[3] * _VALUES:,} bytes unpacked, {MOST_BYTES:,} are the most "
+            "that is read; fetch the original file again"
+        )
+    return shape[3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,8 @@ def preset(name: str) -> Space:
     if name in PRESETS:
         with resources.as_file(resources.files("weightspace.space") / f"{name}.yaml") as path:
             return replace(load_space(path), places={})
-    if Path(name).suffix in (".yaml", ".yml") or Path(name).exists():
+    # By os: `Path.exists` raises for a name that is too long to be one.
+    if Path(name).suffix in (".yaml", ".yml") or os.path.exists(name):  # noqa: PTH110
         return load_space(name)
     raise UsageError(
         f"{name}: no such space; presets are {', '.join(PRESETS)}, or give a .yaml file"

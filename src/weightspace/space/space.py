@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from weightspace.errors import UsageError
 from weightspace.space.distributions import (
@@ -19,6 +18,7 @@ from weightspace.space.distributions import (
     Unknown,
     from_plain,
 )
+from weightspace.space.reading import PlainFile
 from weightspace.space.recipe import FIELDS, Recipe
 
 _KEYS = ("name", "description", "recipe")
@@ -160,30 +160,16 @@ def load_space(path: str | Path) -> Space:
     hyper-parameters to a value, a list of values or `{low, high, scale}`.
     """
     path = Path(path)
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        plain = yaml.SafeLoader("").construct_document(root) if root is not None else None
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file, nor a preset of that name") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as text ({error})") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UsageError(f"{path}:{mark.line + 1 if mark else 1}: not YAML ({problem})") from None
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}:1: not YAML ({error})") from None
-    lines = _lines(path, root)
+    file = PlainFile(path)
+    plain, lines = file.values, file.lines
     if not isinstance(plain, dict):
-        raise UsageError(
-            f"{path}:1: a space is a mapping with the key 'recipe'; see docs/spaces.md"
-        )
+        raise file.wrong(1, "a space is a mapping with the key 'recipe'; see docs/spaces.md")
     try:
         space = Space.from_dict({"name": path.stem} | plain)
     except UsageError as error:
         key = str(error).split(":", 1)[0]
         line = lines.get(("recipe", key)) or lines.get((key,)) or lines.get(("recipe",), 1)
-        raise UsageError(f"{path}:{line}: {error}") from None
+        raise file.wrong(line, str(error)) from None
     # What a file leaves out was written nowhere; its mapping is the place to write it.
     written = {name: lines.get(("recipe", name), lines["recipe",]) for name in FIELDS}
     return replace(space, places={name: f"{path}:{line}" for name, line in written.items()})
@@ -223,28 +209,3 @@ def _lowest(distribution: Distribution) -> Any:
 
 def _highest(distribution: Distribution) -> Any:
     return max(_values(distribution))
-
-
-def _lines(path: Path, root: Any) -> dict[tuple[str, ...], int]:
-    """Line numbers, from 1, of the keys of a space; a key that stands twice is refused.
-
-    YAML lets the second win in silence. Two levels are looked at and no more: deeper there is
-    only {low, high, scale}, and aliases could make a walk of everything endless.
-    """
-    found: dict[tuple[str, ...], int] = {}
-
-    def walk(node: Any, prefix: tuple[str, ...]) -> None:
-        if not isinstance(node, yaml.MappingNode):
-            return
-        for key, value in node.value:
-            name = (*prefix, str(key.value))
-            line = key.start_mark.line + 1
-            if name in found:
-                first = found[name]
-                raise UsageError(f"{path}:{line}: {name[-1]}: stands in line {first} already")
-            found[name] = line
-            if name == ("recipe",):
-                walk(value, name)
-
-    walk(root, ())
-    return found
