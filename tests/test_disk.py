@@ -37,6 +37,15 @@ def test_an_inner_path_cannot_be_opened_by_anyone_else(here):
         open(here / "inner")  # type: ignore[call-overload]
 
 
+def test_a_message_is_one_line_whatever_a_file_is_called(here):
+    name = "a\n\x1b[2J" + os.fsdecode(b"\xff")
+    (here.root / name).mkdir()
+    with pytest.raises(DataError, match=r"here/a.*: is no regular file") as caught:
+        disk.read_bytes(here / name, 1)
+    assert str(caught.value).isprintable()
+    assert (here / name).path == here.root / name
+
+
 @pytest.mark.parametrize(
     "act",
     [
