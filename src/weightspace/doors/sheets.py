@@ -35,7 +35,7 @@ def rows(
     path: InnerPath | Path,
     required: Collection[str],
     optional: Collection[str] = (),
-    most: int = LARGEST,
+    most: int | None = None,
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows of a CSV file as (place, {column: text}); the place is `file:line`.
 
@@ -44,7 +44,7 @@ def rows(
     or shorter than the first, and for a cell with control characters.
     """
     try:
-        lines = _Lines(path, _text(path, most))
+        lines = _Lines(path, _text(path, LARGEST if most is None else most))
         reader = csv.reader(lines, strict=True)
         header = next(reader, None)
         if header is None:
@@ -209,7 +209,7 @@ class _Lines:
     def next_row(self) -> None:
         """Another row begins."""
         self._rows, self._left = self._rows + 1, _LONGEST_ROW
-        if self._rows > _MOST_ROWS:
+        if self._rows > _MOST_ROWS + 1:  # the first is the header
             raise DataError(f"{self._path}: has more than {_MOST_ROWS:,} rows; divide it")
 
     def __iter__(self) -> _Lines:
