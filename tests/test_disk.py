@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ def test_a_name_that_leads_elsewhere_is_no_name(here, name):
 def test_an_inner_path_cannot_be_opened_by_anyone_else(here):
     with pytest.raises(TypeError):
         Path(here / "inner")
+
+
+def test_a_message_is_one_line_whatever_a_file_is_called(here):
+    name = "a\n\x1b[2J" + os.fsdecode(b"\xff")
+    (here.root / name).mkdir()
+    with pytest.raises(DataError, match=r"here/a.*: is no regular file") as caught:
+        disk.read_bytes(here / name, 1)
+    assert str(caught.value).isprintable()
+    assert (here / name).path == here.root / name
 
 
 @pytest.mark.parametrize(
@@ -130,6 +140,9 @@ def test_reading_within_takes_files_of_the_same_download(tmp_path):
     assert disk.read_bytes(InnerPath(folder) / "data", 100, within=True) == b"data"
     with pytest.raises(DataError, match="leads out"):
         disk.read_bytes(InnerPath(folder) / "out", 100, within=True)
+    (folder / "part").mkdir()
+    (folder / "part" / "data").symlink_to("../../../blobs/ab12")
+    assert disk.read_bytes(InnerPath(folder / "part") / "data", 100, within=True) == b"data"
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "folder", "to device", "to fifo", "to folder"])
@@ -173,6 +186,28 @@ def test_walking_does_not_enter_links(here):
     (here.root / "inner" / "a").write_bytes(b"")
     (here.root / "inner" / "b").symlink_to("../../aside")
     assert [place.thing for place in disk.walk(here)] == ["inner/a", "inner/b"]
+
+
+def test_walking_ends_where_folders_are_nested_without_end(here):
+    descriptor = os.open(here.root / "inner", os.O_RDONLY)
+    for _ in range(80):
+        os.mkdir("d", dir_fd=descriptor)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = deeper
+    os.close(descriptor)
+    with pytest.raises(DataError, match=r"here: holds folders in folders, 64 deep and more"):
+        list(disk.walk(here))
+    shutil.rmtree(here.root / "inner" / "d")
+
+
+def test_walking_where_nothing_may_be_listed_is_said(here, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(disk.Folder, "names", refuse)
+    with pytest.raises(DataError, match=r"here: cannot be listed \(Permission denied\)"):
+        list(disk.walk(here))
 
 
 def test_a_tree_is_removed_without_what_its_links_lead_to(here):

@@ -9,22 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 import torch
 
 import deaths
 import killing
 from killing import recipe, vector
-from made_up_dissection import made_up
 from populations import synthetic_zoo
-from weightspace.dissection import Dissection
+from weightspace.dissection import Dissection, dissect
 from weightspace.meta import Evaluation, Model, fit
 from weightspace.neural import Patches
 from weightspace.zoo import Zoo, check
 
 NETS = [0, 1, 2]
 KILLS = 1000
+QUICK = {
+    "slice_length": 3000,
+    "slices_per_net": 2,
+    "positions": 2,
+    "seeds": (0,),
+    "permutations": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +63,8 @@ def store(tmp_path_factory) -> Path:
     for name, seed in (("network-a", 0), ("network-b", 1)):
         rows = torch.randn(24, 600, generator=torch.manual_seed(seed)).numpy()
         Patches(epochs=1, seed=seed).fit(rows, [0, 1] * 12).save(folder / name)
-    for name, properties in (("dissection-a", None), ("dissection-b", {"optimizer"})):
-        whole = made_up()
-        if properties:
-            few = whole.much.frame().filter(pl.col("property").is_in(properties))
-            whole = Dissection(
-                Evaluation(few), whole.where, whole.when, whole.training, whole.facts
-            )
-        whole.save(folder / name)
+    for name, what in (("dissection-a", "initialization"), ("dissection-b", "filter_size")):
+        dissect(zoo, properties=[what], also=(), **QUICK).save(folder / name)
     return folder
 
 

@@ -14,11 +14,13 @@ from typing import Any
 from weightspace.disk.errors import explained, leads_out, not_regular
 from weightspace.disk.paths import InnerPath
 from weightspace.errors import DataError
+from weightspace.printable import printable
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_DIRECTORY", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BY_DESCRIPTOR = bool(_NO_FOLLOW) and {os.open, os.stat, os.unlink, os.mkdir} <= os.supports_dir_fd
 _IS_A_LINK = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
+_DEEPEST = 64  # folders in folders; people and tools make a dozen, an archive can hold thousands
 
 
 class Folder:
@@ -130,23 +132,38 @@ def names(place: InnerPath) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise DataError(
-            f"{place}: cannot be listed ({error.strerror}); check the folder's permissions"
-        ) from None
+        raise _unlisted(place, error) from None
 
 
 def walk(place: InnerPath) -> Iterator[InnerPath]:
     """All entries below a folder that are no folders, in order; links to folders are not entered.
 
-    What is listed may be a link or a device: opening it tells.
+    What is listed may be a link or a device: opening it tells. Raises FileNotFoundError where there
+    is no folder, and DataError where one cannot be listed or they are nested without end.
     """
-    with Folder(place) as folder:
-        found = [(name, folder.stat(name)) for name in folder.names()]
+    if len(place.parts) > _DEEPEST:
+        raise DataError(
+            f"{place.root}: holds folders in folders, {_DEEPEST} deep and more "
+            f"({printable(place.thing, 60)}); name a folder further inside, or remove them"
+        )
+    try:
+        with Folder(place) as folder:
+            found = [(name, folder.stat(name)) for name in folder.names()]
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unlisted(place, error) from None
     for name, status in found:
         if status is not None and stat.S_ISDIR(status.st_mode):
             yield from walk(place / name)
         elif status is not None:
             yield place / name
+
+
+def _unlisted(place: InnerPath, error: OSError) -> DataError:
+    return DataError(
+        f"{place}: cannot be listed ({error.strerror}); check the folder's permissions"
+    )
 
 
 def exists(place: InnerPath) -> bool:

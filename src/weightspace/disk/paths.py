@@ -10,6 +10,7 @@ from weightspace.errors import DataError
 from weightspace.printable import printable
 
 _LONGEST_NAME = 255
+_LONGEST_SHOWN = 4096
 
 
 @dataclass(frozen=True, order=True)
@@ -36,14 +37,15 @@ class InnerPath:
                 )
 
     def __str__(self) -> str:
-        return str(self.path)
+        """As messages show it: in one line, whatever the names of strangers hold."""
+        return printable(self.path, _LONGEST_SHOWN)
 
     def __truediv__(self, name: str) -> InnerPath:
         return InnerPath(self.root, (*self.parts, name))
 
     @property
     def path(self) -> Path:
-        """As one path, for messages and for who must be told of it, never to be opened."""
+        """As one path, for who must be told of it, never to be opened."""
         return self.root.joinpath(*self.parts)
 
     @property

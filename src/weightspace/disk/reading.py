@@ -102,9 +102,10 @@ def _refuse_outside(place: InnerPath, descriptor: int) -> None:
     """Refuse an opened file that is none of the root's."""
     here = Path(os.path.realpath(place.root))
     homes = [here]
-    blobs = here.parent.parent / "blobs"
-    if here.parent.name == "snapshots" and blobs.is_dir():  # a download in a Hugging Face cache
-        homes.append(blobs)
+    for revision in (here, *here.parents):  # the whole of a download in a Hugging Face cache, or
+        blobs = revision.parent.parent / "blobs"  # a folder of it
+        if revision.parent.name == "snapshots" and blobs.is_dir():
+            homes.append(blobs)
     real = Path(os.path.realpath(place.path))
     inside = any(real.is_relative_to(home) for home in homes)
     # The name may have been given to another file since: the opened one must be that one.

@@ -23,6 +23,7 @@ from weightspace.space.recipe import FIELDS
 from weightspace.zoo import Writer, Zoo, stratified
 from weightspace.zoo.places import MANIFEST, is_net
 
+_LONGEST_SOURCE = 4096  # characters, as paths have
 UNIT_BYTES = 2**26
 UNIT_NETS = 256
 LEAST_MOVE = 1e-6
@@ -134,7 +135,9 @@ def plain_name(source: str) -> str:
     name = re.sub(r"[^A-Za-z0-9.]+", "-", source).strip("-.")
     if len(name) <= 64:
         return name
-    digest = hashlib.blake2b(source.encode(), digest_size=6).hexdigest()
+    # Names of files that are not UTF-8 come with surrogates.
+    whole = source.encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(whole, digest_size=6).hexdigest()
     return f"{digest}-{name[-51:].lstrip('-.')}"
 
 
@@ -267,8 +270,8 @@ class _History:
     """What the vectors of a net tell of its training."""
 
     def __init__(self, layout: Layout) -> None:
-        self._trainable = layout.indices(running_stats=False)
-        self._first: np.ndarray | None = None
+        self._trainable = layout.select(running_stats=False)
+        self._first: list[np.ndarray] = []
         self.count = 0
         self.moved = False
         self.diverged = False
@@ -276,13 +279,17 @@ class _History:
 
     def see(self, vector: np.ndarray, step: int | None) -> None:
         self.count += 1
-        own = vector[self._trainable]
-        if self._first is None:
-            self._first = own.copy()
-        with np.errstate(invalid="ignore"):
-            self.moved = self.moved or not np.abs(own - self._first).max() <= LEAST_MOVE
+        own = [vector[start:stop] for start, stop in self._trainable]
+        if self.count == 1:
+            self._first = [part.copy() for part in own]
+        self.moved = self.moved or any(map(_differ, own, self._first))
         if not self.diverged and not np.isfinite(vector).all():
             self.diverged, self.diverged_step = True, step
+
+
+def _differ(one: np.ndarray, other: np.ndarray) -> bool:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return not np.abs(one - other).max(initial=0.0) <= LEAST_MOVE
 
 
 def _row(net: _Settler, history: _History) -> dict[str, Any]:
@@ -299,6 +306,6 @@ def _row(net: _Settler, history: _History) -> dict[str, Any]:
         "diverged": history.diverged,
         "diverged_step": history.diverged_step,
         "dead": dead,
-        "source": net.arrival.source,
+        "source": printable(net.arrival.source, _LONGEST_SOURCE),
         **net.arrival.facts,
     }

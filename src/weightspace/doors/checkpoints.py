@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from weightspace.audit import read_checkpoint
+from weightspace import disk
+from weightspace.audit import Checkpoint, read_checkpoint
+from weightspace.disk import InnerPath
+from weightspace.doors.inside import reading
 from weightspace.doors.plans import planned
 from weightspace.networks import Layout, Plan
 from weightspace.printable import printable
@@ -17,15 +19,21 @@ from weightspace.printable import printable
 _LONGEST_NAME = 200
 
 
-def read(path: Path, recipe: Mapping[str, Any]) -> tuple[Layout, np.ndarray]:
+def read(place: InnerPath, recipe: Mapping[str, Any]) -> tuple[Layout, np.ndarray]:
     """Layout and vector float32 [layout.size] of a file, values that are not finite included.
 
     Where `recipe` says enough for a plan that has these very tensors, the layout is the plan's.
     """
-    checkpoint = read_checkpoint(path, finite=False)
+    checkpoint = _checkpoint(place)
     net = planned(recipe, checkpoint.layout)
     layout = _shown(checkpoint.layout) if net is None else Plan.from_recipe(net).layout()
     return layout, checkpoint.vector
+
+
+def _checkpoint(place: InnerPath) -> Checkpoint:
+    # Until `read_checkpoint` takes an `InnerPath` itself and opens it `within`.
+    with reading(place), disk.open_file(place, within=True):
+        return read_checkpoint(place.path, finite=False)
 
 
 def _shown(layout: Layout) -> Layout:

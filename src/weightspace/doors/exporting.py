@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from weightspace import disk
 from weightspace.doors import nws_writing, states
-from weightspace.doors.folders import fresh
 from weightspace.errors import UsageError
 from weightspace.progress import Progress, silent
 from weightspace.zoo import Zoo, opened
+from weightspace.zoo.places import refuse_url
 from weightspace.zoo.slices import check_snapshots, choose
 
 FORMATS = ("nws", "safetensors")
@@ -60,7 +61,8 @@ def export_zoo(
     chosen = _chosen(zoo, nets)
     left_out: dict[str, str] = {}
     strangers: list[str] = []
-    with fresh(out) as folder:
+    refuse_url(out)
+    with disk.whole_folder(out) as folder:
         if format == "nws":
             left_out = nws_writing.write(zoo, chosen, folder, progress)
         else:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from weightspace.doors import modelzoos, nws_reading, unterthiner
 from weightspace.doors.arrivals import LeftOut, settle
+from weightspace.doors.inside import folder_of
 from weightspace.errors import DataError, UsageError
 from weightspace.progress import Progress, silent
 from weightspace.zoo import Zoo
@@ -37,13 +38,10 @@ def import_zoo(
     is left out. Nets that were read stay, and the same call continues. Raises DataError, in one
     line that names file and net, and UsageError where `out` holds anything else.
     """
-    folder = Path(folder)
     if format not in READERS:
         raise UsageError(f"format: {format!r} is unknown; known are {', '.join(READERS)}")
-    if not folder.is_dir():
-        raise DataError(f"{folder}: is no folder; name the one that holds the nets")
     reader, origin = READERS[format]
-    arrivals = list(reader(folder, rounded=rounded))
+    arrivals = list(reader(folder_of(folder, "the nets"), rounded=rounded))
     if not arrivals:
         raise DataError(
             f"{folder}: holds no nets in the form of {format}; docs/doors.md shows the form"

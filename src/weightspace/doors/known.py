@@ -10,10 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.doors import sheets
 from weightspace.doors.arrivals import Arrival, LeftOut, Origin, Vectors, plain_name, settle
 from weightspace.doors.checkpoints import read
-from weightspace.doors.folders import inner
+from weightspace.doors.inside import below, folder_of
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
 from weightspace.progress import Progress, silent
@@ -49,10 +51,8 @@ def add(
 
     `left_out`, errors and being continued are as for `import_zoo`.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: is no folder; name the one that holds the checkpoints")
-    arrivals = list(_arrivals(folder, Path(known) if known else None))
+    inside = folder_of(folder, "the checkpoints")
+    arrivals = list(_arrivals(inside, Path(known) if known else None))
     if not arrivals:
         raise DataError(f"{folder}: holds no files {', '.join(SUFFIXES)}; name another folder")
     return settle(Path(out), arrivals, _ORIGIN, left_out, progress)
@@ -62,7 +62,7 @@ def add(
 class _File:
     """One checkpoint: the row of the table about it, and the place of that row."""
 
-    file: str
+    at: InnerPath
     net: str
     place: str
     recipe: Mapping[str, Any]
@@ -71,22 +71,27 @@ class _File:
     split: str | None = None
     dead: bool | None = None
 
+    @property
+    def file(self) -> str:
+        """Its path in the folder."""
+        return self.at.thing
 
-def _arrivals(folder: Path, table: Path | None) -> Iterator[Arrival]:
+
+def _arrivals(folder: InnerPath, table: Path | None) -> Iterator[Arrival]:
     files = [*_listed(folder, table)] if table else []
     listed = {file.file for file in files}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.suffix in SUFFIXES and path.is_file() and name not in listed:
-            files.append(_File(name, _net_of(name), name, {}, {}))
+    for place in disk.walk(folder):
+        name = place.thing
+        if place.suffix in SUFFIXES and name not in listed:
+            files.append(_File(place, _net_of(name), printable(name), {}, {}))
     nets: dict[str, list[_File]] = defaultdict(list)
     for file in files:
         nets[file.net].append(file)
     for net, own in nets.items():
-        yield _arrival(folder, net, _in_order(own))
+        yield _arrival(net, _in_order(own))
 
 
-def _arrival(folder: Path, net: str, files: Sequence[_File]) -> Arrival:
+def _arrival(net: str, files: Sequence[_File]) -> Arrival:
     first = files[0]
     recipe: dict[str, Any] = {}
     for file in files:
@@ -98,37 +103,37 @@ def _arrival(folder: Path, net: str, files: Sequence[_File]) -> Arrival:
         source=first.file,
         recipe=recipe,
         moments=[file.moment for file in files],
-        read=partial(_read, folder, [file.file for file in files], recipe),
+        read=partial(_read, [file.at for file in files], recipe),
         split=split,
         name=net,
         facts={} if dead is None else {"dead": dead},
     )
 
 
-def _read(folder: Path, files: Sequence[str], recipe: Mapping[str, Any]) -> Vectors:
-    return (read(folder / file, recipe) for file in files)
+def _read(files: Sequence[InnerPath], recipe: Mapping[str, Any]) -> Vectors:
+    return (read(file, recipe) for file in files)
 
 
-def _listed(folder: Path, table: Path) -> Iterator[_File]:
+def _listed(folder: InnerPath, table: Path) -> Iterator[_File]:
     """The files that the table describes, each once and there."""
     seen: dict[str, str] = {}
     for place, cells in sheets.rows(table, COLUMNS[:1], COLUMNS[1:]):
-        path = inner(cells["file"])
-        if path is None:
+        file = below(folder, cells["file"])
+        if file is None:
             raise DataError(
                 f"{place}: file: {printable(cells['file'], 80)!r} leads out of the folder; "
                 "make it relative to it, without '..'"
             )
-        name = path.as_posix()
+        name = file.thing
         if name in seen:
             raise DataError(f"{place}: file {name}: stands in {seen[name]} already; remove one")
         seen[name] = place
-        if not (folder / path).is_file():
+        if not disk.is_file(file):
             raise DataError(f"{place}: file {name}: is not in {folder}; correct or remove the row")
-        yield _described(name, cells, place)
+        yield _described(file, cells, place)
 
 
-def _described(name: str, cells: Mapping[str, str], place: str) -> _File:
+def _described(file: InnerPath, cells: Mapping[str, str], place: str) -> _File:
     split = cells.get("split", "").strip().lower()
     if split not in sheets.NOTHING | {"train", "test"}:
         raise DataError(f"{place}: split: {printable(split, 60)!r} is neither train nor test")
@@ -139,8 +144,8 @@ def _described(name: str, cells: Mapping[str, str], place: str) -> _File:
     metrics = {name: sheets.number(name, cells.get(name, ""), place) for name in METRICS}
     recipe = {field: sheets.value(field, cells.get(field, ""), place) for field in FIELDS}
     return _File(
-        file=name,
-        net=cells.get("net", "").strip() or _net_of(name),
+        at=file,
+        net=cells.get("net", "").strip() or _net_of(file.thing),
         place=place,
         recipe={field: value for field, value in recipe.items() if value is not None},
         moment={"step": numbers["step"], "epoch": numbers["epoch"], **metrics},

@@ -6,15 +6,19 @@ Schürholt et al., "Model Zoos", NeurIPS 2022; keys, files and models are those 
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.doors.arrivals import Arrival, Origin, Vectors
 from weightspace.doors.checkpoints import read
+from weightspace.doors.inside import reading
 from weightspace.doors.words import word
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
@@ -71,93 +75,104 @@ _RESULTS = {
     "test_loss": "test_loss",
     "test_acc": "test_accuracy",
 }
-_LARGEST = 2**28  # bytes of a JSON file
+_LARGEST = {"params.json": 2**20, "result.json": 2**24}
+"""Bytes: settings of a trial have some thousand, and its results repeat them every epoch."""
+_LONGEST_LINE = 2**20
 
 
-def arrivals(folder: Path, *, rounded: bool = False) -> Iterator[Arrival]:
+def arrivals(folder: InnerPath, *, rounded: bool = False) -> Iterator[Arrival]:
     """The nets of all trial folders in a folder, in the order of their names."""
-    for params in sorted(folder.rglob("params.json")):
-        yield _trial(params.parent, params.parent.relative_to(folder).as_posix())
+    for place in disk.walk(folder):
+        if place.name == "params.json":
+            yield _trial(place.parent)
 
 
-def _trial(folder: Path, source: str) -> Arrival:
-    config = _object(folder / "params.json", (folder / "params.json").read_text)
-    recipe = _recipe(config, folder / "params.json")
+def _trial(folder: InnerPath) -> Arrival:
+    params = folder / "params.json"
+    recipe = _recipe(_object(str(params), _content(params)), str(params))
     results = _results(folder / "result.json")
     checkpoints = _checkpoints(folder)
     return Arrival(
-        source=source if source != "." else folder.name,
+        source=folder.thing or folder.name,
         recipe=recipe,
-        moments=[
-            {"step": None, "epoch": float(n), **_metrics(results.get(n, {}), folder)}
-            for n in checkpoints
-        ],
+        moments=[{"step": None, "epoch": float(n), **results.get(n, {})} for n in checkpoints],
         read=partial(_read, list(checkpoints.values()), recipe),
     )
 
 
-def _read(files: Sequence[Path], recipe: Mapping[str, Any]) -> Vectors:
+def _read(files: Sequence[InnerPath], recipe: Mapping[str, Any]) -> Vectors:
     return (read(file, recipe) for file in files)
 
 
-def _checkpoints(folder: Path) -> dict[int, Path]:
+def _checkpoints(folder: InnerPath) -> dict[int, InnerPath]:
     """The file of each checkpoint by the number of epochs before it, ascending."""
-    found: dict[int, Path] = {}
-    for path in folder.glob("checkpoint_*"):
-        match = re.fullmatch(r"checkpoint_(\d{1,9})", path.name)
-        if not match or not path.is_dir():
+    found: dict[int, InnerPath] = {}
+    net = printable(folder.name)
+    for name in disk.names(folder):
+        match = re.fullmatch(r"checkpoint_([0-9]{1,9})", name)
+        path = folder / name
+        if not match or disk.is_file(path):
             continue
         file, epoch = path / "checkpoints", int(match.group(1))
         if epoch in found:
             raise DataError(
-                f"{path}: net {folder.name}: is number {epoch} as is {found[epoch].parent.name}; "
-                "remove one"
+                f"{path}: net {net}: is number {epoch} as is {found[epoch].parent.name}; remove one"
             )
-        if not file.is_file():
-            raise DataError(
-                f"{path}: net {folder.name}: has no file 'checkpoints'; fetch the trial again"
-            )
+        if not disk.exists(file):  # which refuses a link in place of the folder
+            raise DataError(f"{path}: net {net}: has no file 'checkpoints'; fetch the trial again")
         found[epoch] = file
     if not found:
-        raise DataError(f"{folder}: net {folder.name}: has no folder checkpoint_*; move it away")
+        raise DataError(f"{folder}: net {net}: has no folder checkpoint_*; move it away")
     return dict(sorted(found.items()))
 
 
-def _results(path: Path) -> dict[int, dict[str, Any]]:
-    """The lines of result.json by their training iteration; none where there is no such file."""
-    found: dict[int, dict[str, Any]] = {}
-    if not path.exists():
+def _results(place: InnerPath) -> dict[int, dict[str, float]]:
+    """The metrics in result.json by training iteration; none where there is no such file."""
+    found: dict[int, dict[str, float]] = {}
+    if not disk.exists(place):
         return found
-    if path.stat().st_size > _LARGEST:
-        raise DataError(f"{path}: is larger than {_LARGEST:,} bytes, which no such file is")
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                row = _object(f"{path}:{number}", lambda line=line: line)
-                epoch = row.get("training_iteration")
-                if type(epoch) is int:
-                    found[epoch] = row
+    lines = io.BytesIO(_content(place))
+    for number, line in enumerate(iter(partial(lines.readline, _LONGEST_LINE), b""), 1):
+        here = f"{place}:{number}"
+        if len(line) == _LONGEST_LINE:
+            raise DataError(f"{here}: is longer than {_LONGEST_LINE:,} bytes, which no result is")
+        if line.strip():
+            row = _object(here, line)
+            epoch = row.get("training_iteration")
+            if type(epoch) is int:
+                found[epoch] = _metrics(row, here)
     return found
 
 
-def _metrics(row: Mapping[str, Any], folder: Path) -> dict[str, float]:
+def _metrics(row: Mapping[str, Any], place: str) -> dict[str, float]:
     found = {}
     for key, name in _RESULTS.items():
         value = row.get(key)
-        # Before the first epoch the code writes -999 for what it has not measured.
-        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-            found[name] = float(value)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        try:
+            metric = float(value)
+        except OverflowError:
+            raise DataError(
+                f"{place}: {key}: {printable(value, 40)} is no measured number; correct it"
+            ) from None
+        # Before the first epoch the code writes -999 for what it has not measured; what is not
+        # finite says that the net diverged, which its weights say as well.
+        if math.isfinite(metric) and metric >= 0:
+            found[name] = metric
     return found
 
 
-def _recipe(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def _recipe(config: Mapping[str, Any], place: str) -> dict[str, Any]:
     """What params.json tells; settings that a recipe does not have are left aside."""
-    model = str(config.get("model::type", "")).strip()
+    model = _plain(config, "model::type").strip()
     found: dict[str, Any] = dict(_MODELS.get(model.lower(), {}))
     for key, name in _SETTINGS.items():
         value = config.get(key)
+        if isinstance(value, dict | list):  # which might be nested too deeply to be shown
+            raise DataError(f"{place}: {key}: is no text or number; correct it")
         if isinstance(value, str):
-            value = word(key, value, str(path), _WORDS.get(name, {}))
+            value = word(key, value, place, _WORDS.get(name, {}))
         if value is None:
             continue
         if FIELDS[name] is int and isinstance(value, float) and value.is_integer():
@@ -165,46 +180,55 @@ def _recipe(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
         try:
             found[name] = checked(name, value)
         except UsageError as error:
-            raise DataError(f"{path}: {key}: {error}; correct it, or move the trial away") from None
+            raise DataError(
+                f"{place}: {key}: {printable(error, 400)}; correct it, or move the trial away"
+            ) from None
     momentum = config.get("optim::momentum")
     if found.get("optimizer") == "sgd" and isinstance(momentum, int | float) and momentum > 0:
         found["optimizer"] = "momentum"
     if model:
-        found["architecture"] = _architecture(model, found.get("activation"), path)
+        found["architecture"] = _architecture(model, found.get("activation"), place)
     if data := _dataset(config):
         found["dataset"] = data
     return found
 
 
-def _architecture(model: str, activation: str | None, path: Path) -> str:
+def _architecture(model: str, activation: str | None, place: str) -> str:
     """The plan's architecture where the model computes the same, else a name of its own.
 
     The models pool first and apply the activation afterwards, which is the same unless it bends.
     """
     if model.lower() == "cnn" and activation in _MONOTONE:
         return "model_zoos"
-    name = word("model::type", model, str(path), {})
+    name = word("model::type", model, place, {})
     return f"model_zoos_{name}"
 
 
 def _dataset(config: Mapping[str, Any]) -> str | None:
     """The image set, which only the paths of its files tell."""
     for key in ("dataset::dump", "training::data_path"):
-        for part in reversed(re.split(r"[\\/]", str(config.get(key) or ""))):
+        for part in reversed(re.split(r"[\\/]", _plain(config, key))):
             plain = part.upper().replace("-", "_")
             if found := _SETS.get(plain) or _SETS.get(plain.replace("_", "")):
                 return found
     return None
 
 
-def _object(place: Path | str, text: Any) -> dict[str, Any]:
+def _plain(config: Mapping[str, Any], key: str) -> str:
+    """A setting that is a text; of any other kind it says nothing."""
+    value = config.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _content(place: InnerPath) -> bytes:
+    with reading(place, remedy="check permissions"):
+        return disk.read_bytes(place, _LARGEST[place.name], within=True)
+
+
+def _object(place: str, text: bytes) -> dict[str, Any]:
     """A JSON object, which is all that a file or a line of these may be."""
     try:
-        if isinstance(place, Path) and place.stat().st_size > _LARGEST:
-            raise ValueError(f"larger than {_LARGEST:,} bytes")
-        found = json.loads(text())
-    except OSError as error:
-        raise DataError(f"{place}: cannot be read ({error.strerror}); check permissions") from None
+        found = json.loads(text.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{place}: is no JSON ({printable(error)}); fetch the trial again"

@@ -100,6 +100,11 @@ class Order:
         return found
 
 
+def count(layout: Layout, part: str) -> int:
+    """How many values a part of a net has; none of them is made."""
+    return sum(stop - start for start, stop in layout.select(part))
+
+
 def moments(rows: int) -> np.ndarray:
     """Which row of error.bin, from 0, belongs to each of the 20 snapshots: int64 [20]."""
     return np.round(np.linspace(0, rows - 1, SNAPSHOTS)).astype(np.int64)

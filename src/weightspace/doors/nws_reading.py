@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.doors import nws_form as form
 from weightspace.doors import sheets
-from weightspace.doors.arrivals import Arrival, Origin, Vectors
-from weightspace.doors.folders import inner
+from weightspace.doors.arrivals import Arrival, Origin, Vectors, plain_name
+from weightspace.doors.inside import below, folders, reading
 from weightspace.errors import DataError
 from weightspace.networks import Layout
 from weightspace.printable import printable
@@ -27,47 +30,63 @@ ORIGIN = Origin(
 )
 _SPLITS = ("train", "test")
 _ERRORS = 5  # columns of error.bin
-_MOST_EPOCHS = 100_000
+_MOST_EPOCHS = 10_000  # the scripts stop at 1,000
+_LARGEST_VECTOR = 2**28  # bytes of a file of weights; the largest of the data set has some 10 MB
 
 
-def arrivals(folder: Path, *, rounded: bool = False) -> Iterator[Arrival]:
+def arrivals(folder: InnerPath, *, rounded: bool = False) -> Iterator[Arrival]:
     """The nets that the tables *train.csv and *test.csv in a folder name, or all with a meta.csv.
 
     Values that float32 does not hold are refused, or with `rounded` taken as the nearest.
     """
-    tables = [(table, split) for split in _SPLITS for table in sorted(folder.glob(f"*{split}.csv"))]
-    for table, split in tables:
-        for place, cells in sheets.rows(table, (*form.COLUMNS, *form.SIZES, "path")):
+    names = disk.names(folder)
+    tables = [(name, split) for split in _SPLITS for name in names if name.endswith(f"{split}.csv")]
+    seen: dict[str, str] = {}
+    for name, split in tables:
+        kept = PurePosixPath(name).stem.removesuffix(split).rstrip("_-")
+        for place, cells in sheets.rows(folder / name, (*form.COLUMNS, *form.SIZES, "path")):
             said = _said(cells, place)
-            path = _inside(cells["path"], place)
+            path = _inside(folder, cells["path"], place)
+            if path.thing in seen:
+                raise DataError(
+                    f"{place}: net {plain_name(path.thing)}: is there twice, as {path.thing} and "
+                    f"in {seen[path.thing]}; remove one row"
+                )
+            seen[path.thing] = place
             sizes = [sheets.number(name, cells[name], place, whole=True) for name in form.SIZES]
-            net = _Net(folder / path, str(path), said, place, rounded)
+            net = _Net(path, said, place, rounded)
             net.check_sizes(sizes)
-            yield net.arrival(split, table.stem.removesuffix(split).rstrip("_-"))
+            yield net.arrival(split, printable(kept))
     if tables:
         return
-    for meta in sorted([*folder.glob("*/meta.csv"), *folder.glob("*/*/meta.csv")]):
-        for place, cells in sheets.rows(meta, form.COLUMNS):
-            source = meta.parent.relative_to(folder).as_posix()
-            net = _Net(meta.parent, source, _said(cells, place), place, rounded)
-            yield net.arrival(None, "nws")
+    beside = folders(folder)
+    for inner in sorted([*beside, *(deeper for one in beside for deeper in folders(one))]):
+        if disk.exists(inner / "meta.csv"):
+            for place, cells in sheets.rows(
+                inner / "meta.csv", form.COLUMNS, most=sheets.LARGEST_OF_ONE
+            ):
+                yield _Net(inner, _said(cells, place), place, rounded).arrival(None, "nws")
 
 
 @dataclass(frozen=True)
 class _Net:
     """The folder of one net; `place` is where a table describes it."""
 
-    folder: Path
-    source: str
+    folder: InnerPath
     said: Mapping[str, Any]
     place: str
     rounded: bool
+
+    @property
+    def source(self) -> str:
+        """Where it lies in the folder that is read."""
+        return self.folder.thing
 
     def check_sizes(self, sizes: Sequence[int | None]) -> None:
         """Refuse a number of values that a net of these columns does not have."""
         layout = form.Order.of(form.recipe_of(self.said)).layout
         for name, size in zip(form.SIZES, sizes, strict=True):
-            own = len(layout.indices(name.removeprefix("weightn_")))
+            own = form.count(layout, name.removeprefix("weightn_"))
             if size != own:
                 raise DataError(
                     f"{self.place}: net {printable(self.source)}: {name} is {size}, a net of these "
@@ -119,38 +138,41 @@ class _Net:
 
     def _agrees_with_meta(self) -> None:
         meta = self.folder / "meta.csv"
-        if not meta.exists():
+        if not disk.exists(meta):
             return
-        for place, cells in sheets.rows(meta, form.COLUMNS):
+        for place, cells in sheets.rows(meta, form.COLUMNS, most=sheets.LARGEST_OF_ONE):
             sheets.agree(_said(cells, place), self.said, f"net {printable(self.source)}", place)
 
-    def _weights(self) -> list[Path]:
-        files = sorted((self.folder / "weights").glob("*.bin"))
-        if not 1 <= len(files) <= form.SNAPSHOTS:
+    def _weights(self) -> list[InnerPath]:
+        folder = self.folder / "weights"
+        names = [name for name in disk.names(folder) if name.endswith(".bin")]
+        if not 1 <= len(names) <= form.SNAPSHOTS:
             raise DataError(
-                f"{self.folder}/weights: holds {len(files)} files *.bin, a net has 1 to "
+                f"{folder}: holds {len(names)} files *.bin, a net has 1 to "
                 f"{form.SNAPSHOTS}; fetch the net again"
             )
-        for number, file in enumerate(files, 1):
-            if file.name != f"{number:03d}.bin":
-                raise DataError(f"{self.folder}/weights: has no {number:03d}.bin; fetch it again")
-        return files
+        for number, name in enumerate(names, 1):
+            if name != f"{number:03d}.bin":
+                raise DataError(f"{folder}: has no {number:03d}.bin; fetch it again")
+        return [folder / name for name in names]
 
-    def _read(self, files: Sequence[Path]) -> Vectors:
+    def _read(self, files: Sequence[InnerPath]) -> Vectors:
         order = form.Order.of(form.recipe_of(self.said))
         for file in files:
             yield order.layout, order.to_zoo(self._vector(file, order.layout))
 
-    def _vector(self, file: Path, layout: Layout) -> np.ndarray:
+    def _vector(self, file: InnerPath, layout: Layout) -> np.ndarray:
         """The values of a file as float32 [layout.size], in its own order."""
-        size = file.stat().st_size
-        if size != 8 * layout.size:
-            what = "is float32, not float64" if size == 4 * layout.size else "may be cut short"
+        with self._reading(file):
+            data = disk.read_bytes(file, _LARGEST_VECTOR, within=True)
+        if len(data) != 8 * layout.size:
+            cut = len(data) != 4 * layout.size
+            what = "may be cut short" if cut else "is float32, not float64"
             raise DataError(
-                f"{file}: net {printable(self.source)}: has {size:,} bytes, {layout.size:,} values "
-                f"of float64 take {8 * layout.size:,}; the file {what}, fetch it again"
+                f"{file}: net {printable(self.source)}: has {len(data):,} bytes, {layout.size:,} "
+                f"values of float64 take {8 * layout.size:,}; the file {what}, fetch it again"
             )
-        wide = np.fromfile(file, "<f8")
+        wide = np.frombuffer(data, "<f8")
         with np.errstate(over="ignore", invalid="ignore"):
             narrow = wide.astype("<f4")
             lost = narrow.astype("<f8").view("<i8") != wide.view("<i8")
@@ -166,20 +188,17 @@ class _Net:
 
     def _numbers(self, name: str) -> np.ndarray:
         file = self.folder / name
-        try:
-            with file.open("rb") as opened:
-                data = opened.read(8 * _ERRORS * _MOST_EPOCHS)
-        except OSError as error:
-            raise DataError(
-                f"{file}: net {printable(self.source)}: cannot be read ({error.strerror}); "
-                "fetch the net again"
-            ) from None
+        with self._reading(file):
+            data = disk.read_bytes(file, 8 * _ERRORS * _MOST_EPOCHS, within=True)
         if len(data) % 8:
             raise DataError(
                 f"{file}: net {printable(self.source)}: is cut short, {len(data)} bytes are no "
                 "float64 values; fetch the net again"
             )
         return np.frombuffer(data, "<f8")
+
+    def _reading(self, file: InnerPath) -> AbstractContextManager[None]:
+        return reading(file, f"net {printable(self.source)}", "fetch the net again")
 
 
 def _said(cells: Mapping[str, str], place: str) -> dict[str, Any]:
@@ -201,11 +220,11 @@ def _said(cells: Mapping[str, str], place: str) -> dict[str, Any]:
     return found
 
 
-def _inside(path: str, place: str) -> Path:
-    found = inner(path)
+def _inside(folder: InnerPath, path: str, place: str) -> InnerPath:
+    found = below(folder, path)
     if found is None:
         raise DataError(
             f"{place}: path: {printable(path, 80)!r} does not lead to a folder beside the table; "
             "make it relative, without '..'"
         )
-    return Path(found)
+    return found

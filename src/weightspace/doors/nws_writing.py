@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
-import csv
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.doors import nws_form as form
-from weightspace.doors.folders import inner
+from weightspace.doors import sheets
+from weightspace.doors.inside import below
 from weightspace.doors.plans import planned
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
@@ -22,7 +23,7 @@ from weightspace.zoo import Zoo
 _INSTEAD = "export it with --format safetensors, which takes any net"
 
 
-def write(zoo: Zoo, nets: Iterable[str], out: Path, progress: Progress) -> dict[str, str]:
+def write(zoo: Zoo, nets: Iterable[str], out: InnerPath, progress: Progress) -> dict[str, str]:
     """Write a folder a net and the split tables; returns the nets left out with the reason.
 
     Raises UsageError for a net that the data set's columns cannot describe.
@@ -41,21 +42,23 @@ def write(zoo: Zoo, nets: Iterable[str], out: Path, progress: Progress) -> dict[
         if reason or moments is None:
             left_out[net] = reason
             continue
-        folder = _folder(row)
-        table = row.get("nws_table") or "nws"
-        (out / folder / "weights").mkdir(parents=True)
+        folder, table = _folder(row, out), _table(row)
+        if disk.exists(folder):
+            raise _strange(net, f"its source {folder.thing!r} is that of another net as well")
+        disk.make_folder(folder / "weights")
         for number in moments["snapshot"]:
             values = order.from_zoo(zoo.verified(net, number)).astype("<f8")
-            (out / folder / f"weights/{number:03d}.bin").write_bytes(values.tobytes())
+            disk.put(folder / "weights" / f"{number:03d}.bin", values.tobytes())
         error, stat = _history(row, moments)
-        (out / folder / "error.bin").write_bytes(error)
-        (out / folder / "stat.bin").write_bytes(stat)
-        _write(out / folder / "meta.csv", [list(form.COLUMNS), codes[net]])
-        sizes = [str(len(order.layout.indices(part))) for part in ("conv", "fc")]
-        tables.setdefault((table, row["split"]), []).append([*codes[net], *sizes, folder])
+        disk.put(folder / "error.bin", error)
+        disk.put(folder / "stat.bin", stat)
+        disk.put(folder / "meta.csv", sheets.text([list(form.COLUMNS), codes[net]]))
+        sizes = [str(form.count(order.layout, part)) for part in ("conv", "fc")]
+        tables.setdefault((table, row["split"]), []).append([*codes[net], *sizes, folder.thing])
     progress("exporting nets", len(chosen), len(chosen))
     for (table, split), rows in tables.items():
-        _write(out / f"{table}_{split}.csv", [[*form.COLUMNS, *form.SIZES, "path"], *rows])
+        header = [*form.COLUMNS, *form.SIZES, "path"]
+        disk.put(out / f"{table}_{split}.csv", sheets.text([header, *rows]))
     return left_out
 
 
@@ -96,17 +99,31 @@ def _unfit(row: Mapping[str, Any], moments: pl.DataFrame | None) -> str:
     return ""
 
 
-def _folder(row: Mapping[str, Any]) -> str:
-    """Where a net lies: where it came from, if it came in this form."""
+def _folder(row: Mapping[str, Any], out: InnerPath) -> InnerPath:
+    """Where a net is put: where it came from, if it came in this form."""
     if row.get("nws_table") is None:
-        return f"nets/{row['net']}"
-    found = inner(row["source"])
+        return out / "nets" / row["net"]
+    found = below(out, str(row["source"]))
     if found is None:
-        raise UsageError(
-            f"net {row['net']}: its source {printable(row['source'], 80)!r} is no relative path; "
-            "the zoo is not to be trusted, run `weightspace check --full`"
+        raise _strange(
+            row["net"], f"its source {printable(row['source'], 80)!r} is no relative path"
         )
-    return found.as_posix()
+    return found
+
+
+def _table(row: Mapping[str, Any]) -> str:
+    """The name of the table that a net stood in, without its split."""
+    name = str(row.get("nws_table") or "nws")
+    found = disk.stays_inside(name)
+    if found is None or str(found) != name or len(found.parts) > 1:
+        raise _strange(row["net"], f"its table {printable(name, 80)!r} is no name of a file")
+    return name
+
+
+def _strange(net: str, what: str) -> UsageError:
+    return UsageError(
+        f"net {net}: {what}; the zoo is not to be trusted, run `weightspace check --full`"
+    )
 
 
 def _history(row: Mapping[str, Any], moments: pl.DataFrame) -> tuple[bytes, bytes]:
@@ -132,8 +149,3 @@ def _history(row: Mapping[str, Any], moments: pl.DataFrame) -> tuple[bytes, byte
     error = np.stack([steps, *wrong, smoothed], axis=1)
     stat = np.array([len(error), steps[-1], epochs[-1], np.nan])
     return error.astype("<f8").tobytes(), stat.astype("<f8").tobytes()
-
-
-def _write(path: Path, rows: Iterable[Iterable[str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weightspace.disk import InnerPath, adopt
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.doors import croissant
 from weightspace.doors.card import LICENCES, OTHER, About, card, citation
-from weightspace.doors.folders import fresh
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
 from weightspace.progress import Progress, silent
@@ -22,9 +23,13 @@ from weightspace.zoo import MANIFEST, Zoo, check, opened, places, write_index
 
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _SUMS, _CARD, _CROISSANT = "sha256sums.txt", "README.md", "croissant.json"
+_LICENCE = "LICENSE"
 _TABLES = {name: f"index/{name}-*.parquet" for name in (places.NETS, places.SNAPSHOTS)}
 _KEYS = {places.NETS: ["net"], places.SNAPSHOTS: ["net", "snapshot"]}
 _PIECE = 2**22
+_LARGEST = 2**26
+"""Bytes of what is read whole: zoo.json, what croissant.json says, sums of a million files."""
+_LARGEST_LICENCE = 2**20
 
 
 @dataclass(frozen=True)
@@ -63,19 +68,21 @@ def publish(
     the hub's package or a login is missing; DataError for a zoo with damage.
     """
     out = Path(out)
+    places.refuse_url(out)
     zoo = opened(zoo)
     path = zoo.path
-    if not (path / places.SHARDS).is_dir():  # at a URL, of which only tables are here
+    if not disk.is_folder(InnerPath(path) / places.SHARDS):  # at a URL: only tables are here
         raise UsageError(f"{zoo!r}: its shards are not on this machine; fetch the zoo first")
+    terms = None if licence in LICENCES else _terms(licence)
     about = _about(zoo, repo, licence, title, authors)
     hub = None if dry_run else _hub()
-    if path.resolve() in (out.resolve(), *out.resolve().parents):
+    if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(path)):
         raise UsageError(f"{out}: lies in the zoo itself; choose another --out")
-    if dry_run or not _is_prepared(path, out, about, licence):
+    if dry_run or not _is_prepared(path, out, about, terms):
         _refuse_damage(path, progress)
-        with fresh(out) as folder:
-            _fill(path, folder, about, licence, progress)
-    files = [file.stat().st_size for file in _files(out)]
+        with disk.whole_folder(out) as folder:
+            _fill(path, folder, about, terms, progress)
+    files = [_size(file) for file in _files(InnerPath(out))]
     url = None if hub is None else _upload(hub, out, about, private)
     return Published(out, repo, len(files), sum(files), url)
 
@@ -83,16 +90,24 @@ def publish(
 def _about(zoo: Zoo, repo: str, licence: str, title: str | None, authors: Sequence[str]) -> About:
     if not _REPO.fullmatch(repo) or ".." in repo or "--" in repo:
         raise UsageError(f"{printable(repo)}: is no name of a repository; write OWNER/NAME")
-    if licence not in LICENCES and not Path(licence).is_file():
-        raise UsageError(
-            f"licence: {printable(licence)!r} is neither a file nor one of {', '.join(LICENCES)}"
-        )
     if zoo.nets.is_empty():
         raise UsageError(f"{zoo.path}: holds no net; sample some first")
     owner, name = repo.split("/")
     known = licence if licence in LICENCES else OTHER
-    year = int(zoo.meta["created"][:4]) if zoo.meta["created"][:4].isdecimal() else 0
-    return About(repo, title or name, tuple(authors) or (owner,), known, year)
+    created = str(zoo.meta.get("created"))[:4]
+    year = int(created) if created.isdecimal() else 0
+    names = tuple(printable(author, 300) for author in authors) or (owner,)
+    return About(repo, printable(title or name, 300), names, known, year)
+
+
+def _terms(licence: str) -> bytes:
+    """The text of a licence in a file that the user named."""
+    try:
+        return disk.read_bytes(Path(licence), _LARGEST_LICENCE)
+    except (OSError, ValueError):
+        raise UsageError(
+            f"licence: {printable(licence)!r} is neither a file nor one of {', '.join(LICENCES)}"
+        ) from None
 
 
 def _refuse_damage(path: Path, progress: Progress) -> None:
@@ -101,30 +116,33 @@ def _refuse_damage(path: Path, progress: Progress) -> None:
             raise DataError(f"{path}: {finding.thing}: {finding.message}; {finding.remedy}")
 
 
-def _fill(path: Path, folder: Path, about: About, licence: str, progress: Progress) -> None:
-    files = [(MANIFEST, InnerPath(path) / MANIFEST), *_of_zoo(path)]
-    for done, (name, file) in enumerate(files):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        adopt(file, InnerPath(folder, tuple(name.split("/"))), copy=False)
-        progress("preparing the repository", done + 1, len(files))
-    write_index(folder, progress)
-    zoo = Zoo(folder)
-    if about.licence == OTHER:
-        (folder / "LICENSE").write_bytes(Path(licence).read_bytes())
-    (folder / "CITATION.cff").write_text(citation(about), encoding="utf-8")
-    (folder / _CROISSANT).write_text(_croissant(zoo, about), encoding="utf-8")
-    size = sum(file.stat().st_size for file in _files(folder))
-    (folder / _SUMS).write_text(_sums(folder, progress), encoding="utf-8")
-    (folder / _CARD).write_text(card(zoo, about, _TABLES, size), encoding="utf-8")
+def _fill(
+    path: Path, folder: InnerPath, about: About, terms: bytes | None, progress: Progress
+) -> None:
+    parts = _of_zoo(path)
+    for done, part in enumerate(parts):
+        final = InnerPath(folder.root, part.parts)
+        disk.make_folder(final.parent)
+        disk.adopt(part, final, copy=False)
+        progress("preparing the repository", done + 1, len(parts))
+    write_index(folder.path, progress)
+    zoo = Zoo(folder.path)
+    if terms is not None:
+        disk.put(folder / _LICENCE, terms)
+    disk.put(folder / "CITATION.cff", citation(about).encode())
+    disk.put(folder / _CROISSANT, _croissant(zoo, about).encode())
+    size = sum(_size(file) for file in _files(folder))
+    disk.put(folder / _SUMS, _sums(folder, progress).encode())
+    disk.put(folder / _CARD, card(zoo, about, _TABLES, size).encode())
 
 
-def _of_zoo(path: Path) -> list[tuple[str, InnerPath]]:
+def _of_zoo(path: Path) -> list[InnerPath]:
     """What belongs to the zoo, nothing unfinished or foreign; units appear as a writer writes."""
     units = places.units(path, places.NETS)
     of = dict.fromkeys((places.SHARDS, places.SNAPSHOTS, places.NETS), units)
     of |= {folder: places.units(path, folder) for folder in (places.ROUNDS, places.LAYOUTS)}
-    files = [places.part(path, folder, name) for folder in places.FOLDERS for name in of[folder]]
-    return [(file.thing, file) for file in files]
+    parts = [places.part(path, folder, name) for folder in places.FOLDERS for name in of[folder]]
+    return [InnerPath(path) / MANIFEST, *parts]
 
 
 def _croissant(zoo: Zoo, about: About) -> str:
@@ -142,7 +160,7 @@ def _croissant(zoo: Zoo, about: About) -> str:
             "description": printable(described, 1000),
             "license": about.terms,
             "creator": [{"@type": "Person", "name": author} for author in about.authors],
-            "datePublished": zoo.meta["created"],
+            "datePublished": printable(zoo.meta.get("created")),
             "version": "1.0.0",
             "citeAs": f"{', '.join(about.authors)}: {about.title}. {about.year}. {about.url}",
             "keywords": ["weight space", "model zoo", "neural network weights"],
@@ -151,39 +169,48 @@ def _croissant(zoo: Zoo, about: About) -> str:
     return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: InnerPath) -> list[InnerPath]:
     """The repository's files; the hub's package keeps notes of its own in a hidden folder."""
-    found = (file for file in folder.rglob("*") if file.is_file())
-    return sorted(f for f in found if not f.relative_to(folder).parts[0].startswith("."))
+    return [file for file in disk.walk(folder) if not file.parts[0].startswith(".")]
 
 
-def _sums(folder: Path, progress: Progress) -> str:
+def _size(file: InnerPath) -> int:
+    """Bytes of a file of the repository; a link that leads out of it would be uploaded."""
+    with disk.open_file(file, within=True) as opened:
+        return os.fstat(opened.fileno()).st_size
+
+
+def _sums(folder: InnerPath, progress: Progress) -> str:
     """As `sha256sum` writes and checks them."""
     lines, files = [], _files(folder)
     for done, file in enumerate(files):
         digest = hashlib.sha256()
-        with file.open("rb") as opened:
+        with disk.open_file(file, within=True) as opened:
             while piece := opened.read(_PIECE):
                 digest.update(piece)
-        lines.append(f"{digest.hexdigest()}  {file.relative_to(folder).as_posix()}\n")
+        lines.append(f"{digest.hexdigest()}  {file.thing}\n")
         progress("summing up the files", done + 1, len(files))
     return "".join(lines)
 
 
-def _is_prepared(path: Path, out: Path, about: About, licence: str) -> bool:
+def _is_prepared(path: Path, out: Path, about: About, terms: bytes | None) -> bool:
     """Whether `out` was prepared, to its end, from the zoo as it is now and for these terms."""
+    there = InnerPath(out)
+
+    def read(name: str) -> bytes:
+        return disk.read_bytes(there / name, _LARGEST, within=True)
+
     try:
-        listed = {line[66:] for line in (out / _SUMS).read_text(encoding="utf-8").splitlines()}
-        same = (out / MANIFEST).read_bytes() == (path / MANIFEST).read_bytes()
-        same &= (out / _CROISSANT).read_text(encoding="utf-8") == _croissant(Zoo(path), about)
-        if about.licence == OTHER:
-            same &= (out / "LICENSE").read_bytes() == Path(licence).read_bytes()
-    except (OSError, UnicodeDecodeError):
+        listed = {line[66:] for line in read(_SUMS).decode().splitlines()}
+        same = read(MANIFEST) == disk.read_bytes(InnerPath(path) / MANIFEST, _LARGEST)
+        same &= read(_CROISSANT) == _croissant(Zoo(path), about).encode()
+        same &= terms is None or read(_LICENCE) == terms
+        found = {file.thing for file in _files(there)}
+    except (OSError, UnicodeDecodeError, DataError):
         return False
-    parts = {name for name, _ in _of_zoo(path)} | {MANIFEST}
-    there = {file.relative_to(out).as_posix() for file in _files(out)}
+    parts = {part.thing for part in _of_zoo(path)}
     ours = {name for name in listed if name.split("/")[0] in places.FOLDERS}
-    return same and parts <= listed == there - {_SUMS, _CARD} and ours <= parts
+    return same and parts <= listed == found - {_SUMS, _CARD} and ours <= parts
 
 
 def _hub() -> Any:

@@ -3,47 +3,59 @@
 from __future__ import annotations
 
 import csv
-import gzip
+import io
 import math
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
 from weightspace.space.recipe import FIELDS, checked
+
+LARGEST = 2**28
+"""Bytes of a table, unpacked: that of the Small CNN Zoo's 270,000 snapshots has some 100 MB."""
+LARGEST_OF_ONE = 2**20
+"""Bytes of a table about one net or layout, which has some hundred."""
+_LONGEST_ROW = 2**16  # characters; rows of a few dozen cells have some hundred
+_MOST_ROWS = 2**20
+_LONGEST_TEXT = 200  # characters of a hyper-parameter
+_LARGEST_WHOLE = 2**53  # as far as whole numbers go in any table
 
 NOTHING = {"", "na", "n/a", "nan", "none", "null", "unknown"}
 """What stands, in any case, in a cell of which nothing is known."""
 
 _SWITCH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
-_LARGEST = 2**31  # characters of a table
 
 
 def rows(
-    path: Path, required: Collection[str], optional: Collection[str] = ()
+    path: InnerPath | Path,
+    required: Collection[str],
+    optional: Collection[str] = (),
+    most: int | None = None,
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows of a CSV file as (place, {column: text}); the place is `file:line`.
 
-    A file whose name ends in .gz is unpacked on the way. Raises DataError, in one line, for a
-    column that is unknown, missing or there twice, and for a row longer or shorter than the first.
+    A file whose name ends in .gz is unpacked; it has at most `most` bytes before and after. Raises
+    DataError, in one line, for a column that is unknown, missing or there twice, for a row longer
+    or shorter than the first, and for a cell with control characters.
     """
     try:
-        with _opened(path) as file:
-            reader = csv.reader(_limited(path, file), strict=True)
-            header = next(reader, None)
-            if header is None:
-                raise DataError(f"{path}: is empty; write a line with the names of the columns")
-            _check_header(path, header, required, optional)
-            for row in reader:
-                place = f"{path}:{reader.line_num}"
-                if len(row) != len(header):
-                    raise DataError(
-                        f"{place}: has {len(row)} cells where the first line names {len(header)} "
-                        "columns; the file may be cut short, fetch it again"
-                    )
-                yield place, dict(zip(header, row, strict=True))
+        lines = _Lines(path, _text(path, LARGEST if most is None else most))
+        reader = csv.reader(lines, strict=True)
+        header = next(reader, None)
+        if header is None:
+            raise DataError(f"{path}: is empty; write a line with the names of the columns")
+        _check_header(path, header, required, optional)
+        lines.next_row()
+        for row in reader:
+            place = f"{path}:{reader.line_num}"
+            _check_row(place, header, row)
+            yield place, dict(zip(header, row, strict=True))
+            lines.next_row()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; correct the path, or fetch it") from None
     except (OSError, EOFError, zlib.error) as error:
@@ -53,11 +65,23 @@ def rows(
         raise DataError(f"{path}: is no CSV file in UTF-8 ({printable(error)})") from None
 
 
+def text(rows: Iterable[Iterable[str]]) -> bytes:
+    """The CSV file of these rows."""
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows(rows)
+    return file.getvalue().encode()
+
+
 def value(name: str, text: str, place: str) -> Any:
     """The value of a hyper-parameter from a cell; None where the cell says that it is unknown."""
     text = text.strip()
     if text.lower() in NOTHING:
         return None
+    if len(text) > _LONGEST_TEXT:
+        raise DataError(
+            f"{place}: {name}: has {len(text):,} characters, {_LONGEST_TEXT} are the most; correct "
+            "the cell, or empty it"
+        )
     try:
         return checked(name, _parsed(FIELDS[name], text))
     except UsageError as error:
@@ -70,7 +94,7 @@ def number(name: str, text: str, place: str, *, whole: bool = False) -> Any:
     if text.lower() in NOTHING:
         return None
     found = _parsed(int if whole else float, text)
-    if isinstance(found, str) or found < 0:
+    if isinstance(found, str) or found < 0 or (whole and found > _LARGEST_WHOLE):
         kind = "whole number" if whole else "number"
         raise DataError(f"{place}: {name}: {printable(text, 60)!r} is no {kind} from 0; correct it")
     return found
@@ -121,11 +145,13 @@ def _integral(found: float) -> int:
 
 
 def _check_header(
-    path: Path, header: list[str], required: Collection[str], optional: Collection[str]
+    path: InnerPath | Path, header: list[str], required: Collection[str], optional: Collection[str]
 ) -> None:
-    twice = [name for i, name in enumerate(header) if name in header[:i]]
-    if twice:
-        raise DataError(f"{path}: column {printable(twice[0], 60)!r} is there twice; remove one")
+    seen: set[str] = set()
+    for name in header:
+        if name in seen:
+            raise DataError(f"{path}: column {printable(name, 60)!r} is there twice; remove one")
+        seen.add(name)
     for name in header:
         if name not in required and name not in optional:
             known = ", ".join([*required, *optional])
@@ -133,21 +159,70 @@ def _check_header(
                 f"{path}: column {printable(name, 60)!r} is unknown; remove it, known are {known}"
             )
     for name in required:
-        if name not in header:
+        if name not in seen:
             raise DataError(f"{path}: has no column {name!r}; add it")
 
 
-def _opened(path: Path) -> TextIO:
+def _check_row(place: str, header: list[str], row: list[str]) -> None:
+    if len(row) != len(header):
+        raise DataError(
+            f"{place}: has {len(row)} cells where the first line names {len(header)} "
+            "columns; the file may be cut short, fetch it again"
+        )
+    if "".join(row).isprintable():
+        return
+    for column, cell in zip(header, row, strict=True):
+        if not cell.strip().isprintable():
+            raise DataError(
+                f"{place}: {column}: {printable(cell, 60)!r} holds characters that cannot be "
+                "shown; correct the cell"
+            )
+
+
+def _text(path: InnerPath | Path, most: int) -> TextIO:
+    data = disk.read_bytes(path, most, within=True)
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+        data = _unpacked(path, data, most)
+    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
 
 
-def _limited(path: Path, lines: TextIO) -> Iterator[str]:
-    """The lines of a file, read no further than a table of this kind can be long."""
-    left = _LARGEST
-    while line := lines.readline(2**20):
-        left -= len(line)
-        if left < 0:
-            raise DataError(f"{path}: is longer than {_LARGEST:,} characters, which no table is")
-        yield line
+def _unpacked(path: InnerPath | Path, data: bytes, most: int) -> bytes:
+    """By zlib alone: Python's gzip takes long over a name without end, and over empty members."""
+    packed = zlib.decompressobj(wbits=31)
+    found = packed.decompress(data, most + 1)
+    if len(found) > most:
+        raise DataError(f"{path}: has more than {most:,} bytes when unpacked, which no table has")
+    if not packed.eof:
+        raise EOFError("Compressed file ended before the end of what is packed in it")
+    if packed.unused_data.strip(b"\0"):
+        raise DataError(f"{path}: is not packed in one piece; unpack it (`gunzip`) and read that")
+    return found
+
+
+class _Lines:
+    """The lines of a table, read no further than its rows, and a row of it, can be long."""
+
+    def __init__(self, path: InnerPath | Path, file: TextIO) -> None:
+        self._path, self._file = path, file
+        self._rows, self._left = 0, _LONGEST_ROW
+
+    def next_row(self) -> None:
+        """Another row begins."""
+        self._rows, self._left = self._rows + 1, _LONGEST_ROW
+        if self._rows > _MOST_ROWS + 1:  # the first is the header
+            raise DataError(f"{self._path}: has more than {_MOST_ROWS:,} rows; divide it")
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(self._left + 1)
+        self._left -= len(line)
+        if self._left < 0:
+            raise DataError(
+                f"{self._path}: row {self._rows + 1} is longer than {_LONGEST_ROW:,} characters, "
+                "which no row is; fetch it again"
+            )
+        if not line:
+            raise StopIteration
+        return line

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from weightspace import disk
+from weightspace.disk import InnerPath
+from weightspace.doors import sheets
 from weightspace.doors.known import COLUMNS, TABLE
 from weightspace.doors.plans import known, planned
+from weightspace.errors import DataError
 from weightspace.networks import Layout
 from weightspace.networks.sequential import state_dict
 from weightspace.progress import Progress
@@ -24,7 +26,7 @@ def write(
     zoo: Zoo,
     nets: Sequence[str],
     moments: Mapping[str, list[int]],
-    out: Path,
+    out: InnerPath,
     progress: Progress,
 ) -> list[str]:
     """Write `out`/NET/NNN.safetensors for the snapshots `moments[net]`, and `out`/known.csv.
@@ -40,25 +42,30 @@ def write(
         recipe = planned(row, layout)
         if recipe is None:
             strangers.append(net)
-        (out / net).mkdir()
+        disk.make_folder(out / net)
         for snapshot in moments[net]:
             moment = taken[net, snapshot]
             vector = zoo.verified(net, snapshot)
             if recipe is None:
-                values = _as_stored(vector, layout)
+                values = _as_stored(net, vector, layout)
             else:
                 values = state_dict(recipe, vector, moment["step"])
-            name = f"{net}/{snapshot:03d}.safetensors"
-            save_file(values, out / name, metadata=_metadata(row, moment))
-            said = {**row, **moment, "file": name}
+            file = out / net / f"{snapshot:03d}.safetensors"
+            disk.put(file, save(values, metadata=_metadata(row, moment)))
+            said = {**row, **moment, "file": file.thing}
             rows.append([_text(said[column]) for column in COLUMNS])
-    with (out / TABLE).open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
+    disk.put(out / TABLE, sheets.text([COLUMNS, *rows]))
     progress("exporting nets", len(nets), len(nets))
     return strangers
 
 
-def _as_stored(vector: np.ndarray, layout: Layout) -> dict[str, torch.Tensor]:
+def _as_stored(net: str, vector: np.ndarray, layout: Layout) -> dict[str, torch.Tensor]:
+    names = {spec.name for spec in layout.tensors if spec.name.isprintable()} - {"__metadata__"}
+    if len(names) < len(layout.tensors):
+        raise DataError(
+            f"net {net}: its tensors have names that a file cannot hold, or one name twice; the "
+            "zoo is not to be trusted, run `weightspace check --full`"
+        )
     return {
         spec.name: torch.from_numpy(np.array(vector[spec.offset : spec.stop])).view(spec.shape)
         for spec in layout.tensors

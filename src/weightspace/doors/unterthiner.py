@@ -7,18 +7,22 @@ published it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from weightspace import disk
+from weightspace.disk import InnerPath
 from weightspace.doors import sheets
 from weightspace.doors.arrivals import Arrival, Origin, Vectors
+from weightspace.doors.inside import folders
+from weightspace.doors.matrices import Matrix
 from weightspace.doors.words import word
 from weightspace.errors import DataError
 from weightspace.networks import Layout, TensorSpec
@@ -69,15 +73,17 @@ _WORDS = {
 }
 _SHAPE = re.compile(r"\s*\(\s*(\d{1,9}\s*(,\s*\d{1,9}\s*){0,3}),?\s*\)\s*")
 
+_LARGEST_ROW = 2**24  # values of a net; those of the data set have 4,970
 
-def arrivals(folder: Path, *, rounded: bool = False) -> Iterator[Arrival]:
+
+def arrivals(folder: InnerPath, *, rounded: bool = False) -> Iterator[Arrival]:
     """The nets in a folder with weights.npy, metrics.csv and layout.csv, or in its subfolders."""
-    for weights in sorted([*folder.glob("weights.npy"), *folder.glob("*/weights.npy")]):
-        collection = weights.parent.relative_to(folder).as_posix()
-        yield from _collection(weights.parent, "" if collection == "." else f"{collection}/")
+    for collection in (folder, *folders(folder)):
+        if disk.exists(collection / "weights.npy"):
+            yield from _collection(collection, f"{collection.thing}-" if collection.parts else "")
 
 
-def _collection(folder: Path, prefix: str) -> Iterator[Arrival]:
+def _collection(folder: InnerPath, prefix: str) -> Iterator[Arrival]:
     """The nets of one matrix; rows that name one model directory are the snapshots of one net."""
     pieces, layout = _layout(folder / "layout.csv")
     table = _table(folder)
@@ -87,9 +93,10 @@ def _collection(folder: Path, prefix: str) -> Iterator[Arrival]:
         row = _Row.of(count, cells, place)
         if not row.net:
             raise DataError(f"{place}: modeldir: is empty, so it is not known whose row this is")
-        nets[row.net].append(row)
+        nets[row.net].append(row.beside(nets[row.net]))
         count += 1
     weights = _weights(folder / "weights.npy", count, layout.size)
+    plain = prefix.replace("_", "-")
     for number, (net, rows) in enumerate(nets.items()):
         rows.sort(key=lambda row: row.epoch)
         for row in rows[1:]:
@@ -99,7 +106,7 @@ def _collection(folder: Path, prefix: str) -> Iterator[Arrival]:
             recipe=rows[0].said,
             moments=[row.moment for row in rows],
             read=partial(_read, weights, [row.number for row in rows], pieces, layout),
-            name=f"{prefix.replace('/', '-').replace('_', '-')}{number:05d}",
+            name=f"{plain}{number:05d}",
             facts=rows[0].facts,
         )
 
@@ -123,7 +130,9 @@ class _Row:
         if epoch is None:
             raise DataError(f"{place}: step: is empty; fill it in")
         metrics = {name: sheets.number(name, cells[name], place) for name in _METRICS}
-        facts = {"b_init": cells.get("config.b_init")}
+        facts: dict[str, Any] = {}
+        if (biases := cells.get("config.b_init")) is not None:
+            facts["b_init"] = printable(biases)
         if (spread := cells.get("config.init_std")) is not None:
             facts["init_std"] = sheets.number("config.init_std", spread, place)
         return cls(
@@ -135,6 +144,12 @@ class _Row:
             moment={"step": None, "epoch": epoch, **metrics},
             facts={name: value for name, value in facts.items() if value is not None},
         )
+
+    def beside(self, others: list[_Row]) -> _Row:
+        """The row, sharing what it says of the net with the one before: a table has a million."""
+        if others and (others[-1].said, others[-1].facts) == (self.said, self.facts):
+            return replace(self, said=others[-1].said, facts=others[-1].facts)
+        return self
 
 
 def _said(cells: Mapping[str, str], place: str) -> dict[str, Any]:
@@ -159,28 +174,34 @@ class _Piece:
 
     def of(self, row: np.ndarray) -> np.ndarray:
         """Its values in torch's order: output units slowest, then inputs, rows, columns."""
-        values = row[self.start : self.start + int(np.prod(self.shape))].reshape(self.shape)
+        values = row[self.start : self.start + math.prod(self.shape)].reshape(self.shape)
         axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(len(self.shape))
         return (values.transpose(axes) if axes else values).reshape(-1)
 
 
-def _layout(path: Path) -> tuple[list[_Piece], Layout]:
+def _layout(path: InnerPath) -> tuple[list[_Piece], Layout]:
     """The tensors that layout.csv names, each layer's kernel before its bias, and their layout."""
     layers: dict[str, dict[str, _Piece]] = {}
     end = 0
-    for place, cells in sheets.rows(path, _LAYOUT[:3] + _LAYOUT[4:], _LAYOUT[3:4]):
+    for place, cells in sheets.rows(
+        path, _LAYOUT[:3] + _LAYOUT[4:], _LAYOUT[3:4], sheets.LARGEST_OF_ONE
+    ):
         layer, _, leaf = cells["varname"].rpartition("/")
         leaf = leaf.removesuffix(":0")
         match = _SHAPE.fullmatch(cells["shape"])
         shape = tuple(map(int, match.group(1).split(","))) if match else ()
         start, stop = (sheets.number(name, cells[name], place, whole=True) for name in _LAYOUT[1:3])
         dimensions = {"kernel": (2, 4), "bias": (1,)}.get(leaf, ())
-        if start != end or stop is None or len(shape) not in dimensions:
+        if start != end or stop is None or len(shape) not in dimensions or min(shape) < 1:
             raise DataError(
                 f"{place}: {printable(cells['varname'], 80)!r} is no kernel or bias that begins at "
                 f"{end:,} and has a shape like (3, 3, 16, 16); restore the file"
             )
-        if stop - start != int(np.prod(shape)) or leaf in layers.setdefault(layer, {}):
+        if stop > _LARGEST_ROW:
+            raise DataError(
+                f"{place}: ends at value {stop:,}, {_LARGEST_ROW:,} are the most; restore the file"
+            )
+        if stop - start != math.prod(shape) or leaf in layers.setdefault(layer, {}):
             raise DataError(
                 f"{place}: {printable(cells['varname'], 80)}: {stop - start:,} values do not fit "
                 f"the shape {shape}, or it is there twice; restore the file"
@@ -214,35 +235,25 @@ def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*reversed(shape[-2:]), *shape[:-2]) if len(shape) > 1 else shape
 
 
-def _table(folder: Path) -> Path:
+def _table(folder: InnerPath) -> InnerPath:
     found = [folder / name for name in ("metrics.csv", "metrics.csv.gz")]
-    for path in found:
-        if path.exists():
-            return path
+    for place in found:
+        if disk.exists(place):
+            return place
     raise DataError(f"{found[0]}: is not there, nor metrics.csv.gz; fetch it from the same place")
 
 
-def _weights(path: Path, rows: int, size: int) -> np.ndarray:
-    """The matrix, float32 [rows, size], as a view of the file."""
-    try:
-        found = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        reason = printable(str(error).splitlines()[0] if str(error) else "unreadable")
-        raise DataError(f"{path}: cannot be read ({reason}); fetch it again") from None
-    if found.dtype != np.dtype("<f4") or found.ndim != 2:
+def _weights(place: InnerPath, rows: int, size: int) -> Matrix:
+    """The matrix, float32 [rows, size]."""
+    found = Matrix.of(place)
+    if (found.rows, found.size) != (rows, size):
         raise DataError(
-            f"{path}: holds {found.dtype} {list(found.shape)}, float32 [snapshots, {size:,}] "
-            "belong; fetch it again"
-        )
-    if found.shape != (rows, size):
-        raise DataError(
-            f"{path}: has {found.shape[0]:,} rows of {found.shape[1]:,} values, the table has "
+            f"{place}: has {found.rows:,} rows of {found.size:,} values, the table has "
             f"{rows:,} rows and layout.csv {size:,} values; take the three files of one collection"
         )
     return found
 
 
-def _read(weights: np.ndarray, rows: list[int], pieces: list[_Piece], layout: Layout) -> Vectors:
-    for row in rows:
-        values = np.asarray(weights[row])
+def _read(weights: Matrix, rows: list[int], pieces: list[_Piece], layout: Layout) -> Vectors:
+    for values in weights.take(rows):
         yield layout, np.concatenate([piece.of(values) for piece in pieces])

@@ -1,0 +1,46 @@
+"""Folders that strangers filled: what lies in them is named and read without leaving them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from weightspace import disk
+from weightspace.disk import InnerPath
+from weightspace.errors import DataError
+
+
+def folder_of(path: str | Path, holds: str) -> InnerPath:
+    """The folder that a user named, for reading; `holds` says what should be in it."""
+    folder = Path(path)
+    try:
+        there = folder.is_dir()
+    except OSError:  # a name that is too long
+        there = False
+    if not there:
+        raise DataError(f"{folder}: is no folder; name the one that holds {holds}")
+    return InnerPath(folder)
+
+
+def below(root: InnerPath, way: str) -> InnerPath | None:
+    """What a path that somebody else wrote names in a folder; None where it leads out of it."""
+    found = disk.stays_inside(way)
+    return None if found is None else InnerPath(root.root, (*root.parts, *found.parts))
+
+
+def folders(root: InnerPath) -> list[InnerPath]:
+    """The folders in a folder, in order; links to folders are none."""
+    return [root / name for name in disk.names(root) if disk.is_folder(root / name)]
+
+
+@contextmanager
+def reading(place: InnerPath, who: str = "", remedy: str = "fetch it again") -> Iterator[None]:
+    """Turn the system's refusal to open or read a file into one line; `who` is whose it is."""
+    try:
+        yield
+    except OSError as error:
+        whose = f"{who}: " if who else ""
+        raise DataError(
+            f"{place}: {whose}cannot be read ({error.strerror or error}); {remedy}"
+        ) from None
