@@ -12,7 +12,7 @@ from typing import BinaryIO
 from weightspace.audit.headers import FORMAT_LIMIT, safetensors
 from weightspace.audit.messages import Refusal
 from weightspace.audit.roles import Note
-from weightspace.audit.states import state_dict, without_prefixes
+from weightspace.audit.states import check_entries, state_dict, without_prefixes
 from weightspace.audit.tensors import Tensor, Values
 from weightspace.audit.torchfiles import legacy, zipped
 from weightspace.disk import InnerPath, open_file
@@ -80,6 +80,7 @@ def _stored(file: BinaryIO, suffix: str) -> Stored:
     head = file.read(512)
     if _form(head, suffix) == "safetensors":
         tensors, values = safetensors(file)
+        check_entries(tensors)
         beside = tuple(
             Note(name, tensor.shape, tensor.kind, "of a dtype that torch has not")
             for name, tensor in tensors.items()

@@ -138,25 +138,22 @@ def _check(rows: list[_Row], held: int) -> None:
             )
     at = 0
     for row in sorted(rows, key=lambda row: (row.start, row.end)):
-        name = printable(row.name)
         if not isinstance(row.dtype, str) or row.dtype not in _BITS_AND_NAMES:
-            raise _damaged(f"{name} has an unknown dtype, {printable(repr(row.dtype), 60)}")
+            raise _damaged(row, f"has an unknown dtype, {printable(repr(row.dtype), 60)}")
         bits = row.count * _BITS_AND_NAMES[row.dtype][0]
         if row.start != at or row.end < at:
-            raise _damaged(
-                f"{name} lies from byte {row.start:,} to {row.end:,}, and not from {at:,}"
-            )
+            raise _damaged(row, f"lies from byte {row.start:,} to {row.end:,}, and not from {at:,}")
         if (row.end - row.start) * 8 != bits:
             raise _damaged(
-                f"{name} has {row.count:,} values of {row.dtype} in {row.end - row.start:,} bytes"
+                row, f"has {row.count:,} values of {row.dtype} in {row.end - row.start:,} bytes"
             )
         at = row.end
     if at != held:
-        raise _damaged(f"{held - at:,} bytes stand behind its last tensor")
+        raise Refusal(f"damaged ({held - at:,} bytes stand behind its last tensor); fetch it again")
 
 
-def _damaged(what: str) -> Refusal:
-    return Refusal(f"damaged ({what}); fetch it again")
+def _damaged(row: _Row, what: str) -> Refusal:
+    return Refusal(f"damaged ({printable(row.name)} {what}); fetch it again")
 
 
 def _tensor(row: _Row, begin: int) -> Tensor:

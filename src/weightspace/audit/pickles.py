@@ -42,8 +42,8 @@ class Machine:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.at = 0
-        self._opcodes = 0
-        self._objects = 0
+        self._opcodes = _MOST_OPCODES  # that are left
+        self._objects = _MOST_OBJECTS
         self._clear(None)
 
     def _clear(self, persistent: Persistent | None) -> None:
@@ -69,16 +69,18 @@ class Machine:
             self._clear(None)
 
     def _run(self) -> Any:
-        while self._opcodes < _MOST_OPCODES:
-            self._opcodes += 1
-            code = self.data[self.at]
+        data, acts = self.data, _ACTS
+        for done in range(self._opcodes):
+            code = data[self.at]
             self.at += 1
-            if code == _STOP:
+            act = acts[code]
+            if act is not None:
+                act(self)
+            elif code == _STOP:
+                self._opcodes -= done
                 return self.stack.pop()
-            act = _ACTS[code]
-            if act is None:
+            else:
                 raise unknown(f"Unsupported operand {code}")
-            act(self)
         raise unknown(f"more than {_MOST_OPCODES:,} opcodes")
 
     def take(self, length: int) -> bytes:
@@ -92,8 +94,8 @@ class Machine:
 
     def spend(self, objects: int = 1) -> None:
         """Count what is made, before it is."""
-        self._objects += objects
-        if self._objects > _MOST_OBJECTS:
+        self._objects -= objects
+        if self._objects < 0:
             raise unknown(f"more than {_MOST_OBJECTS:,} containers")
 
     def marked(self) -> list[Any]:
@@ -180,14 +182,22 @@ def _empty(kind: Callable[[], object]) -> Callable[[Machine], None]:
     return act
 
 
-def _tuple_of(length: int) -> Callable[[Machine], None]:
-    def act(m: Machine) -> None:
-        if len(m.stack) < length:
-            raise IndexError
-        m.spend()
-        m.stack[-length:] = [tuple(m.stack[-length:])]
+def _tuple1(m: Machine) -> None:
+    m.spend()
+    m.stack[-1] = (m.stack[-1],)
 
-    return act
+
+def _tuple2(m: Machine) -> None:
+    m.spend()
+    last = m.stack.pop()
+    m.stack[-1] = (m.stack[-1], last)
+
+
+def _tuple3(m: Machine) -> None:
+    m.spend()
+    last = m.stack.pop()
+    middle = m.stack.pop()
+    m.stack[-1] = (m.stack[-1], middle, last)
 
 
 def _tuple(m: Machine) -> None:
@@ -375,9 +385,9 @@ _KNOWN: dict[bytes, Callable[[Machine], object]] = {
     b"}": _empty(dict),
     b"\x8f": _empty(set),
     b")": _constant(()),
-    b"\x85": _tuple_of(1),
-    b"\x86": _tuple_of(2),
-    b"\x87": _tuple_of(3),
+    b"\x85": _tuple1,
+    b"\x86": _tuple2,
+    b"\x87": _tuple3,
     b"t": _tuple,
     b"\x91": _frozen,
     b"a": _append,

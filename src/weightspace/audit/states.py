@@ -12,6 +12,7 @@ from weightspace.audit.tensors import Tensor
 from weightspace.printable import printable
 
 _NESTED = ("state_dict", "model_state_dict", "model", "module")
+MOST_ENTRIES = 2**15  # of a state dict; the largest nets have some 20,000 tensors in a file
 _DEEPEST = 8  # state dicts within each other; a dict may hold itself
 
 
@@ -19,6 +20,7 @@ def state_dict(content: Any) -> tuple[dict[str, Tensor], tuple[Note, ...]]:
     """The tensors of the state dict, wherever it lies, and notes of what stands beside it."""
     if not isinstance(content, Mapping):
         raise Refusal(f"holds a {type(content).__name__}, no state dict; save model.state_dict()")
+    check_entries(content)
     beside: list[Note] = []
     depth = 0
     while key := next((k for k in _NESTED if isinstance(content.get(k), Mapping)), None):
@@ -31,6 +33,7 @@ def state_dict(content: Any) -> tuple[dict[str, Tensor], tuple[Note, ...]]:
         reason = f"stands beside the state dict under {key!r}"
         beside += [_note(name, value, reason) for name, value in content.items() if name != key]
         content = content[key]
+        check_entries(content)
     if not any(isinstance(value, Tensor) for value in content.values()):
         keys = ", ".join(printable(name, 60) for name in list(content)[:5]) or "nothing"
         raise Refusal(
@@ -46,6 +49,15 @@ def state_dict(content: Any) -> tuple[dict[str, Tensor], tuple[Note, ...]]:
         else:
             tensors[str(name)] = value
     return tensors, tuple(beside)
+
+
+def check_entries(found: Mapping[Any, Any]) -> None:
+    """Refuse more tensors than any net has, before each gets an account of its own."""
+    if len(found) > MOST_ENTRIES:
+        raise Refusal(
+            f"refused; {len(found):,} entries stand side by side in it, {MOST_ENTRIES:,} are the "
+            "most that are read; save model.state_dict() alone"
+        )
 
 
 def _note(name: Any, value: Any, reason: str) -> Note:

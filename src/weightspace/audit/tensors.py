@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from dataclasses import dataclass, field
@@ -56,7 +57,12 @@ class Tensor:
     @property
     def dtype_name(self) -> str:
         """Torch's name of the dtype, such as "bfloat16"."""
-        return str(self.dtype).removeprefix("torch.")
+        return _name(self.dtype)
+
+
+@functools.cache
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def view(
