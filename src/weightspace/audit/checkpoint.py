@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
 
 from weightspace.audit.files import Stored, read_file
 from weightspace.audit.roles import Entry, Note, Placed, arrange
+from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.networks import Layout, TensorSpec
 from weightspace.printable import printable
@@ -59,8 +59,10 @@ class Checkpoint:
         return self.used if used else self.skipped
 
 
-def read_checkpoint(path: str | Path, *, finite: bool = True) -> Checkpoint:
+def read_checkpoint(path: str | Path | InnerPath, *, finite: bool = True) -> Checkpoint:
     """Read a safetensors or torch file without executing anything in it.
+
+    `path` is a file that the user named, or one inside a folder, which then must lie there.
 
     The content decides what the file is, not its extension. A torch file may hold a state dict, or
     one under `state_dict`, `model_state_dict`, `model` or `module`; the prefixes `module.` and
@@ -83,20 +85,22 @@ def read_checkpoint(path: str | Path, *, finite: bool = True) -> Checkpoint:
     >>> [(note.name, note.reason) for note in checkpoint.skipped]
     [('1.num_batches_tracked', 'a count of batches')]
     """
-    path = Path(path)
-    stored = read_file(path)
-    entries = [
-        Entry(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
-        for name, tensor in stored.tensors.items()
-    ]
-    placed, skipped = arrange(entries, ordered=stored.ordered)
-    if not placed:
-        raise DataError(f"{path}: no usable tensors; {_found((*skipped, *stored.beside))}")
-    layout = _layout(placed)
+    place = path if isinstance(path, InnerPath) else Path(path)
+    with read_file(place) as stored:
+        entries = [
+            Entry(name, tensor.shape, tensor.dtype_name) for name, tensor in stored.tensors.items()
+        ]
+        placed, skipped = arrange(entries, ordered=stored.ordered)
+        if not placed:
+            raise DataError(f"{place}: no usable tensors; {_found((*skipped, *stored.beside))}")
+        layout = _layout(placed)
+        vector = _vector(stored, layout)
+    if finite:
+        _check_finite(place, vector, layout)
     return Checkpoint(
-        path=path,
+        path=place.path if isinstance(place, InnerPath) else place,
         form=stored.form,
-        vector=_vector(path, stored, layout, finite),
+        vector=vector,
         layout=layout,
         used=tuple(p.note for p in placed),
         skipped=(*skipped, *stored.beside),
@@ -114,24 +118,28 @@ def _layout(placed: list[Placed]) -> Layout:
     )
 
 
-def _vector(path: Path, stored: Stored, layout: Layout, finite: bool) -> np.ndarray:
-    """The values of the layout's tensors as float32 [layout.size]; all `finite` where asked for."""
+def _vector(stored: Stored, layout: Layout) -> np.ndarray:
+    """The values of the layout's tensors as float32 [layout.size]."""
     vector = np.empty(layout.size, np.float32)
+    for spec in layout.tensors:
+        stored.values.into(stored.tensors[spec.name], vector[spec.offset : spec.stop])
+    return vector
+
+
+def _check_finite(place: Path | InnerPath, vector: np.ndarray, layout: Layout) -> None:
+    if np.isfinite(vector).all():
+        return
     bad: list[str] = []
     for spec in layout.tensors:
-        values = stored.tensors[spec.name].detach().to(torch.float32).reshape(-1).numpy()
-        vector[spec.offset : spec.stop] = values
-        if finite and (count := int((~np.isfinite(values)).sum())):
+        if count := int((~np.isfinite(vector[spec.offset : spec.stop])).sum()):
             bad.append(
                 f"{printable(spec.name)}: {count:,} of {spec.size:,} values are NaN or infinite"
             )
-    if bad:
-        more = f", and so in {len(bad) - 1} more tensors" if len(bad) > 1 else ""
-        raise DataError(
-            f"{path}: {bad[0]}{more}; the net has diverged or the file is damaged, "
-            "take an earlier checkpoint"
-        )
-    return vector
+    more = f", and so in {len(bad) - 1} more tensors" if len(bad) > 1 else ""
+    raise DataError(
+        f"{place}: {bad[0]}{more}; the net has diverged or the file is damaged, "
+        "take an earlier checkpoint"
+    )
 
 
 def _found(notes: tuple[Note, ...]) -> str:

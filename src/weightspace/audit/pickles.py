@@ -1,84 +1,413 @@
-"""What a pickle would execute, told from its opcodes: it is looked at, never loaded."""
+"""A pickle read as data: its opcodes build containers, scalars and descriptions of tensors.
+
+Nothing is imported and nothing is called that the pickle names; `names.meaning` says what a name is
+read as. Opcodes, objects, marks and the memo have limits, so that reading takes about a second and
+a few hundred megabytes at most. What it makes may be nested as deep as the opcodes go: nothing in
+this room walks through it but along the keys that state dicts lie under.
+"""
 
 from __future__ import annotations
 
-import pickletools
-import re
-import zipfile
-from pathlib import Path
+import struct
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
 
-from weightspace.audit.messages import one_line
-from weightspace.errors import DataError
-from weightspace.printable import printable
+from weightspace.audit.keys import fit
+from weightspace.audit.messages import Refusal, damaged, unknown
+from weightspace.audit.names import Name, fill, meaning
+from weightspace.audit.tensors import Tensor
 
 LIMIT = 2**24  # bytes; the pickle of a state dict is some hundred bytes a tensor
-_HARMLESS = re.compile(r"collections\.OrderedDict|torch\.|_codecs\.encode")
+_MOST_OPCODES = 2**22  # some 40 a tensor
+_MOST_OBJECTS = 2**20  # containers; some 6 a tensor
+_MOST_MARKS = 1000  # open at once; Python's own pickler nests no deeper
+_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # as Python 2 called them
+_NEVER = object()  # where the memo has nothing
+
+Persistent = Callable[[object], object]
 
 
-def refusal(path: Path, error: Exception) -> DataError:
-    """Why torch's reader of weights did not take a file, in one line.
+class Ends(Refusal):
+    """A pickle without an end."""
 
-    Its own advice fills a paragraph and suggests to switch the protection off; where a foreign
-    name stands in the pickle, that name is all that matters.
+
+class Machine:
+    """Reads the pickles that lie one behind the other in `data`; `at` is where the next begins.
+
+    The limits count for all of them together. Raises Refusal.
     """
-    text = str(error)
-    match = re.search(r"GLOBAL (\S+)", text)
-    name = match.group(1).rstrip(".,") if match else _foreign_name(path)
-    if name:
-        return DataError(
-            f"{path}: refused; reading it would execute {printable(name)}, "
-            "and nothing was executed; save the state dict as safetensors"
-        )
-    fact = re.search(r"WeightsUnpickler error:\s*([^\n]+)", text)
-    if fact or "weights_only" in text:
-        what = printable(fact.group(1).rstrip(" .")) if fact else one_line(error)
-        return DataError(
-            f"{path}: refused; its pickle is none that a safe reader knows ({what}); "
-            "save the state dict as safetensors"
-        )
-    return DataError(f"{path}: damaged, or no torch file ({one_line(error)}); fetch it again")
 
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+        self._opcodes = _MOST_OPCODES  # that are left
+        self._objects = _MOST_OBJECTS
+        self._clear(None)
 
-def _foreign_name(path: Path) -> str:
-    """The first name in a file's pickle that no state dict needs; empty where there is none.
+    def _clear(self, persistent: Persistent | None) -> None:
+        self.stack: list[Any] = []
+        self.below: list[list[Any]] = []
+        self.memo: list[Any] = []
+        self.persistent = persistent
 
-    Follows strings through the memo as far as honest writers use it. Who hides a name better is
-    refused all the same, only with other words.
-    """
-    strings: list[str] = []
-    memo: dict[int, str] = {}
-    top = ""
-    try:
-        for opcode, argument, _ in pickletools.genops(_pickle(path)):
-            name = ""
-            if opcode.name == "MEMOIZE":
-                memo[len(memo)] = top
-                continue
-            if "PUT" in opcode.name:
-                memo[int(str(argument))] = top
-                continue
-            if opcode.name in ("GLOBAL", "INST"):
-                name = str(argument).replace(" ", ".")
-            elif opcode.name == "STACK_GLOBAL":
-                name = ".".join(strings[-2:])
-            if name and not _HARMLESS.match(name):
-                return name
-            if "UNICODE" in opcode.name:
-                top = str(argument)
+    def load(self, persistent: Persistent | None = None) -> Any:
+        """What the next pickle describes; `persistent` finds what is kept outside of it."""
+        self._clear(persistent)
+        try:
+            return self._run()
+        except IndexError:
+            if self.at >= len(self.data):
+                raise _ends() from None
+            raise damaged("its pickle takes what is not there") from None
+        except struct.error:
+            raise _ends() from None
+        except (ValueError, TypeError, OverflowError) as error:
+            raise damaged(f"its pickle cannot be read, {error}") from None
+        finally:
+            self._clear(None)
+
+    def _run(self) -> Any:
+        data, acts = self.data, _ACTS
+        for done in range(self._opcodes):
+            code = data[self.at]
+            self.at += 1
+            act = acts[code]
+            if act is not None:
+                act(self)
+            elif code == _STOP:
+                self._opcodes -= done
+                return self.stack.pop()
             else:
-                top = memo.get(int(str(argument)), "") if opcode.name.endswith("GET") else ""
-            if top:
-                strings.append(top)
-    except Exception:  # a damaged pickle ends anywhere, and has no more to tell
-        return ""
-    return ""
+                raise unknown(f"Unsupported operand {code}")
+        raise unknown(f"more than {_MOST_OPCODES:,} opcodes")
+
+    def take(self, length: int) -> bytes:
+        """The next bytes."""
+        end = self.at + length
+        if end > len(self.data):
+            raise _ends()
+        piece = self.data[self.at : end]
+        self.at = end
+        return piece
+
+    def spend(self, objects: int = 1) -> None:
+        """Count what is made, before it is."""
+        self._objects -= objects
+        if self._objects < 0:
+            raise unknown(f"more than {_MOST_OBJECTS:,} containers")
+
+    def marked(self) -> list[Any]:
+        """What was put on the stack since the last mark."""
+        found, self.stack = self.stack, self.below.pop()
+        return found
+
+    def remember(self, index: int) -> None:
+        """Put the top of the stack into the memo."""
+        missing = index + 1 - len(self.memo)
+        if missing > 0:
+            if index >= _MOST_OPCODES:
+                raise unknown(f"a memo of more than {_MOST_OPCODES:,} entries")
+            self.memo.extend([_NEVER] * missing)
+        self.memo[index] = self.stack[-1]
+
+    def recall(self, index: int) -> None:
+        """Put what the memo has on the stack."""
+        found = self.memo[index] if index < len(self.memo) else _NEVER
+        if found is _NEVER:
+            raise damaged("its pickle takes what is not there")
+        self.stack.append(found)
 
 
-def _pickle(path: Path) -> bytes:
-    if not zipfile.is_zipfile(path):
-        with path.open("rb") as file:
-            return file.read(LIMIT)
-    with zipfile.ZipFile(path) as archive:
-        inner = next(name for name in archive.namelist() if name.endswith("data.pkl"))
-        with archive.open(inner) as file:
-            return file.read(LIMIT)
+def _ends() -> Ends:
+    return Ends(str(damaged("its pickle ends before its end")))
+
+
+# ---- numbers, text and bytes
+
+
+def _number(form: str) -> Callable[[Machine], None]:
+    shape = struct.Struct(form)
+
+    def act(m: Machine) -> None:
+        m.stack.append(shape.unpack_from(m.data, m.at)[0])
+        m.at += shape.size
+
+    return act
+
+
+def _constant(value: object) -> Callable[[Machine], None]:
+    return lambda m: m.stack.append(value)
+
+
+def _long(m: Machine) -> None:
+    m.stack.append(int.from_bytes(m.take(m.take(1)[0]), "little", signed=True))
+
+
+def _length(form: str) -> Callable[[Machine], bytes]:
+    shape = struct.Struct(form)
+
+    def read(m: Machine) -> bytes:
+        (length,) = shape.unpack_from(m.data, m.at)
+        m.at += shape.size
+        return m.take(length)
+
+    return read
+
+
+def _text(form: str) -> Callable[[Machine], None]:
+    read = _length(form)
+    return lambda m: m.stack.append(read(m).decode("utf-8", "surrogatepass"))
+
+
+def _bytes(form: str, kind: Callable[[bytes], object] = bytes) -> Callable[[Machine], None]:
+    read = _length(form)
+    return lambda m: m.stack.append(kind(read(m)))
+
+
+def _python2_text(form: str) -> Callable[[Machine], None]:
+    read = _length(form)
+    return lambda m: m.stack.append(read(m).decode("utf-8"))
+
+
+# ---- containers
+
+
+def _empty(kind: Callable[[], object]) -> Callable[[Machine], None]:
+    def act(m: Machine) -> None:
+        m.spend()
+        m.stack.append(kind())
+
+    return act
+
+
+def _tuple1(m: Machine) -> None:
+    m.spend()
+    m.stack[-1] = (m.stack[-1],)
+
+
+def _tuple2(m: Machine) -> None:
+    m.spend()
+    last = m.stack.pop()
+    m.stack[-1] = (m.stack[-1], last)
+
+
+def _tuple3(m: Machine) -> None:
+    m.spend()
+    last = m.stack.pop()
+    middle = m.stack.pop()
+    m.stack[-1] = (m.stack[-1], middle, last)
+
+
+def _tuple(m: Machine) -> None:
+    m.spend()
+    found = tuple(m.marked())
+    m.stack.append(found)
+
+
+def _frozen(m: Machine) -> None:
+    m.spend()
+    found = frozenset(map(fit, m.marked()))
+    m.stack.append(found)
+
+
+def _target(m: Machine, *kinds: type) -> Any:
+    target = m.stack[-1]
+    if type(target) not in kinds:
+        raise unknown(f"entries put into a {type(target).__name__}")
+    return target
+
+
+def _append(m: Machine) -> None:
+    entry = m.stack.pop()
+    _target(m, list).append(entry)
+
+
+def _appends(m: Machine) -> None:
+    entries = m.marked()
+    _target(m, list).extend(entries)
+
+
+def _add_items(m: Machine) -> None:
+    members = m.marked()
+    _target(m, set).update(map(fit, members))
+
+
+def _set_item(m: Machine) -> None:
+    value = m.stack.pop()
+    key = m.stack.pop()
+    _target(m, dict, OrderedDict, Counter)[fit(key)] = value
+
+
+def _set_items(m: Machine) -> None:
+    pairs = m.marked()
+    if len(pairs) % 2:
+        raise damaged("a key without a value")
+    target = _target(m, dict, OrderedDict, Counter)
+    for i in range(0, len(pairs), 2):
+        target[fit(pairs[i])] = pairs[i + 1]
+
+
+# ---- stack, memo
+
+
+def _mark(m: Machine) -> None:
+    if len(m.below) >= _MOST_MARKS:
+        raise unknown(f"more than {_MOST_MARKS:,} marks within each other")
+    m.below.append(m.stack)
+    m.stack = []
+
+
+def _pop(m: Machine) -> None:
+    if m.stack:
+        m.stack.pop()
+    else:
+        m.marked()
+
+
+def _put(form: str) -> Callable[[Machine], None]:
+    shape = struct.Struct(form)
+
+    def act(m: Machine) -> None:
+        (index,) = shape.unpack_from(m.data, m.at)
+        m.at += shape.size
+        m.remember(index)
+
+    return act
+
+
+def _get(form: str) -> Callable[[Machine], None]:
+    shape = struct.Struct(form)
+
+    def act(m: Machine) -> None:
+        (index,) = shape.unpack_from(m.data, m.at)
+        m.at += shape.size
+        m.recall(index)
+
+    return act
+
+
+def _memoize(m: Machine) -> None:
+    m.remember(len(m.memo))
+
+
+def _skip(length: int) -> Callable[[Machine], object]:
+    return lambda m: m.take(length)
+
+
+# ---- names, calls, and what is kept outside of the pickle
+
+
+def _global(m: Machine) -> None:
+    module = _line(m)
+    m.stack.append(meaning(f"{_MODULES.get(module, module)}.{_line(m)}"))
+
+
+def _line(m: Machine) -> str:
+    end = m.data.find(b"\n", m.at)
+    if end < 0:
+        raise _ends()
+    line = m.take(end - m.at).decode("utf-8")
+    m.at += 1
+    return line
+
+
+def _stack_global(m: Machine) -> None:
+    name = m.stack.pop()
+    module = m.stack.pop()
+    if type(name) is not str or type(module) is not str:
+        raise damaged("a name that is no text")
+    m.stack.append(meaning(f"{_MODULES.get(module, module)}.{name}"))
+
+
+def _reduce(m: Machine) -> None:
+    arguments = m.stack.pop()
+    name = m.stack.pop()
+    if not isinstance(name, Name):
+        raise unknown(f"a call of a {type(name).__name__}")
+    if type(arguments) is not tuple:
+        raise damaged(f"{name.name} called without arguments")
+    m.spend()
+    if name.copies:
+        m.spend(sum(map(_weight, arguments)))
+    m.stack.append(name.call(*arguments))
+
+
+def _weight(argument: object) -> int:
+    """A copy of it in containers: a small one takes as much memory as some text."""
+    if isinstance(argument, str | bytes | bytearray):
+        return len(argument) // 64
+    return len(argument) if isinstance(argument, list | tuple | dict | set) else 0
+
+
+def _build(m: Machine) -> None:
+    state = m.stack.pop()
+    target = m.stack[-1]
+    if isinstance(target, Tensor):
+        filled = fill(target, state)
+        for item in fields(Tensor):
+            setattr(target, item.name, getattr(filled, item.name))
+    elif type(target) not in (OrderedDict, Counter) or type(state) not in (dict, OrderedDict):
+        raise unknown(f"a state for a {type(target).__name__}")
+    # Of an OrderedDict these are attributes, such as the versions of a net's modules.
+
+
+def _persistent(m: Machine) -> None:
+    if m.persistent is None:
+        raise damaged("it keeps something outside of its pickle")
+    key = m.stack.pop()
+    m.stack.append(m.persistent(key))
+
+
+_STOP = ord(".")
+_KNOWN: dict[bytes, Callable[[Machine], object]] = {
+    b"\x80": _skip(1),  # PROTO
+    b"\x95": _skip(8),  # FRAME
+    b"N": _constant(None),
+    b"\x88": _constant(True),
+    b"\x89": _constant(False),
+    b"K": _number("<B"),
+    b"M": _number("<H"),
+    b"J": _number("<i"),
+    b"G": _number(">d"),
+    b"\x8a": _long,
+    b"\x8c": _text("<B"),
+    b"X": _text("<I"),
+    b"\x8d": _text("<Q"),
+    b"U": _python2_text("<B"),
+    b"T": _python2_text("<i"),
+    b"C": _bytes("<B"),
+    b"B": _bytes("<I"),
+    b"\x8e": _bytes("<Q"),
+    b"\x96": _bytes("<Q", bytearray),
+    b"]": _empty(list),
+    b"}": _empty(dict),
+    b"\x8f": _empty(set),
+    b")": _constant(()),
+    b"\x85": _tuple1,
+    b"\x86": _tuple2,
+    b"\x87": _tuple3,
+    b"t": _tuple,
+    b"\x91": _frozen,
+    b"a": _append,
+    b"e": _appends,
+    b"\x90": _add_items,
+    b"s": _set_item,
+    b"u": _set_items,
+    b"(": _mark,
+    b"0": _pop,
+    b"1": Machine.marked,
+    b"q": _put("<B"),
+    b"r": _put("<I"),
+    b"h": _get("<B"),
+    b"j": _get("<I"),
+    b"\x94": _memoize,
+    b"c": _global,
+    b"\x93": _stack_global,
+    b"R": _reduce,
+    b"\x81": _reduce,  # NEWOBJ: of the classes that are known, the same as a call
+    b"b": _build,
+    b"Q": _persistent,
+}
+_ACTS = [_KNOWN.get(bytes([code])) for code in range(256)]

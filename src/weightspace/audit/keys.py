@@ -1,0 +1,47 @@
+"""Which keys a dict or a set from a pickle may have: those that are hashed and compared fast."""
+
+from __future__ import annotations
+
+from weightspace.audit.messages import unknown
+
+_LONGEST = 3  # entries of a tuple
+_LARGEST = 2**60  # Python gives whole numbers beyond 2**61 hashes that others have too
+_LARGEST_INSIDE = 2**20
+
+
+def fit(key: object) -> object:
+    """The key itself; Refusal for one that somebody could choose to make hashing endless.
+
+    Text and bytes have hashes that nobody can foresee, small numbers have one each. Of larger
+    numbers, and of tuples of them, any amount with the same hash can be made, and each new one
+    would be compared with all before.
+    """
+    kind = type(key)
+    if kind is str:
+        return _text(key)
+    if kind is tuple:
+        if len(key) > _LONGEST or not all(_fits_inside(entry) for entry in key):  # type: ignore[arg-type, attr-defined]
+            raise unknown("a tuple of more than a few words and small numbers as a key")
+        return key
+    if kind is int and not -_LARGEST < key < _LARGEST:  # type: ignore[operator]
+        raise unknown("a number of 2**60 or more as a key")
+    if kind not in (int, bool, float, bytes, type(None)):
+        raise unknown(f"a {kind.__name__} as a key")
+    return key
+
+
+def _text(key: object) -> str:
+    text = str(key)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise unknown(f"a key that is no text: {text[:60]!r}") from None
+    return text
+
+
+def _fits_inside(entry: object) -> bool:
+    kind = type(entry)
+    if kind is int:
+        return -_LARGEST_INSIDE < entry < _LARGEST_INSIDE  # type: ignore[operator]
+    return kind in (str, bytes, bool, type(None))

@@ -1,0 +1,75 @@
+"""The state dict in what a torch file holds, and an account of what stands beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from weightspace.audit.messages import Refusal
+from weightspace.audit.roles import Note
+from weightspace.audit.tensors import Tensor
+from weightspace.printable import printable
+
+_NESTED = ("state_dict", "model_state_dict", "model", "module")
+MOST_ENTRIES = 2**15  # of a state dict; the largest nets have some 20,000 tensors in a file
+_DEEPEST = 8  # state dicts within each other; a dict may hold itself
+
+
+def state_dict(content: Any) -> tuple[dict[str, Tensor], tuple[Note, ...]]:
+    """The tensors of the state dict, wherever it lies, and notes of what stands beside it."""
+    if not isinstance(content, Mapping):
+        raise Refusal(f"holds a {type(content).__name__}, no state dict; save model.state_dict()")
+    check_entries(content)
+    beside: list[Note] = []
+    depth = 0
+    while key := next((k for k in _NESTED if isinstance(content.get(k), Mapping)), None):
+        depth += 1
+        if depth > _DEEPEST:
+            raise Refusal(
+                f"state dicts lie more than {_DEEPEST} deep within each other; "
+                "save model.state_dict()"
+            )
+        reason = f"stands beside the state dict under {key!r}"
+        beside += [_note(name, value, reason) for name, value in content.items() if name != key]
+        content = content[key]
+        check_entries(content)
+    if not any(isinstance(value, Tensor) for value in content.values()):
+        keys = ", ".join(printable(name, 60) for name in list(content)[:5]) or "nothing"
+        raise Refusal(
+            f"no state dict in it, nor under {', '.join(_NESTED)}; "
+            f"found {keys}; save model.state_dict()"
+        )
+    tensors: dict[str, Tensor] = {}
+    for name, value in content.items():
+        if not isinstance(value, Tensor):
+            beside.append(_note(name, value, "no tensor"))
+        elif value.kind:
+            beside.append(_note(name, value, "a sparse, quantised or empty kind of tensor"))
+        else:
+            tensors[str(name)] = value
+    return tensors, tuple(beside)
+
+
+def check_entries(found: Mapping[Any, Any]) -> None:
+    """Refuse more tensors than any net has, before each gets an account of its own."""
+    if len(found) > MOST_ENTRIES:
+        raise Refusal(
+            f"refused; {len(found):,} entries stand side by side in it, {MOST_ENTRIES:,} are the "
+            "most that are read; save model.state_dict() alone"
+        )
+
+
+def _note(name: Any, value: Any, reason: str) -> Note:
+    if isinstance(value, Tensor):
+        return Note(str(name), value.shape, value.dtype_name, reason)
+    return Note(str(name), (), type(value).__name__, reason)
+
+
+def without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names as the net has them, without what wrappers for training put before them."""
+    short = {
+        re.sub(r"^(module\.)+", "", name.replace("_orig_mod.", "")): tensor
+        for name, tensor in tensors.items()
+    }
+    return short if len(short) == len(tensors) else tensors

@@ -1,0 +1,158 @@
+"""Tensors as a file describes them, and their values, read from the place where they lie."""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+import torch
+
+from weightspace.audit.messages import Refusal, damaged
+
+_MOST_DIMENSIONS = 64
+_LARGEST = 2**63  # torch counts values in int64
+
+
+@dataclass(slots=True, eq=False)
+class Storage:
+    """Bytes of a file that tensors take their values from; `position` is -1 until it is known."""
+
+    dtype: torch.dtype
+    nbytes: int
+    position: int = -1
+
+
+@dataclass(slots=True, eq=False)
+class Tensor:
+    """A tensor that is not read yet; `offset` and `stride` count values of its `dtype`.
+
+    `kind` is empty, or says why it has no values of its own to read, such as "sparse".
+    """
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    stride: tuple[int, ...] = ()
+    offset: int = 0
+    storage: Storage | None = None
+    negative: bool = False
+    kind: str = ""
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    @property
+    def span(self) -> int:
+        """Values of the storage from the first to the last that it takes."""
+        if not self.size:
+            return 0
+        steps = zip(self.shape, self.stride, strict=True)
+        return 1 + sum((side - 1) * stride for side, stride in steps)
+
+    @property
+    def dtype_name(self) -> str:
+        """Torch's name of the dtype, such as "bfloat16"."""
+        return _name(self.dtype)
+
+
+@functools.cache
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def view(
+    storage: object, offset: object, shape: object, stride: object, dtype: object = None
+) -> Tensor:
+    """A tensor in a storage; Refusal where the storage does not hold all its values."""
+    if not isinstance(storage, Storage):
+        raise damaged("a tensor without a storage")
+    sides, steps = numbers(shape), numbers(stride)
+    (start,) = numbers((offset,))
+    kind = dtype if isinstance(dtype, torch.dtype) else storage.dtype
+    if len(sides) != len(steps):
+        raise damaged("a tensor with more sides than strides")
+    tensor = Tensor(kind, sides, steps, start, storage)
+    if tensor.size and (start + tensor.span) * kind.itemsize > storage.nbytes:
+        raise damaged(
+            f"a tensor takes values up to byte {(start + tensor.span) * kind.itemsize:,} of a "
+            f"storage of {storage.nbytes:,} bytes"
+        )
+    return tensor
+
+
+def numbers(found: object) -> tuple[int, ...]:
+    """A shape or strides, looked at before anything is multiplied."""
+    if not isinstance(found, tuple) or len(found) > _MOST_DIMENSIONS:
+        raise damaged(f"a shape is no tuple of at most {_MOST_DIMENSIONS} numbers")
+    if not all(type(n) is int and 0 <= n < _LARGEST for n in found):
+        raise damaged(f"a shape, stride or offset is no whole number from 0 to {_LARGEST:,}")
+    return tuple(found)
+
+
+def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of a tensor whose values follow each other."""
+    strides = [1]
+    for side in shape[:0:-1]:
+        strides.append(strides[-1] * max(side, 1))
+    return tuple(strides[::-1]) if shape else ()
+
+
+@dataclass
+class Values:
+    """The values of the tensors of an open file, whose bytes stand in `order`."""
+
+    file: BinaryIO
+    order: str = "little"
+    _kept: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def into(self, tensor: Tensor, out: np.ndarray) -> None:
+        """Fill `out`, float32 [tensor.size], with the values in the order of the shape."""
+        if not tensor.size or tensor.storage is None:
+            return
+        width, span = tensor.dtype.itemsize, tensor.span
+        first = tensor.storage.position + tensor.offset * width
+        swapped = self.order != sys.byteorder and width > 1
+        if tensor.dtype is torch.float32 and tensor.stride == contiguous(tensor.shape):
+            self._read(first, out)  # where most values go: without a copy in between
+            if swapped:
+                out.byteswap(inplace=True)
+        else:
+            raw = self._raw(tensor, first, span * width)
+            if swapped:
+                raw = np.ascontiguousarray(raw.reshape(span, width)[:, ::-1]).reshape(-1)
+            stored = torch.from_numpy(raw).view(tensor.dtype)
+            torch.from_numpy(out).view(tensor.shape).copy_(
+                stored.as_strided(tensor.shape, tensor.stride)
+            )
+        if tensor.negative:
+            np.negative(out, out=out)
+
+    def _raw(self, tensor: Tensor, first: int, length: int) -> np.ndarray:
+        """The bytes from a tensor's first value to its last."""
+        if length <= 2 * tensor.size * tensor.dtype.itemsize:
+            raw = np.empty(length, np.uint8)
+            self._read(first, raw)
+            return raw
+        # Some values of many: storages that such tensors share are read once, not for each of them.
+        storage = tensor.storage
+        assert storage is not None
+        if storage.position not in self._kept:
+            whole = np.empty(storage.nbytes, np.uint8)
+            self._read(storage.position, whole)
+            self._kept[storage.position] = whole
+        start = first - storage.position
+        return self._kept[storage.position][start : start + length]
+
+    def _read(self, position: int, out: np.ndarray) -> None:
+        target = memoryview(out.data).cast("B")
+        self.file.seek(position)
+        while target:
+            count = self.file.readinto(target)  # type: ignore[attr-defined]
+            if not count:
+                raise Refusal("became shorter while it was read; read it when it is finished")
+            target = target[count:]

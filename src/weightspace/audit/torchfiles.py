@@ -1,0 +1,172 @@
+"""Torch files: a pickle, and the storages of its tensors, as torch.save writes them since 2016.
+
+Since torch 1.6 they are members of a zip archive; before, and with
+`_use_new_zipfile_serialization=False`, they lie behind five pickles in a row.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, BinaryIO
+
+from weightspace.audit.archives import Member, listed, located, refused
+from weightspace.audit.messages import Refusal, damaged, unknown
+from weightspace.audit.names import StorageType
+from weightspace.audit.pickles import LIMIT, Ends, Machine
+from weightspace.audit.tensors import Storage, Values, numbers
+from weightspace.printable import printable
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_PROTOCOL = 1001
+_ORDERS = {b"little": "little", b"big": "big"}
+
+
+class _Storages:
+    """Storages by their keys, from what a pickle says of them; where they lie is another matter."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Storage] = {}
+        self.views: dict[str, tuple[Storage, Storage, int]] = {}  # with its whole and its start
+
+    def __call__(self, said: object) -> Storage:
+        if type(said) is not tuple or len(said) not in (5, 6) or said[0] != "storage":
+            raise unknown("something else than storages is kept outside of it")
+        kind, key, _, count, *view = said[1:]
+        if not isinstance(kind, StorageType) or type(key) is not str:
+            raise damaged("a storage without a type or a key")
+        (length,) = numbers((count,))
+        storage = self.found.get(key)
+        if storage is None:
+            storage = self.found[key] = Storage(kind.dtype, length * kind.dtype.itemsize)
+        return self._view(storage, *view) if view and view[0] is not None else storage
+
+    def _view(self, whole: Storage, said: object) -> Storage:
+        """A part of a storage, which torch before 0.4 kept as a storage of its own."""
+        if type(said) is not tuple or len(said) != 3 or type(said[0]) is not str:
+            raise damaged("a view of a storage without a key")
+        key, width = said[0], whole.dtype.itemsize
+        start, count = numbers(said[1:])
+        if (start + count) * width > whole.nbytes:
+            raise damaged(f"a view goes beyond the {whole.nbytes:,} bytes of its storage")
+        if key not in self.views:
+            self.views[key] = (Storage(whole.dtype, count * width), whole, start * width)
+        return self.views[key][0]
+
+    def settle(self) -> None:
+        """Give the views their places; Refusal where a storage has none."""
+        for key, storage in self.found.items():
+            if storage.position < 0 and storage.nbytes:
+                raise damaged(f"the values of storage {printable(key)} are not in the file")
+        for view, whole, start in self.views.values():
+            view.position = whole.position + start
+
+
+def zipped(file: BinaryIO) -> tuple[Any, Values]:
+    """What the pickle of an archive describes, and where its values are."""
+    size = os.fstat(file.fileno()).st_size
+    listing = listed(file, size)
+    _check(listing.members, size)
+    named = located(file, listing)
+    root = listing.members[0].name.partition("/")[0]
+    if f"{root}/data.pkl" not in named:
+        raise _no_torch_file()
+    storages = _Storages()
+    content = Machine(_content(file, named[f"{root}/data.pkl"])).load(storages)
+    for key, storage in storages.found.items():
+        member = named.get(f"{root}/data/{key}")
+        if member is None:
+            continue
+        if member.size < storage.nbytes:
+            raise damaged(
+                f"storage {printable(key)} has {storage.nbytes:,} bytes by its pickle, and "
+                f"{member.size:,} in the file"
+            )
+        storage.position = member.start
+    storages.settle()
+    return content, Values(file, _order(file, named.get(f"{root}/byteorder")))
+
+
+def _check(members: list[Member], size: int) -> None:
+    """Refuse an archive of another kind, or with a pickle that no state dict has."""
+    if any(member.name.endswith("/constants.pkl") for member in members):
+        raise Refusal(
+            "refused; a TorchScript archive holds code; save the state dict as safetensors"
+        )
+    pickles = [member for member in members if member.name.endswith("data.pkl")]
+    if not pickles:
+        raise _no_torch_file()
+    for member in members:
+        if not member.stored:
+            raise refused(f"{printable(member.name)} is compressed")
+    for member in pickles:
+        if member.size > LIMIT:
+            raise Refusal(
+                f"refused; {printable(member.name)} has {member.size:,} bytes, "
+                f"{LIMIT:,} are the most that is read; save model.state_dict() alone"
+            )
+    claimed = sum(member.size for member in members)
+    if claimed > size:  # members that overlap
+        raise refused(f"its members claim {claimed:,} bytes of {size:,}")
+
+
+def _no_torch_file() -> Refusal:
+    return Refusal("a zip archive, but no torch file; save the weights as safetensors")
+
+
+def _order(file: BinaryIO, member: Member | None) -> str:
+    if member is None:
+        return "little"
+    mark = _content(file, member) if member.size < 16 else b""
+    if mark not in _ORDERS:
+        raise damaged(f"an unknown order of bytes, {mark!r}")
+    return _ORDERS[mark]
+
+
+def _content(file: BinaryIO, member: Member) -> bytes:
+    file.seek(member.start)
+    data = file.read(member.size)
+    if len(data) < member.size:
+        raise damaged(f"{printable(member.name)} is cut short")
+    return data
+
+
+def legacy(file: BinaryIO) -> tuple[Any, Values]:
+    """What the pickles of an older file describe, and where its values are.
+
+    They are: a number that marks the form, its version, facts of the machine, the content, and the
+    keys of the storages in the order in which these follow, each behind its count of values.
+    """
+    size = os.fstat(file.fileno()).st_size
+    file.seek(0)
+    machine = Machine(file.read(LIMIT))
+    storages = _Storages()
+    try:
+        if machine.load() != _MAGIC:
+            raise damaged("Invalid magic number; corrupt file?")
+        if (version := machine.load()) != _PROTOCOL:
+            raise damaged(f"Invalid protocol version: {version!r}")
+        machine.load()
+        content = machine.load(storages)
+        keys = machine.load()
+    except Ends:
+        if size <= LIMIT:
+            raise
+        raise unknown(f"it has more than {LIMIT:,} bytes") from None
+    if type(keys) is not list or not all(type(key) is str for key in keys):
+        raise damaged("no list of its storages")
+    at = machine.at
+    for key in keys:
+        storage = storages.found.get(key)
+        if storage is None or storage.position >= 0:
+            raise damaged(f"storage {printable(key)} is unknown or stands in it twice")
+        file.seek(at)
+        count = int.from_bytes(file.read(8), "little")
+        if count * storage.dtype.itemsize != storage.nbytes or at + 8 + storage.nbytes > size:
+            raise damaged(
+                f"storage {printable(key)} has {storage.nbytes:,} bytes by its pickle; there are "
+                f"{count:,} values from byte {at + 8:,} of {size:,}"
+            )
+        storage.position = at + 8
+        at += 8 + storage.nbytes
+    storages.settle()
+    return content, Values(file)  # whatever machine wrote it: torch swaps them as it writes
