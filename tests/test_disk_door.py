@@ -44,17 +44,29 @@ ALLOWED = {
     ("sampling/saving.py", "rglob"): "its own source",
     ("zoo/tables.py", "ParquetFile"): "bytes that the door gave",
     ("zoo/tables.py", "write_table"): "into memory",
+    ("meta/results.py", "ParquetFile"): "bytes that the door gave",
+    ("meta/results.py", "write_parquet"): "into memory",
+    ("report/canvas.py", "savefig"): "into memory",
+    ("report/displays.py", "savefig"): "into memory",
+    ("images/loading.py", "glob"): "names in folders of images, which the user named",
+    ("images/npz.py", "ZipFile"): "a file that the door opened",
+    ("sampling/engines/tarring.py", "open"): "files that the door opened, or a store's",
+    ("sampling/engines/depot.py", "open"): "a store that is no folder here",
+    ("sampling/engines/depot.py", "makedirs"): "the folder that the user named as a store",
+    ("sampling/engines/depot.py", "copyfileobj"): "from an opened file to a store",
+    ("sampling/engines/depot.py", "TemporaryFile"): "of this process alone, without a name",
 }
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Line and name of every call that reaches the disk by a path."""
+    foreign = {"open", *_imported(tree)}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         of, name = "", ""
         if isinstance(node.func, ast.Name):
-            name = node.func.id
+            name = node.func.id if node.func.id in foreign else ""
         elif isinstance(node.func, ast.Attribute):
             name = node.func.attr
             of = node.func.value.id if isinstance(node.func.value, ast.Name) else "?"
@@ -64,12 +76,26 @@ def calls(tree: ast.AST) -> Iterator[tuple[int, str]]:
             or name in OF_A_MODULE.get(of, ())
             or (name == "open" and not of)  # the built-in
             or (name == "open" and of not in ("disk", "Image") and not _opens_a_member(node))
-            or (name in ("replace", "rename") and of == "?" and one_argument)
-            or (name in ("replace", "rename") and of not in ("disk", "dataclasses", "?")
-                and one_argument and not isinstance(node.args[0], ast.Dict))
-        )  # fmt: skip
+            or (
+                name in ("replace", "rename")
+                and isinstance(node.func, ast.Attribute)
+                and of not in ("disk", "dataclasses")
+                and one_argument
+                and not isinstance(node.args[0], ast.Dict)
+            )
+        )
         if found:
             yield node.lineno, name
+
+
+def _imported(tree: ast.AST) -> set[str]:
+    """Names that come from other packages: those of this one lead through the door."""
+    return {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("weightspace")
+        for alias in node.names
+    }
 
 
 def _opens_a_member(node: ast.Call) -> bool:
@@ -110,6 +136,8 @@ def test_files_are_reached_through_the_door_alone(path):
         "torch.load(p)",
         "self.path.rename(p)",
         "zipfile.ZipFile(p)",
+        "from mmap import mmap\nmmap(f, 0)",
+        "from safetensors.torch import load_file\nload_file(p)",
     ],
 )
 def test_the_test_sees(code):
@@ -118,7 +146,13 @@ def test_the_test_sees(code):
 
 @pytest.mark.parametrize(
     "code",
-    ["text.replace('a', 'b')", "disk.open_file(p)", "frame.rename({'a': 'b'})", "archive.open(m)"],
+    [
+        "text.replace('a', 'b')",
+        "disk.open_file(p)",
+        "frame.rename({'a': 'b'})",
+        "archive.open(m)",
+        "from weightspace.disk import read_bytes\nread_bytes(p, 9)",
+    ],
 )
 def test_the_test_does_not_see_what_is_none(code):
     assert not list(calls(ast.parse(code)))

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from weightspace import disk
-from weightspace.audit import Checkpoint, read_checkpoint
+from weightspace.audit import read_checkpoint
 from weightspace.disk import InnerPath
 from weightspace.doors.inside import reading
 from weightspace.doors.plans import planned
@@ -24,16 +23,11 @@ def read(place: InnerPath, recipe: Mapping[str, Any]) -> tuple[Layout, np.ndarra
 
     Where `recipe` says enough for a plan that has these very tensors, the layout is the plan's.
     """
-    checkpoint = _checkpoint(place)
+    with reading(place):
+        checkpoint = read_checkpoint(place, finite=False)
     net = planned(recipe, checkpoint.layout)
     layout = _shown(checkpoint.layout) if net is None else Plan.from_recipe(net).layout()
     return layout, checkpoint.vector
-
-
-def _checkpoint(place: InnerPath) -> Checkpoint:
-    # Until `read_checkpoint` takes an `InnerPath` itself and opens it `within`.
-    with reading(place), disk.open_file(place, within=True):
-        return read_checkpoint(place.path, finite=False)
 
 
 def _shown(layout: Layout) -> Layout:

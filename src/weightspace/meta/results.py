@@ -28,6 +28,7 @@ from weightspace.disk import (
 )
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
+from weightspace.zoo.parquet import unpacked
 
 Columns = Mapping[str, Any]
 """Names of columns and their types in polars."""
@@ -74,6 +75,8 @@ def read_table(place: InnerPath, columns: Columns, remedy: str) -> pl.DataFrame:
     except OSError as error:
         raise DataError(f"{place}: cannot be read ({error.strerror}); {remedy}") from None
     try:
+        if sum(unpacked(data)) > MOST:
+            raise DataError(f"{place}: unpacks to more than {MOST:,} bytes; {remedy}")
         # Not by polars: damaged bytes can make it panic, or ask for more memory than there is.
         with pq.ParquetFile(pa.BufferReader(data)) as file:
             # Before anything is read: of some types a panic is all that comes of it.
