@@ -28,7 +28,7 @@ QUICK = {
     "slices_per_net": 2,
     "positions": 2,
     "seeds": (0,),
-    "permutations": 1,
+    "permutations": 0,
 }
 
 
