@@ -76,14 +76,18 @@ def test_what_no_space_holds_is_refused_before_it_grows(tmp_path, text, message)
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("batch_norm: !!bool abc", "batch_norm: 'abc' is no bool; remove the tag !!bool"),
-        ("epochs: !!int ''", "epochs: '' is no int; remove the tag !!int"),
-        ("epochs: 0b__", "epochs: '0b__' is no int; remove the tag !!int"),
-        ("dropout: !!float abc", "dropout: 'abc' is no float; remove the tag !!float"),
+        ("batch_norm: !!bool abc", "batch_norm: 'abc' is no bool; write another value"),
+        ("epochs: !!int ''", "epochs: '' is no int; write another value"),
+        ("epochs: 0b__", "epochs: '0b__' is no int; write another value"),
+        ("dropout: !!float abc", "dropout: 'abc' is no float; write another value"),
         ("dropout: !!timestamp x", "dropout: x is a date in YAML; put it in quotes"),
         ("optimizer: 2020-13-45", "optimizer: 2020-13-45 is a date in YAML; put it in quotes"),
         ("epochs: !!map abc", "not YAML (could not determine a constructor for the tag "
          "'tag:yaml.org,2002:map')"),
+        ("epochs: !!int [1]", "not YAML (could not determine a constructor for the tag "
+         "'tag:yaml.org,2002:int')"),
+        ("epochs: !!timestamp {a: 1}", "not YAML (could not determine a constructor for the tag "
+         "'tag:yaml.org,2002:timestamp')"),
         ("epochs: 1" + "0" * 5000, "epochs: a number of 5,001 characters; write one of at most "
          "100"),
         ("epochs: 0x" + "f" * 5000, "epochs: a number of 5,002 characters; write one of at most "

@@ -76,9 +76,10 @@ class PlainFile:
     def _scalar(self, node: yaml.Node, way: Way) -> Any:
         line, text = node.start_mark.line + 1, node.value
         key = "".join(f"{name}: " for name in way if isinstance(name, str) and name != "recipe")
-        if node.tag == f"{_YAML}timestamp":
+        scalar = isinstance(node, yaml.ScalarNode)
+        if scalar and node.tag == f"{_YAML}timestamp":
             raise self.wrong(line, f"{key}{text} is a date in YAML; put it in quotes")
-        if node.tag not in _SCALARS:
+        if not scalar or node.tag not in _SCALARS:
             tag = f"could not determine a constructor for the tag {node.tag!r}"
             raise self.wrong(line, f"not YAML ({tag})")
         most = _LONGEST_NUMBER if node.tag in _NUMBERS else _LONGEST_TEXT
@@ -93,7 +94,7 @@ class PlainFile:
             return yaml.SafeLoader("").construct_object(node)
         except _MISFIT:
             kind = node.tag.removeprefix(_YAML)
-            raise self.wrong(line, f"{key}{text!r} is no {kind}; remove the tag !!{kind}") from None
+            raise self.wrong(line, f"{key}{text!r} is no {kind}; write another value") from None
 
 
 class _Loader(yaml.SafeLoader):
