@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from weightspace.disk import InnerPath, exists, make_root, names, read_text
+from weightspace.disk import InnerPath, exists, make_root, read_text
 from weightspace.dissection import result as kinds
 from weightspace.dissection.result import Dissection
 from weightspace.errors import DataError
@@ -62,8 +62,6 @@ def refuse_foreign(root: InnerPath) -> bool:
     Returns whether the folder holds a dissection's facts. Those are told by their keys (all are
     known, or two of them), tables by their columns. DataError where a folder of tables is a link.
     """
-    for name in _FOLDERS:
-        names(root / name)
     results.refuse_foreign(root, TABLES)
     try:
         facts = json.loads(read_text(root / FACTS, MOST_FACTS))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from weightspace.disk import InnerPath, exists, is_folder, make_root, names
+from weightspace.disk import InnerPath, exists, is_folder, make_root
 from weightspace.dissection import Dissection, storage
 from weightspace.meta import results
 from weightspace.report import canvas
@@ -74,7 +74,6 @@ def refuse_foreign(directory: str | Path) -> None:
     """
     root = InnerPath(Path(directory))
     known = storage.refuse_foreign(root)
-    names(root / "figures")
     for way in (_PAGE, *_TOLD, *_DRAWN):
         place = results.at(root, way)
         if is_folder(place):
