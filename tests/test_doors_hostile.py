@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hostile_folders import FILES, FOLDERS, make, read, refused, soon
-from weightspace.doors import add, checkpoints, import_zoo
+from weightspace.doors import add, import_zoo
 from weightspace.doors.arrivals import plain_name
 from weightspace.errors import DataError
 from weightspace.zoo import Zoo
@@ -153,14 +153,6 @@ def test_a_row_that_names_a_file_behind_a_link_is_refused(there, tmp_path):
 # ---- names
 
 
-@pytest.fixture
-def read_by_name(sound, monkeypatch):
-    """`read_checkpoint` that takes any name; it is not what is tested here."""
-    true = checkpoints.read_checkpoint
-    file = sound / "add" / FILES["add"][0]
-    monkeypatch.setattr(checkpoints, "read_checkpoint", lambda path, **how: true(file, **how))
-
-
 NAMES = {
     "not UTF-8": b"a\xff",
     "a surrogate": b"\xed\xa0\x80a",
@@ -172,7 +164,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_names_of_files_that_are_no_text_become_clean_names_of_nets(there, kind, read_by_name):
+def test_names_of_files_that_are_no_text_become_clean_names_of_nets(there, kind):
     folder = there / "add"
     (folder / FILES["add"][0]).rename(folder / os.fsdecode(NAMES[kind] + b".pt"))
     zoo = read(there, "add")
@@ -187,7 +179,7 @@ def test_names_of_files_that_are_no_text_become_clean_names_of_nets(there, kind,
 
 @pytest.mark.parametrize("form", ["nws", "modelzoos", "unterthiner", "packed"])
 @pytest.mark.parametrize("kind", NAMES)
-def test_names_of_folders_that_are_no_text(there, form, kind, read_by_name):
+def test_names_of_folders_that_are_no_text(there, form, kind):
     inner = {"nws": "nws_main/0001", "modelzoos": "t/a"}.get(form, "mnist")
     folder = there / form / inner
     folder.rename(folder.with_name(os.fsdecode(NAMES[kind])))
@@ -201,7 +193,7 @@ def test_names_of_folders_that_are_no_text(there, form, kind, read_by_name):
     assert row["source"].isprintable()
 
 
-def test_a_name_of_nothing_but_strange_characters_keeps_its_suffix(there, read_by_name):
+def test_a_name_of_nothing_but_strange_characters_keeps_its_suffix(there):
     (there / "add/deep").rename(there / "add/+")
     (there / "add/+/n0.pt").rename(there / "add/+" / os.fsdecode(b"\xff\xff.pt"))
     (there / "add/+/n1.safetensors").unlink()

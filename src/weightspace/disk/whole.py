@@ -39,7 +39,8 @@ def whole_folder(out: Path) -> Iterator[InnerPath]:
         make_folder(hidden)
         # Held while it is filled, so that another run does not take it for a leftover.
         with Folder(hidden) as held:
-            lock(held.descriptor)
+            if held.descriptor >= 0:
+                lock(held.descriptor)
             try:
                 yield InnerPath(hidden.path)
                 refuse_taken(final, out)

@@ -52,7 +52,7 @@ def compose(
 def read(path: Path) -> dict[str, Any]:
     """The checked content of a zoo's `zoo.json`."""
     file = InnerPath(path) / MANIFEST
-    if not path.is_dir():
+    if not _is_folder(path):
         refuse_url(path)
         raise DataError(f"{path}: no such directory; give the directory that holds {MANIFEST}")
     if not disk.exists(file):
@@ -82,6 +82,13 @@ def read(path: Path) -> dict[str, Any]:
         raise DataError(f"{file}: is damaged, {error}; {again}") from None
     _check_content(file, meta)
     return meta
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long
+        return False
 
 
 def space_of(meta: dict[str, Any]) -> Space:
