@@ -66,6 +66,7 @@ class Zoo:
             raise _two_units(self.name, self.nets)
         self._position = {net: i for i, net in enumerate(self.nets["net"])}
         self._files = self._source.files
+        self._checks = self._source.checks
         self._layout = self._source.layout
         self._selected: dict[tuple[Any, ...], Selected] = {}
 
@@ -113,22 +114,16 @@ class Zoo:
     def vector(self, net: str, snapshot: int = -1) -> np.ndarray:
         """One vector, float32 [layout.size], read-only.
 
-        `snapshot` counts from 1, or back from -1, the last that the net has.
+        `snapshot` counts from 1, or back from -1, the last that the net has. Of a zoo at a URL
+        it is compared with its checksum, as by `verified`.
         """
+        if self._checks:
+            return self.verified(net, snapshot)
         return self._widened(self._stored(net, self._row(net, snapshot)))
 
     def verified(self, net: str, snapshot: int = -1) -> np.ndarray:
         """As `vector`, and DataError where the values are not those that were written."""
-        row = self._row(net, snapshot)
-        stored = self._stored(net, row)
-        if shard.digest(stored.data) != self.snapshots["checksum"][row]:
-            table = self._rows
-            raise DataError(
-                f"{self.name}/{places.SHARDS}/{table.names[table.shards[row]]}: net {net}, "
-                f"snapshot {table.numbers[row]}: its values are damaged; run `weightspace repair`, "
-                "then sample again"
-            )
-        return self._widened(stored)
+        return self._widened(self._sound(self._row(net, snapshot)))
 
     def vectors(
         self,
@@ -158,6 +153,9 @@ class Zoo:
                 buffer = np.empty(count * size, self.dtype.stored)
             stored = buffer[: count * size].reshape(count, size)
             self._files.scan(whole(table, rows, stored))
+            if self._checks:
+                for row, values in zip(rows.tolist(), stored, strict=True):
+                    self._check_values(row, values)
             yield Vectors(str(self._names[at]), table.numbers[rows], self.dtype.widen(stored))
 
     def _extents(self, selected: Selected, i: int) -> Iterator[tuple[str, int, int]]:
@@ -270,6 +268,15 @@ class Zoo:
         narrow = self.dtype.size < out.itemsize
         stored = np.empty(out.shape, self.dtype.stored) if narrow else out
         self._files.fill(reads(self._rows, rows, selected.selections, kinds, starts, stored))
+        if self._checks:
+            wrong = self._checks.compare(
+                self._rows, selected, which, rows, starts, stored, self._sound
+            )
+            if wrong is not None:
+                raise DataError(
+                    f"{self._vector_name(wrong)}: the server gives other values of a part than of "
+                    "the whole; read the zoo from another server"
+                )
         if narrow:
             self.dtype.widen(stored, out)
 
@@ -347,6 +354,25 @@ class Zoo:
         values.flags.writeable = False
         return values
 
+    def _sound(self, row: int) -> np.ndarray:
+        """As `_stored`, compared with its checksum."""
+        stored = self._stored(str(self.snapshots["net"][row]), row)
+        self._check_values(row, stored)
+        return stored
+
+    def _check_values(self, row: int, stored: np.ndarray) -> None:
+        if shard.digest(stored.data) != self.snapshots["checksum"][row]:
+            # A zoo at a URL is repaired by whoever made it.
+            where = " where it lies" if self._checks else ""
+            remedy = f"run `weightspace repair`{where}, then sample again"
+            raise DataError(f"{self._vector_name(row)}: its values are damaged; {remedy}")
+
+    def _vector_name(self, row: int) -> str:
+        table = self._rows
+        shard_name, net = table.names[table.shards[row]], self.snapshots["net"][row]
+        place = f"{self.name}/{places.SHARDS}/{shard_name}"
+        return f"{place}: net {net}, snapshot {table.numbers[row]}"
+
     def _check_lengths(self, nets: np.ndarray, rows: np.ndarray) -> None:
         """Vectors must have the length of their nets' layouts; `nets` and `rows` are [n]."""
         codes, kinds = np.unique(self._layout_codes[nets], return_inverse=True)
@@ -370,11 +396,9 @@ class Zoo:
         wrong = (offsets % size != 0) | (offsets < table.starts[codes])
         wrong |= offsets > table.ends[codes] - size * table.lengths[rows]
         if wrong.any():
-            row = int(rows[wrong.argmax()])
             raise DataError(
-                f"{self.name}/{places.SHARDS}/{table.names[table.shards[row]]}: net "
-                f"{self.snapshots['net'][row]}, snapshot {table.numbers[row]} lies outside the "
-                "file, which may be truncated; run `weightspace check`"
+                f"{self._vector_name(int(rows[wrong.argmax()]))} lies outside the file, which may "
+                "be truncated; run `weightspace check`"
             )
 
     def _read(self, folder: str, schema: pa.Schema) -> pl.DataFrame:

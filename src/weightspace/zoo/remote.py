@@ -1,39 +1,47 @@
 """A zoo at a URL: its tables are fetched, of its shards only the bytes that are asked for.
 
 What is fetched whole lies in a temporary folder, where it is read with the same suspicion as the
-files of a zoo on this machine; messages name the URL.
+files of a zoo on this machine; messages name the URL. How much that may be is bounded, whatever
+the server has, and so is the time that it may take (`web`).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
+import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from weightspace import disk
+from weightspace.disk import InnerPath, inner_of
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
-from weightspace.printable import printable
-from weightspace.zoo import index, layouts, manifest, places, rounds, shard
+from weightspace.zoo import index, layouts, manifest, places, rounds
+from weightspace.zoo.remoteshards import RemoteShards
 from weightspace.zoo.rounds import Round
-from weightspace.zoo.shardfiles import Read
+from weightspace.zoo.server import Server
+from weightspace.zoo.spotchecks import SpotChecks
 
-_WINDOW = 256  # ranges whose answers are held in memory
-_AT_ONCE = 32  # of them on their way
-_CONNECT, _READ = 30, 60  # seconds to wait for an HTTP server's connection, and for its next byte
-
-_INHERITED: list[Any] = []
-"""File systems of the process that this one was forked from. The collector must not close them
-here: their event loop is the kernel's as well, and the parent would never hear an answer again."""
+_MOST_FETCHED = 2**31  # bytes of what is kept here
+_MOST_FILES = 10_000  # units, or rounds, that a list may have; more need an index
+_HELD = 2**28  # bytes of answers that wait in memory to be kept
+_WINDOW = 256  # files that are asked for together
+_MOST = {
+    places.MANIFEST: 2**24,
+    "index/contents.json": 2**28,
+    places.LAYOUTS: 2**26,
+    places.ROUNDS: 2**26,
+    places.NETS: 2**29,
+    places.SNAPSHOTS: 2**29,
+    "index": 2**29,
+}
+"""Bytes that a file of this name, or in this folder, may have: what those who read it allow."""
 
 
 def is_url(path: str | Path) -> bool:
@@ -41,101 +49,27 @@ def is_url(path: str | Path) -> bool:
     return isinstance(path, str) and "://" in path
 
 
-class Server:
-    """Files below a URL, through fsspec; every failure is a DataError that names the file."""
-
-    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
-        self.url = url.rstrip("/")
-        self._options = dict(options)
-        self._opened: tuple[int, Any, str] | None = None
-        self._system()
-
-    def _system(self) -> tuple[Any, str]:
-        """The file system and the root in it; one for each process, since they have threads."""
-        if self._opened is None or self._opened[0] != os.getpid():
-            if self._opened is not None:
-                _INHERITED.append(self._opened)
-            try:
-                import fsspec  # an extra
-            except ImportError:
-                raise UsageError(
-                    f"{self.url}: needs fsspec; `pip install 'weightspace[remote]'`"
-                ) from None
-            try:
-                options = {**_defaults(self.url), **self._options}
-                made = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **options)
-            except ImportError as error:
-                raise UsageError(
-                    f"{self.url}: cannot be opened ({_reason(error)}); "
-                    "`pip install 'weightspace[remote]'`, or what it names"
-                ) from None
-            except (ValueError, TypeError) as error:
-                raise UsageError(f"{self.url}: cannot be opened ({_reason(error)})") from None
-            self._opened = (os.getpid(), *made)
-        return self._opened[1], self._opened[2].rstrip("/")
-
-    def read(self, *names: str) -> list[bytes]:
-        """Whole files."""
-        return self._asked([(name, None, None) for name in names])
-
-    def ranges(self, asked: Sequence[tuple[str, int, int]]) -> list[bytes]:
-        """Bytes start..stop of files, each of exactly that length."""
-        found = self._asked(asked)
-        for (name, start, stop), data in zip(asked, found, strict=True):
-            if len(data) != stop - start:
-                raise DataError(
-                    f"{self.url}/{name}: the server gave {len(data):,} bytes where "
-                    f"{stop - start:,} were asked for; it must know ranges and hold the whole file"
-                )
-        return found
-
-    def _asked(self, asked: Sequence[tuple[str, int | None, int | None]]) -> list[bytes]:
-        system, root = self._system()
-        if not asked:
-            return []
-        names, starts, stops = (list(column) for column in zip(*asked, strict=True))
-        with self._explained(names[0]):
-            paths = [f"{root}/{name}" for name in names]
-            more = {"batch_size": _AT_ONCE} if system.async_impl else {}
-            found = system.cat_ranges(paths, starts, stops, on_error="return", **more)
-        for name, data in zip(names, found, strict=True):
-            if isinstance(data, BaseException):
-                with self._explained(name):
-                    raise data
-        return found
-
-    def size(self, name: str) -> int:
-        """Bytes of a file."""
-        system, root = self._system()
-        with self._explained(name):
-            return int(system.info(f"{root}/{name}")["size"])
-
-    def names(self, folder: str) -> list[str]:
-        """The files of a folder, where the server lists it."""
-        system, root = self._system()
-        with self._explained(folder):
-            found = system.ls(f"{root}/{folder}", detail=False)
-        return [str(name).rstrip("/").rsplit("/", 1)[-1] for name in found]
-
-    @contextmanager
-    def _explained(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # each file system has errors of its own
-            raise DataError(
-                f"{self.url}/{name}: cannot be read ({_reason(error)}); check the address, the "
-                "network and your permissions"
-            ) from None
-
-
 class Remote:
-    """A zoo at a URL, as `source.Source`."""
+    """A zoo at a URL, as `source.Source`.
+
+    Of `options` one is not fsspec's: `checksums`, "all" where every vector of which a part is read
+    is to be compared with its checksum, and "sample", the default, for some.
+    """
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
         self.name = url
-        self._server = Server(url, options)
-        self.path = Path(tempfile.mkdtemp(prefix="weightspace-"))
-        weakref.finalize(self, _remove, self.path, os.getpid())
+        more = dict(options)
+        checksums = more.pop("checksums", "sample")
+        if checksums not in ("sample", "all"):
+            raise UsageError(f"checksums {checksums!r}: give sample or all")
+        self.checks = SpotChecks(every=checksums == "all")
+        self._server = Server(url, more)
+        self.path = Path(tempfile.mkdtemp(prefix="weightspace-"))  # nobody else's to read
+        self._owner = os.getpid()
+        weakref.finalize(self, _remove, self.path, self._owner)
+        self._kept: set[str] = set()
+        self._room = _MOST_FETCHED
+        self._lock = threading.Lock()
         self._fetch([places.MANIFEST])
         # A server that does not know ranges would send whole shards: better found out here.
         self._server.ranges([(places.MANIFEST, 0, 2)])
@@ -153,23 +87,22 @@ class Remote:
         if self._index:
             return list(self._index.units)
         try:
-            names = self._server.names(places.NETS)
+            return self._listed(places.NETS)
         except DataError as error:
             raise DataError(
                 f"{self.name}: has no index that can be read, and no list of its files "
                 f"({str(error).partition(': ')[2]}); run `weightspace index` where it lies"
             ) from None
-        suffix = places.SUFFIX[places.NETS]
-        units = sorted(n.removesuffix(suffix) for n in names if n.endswith(suffix))
-        for unit in units:
-            places.check_unit(unit)
-        return units
 
     def tables(self, table: str, units: list[str]) -> list[pa.Table]:
         """As `Source` says."""
         with self._renamed():
             if self._index:
-                self._fetch([f"index/{name}" for name in self._index.files[table]])
+                files = self._index.files[table]
+                if len(files) > _MOST_FILES:
+                    raise self._too_many(f"index names {len(files):,} files")
+                noted = {f"index/{name}": file.size for name, file in files.items()}
+                self._fetch(list(noted), noted)
                 return [index.read_table(self.path, self._index, table)]
             self._fetch([f"{table}/{unit}{places.SUFFIX[table]}" for unit in units])
             return index.read_parts(self.path, table, units)
@@ -178,29 +111,36 @@ class Remote:
         """As `Source` says."""
         if key not in self._layouts:
             with self._renamed():
-                file = places.layout_path(self.path, key)
-                if self._index and not disk.exists(file.parent):
+                file = f"{places.LAYOUTS}/{places.layout_path(self.path, key).name}"
+                if self._index and file not in self._kept:
                     self._unpack_layouts(self._index)
-                if not disk.exists(file):
-                    self._fetch([f"{places.LAYOUTS}/{file.name}"])
+                self._fetch([file])
                 self._layouts[key] = layouts.read_layout(self.path, key)
         return self._layouts[key]
 
     def rounds(self) -> dict[int, Round]:
         """As `Source` says; none where the server gives no list of them."""
-        suffix = places.SUFFIX[places.ROUNDS]
         try:
-            names = self._server.names(places.ROUNDS)
+            stems = self._listed(places.ROUNDS)
         except DataError:
             return {}
-        self._fetch([f"{places.ROUNDS}/{n}" for n in names if n.endswith(suffix)])
+        self._fetch([f"{places.ROUNDS}/{stem}{places.SUFFIX[places.ROUNDS]}" for stem in stems])
         with self._renamed():
             return rounds.read(self.path)
 
+    def _listed(self, folder: str) -> list[str]:
+        """The units of a folder, or whatever has such names; other names are passed over."""
+        suffix = places.SUFFIX[folder]
+        names = self._server.names(folder)
+        stems = {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
+        found = sorted(filter(_is_unit, stems))
+        if len(found) > _MOST_FILES:
+            raise self._too_many(f"{folder} has {len(found):,} files")
+        return found
+
     def _fetched_index(self) -> index.Index | None:
-        name = f"index/{index.CONTENTS}"
         try:
-            self._fetch([name])
+            self._fetch([f"index/{index.CONTENTS}"])
         except DataError:
             return None
         return index.read(self.path)
@@ -208,18 +148,68 @@ class Remote:
     def _unpack_layouts(self, found: index.Index) -> None:
         (table,) = self.tables(places.LAYOUTS, [])
         for key, text in zip(table["key"].to_pylist(), table["json"].to_pylist(), strict=True):
-            file = places.layout_path(self.path, key)
-            disk.make_folder(file.parent)
-            disk.write_file(file, text.encode())
+            self._keep(f"{places.LAYOUTS}/{places.layout_path(self.path, key).name}", text.encode())
 
-    def _fetch(self, names: list[str]) -> None:
-        """Bring files here, some at a time."""
-        every = iter(names)
-        while some := list(islice(every, _WINDOW)):
-            for name, data in zip(some, self._server.read(*some), strict=True):
-                file = self.path / name
-                file.parent.mkdir(exist_ok=True)
-                file.write_bytes(data)
+    def _fetch(self, names: Sequence[str], sizes: Mapping[str, int] | None = None) -> None:
+        """Bring files here, some at a time; of `sizes`, where they are known, at most."""
+        sizes = sizes or {}
+        missing = [name for name in names if name not in self._kept]
+        if sum(sizes.get(name, 0) for name in missing) > self._room:
+            raise self._too_much()
+        most = {name: min(_most(name), sizes.get(name, _most(name))) for name in missing}
+        guess = _HELD // min(len(missing) or 1, _WINDOW)
+        guessed = {name: min(most[name], sizes.get(name, guess)) for name in missing}
+        for some in _windows(guessed):
+            for name, data in zip(
+                some, self._server.whole([(name, guessed[name]) for name in some]), strict=True
+            ):
+                if data is None and guessed[name] < most[name]:
+                    (data,) = self._server.whole([(name, most[name])])
+                if data is None:
+                    raise self._too_long(name, most[name])
+                self._keep(name, data)
+
+    def _keep(self, name: str, data: bytes | bytearray) -> None:
+        """Write a file into the folder here; its name may come from the server."""
+        place = InnerPath(self.path, tuple(name.split("/")))
+        with self._lock if os.getpid() == self._owner else nullcontext():
+            if name in self._kept:
+                return
+            if len(data) > self._room:
+                raise self._too_much()
+            try:
+                disk.make_folder(place.parent)
+                if os.getpid() == self._owner:
+                    with suppress(FileExistsError):  # whole, from a forked worker
+                        disk.put(place, bytes(data))
+                else:  # the parent and its other workers may read or write there at this moment
+                    disk.write_file(place, bytes(data))
+            except OSError as error:
+                disk.remove(place)
+                raise DataError(
+                    f"{self.name}: its tables cannot be kept in {self.path} ({error.strerror}); "
+                    "free space there, or name another folder in TMPDIR"
+                ) from None
+            self._room -= len(data)
+            self._kept.add(name)
+
+    def _too_long(self, name: str, most: int) -> DataError:
+        return DataError(
+            f"{self.name}/{name}: has more than {most:,} bytes, the most that it may have; "
+            "fetch the zoo anew from where it was made"
+        )
+
+    def _too_much(self) -> DataError:
+        return DataError(
+            f"{self.name}: its tables have more than {_MOST_FETCHED:,} bytes; copy the zoo to this "
+            "machine and read it here"
+        )
+
+    def _too_many(self, what: str) -> DataError:
+        return DataError(
+            f"{self.name}: its {what}, {_MOST_FILES:,} are the most; run `weightspace index` "
+            "where it lies"
+        )
 
     @contextmanager
     def _renamed(self) -> Iterator[None]:
@@ -230,68 +220,33 @@ class Remote:
             raise DataError(str(error).replace(str(self.path), self.name)) from None
 
 
-class RemoteShards:
-    """The shards at a URL, as `source.Shards`."""
-
-    def __init__(self, server: Server, known: index.Index | None) -> None:
-        self._server = server
-        self._known = known
-
-    def extent(self, name: str) -> tuple[int, int]:
-        """As `Shards` says."""
-        file = self._file(name)
-        unit = self._known.units.get(Path(name).stem) if self._known else None
-        if unit:
-            return unit.start, unit.end
-        size = self._server.size(file)
-        (start,) = self._server.ranges([(file, 0, min(8, size))])
-        return shard.data_start(Path(name), size, start), size
-
-    def fill(self, reads: Iterable[Read]) -> None:
-        """As `Shards` says."""
-        every = iter(reads)
-        while window := list(islice(every, _WINDOW)):
-            asked = [(self._file(name), at, at + size) for name, at, _, size in window]
-            for (_, _, buffers, _), data in zip(window, self._server.ranges(asked), strict=True):
-                view = memoryview(data)
-                for buffer in buffers:
-                    buffer[:] = view[: len(buffer)]
-                    view = view[len(buffer) :]
-
-    def expect(self, extents: Iterable[tuple[str, int, int]]) -> None:
-        """As `Shards` says: nothing is fetched ahead."""
-
-    def scan(self, reads: Iterable[Read]) -> None:
-        """As `Shards` says."""
-        for read in reads:
-            self.fill([read])
-
-    def view(self, name: str, offset: int, size: int) -> np.ndarray:
-        """As `Shards` says: fetched anew each time."""
-        (data,) = self._server.ranges([(self._file(name), offset, offset + size)])
-        return np.frombuffer(data, np.uint8)
-
-    def _file(self, name: str) -> str:
-        return places.shard_path(Path(), name).thing
-
-
-def _defaults(url: str) -> dict[str, Any]:
-    """Options where the user gives none: a server that falls silent is not waited for for ever."""
-    if not url.startswith(("http://", "https://")):
-        return {}
+def _is_unit(stem: str) -> bool:
     try:
-        import aiohttp
-    except ImportError:
-        return {}  # fsspec says what to install
-    waits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_READ)
-    return {"client_kwargs": {"timeout": waits}}
+        places.check_unit(stem)
+    except UsageError:
+        return False
+    return True
 
 
-def _reason(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return printable(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__, 200)
+def _most(name: str) -> int:
+    return _MOST[name if name in _MOST else name.partition("/")[0]]
+
+
+def _windows(guessed: Mapping[str, int]) -> Iterator[list[str]]:
+    """Names to ask for together, so that their answers fit in memory."""
+    some: list[str] = []
+    held = 0
+    for name, size in guessed.items():
+        if some and (len(some) == _WINDOW or held + size > _HELD):
+            yield some
+            some, held = [], 0
+        some.append(name)
+        held += size
+    if some:
+        yield some
 
 
 def _remove(folder: Path, owner: int) -> None:
     if os.getpid() == owner:  # not in a forked worker, whose parent still reads there
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError, DataError):
+            disk.remove_tree(inner_of(folder))

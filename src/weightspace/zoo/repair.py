@@ -90,6 +90,10 @@ def _refuse_links(path: Path) -> None:
 
 def _finish(path: Path) -> None:
     """Give back the sound nets of damaged units that a stopped repair had already set aside."""
+    aside = InnerPath(path) / places.ASIDE
+    for number in disk.names(aside):
+        if disk.is_folder(aside / number):
+            disk.remove_leftovers(aside / number)
     stopped = places.unfinished_repairs(path)
     for stage in places.repairs(path):
         if stage in stopped:

@@ -14,6 +14,7 @@ from weightspace.networks import Layout
 from weightspace.zoo import index, layouts, manifest, places, rounds
 from weightspace.zoo.rounds import Round
 from weightspace.zoo.shardfiles import Read, ShardFiles
+from weightspace.zoo.spotchecks import SpotChecks
 
 
 class Shards(Protocol):
@@ -50,6 +51,10 @@ class Source(Protocol):
     def files(self) -> Shards:
         """The vectors."""
 
+    @property
+    def checks(self) -> SpotChecks | None:
+        """Where what is read may be other than what was written: which vectors to look at."""
+
     def meta(self) -> dict[str, Any]:
         """The content of zoo.json."""
 
@@ -68,6 +73,8 @@ class Source(Protocol):
 
 class Folder:
     """A zoo in a folder."""
+
+    checks = None  # `check --full` looks at all
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,0 +1,188 @@
+"""Files at a URL, through fsspec: whole ones up to a cap, and exactly the ranges asked for.
+
+`web` reads from `http://` and `https://`, since a stranger answers there and fsspec hides what he
+says of his answer; `file://` goes through the door to the disk; all others as fsspec has them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from weightspace import disk
+from weightspace.disk import InnerPath
+from weightspace.errors import UsageError
+from weightspace.zoo.wanted import AT_ONCE, Data, Files, Wanted, explained, other_length, reason
+
+_WEB = ("http://", "https://")
+_TIME = 60.0  # seconds for an answer of other file systems
+_RATE = 50_000  # bytes in a second, more for what is larger
+
+_INHERITED: list[Any] = []
+"""Files of the process that this one was forked from. The collector must not close them here:
+their event loop is the kernel's as well, and the parent would never hear an answer again."""
+
+
+class Server:
+    """Files below a URL; every failure is a DataError that names the file.
+
+    `sizes` holds how many bytes files have, as far as that is known: over HTTP every answer must
+    agree with it.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        self.url = url.rstrip("/")
+        self.sizes: dict[str, int] = {}
+        self._options = dict(options)
+        self._opened: tuple[int, Files] | None = None
+        self._files()
+
+    def whole(self, asked: Sequence[tuple[str, int]]) -> list[Data | None]:
+        """Whole files, None for those of more bytes than the number beside the name."""
+        return self._fetch([Wanted(name, 0, most, whole=True) for name, most in asked])
+
+    def ranges(self, asked: Sequence[tuple[str, int, int]]) -> list[Data]:
+        """Bytes start..stop of files, each of exactly that length."""
+        wanted = [Wanted(*one) for one in asked]
+        found = []
+        for one, data in zip(wanted, self._fetch(wanted), strict=True):
+            if data is None or len(data) != one.most:
+                raise other_length(f"{self.url}/{one.name}", one, len(data or b""))
+            found.append(data)
+        return found
+
+    def size(self, name: str) -> int:
+        """Bytes of a file."""
+        if name not in self.sizes:
+            self.sizes[name] = self._files().size(name)
+        return self.sizes[name]
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder, where the server lists it."""
+        return self._files().names(folder)
+
+    def _fetch(self, wanted: Sequence[Wanted]) -> list[Data | None]:
+        return self._files().fetch(wanted) if wanted else []
+
+    def _files(self) -> Files:
+        """Opened once for each process, since file systems have threads."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            if self._opened is not None:
+                _INHERITED.append(self._opened)
+            self._opened = (os.getpid(), _open(self.url, self._options, self.sizes))
+        return self._opened[1]
+
+
+def _open(url: str, options: Mapping[str, Any], sizes: dict[str, int]) -> Files:
+    if "::" in url and any(scheme in url for scheme in _WEB):
+        raise UsageError(
+            f"{url}: cannot be opened, what a server answers is not looked at behind `::`; "
+            "give the address that begins with http"
+        )
+    try:
+        import fsspec  # an extra
+    except ImportError:
+        raise UsageError(f"{url}: needs fsspec; `pip install 'weightspace[remote]'`") from None
+    try:
+        system, root = fsspec.core.url_to_fs(url, skip_instance_cache=True, **options)
+        if url.startswith(_WEB):
+            from weightspace.zoo.web import Web  # needs aiohttp, of the same extra
+
+            return Web(url, system, sizes)
+    except ImportError as error:
+        raise UsageError(
+            f"{url}: cannot be opened ({reason(error)}); "
+            "`pip install 'weightspace[remote]'`, or what it names"
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{url}: cannot be opened ({reason(error)})") from None
+    if isinstance(system, fsspec.implementations.local.LocalFileSystem):
+        return _Local(url, Path(root))
+    return _FileSystem(url, system, root.rstrip("/"))
+
+
+class _FileSystem:
+    """Any file system of fsspec, as `Files`."""
+
+    def __init__(self, url: str, system: Any, root: str) -> None:
+        self._url, self._system, self._root = url, system, root
+
+    def fetch(self, wanted: Sequence[Wanted]) -> list[Data | None]:
+        """As `Files` says."""
+        paths = [f"{self._root}/{one.name}" for one in wanted]
+        starts = [one.start for one in wanted]
+        stops = [one.stop + one.whole for one in wanted]  # one byte more shows that it is longer
+        with explained(f"{self._url}/{wanted[0].name}"):
+            found = self._asked(paths, starts, stops)
+        for one, data in zip(wanted, found, strict=True):
+            if isinstance(data, BaseException):
+                with explained(f"{self._url}/{one.name}"):
+                    raise data
+        return [
+            None if one.whole and len(data) > one.stop else data
+            for one, data in zip(wanted, found, strict=True)
+        ]
+
+    def size(self, name: str) -> int:
+        """As `Files` says."""
+        with explained(f"{self._url}/{name}"):
+            return int(self._system.info(f"{self._root}/{name}")["size"])
+
+    def names(self, folder: str) -> list[str]:
+        """As `Files` says."""
+        with explained(f"{self._url}/{folder}"):
+            found = self._system.ls(f"{self._root}/{folder}", detail=False)
+        return [str(name).rstrip("/").rsplit("/", 1)[-1] for name in found]
+
+    def _asked(self, paths: list[str], starts: list[int], stops: list[int]) -> list[Any]:
+        if not self._system.async_impl:
+            return self._system.cat_ranges(paths, starts, stops, on_error="return")
+        from fsspec.asyn import sync
+
+        seconds = (
+            _TIME + sum(stop - start for start, stop in zip(starts, stops, strict=True)) / _RATE
+        )
+        return sync(
+            self._system.loop,
+            self._system._cat_ranges,
+            paths,
+            starts,
+            stops,
+            batch_size=AT_ONCE,
+            on_error="return",
+            timeout=seconds,
+        )
+
+
+class _Local:
+    """A folder of this machine, as `Files`."""
+
+    def __init__(self, url: str, root: Path) -> None:
+        self._url, self._root = url, InnerPath(root)
+
+    def fetch(self, wanted: Sequence[Wanted]) -> list[Data | None]:
+        """As `Files` says."""
+        return [self._read(one) for one in wanted]
+
+    def size(self, name: str) -> int:
+        """As `Files` says."""
+        with explained(f"{self._url}/{name}"):
+            return disk.size(self._place(name))
+
+    def names(self, folder: str) -> list[str]:
+        """As `Files` says."""
+        return disk.names(self._place(folder))
+
+    def _read(self, wanted: Wanted) -> bytes | None:
+        with (
+            explained(f"{self._url}/{wanted.name}"),
+            disk.open_file(self._place(wanted.name)) as file,
+        ):
+            file.seek(wanted.start)
+            data = file.read(wanted.most + wanted.whole)
+        return None if wanted.whole and len(data) > wanted.most else data
+
+    def _place(self, name: str) -> InnerPath:
+        return InnerPath(self._root.root, tuple(name.split("/")))
