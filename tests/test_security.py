@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import weightspace.doors  # noqa: F401 - so that no command waits for torch to b
 from hostile_zoos import VARIANTS
 from weightspace.cli.app import run
 from weightspace.errors import WeightspaceError
-from weightspace.zoo import check
+from weightspace.zoo import Zoo, check
 
 PATIENCE = 60
 """Seconds for one command; on an idle machine each takes less than one."""
@@ -36,6 +37,7 @@ CHANGING = {
     "repair": ["repair", "ZOO"],
     "index": ["index", "ZOO"],
     "merge into": ["merge", "ZOO", "OUT/other"],
+    "merge a good zoo with": ["merge", "OUT/other", "ZOO"],
 }
 
 
@@ -126,9 +128,17 @@ def judge(zoo: Path, other: Path, folder: Path, name: str) -> None:
         assert "this is a bug" not in said, (what, said)
         assert hostile_zoos.digest(aside) == before, f"{what} has touched what is outside"
         if what == "repair" and code == 0:
-            assert not [f for f in check(fresh, full=True) if f.severity == "error"]
+            assert not errors(fresh)
+        if what == "merge a good zoo with":
+            assert not errors(out / "other"), "a good zoo was broken"
+            hostile_zoos.sound(out / "other")
     write_on(name, zoo, folder, before)
     assert hostile_zoos.digest(outside) == before
+
+
+def errors(zoo: Path) -> list[str]:
+    """What `check --full` calls an error."""
+    return [str(f) for f in check(zoo, full=True) if f.severity == "error"]
 
 
 def write_on(name: str, zoo: Path, folder: Path, before: str) -> None:
@@ -137,6 +147,57 @@ def write_on(name: str, zoo: Path, folder: Path, before: str) -> None:
     with impatient(), contextlib.suppress(WeightspaceError):
         small_units.write(small_units.open_writer(fresh), 9)
     assert hostile_zoos.digest(aside) == before
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_zoo_of_links_works_everywhere(zoo, other, tmp_path, relative):
+    """As a download tool's cache has it: every file is a link to one elsewhere."""
+    blobs, linked = tmp_path / "hub" / "blobs", tmp_path / "hub" / "snapshots" / "rev"
+    shutil.copytree(zoo, linked)
+    blobs.mkdir()
+    for number, file in enumerate(sorted(f for f in linked.rglob("*") if f.is_file())):
+        file.rename(blobs / f"{number:040x}")
+        target = blobs / f"{number:040x}"
+        file.symlink_to(os.path.relpath(target, file.parent) if relative else target)
+    out = tmp_path / "out"
+    out.mkdir()
+    for what, words in READING.items():
+        assert command(words, linked, out) == (0, ""), what
+    shutil.copytree(other, out / "other")
+    assert command(["merge", "OUT/other", "ZOO"], linked, out) == (0, "")
+    shutil.rmtree(tmp_path / "hub")  # what was merged stands by itself
+    for made in ("merged", "pub", "other"):
+        assert not errors(out / made)
+        hostile_zoos.sound(out / made)
+        assert not [f for f in (out / made).rglob("*") if f.is_symlink()]
+
+
+@pytest.mark.parametrize("left", [0, 100, 0.5])
+def test_a_shard_that_is_cut_short_while_it_is_read(zoo, tmp_path, left):
+    """A memory map would end the process."""
+    copy = Path(shutil.copytree(zoo, tmp_path / "zoo"))
+    opened = Zoo(copy)
+    net = opened.nets["net"][0]
+    vector = opened.vector(net)
+    assert vector.size
+    for shard in (copy / "shards").iterdir():
+        os.truncate(shard, int(left if left >= 1 else left * shard.stat().st_size))
+    for act in (
+        lambda: [opened.vector(n, s) for n in opened.nets["net"] for s in (1, -1)],
+        lambda: list(opened.vectors()),
+        lambda: opened.slices(64, 5, seed=0),
+    ):
+        with pytest.raises(WeightspaceError):
+            act()
+
+
+def test_a_link_to_itself_is_no_zoo(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for words in (*READING.values(), ["repair", "ZOO"], ["index", "ZOO"]):
+        code, said = command(words, tmp_path / "loop", tmp_path)
+        assert code == 2
+        assert "loop" in said
+        assert "bug" not in said
 
 
 def test_a_sound_zoo_passes_all_of_it(zoo, other, tmp_path):

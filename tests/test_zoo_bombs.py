@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from small_units import LAYOUT, NETS, SNAPSHOTS, open_writer, recipes, tensor, write
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
-from weightspace.zoo import Zoo, check, tables
+from weightspace.zoo import Zoo, check, parquet, tables
 from weightspace.zoo.layouts import read_layout
 
 
@@ -86,6 +87,80 @@ def test_a_long_text_repeated_in_every_row_does_not_fill_the_memory(tmp_path, mo
     with pytest.raises(DataError, match=r"takes 1.,...,... bytes or more, 10,000,000 are the most"):
         tables.read(file, tables.NETS)
     assert pa.total_allocated_bytes() - before < 10**7
+
+
+def _varint(number: int) -> bytes:
+    out = b""
+    while number > 127:
+        out, number = out + bytes([number & 127 | 128]), number >> 7
+    return out + bytes([number])
+
+
+def test_a_footer_that_lies_about_its_pages_is_not_believed(tmp_path, monkeypatch):
+    """Two kilobytes that say they are a thousand bytes and unpack to some twenty megabytes."""
+    file = tmp_path / "part.parquet"
+    text = pa.array(["a" * 10**7])
+    columns = {f"x{i}": pa.DictionaryArray.from_arrays(pa.array([0], "i4"), text) for i in range(2)}
+    pq.write_table(pa.table(columns), file, compression="zstd", store_schema=False,
+                   write_statistics=False, write_page_checksum=True)  # fmt: skip
+    data = file.read_bytes()
+    was = _varint(2 * pq.read_metadata(file).row_group(0).total_byte_size)
+    lie = bytes(b | 128 for b in _varint(2000)) + b"\x80" * (len(was) - 3) + b"\0"
+    assert was in data
+    file.write_bytes(data.replace(was, lie))
+    assert pq.read_metadata(file).row_group(0).total_byte_size == 1000
+    monkeypatch.setattr(tables, "_MOST_BYTES", 10**7)
+    before = pa.total_allocated_bytes()
+    with pytest.raises(DataError, match=r"takes 20,000,... bytes or more, 10,000,000 are the most"):
+        tables.read(file, tables.NETS)
+    assert pa.total_allocated_bytes() - before < 10**6
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_a_file_unpacks_to_is_told_as_its_reader_tells(tmp_path, seed):
+    """Of any file of pyarrow's: pages of any kind, codec and size, with and without rows."""
+    chance = np.random.default_rng(seed)
+    rows = int(chance.integers(0, 300))
+    columns = {
+        "text": pa.array([f"x{i % 7}" * (i % 5) for i in range(rows)], pa.string()),
+        "number": pa.array(chance.normal(size=rows)),
+        "whole": pa.array([None if i % 3 else i for i in range(rows)], pa.int64()),
+        "truth": pa.array([bool(i % 2) for i in range(rows)], pa.bool_()),
+    }
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        pa.table(columns),
+        sink,
+        compression=str(chance.choice(["none", "snappy", "gzip", "zstd", "brotli", "lz4"])),
+        data_page_version=str(chance.choice(["1.0", "2.0"])),
+        use_dictionary=bool(chance.integers(2)),
+        data_page_size=int(chance.choice([64, 1024, 2**20])),
+        row_group_size=int(chance.integers(1, 400)),
+        write_page_checksum=bool(chance.integers(2)),
+        store_schema=bool(chance.integers(2)),
+    )
+    data = sink.getvalue().to_pybytes()
+    metadata = pq.read_metadata(pa.BufferReader(data))
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    told = parquet.unpacked(data)
+    assert len(told) == len(groups)
+    for found, group in zip(told, groups, strict=True):
+        pages = [group.column(i) for i in range(group.num_columns)]
+        headers = 60 * sum(2 + page.num_values for page in pages)  # counted by the reader alone
+        assert found <= sum(page.total_uncompressed_size for page in pages) <= found + headers
+
+
+def test_a_cut_or_changed_footer_is_damage(tmp_path):
+    data = tables.to_bytes(pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"]}))
+    chance = np.random.default_rng(0)
+    for _ in range(3000):
+        changed = bytearray(data)
+        for at in chance.integers(0, len(data), 3):
+            changed[at] = chance.integers(256)
+        if chance.integers(2):
+            changed = changed[: chance.integers(len(data))]
+        with contextlib.suppress(ValueError):
+            assert all(size >= 0 for size in parquet.unpacked(bytes(changed)))
 
 
 def test_parts_read_in_batches_are_whole(tmp_path, monkeypatch):

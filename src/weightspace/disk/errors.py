@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from weightspace.errors import DataError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_CHANGED = (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.ESTALE)
 
 
 @contextmanager
@@ -30,6 +31,11 @@ def explained(thing: object, needed: int = 0) -> Iterator[None]:
             raise DataError(
                 f"{thing}: {needed:,} bytes are more than a file may have here; raise the limit "
                 "(`ulimit -f`) or choose another --out, then run the same command again"
+            ) from None
+        if error.errno in _CHANGED:
+            raise DataError(
+                f"{thing}: was changed by another process meanwhile ({error.strerror}); "
+                "run the same command again"
             ) from None
         raise DataError(
             f"{thing}: cannot be written ({error.strerror or error}); "

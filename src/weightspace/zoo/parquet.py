@@ -14,6 +14,8 @@ _DEEPEST = 16
 _I16, _I64, _BINARY, _LIST, _STRUCT = 4, 6, 8, 9, 12
 _SIZES = {1: 0, 2: 0, 3: 1, 7: 8}  # truth values, which are in their kind; a byte; a double
 _ROW_GROUPS, _COLUMNS, _FILE, _META = 4, 1, 1, 3
+_META_DEPTH = 3
+"""Depth of what is said of a column: in a chunk, in a row group, in the footer."""
 _VALUES, _COMPRESSED, _DATA, _DICTIONARY = 5, 7, 9, 11
 _PAGE_UNPACKED, _PAGE_PACKED = 2, 3
 _PADDING = 100  # bytes that readers allow behind a column for the sake of old writers
@@ -33,6 +35,8 @@ def unpacked(data: bytes) -> list[int]:
         return [_group(data, end, group) for group in footer.get(_ROW_GROUPS, [])]
     except IndexError:
         raise ValueError("its end is cut short") from None
+    except (TypeError, AttributeError):
+        raise ValueError("its end holds what no such file does") from None
 
 
 def _group(data: bytes, end: int, group: dict[int, Any]) -> int:
@@ -56,7 +60,7 @@ def _pages(data: bytes, at: int, stop: int, end: int) -> int:
     total = 0
     while at < stop:
         header, at = _struct(data, at, min(stop + _PADDING, end), 0)
-        packed, size = header.get(_PAGE_PACKED, -1), header.get(_PAGE_UNPACKED, -1)
+        packed, size = header.get(-_PAGE_PACKED, -1), header.get(-_PAGE_UNPACKED, -1)
         if packed < 0 or size < 0:
             raise ValueError("a page of it has no size")
         total, at = total + size, at + packed
@@ -67,7 +71,9 @@ def _pages(data: bytes, at: int, stop: int, end: int) -> int:
 def _struct(data: bytes, at: int, stop: int, depth: int) -> tuple[dict[int, Any], int]:
     """A struct's whole numbers, structs and lists of structs by field, and where it ends.
 
-    Everything else is stepped over. IndexError where the bytes end before it does.
+    Whole numbers of 64 bits stand under their field, those of 32 under its negative: a reader takes
+    no notice of a field of another kind than its own. Everything else is stepped over. IndexError
+    where the bytes end before it does.
     """
     if depth > _DEEPEST:
         raise ValueError("its end is too deep")
@@ -81,19 +87,15 @@ def _struct(data: bytes, at: int, stop: int, depth: int) -> tuple[dict[int, Any]
             field, at = _number(data, at)
         kind &= 15
         if _I16 <= kind <= _I64:
-            value = data[at]
-            if value < 128:
-                found[field] = (value >> 1) ^ -(value & 1)
-                at += 1
-            else:
-                found[field], at = _number(data, at)
+            value, at = _number(data, at)
+            found[field if kind == _I64 else -field] = value
         elif kind == _BINARY:
             value, at = _length(data, at, stop)
             at += value
         elif kind == _STRUCT:
             found[field], at = _struct(data, at, stop, depth + 1)
         elif kind == _LIST:
-            found[field], at = _list(data, at, stop, depth + 1)
+            found[field], at = _list(data, at, stop, depth, field)
         elif kind in _SIZES:
             at += _SIZES[kind]
         else:  # a set, a map or no kind at all: none of these structs has one
@@ -103,26 +105,31 @@ def _struct(data: bytes, at: int, stop: int, depth: int) -> tuple[dict[int, Any]
     return found, at + 1
 
 
-def _list(data: bytes, at: int, stop: int, depth: int) -> tuple[list[Any], int]:
-    """The structs of a list, and where it ends; of other elements none."""
+def _list(data: bytes, at: int, stop: int, depth: int, field: int) -> tuple[list[Any], int]:
+    """The structs of a list, and where it ends; of other elements none.
+
+    A reader takes the elements for what they should be, whatever the list says that they are, and
+    so would read on at another place: a list that says anything else is refused.
+    """
     kind, count = data[at] & 15, data[at] >> 4
     at += 1
+    numbers = _I16 <= kind <= _I64
+    if depth == _META_DEPTH:  # the numbers of encodings, a path of names, notes
+        sound = numbers if field == 2 else kind == (_BINARY if field == 3 else _STRUCT)
+    else:  # above are the schema, row groups and columns, below counts
+        sound = kind == _STRUCT if depth < _META_DEPTH else numbers
+    if not sound:
+        raise ValueError("its end holds what no such file does")
     if count == 15:
         count, at = _length(data, at, stop)
     found = []
     for _ in range(count):
         if kind == _STRUCT:
-            one, at = _struct(data, at, stop, depth)
+            one, at = _struct(data, at, stop, depth + 1)
             found.append(one)
-        elif _I16 <= kind <= _I64:
-            while data[at] > 127:
-                at += 1
-            at += 1
-        elif kind == _BINARY:
-            value, at = _length(data, at, stop)
-            at += value
         else:
-            raise ValueError("its end holds what no such file does")
+            value, at = _length(data, at, stop) if kind == _BINARY else (0, _number(data, at)[1])
+            at += value
         if at >= stop:
             raise ValueError("its end is cut short")
     return found, at
@@ -145,13 +152,19 @@ def _length(data: bytes, at: int, stop: int) -> tuple[int, int]:
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:
+    value = data[at]
+    if value < 128:
+        return (value >> 1) ^ -(value & 1), at + 1
     value = shift = 0
     while True:
         byte = data[at]
         at += 1
         value |= (byte & 127) << shift
         if byte < 128:
-            return (value >> 1) ^ -(value & 1), at
+            break
         shift += 7
         if shift > 63:
             raise ValueError("a number of it has no end")
+    if value >> 64:  # of which a reader would take the lower bits
+        raise ValueError("a number of it is too large")
+    return (value >> 1) ^ -(value & 1), at
