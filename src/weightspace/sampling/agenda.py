@@ -6,6 +6,7 @@ that whoever starts next, with more nets or another shard, finds the same units.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ import numpy as np
 
 from weightspace.errors import DataError, UsageError
 from weightspace.networks.arithmetic import in_use
-from weightspace.sampling.calibration import Pace
+from weightspace.sampling.calibration import Pace, work_class
 from weightspace.sampling.estimate import Estimate, add_up, refuse_without_room
 from weightspace.sampling.plan import Unit, plan_units, urgency
 from weightspace.sampling.request import Request, count_images
@@ -147,7 +148,8 @@ def agenda(request: Request, rounds: Iterable[Round]) -> Agenda:
     images = request.images | count_images(unknown, request.options.data_dir)
     units = []
     for one in mine:
-        recipes, paces = [drawn[i] for i in one.indices], _paces(request, one)
+        recipes = [drawn[i] for i in one.indices]
+        paces = _paces(request, one, recipes)
         planned = plan_units(recipes, paces, images, request.options.most_epochs)
         units += [u for u in planned if any(recipe.net in asked for recipe in u.recipes)]
     position = {recipe.net: i for i, recipe in enumerate(drawn)}
@@ -181,20 +183,28 @@ def _in_no_round(request: Request, rounds: Iterable[Round]) -> list[int]:
     return sorted(new)
 
 
-def _paces(request: Request, one: Round) -> dict[str, Pace]:
+def _paces(request: Request, one: Round, recipes: Iterable[Recipe]) -> dict[str, Pace]:
     try:
-        paces: dict[str, Any] = one.info["paces"]
-        return {name: Pace(**pace) for name, pace in paces.items()}
-    except (TypeError, AttributeError):
+        told: dict[str, Any] = one.info["paces"]
+        paces = {name: Pace(**pace) for name, pace in told.items()}
+        sound = {work_class(recipe) for recipe in recipes} <= paces.keys() and all(
+            type(pace.stack) is int and pace.stack >= 1 and 0 <= float(pace.seconds) < math.inf
+            for pace in paces.values()
+        )
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        sound = False
+    if not sound:
         raise DataError(
             f"{request.out}: one of its rounds does not say how its work was cut; "
             "run `weightspace check`"
-        ) from None
+        )
+    return paces
 
 
 def _refuse_unfinished_merge(request: Request, uncut: Iterable[Round]) -> None:
     """Rounds that only say what a merge brings: how to make it is known elsewhere."""
-    wanted = {request.asked[i].net for one in uncut for i in one.indices if i in request.asked}
+    at = np.fromiter(request.asked, np.int64)
+    wanted = {request.asked[i].net for one in uncut for i in at[one.held(at)].tolist()}
     if wanted and not wanted <= set(Zoo(request.out).nets["net"]):
         raise DataError(
             f"{request.out}: a merge into it was stopped; run the same merge again, then this"

@@ -19,6 +19,8 @@ from weightspace.space.recipe import FIELDS
 from weightspace.training import Pool, Snapshot
 from weightspace.zoo import Zoo, opened
 
+_MOST = 10**6  # images or snapshots that a zoo may say it took
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -111,9 +113,12 @@ def _job(zoo: Zoo, recipe: Recipe, data_dir: str | None, device: str | None) -> 
     info = zoo.meta["info"]
     try:
         epochs, images = info.get("snapshot_epochs"), int(info["evaluation_images"])
-        snapshots = int(info["snapshots"]) if epochs is None else tuple(map(float, epochs))
+        count = int(info["snapshots"])
+        snapshots = count if epochs is None else tuple(map(float, epochs))
         used = device_of(device or str(info["device"]))
-    except (KeyError, TypeError, ValueError):
+        if not (1 <= images <= _MOST and 1 <= count <= _MOST):
+            raise ValueError("numbers that sample never noted")
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise DataError(
             f"{zoo.path}: does not say how its nets were looked at; it was not made by sample"
         ) from None
