@@ -9,7 +9,7 @@ from typing import BinaryIO
 from weightspace.audit.messages import Refusal
 from weightspace.printable import printable
 
-_MOST_MEMBERS = 2**18
+_MOST_MEMBERS = 2**17
 _LONGEST_DIRECTORY = 2**25  # bytes
 _NEVER_SO = "torch.save never writes such a file; fetch it again from its source"
 _END = struct.Struct("<4s4H2LH")

@@ -20,8 +20,9 @@ from weightspace.audit.names import Name, fill, meaning
 from weightspace.audit.tensors import Tensor
 
 LIMIT = 2**24  # bytes; the pickle of a state dict is some hundred bytes a tensor
-_MOST_OPCODES = 2**22  # some 40 a tensor
-_MOST_OBJECTS = 2**20  # containers; some 6 a tensor
+_MOST_OPCODES = 3 * 2**20  # some 40 a tensor
+_MOST_OBJECTS = 2**20  # containers; with calls and entries some 12 a tensor
+_CALL, _ENTRY = 3, 2  # containers that a call and an entry of a dict count for: they take longer
 _MOST_MARKS = 1000  # open at once; Python's own pickler nests no deeper
 _MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # as Python 2 called them
 _NEVER = object()  # where the memo has nothing
@@ -106,9 +107,9 @@ class Machine:
     def remember(self, index: int) -> None:
         """Put the top of the stack into the memo."""
         missing = index + 1 - len(self.memo)
+        if index >= _MOST_OPCODES:
+            raise unknown(f"a memo of more than {_MOST_OPCODES:,} entries")
         if missing > 0:
-            if index >= _MOST_OPCODES:
-                raise unknown(f"a memo of more than {_MOST_OPCODES:,} entries")
             self.memo.extend([_NEVER] * missing)
         self.memo[index] = self.stack[-1]
 
@@ -207,9 +208,9 @@ def _tuple(m: Machine) -> None:
 
 
 def _frozen(m: Machine) -> None:
-    m.spend()
-    found = frozenset(map(fit, m.marked()))
-    m.stack.append(found)
+    members = m.marked()
+    m.spend(1 + len(members))
+    m.stack.append(frozenset(map(fit, members)))
 
 
 def _target(m: Machine, *kinds: type) -> Any:
@@ -231,10 +232,12 @@ def _appends(m: Machine) -> None:
 
 def _add_items(m: Machine) -> None:
     members = m.marked()
+    m.spend(len(members))
     _target(m, set).update(map(fit, members))
 
 
 def _set_item(m: Machine) -> None:
+    m.spend(_ENTRY)
     value = m.stack.pop()
     key = m.stack.pop()
     _target(m, dict, OrderedDict, Counter)[fit(key)] = value
@@ -244,6 +247,7 @@ def _set_items(m: Machine) -> None:
     pairs = m.marked()
     if len(pairs) % 2:
         raise damaged("a key without a value")
+    m.spend(_ENTRY * len(pairs) // 2)
     target = _target(m, dict, OrderedDict, Counter)
     for i in range(0, len(pairs), 2):
         target[fit(pairs[i])] = pairs[i + 1]
@@ -272,7 +276,11 @@ def _put(form: str) -> Callable[[Machine], None]:
     def act(m: Machine) -> None:
         (index,) = shape.unpack_from(m.data, m.at)
         m.at += shape.size
-        m.remember(index)
+        memo = m.memo
+        if index == len(memo):  # as every pickler numbers them
+            memo.append(m.stack[-1])
+        else:
+            m.remember(index)
 
     return act
 
@@ -328,7 +336,7 @@ def _reduce(m: Machine) -> None:
         raise unknown(f"a call of a {type(name).__name__}")
     if type(arguments) is not tuple:
         raise damaged(f"{name.name} called without arguments")
-    m.spend()
+    m.spend(_CALL)
     if name.copies:
         m.spend(sum(map(_weight, arguments)))
     m.stack.append(name.call(*arguments))
