@@ -163,6 +163,16 @@ def _located(file: BinaryIO, member: Member) -> Member:
     name = member.name.encode("utf-8", "surrogateescape")
     raw = _at(file, member.header, _LOCAL.size + len(name))
     signature, _, _, method, *_, named, more = _LOCAL.unpack_from(raw)
-    if signature != b"PK\3\4" or method or named != len(name) or raw[_LOCAL.size :] != name:
+    extra = file.read(more)
+    sound = signature == b"PK\3\4" and not method and _fields_fill(extra, more)
+    if not sound or named != len(name) or raw[_LOCAL.size :] != name:
         raise refused(f"{printable(member.name)} is another member where it lies")
     return replace(member, start=member.header + _LOCAL.size + named + more)
+
+
+def _fields_fill(extra: bytes, length: int) -> bool:
+    """Whether the fields of a header take just as much as it says: the values begin behind them."""
+    at = 0
+    while at + 4 <= len(extra):
+        at += 4 + int.from_bytes(extra[at + 2 : at + 4], "little")
+    return at == len(extra) == length
