@@ -21,7 +21,7 @@ import torch
 from hostile_pickles import bounded
 from small_units import open_writer, write
 from weightspace.audit import Prediction, read_checkpoint
-from weightspace.audit.pickles import LIMIT
+from weightspace.audit.machine import LIMIT
 from weightspace.audit.roles import Entry, arrange, natural
 from weightspace.cli import show
 from weightspace.cli.app import run

@@ -32,7 +32,7 @@ from hostile_pickles import (
     zipped,
 )
 from weightspace.audit import read_checkpoint
-from weightspace.audit.pickles import LIMIT
+from weightspace.audit.machine import LIMIT
 from weightspace.errors import DataError
 
 ENCODE, SET = name("_codecs", "encode"), name("builtins", "set")
@@ -171,6 +171,7 @@ def test_nesting_without_end_is_harmless(path):
         (tensor(storage(), (1,) * 65, (1,) * 65), "a shape is no tuple of at most 64 numbers"),
         (tensor(storage(4), (2, 2), (2, 1), offset=2**64), "a tensor with other strides"),
         (tensor(storage(8), (2, 2), (2, 1)), "storage 0 has 32 bytes by its pickle, and 16 in"),
+        (tensor(storage(3), (3,), (1,)), "storage 0 has 12 bytes by its pickle, and 16 in the fi"),
         (tensor(storage(-1), (2, 2), (2, 1)), "a shape, stride or offset is no whole number"),
         (tensor(storage(2**64), (2, 2), (2, 1)), "a shape, stride or offset is no whole number"),
         (tensor(storage(key="1"), (2, 2), (2, 1)), "the values of storage 1 are not in the file"),
@@ -180,7 +181,7 @@ def test_nesting_without_end_is_harmless(path):
             tensor(storage(), (2, 2), (2, 1), dict_of((text("conj"), TRUE))),
             "a tensor of real numbers that are conjugated",
         ),
-        (call(V2, NONE), "its pickle cannot be read, "),
+        (call(V2, NONE), "torch._utils._rebuild_tensor_v2 is called as torch never does"),
         (call(TYPED, SET, SET, tuple_of(), NONE), "a tensor that is rebuilt by no function"),
         (call(TYPED, TYPED, SET, tuple_of(), NONE), "a tensor that is rebuilt by no function"),
         (call(name("builtins", "complex"), number(10**400), number(0)), "its pickle cannot be"),

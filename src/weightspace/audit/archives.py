@@ -99,11 +99,15 @@ def _directory(file: BinaryIO, size: int) -> tuple[int, int, int]:
     end = size - _END.size
     if end < 0:
         raise cut_short()
-    signature, *_, count, length, start, comment = _END.unpack(_at(file, end, _END.size))
+    signature, disk, first_disk, _, count, length, start, comment = _END.unpack(
+        _at(file, end, _END.size)
+    )
     if signature != b"PK\5\6" or comment:
         tail = _at(file, max(end - _LONGEST_COMMENT, 0), min(end, _LONGEST_COMMENT) + _END.size)
         if b"PK\5\6" in tail:
             raise refused("more than an archive stands in it")
+        raise cut_short()
+    if disk or first_disk:  # parts of it lie in other files
         raise cut_short()
     locator = end - _LOCATOR.size
     if locator >= 0 and _at(file, locator, 4) == b"PK\6\7":
