@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 import struct
+import time
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -16,10 +18,11 @@ import pytest
 import safetensors.torch
 import torch
 
+from hostile_pickles import bounded
 from small_units import open_writer, write
 from weightspace.audit import Prediction, read_checkpoint
-from weightspace.audit.pickles import LIMIT
-from weightspace.audit.roles import natural
+from weightspace.audit.machine import LIMIT
+from weightspace.audit.roles import Entry, arrange, natural
 from weightspace.cli import show
 from weightspace.cli.app import run
 from weightspace.errors import DataError
@@ -118,11 +121,142 @@ def test_names_with_thousands_of_digits_have_an_order(tmp_path):
     for order in (names, names[::-1]):
         assert sorted(order, key=natural) == names
     assert natural("a007b") == natural("a7b")
+    assert natural("a1") < natural("a1b") < natural("ab") < natural("abc") < natural("b")
     path = tmp_path / "net.safetensors"
     state = {f"{name}.weight": torch.ones(2, 3) for name in reversed(names)}
     safetensors.torch.save_file(state, path)
     used = read_checkpoint(path).used
     assert [note.name for note in used] == [f"{name}.weight" for name in names]
+
+
+def stored(rows: dict | bytes, values: bytes = b"") -> bytes:
+    header = rows if isinstance(rows, bytes) else json.dumps(rows).encode()
+    return struct.pack("<Q", len(header)) + header + values
+
+
+def row(shape: list[int], begin: int, dtype: str = "F32") -> dict:
+    end = begin + 4 * math.prod(shape)
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+@pytest.mark.parametrize("name", ["_ln" * 20_000 + "-", "1" * 60_000 + "x", "norm1" * 9000 + "x"])
+@pytest.mark.parametrize("shape", [[2, 2], [4]])
+def test_names_without_end_are_judged_at_once(tmp_path, name, shape):
+    path = tmp_path / "net.safetensors"
+    rows = {f"{name}.weight": row(shape, 0), "fc.weight": row([2, 2], 16)}
+    path.write_bytes(stored(rows, b"\0" * 32))
+    torch.save({f"{name}.weight": torch.ones(shape), "fc.weight": torch.ones(2, 2)}, tmp_path / "p")
+    for file in (path, tmp_path / "p"):
+        with bounded(2):
+            assert read_checkpoint(file).layout.size == 8
+
+
+def test_thousands_of_layers_with_as_many_norms(tmp_path):
+    rows: dict[str, dict] = {}
+    for k in range(6000):
+        rows[f"a{k}x.weight"] = row([1, 1], 12 * k)
+        rows[f"n{k}.weight"] = row([2], 12 * k + 4)
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(stored(rows, b"\0" * 72_000))
+    with bounded():
+        assert read_checkpoint(path).layout.size == 18_000
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_placing_takes_a_time_for_each_tensor_and_not_for_each_pair(ordered):
+    def many(count: int, prefix: str) -> list[Entry]:
+        kernels = [Entry(f"{prefix}a{k}.weight", (1, 1), "float32") for k in range(count)]
+        norms = [Entry(f"{prefix}n{k}.gamma", (1,), "float32") for k in range(count)]
+        return kernels + norms
+
+    def seconds(entries: list[Entry]) -> float:
+        begin = time.process_time()
+        placed, _ = arrange(entries, ordered=ordered)
+        assert len(placed) == len(entries)
+        return time.process_time() - begin
+
+    few, often = many(1500, ""), many(12_000, "x.")
+    assert seconds(often) < 30 * min(seconds(few) for _ in range(3)) + 0.5
+
+
+def test_a_long_name_is_not_said_again_for_every_norm():
+    kernel = Entry("k" * 10**6 + ".weight", (1, 1), "float32")
+    norms = [Entry(f"n{k}.gamma", (1,), "float32") for k in range(1000)]
+    placed, _ = arrange([kernel, *norms], ordered=True)
+    assert sum(len(p.reason) for p in placed) < 10**6
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"__metadata__":{' + b",".join(b'"%d":""' % k for k in range(800_000)) + b"}}",
+        b'{"w":' + b" " * 2**23 + b"{}}",
+    ],
+)
+def test_a_header_as_large_as_none_is_not_read(tmp_path, header):
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(stored(header))
+    with bounded(1, 2**26):
+        assert refusal(path, 30) == (
+            f"refused; its header has {len(header):,} bytes, 8,388,608 are the most that is read; "
+            "save the tensors without what stands beside them"
+        )
+
+
+@pytest.mark.parametrize("filler", [b"[],", b"{},", b'"",', b"1e9,"])
+def test_a_header_full_of_other_things_ends(tmp_path, filler):
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(stored(b'{"w":[' + filler * (8_000_000 // len(filler)) + b"0]}"))
+    with bounded():
+        assert refusal(path, 30).startswith("damaged; no safetensors header (")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"a": row([2], 0), "b": row([2], 4)}, "damaged (b lies from byte 4 to 12, and not from 8"),
+        ({"a": row([2], 0), "b": row([1], 12)}, "damaged (b lies from byte 12 to 16, and not fr"),
+        ({"a": row([2], 0)}, "damaged (8 bytes stand behind its last tensor)"),
+        ({"a": row([2], 0), "b": row([2], 0)}, "damaged (b lies from byte 0 to 8, and not from 8"),
+        ({"a": row([4], 0, "F64")}, "damaged (a has 4 values of F64 in 16 bytes)"),
+        ({"a": row([3], 4, "F4"), "b": row([1], 0)}, "damaged (a has 3 values of F4 in 12 bytes"),
+        ({"a": row([4], 0, "F32 ")}, "damaged (a has an unknown dtype, 'F32 ')"),
+        ({"a": row([4], 0) | {"dtype": ["F32"]}}, "damaged (a has an unknown dtype, ['F32'])"),
+        ({"__metadata__": {"a": 1}, "a": row([4], 0)}, "damaged; no safetensors header (its meta"),
+        ({"__metadata__": [], "a": row([4], 0)}, "damaged; no safetensors header (its metadata"),
+        ({"w\ud800": row([4], 0)}, "damaged; no safetensors header ('utf-8' codec can't encode"),
+        (
+            b'{"a":' + json.dumps(row([4], 0)).encode() + b',"a":{}}',
+            "damaged; no safetensors header (a name stands in it twice)",
+        ),
+    ],
+)
+def test_every_byte_of_the_values_belongs_to_one_tensor(tmp_path, rows, message):
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(stored(rows, b"\0" * 16))
+    assert refusal(path).startswith(message)
+
+
+def test_every_dtype_of_safetensors_is_known(tmp_path):
+    path = tmp_path / "net.safetensors"
+    state = {
+        f"{dtype}.weight": torch.tensor([[1, 0, 1]]).to(dtype)
+        for name, dtype in safetensors.torch._TYPES.items()
+    }
+    safetensors.torch.save_file(state, path)
+    checkpoint = read_checkpoint(path)
+    assert {note.name for note in (*checkpoint.used, *checkpoint.skipped)} == set(state)
+    assert checkpoint.vector.tolist() == [1, 0, 1] * len(checkpoint.used)
+    assert len(checkpoint.used) == 8
+    for dtype, count in (("F4", 2), ("F6_E2M3", 4), ("F6_E3M2", 4), ("F8_E8M0", 1)):
+        width = {"F4": 1, "F8_E8M0": 1}.get(dtype, 3)
+        rows = {
+            "a": {"dtype": dtype, "shape": [count], "data_offsets": [0, width]},
+            "w": {"dtype": "F32", "shape": [1, 1], "data_offsets": [width, width + 4]},
+        }
+        path.write_bytes(stored(rows, b"\0" * (width + 4)))
+        (note,) = read_checkpoint(path).skipped
+        assert (note.name, note.shape) == ("a", (count,))
 
 
 # ---- memory
@@ -146,34 +280,31 @@ def whole(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["net.pt", "net.safetensors"])
-def test_a_compressed_torch_file_is_not_unpacked(tmp_path, whole, name, monkeypatch):
+def test_a_compressed_torch_file_is_not_unpacked(tmp_path, whole, name):
     path = tmp_path / name
     archived(whole, path)
     assert path.stat().st_size < 10**5
-    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("was unpacked"))
     assert refusal(path) == (
         "refused; whole/data.pkl is compressed; torch.save never writes such a file; "
         "fetch it again from its source"
     )
 
 
-def test_a_pickle_as_large_as_no_state_dict_is_not_read(tmp_path, whole, monkeypatch):
+def test_a_pickle_as_large_as_no_state_dict_is_not_read(tmp_path, whole):
     path = tmp_path / "net.pt"
     archived(whole, path, data=b"\x80\x02]" + b"]" * LIMIT)
-    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("was unpacked"))
     message = refusal(path)
     assert message.startswith(f"refused; whole/data.pkl has {LIMIT + 3:,} bytes, {LIMIT:,} are")
     assert message.endswith("save model.state_dict() alone")
 
 
-def test_members_that_share_their_bytes_are_refused(tmp_path, whole, monkeypatch):
+def test_members_that_share_their_bytes_are_refused(tmp_path, whole):
     path = tmp_path / "net.pt"
     with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
         warnings.simplefilter("ignore")  # about names that stand twice
         archive.writestr("net/data.pkl", b"\x80\x02}.")
         archive.writestr("net/data/0", b"\0" * 10**5)
         archive.filelist += [archive.filelist[-1]] * 9
-    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("was unpacked"))
     assert refusal(path).startswith("refused; its members claim 1,000,004 bytes of 10")
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from weightspace.audit.messages import Refusal
 from weightspace.printable import printable
 
-_MOST_MEMBERS = 2**18
+_MOST_MEMBERS = 2**17
 _LONGEST_DIRECTORY = 2**25  # bytes
 _NEVER_SO = "torch.save never writes such a file; fetch it again from its source"
 _END = struct.Struct("<4s4H2LH")
@@ -99,11 +99,15 @@ def _directory(file: BinaryIO, size: int) -> tuple[int, int, int]:
     end = size - _END.size
     if end < 0:
         raise cut_short()
-    signature, *_, count, length, start, comment = _END.unpack(_at(file, end, _END.size))
+    signature, disk, first_disk, _, count, length, start, comment = _END.unpack(
+        _at(file, end, _END.size)
+    )
     if signature != b"PK\5\6" or comment:
         tail = _at(file, max(end - _LONGEST_COMMENT, 0), min(end, _LONGEST_COMMENT) + _END.size)
         if b"PK\5\6" in tail:
             raise refused("more than an archive stands in it")
+        raise cut_short()
+    if disk or first_disk:  # parts of it lie in other files
         raise cut_short()
     locator = end - _LOCATOR.size
     if locator >= 0 and _at(file, locator, 4) == b"PK\6\7":
@@ -163,6 +167,16 @@ def _located(file: BinaryIO, member: Member) -> Member:
     name = member.name.encode("utf-8", "surrogateescape")
     raw = _at(file, member.header, _LOCAL.size + len(name))
     signature, _, _, method, *_, named, more = _LOCAL.unpack_from(raw)
-    if signature != b"PK\3\4" or method or named != len(name) or raw[_LOCAL.size :] != name:
+    extra = file.read(more)
+    sound = signature == b"PK\3\4" and not method and _fields_fill(extra, more)
+    if not sound or named != len(name) or raw[_LOCAL.size :] != name:
         raise refused(f"{printable(member.name)} is another member where it lies")
     return replace(member, start=member.header + _LOCAL.size + named + more)
+
+
+def _fields_fill(extra: bytes, length: int) -> bool:
+    """Whether the fields of a header take just as much as it says: the values begin behind them."""
+    at = 0
+    while at + 4 <= len(extra):
+        at += 4 + int.from_bytes(extra[at + 2 : at + 4], "little")
+    return at == len(extra) == length

@@ -5,7 +5,7 @@ from __future__ import annotations
 from weightspace.audit.messages import unknown
 
 _LONGEST = 3  # entries of a tuple
-_LARGEST = 2**60  # Python gives whole numbers beyond 2**61 hashes that others have too
+_LARGEST = 2**50  # from 2**61 on Python gives whole numbers hashes that others have too
 _LARGEST_INSIDE = 2**20
 
 
@@ -24,7 +24,7 @@ def fit(key: object) -> object:
             raise unknown("a tuple of more than a few words and small numbers as a key")
         return key
     if kind is int and not -_LARGEST < key < _LARGEST:  # type: ignore[operator]
-        raise unknown("a number of 2**60 or more as a key")
+        raise unknown("a number of 2**50 or more as a key")
     if kind not in (int, bool, float, bytes, type(None)):
         raise unknown(f"a {kind.__name__} as a key")
     return key

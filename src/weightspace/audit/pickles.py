@@ -1,9 +1,7 @@
-"""A pickle read as data: its opcodes build containers, scalars and descriptions of tensors.
+"""Opcodes of pickles, read as data: they build containers, scalars and descriptions of tensors.
 
-Nothing is imported and nothing is called that the pickle names; `names.meaning` says what a name is
-read as. Opcodes, objects, marks and the memo have limits, so that reading takes about a second and
-a few hundred megabytes at most. What it makes may be nested as deep as the opcodes go: nothing in
-this room walks through it but along the keys that state dicts lie under.
+Nothing is imported and nothing is called that a pickle names; `names.meaning` says what a name is
+read as.
 """
 
 from __future__ import annotations
@@ -15,113 +13,18 @@ from dataclasses import fields
 from typing import Any
 
 from weightspace.audit.keys import fit
-from weightspace.audit.messages import Refusal, damaged, unknown
+from weightspace.audit.machine import MOST_MARKS, Machine, ends
+from weightspace.audit.messages import damaged, unknown
 from weightspace.audit.names import Name, fill, meaning
 from weightspace.audit.tensors import Tensor
 
-LIMIT = 2**24  # bytes; the pickle of a state dict is some hundred bytes a tensor
-_MOST_OPCODES = 2**22  # some 40 a tensor
-_MOST_OBJECTS = 2**20  # containers; some 6 a tensor
-_MOST_MARKS = 1000  # open at once; Python's own pickler nests no deeper
+_CALL, _ENTRY = 3, 2  # containers that a call and an entry of a dict count for: they take longer
 _MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # as Python 2 called them
-_NEVER = object()  # where the memo has nothing
-
-Persistent = Callable[[object], object]
 
 
-class Ends(Refusal):
-    """A pickle without an end."""
-
-
-class Machine:
-    """Reads the pickles that lie one behind the other in `data`; `at` is where the next begins.
-
-    The limits count for all of them together. Raises Refusal.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-        self._opcodes = _MOST_OPCODES  # that are left
-        self._objects = _MOST_OBJECTS
-        self._clear(None)
-
-    def _clear(self, persistent: Persistent | None) -> None:
-        self.stack: list[Any] = []
-        self.below: list[list[Any]] = []
-        self.memo: list[Any] = []
-        self.persistent = persistent
-
-    def load(self, persistent: Persistent | None = None) -> Any:
-        """What the next pickle describes; `persistent` finds what is kept outside of it."""
-        self._clear(persistent)
-        try:
-            return self._run()
-        except IndexError:
-            if self.at >= len(self.data):
-                raise _ends() from None
-            raise damaged("its pickle takes what is not there") from None
-        except struct.error:
-            raise _ends() from None
-        except (ValueError, TypeError, OverflowError) as error:
-            raise damaged(f"its pickle cannot be read, {error}") from None
-        finally:
-            self._clear(None)
-
-    def _run(self) -> Any:
-        data, acts = self.data, _ACTS
-        for done in range(self._opcodes):
-            code = data[self.at]
-            self.at += 1
-            act = acts[code]
-            if act is not None:
-                act(self)
-            elif code == _STOP:
-                self._opcodes -= done
-                return self.stack.pop()
-            else:
-                raise unknown(f"Unsupported operand {code}")
-        raise unknown(f"more than {_MOST_OPCODES:,} opcodes")
-
-    def take(self, length: int) -> bytes:
-        """The next bytes."""
-        end = self.at + length
-        if end > len(self.data):
-            raise _ends()
-        piece = self.data[self.at : end]
-        self.at = end
-        return piece
-
-    def spend(self, objects: int = 1) -> None:
-        """Count what is made, before it is."""
-        self._objects -= objects
-        if self._objects < 0:
-            raise unknown(f"more than {_MOST_OBJECTS:,} containers")
-
-    def marked(self) -> list[Any]:
-        """What was put on the stack since the last mark."""
-        found, self.stack = self.stack, self.below.pop()
-        return found
-
-    def remember(self, index: int) -> None:
-        """Put the top of the stack into the memo."""
-        missing = index + 1 - len(self.memo)
-        if missing > 0:
-            if index >= _MOST_OPCODES:
-                raise unknown(f"a memo of more than {_MOST_OPCODES:,} entries")
-            self.memo.extend([_NEVER] * missing)
-        self.memo[index] = self.stack[-1]
-
-    def recall(self, index: int) -> None:
-        """Put what the memo has on the stack."""
-        found = self.memo[index] if index < len(self.memo) else _NEVER
-        if found is _NEVER:
-            raise damaged("its pickle takes what is not there")
-        self.stack.append(found)
-
-
-def _ends() -> Ends:
-    return Ends(str(damaged("its pickle ends before its end")))
+def pickles(data: bytes) -> Machine:
+    """A reader of the pickles that lie one behind the other in `data`."""
+    return Machine(data, _ACTS)
 
 
 # ---- numbers, text and bytes
@@ -207,9 +110,9 @@ def _tuple(m: Machine) -> None:
 
 
 def _frozen(m: Machine) -> None:
-    m.spend()
-    found = frozenset(map(fit, m.marked()))
-    m.stack.append(found)
+    members = m.marked()
+    m.spend(1 + len(members))
+    m.stack.append(frozenset(map(fit, members)))
 
 
 def _target(m: Machine, *kinds: type) -> Any:
@@ -231,10 +134,12 @@ def _appends(m: Machine) -> None:
 
 def _add_items(m: Machine) -> None:
     members = m.marked()
+    m.spend(len(members))
     _target(m, set).update(map(fit, members))
 
 
 def _set_item(m: Machine) -> None:
+    m.spend(_ENTRY)
     value = m.stack.pop()
     key = m.stack.pop()
     _target(m, dict, OrderedDict, Counter)[fit(key)] = value
@@ -244,6 +149,7 @@ def _set_items(m: Machine) -> None:
     pairs = m.marked()
     if len(pairs) % 2:
         raise damaged("a key without a value")
+    m.spend(_ENTRY * len(pairs) // 2)
     target = _target(m, dict, OrderedDict, Counter)
     for i in range(0, len(pairs), 2):
         target[fit(pairs[i])] = pairs[i + 1]
@@ -253,8 +159,8 @@ def _set_items(m: Machine) -> None:
 
 
 def _mark(m: Machine) -> None:
-    if len(m.below) >= _MOST_MARKS:
-        raise unknown(f"more than {_MOST_MARKS:,} marks within each other")
+    if len(m.below) >= MOST_MARKS:
+        raise unknown(f"more than {MOST_MARKS:,} marks within each other")
     m.below.append(m.stack)
     m.stack = []
 
@@ -272,7 +178,11 @@ def _put(form: str) -> Callable[[Machine], None]:
     def act(m: Machine) -> None:
         (index,) = shape.unpack_from(m.data, m.at)
         m.at += shape.size
-        m.remember(index)
+        memo = m.memo
+        if index == len(memo):  # as every pickler numbers them
+            memo.append(m.stack[-1])
+        else:
+            m.remember(index)
 
     return act
 
@@ -307,7 +217,7 @@ def _global(m: Machine) -> None:
 def _line(m: Machine) -> str:
     end = m.data.find(b"\n", m.at)
     if end < 0:
-        raise _ends()
+        raise ends()
     line = m.take(end - m.at).decode("utf-8")
     m.at += 1
     return line
@@ -328,10 +238,13 @@ def _reduce(m: Machine) -> None:
         raise unknown(f"a call of a {type(name).__name__}")
     if type(arguments) is not tuple:
         raise damaged(f"{name.name} called without arguments")
-    m.spend()
+    m.spend(_CALL)
     if name.copies:
         m.spend(sum(map(_weight, arguments)))
-    m.stack.append(name.call(*arguments))
+    try:
+        m.stack.append(name.call(*arguments))
+    except TypeError:
+        raise damaged(f"{name.name} is called as torch never does") from None
 
 
 def _weight(argument: object) -> int:
@@ -360,7 +273,6 @@ def _persistent(m: Machine) -> None:
     m.stack.append(m.persistent(key))
 
 
-_STOP = ord(".")
 _KNOWN: dict[bytes, Callable[[Machine], object]] = {
     b"\x80": _skip(1),  # PROTO
     b"\x95": _skip(8),  # FRAME

@@ -49,10 +49,12 @@ class Tensor:
     @property
     def span(self) -> int:
         """Values of the storage from the first to the last that it takes."""
-        if not self.size:
-            return 0
-        steps = zip(self.shape, self.stride, strict=True)
-        return 1 + sum((side - 1) * stride for side, stride in steps)
+        span = 1
+        for side, stride in zip(self.shape, self.stride, strict=True):
+            if not side:
+                return 0
+            span += (side - 1) * stride
+        return span
 
     @property
     def dtype_name(self) -> str:
@@ -72,14 +74,14 @@ def view(
     if not isinstance(storage, Storage):
         raise damaged("a tensor without a storage")
     sides, steps = numbers(shape), numbers(stride)
-    (start,) = numbers((offset,))
     kind = dtype if isinstance(dtype, torch.dtype) else storage.dtype
-    if len(sides) != len(steps):
-        raise damaged("a tensor with more sides than strides")
-    tensor = Tensor(kind, sides, steps, start, storage)
-    if tensor.size and (start + tensor.span) * kind.itemsize > storage.nbytes:
+    if len(sides) != len(steps) or type(offset) is not int or not 0 <= offset < _LARGEST:
+        raise damaged("a tensor with other strides than sides, or an offset that is none")
+    tensor = Tensor(kind, sides, steps, offset, storage)
+    span = tensor.span
+    if span and (offset + span) * kind.itemsize > storage.nbytes:
         raise damaged(
-            f"a tensor takes values up to byte {(start + tensor.span) * kind.itemsize:,} of a "
+            f"a tensor takes values up to byte {(offset + span) * kind.itemsize:,} of a "
             f"storage of {storage.nbytes:,} bytes"
         )
     return tensor
@@ -89,8 +91,9 @@ def numbers(found: object) -> tuple[int, ...]:
     """A shape or strides, looked at before anything is multiplied."""
     if not isinstance(found, tuple) or len(found) > _MOST_DIMENSIONS:
         raise damaged(f"a shape is no tuple of at most {_MOST_DIMENSIONS} numbers")
-    if not all(type(n) is int and 0 <= n < _LARGEST for n in found):
-        raise damaged(f"a shape, stride or offset is no whole number from 0 to {_LARGEST:,}")
+    for number in found:
+        if type(number) is not int or not 0 <= number < _LARGEST:
+            raise damaged(f"a shape, stride or offset is no whole number from 0 to {_LARGEST:,}")
     return tuple(found)
 
 

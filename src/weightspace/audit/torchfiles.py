@@ -10,9 +10,10 @@ import os
 from typing import Any, BinaryIO
 
 from weightspace.audit.archives import Member, listed, located, refused
+from weightspace.audit.machine import LIMIT, Ends
 from weightspace.audit.messages import Refusal, damaged, unknown
 from weightspace.audit.names import StorageType
-from weightspace.audit.pickles import LIMIT, Ends, Machine
+from weightspace.audit.pickles import pickles
 from weightspace.audit.tensors import Storage, Values, numbers
 from weightspace.printable import printable
 
@@ -71,12 +72,12 @@ def zipped(file: BinaryIO) -> tuple[Any, Values]:
     if f"{root}/data.pkl" not in named:
         raise _no_torch_file()
     storages = _Storages()
-    content = Machine(_content(file, named[f"{root}/data.pkl"])).load(storages)
+    content = pickles(_content(file, named[f"{root}/data.pkl"])).load(storages)
     for key, storage in storages.found.items():
         member = named.get(f"{root}/data/{key}")
         if member is None:
             continue
-        if member.size < storage.nbytes:
+        if not 0 <= member.size - storage.nbytes < storage.dtype.itemsize:
             raise damaged(
                 f"storage {printable(key)} has {storage.nbytes:,} bytes by its pickle, and "
                 f"{member.size:,} in the file"
@@ -92,13 +93,13 @@ def _check(members: list[Member], size: int) -> None:
         raise Refusal(
             "refused; a TorchScript archive holds code; save the state dict as safetensors"
         )
-    pickles = [member for member in members if member.name.endswith("data.pkl")]
-    if not pickles:
+    contents = [member for member in members if member.name.endswith("data.pkl")]
+    if not contents:
         raise _no_torch_file()
     for member in members:
         if not member.stored:
             raise refused(f"{printable(member.name)} is compressed")
-    for member in pickles:
+    for member in contents:
         if member.size > LIMIT:
             raise Refusal(
                 f"refused; {printable(member.name)} has {member.size:,} bytes, "
@@ -138,7 +139,7 @@ def legacy(file: BinaryIO) -> tuple[Any, Values]:
     """
     size = os.fstat(file.fileno()).st_size
     file.seek(0)
-    machine = Machine(file.read(LIMIT))
+    machine = pickles(file.read(LIMIT))
     storages = _Storages()
     try:
         if machine.load() != _MAGIC:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from weightspace.networks import Layout
 from weightspace.networks.layout import PARTS
 from weightspace.space import Space
 from weightspace.zoo import manifest, places, shard, splits, tables
+from weightspace.zoo.damage import inconsistent, naming, two_units
 from weightspace.zoo.dtypes import Dtype
 from weightspace.zoo.remote import Remote, is_url
 from weightspace.zoo.rounds import Round
@@ -63,7 +63,7 @@ class Zoo:
         self._units = self._source.units()
         self.nets: pl.DataFrame = self._read(places.NETS, tables.NETS).sort("index", "net")
         if self.nets["net"].n_unique() < len(self.nets):
-            raise _two_units(self.name, self.nets)
+            raise two_units(self.name, self.nets)
         self._position = {net: i for i, net in enumerate(self.nets["net"])}
         self._files = self._source.files
         self._checks = self._source.checks
@@ -82,14 +82,14 @@ class Zoo:
         frame = frame.join(order, on="net", how="left").sort("_position", "snapshot")
         stray = frame.filter(pl.col("_position").is_null())
         if len(stray):
-            raise _inconsistent(self.name, f"net {stray['net'][0]} has snapshots, no row in nets")
+            raise inconsistent(self.name, f"net {stray['net'][0]} has snapshots, no row in nets")
         if frame.select("net", "snapshot").is_duplicated().any():
-            raise _inconsistent(self.name, "a net has two rows for one snapshot")
+            raise inconsistent(self.name, "a net has two rows for one snapshot")
         elsewhere = frame.filter(pl.col("shard") != pl.col("_shard"))
         if len(elsewhere):
             row = elsewhere.row(0, named=True)
             what = f"net {row['net']}, snapshot {row['snapshot']} names the shard {row['shard']!r}"
-            raise _inconsistent(self.name, f"{what}, which is not that of its unit")
+            raise inconsistent(self.name, f"{what}, which is not that of its unit")
         return frame.drop("_position", "_shard")
 
     @cached_property
@@ -381,7 +381,7 @@ class Zoo:
         if wrong.any():
             net = self._names[nets[wrong.argmax()]]
             what = f"net {net} has vectors longer or shorter than its layout"
-            raise _inconsistent(self.name, what)
+            raise inconsistent(self.name, what)
 
     def _check_rows(self, rows: np.ndarray) -> None:
         """The vectors of these rows must lie within the data of their shards."""
@@ -389,7 +389,7 @@ class Zoo:
         codes = table.shards[rows]
         for code in np.unique(codes[table.ends[codes] < 0]):
             net = self.snapshots["net"][int(rows[(codes == code).argmax()])]
-            with _naming(net):
+            with naming(net):
                 table.starts[code], table.ends[code] = self._files.extent(table.names[code])
         offsets = table.offsets[rows]
         size = self.dtype.size
@@ -406,26 +406,6 @@ class Zoo:
         frame = pl.from_arrow(tables.join(parts, schema))
         assert isinstance(frame, pl.DataFrame)
         return frame
-
-
-@contextmanager
-def _naming(net: str) -> Iterator[None]:
-    """What goes wrong with a shard is told with a net that is in it."""
-    try:
-        yield
-    except DataError as error:
-        message, _, remedy = str(error).rpartition("; ")
-        raise DataError(f"{message}, net {net} is in it; {remedy}") from None
-
-
-def _two_units(path: str, nets: pl.DataFrame) -> DataError:
-    twice = nets.filter(pl.col("net").is_duplicated())
-    units = " and ".join(twice.filter(pl.col("net") == twice["net"][0])["unit"].to_list())
-    return _inconsistent(path, f"net {twice['net'][0]} stands in the units {units}")
-
-
-def _inconsistent(path: str, what: str) -> DataError:
-    return DataError(f"{path}: is damaged, {what}; run `weightspace check`")
 
 
 def opened(zoo: Zoo | str | Path) -> Zoo:

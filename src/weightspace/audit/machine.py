@@ -1,0 +1,122 @@
+"""The machine that a pickle runs on: a stack, a memo, and limits to what may be made.
+
+Opcodes, objects, marks and the memo have limits, so that reading takes a second or two and some 300
+megabytes at most. What is made may be nested as deep as the opcodes go: nothing in this room walks
+through it but along the keys that state dicts lie under.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from weightspace.audit.messages import Refusal, damaged, unknown
+
+LIMIT = 2**24  # bytes of pickles; that of a state dict is some hundred bytes a tensor
+MOST_MARKS = 1000  # open at once; Python's own pickler nests no deeper
+_MOST_OPCODES = 3 * 2**20  # some 40 a tensor
+_MOST_OBJECTS = 2**20  # containers; with calls and entries some 12 a tensor
+_NEVER = object()  # where the memo has nothing
+_STOP = ord(".")
+
+Persistent = Callable[[object], object]
+
+
+class Ends(Refusal):
+    """A pickle without an end."""
+
+
+class Machine:
+    """Reads the pickles that lie one behind the other in `data`; `at` is where the next begins.
+
+    `acts` has for each of the 256 opcodes what it does, or None for those that are refused.
+
+    The limits count for all of them together. Raises Refusal.
+    """
+
+    def __init__(self, data: bytes, acts: Sequence[Callable[[Machine], object] | None]) -> None:
+        self.data = data
+        self._acts = acts
+        self.at = 0
+        self._opcodes = _MOST_OPCODES  # that are left
+        self._objects = _MOST_OBJECTS
+        self._clear(None)
+
+    def _clear(self, persistent: Persistent | None) -> None:
+        self.stack: list[Any] = []
+        self.below: list[list[Any]] = []
+        self.memo: list[Any] = []
+        self.persistent = persistent
+
+    def load(self, persistent: Persistent | None = None) -> Any:
+        """What the next pickle describes; `persistent` finds what is kept outside of it."""
+        self._clear(persistent)
+        try:
+            return self._run()
+        except IndexError:
+            if self.at >= len(self.data):
+                raise ends() from None
+            raise damaged("its pickle takes what is not there") from None
+        except struct.error:
+            raise ends() from None
+        except (ValueError, TypeError, OverflowError) as error:
+            raise damaged(f"its pickle cannot be read, {error}") from None
+        finally:
+            self._clear(None)
+
+    def _run(self) -> Any:
+        data, acts = self.data, self._acts
+        for done in range(self._opcodes):
+            code = data[self.at]
+            self.at += 1
+            act = acts[code]
+            if act is not None:
+                act(self)
+            elif code == _STOP:
+                self._opcodes -= done
+                return self.stack.pop()
+            else:
+                raise unknown(f"Unsupported operand {code}")
+        raise unknown(f"more than {_MOST_OPCODES:,} opcodes")
+
+    def take(self, length: int) -> bytes:
+        """The next bytes."""
+        end = self.at + length
+        if end > len(self.data):
+            raise ends()
+        piece = self.data[self.at : end]
+        self.at = end
+        return piece
+
+    def spend(self, objects: int = 1) -> None:
+        """Count what is made, before it is."""
+        self._objects -= objects
+        if self._objects < 0:
+            raise unknown(f"more than {_MOST_OBJECTS:,} containers")
+
+    def marked(self) -> list[Any]:
+        """What was put on the stack since the last mark."""
+        found, self.stack = self.stack, self.below.pop()
+        return found
+
+    def remember(self, index: int) -> None:
+        """Put the top of the stack into the memo."""
+        missing = index + 1 - len(self.memo)
+        if index >= _MOST_OPCODES:
+            raise unknown(f"a memo of more than {_MOST_OPCODES:,} entries")
+        if missing > 0:
+            self.memo.extend([_NEVER] * missing)
+        self.memo[index] = self.stack[-1]
+
+    def recall(self, index: int) -> None:
+        """Put what the memo has on the stack."""
+        found = self.memo[index] if index < len(self.memo) else _NEVER
+        if found is _NEVER:
+            raise damaged("its pickle takes what is not there")
+        self.stack.append(found)
+
+
+def ends() -> Ends:
+    """What is said where bytes are missing."""
+    return Ends(str(damaged("its pickle ends before its end")))

@@ -1,0 +1,32 @@
+"""What is said of a zoo whose parts contradict one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import polars as pl
+
+from weightspace.errors import DataError
+
+
+@contextmanager
+def naming(net: str) -> Iterator[None]:
+    """What goes wrong with a shard is told with a net that is in it."""
+    try:
+        yield
+    except DataError as error:
+        message, _, remedy = str(error).rpartition("; ")
+        raise DataError(f"{message}, net {net} is in it; {remedy}") from None
+
+
+def two_units(path: str, nets: pl.DataFrame) -> DataError:
+    """A zoo in which a net stands in two units."""
+    twice = nets.filter(pl.col("net").is_duplicated())
+    units = " and ".join(twice.filter(pl.col("net") == twice["net"][0])["unit"].to_list())
+    return inconsistent(path, f"net {twice['net'][0]} stands in the units {units}")
+
+
+def inconsistent(path: str, what: str) -> DataError:
+    """A zoo whose parts contradict one another."""
+    return DataError(f"{path}: is damaged, {what}; run `weightspace check`")
