@@ -44,7 +44,6 @@ ALLOWED = {
     ("sampling/saving.py", "rglob"): "its own source",
     ("zoo/tables.py", "ParquetFile"): "bytes that the door gave",
     ("zoo/tables.py", "write_table"): "into memory",
-    ("meta/results.py", "ParquetFile"): "bytes that the door gave",
     ("meta/results.py", "write_parquet"): "into memory",
     ("report/canvas.py", "savefig"): "into memory",
     ("report/displays.py", "savefig"): "into memory",

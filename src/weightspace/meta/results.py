@@ -28,7 +28,7 @@ from weightspace.disk import (
 )
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
-from weightspace.zoo.parquet import unpacked
+from weightspace.zoo.tables import decode
 
 Columns = Mapping[str, Any]
 """Names of columns and their types in polars."""
@@ -74,16 +74,14 @@ def read_table(place: InnerPath, columns: Columns, remedy: str) -> pl.DataFrame:
         raise DataError(f"{place}: no such table; {remedy}") from None
     except OSError as error:
         raise DataError(f"{place}: cannot be read ({error.strerror}); {remedy}") from None
+
+    def accept(file: pq.ParquetFile) -> None:
+        # Before anything is read: of some types a panic is all that comes of it.
+        _require(place, file.schema_arrow, columns, remedy)
+
     try:
-        if sum(unpacked(data)) > MOST:
-            raise DataError(f"{place}: unpacks to more than {MOST:,} bytes; {remedy}")
         # Not by polars: damaged bytes can make it panic, or ask for more memory than there is.
-        with pq.ParquetFile(pa.BufferReader(data)) as file:
-            # Before anything is read: of some types a panic is all that comes of it.
-            _require(place, file.schema_arrow, columns, remedy)
-            read = file.read().replace_schema_metadata()
-        read.validate(full=True)
-        return pl.DataFrame(read)
+        return pl.DataFrame(decode(data, place, accept, remedy).replace_schema_metadata())
     except _DAMAGE as error:
         said = printable(" ".join(str(error).split()), 200)
         raise DataError(f"{place}: not a readable Parquet table ({said}); {remedy}") from None

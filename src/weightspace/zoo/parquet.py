@@ -2,7 +2,10 @@
 
 The footer of a file says how large its columns are, and may lie; a reader allocates what the header
 of each page says. Headers are Thrift structs in the compact protocol: Apache Parquet's
-`parquet.thrift` gives the fields, Thrift's `thrift-compact-protocol.md` the encoding.
+`parquet.thrift` gives the fields, Thrift's `thrift-compact-protocol.md` the encoding. Where a
+reader could take something for another thing than this walk does, the file is refused: no part of
+a zoo has nested columns, a field that stands twice, encodings that grow when they are unpacked, or
+bytes between pages.
 """
 
 from __future__ import annotations
@@ -11,14 +14,19 @@ from typing import Any
 
 _MAGIC = b"PAR1"
 _DEEPEST = 16
-_I16, _I64, _BINARY, _LIST, _STRUCT = 4, 6, 8, 9, 12
+_I16, _I32, _I64, _BINARY, _LIST, _STRUCT = 4, 5, 6, 8, 9, 12
 _SIZES = {1: 0, 2: 0, 3: 1, 7: 8}  # truth values, which are in their kind; a byte; a double
-_ROW_GROUPS, _COLUMNS, _FILE, _META = 4, 1, 1, 3
+_LAST_FIELD = 2**15 - 1
+_SCHEMA, _ROW_GROUPS, _COLUMNS, _FILE, _META = 2, 4, 1, 1, 3
+_CHILDREN = 5
 _META_DEPTH = 3
 """Depth of what is said of a column: in a chunk, in a row group, in the footer."""
 _VALUES, _COMPRESSED, _DATA, _DICTIONARY = 5, 7, 9, 11
 _PAGE_UNPACKED, _PAGE_PACKED = 2, 3
-_PADDING = 100  # bytes that readers allow behind a column for the sake of old writers
+_PAGE_KINDS = {5: 2, 7: 2, 8: 4}  # headers of pages of three kinds, and where each has its encoding
+_ENCODINGS = (0, 2, 3, 8)  # plain, dictionary, runs, dictionary: a page holds what it unpacks to
+_OLD = b"parquet-mr"  # behind whose columns readers look for more
+_MOST_VALUES = 2**24  # of a page
 
 
 def unpacked(data: bytes) -> list[int]:
@@ -30,12 +38,16 @@ def unpacked(data: bytes) -> list[int]:
     end = len(data) - 8 - length
     if data[:4] != _MAGIC or data[-4:] != _MAGIC or end < 4:
         raise ValueError("its end is none of a Parquet file")
+    if _OLD in data[end:].lower():
+        raise ValueError("it was written by parquet-mr, which no part is")
     try:
         footer, _ = _struct(data, end, len(data) - 8, 0)
+        if any(column.get(-_CHILDREN, 0) for column in footer.get(_SCHEMA, [])[1:]):
+            raise ValueError("a column of it holds others")
         return [_group(data, end, group) for group in footer.get(_ROW_GROUPS, [])]
     except IndexError:
         raise ValueError("its end is cut short") from None
-    except (TypeError, AttributeError):
+    except (TypeError, AttributeError, KeyError):
         raise ValueError("its end holds what no such file does") from None
 
 
@@ -59,11 +71,19 @@ def _group(data: bytes, end: int, group: dict[int, Any]) -> int:
 def _pages(data: bytes, at: int, stop: int, end: int) -> int:
     total = 0
     while at < stop:
-        header, at = _struct(data, at, min(stop + _PADDING, end), 0)
-        packed, size = header.get(-_PAGE_PACKED, -1), header.get(-_PAGE_UNPACKED, -1)
+        header, at = _struct(data, at, end, 0)
+        packed, size = header[-_PAGE_PACKED], header[-_PAGE_UNPACKED]
         if packed < 0 or size < 0:
             raise ValueError("a page of it has no size")
-        total, at = total + size, at + packed
+        ((kind, about),) = ((kind, header[kind]) for kind in _PAGE_KINDS if kind in header)
+        if about[-_PAGE_KINDS[kind]] not in _ENCODINGS:
+            raise ValueError("a page of it is of an encoding that no part has")
+        if not 0 <= about[-1] <= _MOST_VALUES:
+            raise ValueError("a page of it has more values than any part")
+        # What is not packed is taken as it is, whatever its header says; values may be all one.
+        total, at = total + max(size, packed), at + packed
+    if at != stop:
+        raise ValueError("a page of it ends elsewhere than its column")
     return total
 
 
@@ -78,6 +98,7 @@ def _struct(data: bytes, at: int, stop: int, depth: int) -> tuple[dict[int, Any]
     if depth > _DEEPEST:
         raise ValueError("its end is too deep")
     found: dict[int, Any] = {}
+    seen: set[int] = set()
     field = 0
     while kind := data[at]:
         at += 1
@@ -86,9 +107,17 @@ def _struct(data: bytes, at: int, stop: int, depth: int) -> tuple[dict[int, Any]
         else:
             field, at = _number(data, at)
         kind &= 15
+        if field in seen or not 1 <= field <= _LAST_FIELD:
+            raise ValueError("a field of it stands twice, or is none")
+        seen.add(field)
         if _I16 <= kind <= _I64:
             value, at = _number(data, at)
-            found[field if kind == _I64 else -field] = value
+            if kind == _I64:
+                found[field] = value
+            elif not -(2**31) <= value < 2**31:  # of which a reader would take the lower bits
+                raise ValueError("a number of it is too large")
+            elif kind == _I32:
+                found[-field] = value
         elif kind == _BINARY:
             value, at = _length(data, at, stop)
             at += value

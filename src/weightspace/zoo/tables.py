@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ _TAKES: dict[pa.DataType, Any] = {
     pa.float64(): (int, float),
     pa.bool_(): bool,
 }
+_AGAIN = "run `weightspace repair`, then sample again"
 _METRICS = [f"{of}_{w}" for of in ("train", "validation", "test") for w in ("loss", "accuracy")]
 
 
@@ -73,6 +74,8 @@ MOST_ROWS = 10**6  # of one part; a row of snapshots stands for a whole vector i
 _MOST_BYTES = 2**29  # of one part, decoded
 _BATCH_BYTES = 2**26
 _LONGEST_COLUMN = 200
+_LONGEST_TEXT = 2**20  # bytes; the longest is the history of a net of 10,000 epochs
+_BATCH_COST = 1000  # bytes that a column of a batch takes beside its values
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]*")
 _PATTERNS = {
     "net": places.NET_PATTERN,
@@ -157,16 +160,13 @@ def parse(
     Parquet stores repetition in next to no bytes, so a small file could fill the memory: one that
     has more than `most` rows, or that would be larger than any part is, is refused.
     """
+
+    def accept(file: pq.ParquetFile) -> None:
+        _check_size(path, file, min(most, MOST_ROWS))
+        _check_columns(path, file.schema_arrow, schema)
+
     try:
-        pages = parquet.unpacked(data)
-        if sum(pages) > _MOST_BYTES:
-            raise DataError(_too_large(path, sum(pages)))
-        source = pa.BufferReader(data)
-        with pq.ParquetFile(source, page_checksum_verification=True) as file:
-            _check_size(path, file, min(most, MOST_ROWS))
-            _check_columns(path, file.schema_arrow, schema)
-            table = _decoded(path, file, max([1, *pages]))
-            table.validate(full=True)
+        table = decode(data, path, accept)
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
         raise DataError(f"{path}: is damaged ({reason}); {_AGAIN}") from None
@@ -183,9 +183,34 @@ def parse(
     return table
 
 
+def decode(
+    data: bytes,
+    path: InnerPath | Path,
+    accept: Callable[[pq.ParquetFile], None],
+    remedy: str = _AGAIN,
+) -> pa.Table:
+    """The table in the bytes of a Parquet file, in bounded memory, if `accept` does not raise.
+
+    Raises DataError, ending in `remedy`, where it would be larger than any part, and pyarrow's
+    errors or ValueError where it is damaged.
+    """
+    pages = parquet.unpacked(data)
+    if sum(pages) > _MOST_BYTES:
+        raise _too_large(path, sum(pages), remedy)
+    with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
+        accept(file)
+        table = _decoded(path, file, max([1, *pages]), remedy)
+    table.validate(full=True)
+    return table
+
+
 def _check_columns(path: InnerPath | Path, found: pa.Schema, known: pa.Schema) -> None:
     """Refuse columns of which no reader would know what to make, before they are decoded."""
-    for field in (field for field in found if field.name not in known.names):
+    for field in found:
+        if field.name in known.names:
+            if field.type != (kind := known.field(field.name).type):
+                raise DataError(f"{path}: has no column {field.name} of {kind}; {_AGAIN}")
+            continue
         shown = printable(field.name, 60)
         if not (_TEXT.fullmatch(field.name) and len(field.name) <= _LONGEST_COLUMN):
             raise DataError(f"{path}: {shown!r} is no name of a column; {_AGAIN}")
@@ -250,13 +275,9 @@ def _check_size(path: InnerPath | Path, file: pq.ParquetFile, most: int) -> None
     rows = max(file.metadata.num_rows, sum(abs(group.num_rows) for group in groups))
     if rows > most:
         raise DataError(f"{path}: has {rows:,} rows where {most:,} are the most; {_AGAIN}")
-    for i in range(len(file.schema)):
-        if file.schema.column(i).max_repetition_level:  # any number of values in one row
-            name = printable(file.schema.column(i).path, 60)
-            raise DataError(f"{path}: column {name} holds lists, which no part does; {_AGAIN}")
 
 
-def _decoded(path: InnerPath | Path, file: pq.ParquetFile, largest: int) -> pa.Table:
+def _decoded(path: InnerPath | Path, file: pq.ParquetFile, largest: int, remedy: str) -> pa.Table:
     """The rows, in batches so short that not even one text repeated in each could fill memory.
 
     `largest` bytes are in the pages of one row group, and so at most in one text.
@@ -265,9 +286,13 @@ def _decoded(path: InnerPath | Path, file: pq.ParquetFile, largest: int) -> pa.T
     batches, size = [], 0
     for batch in file.iter_batches(rows, use_threads=False):
         batches.append(batch)
-        size += batch.nbytes
+        size += batch.nbytes + _BATCH_COST * batch.num_columns
         if size > _MOST_BYTES:
-            raise DataError(_too_large(path, size))
+            raise _too_large(path, size, remedy)
+        for name, values in zip(batch.schema.names, batch.columns, strict=True):
+            if pa.types.is_string(values.type) and _longest(values) > _LONGEST_TEXT:
+                shown = printable(name, 60)
+                raise DataError(f"{path}: column {shown} holds a text longer than any; {remedy}")
     table = pa.Table.from_batches(batches, file.schema_arrow)
     if table.num_rows != file.metadata.num_rows:
         raise ValueError(f"{table.num_rows:,} rows of {file.metadata.num_rows:,}")
@@ -280,8 +305,14 @@ def _groups(file: pq.ParquetFile) -> list[pq.RowGroupMetaData]:
     return [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
 
 
-def _too_large(path: InnerPath | Path, size: int) -> str:
-    return f"{path}: takes {size:,} bytes or more, {_MOST_BYTES:,} are the most; {_AGAIN}"
+def _longest(texts: pa.Array) -> int:
+    return pc.max(pc.binary_length(texts)).as_py() or 0
+
+
+def _too_large(path: InnerPath | Path, size: int, remedy: str) -> DataError:
+    return DataError(
+        f"{path}: takes {size:,} bytes or more, {_MOST_BYTES:,} are the most; {remedy}"
+    )
 
 
 def facts(path: InnerPath | Path, table: pa.Table) -> ShardFacts:
@@ -307,9 +338,6 @@ def join(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"the zoo's units disagree about a column ({reason}); {_AGAIN}") from None
-
-
-_AGAIN = "run `weightspace repair`, then sample again"
 
 
 def _column(rows: Sequence[Row], field: pa.Field) -> pa.Array:
