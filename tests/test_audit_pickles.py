@@ -275,6 +275,10 @@ def test_members_of_an_archive_lie_where_their_own_headers_say(path):
         (forged(sound, b"a/data/1", 20, "<LL", 17, 17), "a/data/1 goes on into the archive's"),
     ):
         assert message in refusal(path, content)
+    # Values that begin a byte further: the name's header says that one more byte stands before.
+    at = sound.index(b"a/data/1") - 30
+    longer = sound[: at + 28] + b"\1" + sound[at + 29 :]
+    assert "a/data/1 is another member where it lies" in refusal(path, longer)
 
 
 def test_an_archive_of_more_members_than_any_net_has_is_not_listed(path):

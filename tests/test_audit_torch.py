@@ -7,6 +7,8 @@ import struct
 import warnings
 import zipfile
 from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from torch import nn
 from torch._weights_only_unpickler import _get_allowed_globals
 
 from weightspace.audit import read_checkpoint
-from weightspace.audit.files import read_file
+from weightspace.audit.files import Stored, read_file
 from weightspace.audit.messages import Refusal
 from weightspace.audit.names import meaning
 from weightspace.disk import InnerPath
@@ -329,18 +331,40 @@ def test_a_file_that_is_cut_while_it_is_read(tmp_path, suffix, monkeypatch):
             stored.values.into(stored.tensors["fc.weight"], np.empty(10_000, np.float32))
 
 
+class Watched(io.FileIO):
+    """A file that knows how many bytes were taken from it, each time."""
+
+    taken: list[int]
+
+    def readinto(self, target: Any) -> int:
+        count = super().readinto(target)
+        self.taken.append(count)
+        return count
+
+
+@contextmanager
+def watched(path: Path) -> Iterator[tuple[Stored, list[int]]]:
+    with read_file(path) as stored, Watched(path, "rb") as file:
+        file.taken = []
+        stored.values.file = file  # type: ignore[assignment]
+        yield stored, file.taken
+
+
 def test_values_are_not_read_where_none_are_asked_for(tmp_path):
     path = tmp_path / "net.pt"
     torch.save({"fc.weight": torch.ones(2, 2), "table.embed": torch.ones(2**20, 2)}, path)
-    taken: list[int] = []
-
-    class Watched(io.FileIO):
-        def readinto(self, target: Any) -> int:
-            count = super().readinto(target)
-            taken.append(count)
-            return count
-
-    with read_file(path) as stored, Watched(path, "rb") as file:
-        stored.values.file = file  # type: ignore[assignment]
+    with watched(path) as (stored, taken):
         stored.values.into(stored.tensors["fc.weight"], np.empty(4, np.float32))
     assert taken == [16]
+
+
+def test_a_storage_that_many_tensors_take_a_little_of_is_read_once(tmp_path):
+    path = tmp_path / "net.pt"
+    base = torch.arange(2.0**16)
+    torch.save({f"{k}.bias": base[k :: 2**15] for k in range(300)}, path)
+    with watched(path) as (stored, taken):
+        for k in range(300):
+            out = np.empty(2, np.float32)
+            stored.values.into(stored.tensors[f"{k}.bias"], out)
+            assert out.tolist() == [k, k + 2**15]
+    assert taken == [2**18]

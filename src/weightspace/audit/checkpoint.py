@@ -74,6 +74,9 @@ def read_checkpoint(path: str | Path | InnerPath, *, finite: bool = True) -> Che
     before dense layers. Every layer is its kernel and bias, then for each norm that follows it
     shift, scale, running mean and running variance. Every floating type becomes float32.
 
+    Files of any size are read, with a pickle of up to 16 MiB or a header of up to 8 MiB, and up to
+    32,768 entries side by side; only values that are used are taken from the disk.
+
     Raises DataError, in one line, where the file is missing, damaged, no checkpoint, holds values
     that are not finite (unless `finite` is false), or has no usable tensor; and where reading it
     would execute code.
