@@ -61,6 +61,8 @@ def listed(file: BinaryIO, size: int) -> Listing:
     at = 0
     for _ in range(count):
         member, at = _entry(data, at)
+        if member.header >= start:
+            raise cut_short()
         members.append(member)
     if at != length:
         raise refused("more than an archive stands in it")

@@ -83,7 +83,7 @@ class Machine:
     def take(self, length: int) -> bytes:
         """The next bytes."""
         end = self.at + length
-        if end > len(self.data):
+        if length < 0 or end > len(self.data):  # a length may be written with a sign
             raise ends()
         piece = self.data[self.at : end]
         self.at = end

@@ -189,6 +189,8 @@ def _index(path: Path) -> Iterator[Finding]:
     again = "run `weightspace index` again"
     if found is None:
         yield Finding("warning", "index", "is damaged, readers here do without it", again)
+    elif wrong := next(index.lies(path, found), ""):
+        yield Finding("error", index.FOLDER, f"says other things than {wrong}", again)
     elif set(found.units) != set(places.units(path, places.NETS)):
         yield Finding("info", "index", "is of other units than the zoo has now", again)
 

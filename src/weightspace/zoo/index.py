@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ _OWN = re.compile(r"(nets|snapshots|layouts)-\d{3,}-[0-9a-f]{32}\.parquet")
 _VERSION = 1
 _ENTRIES = ("version", "units", "files")
 _LARGEST = 2**28  # bytes of the contents
+_MOST_BYTES = 2**32  # of all parts of a table together: some 30 million snapshots
 _MANY = 200  # units, whose parts take some tenths of a second to read
 _ROWS = 100_000  # of one file
 _GROUP = 1_000  # of one row group: the reader decodes in steps that shrink as groups grow
@@ -174,7 +175,40 @@ def read_parts(path: Path, table: str, units: Sequence[str]) -> list[pa.Table]:
             except DataError:  # the parts themselves are as good
                 found = []
         files = [places.part(path, table, unit) for unit in rest]
-        return found + list(pool.map(lambda file: tables.read(file, TABLES[table]), files))
+        held = 0
+        for part in pool.map(lambda file: tables.read(file, TABLES[table]), files):
+            found.append(part)
+            if (held := held + part.nbytes) > _MOST_BYTES:
+                raise DataError(
+                    f"{path}: its tables take more than {_MOST_BYTES:,} bytes; split the zoo"
+                )
+    return found
+
+
+def lies(path: Path, index: Index) -> Iterator[str]:
+    """The files of which a readable index says other things than they do, if they are the same."""
+    for table in (places.NETS, places.SNAPSHOTS):
+        rows = read_table(path, index, table)
+        for unit in index.units:
+            part = places.part(path, table, unit)
+            with suppress(DataError):  # which is another finding
+                if _is_same(path, table, index, unit):
+                    (said,) = _rows_of(rows, index, table, {unit}) or [rows.slice(0, 0)]
+                    there = tables.join([tables.read(part, TABLES[table])], TABLES[table])
+                    if not tables.join([said, there.slice(0, 0)], TABLES[table]).equals(
+                        tables.join([there, rows.slice(0, 0)], TABLES[table])
+                    ):
+                        yield part.thing
+    said_of = read_table(path, index, places.LAYOUTS).to_pydict()
+    for key, text in zip(said_of["key"], said_of["json"], strict=True):
+        with suppress(DataError):
+            if layouts.read_layout(path, key).to_json() != text:
+                yield places.layout_path(path, key).thing
+    for unit, noted in index.units.items():
+        with suppress(DataError):
+            shard = OpenShard(places.part(path, places.SHARDS, unit))
+            if (noted.start, noted.end) != (shard.first, shard.size):
+                yield places.part(path, places.SHARDS, unit).thing
 
 
 def write(path: str | Path, progress: Progress = silent) -> Path:

@@ -32,8 +32,12 @@ LAYOUT_PATTERN = "[0-9a-f]{16}"
 MOST_NETS = 10**7
 """Of a zoo: positions in the draw are below it."""
 
+_ROUND = re.compile(r"[0-9]{6}|[1-9][0-9]{6,8}")  # a number has one name
 _UNIT, _NET, _LAYOUT = map(re.compile, (UNIT_PATTERN, NET_PATTERN, LAYOUT_PATTERN))
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
+
+
+_STEMS = {ROUNDS: _ROUND, LAYOUTS: _LAYOUT}
 
 
 def refuse_url(path: str | Path) -> None:
@@ -59,7 +63,8 @@ def units(path: Path, folder: str) -> list[str]:
     suffix = SUFFIX[folder]
     names = disk.names(InnerPath(path) / folder)
     stems = (name.removesuffix(suffix) for name in names if name.endswith(suffix))
-    return sorted(stem for stem in stems if _UNIT.fullmatch(stem))
+    named = _STEMS.get(folder, _UNIT)
+    return sorted(stem for stem in stems if named.fullmatch(stem))
 
 
 def part(path: Path | InnerPath, folder: str, name: str) -> InnerPath:

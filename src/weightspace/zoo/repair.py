@@ -21,15 +21,14 @@ from weightspace.networks import Plan
 from weightspace.progress import Progress, silent
 from weightspace.space import Recipe
 from weightspace.space.recipe import FIELDS
-from weightspace.zoo import hashing, manifest, places, shard, tables
+from weightspace.zoo import hashing, index, manifest, places, shard, tables
 from weightspace.zoo.check import Finding, check, links
 from weightspace.zoo.dtypes import Dtype
 from weightspace.zoo.layouts import read_layout
 from weightspace.zoo.tables import ShardFacts
 
 _FOLDERS = (places.SHARDS, places.SNAPSHOTS, places.NETS)  # in the order in which a unit appears
-_MOST_SNAPSHOTS = 10**6
-_NUMBER = re.compile(r"[0-9]{1,9}")
+_NUMBER = re.compile(r"[0-9]{1,8}")
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,9 @@ def _new_folder(path: Path, findings: Sequence[Finding]) -> InnerPath:
     above = InnerPath(path) / places.ASIDE
     with explained(above):
         taken = [int(name) for name in disk.names(above) if _NUMBER.fullmatch(name)]
-        aside = above / f"{max(taken, default=0) + 1:04d}"
+        number = max(taken, default=0) + 1
+        while disk.exists(aside := above / f"{number:04d}"):
+            number += 1
         disk.make_folder(aside)
     text = json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1)
     write_file(aside / "findings.json", text.encode() + b"\n")
@@ -147,7 +148,9 @@ def _damaged_units(path: Path, findings: Sequence[Finding], aside: InnerPath) ->
     units, keys = set(), set()
     for finding in findings:
         folder, _, name = finding.thing.partition("/")
-        if folder == places.ROUNDS:
+        if folder == index.FOLDER:
+            disk.remove(index.place(path) / index.CONTENTS)
+        elif folder == places.ROUNDS:
             _move(InnerPath(path) / folder / name, aside / folder)
         elif folder == places.LAYOUTS:
             keys.add(Path(name).stem)
@@ -254,11 +257,13 @@ class _Unit:
     def _spoilt(self, moments: list[dict[str, Any]], size: int) -> set[str]:
         """The nets of which a vector is not what was written."""
         count = Counter((row["net"], row["snapshot"]) for row in moments)
+        held = disk.size(self.shard) if disk.is_file(self.shard) else 0
+        most = held // (self.dtype.size * size)  # or the new shard could be any number of times it
         wrong = {
             row["net"]
             for row in moments
             if count[row["net"], row["snapshot"]] > 1
-            or not 1 <= row["snapshot"] <= _MOST_SNAPSHOTS
+            or not 1 <= row["snapshot"] <= most
             or (row["shard"], row["length"]) != (self.shard.name, size)
             or row["offset"] % self.dtype.size != 0
         }

@@ -97,8 +97,10 @@ def read(path: Path, unit: str) -> Saved | None:
         if (plain["version"], plain["unit"]) != (VERSION, unit):
             raise ValueError("it is of another version or unit")
         checksums = {(net, snapshot): checksum for net, snapshot, checksum in plain["checksums"]}
+        if not isinstance(plain["shard"], str) or not isinstance(plain["facts"], dict):
+            raise ValueError("it does not say what it stands on")
         return Saved(arrays, plain["facts"], plain["shard"], checksums)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
         raise DataError(f"{file}: is damaged ({reason})") from None
 
