@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import small_units
-from weightspace.zoo import Round, Zoo, index, shard
+from weightspace.zoo import Round, Zoo, index, shard, tables
 from weightspace.zoo.dtypes import FLOAT32
 
 Change = Callable[[Path, Path], None]
@@ -357,7 +357,66 @@ def _says() -> Iterator[tuple[str, Change]]:
             )
 
 
-VARIANTS: dict[str, Change] = dict([*_links(), *_ids(), *_columns(), *_types(), *_says()])
+def _lie(column: str, values: list[Any]) -> Change:
+    """An index with right digests of the parts, and other rows."""
+
+    def act(zoo: Path, _: Path) -> None:
+        contents = json.loads((zoo / "index" / "contents.json").read_text())
+        contents.pop("checksum")
+        (name,) = contents["files"]["nets"]
+        table = pq.read_table(zoo / "index" / name)
+        at = table.schema.get_field_index(column)
+        rows = (values * table.num_rows)[: table.num_rows]
+        table = table.set_column(at, table.schema.field(at), pa.array(rows, table.schema[at].type))
+        data = tables.to_bytes(tables.marked(table))
+        noted = index.File.of(data, table.num_rows)
+        new = f"nets-000-{noted.digest}.parquet"
+        (zoo / "index" / new).write_bytes(data)
+        contents["files"]["nets"] = {new: list(vars(noted).values())}
+        (zoo / "index" / "contents.json").write_text(json.dumps(contents))
+
+    return act
+
+
+def _round(name: str) -> Change:
+    return lambda z, o: (
+        (z / "rounds" / "000001.json").rename(z / "rounds" / f"{name}.json") and None
+    )
+
+
+def _state(**more: Any) -> Change:
+    """A state whose texts say something odd."""
+
+    def act(zoo: Path, _: Path) -> None:
+        plain = {"version": 1, "unit": "unit-009", "shard": ".unit-009.0123456789ab.tmp",
+                 "checksums": [], "facts": {}} | more  # fmt: skip
+        text = more.get("text") or json.dumps(plain)
+        found = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        header = json.dumps({"__metadata__": {"weightspace": text, "checksum": found}}).encode()
+        (zoo / "states").mkdir(exist_ok=True)
+        (zoo / "states" / "unit-009.safetensors").write_bytes(
+            len(header).to_bytes(8, "little") + header
+        )
+
+    return act
+
+
+def _found_by_attack() -> Iterator[tuple[str, Change]]:
+    yield "an index of other units", _lie("unit", ["unit-none"])
+    yield "an index of other labels", _lie("dataset", ["digits", "shapes"])
+    yield "an index of other layouts", _lie("layout", ["0" * 16])
+    for name in ("1", "9" * 200, "0000001", "000001 "):
+        yield f"a round called {name[:9]!r} of {len(name)}", _round(name)
+    for what in ({"shard": 5}, {"facts": []}, {"checksums": 7}, {"text": "[" * 10**5},
+                 {"text": "5"}, {"shard": "../../zoo.json"}):  # fmt: skip
+        yield f"a state of {str(what)[:24]}", _state(**what)
+    yield "aside/999999999", lambda z, o: (z / "aside" / "999999999").mkdir(parents=True)
+    yield "a snapshot of a million", _set("snapshots", "snapshot", 10**6)
+
+
+VARIANTS: dict[str, Change] = dict(
+    [*_found_by_attack(), *_links(), *_ids(), *_columns(), *_types(), *_says()]
+)
 
 
 def sound(zoo: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import time
 
@@ -148,6 +149,79 @@ def test_what_a_file_unpacks_to_is_told_as_its_reader_tells(tmp_path, seed):
         pages = [group.column(i) for i in range(group.num_columns)]
         headers = 60 * sum(2 + page.num_values for page in pages)  # counted by the reader alone
         assert found <= sum(page.total_uncompressed_size for page in pages) <= found + headers
+
+
+# Hand-made files of a row group or two, of which pyarrow 26 makes gigabytes, and what refuses them.
+SMALL = {
+    "a million bytes in each of four thousand nulls": (
+        "UEFSMQUCAAUEDgUGDgwKBQKAQAUEAAUGBgUIBgAAAwAAAIBAAAUCBAkELAgIBnNjaGVtYQUKAgAFAg4F"
+        "BICAgAEFBgIICANuZXQABgaAQAkIHAkCHAYECAwGBQIOCQQ1AAYQCQYYA25ldAUIAAYKgEAGDEIGDkIG"
+        "EggAAAYEQgYGgEAACAwgcGFycXVldC1jcHAtYXJyb3cgdmVyc2lvbiAyNi4wLjEAgwAAAFBBUjE=",
+        "has no column net of string",
+    ),
+    "half a billion lengths of nothing": (
+        "UEFSMQUCAAUEKAUGKAwKBQICBQQMBQYGBQgGAAACAAAAAgGAgICABAGAyrXuAQAAAAUCBAkELAgIBnNj"
+        "aGVtYQUKAgAFAgwFBgIICANuZXQFDAAABgYCCQgcCQIcBgQIDAYFAgwJBCUMBgkGGANuZXQFCAAGCgIG"
+        "DFoGDloGEggAAAYEWgYGAgAIDCBwYXJxdWV0LWNwcC1hcnJvdyB2ZXJzaW9uIDI2LjAuMQB8AAAAUEFS"
+        "MQ==",
+        "is of an encoding that no part has",
+    ),
+    "half a billion prefixes of nothing": (
+        "UEFSMQUCAAUERAUGRAwKBQICBQQOBQYGBQgGAAACAAAAAgGAgICABAGAyrXuAQAAAICAgIAEAYDKte4B"
+        "AAAABQIECQQsCAgGc2NoZW1hBQoCAAUCDAUGAggIA25ldAUMAAAGBgIJCBwJAhwGBAgMBgUCDAkEJQ4G"
+        "CQYYA25ldAUIAAYKAgYMdgYOdgYSCAAABgR2BgYCAAgMIHBhcnF1ZXQtY3BwLWFycm93IHZlcnNpb24g"
+        "MjYuMC4xAHwAAABQQVIx",
+        "is of an encoding that no part has",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SMALL)
+def test_a_file_of_two_hundred_bytes_does_not_fill_the_memory(tmp_path, what):
+    text, told = SMALL[what]
+    file = tmp_path / "part.parquet"
+    file.write_bytes(base64.b64decode(text))
+    before = pa.total_allocated_bytes()
+    with pytest.raises(DataError, match=told):
+        tables.read(file, tables.NETS)
+    assert pa.total_allocated_bytes() - before < 10**6
+
+
+def field(kind: int, delta: int, value: int) -> bytes:
+    return bytes([delta << 4 | kind]) + _varint(value << 1 if value >= 0 else (-value << 1) - 1)
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        (field(5, 2, 99) + b"\x05" + _varint(4) + _varint(2), "stands twice"),  # the same again
+        (field(5, 2, 99) + b"\x04" + _varint(4) + _varint(2), "stands twice"),  # of 16 bits
+        (field(5, 2, 99) + b"\x05" + _varint(2 * 65538) + _varint(2), "stands twice, or is none"),
+        (field(5, 2, 2**32 + 9), "too large"),  # of which the lower bits are 9
+        (field(6, 9, 2**64 + 9), "too large|no end"),
+        (b"\x1b\x00", "holds what no such file does"),  # a map
+        (b"\x19\x58" + b"\x00" * 9, "holds what no such file does"),  # texts where structs belong
+    ],
+)
+def test_a_header_that_a_reader_takes_for_another_is_refused(header, told):
+    with pytest.raises(ValueError, match=told):
+        parquet._struct(header + b"\0" * 9, 0, len(header) + 9, 0)
+
+
+def test_old_writers_and_nested_columns_are_refused():
+    plain = tables.to_bytes(pa.table({"a": [1]}))
+    with pytest.raises(ValueError, match="parquet-mr"):
+        parquet.unpacked(plain.replace(b"parquet-cpp", b"Parquet-MR "))
+    with pytest.raises(ValueError, match="holds others"):
+        parquet.unpacked(tables.to_bytes(pa.table({"a": [{"b": 1}]})))
+
+
+def test_a_long_text_is_refused_at_the_first_row(tmp_path, monkeypatch):
+    file = tmp_path / "part.parquet"
+    save(file, repeated("a" * 10**6, 5000))
+    monkeypatch.setattr(tables, "_LONGEST_TEXT", 10**5)
+    with pytest.raises(DataError, match="holds a text longer than any"):
+        tables.read(file, tables.NETS)
 
 
 def test_a_cut_or_changed_footer_is_damage(tmp_path):
