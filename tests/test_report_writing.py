@@ -253,10 +253,15 @@ def test_a_column_of_another_type_is_refused_unread(little, tmp_path):
     mine = levels | numbers | {"snapshot": pa.array([], pa.int64())}
     for kind in (pa.decimal256(70, 3), pa.list_(pa.int64()), pa.timestamp("ns", "Mars/Olympus")):
         pq.write_table(pa.table(mine | {"odd\n": pa.array([], kind)}), place)
-        with pytest.raises(DataError, match=r"map\.parquet: column odd. is .*, which no column"):
+        with pytest.raises(
+            DataError,
+            match=r"map\.parquet: (column odd. is .*, which no column|not a .*holds others)",
+        ):
             Dissection.load(tmp_path)
         pq.write_table(pa.table(mine | {"x": pa.array([], kind)}), place)
-        with pytest.raises(DataError, match=r"map\.parquet: column x is .*, not Float64"):
+        with pytest.raises(
+            DataError, match=r"map\.parquet: (column x is .*, not Float64|not a .*)"
+        ):
             Dissection.load(tmp_path)
 
 

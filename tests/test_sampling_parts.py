@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from weightspace.sampling.request import split_of
 from weightspace.sampling.sharding import shard_of
 from weightspace.space import preset
 from weightspace.zoo import Round, Zoo, check, merge, rounds
+from weightspace.zoo.shard import digest
 
 IMAGES = dict.fromkeys(("mnist", "fashion_mnist", "cifar10", "svhn", "stl10"), 50_000)
 ROW = ["net", "index", "split", "dataset", "seed", "optimizer"]
@@ -235,10 +237,10 @@ def test_where_there_are_no_links_files_are_copied(
 ) -> None:
     link = os.link
 
-    def refuse(source: Path, target: Path) -> None:
-        if source.parent != target.parent:
+    def refuse(source: Any, target: Any, **how: Any) -> None:
+        if Path(source).is_absolute():  # of another zoo, not of the folder that is written in
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        link(source, target)
+        link(source, target, **how)
 
     monkeypatch.setattr(os, "link", refuse)
     assert check(merge(tmp_path / "zoo", thirds).path, full=True) == []
@@ -271,8 +273,8 @@ STOP = """
 import os, signal, sys
 from weightspace.zoo import merge
 left, link = [int(sys.argv[1])], os.link
-def stop(*arguments):
-    link(*arguments)
+def stop(*arguments, **how):
+    link(*arguments, **how)
     left[0] -= 1
     if left[0] == 0:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -352,7 +354,11 @@ def test_a_net_with_other_weights_is_refused_with_its_name(
     file = next((other / "snapshots").iterdir())
     table = pq.read_table(file)
     at, field = table.schema.get_field_index("checksum"), table.schema.field("checksum")
-    changed = pa.array(["0" * 16, *table["checksum"].to_pylist()[1:]])
+    with next((other / "shards").iterdir()).open("r+b") as shard:
+        shard.seek(table["offset"][0].as_py())
+        values = bytes(4 * table["length"][0].as_py())
+        shard.write(values)
+    changed = pa.array([digest(values), *table["checksum"].to_pylist()[1:]])
     pq.write_table(table.set_column(at, field, changed), file, write_page_checksum=True)
     net = table["net"][0]
     with pytest.raises(UsageError, match=f"other: net {net} is also in .* and has other weights"):
