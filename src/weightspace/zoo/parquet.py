@@ -165,25 +165,21 @@ def _list(data: bytes, at: int, stop: int, depth: int, field: int) -> tuple[list
 
 
 def _length(data: bytes, at: int, stop: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            break
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number of it has no end")
+    value, at = _varint(data, at)
     if value > stop - at:
         raise ValueError("a part of its end is longer than the file")
     return value, at
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:
+    value, at = _varint(data, at)
+    return (value >> 1) ^ -(value & 1), at
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = data[at]
-    if value < 128:
-        return (value >> 1) ^ -(value & 1), at + 1
+    if value < 128:  # nearly all of them
+        return value, at + 1
     value = shift = 0
     while True:
         byte = data[at]
@@ -196,4 +192,4 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
             raise ValueError("a number of it has no end")
     if value >> 64:  # of which a reader would take the lower bits
         raise ValueError("a number of it is too large")
-    return (value >> 1) ^ -(value & 1), at
+    return value, at
