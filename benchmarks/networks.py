@@ -17,8 +17,8 @@ import time
 import torch
 from torch.nn import functional as F
 
-from weightspace.neural import multiply_adds
-from weightspace.neural.architectures import PATCHES, Network, paper
+from weightspace.learners.neural import multiply_adds
+from weightspace.learners.neural.architectures import PATCHES, Network, paper
 
 
 def main() -> None:

@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from weightspace.learners.estimators import MetaClassifier
+from weightspace.learners.registry import Classifier
 from weightspace.meta import CLASSIFIERS, labels_of
 from weightspace.meta.crossfit import UNITS, judge
-from weightspace.meta.estimators import MetaClassifier
 from weightspace.meta.folds import HeldOut
 from weightspace.meta.intervals import crossfitted
 from weightspace.meta.pairs import compare
-from weightspace.meta.registry import Classifier
 from weightspace.meta.slices import SLICE_FEATURES, Source, fresh_slices, random_slices
 from weightspace.zoo import Zoo
 

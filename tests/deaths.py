@@ -49,7 +49,7 @@ def _fit(model: str, out: str) -> None:
 
 
 def _network(kept: str, out: str) -> None:
-    from weightspace.neural import Patches
+    from weightspace.learners.neural import Patches
 
     Patches.load(kept).save(out)
 
@@ -137,10 +137,5 @@ def _serve() -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
-    import weightspace.dissection
-    import weightspace.doors
-    import weightspace.meta
-    import weightspace.meta.model
-    import weightspace.neural  # noqa: F401 - nothing is loaded in a copy
 
     _serve()

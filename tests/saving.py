@@ -14,10 +14,10 @@ import pytest
 
 from killing import killed_at
 from weightspace.features import STATISTICS_NAMES
+from weightspace.learners.discriminant import Discriminant
+from weightspace.learners.gaussian import Gaussianiser
+from weightspace.learners.kernel import LinearMap
 from weightspace.meta import Model
-from weightspace.meta.discriminant import Discriminant
-from weightspace.meta.gaussian import Gaussianiser
-from weightspace.meta.kernel import LinearMap
 from weightspace.meta.reader import Ability, Range, Reader, View
 
 COLUMNS = len(STATISTICS_NAMES)

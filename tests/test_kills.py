@@ -17,8 +17,8 @@ import killing
 from killing import recipe, vector
 from populations import synthetic_zoo
 from weightspace.dissection import Dissection, dissect
+from weightspace.learners.neural import Patches
 from weightspace.meta import Evaluation, Model, fit
-from weightspace.neural import Patches
 from weightspace.zoo import Zoo, check
 
 NETS = [0, 1, 2]

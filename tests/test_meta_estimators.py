@@ -14,12 +14,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from weightspace.learners import discriminant as module
+from weightspace.learners.discriminant import Discriminant
+from weightspace.learners.gaussian import Gaussianiser
+from weightspace.learners.kernel import LinearMap, NystroemMap
+from weightspace.learners.trees import DEEPEST, Trees
 from weightspace.meta import Boosted, Forest, Kernel, Linear, Logistic, SupportVectors
-from weightspace.meta import discriminant as module
-from weightspace.meta.discriminant import Discriminant
-from weightspace.meta.gaussian import Gaussianiser
-from weightspace.meta.kernel import LinearMap, NystroemMap
-from weightspace.meta.trees import DEEPEST, Trees
 
 SMALL = [
     Linear(),

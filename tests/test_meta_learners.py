@@ -14,6 +14,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.svm import SVC
 
 from populations import synthetic_zoo
+from weightspace.learners import support
+from weightspace.learners.boosting import Boostings, _baseline, _trees
+from weightspace.learners.discriminant import Discriminant
+from weightspace.learners.gaussian import Gaussianiser
+from weightspace.learners.kernel import NystroemMap
 from weightspace.meta import (
     Boosted,
     Forest,
@@ -23,12 +28,7 @@ from weightspace.meta import (
     Raw,
     SupportVectors,
     evaluate,
-    support,
 )
-from weightspace.meta.boosting import Boostings, _baseline, _trees
-from weightspace.meta.discriminant import Discriminant
-from weightspace.meta.gaussian import Gaussianiser
-from weightspace.meta.kernel import NystroemMap
 
 LEARNERS = [Logistic(), SupportVectors(), Boosted(rounds=20, leaf=5)]
 
@@ -198,7 +198,7 @@ def test_where_all_are_of_one_class_that_is_the_answer(estimator):
 
 
 def test_wide_kernels_are_evaluated_in_small_blocks(monkeypatch):
-    from weightspace.meta import discriminant
+    from weightspace.learners import discriminant
 
     x, y = problem()
     fitted = SupportVectors().fit(x, y).fitted_

@@ -11,10 +11,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from populations import ALIGNED, synthetic_zoo
 from test_meta_model import put, rewrite, say
 from weightspace.errors import DataError, UsageError
+from weightspace.learners import raw as module
+from weightspace.learners.discriminant import balanced_targets
 from weightspace.meta import Model, Raw, evaluate, fit, labels_of
-from weightspace.meta import raw as module
 from weightspace.meta import whole as rooms
-from weightspace.meta.discriminant import balanced_targets
 from weightspace.meta.slices import Source
 from weightspace.meta.whole import Alignment, weight_rows
 from weightspace.networks import Plan

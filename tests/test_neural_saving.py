@@ -13,7 +13,7 @@ import pytest
 
 from killing import KilledError, killed_at
 from weightspace.errors import DataError, UsageError
-from weightspace.neural import Sequence
+from weightspace.learners.neural import Sequence
 
 
 def ordered(nets: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,11 +14,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from populations import synthetic_zoo
 from weightspace.errors import DataError, UsageError
 from weightspace.features import LAYERS_NAMES, TOKENS, TOKENS_NAMES, layers, tokens
+from weightspace.learners.neural import Patches, Sequence
 from weightspace.meta import evaluate, fit
 from weightspace.meta.slices import Source
 from weightspace.meta.whole import token_rows
 from weightspace.networks import Plan
-from weightspace.neural import Patches, Sequence
 from weightspace.progress import Together
 from weightspace.space import Recipe
 

@@ -9,7 +9,7 @@ from sklearn.manifold import TSNE
 
 from weightspace.dissection.reader import Reader
 from weightspace.dissection.result import MAP_COLUMNS, Map
-from weightspace.meta.gaussian import Gaussianiser
+from weightspace.learners.gaussian import Gaussianiser
 from weightspace.meta.layerrows import net_rows
 from weightspace.meta.slices import Source
 from weightspace.progress import Progress

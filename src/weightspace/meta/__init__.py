@@ -7,18 +7,25 @@ nor another of its seed; accuracies weigh classes alike; too few nets are refuse
 numbers; a stored model holds arrays and JSON, and loading it executes nothing.
 """
 
+from weightspace.learners.estimators import (
+    Boosted,
+    Forest,
+    Kernel,
+    Linear,
+    Logistic,
+    SupportVectors,
+)
+from weightspace.learners.raw import Raw
+from weightspace.learners.registry import BASELINE, CLASSIFIERS, DEFAULT, Classifier
+from weightspace.learners.ridge import KernelRidge
 from weightspace.meta.crossfit import Score, crossfit
-from weightspace.meta.estimators import Boosted, Forest, Kernel, Linear, Logistic, SupportVectors
 from weightspace.meta.evaluation import Evaluation
 from weightspace.meta.fitting import fit
 from weightspace.meta.intervals import Interval, bootstrap, control_interval
 from weightspace.meta.labels import Labels, labels_of
 from weightspace.meta.model import Answer, Model, Reading
 from weightspace.meta.protocol import evaluate
-from weightspace.meta.raw import Raw
-from weightspace.meta.registry import BASELINE, CLASSIFIERS, DEFAULT, Classifier
 from weightspace.meta.regression import Regression, regress
-from weightspace.meta.ridge import KernelRidge
 
 __all__ = [
     "BASELINE",

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightspace.errors import UsageError
-from weightspace.meta.estimators import MetaClassifier
+from weightspace.learners.estimators import MetaClassifier
+from weightspace.learners.registry import classifier as declared
 from weightspace.meta.folds import Cells, each_fold
 from weightspace.meta.intervals import balanced_accuracy, crossfitted
 from weightspace.meta.labels import require, require_families
-from weightspace.meta.registry import classifier as declared
 
 UNITS = ("slice", "net")
 

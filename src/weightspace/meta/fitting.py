@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from weightspace.errors import UsageError
+from weightspace.learners.registry import DEFAULT
+from weightspace.learners.registry import classifier as declared
 from weightspace.meta.crossfit import judge
 from weightspace.meta.folds import Cells
 from weightspace.meta.labels import Labels, labels_of
 from weightspace.meta.model import Model
 from weightspace.meta.reader import FEATURE_NAMES, Range, Reader, View, abilities
-from weightspace.meta.registry import DEFAULT
-from weightspace.meta.registry import classifier as declared
 from weightspace.meta.slices import Source, held
 from weightspace.meta.versions import in_one_line
 from weightspace.meta.whole import aligned

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from weightspace.meta.boosting import Boostings
-from weightspace.meta.discriminant import Discriminant
-from weightspace.meta.estimators import Fitted
-from weightspace.meta.gaussian import Gaussianiser
-from weightspace.meta.kernel import FeatureMap, LinearMap, NystroemMap
-from weightspace.meta.raw import Aligned, Scale
-from weightspace.meta.trees import DEEPEST, Forests, Trees
+from weightspace.learners.boosting import Boostings
+from weightspace.learners.discriminant import Discriminant
+from weightspace.learners.estimators import Fitted
+from weightspace.learners.gaussian import Gaussianiser
+from weightspace.learners.kernel import FeatureMap, LinearMap, NystroemMap
+from weightspace.learners.raw import Aligned, Scale
+from weightspace.learners.trees import DEEPEST, Forests, Trees
 
 # Bounds within which no sum or product of prediction leaves the range of float64.
 _FLOAT32 = float(np.finfo(np.float32).max)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from weightspace.learners.registry import CLASSIFIERS
+from weightspace.learners.ridge import KernelRidge
 from weightspace.meta.folds import Cells, each_fold
 from weightspace.meta.labels import Labels
-from weightspace.meta.registry import CLASSIFIERS
-from weightspace.meta.ridge import KernelRidge
 from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.meta.whole import WHOLE_ROWS
 from weightspace.progress import Progress

@@ -11,13 +11,15 @@ import numpy as np
 import polars as pl
 
 from weightspace.errors import UsageError
+from weightspace.learners.estimators import MetaClassifier
+from weightspace.learners.registry import ALIGNED, CLASSIFIERS, Classifier
+from weightspace.learners.registry import classifiers as declared
 from weightspace.meta.calibration import (
     CALIBRATION_COLUMNS,
     RELIABILITY_COLUMNS,
     calibration,
 )
 from weightspace.meta.crossfit import UNITS, Judged, judge, with_permutations
-from weightspace.meta.estimators import MetaClassifier
 from weightspace.meta.evaluation import COLUMNS, CONFUSION_COLUMNS, HIT_COLUMNS, Evaluation
 from weightspace.meta.folds import Cells, HeldOut
 from weightspace.meta.intervals import (
@@ -28,8 +30,6 @@ from weightspace.meta.intervals import (
     dependence_of,
 )
 from weightspace.meta.labels import Labels, labels_of
-from weightspace.meta.registry import ALIGNED, CLASSIFIERS, Classifier
-from weightspace.meta.registry import classifiers as declared
 from weightspace.meta.slices import SLICE_FEATURES, Source, fresh_slices, random_slices
 from weightspace.meta.versions import in_one_line
 from weightspace.meta.whole import WHOLE_ROWS, can_align

@@ -10,12 +10,12 @@ from scipy.special import log_softmax
 
 from weightspace.errors import DataError
 from weightspace.features import LAYERS_NAMES, LOCAL_NAMES, STATISTICS_NAMES, layers
-from weightspace.meta.calibration import temperature
+from weightspace.learners.estimators import Fitted
+from weightspace.learners.registry import CLASSIFIERS
+from weightspace.learners.temperature import temperature
 from weightspace.meta.crossfit import Judged
-from weightspace.meta.estimators import Fitted
 from weightspace.meta.intervals import crossfitted
 from weightspace.meta.labels import Labels
-from weightspace.meta.registry import CLASSIFIERS
 from weightspace.meta.slices import SLICE_FEATURES, even_slices
 from weightspace.meta.whole import Alignment
 

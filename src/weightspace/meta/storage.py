@@ -15,10 +15,10 @@ import numpy as np
 from weightspace.disk import InnerPath, make_root
 from weightspace.errors import DataError
 from weightspace.features import SHORTEST
-from weightspace.meta.committed import DAMAGE, Committed
+from weightspace.learners.committed import DAMAGE, Committed
+from weightspace.learners.registry import CLASSIFIERS
 from weightspace.meta.packing import Arrays, Unsound, demand, number, pack, unpack
 from weightspace.meta.reader import FEATURE_NAMES, Ability, Range, Reader, View
-from weightspace.meta.registry import CLASSIFIERS
 from weightspace.printable import printable
 
 if TYPE_CHECKING:

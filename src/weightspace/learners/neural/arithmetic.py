@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightspace.neural.architectures import Architecture
+from weightspace.learners.neural.architectures import Architecture
 
 
 def multiply_adds(architecture: Architecture, length: int, classes: int) -> int:

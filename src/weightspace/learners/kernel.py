@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from weightspace.meta.gaussian import Gaussianiser
+from weightspace.learners.gaussian import Gaussianiser
 
 
 class FeatureMap(Protocol):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax
 
-from weightspace.meta.discriminant import balanced_targets, blocks_of_columns, discriminate
-from weightspace.meta.estimators import Fitted, MetaClassifier
+from weightspace.learners.discriminant import balanced_targets, blocks_of_columns, discriminate
+from weightspace.learners.estimators import Fitted, MetaClassifier
 
 _WEIGHTS = 2048
 """Weights of all nets that are looked at at a time."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from weightspace.errors import UsageError
-from weightspace.meta.estimators import (
+from weightspace.learners.estimators import (
     Boosted,
     Forest,
     Kernel,
@@ -16,7 +16,7 @@ from weightspace.meta.estimators import (
     MetaClassifier,
     SupportVectors,
 )
-from weightspace.meta.raw import Raw
+from weightspace.learners.raw import Raw
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ def _network(name: str) -> Callable[[int], MetaClassifier]:
     """An estimator of the room `neural`, which is loaded, and torch with it, when one is made."""
 
     def make(seed: int) -> MetaClassifier:
-        made: MetaClassifier = getattr(import_module("weightspace.neural"), name)(seed=seed)
+        made: MetaClassifier = getattr(import_module("weightspace.learners.neural"), name)(
+            seed=seed
+        )
         return made
 
     return make

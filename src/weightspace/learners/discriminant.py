@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import log_softmax
 
-from weightspace.meta.kernel import FeatureMap
+from weightspace.learners.kernel import FeatureMap
 
 _ROWS = 8192
 """Rows whose mapped features are held at a time."""

@@ -7,7 +7,7 @@ seed is one result on one device; they are stored as safetensors and JSON, and l
 executes nothing.
 """
 
-from weightspace.neural.arithmetic import multiply_adds, receptive_field
-from weightspace.neural.estimators import Paper, Patches, Sequence, SliceNetwork
+from weightspace.learners.neural.arithmetic import multiply_adds, receptive_field
+from weightspace.learners.neural.estimators import Paper, Patches, Sequence, SliceNetwork
 
 __all__ = ["Paper", "Patches", "Sequence", "SliceNetwork", "multiply_adds", "receptive_field"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from weightspace.meta.discriminant import NEVER, Discriminant
-from weightspace.meta.kernel import FeatureMap
+from weightspace.learners.discriminant import NEVER, Discriminant
+from weightspace.learners.kernel import FeatureMap
 
 
 def fit(

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from sklearn.svm import SVC
 
-from weightspace.meta.calibration import temperature
-from weightspace.meta.discriminant import NEVER, Discriminant
-from weightspace.meta.gaussian import Gaussianiser
-from weightspace.meta.kernel import NystroemMap
+from weightspace.learners.discriminant import NEVER, Discriminant
+from weightspace.learners.gaussian import Gaussianiser
+from weightspace.learners.kernel import NystroemMap
+from weightspace.learners.temperature import temperature
 from weightspace.progress import Progress, each, silent
 
 _PARTS = 3

@@ -9,7 +9,7 @@ from scipy.linalg import cho_factor, cho_solve
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from weightspace.meta.kernel import NystroemMap
+from weightspace.learners.kernel import NystroemMap
 
 _ROWS = 8192
 """Rows whose mapped features are held at a time."""

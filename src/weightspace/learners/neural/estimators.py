@@ -16,11 +16,11 @@ from torch import nn
 from weightspace.disk import InnerPath, make_root
 from weightspace.errors import DataError, UsageError
 from weightspace.features import TOKENS
-from weightspace.meta.committed import DAMAGE, Committed
-from weightspace.meta.estimators import MetaClassifier
-from weightspace.neural.architectures import PATCHES, Architecture, Network, paper
-from weightspace.neural.tokens import TokenNetwork
-from weightspace.neural.training import Draw, Plan, log_probabilities, train
+from weightspace.learners.committed import DAMAGE, Committed
+from weightspace.learners.estimators import MetaClassifier
+from weightspace.learners.neural.architectures import PATCHES, Architecture, Network, paper
+from weightspace.learners.neural.tokens import TokenNetwork
+from weightspace.learners.neural.training import Draw, Plan, log_probabilities, train
 from weightspace.printable import printable
 
 _KEYS = {"network", "parameters", "length", "classes"}

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from weightspace.neural.architectures import Dropout
+from weightspace.learners.neural.architectures import Dropout
 
 _FARTHEST = 5.0
 

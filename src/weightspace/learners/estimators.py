@@ -16,11 +16,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from weightspace.meta import logistic, support
-from weightspace.meta.boosting import Boostings
-from weightspace.meta.discriminant import Discriminant
-from weightspace.meta.kernel import FeatureMap, LinearMap, NystroemMap
-from weightspace.meta.trees import Forests
+from weightspace.learners import logistic, support
+from weightspace.learners.boosting import Boostings
+from weightspace.learners.discriminant import Discriminant
+from weightspace.learners.kernel import FeatureMap, LinearMap, NystroemMap
+from weightspace.learners.trees import Forests
 from weightspace.progress import Progress, silent
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from weightspace.neural.architectures import Dropout
+from weightspace.learners.neural.architectures import Dropout
 
 Draw = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """A slice (or the tokens) of each of the nets int [b], new at every call: float32 [b, L]."""

@@ -9,8 +9,8 @@ from scipy.special import log_softmax
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from weightspace.meta.discriminant import NEVER
-from weightspace.meta.trees import DEEPEST, Nodes, Trees
+from weightspace.learners.discriminant import NEVER
+from weightspace.learners.trees import DEEPEST, Nodes, Trees
 from weightspace.progress import Progress, each, silent
 
 _BINS = 63
