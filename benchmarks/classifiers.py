@@ -16,11 +16,11 @@ import time
 import numpy as np
 
 from weightspace.meta import CLASSIFIERS, labels_of
-from weightspace.meta.crossfit import judge
-from weightspace.meta.folds import Cells
-from weightspace.meta.intervals import crossfitted
-from weightspace.meta.layerrows import net_rows
-from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
+from weightspace.meta.design.folds import Cells
+from weightspace.meta.design.layerrows import net_rows
+from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
+from weightspace.meta.evaluation.crossfit import judge
+from weightspace.meta.statistics.intervals import crossfitted
 from weightspace.zoo import Zoo
 
 

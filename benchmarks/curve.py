@@ -16,11 +16,11 @@ import sys
 import numpy as np
 
 from weightspace.meta import CLASSIFIERS, labels_of
-from weightspace.meta.crossfit import judge
-from weightspace.meta.folds import HeldOut
-from weightspace.meta.intervals import balanced_accuracy, crossfitted
-from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
-from weightspace.meta.whole import WHOLE_ROWS
+from weightspace.meta.design.folds import HeldOut
+from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
+from weightspace.meta.design.whole import WHOLE_ROWS
+from weightspace.meta.evaluation.crossfit import judge
+from weightspace.meta.statistics.intervals import balanced_accuracy, crossfitted
 from weightspace.zoo import Zoo
 
 

@@ -28,11 +28,11 @@ import polars as pl
 from weightspace.learners.estimators import MetaClassifier
 from weightspace.learners.registry import Classifier
 from weightspace.meta import CLASSIFIERS, labels_of
-from weightspace.meta.crossfit import UNITS, judge
-from weightspace.meta.folds import HeldOut
-from weightspace.meta.intervals import crossfitted
-from weightspace.meta.pairs import compare
-from weightspace.meta.slices import SLICE_FEATURES, Source, fresh_slices, random_slices
+from weightspace.meta.design.folds import HeldOut
+from weightspace.meta.design.slices import SLICE_FEATURES, Source, fresh_slices, random_slices
+from weightspace.meta.evaluation.crossfit import UNITS, judge
+from weightspace.meta.statistics.intervals import crossfitted
+from weightspace.meta.statistics.pairs import compare
 from weightspace.zoo import Zoo
 
 ORDER = ("kernel", "boosted", "patches", "paper")

@@ -23,13 +23,13 @@ import numpy as np
 import polars as pl
 
 from weightspace.meta import CLASSIFIERS, labels_of
-from weightspace.meta.crossfit import UNITS, judge
-from weightspace.meta.folds import Cells
-from weightspace.meta.intervals import crossfitted
-from weightspace.meta.labels import Labels
-from weightspace.meta.pairs import compare
-from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
-from weightspace.meta.whole import WHOLE_ROWS
+from weightspace.meta.design.folds import Cells
+from weightspace.meta.design.labels import Labels
+from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
+from weightspace.meta.design.whole import WHOLE_ROWS
+from weightspace.meta.evaluation.crossfit import UNITS, judge
+from weightspace.meta.statistics.intervals import crossfitted
+from weightspace.meta.statistics.pairs import compare
 from weightspace.zoo import Zoo
 
 FOLDS, SEEDS = 5, (0, 1, 2)

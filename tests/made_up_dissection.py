@@ -22,10 +22,10 @@ from weightspace.dissection.result import (
     What,
 )
 from weightspace.meta import Evaluation, Regression
-from weightspace.meta.calibration import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
-from weightspace.meta.evaluation import HIT_COLUMNS
-from weightspace.meta.regression import COLUMNS as NUMBER_COLUMNS
-from weightspace.meta.regression import GUESS_COLUMNS
+from weightspace.meta.evaluation.regression import COLUMNS as NUMBER_COLUMNS
+from weightspace.meta.evaluation.regression import GUESS_COLUMNS
+from weightspace.meta.evaluation.result import HIT_COLUMNS
+from weightspace.meta.statistics.calibration import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
 
 # property: levels, accuracy at the end, accuracy at the first snapshot, best place (0..1)
 PROPERTIES = {

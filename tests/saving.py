@@ -18,7 +18,7 @@ from weightspace.learners.discriminant import Discriminant
 from weightspace.learners.gaussian import Gaussianiser
 from weightspace.learners.kernel import LinearMap
 from weightspace.meta import Model
-from weightspace.meta.reader import Ability, Range, Reader, View
+from weightspace.meta.model.reader import Ability, Range, Reader, View
 
 COLUMNS = len(STATISTICS_NAMES)
 

@@ -44,7 +44,7 @@ ALLOWED = {
     ("sampling/saving.py", "rglob"): "its own source",
     ("zoo/tables.py", "ParquetFile"): "bytes that the door gave",
     ("zoo/tables.py", "write_table"): "into memory",
-    ("meta/results.py", "write_parquet"): "into memory",
+    ("meta/evaluation/tables.py", "write_parquet"): "into memory",
     ("report/canvas.py", "savefig"): "into memory",
     ("report/displays.py", "savefig"): "into memory",
     ("images/loading.py", "glob"): "names in folders of images, which the user named",

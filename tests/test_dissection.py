@@ -32,8 +32,8 @@ from weightspace.dissection.what import _others as others
 from weightspace.dissection.what import group_of, what
 from weightspace.errors import DataError, UsageError
 from weightspace.meta import labels_of
-from weightspace.meta.crossfit import judge
-from weightspace.meta.reader import FEATURE_NAMES
+from weightspace.meta.evaluation.crossfit import judge
+from weightspace.meta.model.reader import FEATURE_NAMES
 from weightspace.progress import silent
 
 QUICK = {"seeds": (0,), "permutations": 5, "slices_per_net": 2, "classifiers": ["kernel"]}

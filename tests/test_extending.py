@@ -14,7 +14,7 @@ import torch
 
 from test_training import BASE, small
 from weightspace.errors import UsageError
-from weightspace.meta.labels import labels_of
+from weightspace.meta.design.labels import labels_of
 from weightspace.training import Pool, StackTrainer
 from weightspace.training.names import TABLES
 from weightspace.zoo import Zoo

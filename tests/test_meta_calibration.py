@@ -11,8 +11,8 @@ from sklearn.metrics import log_loss
 from populations import synthetic_zoo
 from weightspace.errors import UsageError
 from weightspace.meta import Evaluation, evaluate
-from weightspace.meta.calibration import Claims, calibration
-from weightspace.meta.pairs import difference_interval
+from weightspace.meta.statistics.calibration import Claims, calibration
+from weightspace.meta.statistics.pairs import difference_interval
 
 
 def honest(n: int, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

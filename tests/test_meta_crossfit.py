@@ -7,8 +7,8 @@ import pytest
 
 from weightspace.errors import UsageError
 from weightspace.meta import Kernel, crossfit
-from weightspace.meta.crossfit import judge
-from weightspace.meta.folds import Cells, assert_apart
+from weightspace.meta.design.folds import Cells, assert_apart
+from weightspace.meta.evaluation.crossfit import judge
 
 N = 90
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from weightspace.meta import bootstrap, control_interval, crossfit
-from weightspace.meta.intervals import balanced_accuracy, crossfitted, dependence_of
+from weightspace.meta.statistics.intervals import balanced_accuracy, crossfitted, dependence_of
 
 
 def test_accuracy_weighs_classes_alike():
@@ -117,7 +117,7 @@ def test_all_right_is_not_certainty():
 
 
 def test_seeds_repeat_and_resamples_keep_memory_flat(monkeypatch):
-    from weightspace.meta import intervals
+    from weightspace.meta.statistics import intervals
 
     rng = np.random.default_rng(0)
     hits, codes = rng.random(50), np.arange(50) % 2

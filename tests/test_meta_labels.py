@@ -8,7 +8,7 @@ import pytest
 
 from populations import synthetic_zoo
 from weightspace.errors import UsageError
-from weightspace.meta.labels import kin, labels_from, labels_of
+from weightspace.meta.design.labels import kin, labels_from, labels_of
 from weightspace.space import Choice, Constant, Space, Uniform, Unknown
 
 SPACE = Space(

@@ -14,7 +14,7 @@ from populations import synthetic_zoo
 from weightspace.errors import DataError, UsageError
 from weightspace.learners.temperature import temperature
 from weightspace.meta import Model, fit, labels_of
-from weightspace.meta.reader import Range
+from weightspace.meta.model.reader import Range
 from weightspace.zoo import Zoo
 
 LENGTH = 3000

@@ -11,10 +11,11 @@ import pytest
 
 from populations import SPACE, synthetic_zoo
 from weightspace.errors import DataError, UsageError
-from weightspace.meta import Evaluation, evaluate, labels_of, layerrows
-from weightspace.meta.evaluation import COLUMNS
-from weightspace.meta.layerrows import net_rows
-from weightspace.meta.slices import Source, random_slices
+from weightspace.meta import Evaluation, evaluate, labels_of
+from weightspace.meta.design import layerrows
+from weightspace.meta.design.layerrows import net_rows
+from weightspace.meta.design.slices import Source, random_slices
+from weightspace.meta.evaluation.result import COLUMNS
 from weightspace.zoo import Zoo
 
 NETS = 100
@@ -289,7 +290,7 @@ def test_no_damage_to_a_table_escapes(evaluation, tmp_path):
 
 
 def test_slices_are_read_a_few_nets_at_a_time(zoo, monkeypatch):
-    from weightspace.meta import slices
+    from weightspace.meta.design import slices
 
     labels = labels_of(zoo)
     seen = []

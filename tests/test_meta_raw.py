@@ -14,9 +14,9 @@ from weightspace.errors import DataError, UsageError
 from weightspace.learners import raw as module
 from weightspace.learners.discriminant import balanced_targets
 from weightspace.meta import Model, Raw, evaluate, fit, labels_of
-from weightspace.meta import whole as rooms
-from weightspace.meta.slices import Source
-from weightspace.meta.whole import Alignment, weight_rows
+from weightspace.meta.design import whole as rooms
+from weightspace.meta.design.slices import Source
+from weightspace.meta.design.whole import Alignment, weight_rows
 from weightspace.networks import Plan
 from weightspace.space import Recipe
 

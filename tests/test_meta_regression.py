@@ -15,11 +15,16 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from populations import SPACE, synthetic_zoo
 from weightspace.errors import UsageError
 from weightspace.meta import KernelRidge, Regression, labels_of, regress
-from weightspace.meta.folds import Cells
-from weightspace.meta.numbers import kendall, kendall_interval, r_squared, r_squared_interval
-from weightspace.meta.problems import PROGRESS, guessed, of_progress, steps_of
-from weightspace.meta.regression import COLUMNS, GUESS_COLUMNS, refusal
-from weightspace.meta.slices import Source
+from weightspace.meta.design.folds import Cells
+from weightspace.meta.design.slices import Source
+from weightspace.meta.evaluation.problems import PROGRESS, guessed, of_progress, steps_of
+from weightspace.meta.evaluation.regression import COLUMNS, GUESS_COLUMNS, refusal
+from weightspace.meta.statistics.numbers import (
+    kendall,
+    kendall_interval,
+    r_squared,
+    r_squared_interval,
+)
 from weightspace.progress import silent
 from weightspace.space import Constant, Space
 from weightspace.zoo import Zoo

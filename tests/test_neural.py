@@ -15,8 +15,8 @@ from weightspace.errors import DataError, UsageError
 from weightspace.learners.neural import Paper, Patches, multiply_adds, receptive_field
 from weightspace.learners.neural.architectures import PATCHES, Network, paper
 from weightspace.meta import evaluate, fit
-from weightspace.meta.labels import labels_of
-from weightspace.meta.slices import Source, fresh_slices
+from weightspace.meta.design.labels import labels_of
+from weightspace.meta.design.slices import Source, fresh_slices
 
 QUICK = Patches(epochs=12, batch_size=16, learning_rate=5e-3)
 

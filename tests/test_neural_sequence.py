@@ -16,8 +16,8 @@ from weightspace.errors import DataError, UsageError
 from weightspace.features import LAYERS_NAMES, TOKENS, TOKENS_NAMES, layers, tokens
 from weightspace.learners.neural import Patches, Sequence
 from weightspace.meta import evaluate, fit
-from weightspace.meta.slices import Source
-from weightspace.meta.whole import token_rows
+from weightspace.meta.design.slices import Source
+from weightspace.meta.design.whole import token_rows
 from weightspace.networks import Plan
 from weightspace.progress import Together
 from weightspace.space import Recipe

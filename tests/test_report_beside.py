@@ -29,7 +29,7 @@ from test_report_page import CHROMIUM, browse, read
 from weightspace.dissection import Slices, When
 from weightspace.dissection.what import TAMPERINGS, group_of
 from weightspace.meta import CLASSIFIERS, Evaluation, Regression
-from weightspace.meta.reader import FEATURE_NAMES
+from weightspace.meta.model.reader import FEATURE_NAMES
 from weightspace.report import (
     bare,
     calibration,

@@ -132,7 +132,7 @@ def test_a_single_property_is_drawn(tmp_path):
 
 def test_a_dissection_is_written_as_one_folder(tmp_path):
     from weightspace.dissection import Dissection
-    from weightspace.meta.evaluation import COLUMNS, Evaluation
+    from weightspace.meta.evaluation.result import COLUMNS, Evaluation
 
     frame = much_frame()
     missing = {name: None for name in COLUMNS if name not in frame.columns}

@@ -19,8 +19,9 @@ from saving import fill, mounted
 from weightspace.disk import InnerPath
 from weightspace.dissection import Dissection, storage
 from weightspace.errors import DataError, UsageError
-from weightspace.meta import Evaluation, Regression, results
-from weightspace.meta.evaluation import COLUMNS, FILES
+from weightspace.meta import Evaluation, Regression
+from weightspace.meta.evaluation import tables as results
+from weightspace.meta.evaluation.result import COLUMNS, FILES
 from weightspace.report import save_all, write, writing
 from weightspace.report.contents import sections
 from weightspace.report.headline import headline

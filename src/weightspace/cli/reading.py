@@ -55,7 +55,9 @@ def evaluate(
     """
     from weightspace import meta
     from weightspace.disk import InnerPath
-    from weightspace.meta import evaluation, regression, results
+    from weightspace.meta.evaluation import regression
+    from weightspace.meta.evaluation import result as evaluation
+    from weightspace.meta.evaluation import tables as results
     from weightspace.zoo import Zoo
 
     arguments.folder(out)
@@ -154,7 +156,7 @@ def fit(
 ) -> None:
     """Train meta-classifiers on a zoo and save them."""
     from weightspace import meta
-    from weightspace.meta.storage import refuse_foreign
+    from weightspace.meta.model.storage import refuse_foreign
     from weightspace.zoo import Zoo
 
     arguments.folder(out)

@@ -19,9 +19,9 @@ from weightspace.dissection.unseen import unseen
 from weightspace.dissection.what import what
 from weightspace.errors import UsageError
 from weightspace.meta import CLASSIFIERS, DEFAULT, evaluate, labels_of, regress
-from weightspace.meta.protocol import require_counts
-from weightspace.meta.slices import SLICE_FEATURES
-from weightspace.meta.versions import versions
+from weightspace.meta.design.slices import SLICE_FEATURES
+from weightspace.meta.evaluation.protocol import require_counts
+from weightspace.meta.evaluation.versions import versions
 from weightspace.progress import Progress, silent
 from weightspace.zoo import Zoo, opened
 

@@ -10,8 +10,8 @@ from sklearn.manifold import TSNE
 from weightspace.dissection.reader import Reader
 from weightspace.dissection.result import MAP_COLUMNS, Map
 from weightspace.learners.gaussian import Gaussianiser
-from weightspace.meta.layerrows import net_rows
-from weightspace.meta.slices import Source
+from weightspace.meta.design.layerrows import net_rows
+from weightspace.meta.design.slices import Source
 from weightspace.progress import Progress
 
 NETS, MOMENTS = 300, 7

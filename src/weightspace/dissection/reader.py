@@ -12,10 +12,10 @@ import polars as pl
 from weightspace.dissection.places import Place
 from weightspace.dissection.result import WHEN_COLUMNS, WHERE_COLUMNS, When, Where
 from weightspace.meta import CLASSIFIERS, Labels, Score, control_interval, crossfit
-from weightspace.meta.crossfit import judge, with_permutations
-from weightspace.meta.folds import Cells
-from weightspace.meta.intervals import balanced_accuracy, crossfitted
-from weightspace.meta.slices import SLICE_FEATURES
+from weightspace.meta.design.folds import Cells
+from weightspace.meta.design.slices import SLICE_FEATURES
+from weightspace.meta.evaluation.crossfit import judge, with_permutations
+from weightspace.meta.statistics.intervals import balanced_accuracy, crossfitted
 from weightspace.progress import Progress
 from weightspace.zoo import Zoo
 

@@ -12,10 +12,10 @@ from weightspace.dissection.result import SLICES_COLUMNS, Slices
 from weightspace.errors import UsageError
 from weightspace.features import SHORTEST
 from weightspace.meta import CLASSIFIERS
-from weightspace.meta.crossfit import judge, with_permutations
-from weightspace.meta.folds import Cells
-from weightspace.meta.labels import require
-from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
+from weightspace.meta.design.folds import Cells
+from weightspace.meta.design.labels import require
+from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
+from weightspace.meta.evaluation.crossfit import judge, with_permutations
 from weightspace.progress import Progress
 
 LENGTHS = (SHORTEST, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)

@@ -10,7 +10,10 @@ from weightspace.disk import InnerPath, exists, make_root, read_text
 from weightspace.dissection import result as kinds
 from weightspace.dissection.result import Dissection
 from weightspace.errors import DataError
-from weightspace.meta import Evaluation, Regression, evaluation, regression, results
+from weightspace.meta import Evaluation, Regression
+from weightspace.meta.evaluation import regression
+from weightspace.meta.evaluation import result as evaluation
+from weightspace.meta.evaluation import tables as results
 
 FACTS = "facts.json"
 MOST_FACTS = 2**24

@@ -12,9 +12,9 @@ from weightspace.dissection.places import Place
 from weightspace.dissection.reader import Reader
 from weightspace.dissection.result import TRANSFER_COLUMNS, Transfer
 from weightspace.meta import CLASSIFIERS, control_interval
-from weightspace.meta.crossfit import right_answers, with_permutations
-from weightspace.meta.folds import Cells, each_fold
-from weightspace.meta.intervals import balanced_accuracy, normal_interval
+from weightspace.meta.design.folds import Cells, each_fold
+from weightspace.meta.evaluation.crossfit import right_answers, with_permutations
+from weightspace.meta.statistics.intervals import balanced_accuracy, normal_interval
 from weightspace.progress import Progress
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from weightspace.dissection.places import Place
 from weightspace.dissection.reader import Reader, figures, ranked
 from weightspace.dissection.result import UNSEEN_COLUMNS, Unseen
-from weightspace.meta.folds import Cells
-from weightspace.meta.intervals import balanced_accuracy
-from weightspace.meta.layerrows import net_rows
-from weightspace.meta.pairs import difference_interval
-from weightspace.meta.slices import Source
+from weightspace.meta.design.folds import Cells
+from weightspace.meta.design.layerrows import net_rows
+from weightspace.meta.design.slices import Source
+from weightspace.meta.statistics.intervals import balanced_accuracy
+from weightspace.meta.statistics.pairs import difference_interval
 from weightspace.progress import Progress
 
 _WHOLE = "layers"

@@ -12,13 +12,13 @@ import numpy as np
 from weightspace.dissection.reader import Reader, figures, ranked
 from weightspace.dissection.result import WHAT_COLUMNS, What
 from weightspace.meta import CLASSIFIERS
-from weightspace.meta.crossfit import right_answers
-from weightspace.meta.folds import Cells, each_fold
-from weightspace.meta.intervals import balanced_accuracy
-from weightspace.meta.layerrows import net_rows
-from weightspace.meta.pairs import difference_interval
-from weightspace.meta.reader import FEATURE_NAMES
-from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
+from weightspace.meta.design.folds import Cells, each_fold
+from weightspace.meta.design.layerrows import net_rows
+from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
+from weightspace.meta.evaluation.crossfit import right_answers
+from weightspace.meta.model.reader import FEATURE_NAMES
+from weightspace.meta.statistics.intervals import balanced_accuracy
+from weightspace.meta.statistics.pairs import difference_interval
 from weightspace.progress import Progress
 
 _SWAPS = 3

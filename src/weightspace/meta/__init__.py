@@ -18,14 +18,14 @@ from weightspace.learners.estimators import (
 from weightspace.learners.raw import Raw
 from weightspace.learners.registry import BASELINE, CLASSIFIERS, DEFAULT, Classifier
 from weightspace.learners.ridge import KernelRidge
-from weightspace.meta.crossfit import Score, crossfit
-from weightspace.meta.evaluation import Evaluation
-from weightspace.meta.fitting import fit
-from weightspace.meta.intervals import Interval, bootstrap, control_interval
-from weightspace.meta.labels import Labels, labels_of
-from weightspace.meta.model import Answer, Model, Reading
-from weightspace.meta.protocol import evaluate
-from weightspace.meta.regression import Regression, regress
+from weightspace.meta.design.labels import Labels, labels_of
+from weightspace.meta.evaluation.crossfit import Score, crossfit
+from weightspace.meta.evaluation.protocol import evaluate
+from weightspace.meta.evaluation.regression import Regression, regress
+from weightspace.meta.evaluation.result import Evaluation
+from weightspace.meta.model.fitting import fit
+from weightspace.meta.model.model import Answer, Model, Reading
+from weightspace.meta.statistics.intervals import Interval, bootstrap, control_interval
 
 __all__ = [
     "BASELINE",

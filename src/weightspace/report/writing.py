@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from weightspace.disk import InnerPath, exists, is_folder, make_root
 from weightspace.dissection import Dissection, storage
-from weightspace.meta import results
+from weightspace.meta.evaluation import tables as results
 from weightspace.report import canvas
 from weightspace.report.contents import sections
 from weightspace.report.headline import headline

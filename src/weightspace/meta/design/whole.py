@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from weightspace.errors import UsageError
 from weightspace.features import tokens
-from weightspace.meta.layerrows import net_rows
-from weightspace.meta.slices import Source, held
+from weightspace.meta.design.layerrows import net_rows
+from weightspace.meta.design.slices import Source, held
 from weightspace.progress import Progress, silent
 
 if TYPE_CHECKING:

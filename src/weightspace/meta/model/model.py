@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from weightspace.meta.reader import Reader
+from weightspace.meta.model import storage
+from weightspace.meta.model.reader import Reader
 
 if TYPE_CHECKING:
     from weightspace.networks import Layout
@@ -162,9 +163,7 @@ class Model:
         model.json says), and stays where writing fails. UsageError where the model.json there is
         none of weightspace.
         """
-        from weightspace.meta.storage import save
-
-        return save(self, Path(directory))
+        return storage.save(Path(directory), self.readers, self.facts)
 
     @classmethod
     def load(cls, directory: str | Path) -> Model:
@@ -173,6 +172,4 @@ class Model:
         DataError where a file is missing, of a newer format, larger than any that `save` writes
         (4 MiB of JSON, 4 GiB of arrays), or holds what no model holds.
         """
-        from weightspace.meta.storage import load
-
-        return load(Path(directory))
+        return cls(*storage.load(Path(directory)))

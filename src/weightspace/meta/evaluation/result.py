@@ -11,9 +11,9 @@ import polars as pl
 
 from weightspace.disk import InnerPath, make_root
 from weightspace.errors import UsageError
-from weightspace.meta import results
-from weightspace.meta.calibration import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
-from weightspace.meta.pairs import among_living, compare
+from weightspace.meta.evaluation import tables as results
+from weightspace.meta.statistics.calibration import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
+from weightspace.meta.statistics.pairs import among_living, compare
 
 COLUMNS: dict[str, Any] = {
     "property": pl.String,

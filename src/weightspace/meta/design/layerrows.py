@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from weightspace.features import layers
-from weightspace.meta.slices import Source, held
+from weightspace.meta.design.slices import Source, held
 from weightspace.progress import Progress, silent
 
 if TYPE_CHECKING:

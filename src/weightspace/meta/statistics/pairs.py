@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from weightspace.errors import UsageError
-from weightspace.meta.intervals import DEPENDENCE, balanced_accuracy, crossfitted
+from weightspace.meta.statistics.intervals import DEPENDENCE, balanced_accuracy, crossfitted
 
 _KEYS = ("property", "classifier", "unit")
 _RESAMPLES = 1000

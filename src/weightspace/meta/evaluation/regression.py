@@ -12,12 +12,11 @@ import polars as pl
 
 from weightspace.disk import InnerPath, make_root, remove
 from weightspace.errors import UsageError
-from weightspace.meta import results
-from weightspace.meta.folds import Cells
-from weightspace.meta.intervals import control_interval
-from weightspace.meta.labels import Labels, labels_of
-from weightspace.meta.numbers import kendall, kendall_interval, r_squared, r_squared_interval
-from weightspace.meta.problems import (
+from weightspace.meta.design.folds import Cells
+from weightspace.meta.design.labels import Labels, labels_of
+from weightspace.meta.design.slices import Source
+from weightspace.meta.evaluation import tables as results
+from weightspace.meta.evaluation.problems import (
     PROGRESS,
     SEVERAL,
     Problem,
@@ -26,9 +25,15 @@ from weightspace.meta.problems import (
     of_progress,
     steps_of,
 )
-from weightspace.meta.protocol import require_counts
-from weightspace.meta.slices import Source
-from weightspace.meta.versions import in_one_line
+from weightspace.meta.evaluation.protocol import require_counts
+from weightspace.meta.evaluation.versions import in_one_line
+from weightspace.meta.statistics.intervals import control_interval
+from weightspace.meta.statistics.numbers import (
+    kendall,
+    kendall_interval,
+    r_squared,
+    r_squared_interval,
+)
 from weightspace.progress import Progress, silent
 from weightspace.space import Uniform
 from weightspace.zoo import Zoo, opened

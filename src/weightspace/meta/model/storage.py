@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +17,9 @@ from weightspace.errors import DataError
 from weightspace.features import SHORTEST
 from weightspace.learners.committed import DAMAGE, Committed
 from weightspace.learners.registry import CLASSIFIERS
-from weightspace.meta.packing import Arrays, Unsound, demand, number, pack, unpack
-from weightspace.meta.reader import FEATURE_NAMES, Ability, Range, Reader, View
+from weightspace.meta.model.packing import Arrays, Unsound, demand, number, pack, unpack
+from weightspace.meta.model.reader import FEATURE_NAMES, Ability, Range, Reader, View
 from weightspace.printable import printable
-
-if TYPE_CHECKING:
-    from weightspace.meta.model import Model
 
 FORMAT = "weightspace-model"
 VERSION = 1
@@ -36,20 +33,22 @@ def refuse_foreign(directory: Path) -> None:
     _FILES.refuse_foreign(InnerPath(directory))
 
 
-def save(model: Model, directory: Path) -> Path:
-    """Write a model into a folder, in place of a model there; see `Committed` for how.
+def save(directory: Path, readers: tuple[Reader, ...], facts: dict[str, Any]) -> Path:
+    """Write a model's readers and facts into a folder, in place of a model there.
+
+    `Committed` says how.
 
     UsageError where a model.json there is not ours; a refusal, a full disk or a kill leaves the
     folder with the model that it had.
     """
     folder = make_root(directory)
     arrays: dict[str, np.ndarray] = {}
-    readers = []
-    for i, reader in enumerate(model.readers):
+    rows = []
+    for i, reader in enumerate(readers):
         kind, own, numbers = pack(reader.fitted)
         own |= {"range.low": reader.range.low, "range.high": reader.range.high}
         arrays |= {f"{i}.{name}": np.ascontiguousarray(array) for name, array in own.items()}
-        readers.append(
+        rows.append(
             {
                 "kind": kind,
                 "numbers": numbers,
@@ -59,15 +58,16 @@ def save(model: Model, directory: Path) -> Path:
                 "abilities": [vars(a) | {"levels": list(a.levels)} for a in reader.abilities],
             }
         )
-    plain = {"format": FORMAT, "version": VERSION, "facts": model.facts, "readers": readers}
+    plain = {"format": FORMAT, "version": VERSION, "facts": facts, "readers": rows}
     _FILES.write(folder, plain, arrays)
     return directory
 
 
-def load(directory: Path) -> Model:
-    """Read a model from a folder; DataError where it is none, damaged or of a newer format."""
-    from weightspace.meta.model import Model
+def load(directory: Path) -> tuple[tuple[Reader, ...], dict[str, Any]]:
+    """Read a model's readers and facts from a folder.
 
+    DataError where it is none, damaged or of a newer format.
+    """
     folder = InnerPath(directory)
     plain = _plain(folder)
     file = _FILES.place(folder, plain)
@@ -87,7 +87,7 @@ def load(directory: Path) -> Model:
         demand(isinstance(facts, dict), "its facts are no mapping")
     except (Unsound, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{directory}: no sound model ({error}); {_REMEDY}") from None
-    return Model(readers, facts)
+    return readers, facts
 
 
 def _plain(folder: InnerPath) -> dict[str, Any]:

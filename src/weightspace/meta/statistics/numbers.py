@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from weightspace.meta.intervals import DEPENDENCE, Interval
+from weightspace.meta.statistics.intervals import DEPENDENCE, Interval
 
 _ROWS = 3000
 """Rows among which concordance is counted: every pair of them."""

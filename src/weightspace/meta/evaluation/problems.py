@@ -9,10 +9,10 @@ import polars as pl
 
 from weightspace.learners.registry import CLASSIFIERS
 from weightspace.learners.ridge import KernelRidge
-from weightspace.meta.folds import Cells, each_fold
-from weightspace.meta.labels import Labels
-from weightspace.meta.slices import SLICE_FEATURES, Source, random_slices
-from weightspace.meta.whole import WHOLE_ROWS
+from weightspace.meta.design.folds import Cells, each_fold
+from weightspace.meta.design.labels import Labels
+from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
+from weightspace.meta.design.whole import WHOLE_ROWS
 from weightspace.progress import Progress
 from weightspace.zoo import Zoo
 

@@ -13,11 +13,11 @@ from weightspace.features import LAYERS_NAMES, LOCAL_NAMES, STATISTICS_NAMES, la
 from weightspace.learners.estimators import Fitted
 from weightspace.learners.registry import CLASSIFIERS
 from weightspace.learners.temperature import temperature
-from weightspace.meta.crossfit import Judged
-from weightspace.meta.intervals import crossfitted
-from weightspace.meta.labels import Labels
-from weightspace.meta.slices import SLICE_FEATURES, even_slices
-from weightspace.meta.whole import Alignment
+from weightspace.meta.design.labels import Labels
+from weightspace.meta.design.slices import SLICE_FEATURES, even_slices
+from weightspace.meta.design.whole import Alignment
+from weightspace.meta.evaluation.crossfit import Judged
+from weightspace.meta.statistics.intervals import crossfitted
 
 if TYPE_CHECKING:
     from weightspace.networks import Layout

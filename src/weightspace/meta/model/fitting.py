@@ -11,14 +11,14 @@ import numpy as np
 from weightspace.errors import UsageError
 from weightspace.learners.registry import DEFAULT
 from weightspace.learners.registry import classifier as declared
-from weightspace.meta.crossfit import judge
-from weightspace.meta.folds import Cells
-from weightspace.meta.labels import Labels, labels_of
-from weightspace.meta.model import Model
-from weightspace.meta.reader import FEATURE_NAMES, Range, Reader, View, abilities
-from weightspace.meta.slices import Source, held
-from weightspace.meta.versions import in_one_line
-from weightspace.meta.whole import aligned
+from weightspace.meta.design.folds import Cells
+from weightspace.meta.design.labels import Labels, labels_of
+from weightspace.meta.design.slices import Source, held
+from weightspace.meta.design.whole import aligned
+from weightspace.meta.evaluation.crossfit import judge
+from weightspace.meta.evaluation.versions import in_one_line
+from weightspace.meta.model.model import Model
+from weightspace.meta.model.reader import FEATURE_NAMES, Range, Reader, View, abilities
 from weightspace.progress import Progress, silent
 from weightspace.zoo import Zoo, opened
 

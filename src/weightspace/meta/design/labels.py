@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from weightspace.errors import UsageError
-from weightspace.meta.slices import held
+from weightspace.meta.design.slices import held
 from weightspace.space import THIRDS, Choice, Space, Uniform
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import numpy as np
 from weightspace.errors import UsageError
 from weightspace.learners.estimators import MetaClassifier
 from weightspace.learners.registry import classifier as declared
-from weightspace.meta.folds import Cells, each_fold
-from weightspace.meta.intervals import balanced_accuracy, crossfitted
-from weightspace.meta.labels import require, require_families
+from weightspace.meta.design.folds import Cells, each_fold
+from weightspace.meta.design.labels import require, require_families
+from weightspace.meta.statistics.intervals import balanced_accuracy, crossfitted
 
 UNITS = ("slice", "net")
 

@@ -14,25 +14,25 @@ from weightspace.errors import UsageError
 from weightspace.learners.estimators import MetaClassifier
 from weightspace.learners.registry import ALIGNED, CLASSIFIERS, Classifier
 from weightspace.learners.registry import classifiers as declared
-from weightspace.meta.calibration import (
+from weightspace.meta.design.folds import Cells, HeldOut
+from weightspace.meta.design.labels import Labels, labels_of
+from weightspace.meta.design.slices import SLICE_FEATURES, Source, fresh_slices, random_slices
+from weightspace.meta.design.whole import WHOLE_ROWS, can_align
+from weightspace.meta.evaluation.crossfit import UNITS, Judged, judge, with_permutations
+from weightspace.meta.evaluation.result import COLUMNS, CONFUSION_COLUMNS, HIT_COLUMNS, Evaluation
+from weightspace.meta.evaluation.versions import in_one_line
+from weightspace.meta.statistics.calibration import (
     CALIBRATION_COLUMNS,
     RELIABILITY_COLUMNS,
     calibration,
 )
-from weightspace.meta.crossfit import UNITS, Judged, judge, with_permutations
-from weightspace.meta.evaluation import COLUMNS, CONFUSION_COLUMNS, HIT_COLUMNS, Evaluation
-from weightspace.meta.folds import Cells, HeldOut
-from weightspace.meta.intervals import (
+from weightspace.meta.statistics.intervals import (
     DEPENDENCE,
     balanced_accuracy,
     control_interval,
     crossfitted,
     dependence_of,
 )
-from weightspace.meta.labels import Labels, labels_of
-from weightspace.meta.slices import SLICE_FEATURES, Source, fresh_slices, random_slices
-from weightspace.meta.versions import in_one_line
-from weightspace.meta.whole import WHOLE_ROWS, can_align
 from weightspace.progress import Progress, Together, silent
 from weightspace.zoo import Split, Zoo, opened
 

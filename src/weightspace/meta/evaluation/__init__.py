@@ -1,0 +1,1 @@
+"""Cross-fitted accuracies and errors, and the results that hold them."""

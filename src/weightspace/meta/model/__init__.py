@@ -1,0 +1,1 @@
+"""Calibrated meta-classifiers that answer for one vector, and their files."""

@@ -1,0 +1,1 @@
+"""Intervals, paired comparisons, calibration and measures of numbers."""
