@@ -21,7 +21,8 @@ from typing import Any
 
 import small_units
 from weightspace.errors import DataError
-from weightspace.zoo import Round, Zoo, check, index
+from weightspace.zoo import Round, Zoo, check
+from weightspace.zoo.format import index
 
 MEMORY = 2**30  # bytes that a judge may take beyond what it has after its first zoo
 PATIENCE = 20  # seconds for one zoo; it takes 0.05

@@ -19,8 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import small_units
-from weightspace.zoo import Round, Zoo, index, shard, tables
-from weightspace.zoo.dtypes import FLOAT32
+from weightspace.zoo import Round, Zoo
+from weightspace.zoo.files import shard
+from weightspace.zoo.files.dtypes import FLOAT32
+from weightspace.zoo.format import index, tables
 
 Change = Callable[[Path, Path], None]
 UNIT = "unit-000"

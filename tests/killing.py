@@ -21,7 +21,7 @@ import numpy as np
 from small_units import SPACE, flat, moment, net_row
 from weightspace.space import Recipe
 from weightspace.zoo import Round, Writer, merge, repair
-from weightspace.zoo.shard import digest
+from weightspace.zoo.files.shard import digest
 
 SIZE, SNAPSHOTS = 6, 2
 _CHANGES = ("open", "pwrite", "fsync", "replace", "rename", "link", "unlink", "mkdir", "rmdir")

@@ -27,8 +27,9 @@ from weightspace.disk import InnerPath
 from weightspace.doors import export_zoo, import_zoo, publish, states
 from weightspace.errors import DataError, UsageError, WeightspaceError
 from weightspace.progress import silent
-from weightspace.zoo import Zoo, check, shard
-from weightspace.zoo.dtypes import FLOAT32
+from weightspace.zoo import Zoo, check
+from weightspace.zoo.files import shard
+from weightspace.zoo.files.dtypes import FLOAT32
 
 REPO = "some-lab/nets"
 

@@ -21,7 +21,7 @@ from weightspace.sampling.engines import node
 from weightspace.sampling.engines.depot import Depot
 from weightspace.sampling.plan import Unit
 from weightspace.zoo import Zoo, check
-from weightspace.zoo.parcel import Parcel, accept, pack, twin, vectors
+from weightspace.zoo.writing.parcel import Parcel, accept, pack, twin, vectors
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 
 from small_units import SNAPSHOTS, open_writer, pairs, vector, write
 from weightspace.zoo import VERSION, Zoo
-from weightspace.zoo.tables import NETS
-from weightspace.zoo.tables import SNAPSHOTS as SNAPSHOT_COLUMNS
+from weightspace.zoo.format.tables import NETS
+from weightspace.zoo.format.tables import SNAPSHOTS as SNAPSHOT_COLUMNS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "format.md").read_text(encoding="utf-8")
 (CODE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

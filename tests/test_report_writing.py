@@ -20,7 +20,7 @@ from weightspace.disk import InnerPath
 from weightspace.dissection import Dissection, storage
 from weightspace.errors import DataError, UsageError
 from weightspace.meta import Evaluation, Regression
-from weightspace.meta.evaluation import tables as results
+from weightspace.meta.evaluation import tables
 from weightspace.meta.evaluation.result import COLUMNS, FILES
 from weightspace.report import save_all, write, writing
 from weightspace.report.contents import sections
@@ -209,12 +209,12 @@ def test_killed_anywhere_every_file_is_the_old_or_the_new(tmp_path):
     for n in count():
         root = InnerPath(tmp_path / f"{n}")
         root.root.mkdir()
-        results.replace(root, dict.fromkeys((*ways, "d/old"), b"old"))
+        tables.replace(root, dict.fromkeys((*ways, "d/old"), b"old"))
         (root.root / "d" / "mine").write_bytes(b"mine")
         killed = True
         try:
             with killed_at(n):
-                results.replace(root, dict.fromkeys(ways, b"new"), [*ways, "d/old"])
+                tables.replace(root, dict.fromkeys(ways, b"new"), [*ways, "d/old"])
             killed = False
         except KilledError:
             pass
@@ -225,7 +225,7 @@ def test_killed_anywhere_every_file_is_the_old_or_the_new(tmp_path):
         assert found.pop("d/mine") == b"mine"
         assert found in ({}, {"d/old": b"old"})
         assert found or b"old" not in left  # gone when all that is new is there
-        results.replace(root, dict.fromkeys(ways, b"third"), [*ways, "d/old"])
+        tables.replace(root, dict.fromkeys(ways, b"third"), [*ways, "d/old"])
         assert below(root.root) == dict.fromkeys(ways, b"third") | {"d/mine": b"mine"}
         if not killed:
             break
@@ -272,7 +272,7 @@ def test_what_is_no_file_of_results_is_refused_at_once(little, tmp_path, way, ki
     little.save(tmp_path)
     before = set(below(tmp_path))
     place = tmp_path / way
-    most = {"facts.json": storage.MOST_FACTS}.get(way, results.MOST)
+    most = {"facts.json": storage.MOST_FACTS}.get(way, tables.MOST)
     if kind == "huge":
         os.truncate(place, most + 1)  # takes no space
     else:

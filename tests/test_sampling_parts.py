@@ -24,8 +24,9 @@ from weightspace.sampling.plan import net_steps
 from weightspace.sampling.request import split_of
 from weightspace.sampling.sharding import shard_of
 from weightspace.space import preset
-from weightspace.zoo import Round, Zoo, check, merge, rounds
-from weightspace.zoo.shard import digest
+from weightspace.zoo import Round, Zoo, check, merge
+from weightspace.zoo.files.shard import digest
+from weightspace.zoo.format import rounds
 
 IMAGES = dict.fromkeys(("mnist", "fashion_mnist", "cifar10", "svhn", "stl10"), 50_000)
 ROW = ["net", "index", "split", "dataset", "seed", "optimizer"]

@@ -20,7 +20,8 @@ from weightspace.sampling import sample, saving
 from weightspace.sampling.saving import SHARE, Saver
 from weightspace.sampling.work import prepared
 from weightspace.training import Pool, StackTrainer
-from weightspace.zoo import Writer, Zoo, check, states
+from weightspace.zoo import Writer, Zoo, check
+from weightspace.zoo.format import states
 
 ONE_UNIT = TINY.with_constants(filter_size=3)
 

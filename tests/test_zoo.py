@@ -23,7 +23,7 @@ from weightspace.errors import DataError, UsageError
 from weightspace.space import Recipe
 from weightspace.space.recipe import FIELDS
 from weightspace.zoo import Writer, Zoo, check
-from weightspace.zoo.places import NETS as NETS_FOLDER
+from weightspace.zoo.files.places import NETS as NETS_FOLDER
 
 
 @pytest.fixture(scope="module")

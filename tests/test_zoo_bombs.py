@@ -14,8 +14,10 @@ import pytest
 from small_units import LAYOUT, NETS, SNAPSHOTS, open_writer, recipes, tensor, write
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
-from weightspace.zoo import Zoo, check, parquet, tables
-from weightspace.zoo.layouts import read_layout
+from weightspace.zoo import Zoo, check
+from weightspace.zoo.files import parquet
+from weightspace.zoo.format import tables
+from weightspace.zoo.format.layouts import read_layout
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from small_units import LAYOUT, NETS, SNAPSHOTS, open_writer, recipes, write
 from weightspace.errors import DataError
 from weightspace.zoo import Finding, Zoo, check
-from weightspace.zoo.dtypes import FLOAT32
-from weightspace.zoo.shard import read as read_header
+from weightspace.zoo.files.dtypes import FLOAT32
+from weightspace.zoo.files.shard import read as read_header
 
 NET = recipes(0)[1].net
 FIRST = f"which concerns net {recipes(0)[0].net} and {NETS - 1} more"

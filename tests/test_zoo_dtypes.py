@@ -23,8 +23,8 @@ from weightspace.doors import export_zoo
 from weightspace.errors import DataError, UsageError
 from weightspace.sampling import estimate, reproduce
 from weightspace.zoo import Writer, Zoo, check, merge, repair
-from weightspace.zoo.dtypes import BFLOAT16, FLOAT32
-from weightspace.zoo.parcel import accept, pack, twin, vectors
+from weightspace.zoo.files.dtypes import BFLOAT16, FLOAT32
+from weightspace.zoo.writing.parcel import accept, pack, twin, vectors
 
 
 def open_writer(path: Path) -> Writer:

@@ -14,7 +14,8 @@ from weightspace.cli.app import run
 from weightspace.errors import DataError
 from weightspace.sampling import sample
 from weightspace.space import preset
-from weightspace.zoo import Zoo, check, index, merge, tables, write_index
+from weightspace.zoo import Zoo, check, merge, write_index
+from weightspace.zoo.format import index, tables
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import killing
 from killing import SNAPSHOTS, TASKS, KilledError, killed_at, recipe, unit_of, vector
 from weightspace.errors import DataError, UsageError
 from weightspace.zoo import Zoo, check
-from weightspace.zoo.states import ASIDE
+from weightspace.zoo.format.states import ASIDE
 
 ZOOS = ("a", "b")
 GROUPS = ([0, 1, 2], [3, 4], [5])

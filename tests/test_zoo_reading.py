@@ -43,8 +43,8 @@ def test_a_slice_is_what_the_vector_has_there(path, part, running_stats):
 
 @pytest.mark.parametrize(("buffers", "junk"), [(3, 2**16), (500, 4)])
 def test_pieces_beyond_what_one_read_takes_are_read_as_well(path, monkeypatch, buffers, junk):
-    monkeypatch.setattr("weightspace.zoo.selecting._MOST_BUFFERS", buffers)
-    monkeypatch.setattr("weightspace.zoo.selecting._JUNK", memoryview(bytearray(junk)))
+    monkeypatch.setattr("weightspace.zoo.reading.selecting._MOST_BUFFERS", buffers)
+    monkeypatch.setattr("weightspace.zoo.reading.selecting._JUNK", memoryview(bytearray(junk)))
     zoo = Zoo(path)
     slices = zoo.slices(50, 5000, running_stats=False)
     expect_right(zoo, slices, running_stats=False)
@@ -70,7 +70,7 @@ def test_snapshots_from_the_front_and_the_back_are_those_of_the_net(path):
 
 
 def test_no_more_shards_are_open_than_may_be(path, monkeypatch):
-    monkeypatch.setattr("weightspace.zoo.shardfiles._MOST_OPEN", 3)
+    monkeypatch.setattr("weightspace.zoo.files.shardfiles._MOST_OPEN", 3)
     zoo = Zoo(path)
     assert len(zoo.snapshots["shard"].unique()) > 8
     gc.collect()  # what earlier tests left open is closed now, not between two counts
@@ -83,7 +83,7 @@ def test_no_more_shards_are_open_than_may_be(path, monkeypatch):
 
 
 def test_threads_read_at_once_with_few_shards_open(path, monkeypatch):
-    monkeypatch.setattr("weightspace.zoo.shardfiles._MOST_OPEN", 2)
+    monkeypatch.setattr("weightspace.zoo.files.shardfiles._MOST_OPEN", 2)
     zoo = Zoo(path)
     expected = [zoo.slices(64, 100, seed=seed).values for seed in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -104,7 +104,7 @@ def test_what_is_not_in_memory_comes_from_the_disk(path):
 @pytest.mark.parametrize("missing", ["RWF_NOWAIT", "preadv and advice"])
 def test_systems_with_less_read_the_same(path, monkeypatch, missing):
     expected = Zoo(path).slices(64, 1000, running_stats=False).values
-    monkeypatch.setattr("weightspace.zoo.shardfiles._NOWAIT", 0)
+    monkeypatch.setattr("weightspace.zoo.files.shardfiles._NOWAIT", 0)
     if missing != "RWF_NOWAIT":
         monkeypatch.delattr("os.preadv")
         monkeypatch.delattr("os.posix_fadvise")

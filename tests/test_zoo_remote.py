@@ -18,7 +18,9 @@ from populations import synthetic_zoo
 from range_server import serving
 from weightspace.cli.app import run
 from weightspace.errors import DataError, UsageError
-from weightspace.zoo import SliceDataset, Zoo, remote, remoteshards, write_index
+from weightspace.zoo import SliceDataset, Zoo, write_index
+from weightspace.zoo.reading.remote import shards as remoteshards
+from weightspace.zoo.reading.remote import source as remote
 
 fsspec = pytest.importorskip("fsspec")
 aiohttp = pytest.importorskip("aiohttp")

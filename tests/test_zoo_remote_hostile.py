@@ -25,10 +25,14 @@ from test_zoo_remote import expect_equal
 from weightspace import disk
 from weightspace.cli.app import run
 from weightspace.errors import DataError, UsageError
-from weightspace.zoo import SliceDataset, Zoo, remote, remoteshards, server, spotchecks, write_index
+from weightspace.zoo import SliceDataset, Zoo, write_index
+from weightspace.zoo.reading import spotchecks
+from weightspace.zoo.reading.remote import server
+from weightspace.zoo.reading.remote import shards as remoteshards
+from weightspace.zoo.reading.remote import source as remote
 
 fsspec = pytest.importorskip("fsspec")
-web = pytest.importorskip("weightspace.zoo.web")
+web = pytest.importorskip("weightspace.zoo.reading.remote.web")
 
 
 @pytest.fixture(scope="module")

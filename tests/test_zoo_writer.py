@@ -370,7 +370,7 @@ def test_whoever_commits_a_unit_second_changes_nothing(tmp_path):
 
 def test_of_two_different_zoos_begun_at_once_one_is_refused(tmp_path, monkeypatch):
     """The other zoo appears after this writer saw an empty directory."""
-    from weightspace.zoo import writer
+    from weightspace.zoo.writing import writer
 
     original = writer._refuse_foreign
 

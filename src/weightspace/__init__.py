@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from weightspace.sampling.run import estimate, sample
     from weightspace.space import Recipe, Space, load_space, preset
     from weightspace.zoo import Zoo
-    from weightspace.zoo.check import check
-    from weightspace.zoo.merge import merge
+    from weightspace.zoo.care.check import check
+    from weightspace.zoo.care.merge import merge
 
 _HOMES = {
     "audit": ("predict", "read_checkpoint"),

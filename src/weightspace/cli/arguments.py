@@ -137,7 +137,7 @@ def shard(text: str) -> tuple[int, int]:
 
 def folder(out: Path) -> Path:
     """`out`, if results can go there: said before anything is computed."""
-    from weightspace.zoo.places import refuse_url
+    from weightspace.zoo.files.places import refuse_url
 
     refuse_url(out)
     if out.is_symlink() and not out.exists():

@@ -55,13 +55,12 @@ def evaluate(
     """
     from weightspace import meta
     from weightspace.disk import InnerPath
-    from weightspace.meta.evaluation import regression
+    from weightspace.meta.evaluation import regression, tables
     from weightspace.meta.evaluation import result as evaluation
-    from weightspace.meta.evaluation import tables as results
     from weightspace.zoo import Zoo
 
     arguments.folder(out)
-    results.refuse_foreign(InnerPath(out), evaluation.FILES | regression.FILES)
+    tables.refuse_foreign(InnerPath(out), evaluation.FILES | regression.FILES)
     with bars() as listener:
         population = Zoo(zoo)
         named = arguments.properties(properties)

@@ -11,9 +11,8 @@ from weightspace.dissection import result as kinds
 from weightspace.dissection.result import Dissection
 from weightspace.errors import DataError
 from weightspace.meta import Evaluation, Regression
-from weightspace.meta.evaluation import regression
+from weightspace.meta.evaluation import regression, tables
 from weightspace.meta.evaluation import result as evaluation
-from weightspace.meta.evaluation import tables as results
 
 FACTS = "facts.json"
 MOST_FACTS = 2**24
@@ -23,7 +22,7 @@ _KEYS = {
     *("space", "datasets", "properties", "boundaries", "seeds", "versions", "seconds", "command"),
 }
 _ALWAYS = ("where", "when", "training")
-_FRAMES: dict[str, tuple[Any, results.Columns]] = {
+_FRAMES: dict[str, tuple[Any, tables.Columns]] = {
     "where": (kinds.Where, kinds.WHERE_COLUMNS),
     "when": (kinds.When, kinds.WHEN_COLUMNS),
     "training": (kinds.Training, kinds.TRAINING_COLUMNS),
@@ -34,7 +33,7 @@ _FRAMES: dict[str, tuple[Any, results.Columns]] = {
     "unseen": (kinds.Unseen, kinds.UNSEEN_COLUMNS),
 }
 _FOLDERS: dict[str, Any] = {"bare": Evaluation, "numbers": Regression}
-TABLES: dict[str, results.Columns] = (
+TABLES: dict[str, tables.Columns] = (
     evaluation.FILES
     | {f"{name}.parquet": columns for name, (_, columns) in _FRAMES.items()}
     | {f"bare/{file}": columns for file, columns in evaluation.FILES.items()}
@@ -52,7 +51,7 @@ def files(dissection: Dissection) -> dict[str, bytes]:
     found |= dissection.much.to_bytes()
     for name in _FRAMES:
         if (part := getattr(dissection, name)) is not None:
-            found[f"{name}.parquet"] = results.parquet(part.frame())
+            found[f"{name}.parquet"] = tables.parquet(part.frame())
     for name in _FOLDERS:
         if (part := getattr(dissection, name)) is not None:
             found |= {f"{name}/{file}": data for file, data in part.to_bytes().items()}
@@ -65,7 +64,7 @@ def refuse_foreign(root: InnerPath) -> bool:
     Returns whether the folder holds a dissection's facts. Those are told by their keys (all are
     known, or two of them), tables by their columns. DataError where a folder of tables is a link.
     """
-    results.refuse_foreign(root, TABLES)
+    tables.refuse_foreign(root, TABLES)
     try:
         facts = json.loads(read_text(root / FACTS, MOST_FACTS))
     except FileNotFoundError:
@@ -73,7 +72,7 @@ def refuse_foreign(root: InnerPath) -> bool:
     except (OSError, ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict) or not (facts.keys() <= _KEYS or len(facts.keys() & _KEYS) > 1):
-        raise results.foreign(root / FACTS, "no facts of a dissection")
+        raise tables.foreign(root / FACTS, "no facts of a dissection")
     return True
 
 
@@ -81,7 +80,7 @@ def save(dissection: Dissection, directory: Path) -> Path:
     """Write a dissection in place of an older one; see `Dissection.save`."""
     root = make_root(directory)
     refuse_foreign(root)
-    results.replace(root, files(dissection), FILES)
+    tables.replace(root, files(dissection), FILES)
     return directory
 
 
@@ -89,7 +88,7 @@ def load(directory: Path) -> Dissection:
     """Read what `save` wrote; DataError names the file that is missing or damaged."""
     root = InnerPath(directory)
     parts = {
-        name: kind(results.read_table(root / f"{name}.parquet", columns, _REMEDY))
+        name: kind(tables.read_table(root / f"{name}.parquet", columns, _REMEDY))
         for name, (kind, columns) in _FRAMES.items()
         if name in _ALWAYS or exists(root / f"{name}.parquet")
     }

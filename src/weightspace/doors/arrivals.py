@@ -21,7 +21,7 @@ from weightspace.progress import Progress, silent
 from weightspace.space import Choice, Space, Uniform
 from weightspace.space.recipe import FIELDS
 from weightspace.zoo import Writer, Zoo, stratified
-from weightspace.zoo.places import MANIFEST, is_net
+from weightspace.zoo.files.places import MANIFEST, is_net
 
 _LONGEST_SOURCE = 4096  # characters, as paths have
 UNIT_BYTES = 2**26

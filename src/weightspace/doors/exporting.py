@@ -13,8 +13,8 @@ from weightspace.doors import nws_writing, states
 from weightspace.errors import UsageError
 from weightspace.progress import Progress, silent
 from weightspace.zoo import Zoo, opened
-from weightspace.zoo.places import refuse_url
-from weightspace.zoo.slices import check_snapshots, choose
+from weightspace.zoo.files.places import refuse_url
+from weightspace.zoo.reading.slices import check_snapshots, choose
 
 FORMATS = ("nws", "safetensors")
 

@@ -19,7 +19,8 @@ from weightspace.doors.card import LICENCES, OTHER, About, card, citation
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
 from weightspace.progress import Progress, silent
-from weightspace.zoo import MANIFEST, Zoo, check, opened, places, write_index
+from weightspace.zoo import MANIFEST, Zoo, check, opened, write_index
+from weightspace.zoo.files import places
 
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _SUMS, _CARD, _CROISSANT = "sha256sums.txt", "README.md", "croissant.json"

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from weightspace.disk import InnerPath, exists, is_folder, make_root
 from weightspace.dissection import Dissection, storage
-from weightspace.meta.evaluation import tables as results
+from weightspace.meta.evaluation import tables
 from weightspace.report import canvas
 from weightspace.report.contents import sections
 from weightspace.report.headline import headline
@@ -44,7 +44,7 @@ def save_all(drawn: dict[str, Figure], directory: str | Path) -> list[Path]:
     """
     directory = Path(directory)
     found = _images(drawn)
-    results.replace(make_root(directory), found)
+    tables.replace(make_root(directory), found)
     return [directory / name for name in found]
 
 
@@ -61,7 +61,7 @@ def write(dissection: Dissection, directory: str | Path) -> Path:
     found |= {f"figures/{name}": data for name, data in drawn.items()}
     found |= {name: text.encode() for name, text in _markdown(dissection).items()}
     found[_PAGE] = page(dissection).encode()
-    results.replace(make_root(directory), found, (*storage.FILES, *_DRAWN, *_TOLD))
+    tables.replace(make_root(directory), found, (*storage.FILES, *_DRAWN, *_TOLD))
     return directory / _PAGE
 
 
@@ -75,11 +75,11 @@ def refuse_foreign(directory: str | Path) -> None:
     root = InnerPath(Path(directory))
     known = storage.refuse_foreign(root)
     for way in (_PAGE, *_TOLD, *_DRAWN):
-        place = results.at(root, way)
+        place = tables.at(root, way)
         if is_folder(place):
-            raise results.foreign(place, "a folder")
+            raise tables.foreign(place, "a folder")
         if not known and exists(place):
-            raise results.foreign(place, f"of somebody else (no {storage.FACTS} is in {root})")
+            raise tables.foreign(place, f"of somebody else (no {storage.FACTS} is in {root})")
 
 
 def _images(drawn: dict[str, Figure]) -> dict[str, bytes]:

@@ -26,8 +26,8 @@ from weightspace.sampling.work import digest
 from weightspace.space import Recipe
 from weightspace.training import Pool
 from weightspace.zoo import MANIFEST, Round, Writer, Zoo, read_rounds
-from weightspace.zoo.dtypes import dtype_of
-from weightspace.zoo.rounds import not_held
+from weightspace.zoo.files.dtypes import dtype_of
+from weightspace.zoo.format.rounds import not_held
 
 MOST_DRAWN = 1_000_000
 """Recipes that are drawn although fewer nets are asked for, because others were before."""

@@ -19,8 +19,8 @@ from weightspace.sampling.work import Job
 from weightspace.space import Recipe, Space, preset
 from weightspace.training import Course, Pool, epoch_steps, named
 from weightspace.training.names import TABLES, unknown
-from weightspace.zoo.dtypes import dtype_of
-from weightspace.zoo.splits import BLOCK, stratified
+from weightspace.zoo.files.dtypes import dtype_of
+from weightspace.zoo.format.splits import BLOCK, stratified
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,20 @@ The whole specification is docs/format.md. Needs NumPy, pyarrow and polars, no t
 know how the nets were trained.
 """
 
-from weightspace.zoo.check import Finding, check
-from weightspace.zoo.index import refresh as refresh_index
-from weightspace.zoo.index import write as write_index
-from weightspace.zoo.loading import Batch, SliceDataset
-from weightspace.zoo.manifest import FORMAT, VERSION
-from weightspace.zoo.merge import merge
-from weightspace.zoo.places import MANIFEST
-from weightspace.zoo.reader import Zoo, opened
-from weightspace.zoo.repair import Repair, repair
-from weightspace.zoo.rounds import Round
-from weightspace.zoo.rounds import read as read_rounds
-from weightspace.zoo.slices import Slices, Vectors
-from weightspace.zoo.splits import Split, stratified
-from weightspace.zoo.writer import UnitWriter, Writer, reclaimable
+from weightspace.zoo.care.check import Finding, check
+from weightspace.zoo.care.merge import merge
+from weightspace.zoo.care.repair import Repair, repair
+from weightspace.zoo.files.places import MANIFEST
+from weightspace.zoo.format.index import refresh as refresh_index
+from weightspace.zoo.format.index import write as write_index
+from weightspace.zoo.format.manifest import FORMAT, VERSION
+from weightspace.zoo.format.rounds import Round
+from weightspace.zoo.format.rounds import read as read_rounds
+from weightspace.zoo.format.splits import Split, stratified
+from weightspace.zoo.reading.loading import Batch, SliceDataset
+from weightspace.zoo.reading.reader import Zoo, opened
+from weightspace.zoo.reading.slices import Slices, Vectors
+from weightspace.zoo.writing.writer import UnitWriter, Writer, reclaimable
 
 __all__ = [
     "FORMAT",

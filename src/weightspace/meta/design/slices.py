@@ -12,7 +12,7 @@ import polars as pl
 from weightspace.errors import UsageError
 from weightspace.features import SHORTEST, local, statistics
 from weightspace.progress import Progress, silent
-from weightspace.zoo.slices import check_snapshots, choose
+from weightspace.zoo.reading.slices import check_snapshots, choose
 
 if TYPE_CHECKING:
     from weightspace.zoo import Zoo

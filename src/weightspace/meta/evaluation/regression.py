@@ -15,7 +15,7 @@ from weightspace.errors import UsageError
 from weightspace.meta.design.folds import Cells
 from weightspace.meta.design.labels import Labels, labels_of
 from weightspace.meta.design.slices import Source
-from weightspace.meta.evaluation import tables as results
+from weightspace.meta.evaluation import tables
 from weightspace.meta.evaluation.problems import (
     PROGRESS,
     SEVERAL,
@@ -77,7 +77,7 @@ _TABLES = {
     "table": ("numbers.parquet", COLUMNS),
     "guesses": ("guesses.parquet", GUESS_COLUMNS),
 }
-FILES: dict[str, results.Columns] = dict(_TABLES.values())
+FILES: dict[str, tables.Columns] = dict(_TABLES.values())
 """The columns of each file that a regression is kept in."""
 FEWEST = 6
 """Nets a fold below which no interval is given."""
@@ -107,13 +107,13 @@ class Regression:
         a file of such a name is none that weightspace wrote.
         """
         root = make_root(Path(directory))
-        results.refuse_foreign(root, FILES)
-        results.replace(root, self.to_bytes())
+        tables.refuse_foreign(root, FILES)
+        tables.replace(root, self.to_bytes())
         return Path(directory)
 
     def to_bytes(self) -> dict[str, bytes]:
         """Both tables as Parquet, by the names of their files."""
-        return {file: results.parquet(getattr(self, name)) for name, (file, _) in _TABLES.items()}
+        return {file: tables.parquet(getattr(self, name)) for name, (file, _) in _TABLES.items()}
 
     @classmethod
     def read(cls, directory: str | Path) -> Regression:
@@ -125,7 +125,7 @@ class Regression:
         """As `read`, of a folder inside another, which must be no link."""
         return cls(
             *(
-                results.read_table(folder / file, columns, "evaluate again")
+                tables.read_table(folder / file, columns, "evaluate again")
                 for file, columns in FILES.items()
             )
         )
@@ -134,7 +134,7 @@ class Regression:
     def remove(directory: str | Path) -> None:
         """Remove what `to_parquet` wrote into a folder, if it is there; UsageError as there."""
         root = InnerPath(Path(directory))
-        results.refuse_foreign(root, FILES)
+        tables.refuse_foreign(root, FILES)
         for file in FILES:
             remove(root / file)
 

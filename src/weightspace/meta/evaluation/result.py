@@ -11,7 +11,7 @@ import polars as pl
 
 from weightspace.disk import InnerPath, make_root
 from weightspace.errors import UsageError
-from weightspace.meta.evaluation import tables as results
+from weightspace.meta.evaluation import tables
 from weightspace.meta.statistics.calibration import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
 from weightspace.meta.statistics.pairs import among_living, compare
 
@@ -65,7 +65,7 @@ _TABLES = {
     "calibration": ("calibration.parquet", CALIBRATION_COLUMNS),
     "reliability": ("reliability.parquet", RELIABILITY_COLUMNS),
 }
-FILES: dict[str, results.Columns] = dict(_TABLES.values())
+FILES: dict[str, tables.Columns] = dict(_TABLES.values())
 """The columns of each file that an evaluation is kept in."""
 _REMEDY = "evaluate again, or name the folder that holds an evaluation"
 
@@ -153,8 +153,8 @@ class Evaluation:
         a file of such a name is none that weightspace wrote.
         """
         root = make_root(Path(directory))
-        results.refuse_foreign(root, FILES)
-        results.replace(root, self.to_bytes())
+        tables.refuse_foreign(root, FILES)
+        tables.replace(root, self.to_bytes())
         return Path(directory)
 
     def to_bytes(self) -> dict[str, bytes]:
@@ -162,7 +162,7 @@ class Evaluation:
         found = {}
         for name, (file, columns) in _TABLES.items():
             table = getattr(self, name)
-            found[file] = results.parquet(pl.DataFrame(schema=columns) if table is None else table)
+            found[file] = tables.parquet(pl.DataFrame(schema=columns) if table is None else table)
         return found
 
     @classmethod
@@ -174,6 +174,6 @@ class Evaluation:
     def read_in(cls, folder: InnerPath) -> Evaluation:
         """As `read`, of a folder inside another, which must be no link."""
         table, *others = (
-            results.read_table(folder / file, columns, _REMEDY) for file, columns in FILES.items()
+            tables.read_table(folder / file, columns, _REMEDY) for file, columns in FILES.items()
         )
         return cls(table, *(None if other.is_empty() else other for other in others))

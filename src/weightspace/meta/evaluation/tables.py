@@ -28,7 +28,7 @@ from weightspace.disk import (
 )
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
-from weightspace.zoo.tables import decode
+from weightspace.zoo.format.tables import decode
 
 Columns = Mapping[str, Any]
 """Names of columns and their types in polars."""

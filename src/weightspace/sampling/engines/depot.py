@@ -22,8 +22,10 @@ from weightspace.errors import DataError, UsageError, WeightspaceError
 from weightspace.networks import Layout, Plan
 from weightspace.sampling.engines import tarring
 from weightspace.sampling.plan import Unit
-from weightspace.zoo import Writer, Zoo, manifest, places, shard
-from weightspace.zoo.parcel import Parcel, accept, pack, vectors
+from weightspace.zoo import Writer, Zoo
+from weightspace.zoo.files import places, shard
+from weightspace.zoo.format import manifest
+from weightspace.zoo.writing.parcel import Parcel, accept, pack, vectors
 
 SUFFIX = ".tar"
 _CHUNK = 2**24

@@ -25,7 +25,7 @@ from weightspace.space import Recipe
 from weightspace.training import Pool, learn
 from weightspace.training.names import Named
 from weightspace.zoo import Writer, Zoo
-from weightspace.zoo.parcel import Parcel, pack, twin, vectors
+from weightspace.zoo.writing.parcel import Parcel, pack, twin, vectors
 
 TELL_SECONDS = 1.0
 MUST_AGREE = ("weightspace", "torch", "numpy")

@@ -22,7 +22,7 @@ from weightspace.sampling.engines.local import check_device
 from weightspace.sampling.plan import Unit
 from weightspace.space import Recipe
 from weightspace.training import named
-from weightspace.zoo.parcel import accept, twin
+from weightspace.zoo.writing.parcel import accept, twin
 
 ATTEMPTS = 5
 """How often a unit is begun before it is given up: nodes die, but not under every unit."""

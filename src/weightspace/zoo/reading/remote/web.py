@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 
 from weightspace.errors import DataError
 from weightspace.printable import printable
-from weightspace.zoo.wanted import AT_ONCE, Data, Wanted, explained, other_length
+from weightspace.zoo.reading.remote.wanted import AT_ONCE, Data, Wanted, explained, other_length
 
 GRACE = 60.0  # seconds that a server may lose in all, before it is given up
 EACH_CALL, EACH_FILE = 5.0, 0.1  # that it has for some requests together, and for each of them

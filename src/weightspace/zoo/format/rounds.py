@@ -14,8 +14,8 @@ import numpy as np
 from weightspace import disk
 from weightspace.disk import InnerPath, write_file
 from weightspace.errors import DataError
-from weightspace.zoo import places
-from weightspace.zoo.sealed import seal, unseal
+from weightspace.zoo.files import places
+from weightspace.zoo.files.sealed import seal, unseal
 
 _LARGEST = 2**26  # bytes of a round's file
 _ENTRIES = ("nets", "images", "info")

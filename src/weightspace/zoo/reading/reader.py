@@ -15,14 +15,16 @@ from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.networks.layout import PARTS
 from weightspace.space import Space
-from weightspace.zoo import manifest, places, shard, splits, tables
-from weightspace.zoo.damage import inconsistent, naming, two_units
-from weightspace.zoo.dtypes import Dtype
-from weightspace.zoo.remote import Remote, is_url
-from weightspace.zoo.rounds import Round
-from weightspace.zoo.rows import Rows
-from weightspace.zoo.selecting import Selected, extents, reads, wanted_rows, whole
-from weightspace.zoo.slices import (
+from weightspace.zoo.files import places, shard
+from weightspace.zoo.files.dtypes import Dtype
+from weightspace.zoo.format import manifest, splits, tables
+from weightspace.zoo.format.rounds import Round
+from weightspace.zoo.format.splits import Split
+from weightspace.zoo.reading.damage import inconsistent, naming, two_units
+from weightspace.zoo.reading.remote.source import Remote, is_url
+from weightspace.zoo.reading.rows import Rows
+from weightspace.zoo.reading.selecting import Selected, extents, reads, wanted_rows, whole
+from weightspace.zoo.reading.slices import (
     Selection,
     Slices,
     Vectors,
@@ -31,8 +33,7 @@ from weightspace.zoo.slices import (
     choose,
     draw,
 )
-from weightspace.zoo.source import Folder, Source
-from weightspace.zoo.splits import Split
+from weightspace.zoo.reading.source import Folder, Source
 
 _AHEAD = 2  # nets that the disk is told of while one is scanned
 _SELECTIONS = 8  # kept for the next draw of the same arguments

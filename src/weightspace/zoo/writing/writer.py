@@ -15,12 +15,13 @@ from weightspace.disk import InnerPath, Temporary, explained, remove_leftovers, 
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.space import Space
-from weightspace.zoo import layouts, manifest, places, rounds, shard, states, tables
-from weightspace.zoo.dtypes import FLOAT32, Dtype
-from weightspace.zoo.rounds import Round
-from weightspace.zoo.sealed import seal
-from weightspace.zoo.states import Saved
-from weightspace.zoo.tables import Row, ShardFacts
+from weightspace.zoo.files import places, shard
+from weightspace.zoo.files.dtypes import FLOAT32, Dtype
+from weightspace.zoo.files.sealed import seal
+from weightspace.zoo.format import layouts, manifest, rounds, states, tables
+from weightspace.zoo.format.rounds import Round
+from weightspace.zoo.format.states import Saved
+from weightspace.zoo.format.tables import Row, ShardFacts
 
 
 class Writer:

@@ -12,9 +12,10 @@ import polars as pl
 
 from weightspace.errors import DataError
 from weightspace.networks import Layout
-from weightspace.zoo import manifest, places, shard
-from weightspace.zoo.reader import Zoo
-from weightspace.zoo.writer import Writer
+from weightspace.zoo.files import places, shard
+from weightspace.zoo.format import manifest
+from weightspace.zoo.reading.reader import Zoo
+from weightspace.zoo.writing.writer import Writer
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from weightspace import disk
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.printable import printable
-from weightspace.zoo.dtypes import Dtype
+from weightspace.zoo.files.dtypes import Dtype
 
 _ALIGNMENT = 64
 _LARGEST_HEADER = 100_000_000  # what the safetensors library accepts

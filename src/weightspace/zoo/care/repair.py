@@ -21,11 +21,12 @@ from weightspace.networks import Plan
 from weightspace.progress import Progress, silent
 from weightspace.space import Recipe
 from weightspace.space.recipe import FIELDS
-from weightspace.zoo import hashing, index, manifest, places, shard, tables
-from weightspace.zoo.check import Finding, check, links
-from weightspace.zoo.dtypes import Dtype
-from weightspace.zoo.layouts import read_layout
-from weightspace.zoo.tables import ShardFacts
+from weightspace.zoo.care.check import Finding, check, links
+from weightspace.zoo.files import hashing, places, shard
+from weightspace.zoo.files.dtypes import Dtype
+from weightspace.zoo.format import index, manifest, tables
+from weightspace.zoo.format.layouts import read_layout
+from weightspace.zoo.format.tables import ShardFacts
 
 _FOLDERS = (places.SHARDS, places.SNAPSHOTS, places.NETS)  # in the order in which a unit appears
 _NUMBER = re.compile(r"[0-9]{1,8}")

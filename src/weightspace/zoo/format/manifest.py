@@ -13,9 +13,9 @@ from weightspace import disk
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError, UsageError
 from weightspace.space import Space
-from weightspace.zoo.dtypes import FLOAT32, Dtype, dtype_of
-from weightspace.zoo.places import MANIFEST, refuse_url
-from weightspace.zoo.sealed import unseal
+from weightspace.zoo.files.dtypes import FLOAT32, Dtype, dtype_of
+from weightspace.zoo.files.places import MANIFEST, refuse_url
+from weightspace.zoo.files.sealed import unseal
 
 FORMAT = "weightspace-zoo"
 VERSION = 1

@@ -16,7 +16,7 @@ from safetensors.numpy import load
 from weightspace import disk
 from weightspace.disk import InnerPath, Temporary, remove_leftovers
 from weightspace.errors import DataError
-from weightspace.zoo import places
+from weightspace.zoo.files import places
 
 VERSION = 1
 ASIDE = ".aside"

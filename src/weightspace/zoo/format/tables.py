@@ -19,7 +19,7 @@ from weightspace.disk import InnerPath
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
 from weightspace.space.recipe import DEFAULTS, FIELDS, checked
-from weightspace.zoo import parquet, places
+from weightspace.zoo.files import parquet, places
 
 Row = Mapping[str, Any]
 

@@ -19,9 +19,10 @@ from weightspace import disk
 from weightspace.disk import InnerPath, explained, write_file
 from weightspace.errors import DataError, UsageError
 from weightspace.progress import Progress, silent
-from weightspace.zoo import layouts, manifest, places, tables
-from weightspace.zoo.sealed import seal, unseal
-from weightspace.zoo.shardfiles import OpenShard
+from weightspace.zoo.files import places
+from weightspace.zoo.files.sealed import seal, unseal
+from weightspace.zoo.files.shardfiles import OpenShard
+from weightspace.zoo.format import layouts, manifest, tables
 
 CONTENTS = "contents.json"
 _OWN = re.compile(r"(nets|snapshots|layouts)-\d{3,}-[0-9a-f]{32}\.parquet")

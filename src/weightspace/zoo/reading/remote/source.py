@@ -22,11 +22,12 @@ from weightspace import disk
 from weightspace.disk import InnerPath, inner_of
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
-from weightspace.zoo import index, layouts, manifest, places, rounds
-from weightspace.zoo.remoteshards import RemoteShards
-from weightspace.zoo.rounds import Round
-from weightspace.zoo.server import Server
-from weightspace.zoo.spotchecks import SpotChecks
+from weightspace.zoo.files import places
+from weightspace.zoo.format import index, layouts, manifest, rounds
+from weightspace.zoo.format.rounds import Round
+from weightspace.zoo.reading.remote.server import Server
+from weightspace.zoo.reading.remote.shards import RemoteShards
+from weightspace.zoo.reading.spotchecks import SpotChecks
 
 _MOST_FETCHED = 2**31  # bytes of what is kept here
 _MOST_FILES = 10_000  # units, or rounds, that a list may have; more need an index

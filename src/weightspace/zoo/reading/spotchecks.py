@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from weightspace.zoo.rows import Rows
-from weightspace.zoo.selecting import Selected
+from weightspace.zoo.reading.rows import Rows
+from weightspace.zoo.reading.selecting import Selected
 
 _OF_SHARD = 2  # vectors that are compared
 _SHARE = 0.25  # of the bytes read as parts, that may be fetched besides

@@ -9,7 +9,7 @@ from typing import Any
 from weightspace import disk
 from weightspace.errors import DataError
 from weightspace.networks import Layout
-from weightspace.zoo import places
+from weightspace.zoo.files import places
 
 LARGEST = 2**26  # bytes of a layout's file
 _MOST_VALUES = 2**40  # of a vector

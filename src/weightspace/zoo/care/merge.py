@@ -13,11 +13,12 @@ import polars as pl
 from weightspace.disk import InnerPath, adopt, remove_leftovers
 from weightspace.errors import DataError, UsageError
 from weightspace.progress import Progress, silent
-from weightspace.zoo import index, manifest, places, rounds
-from weightspace.zoo.check import check
-from weightspace.zoo.reader import Zoo
-from weightspace.zoo.rounds import Round
-from weightspace.zoo.writer import Writer
+from weightspace.zoo.care.check import check
+from weightspace.zoo.files import places
+from weightspace.zoo.format import index, manifest, rounds
+from weightspace.zoo.format.rounds import Round
+from weightspace.zoo.reading.reader import Zoo
+from weightspace.zoo.writing.writer import Writer
 
 _MAY_DIFFER = {"device"}
 """What zoos of one run may disagree about; their rounds say how each was made."""

@@ -14,7 +14,15 @@ from typing import Any
 from weightspace import disk
 from weightspace.disk import InnerPath
 from weightspace.errors import UsageError
-from weightspace.zoo.wanted import AT_ONCE, Data, Files, Wanted, explained, other_length, reason
+from weightspace.zoo.reading.remote.wanted import (
+    AT_ONCE,
+    Data,
+    Files,
+    Wanted,
+    explained,
+    other_length,
+    reason,
+)
 
 _WEB = ("http://", "https://")
 _TIME = 60.0  # seconds for an answer of other file systems
@@ -88,7 +96,7 @@ def _open(url: str, options: Mapping[str, Any], sizes: dict[str, int]) -> Files:
     try:
         system, root = fsspec.core.url_to_fs(url, skip_instance_cache=True, **options)
         if url.startswith(_WEB):
-            from weightspace.zoo.web import Web  # needs aiohttp, of the same extra
+            from weightspace.zoo.reading.remote.web import Web  # needs aiohttp, of the same extra
 
             return Web(url, system, sizes)
     except ImportError as error:

@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from weightspace.networks import Layout
-from weightspace.zoo import index, layouts, manifest, places, rounds
-from weightspace.zoo.rounds import Round
-from weightspace.zoo.shardfiles import Read, ShardFiles
-from weightspace.zoo.spotchecks import SpotChecks
+from weightspace.zoo.files import places
+from weightspace.zoo.files.shardfiles import Read, ShardFiles
+from weightspace.zoo.format import index, layouts, manifest, rounds
+from weightspace.zoo.format.rounds import Round
+from weightspace.zoo.reading.spotchecks import SpotChecks
 
 
 class Shards(Protocol):

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from weightspace.zoo.rows import Rows
-from weightspace.zoo.shardfiles import Read
-from weightspace.zoo.slices import Selection
+from weightspace.zoo.files.shardfiles import Read
+from weightspace.zoo.reading.rows import Rows
+from weightspace.zoo.reading.slices import Selection
 
 _MOST_BUFFERS = 500  # of one read; systems take 1,024
 _JUNK = memoryview(bytearray(2**16))  # what lies between two pieces is read to here

@@ -18,11 +18,12 @@ from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.printable import printable
 from weightspace.progress import Progress, silent
-from weightspace.zoo import hashing, index, manifest, places, rounds, shard, states, tables
-from weightspace.zoo.dtypes import Dtype
-from weightspace.zoo.layouts import read_layout
-from weightspace.zoo.reader import Zoo
-from weightspace.zoo.shard import Header
+from weightspace.zoo.files import hashing, places, shard
+from weightspace.zoo.files.dtypes import Dtype
+from weightspace.zoo.files.shard import Header
+from weightspace.zoo.format import index, manifest, rounds, states, tables
+from weightspace.zoo.format.layouts import read_layout
+from weightspace.zoo.reading.reader import Zoo
 
 _SEVERITIES = ("error", "warning", "info")
 

@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 
 from weightspace.errors import UsageError
-from weightspace.zoo.reader import Zoo, opened
-from weightspace.zoo.slices import Slices
+from weightspace.zoo.reading.reader import Zoo, opened
+from weightspace.zoo.reading.slices import Slices
 
 _PICK, _START = 1, 2  # what a random number is for
 

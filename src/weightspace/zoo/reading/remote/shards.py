@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from weightspace.errors import DataError
-from weightspace.zoo import index, places, shard
-from weightspace.zoo.server import Server
-from weightspace.zoo.shardfiles import Read
+from weightspace.zoo.files import places, shard
+from weightspace.zoo.files.shardfiles import Read
+from weightspace.zoo.format import index
+from weightspace.zoo.reading.remote.server import Server
 
 _WINDOW = 256  # ranges whose answers are held in memory
 _HELD = 2**26  # bytes of them

@@ -18,7 +18,7 @@ import numpy as np
 from weightspace import disk
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
-from weightspace.zoo import places, shard
+from weightspace.zoo.files import places, shard
 
 Buffers = Sequence[memoryview]
 Read = tuple[str, int, Buffers, int]

@@ -1,0 +1,1 @@
+"""Checking, merging and repairing zoos."""

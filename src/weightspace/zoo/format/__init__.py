@@ -1,0 +1,1 @@
+"""What each file of a zoo holds, checked where it is read."""

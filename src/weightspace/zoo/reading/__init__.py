@@ -1,0 +1,1 @@
+"""Reading a zoo, on a disk or behind a URL: tables, vectors and slices."""

@@ -1,0 +1,1 @@
+"""Zoos behind a URL, read by ranges, from servers that may lie."""
