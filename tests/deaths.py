@@ -19,19 +19,19 @@ import killing
 
 
 def _publish(zoo: str, out: str) -> None:
-    from weightspace.doors import publish
+    from weightspace.interop import publish
 
     publish(zoo, "a/b", out, licence="mit", dry_run=True)
 
 
 def _export(zoo: str, out: str) -> None:
-    from weightspace.doors import export_zoo
+    from weightspace.interop import export_zoo
 
     export_zoo(zoo, out, "safetensors")
 
 
 def _add(folder: str, out: str) -> None:
-    from weightspace.doors import add
+    from weightspace.interop import add
 
     add(folder, out)
 

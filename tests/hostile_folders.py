@@ -13,8 +13,8 @@ import torch
 import test_doors_modelzoos as trials
 import test_doors_unterthiner as small_cnns
 from foreign_nws import SMALL, Net, write_table
-from weightspace.doors import add, import_zoo
 from weightspace.errors import WeightspaceError
+from weightspace.interop import add, import_zoo
 from weightspace.zoo import Zoo
 
 FILES = {

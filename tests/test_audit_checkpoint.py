@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from weightspace.audit import read_checkpoint
+from weightspace.checkpoints import read_checkpoint
 from weightspace.networks import Plan
 from weightspace.networks.plan import Conv
 

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from weightspace.audit import read_checkpoint
+from weightspace.checkpoints import read_checkpoint
 from weightspace.errors import DataError
 
 

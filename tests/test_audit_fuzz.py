@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 
 from hostile_files import KINDS, Change
-from weightspace.audit.files import read_file
+from weightspace.checkpoints.files import read_file
 from weightspace.errors import DataError
 
 Found = dict[str, tuple[str, np.ndarray]]

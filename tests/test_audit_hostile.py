@@ -20,9 +20,9 @@ import torch
 
 from hostile_pickles import bounded
 from small_units import open_writer, write
-from weightspace.audit import Prediction, read_checkpoint
-from weightspace.audit.machine import LIMIT
-from weightspace.audit.roles import Entry, arrange, natural
+from weightspace.checkpoints import Prediction, read_checkpoint
+from weightspace.checkpoints.machine import LIMIT
+from weightspace.checkpoints.roles import Entry, arrange, natural
 from weightspace.cli import show
 from weightspace.cli.app import run
 from weightspace.errors import DataError

@@ -31,8 +31,8 @@ from hostile_pickles import (
     with_weight,
     zipped,
 )
-from weightspace.audit import read_checkpoint
-from weightspace.audit.machine import LIMIT
+from weightspace.checkpoints import read_checkpoint
+from weightspace.checkpoints.machine import LIMIT
 from weightspace.errors import DataError
 
 ENCODE, SET = name("_codecs", "encode"), name("builtins", "set")

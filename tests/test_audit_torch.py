@@ -19,10 +19,10 @@ import torch
 from torch import nn
 from torch._weights_only_unpickler import _get_allowed_globals
 
-from weightspace.audit import read_checkpoint
-from weightspace.audit.files import Stored, read_file
-from weightspace.audit.messages import Refusal
-from weightspace.audit.names import meaning
+from weightspace.checkpoints import read_checkpoint
+from weightspace.checkpoints.files import Stored, read_file
+from weightspace.checkpoints.messages import Refusal
+from weightspace.checkpoints.names import meaning
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 

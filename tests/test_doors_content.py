@@ -17,9 +17,9 @@ import test_doors_modelzoos as trials
 from foreign_nws import SMALL, Net, write_table
 from hostile_folders import make, read, refused, soon
 from weightspace.disk import InnerPath
-from weightspace.doors import add, import_zoo
-from weightspace.doors.matrices import Matrix
 from weightspace.errors import DataError
+from weightspace.interop import add, import_zoo
+from weightspace.interop.matrices import Matrix
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def named_without_end(data: bytes) -> bytes:
     ],
 )
 def test_packed_tables_are_unpacked_so_far_and_no_further(there, monkeypatch, pack, message):
-    monkeypatch.setattr("weightspace.doors.sheets.LARGEST", 2**21)
+    monkeypatch.setattr("weightspace.interop.sheets.LARGEST", 2**21)
     file = there / "packed/mnist/metrics.csv.gz"
     file.write_bytes(pack(gzip.decompress(file.read_bytes())))
     assert re.search(message, refused(there, "packed"))
@@ -116,7 +116,7 @@ def test_a_packed_table_with_zeros_at_its_end_is_read(there):
 
 
 def test_more_rows_than_any_table_has(there, monkeypatch):
-    monkeypatch.setattr("weightspace.doors.sheets._MOST_ROWS", 8)
+    monkeypatch.setattr("weightspace.interop.sheets._MOST_ROWS", 8)
     table = there / "unterthiner/mnist/metrics.csv"
     lines = table.read_text().splitlines()
     table.write_text("\n".join([*lines, *lines[1:], lines[1]]), newline="")

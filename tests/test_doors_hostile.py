@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from hostile_folders import FILES, FOLDERS, make, read, refused, soon
-from weightspace.doors import add, import_zoo
-from weightspace.doors.arrivals import plain_name
 from weightspace.errors import DataError
+from weightspace.interop import add, import_zoo
+from weightspace.interop.arrivals import plain_name
 from weightspace.zoo import Zoo
 
 EVERY_FILE = [(form, file) for form, files in FILES.items() for file in files]

@@ -16,8 +16,8 @@ from weightspace import report
 from weightspace.cli import show
 from weightspace.dissection import dissect
 from weightspace.dissection.facts import fractions
-from weightspace.doors import add
 from weightspace.errors import DataError, UsageError
+from weightspace.interop import add
 from weightspace.meta import evaluate, fit
 from weightspace.space import Choice, Constant, Uniform, Unknown
 from weightspace.zoo import Zoo, check

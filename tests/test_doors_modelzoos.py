@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from weightspace.doors import export_zoo, import_zoo
 from weightspace.errors import DataError
+from weightspace.interop import export_zoo, import_zoo
 from weightspace.networks.sequential import sequential
 from weightspace.space import Choice, Constant, Recipe
 from weightspace.zoo import check

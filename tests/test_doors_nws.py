@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from foreign_nws import EPOCHS, HEADER, SMALL, Net, made_up_history, write_table
-from weightspace.doors import export_zoo, import_zoo
 from weightspace.errors import DataError, UsageError
+from weightspace.interop import export_zoo, import_zoo
 from weightspace.networks import Plan
 from weightspace.networks.sequential import sequential, state_dict
 from weightspace.space import Choice, Constant, Recipe, Space, Uniform
@@ -299,7 +299,9 @@ def test_nets_that_cannot_be_read_are_left_out_when_asked(release, tmp_path):
 
 def test_no_nets_and_no_folder_are_said(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty: holds no nets in the form of nws; docs/doors.md"):
+    with pytest.raises(
+        DataError, match=r"empty: holds no nets in the form of nws; docs/interop.md"
+    ):
         import_zoo(tmp_path / "empty", tmp_path / "zoo", "nws")
     with pytest.raises(DataError, match=r"none: is no folder; name the one that holds the nets"):
         import_zoo(tmp_path / "none", tmp_path / "zoo", "nws")

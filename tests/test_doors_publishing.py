@@ -15,9 +15,9 @@ import yaml
 from populations import synthetic_zoo
 from small_units import open_writer
 from test_cli import document, printed, refused
-from weightspace.doors import publish
-from weightspace.doors.card import LICENCES
 from weightspace.errors import DataError, UsageError
+from weightspace.interop import publish
+from weightspace.interop.card import LICENCES
 from weightspace.zoo import Zoo, check
 
 REPO = "some-lab/synthetic_nets.v1"

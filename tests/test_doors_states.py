@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from populations import synthetic_zoo
 from tiny_runs import TINY
-from weightspace.audit import read_checkpoint
-from weightspace.doors import add, export_zoo
+from weightspace.checkpoints import read_checkpoint
 from weightspace.errors import DataError, UsageError
+from weightspace.interop import add, export_zoo
 from weightspace.networks import Plan
 from weightspace.networks.sequential import sequential, state_dict
 from weightspace.sampling.work import prepared

@@ -13,8 +13,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from weightspace.doors import import_zoo
 from weightspace.errors import DataError
+from weightspace.interop import import_zoo
 from weightspace.meta import evaluate
 from weightspace.space import Choice, Constant, Uniform, Unknown
 from weightspace.zoo import Zoo, check

@@ -24,8 +24,8 @@ from populations import synthetic_zoo
 from test_doors_publishing import Hub
 from weightspace.cli.app import run
 from weightspace.disk import InnerPath
-from weightspace.doors import export_zoo, import_zoo, publish, states
 from weightspace.errors import DataError, UsageError, WeightspaceError
+from weightspace.interop import export_zoo, import_zoo, publish, states
 from weightspace.progress import silent
 from weightspace.zoo import Zoo, check
 from weightspace.zoo.files import shard
@@ -228,7 +228,7 @@ CHILD = """
 import os, sys
 from pathlib import Path
 from killing import killed_at
-from weightspace.doors import export_zoo, publish
+from weightspace.interop import export_zoo, publish
 
 zoo, place = map(Path, sys.argv[1:3])
 for command, *counts in [line.split() for line in sys.argv[3:]]:

@@ -15,7 +15,7 @@ import pytest
 
 import hostile_zoos
 import small_units
-import weightspace.doors  # noqa: F401 - so that no command waits for torch to be loaded
+import weightspace.interop  # noqa: F401 - so that no command waits for torch to be loaded
 from hostile_zoos import VARIANTS
 from weightspace.cli.app import run
 from weightspace.errors import WeightspaceError

@@ -19,8 +19,8 @@ from small_units import LAYOUT, NETS, SNAPSHOTS, SPACE, pairs, recipes, vector
 from test_format_page import CODE
 from tiny_runs import small, stacks_of
 from weightspace.cli.app import run
-from weightspace.doors import export_zoo
 from weightspace.errors import DataError, UsageError
+from weightspace.interop import export_zoo
 from weightspace.sampling import estimate, reproduce
 from weightspace.zoo import Writer, Zoo, check, merge, repair
 from weightspace.zoo.files.dtypes import BFLOAT16, FLOAT32

@@ -10,13 +10,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from weightspace.audit import predict, read_checkpoint
+    from weightspace.checkpoints import predict, read_checkpoint
     from weightspace.cli.console import bars
     from weightspace.cli.demo import demo
     from weightspace.dissection import Dissection
     from weightspace.dissection.dissect import dissect
-    from weightspace.doors import add, export_zoo, import_zoo, publish
     from weightspace.errors import DataError, UsageError, WeightspaceError
+    from weightspace.interop import add, export_zoo, import_zoo, publish
     from weightspace.meta import Evaluation, Model, evaluate, fit
     from weightspace.networks.sequential import sequential
     from weightspace.report import figures, table
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from weightspace.zoo.care.merge import merge
 
 _HOMES = {
-    "audit": ("predict", "read_checkpoint"),
+    "checkpoints": ("predict", "read_checkpoint"),
     "cli.console": ("bars",),
     "cli.demo": ("demo",),
     "dissection": ("Dissection", "dissect"),
-    "doors": ("add", "export_zoo", "import_zoo", "publish"),
+    "interop": ("add", "export_zoo", "import_zoo", "publish"),
     "errors": ("DataError", "UsageError", "WeightspaceError"),
     "meta": ("Evaluation", "Model", "evaluate", "fit"),
     "networks.sequential": ("sequential",),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
-from weightspace.cli import arguments, doors, parts, reading, show
+from weightspace.cli import arguments, interop, parts, reading, show
 from weightspace.cli.arguments import (
     DataDir,
     Json,
@@ -167,13 +168,13 @@ def check(
         raise typer.Exit(1)
 
 
-for command in (parts.merge, parts.repair, parts.index, parts.reproduce):
-    app.command()(command)
-for door in (doors.export, doors.add, doors.publish):
-    app.command()(door)
-app.command("import")(doors.import_)
-for reader in (reading.evaluate, reading.dissect, reading.fit, reading.predict):
-    app.command()(reader)
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    *(parts.merge, parts.repair, parts.index, parts.reproduce),
+    *(interop.export, interop.add, interop.publish, interop.import_),
+    *(reading.evaluate, reading.dissect, reading.fit, reading.predict),
+)
+for command in _COMMANDS:
+    app.command(command.__name__.rstrip("_"))(command)
 
 
 @app.command()

@@ -185,7 +185,7 @@ def predict(
 
     FILE is a .safetensors file or a torch state dict.
     """
-    from weightspace.audit import predict as read
+    from weightspace.checkpoints import predict as read
     from weightspace.meta import Model
 
     fitted = Model.load(model)

@@ -19,11 +19,11 @@ from weightspace.disk import InnerPath
 from weightspace.printable import printable
 
 if TYPE_CHECKING:
-    from weightspace.audit.prediction import Prediction
+    from weightspace.checkpoints.prediction import Prediction
     from weightspace.cli.demo import Demo
     from weightspace.dissection import Dissection
-    from weightspace.doors import Exported, Published
     from weightspace.images import Entry
+    from weightspace.interop import Exported, Published
     from weightspace.meta import Evaluation, Model, Regression
     from weightspace.sampling import Estimate, Reproduction
     from weightspace.space import Space

@@ -13,8 +13,8 @@ import numpy as np
 
 from weightspace import disk
 from weightspace.disk import InnerPath
-from weightspace.doors.inside import reading
 from weightspace.errors import DataError
+from weightspace.interop.inside import reading
 from weightspace.printable import printable
 
 _LARGEST_HEADER = 2**16  # bytes; that of a matrix has 128

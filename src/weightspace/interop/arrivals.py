@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from weightspace.doors.spaces import space_of
 from weightspace.errors import DataError, UsageError
+from weightspace.interop.spaces import space_of
 from weightspace.networks import Layout
 from weightspace.printable import printable
 from weightspace.progress import Progress, silent
@@ -81,7 +81,7 @@ def settle(
     one name.
     """
     if not arrivals:
-        raise DataError(f"{origin.name}: holds no nets; see docs/doors.md for what is looked for")
+        raise DataError(f"{origin.name}: holds no nets; see docs/interop.md for what is looked for")
     names = named(arrivals)
     space = space_of(origin.name, origin.description, [a.recipe for a in arrivals], origin.ranges)
     writer = _writer(out, space, origin, arrivals)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weightspace.audit.messages import unknown
+from weightspace.checkpoints.messages import unknown
 
 _LONGEST = 3  # entries of a tuple
 _LARGEST = 2**50  # from 2**61 on Python gives whole numbers hashes that others have too

@@ -37,10 +37,10 @@ def export(
 
     safetensors: a torch state dict a net and snapshot; nws: the release of the NWS data set.
     """
-    from weightspace import doors
+    from weightspace import interop
 
     with bars() as listener:
-        made = doors.export_zoo(
+        made = interop.export_zoo(
             zoo,
             out,
             format,
@@ -73,11 +73,11 @@ def import_(
 
     nws: the NWS data set; unterthiner: the Small CNN Zoo; modelzoos: trial folders of Ray Tune.
     """
-    from weightspace import doors
+    from weightspace import interop
 
     left_out: dict[str, str] = {}
     with bars() as listener:
-        made = doors.import_zoo(
+        made = interop.import_zoo(
             folder,
             out,
             format,
@@ -103,11 +103,11 @@ def add(
 
     FOLDER holds .pt, .pth and .safetensors files.
     """
-    from weightspace import doors
+    from weightspace import interop
 
     left_out: dict[str, str] = {}
     with bars() as listener:
-        made = doors.add(
+        made = interop.add(
             folder,
             out,
             known=known,
@@ -137,10 +137,10 @@ def publish(
     debug: Debug = False,
 ) -> None:
     """Publish a zoo as a data set of the Hugging Face hub."""
-    from weightspace import doors
+    from weightspace import interop
 
     with bars() as listener:
-        made = doors.publish(
+        made = interop.publish(
             zoo,
             repo,
             out,

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from weightspace.audit.keys import fit
-from weightspace.audit.machine import MOST_MARKS, Machine, ends
-from weightspace.audit.messages import damaged, unknown
-from weightspace.audit.names import Name, fill, meaning
-from weightspace.audit.tensors import Tensor
+from weightspace.checkpoints.keys import fit
+from weightspace.checkpoints.machine import MOST_MARKS, Machine, ends
+from weightspace.checkpoints.messages import damaged, unknown
+from weightspace.checkpoints.names import Name, fill, meaning
+from weightspace.checkpoints.tensors import Tensor
 
 _CALL, _ENTRY = 3, 2  # containers that a call and an entry of a dict count for: they take longer
 _MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # as Python 2 called them

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weightspace.audit.checkpoint import Checkpoint, read_checkpoint
+from weightspace.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from weightspace.meta import Answer, Model
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from weightspace import disk
 from weightspace.disk import InnerPath
-from weightspace.doors import croissant
-from weightspace.doors.card import LICENCES, OTHER, About, card, citation
 from weightspace.errors import DataError, UsageError
+from weightspace.interop import croissant
+from weightspace.interop.card import LICENCES, OTHER, About, card, citation
 from weightspace.printable import printable
 from weightspace.progress import Progress, silent
 from weightspace.zoo import MANIFEST, Zoo, check, opened, write_index

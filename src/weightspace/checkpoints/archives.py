@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from weightspace.audit.messages import Refusal
+from weightspace.checkpoints.messages import Refusal
 from weightspace.printable import printable
 
 _MOST_MEMBERS = 2**17

@@ -12,11 +12,11 @@ from typing import Any
 
 from weightspace import disk
 from weightspace.disk import InnerPath
-from weightspace.doors import sheets
-from weightspace.doors.arrivals import Arrival, LeftOut, Origin, Vectors, plain_name, settle
-from weightspace.doors.checkpoints import read
-from weightspace.doors.inside import below, folder_of
 from weightspace.errors import DataError, UsageError
+from weightspace.interop import sheets
+from weightspace.interop.arrivals import Arrival, LeftOut, Origin, Vectors, plain_name, settle
+from weightspace.interop.checkpoints import read
+from weightspace.interop.inside import below, folder_of
 from weightspace.printable import printable
 from weightspace.progress import Progress, silent
 from weightspace.space.recipe import FIELDS

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from weightspace import disk
-from weightspace.doors import nws_writing, states
 from weightspace.errors import UsageError
+from weightspace.interop import nws_writing, states
 from weightspace.progress import Progress, silent
 from weightspace.zoo import Zoo, opened
 from weightspace.zoo.files.places import refuse_url

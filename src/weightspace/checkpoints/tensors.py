@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
-from weightspace.audit.messages import Refusal, damaged
+from weightspace.checkpoints.messages import Refusal, damaged
 
 _MOST_DIMENSIONS = 64
 _LARGEST = 2**63  # torch counts values in int64

@@ -14,11 +14,11 @@ import numpy as np
 
 from weightspace import disk
 from weightspace.disk import InnerPath
-from weightspace.doors import nws_form as form
-from weightspace.doors import sheets
-from weightspace.doors.arrivals import Arrival, Origin, Vectors, plain_name
-from weightspace.doors.inside import below, folders, reading
 from weightspace.errors import DataError
+from weightspace.interop import nws_form as form
+from weightspace.interop import sheets
+from weightspace.interop.arrivals import Arrival, Origin, Vectors, plain_name
+from weightspace.interop.inside import below, folders, reading
 from weightspace.networks import Layout
 from weightspace.printable import printable
 

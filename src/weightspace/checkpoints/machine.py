@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from weightspace.audit.messages import Refusal, damaged, unknown
+from weightspace.checkpoints.messages import Refusal, damaged, unknown
 
 LIMIT = 2**24  # bytes of pickles; that of a state dict is some hundred bytes a tensor
 MOST_MARKS = 1000  # open at once; Python's own pickler nests no deeper

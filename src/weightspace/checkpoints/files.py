@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from weightspace.audit.headers import FORMAT_LIMIT, safetensors
-from weightspace.audit.messages import Refusal
-from weightspace.audit.roles import Note
-from weightspace.audit.states import check_entries, state_dict, without_prefixes
-from weightspace.audit.tensors import Tensor, Values
-from weightspace.audit.torchfiles import legacy, zipped
+from weightspace.checkpoints.headers import FORMAT_LIMIT, safetensors
+from weightspace.checkpoints.messages import Refusal
+from weightspace.checkpoints.roles import Note
+from weightspace.checkpoints.states import check_entries, state_dict, without_prefixes
+from weightspace.checkpoints.tensors import Tensor, Values
+from weightspace.checkpoints.torchfiles import legacy, zipped
 from weightspace.disk import InnerPath, open_file
 from weightspace.errors import DataError
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from weightspace.audit.keys import fit
-from weightspace.audit.messages import damaged, foreign, unknown
-from weightspace.audit.tensors import Tensor, numbers, view
+from weightspace.checkpoints.keys import fit
+from weightspace.checkpoints.messages import damaged, foreign, unknown
+from weightspace.checkpoints.tensors import Tensor, numbers, view
 
 _STORAGES = {
     "Double": torch.float64,

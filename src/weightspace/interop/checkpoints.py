@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from weightspace.audit import read_checkpoint
+from weightspace.checkpoints import read_checkpoint
 from weightspace.disk import InnerPath
-from weightspace.doors.inside import reading
-from weightspace.doors.plans import planned
+from weightspace.interop.inside import reading
+from weightspace.interop.plans import planned
 from weightspace.networks import Layout, Plan
 from weightspace.printable import printable
 

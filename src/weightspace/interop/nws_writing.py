@@ -11,11 +11,11 @@ import polars as pl
 
 from weightspace import disk
 from weightspace.disk import InnerPath
-from weightspace.doors import nws_form as form
-from weightspace.doors import sheets
-from weightspace.doors.inside import below
-from weightspace.doors.plans import planned
 from weightspace.errors import DataError, UsageError
+from weightspace.interop import nws_form as form
+from weightspace.interop import sheets
+from weightspace.interop.inside import below
+from weightspace.interop.plans import planned
 from weightspace.printable import printable
 from weightspace.progress import Progress
 from weightspace.zoo import Zoo

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 import torch
 
-from weightspace.audit.messages import Refusal, one_line
-from weightspace.audit.tensors import Storage, Tensor, Values, contiguous
+from weightspace.checkpoints.messages import Refusal, one_line
+from weightspace.checkpoints.tensors import Storage, Tensor, Values, contiguous
 from weightspace.printable import printable
 
 FORMAT_LIMIT = 100_000_000  # bytes that the format allows a header

@@ -16,11 +16,11 @@ from typing import Any
 
 from weightspace import disk
 from weightspace.disk import InnerPath
-from weightspace.doors.arrivals import Arrival, Origin, Vectors
-from weightspace.doors.checkpoints import read
-from weightspace.doors.inside import reading
-from weightspace.doors.words import word
 from weightspace.errors import DataError, UsageError
+from weightspace.interop.arrivals import Arrival, Origin, Vectors
+from weightspace.interop.checkpoints import read
+from weightspace.interop.inside import reading
+from weightspace.interop.words import word
 from weightspace.printable import printable
 from weightspace.space.recipe import FIELDS, checked
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from weightspace.audit.files import Stored, read_file
-from weightspace.audit.roles import Entry, Note, Placed, arrange
+from weightspace.checkpoints.files import Stored, read_file
+from weightspace.checkpoints.roles import Entry, Note, Placed, arrange
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.networks import Layout, TensorSpec

@@ -19,12 +19,12 @@ import numpy as np
 
 from weightspace import disk
 from weightspace.disk import InnerPath
-from weightspace.doors import sheets
-from weightspace.doors.arrivals import Arrival, Origin, Vectors
-from weightspace.doors.inside import folders
-from weightspace.doors.matrices import Matrix
-from weightspace.doors.words import word
 from weightspace.errors import DataError
+from weightspace.interop import sheets
+from weightspace.interop.arrivals import Arrival, Origin, Vectors
+from weightspace.interop.inside import folders
+from weightspace.interop.matrices import Matrix
+from weightspace.interop.words import word
 from weightspace.networks import Layout, TensorSpec
 from weightspace.printable import printable
 

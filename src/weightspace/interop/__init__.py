@@ -8,9 +8,9 @@ way unless that was asked for; what cannot be read is refused by file, net and r
 is there is overwritten, and an export is there whole or not at all.
 """
 
-from weightspace.doors.exporting import Exported, export_zoo
-from weightspace.doors.importing import import_zoo
-from weightspace.doors.known import add
-from weightspace.doors.publishing import Published, publish
+from weightspace.interop.exporting import Exported, export_zoo
+from weightspace.interop.importing import import_zoo
+from weightspace.interop.known import add
+from weightspace.interop.publishing import Published, publish
 
 __all__ = ["Exported", "Published", "add", "export_zoo", "import_zoo", "publish"]

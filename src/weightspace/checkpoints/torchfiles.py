@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from typing import Any, BinaryIO
 
-from weightspace.audit.archives import Member, listed, located, refused
-from weightspace.audit.machine import LIMIT, Ends
-from weightspace.audit.messages import Refusal, damaged, unknown
-from weightspace.audit.names import StorageType
-from weightspace.audit.pickles import pickles
-from weightspace.audit.tensors import Storage, Values, numbers
+from weightspace.checkpoints.archives import Member, listed, located, refused
+from weightspace.checkpoints.machine import LIMIT, Ends
+from weightspace.checkpoints.messages import Refusal, damaged, unknown
+from weightspace.checkpoints.names import StorageType
+from weightspace.checkpoints.pickles import pickles
+from weightspace.checkpoints.tensors import Storage, Values, numbers
 from weightspace.printable import printable
 
 _MAGIC = 0x1950A86A20F9469CFC6C

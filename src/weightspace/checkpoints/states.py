@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from weightspace.audit.messages import Refusal
-from weightspace.audit.roles import Note
-from weightspace.audit.tensors import Tensor
+from weightspace.checkpoints.messages import Refusal
+from weightspace.checkpoints.roles import Note
+from weightspace.checkpoints.tensors import Tensor
 from weightspace.printable import printable
 
 _NESTED = ("state_dict", "model_state_dict", "model", "module")

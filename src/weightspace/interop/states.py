@@ -12,10 +12,10 @@ from safetensors.torch import save
 
 from weightspace import disk
 from weightspace.disk import InnerPath
-from weightspace.doors import sheets
-from weightspace.doors.known import COLUMNS, TABLE
-from weightspace.doors.plans import known, planned
 from weightspace.errors import DataError
+from weightspace.interop import sheets
+from weightspace.interop.known import COLUMNS, TABLE
+from weightspace.interop.plans import known, planned
 from weightspace.networks import Layout
 from weightspace.networks.sequential import state_dict
 from weightspace.progress import Progress

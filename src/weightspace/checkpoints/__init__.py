@@ -9,8 +9,8 @@ fitted model's answer comes with that account. Roles are read off names and shap
 writes them, kernels are taken as stored: nothing is transposed, reshaped or invented.
 """
 
-from weightspace.audit.checkpoint import Checkpoint, read_checkpoint
-from weightspace.audit.prediction import Prediction, predict
-from weightspace.audit.roles import Note
+from weightspace.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from weightspace.checkpoints.prediction import Prediction, predict
+from weightspace.checkpoints.roles import Note
 
 __all__ = ["Checkpoint", "Note", "Prediction", "predict", "read_checkpoint"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weightspace.doors import modelzoos, nws_reading, unterthiner
-from weightspace.doors.arrivals import LeftOut, settle
-from weightspace.doors.inside import folder_of
 from weightspace.errors import DataError, UsageError
+from weightspace.interop import modelzoos, nws_reading, unterthiner
+from weightspace.interop.arrivals import LeftOut, settle
+from weightspace.interop.inside import folder_of
 from weightspace.progress import Progress, silent
 from weightspace.zoo import Zoo
 
@@ -44,6 +44,6 @@ def import_zoo(
     arrivals = list(reader(folder_of(folder, "the nets"), rounded=rounded))
     if not arrivals:
         raise DataError(
-            f"{folder}: holds no nets in the form of {format}; docs/doors.md shows the form"
+            f"{folder}: holds no nets in the form of {format}; docs/interop.md shows the form"
         )
     return settle(Path(out), arrivals, origin, left_out, progress)
