@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from weightspace.meta import evaluate
-from weightspace.report.headline import headline
+from weightspace.report.claims.headline import headline
 from weightspace.zoo import Zoo
 
 

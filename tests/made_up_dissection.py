@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from weightspace.dissection import Dissection, Training, When, Where
-from weightspace.dissection.result import (
+from weightspace.dissection.parts import (
     MAP_COLUMNS,
     SLICES_COLUMNS,
     TRAINING_COLUMNS,

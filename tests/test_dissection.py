@@ -16,8 +16,7 @@ from populations import synthetic_zoo
 from weightspace.dissection import Dissection, dissect
 from weightspace.dissection.dissect import _classifier as classifier
 from weightspace.dissection.dissect import _moments as moments
-from weightspace.dissection.reader import Reader
-from weightspace.dissection.result import (
+from weightspace.dissection.parts import (
     MAP_COLUMNS,
     SLICES_COLUMNS,
     TRANSFER_COLUMNS,
@@ -26,6 +25,7 @@ from weightspace.dissection.result import (
     WHEN_COLUMNS,
     WHERE_COLUMNS,
 )
+from weightspace.dissection.reader import Reader
 from weightspace.dissection.what import _judged as judged
 from weightspace.dissection.what import _lost as lost
 from weightspace.dissection.what import _others as others

@@ -30,27 +30,24 @@ from weightspace.dissection import Slices, When
 from weightspace.dissection.what import TAMPERINGS, group_of
 from weightspace.meta import CLASSIFIERS, Evaluation, Regression
 from weightspace.meta.model.reader import FEATURE_NAMES
-from weightspace.report import (
+from weightspace.report import displays, figures, page, rival_tables
+from weightspace.report.claims.headline import headline
+from weightspace.report.page import trust
+from weightspace.report.page.glossary import WHAT, glossary
+from weightspace.report.sections import (
     bare,
     calibration,
     cells,
     classifiers,
-    displays,
-    figures,
     guesses,
     maps,
-    markdown,
     numbers,
-    page,
-    rival_tables,
     slices,
     transfer,
-    trust,
     unseen,
     what,
 )
-from weightspace.report.glossary import WHAT, glossary
-from weightspace.report.headline import headline
+from weightspace.report.text import markdown
 
 BESIDE = (
     *("classifiers", "slices", "bare", "numbers", "guesses", "transfer"),

@@ -8,10 +8,10 @@ import pytest
 
 from made_up_dissection import much_frame, training_frame, when_frame, where_frame
 from weightspace.meta import Evaluation
-from weightspace.report import findings
-from weightspace.report.headline import headline
-from weightspace.report.markdown import markdown
-from weightspace.report.trust import fact_rows, sureness
+from weightspace.report.claims import findings
+from weightspace.report.claims.headline import headline
+from weightspace.report.page.trust import fact_rows, sureness
+from weightspace.report.text.markdown import markdown
 
 NETS = 300
 

@@ -23,8 +23,8 @@ from weightspace.meta import Evaluation, Regression
 from weightspace.meta.evaluation import tables
 from weightspace.meta.evaluation.result import COLUMNS, FILES
 from weightspace.report import save_all, write, writing
-from weightspace.report.contents import sections
-from weightspace.report.headline import headline
+from weightspace.report.claims.headline import headline
+from weightspace.report.page.contents import sections
 
 
 def complete(evaluation: Evaluation) -> Evaluation:
@@ -313,4 +313,4 @@ def test_a_figure_takes_a_links_place_and_leaves_what_it_led_to(tmp_path):
 
 def test_the_files_of_an_evaluation_are_those_it_writes(little, tmp_path):
     assert set(little.much.to_bytes()) == set(FILES)
-    assert json.loads(storage.files(little)["facts.json"]) == little.facts
+    assert json.loads(little.to_bytes()["facts.json"]) == little.facts

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from weightspace.meta import Evaluation, Model, evaluate, fit
     from weightspace.networks.sequential import sequential
     from weightspace.report import figures, table
-    from weightspace.report.page import page
+    from weightspace.report.page.page import page
     from weightspace.sampling import reproduce
     from weightspace.sampling.run import estimate, sample
     from weightspace.space import Recipe, Space, load_space, preset

@@ -13,12 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from weightspace.cli import arguments, interop, parts, reading, show
-from weightspace.cli.arguments import (
-    DataDir,
-    Json,
-    ZooName,
-    ZooPath,
-)
+from weightspace.cli.arguments import DataDir, Json, ZooName, ZooPath
 from weightspace.cli.console import bars
 from weightspace.cli.output import Debug, answer, fail, set_debug
 from weightspace.errors import UsageError, WeightspaceError

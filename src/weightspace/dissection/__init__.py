@@ -8,17 +8,8 @@ arguments give the same numbers. Knows nothing of figures or pages.
 """
 
 from weightspace.dissection.dissect import ALSO, dissect
-from weightspace.dissection.result import (
-    Dissection,
-    Map,
-    Slices,
-    Training,
-    Transfer,
-    Unseen,
-    What,
-    When,
-    Where,
-)
+from weightspace.dissection.parts import Map, Slices, Training, Transfer, Unseen, What, When, Where
+from weightspace.dissection.result import Dissection
 
 __all__ = [
     "ALSO",

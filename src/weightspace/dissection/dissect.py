@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from weightspace.dissection import facts as fact
 from weightspace.dissection import places
 from weightspace.dissection.map import map_of
+from weightspace.dissection.parts import Training
 from weightspace.dissection.reader import Reader, distinct
-from weightspace.dissection.result import Dissection, Training
+from weightspace.dissection.result import Dissection
 from weightspace.dissection.slices import slices
 from weightspace.dissection.transfer import transfer
 from weightspace.dissection.unseen import unseen

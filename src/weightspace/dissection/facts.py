@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from weightspace.dissection.result import TRAINING_COLUMNS
+from weightspace.dissection.parts import TRAINING_COLUMNS
 
 if TYPE_CHECKING:
     from weightspace.meta import Labels

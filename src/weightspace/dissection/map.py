@@ -7,8 +7,8 @@ import polars as pl
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from weightspace.dissection.parts import MAP_COLUMNS, Map
 from weightspace.dissection.reader import Reader
-from weightspace.dissection.result import MAP_COLUMNS, Map
 from weightspace.learners.gaussian import Gaussianiser
 from weightspace.meta.design.layerrows import net_rows
 from weightspace.meta.design.slices import Source

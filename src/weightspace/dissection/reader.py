@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from weightspace.dissection.parts import WHEN_COLUMNS, WHERE_COLUMNS, When, Where
 from weightspace.dissection.places import Place
-from weightspace.dissection.result import WHEN_COLUMNS, WHERE_COLUMNS, When, Where
 from weightspace.meta import CLASSIFIERS, Labels, Score, control_interval, crossfit
 from weightspace.meta.design.folds import Cells
 from weightspace.meta.design.slices import SLICE_FEATURES

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from weightspace.dissection.parts import SLICES_COLUMNS, Slices
 from weightspace.dissection.reader import Reader, figures, ranked
-from weightspace.dissection.result import SLICES_COLUMNS, Slices
 from weightspace.errors import UsageError
 from weightspace.features import SHORTEST
 from weightspace.meta import CLASSIFIERS

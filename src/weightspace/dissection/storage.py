@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from weightspace.disk import InnerPath, exists, make_root, read_text
-from weightspace.dissection import result as kinds
-from weightspace.dissection.result import Dissection
+from weightspace.dissection import parts as kinds
 from weightspace.errors import DataError
 from weightspace.meta import Evaluation, Regression
 from weightspace.meta.evaluation import regression, tables
@@ -44,17 +44,15 @@ FILES = (FACTS, *TABLES)
 _REMEDY = "save the dissection again, or name the folder that holds one"
 
 
-def files(dissection: Dissection) -> dict[str, bytes]:
+def files(facts: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, bytes]:
     """What a dissection is kept in, by names below the folder; the facts, which tell it, first."""
-    text = json.dumps(dissection.facts, indent=2, ensure_ascii=False)
+    text = json.dumps(facts, indent=2, ensure_ascii=False)
     found = {FACTS: (text + "\n").encode()}
-    found |= dissection.much.to_bytes()
-    for name in _FRAMES:
-        if (part := getattr(dissection, name)) is not None:
-            found[f"{name}.parquet"] = tables.parquet(part.frame())
-    for name in _FOLDERS:
-        if (part := getattr(dissection, name)) is not None:
-            found |= {f"{name}/{file}": data for file, data in part.to_bytes().items()}
+    found |= parts["much"].to_bytes()
+    for name in (frame for frame in _FRAMES if frame in parts):
+        found[f"{name}.parquet"] = tables.parquet(parts[name].frame())
+    for name in (folder for folder in _FOLDERS if folder in parts):
+        found |= {f"{name}/{file}": data for file, data in parts[name].to_bytes().items()}
     return found
 
 
@@ -76,16 +74,16 @@ def refuse_foreign(root: InnerPath) -> bool:
     return True
 
 
-def save(dissection: Dissection, directory: Path) -> Path:
-    """Write a dissection in place of an older one; see `Dissection.save`."""
+def save(directory: Path, found: dict[str, bytes]) -> Path:
+    """Write the files of a dissection in place of an older one; see `Dissection.save`."""
     root = make_root(directory)
     refuse_foreign(root)
-    tables.replace(root, files(dissection), FILES)
+    tables.replace(root, found, FILES)
     return directory
 
 
-def load(directory: Path) -> Dissection:
-    """Read what `save` wrote; DataError names the file that is missing or damaged."""
+def load(directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The facts and parts of a saved dissection; DataError names the file that is damaged."""
     root = InnerPath(directory)
     parts = {
         name: kind(tables.read_table(root / f"{name}.parquet", columns, _REMEDY))
@@ -95,8 +93,7 @@ def load(directory: Path) -> Dissection:
     parts |= {
         name: kind.read_in(root / name) for name, kind in _FOLDERS.items() if exists(root / name)
     }
-    facts = _read_facts(root / FACTS)
-    return Dissection(much=Evaluation.read_in(root), facts=facts, **parts)
+    return _read_facts(root / FACTS), {"much": Evaluation.read_in(root), **parts}
 
 
 def _read_facts(place: InnerPath) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from weightspace.dissection.parts import TRANSFER_COLUMNS, Transfer
 from weightspace.dissection.places import Place
 from weightspace.dissection.reader import Reader
-from weightspace.dissection.result import TRANSFER_COLUMNS, Transfer
 from weightspace.meta import CLASSIFIERS, control_interval
 from weightspace.meta.design.folds import Cells, each_fold
 from weightspace.meta.evaluation.crossfit import right_answers, with_permutations

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from weightspace.dissection.parts import UNSEEN_COLUMNS, Unseen
 from weightspace.dissection.places import Place
 from weightspace.dissection.reader import Reader, figures, ranked
-from weightspace.dissection.result import UNSEEN_COLUMNS, Unseen
 from weightspace.meta.design.folds import Cells
 from weightspace.meta.design.layerrows import net_rows
 from weightspace.meta.design.slices import Source

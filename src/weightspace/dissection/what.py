@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from weightspace.dissection.parts import WHAT_COLUMNS, What
 from weightspace.dissection.reader import Reader, figures, ranked
-from weightspace.dissection.result import WHAT_COLUMNS, What
 from weightspace.meta import CLASSIFIERS
 from weightspace.meta.design.folds import Cells, each_fold
 from weightspace.meta.design.layerrows import net_rows

@@ -7,7 +7,6 @@ compared; chance, control and baseline stand beside every accuracy; text from a 
 and drawing changes no global state. How the numbers arose is not known here.
 """
 
-from weightspace.report.canvas import save
 from weightspace.report.displays import (
     BareDisplay,
     CalibrationDisplay,
@@ -24,8 +23,9 @@ from weightspace.report.displays import (
     WhereDisplay,
     displays,
 )
-from weightspace.report.page import page
-from weightspace.report.tables import answer_table, number_table, rival_tables, table
+from weightspace.report.drawing.canvas import save
+from weightspace.report.page.page import page
+from weightspace.report.text.tables import answer_table, number_table, rival_tables, table
 from weightspace.report.writing import figures, save_all, write
 
 __all__ = [

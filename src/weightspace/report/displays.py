@@ -12,23 +12,22 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from weightspace.errors import UsageError
-from weightspace.report import (
+from weightspace.report.claims import findings
+from weightspace.report.claims.headline import headline
+from weightspace.report.drawing import drawings, rows
+from weightspace.report.sections import (
     bare,
     calibration,
     classifiers,
-    drawings,
-    findings,
     guesses,
     maps,
     numbers,
-    rows,
     slices,
     transfer,
     unseen,
     what,
 )
-from weightspace.report.bare import Pair
-from weightspace.report.headline import headline
+from weightspace.report.sections.bare import Pair
 
 if TYPE_CHECKING:
     from weightspace.dissection import (

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from weightspace.disk import InnerPath, exists, is_folder, make_root
 from weightspace.dissection import Dissection, storage
 from weightspace.meta.evaluation import tables
-from weightspace.report import canvas
-from weightspace.report.contents import sections
-from weightspace.report.headline import headline
-from weightspace.report.markdown import markdown, numbers_markdown, slices_markdown
-from weightspace.report.page import page
+from weightspace.report.claims.headline import headline
+from weightspace.report.drawing import canvas
+from weightspace.report.page.contents import sections
+from weightspace.report.page.page import page
+from weightspace.report.text.markdown import markdown, numbers_markdown, slices_markdown
 
 FIGURES = (
     *("much", "whole", "classifiers", "slices", "bare", "numbers", "guesses", "where", "part"),
@@ -56,7 +56,7 @@ def write(dissection: Dissection, directory: str | Path) -> Path:
     """
     directory = Path(directory)
     refuse_foreign(directory)
-    found = storage.files(dissection)
+    found = dissection.to_bytes()
     drawn = _images(figures(dissection))
     found |= {f"figures/{name}": data for name, data in drawn.items()}
     found |= {name: text.encode() for name, text in _markdown(dissection).items()}

@@ -7,14 +7,7 @@ a space that cannot be drawn from is refused when it is made, by key and line. K
 torch nor the disk beyond the YAML file it is given.
 """
 
-from weightspace.space.distributions import (
-    THIRDS,
-    Choice,
-    Constant,
-    Distribution,
-    Uniform,
-    Unknown,
-)
+from weightspace.space.distributions import THIRDS, Choice, Constant, Distribution, Uniform, Unknown
 from weightspace.space.presets import PRESETS, preset
 from weightspace.space.recipe import Recipe
 from weightspace.space.space import Space, load_space

@@ -6,10 +6,10 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from weightspace.meta import BASELINE, CLASSIFIERS, Evaluation
-from weightspace.report import cells
-from weightspace.report.findings import comparisons, widened
-from weightspace.report.section import Section
-from weightspace.report.words import label, listing
+from weightspace.report.claims.findings import comparisons, widened
+from weightspace.report.claims.words import label, listing
+from weightspace.report.drawing.section import Section
+from weightspace.report.sections import cells
 
 READING = (
     "Each line: a classifier, and what it answers for: one slice of a net, all its slices "

@@ -11,12 +11,13 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from weightspace.meta import Evaluation
-from weightspace.report import canvas, charts, findings, rows
-from weightspace.report.canvas import BLUE, INK, MUTED, Sheet
-from weightspace.report.findings import widened
-from weightspace.report.headline import Headline
-from weightspace.report.section import Section
-from weightspace.report.words import interval, label, percent
+from weightspace.report.claims import findings
+from weightspace.report.claims.findings import widened
+from weightspace.report.claims.headline import Headline
+from weightspace.report.claims.words import interval, label, percent
+from weightspace.report.drawing import canvas, charts, rows
+from weightspace.report.drawing.canvas import BLUE, INK, MUTED, Sheet
+from weightspace.report.drawing.section import Section
 
 
 @dataclass(frozen=True)

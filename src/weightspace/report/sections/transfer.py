@@ -12,10 +12,18 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from weightspace.report import canvas, charts, findings, rows
-from weightspace.report.canvas import MUTED, Grid, Sheet
-from weightspace.report.section import Section, panels
-from weightspace.report.words import count, label, listing, percent, sentence, share_of_training
+from weightspace.report.claims import findings
+from weightspace.report.claims.words import (
+    count,
+    label,
+    listing,
+    percent,
+    sentence,
+    share_of_training,
+)
+from weightspace.report.drawing import canvas, charts, rows
+from weightspace.report.drawing.canvas import MUTED, Grid, Sheet
+from weightspace.report.drawing.section import Section, panels
 
 SCALE: Literal["viridis"] = "viridis"
 """Even to the eye from end to end, whatever the paper and whoever looks."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from weightspace.meta import BASELINE, Evaluation
-from weightspace.report import calibration
-from weightspace.report.findings import widened
-from weightspace.report.headline import Headline
-from weightspace.report.words import count, label, listing, percent
+from weightspace.report.claims.findings import widened
+from weightspace.report.claims.headline import Headline
+from weightspace.report.claims.words import count, label, listing, percent
+from weightspace.report.sections import calibration
 
 
 def summary(evaluation: Evaluation, head: Headline) -> str:

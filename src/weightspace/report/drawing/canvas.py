@@ -20,7 +20,7 @@ from matplotlib.textpath import text_to_path
 
 from weightspace.disk import inner_of, write_file
 from weightspace.errors import UsageError
-from weightspace.report.words import label, tight
+from weightspace.report.claims.words import label, tight
 
 # Comparisons are blue against orange, which stay apart under every common colour blindness.
 INK = "#1d2329"

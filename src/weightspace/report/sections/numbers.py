@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from weightspace.meta import Regression
-from weightspace.report import canvas, charts, rows
-from weightspace.report.canvas import BAND, BLUE, INK, MUTED, ORANGE, Sheet
-from weightspace.report.findings import widened
-from weightspace.report.section import Section
-from weightspace.report.tables import best_readers
-from weightspace.report.words import count, label, listing, sentence
+from weightspace.report.claims.findings import widened
+from weightspace.report.claims.numbers import best_readers
+from weightspace.report.claims.words import count, label, listing, sentence
+from weightspace.report.drawing import canvas, charts, rows
+from weightspace.report.drawing.canvas import BAND, BLUE, INK, MUTED, ORANGE, Sheet
+from weightspace.report.drawing.section import Section
 
 
 def finding(regression: Regression) -> str:

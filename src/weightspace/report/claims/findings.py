@@ -17,8 +17,15 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from weightspace.report.headline import Headline
-from weightspace.report.words import count, label, listing, percent, sentence, share_of_training
+from weightspace.report.claims.headline import Headline
+from weightspace.report.claims.words import (
+    count,
+    label,
+    listing,
+    percent,
+    sentence,
+    share_of_training,
+)
 
 Row = dict[str, Any]
 Z95 = 1.959964

@@ -9,10 +9,11 @@ import altair as alt
 import polars as pl
 from matplotlib.figure import Figure
 
-from weightspace.report import canvas, charts, findings, rows
-from weightspace.report.canvas import BAND, BLUE, MUTED, Grid, Sheet
-from weightspace.report.section import Section, panels
-from weightspace.report.words import count, label, listing, percent, sentence
+from weightspace.report.claims import findings
+from weightspace.report.claims.words import count, label, listing, percent, sentence
+from weightspace.report.drawing import canvas, charts, rows
+from weightspace.report.drawing.canvas import BAND, BLUE, MUTED, Grid, Sheet
+from weightspace.report.drawing.section import Section, panels
 
 _SHADES = (0.38, 0.68, 1.0)
 _THICKNESS = (1.2, 1.6, 2.0)

@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 from matplotlib.figure import Figure
 
-from weightspace.report import cells, findings
-from weightspace.report.section import Section
-from weightspace.report.words import label, percent, sentence
+from weightspace.report.claims import findings
+from weightspace.report.claims.words import label, percent, sentence
+from weightspace.report.drawing.section import Section
+from weightspace.report.sections import cells
 
 UNTOUCHED = "as it is"
 WITHOUT = {

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from weightspace.report.headline import Headline, Span
-from weightspace.report.places import boundaries, places
-from weightspace.report.words import interval, label, percent, share_of_training
+from weightspace.report.claims.headline import Headline, Span
+from weightspace.report.claims.words import interval, label, percent, share_of_training
+from weightspace.report.drawing.places import boundaries, places
 
 Row = dict[str, Any]
 

@@ -5,26 +5,23 @@ from __future__ import annotations
 import polars as pl
 
 from weightspace.dissection import Dissection
-from weightspace.report import (
+from weightspace.report.claims import findings
+from weightspace.report.claims.headline import Headline, headline
+from weightspace.report.claims.words import interval, label, percent
+from weightspace.report.drawing import charts, drawings, reading, rows
+from weightspace.report.drawing.section import Key, Section, panels
+from weightspace.report.sections import (
     bare,
     calibration,
-    charts,
     classifiers,
-    drawings,
-    findings,
     guesses,
     maps,
     numbers,
-    reading,
-    rows,
     slices,
     transfer,
     unseen,
     what,
 )
-from weightspace.report.headline import Headline, headline
-from weightspace.report.section import Key, Section, panels
-from weightspace.report.words import interval, label, percent
 
 
 def sections(dissection: Dissection, head: Headline) -> list[Section]:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import polars as pl
 from matplotlib.figure import Figure
 
-from weightspace.report import cells
-from weightspace.report.findings import lost, widened
-from weightspace.report.section import Section, panels
-from weightspace.report.words import label, listing, percent, sentence
+from weightspace.report.claims.findings import lost, widened
+from weightspace.report.claims.words import label, listing, percent, sentence
+from weightspace.report.drawing.section import Section, panels
+from weightspace.report.sections import cells
 
 UNITS = {"unseen": "slice", "unseen_whole": "net"}
 """Figures by name, and the unit that each shows."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from weightspace.report.headline import headline
-from weightspace.report.rows import reach
-from weightspace.report.tables import best_readers
-from weightspace.report.words import count, interval, label, percent
+from weightspace.report.claims.headline import headline
+from weightspace.report.claims.numbers import best_readers
+from weightspace.report.claims.words import count, interval, label, percent
+from weightspace.report.drawing.rows import reach
 
 if TYPE_CHECKING:
     from weightspace.dissection import Slices

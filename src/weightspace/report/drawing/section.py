@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 from matplotlib.figure import Figure
 
-from weightspace.report import rows
+from weightspace.report.drawing import rows
 
 Key = tuple[tuple[str, str], ...]
 

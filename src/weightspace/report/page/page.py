@@ -20,12 +20,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from weightspace.dissection import Dissection
-from weightspace.report import rows, trust
-from weightspace.report.contents import sections
-from weightspace.report.glossary import glossary
-from weightspace.report.headline import Headline, headline
-from weightspace.report.section import Section
-from weightspace.report.words import count, interval, label, percent, tight
+from weightspace.report.claims.headline import Headline, headline
+from weightspace.report.claims.words import count, interval, label, percent, tight
+from weightspace.report.drawing import rows
+from weightspace.report.drawing.section import Section
+from weightspace.report.page import trust
+from weightspace.report.page.contents import sections
+from weightspace.report.page.glossary import glossary
 
 VEGA_LITE = "6.4"
 
@@ -130,7 +131,7 @@ def _bundle() -> str:
 
 
 def _own(name: str) -> str:
-    return (resources.files("weightspace.report") / name).read_text(encoding="utf-8")
+    return (resources.files("weightspace.report.page") / name).read_text(encoding="utf-8")
 
 
 def _hash(script: str) -> str:

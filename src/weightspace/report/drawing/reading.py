@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from weightspace.report.headline import Headline
-from weightspace.report.words import count
+from weightspace.report.claims.headline import Headline
+from weightspace.report.claims.words import count
 
 _GREY = "grey band: what meaningless labels reach; dashed: chance"
 

@@ -10,11 +10,11 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from weightspace.meta import Evaluation
-from weightspace.report import canvas, charts, rows
-from weightspace.report.canvas import BLUE, MUTED, Grid, Sheet
-from weightspace.report.headline import headline
-from weightspace.report.section import Section, panels
-from weightspace.report.words import interval, label, percent
+from weightspace.report.claims.headline import headline
+from weightspace.report.claims.words import interval, label, percent
+from weightspace.report.drawing import canvas, charts, rows
+from weightspace.report.drawing.canvas import BLUE, MUTED, Grid, Sheet
+from weightspace.report.drawing.section import Section, panels
 
 FEW = 30
 """Answers below which a dot is drawn hollow."""

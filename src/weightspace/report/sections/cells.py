@@ -11,11 +11,12 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from weightspace.report import canvas, charts, findings, rows
-from weightspace.report.canvas import Sheet
-from weightspace.report.section import Key, panels
-from weightspace.report.transfer import SCALE, scale
-from weightspace.report.words import interval, label, percent
+from weightspace.report.claims import findings
+from weightspace.report.claims.words import interval, label, percent
+from weightspace.report.drawing import canvas, charts, rows
+from weightspace.report.drawing.canvas import Sheet
+from weightspace.report.drawing.section import Key, panels
+from weightspace.report.sections.transfer import SCALE, scale
 
 
 def names(frame: pl.DataFrame) -> list[str]:

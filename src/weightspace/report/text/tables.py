@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 from rich import box
@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from weightspace.meta import BASELINE
-from weightspace.report.classifiers import SEEN, side_by_side
-from weightspace.report.headline import headline
-from weightspace.report.rows import reach
-from weightspace.report.words import count, interval, label, percent
+from weightspace.report.claims.headline import headline
+from weightspace.report.claims.numbers import best_readers
+from weightspace.report.claims.words import count, interval, label, percent
+from weightspace.report.drawing.rows import reach
+from weightspace.report.sections.classifiers import SEEN, side_by_side
 
 if TYPE_CHECKING:
     from weightspace.meta import Answer, Evaluation, Reading, Regression
@@ -109,28 +110,6 @@ def number_table(regression: Regression) -> Table:
             Text(row["verdict"], style="green" if shown else "dim"),
         )
     return drawn
-
-
-def best_readers(regression: Regression) -> list[dict[str, Any]]:
-    """A row a target: of slices together and of whole nets, who has the higher R2.
-
-    `tries` counts all that were chosen from: targets times who reads them.
-    """
-    best = regression.frame().filter(unit="net").sort("r2", descending=True)
-    rows = []
-    for row in best.unique("target", keep="first", maintain_order=True).to_dicts():
-        bars = [row["r2_control_high"], row["tau_control_high"]]
-        clear = row["r2_low"] > max(0, bars[0] or 0) and row["tau_low"] > max(0, bars[1] or 0)
-        known = "above chance" if None in bars else "encoded"
-        row["tries"] = best.height
-        row["verdict"] = known if clear else "not shown"
-        own = "" if row["part"] == "all" else f" {row['part']} weights"
-        slices = f"slices of {row['slice_length']:,}{own}"
-        nets = f"all{own} of nets" if own else "whole nets"
-        row["source"] = nets if row["classifier"] == "layers" else slices
-        rows.append(row)
-    order = regression.frame()["target"].unique(maintain_order=True).to_list()
-    return sorted(rows, key=lambda row: order.index(row["target"]))
 
 
 def answer_table(answer: Answer) -> Table:

@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from scipy import stats
 from scipy.spatial.distance import pdist
 
-from weightspace.dissection.result import MAP_COLUMNS
-from weightspace.report import charts, rows
-from weightspace.report.canvas import MUTED, RULE, SERIES, Grid, Sheet
-from weightspace.report.section import Section
-from weightspace.report.transfer import SCALE, scale
-from weightspace.report.words import count, label, percent
+from weightspace.dissection.parts import MAP_COLUMNS
+from weightspace.report.claims.words import count, label, percent
+from weightspace.report.drawing import charts, rows
+from weightspace.report.drawing.canvas import MUTED, RULE, SERIES, Grid, Sheet
+from weightspace.report.drawing.section import Section
+from weightspace.report.sections.transfer import SCALE, scale
 
 _PATHS = 120
 """Nets whose paths are drawn: more hide each other."""

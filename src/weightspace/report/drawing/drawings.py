@@ -9,11 +9,12 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from weightspace.report import canvas, findings, reading, rows
-from weightspace.report.canvas import BAND, BLUE, INK, MUTED, ORANGE, RULE, Grid, Sheet
-from weightspace.report.headline import Headline, Line
-from weightspace.report.places import Place, boundaries, places
-from weightspace.report.words import interval, label, percent
+from weightspace.report.claims import findings
+from weightspace.report.claims.headline import Headline, Line
+from weightspace.report.claims.words import interval, label, percent
+from weightspace.report.drawing import canvas, reading, rows
+from weightspace.report.drawing.canvas import BAND, BLUE, INK, MUTED, ORANGE, RULE, Grid, Sheet
+from weightspace.report.drawing.places import Place, boundaries, places
 
 
 def much(head: Headline) -> Figure:

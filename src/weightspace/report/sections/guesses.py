@@ -12,11 +12,12 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from weightspace.meta import Regression
-from weightspace.report import canvas, charts, numbers, rows
-from weightspace.report.canvas import BLUE, MUTED, Grid, Sheet
-from weightspace.report.section import Section
-from weightspace.report.tables import best_readers
-from weightspace.report.words import label, listing
+from weightspace.report.claims.numbers import best_readers
+from weightspace.report.claims.words import label, listing
+from weightspace.report.drawing import canvas, charts, rows
+from weightspace.report.drawing.canvas import BLUE, MUTED, Grid, Sheet
+from weightspace.report.drawing.section import Section
+from weightspace.report.sections import numbers
 
 _DOTS = 600
 """Guesses that are drawn of a target: more would be one blot."""

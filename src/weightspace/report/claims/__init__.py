@@ -1,0 +1,1 @@
+"""What may be said of results: numbers in words, rankings, the headline."""
