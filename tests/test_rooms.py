@@ -63,3 +63,16 @@ def test_each_file_opens_with_its_reason_and_stays_short(path):
     assert ast.get_docstring(ast.parse(text)), f"{path}: the first line names the reason to exist"
     lines = text.count("\n")
     assert lines <= 420, f"{path}: {lines} lines; look for the second reason to exist"
+
+
+def test_no_test_imports_another():
+    """What two tests need lies in `support`."""
+    found = [
+        f"{path}:{node.lineno}"
+        for path in Path(__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in [getattr(node, "module", None), *(alias.name for alias in node.names)]
+        if any(part.startswith("test_") for part in (name or "").split("."))
+    ]
+    assert not found

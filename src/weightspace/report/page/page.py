@@ -109,7 +109,7 @@ def _lead(dissection: Dissection, head: Headline) -> str:
 
 def _template() -> Any:
     environment = Environment(
-        loader=PackageLoader("weightspace.report", "."),
+        loader=PackageLoader("weightspace.report.page", "."),
         autoescape=select_autoescape(("html", "jinja")),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,0 +1,207 @@
+"""Figures, tables and displays: complete, legible, and without side effects."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import polars as pl
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.image import imread
+
+from support.figures import printed, texts, title
+from support.made_up_dissection import PROPERTIES, made_up, much_frame, training_frame, where_frame
+from weightspace.errors import UsageError
+from weightspace.meta import Answer, Reading
+from weightspace.report import (
+    EvaluationDisplay,
+    WhenDisplay,
+    WhereDisplay,
+    answer_table,
+    figures,
+    save,
+    save_all,
+    table,
+    write,
+)
+
+NAMES = ("much", "whole", "where", "part", "when", "training")
+ONE = {"augmentation": PROPERTIES["augmentation"]}
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return figures(made_up())
+
+
+def test_every_question_has_its_figure_titled_with_its_finding(drawn):
+    assert tuple(drawn) == NAMES
+    assert title(drawn["much"]).startswith("Filter size is read off 5,000 weights at 91 % (chance")
+    assert "clearest near the start" in title(drawn["where"])
+    assert title(drawn["part"]) == "Conv weights tell more than fc weights about optimizer"
+    assert "can be read before the first step" in title(drawn["when"])
+    assert "mnist" in title(drawn["training"])
+    assert "fashion mnist: 85 %" in [text.get_text() for text in texts(drawn["training"])]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_property_has_its_place_and_no_text_leaves_the_sheet(drawn, name):
+    figure = drawn[name]
+    found = {text.get_text() for text in texts(figure)}
+    if name != "training":
+        assert {key.replace("_", " ") for key in PROPERTIES} <= found
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    width, height = figure.bbox.width, figure.bbox.height
+    for text in texts(figure):
+        box = text.get_window_extent(renderer)
+        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+        assert inside, f"{text.get_text()!r} at {box}"
+
+
+def test_titles_and_their_explanations_do_not_touch(drawn):
+    for figure in drawn.values():
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        head, reading = (t.get_window_extent(renderer) for t in figure.texts[:2])
+        assert head.y0 > reading.y1
+
+
+def test_drawing_changes_no_global_state():
+    before = dict(mpl.rcParams)
+    figures(made_up())
+    assert dict(mpl.rcParams) == before
+    from matplotlib import pyplot
+
+    assert pyplot.get_fignums() == []
+
+
+def test_figures_are_saved_for_print(drawn, tmp_path):
+    paths = save_all(drawn, tmp_path / "new" / "figures")
+    assert {path.name for path in paths} == {
+        f"{name}{suffix}" for name in NAMES for suffix in (".png", ".svg")
+    }
+    image = imread(tmp_path / "new" / "figures" / "much.png")
+    assert image.shape[1] == pytest.approx(7.6 * 150, abs=1)
+    assert (image[..., :3] < 0.99).any()
+    assert "<svg" in (tmp_path / "new" / "figures" / "when.svg").read_text()
+
+
+def test_an_unknown_suffix_is_refused(drawn, tmp_path):
+    with pytest.raises(UsageError, match=r"figures are saved as \.png, \.svg, \.pdf"):
+        save(drawn["much"], tmp_path / "much.bmp")
+
+
+def test_names_from_a_zoo_are_never_read_as_mathematics(tmp_path):
+    nasty = training_frame({"$\\frac{": 0.5, "a_b^c$": 0.9})
+    figure = figures(made_up(training=nasty))["training"]
+    save(figure, tmp_path / "training.png")
+    assert any("$\\frac{" in text.get_text() for text in texts(figure))
+
+
+def test_what_has_no_numbers_has_no_figure():
+    empty = made_up()
+    bare = made_up(
+        where=empty.where.frame().clear(),
+        when=empty.when.frame().clear(),
+        training=empty.training.frame().clear(),
+    )
+    assert list(figures(bare)) == ["much", "whole"]
+    positions = where_frame().filter(axis="position")
+    assert list(figures(made_up(where=positions)))[:4] == ["much", "whole", "where", "when"]
+
+
+def test_a_single_property_is_drawn(tmp_path):
+    small = made_up(much=much_frame(ONE), where=where_frame(ONE))
+    for name, figure in figures(small).items():
+        save(figure, tmp_path / f"{name}.png")
+
+
+def test_a_dissection_is_written_as_one_folder(tmp_path):
+    from weightspace.dissection import Dissection
+    from weightspace.meta.evaluation.result import COLUMNS, Evaluation
+
+    frame = much_frame()
+    missing = {name: None for name in COLUMNS if name not in frame.columns}
+    much = Evaluation(frame.with_columns(**missing).select(*COLUMNS).cast(COLUMNS))
+    parts = made_up()
+    whole = Dissection(much, parts.where, parts.when, parts.training, parts.facts)
+    page = write(whole, tmp_path / "out")
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert (tmp_path / "out" / "figures" / "part.svg").exists()
+    assert Dissection.load(tmp_path / "out").facts == whole.facts
+
+
+def test_the_table_says_what_is_encoded():
+    lines = printed(table(made_up().much)).splitlines()
+    assert "Read off 5,000 weights by boosted, 300 nets" in lines[0]
+    best = next(line for line in lines if "filter size" in line)
+    assert " ".join(best.split()) == "filter size 91 % 88–94 % 33 % 74 % 28–38 % encoded"
+    worst = next(line for line in lines if "batch size" in line)
+    assert worst.rstrip().endswith("not shown")
+    assert "several slices" in printed(table(made_up().much, unit="net"))
+
+
+def test_the_table_says_which_part_and_moment_was_read():
+    frame = much_frame().with_columns(part=pl.lit("conv"), snapshots=pl.lit("1, 10"))
+    said = printed(table(made_up(much=frame).much)).splitlines()[0]
+    assert "Read off 5,000 conv weights by boosted, 300 nets, at snapshots 1, 10" in said
+    whole = frame.with_columns(classifier=pl.lit("layers"))
+    said = printed(table(made_up(much=whole).much, unit="net")).splitlines()[0]
+    assert "Read off all conv weights of nets by layers" in said
+
+
+def test_brackets_in_names_are_no_markup():
+    odd = {"[red]width[/red]": (2, 0.9)}
+    assert "[red]width[/red]" in printed(table(made_up(much=much_frame(odd)).much))
+
+
+def answer(novelty=0.01):
+    def reading(name, level, accuracy):
+        spread = {"accuracy": accuracy, "low": accuracy - 0.05, "high": accuracy + 0.05}
+        levels = ("adam", level)
+        return Reading(name, levels, (0.2, 0.8), level, **spread, chance=0.5)
+
+    readings = [reading("optimizer", "[b]", 0.8), reading("batch_size", "64", 0.52)]
+    by_name = {r.property: r for r in readings}
+    return Answer(by_name, "kernel", 8, novelty=novelty, novelty_limit=0.05)
+
+
+def test_an_answer_is_trusted_only_where_the_classifier_is_good():
+    shown = printed(answer_table(answer()))
+    optimizer = next(line for line in shown.splitlines() if "optimizer" in line)
+    assert " ".join(optimizer.split()) == "optimizer [b] 80 % 80 % 75–85 % 50 % trusted"
+    batch_size = next(line for line in shown.splitlines() if "batch size" in line)
+    assert batch_size.rstrip().endswith("no better than chance")
+    assert "Like those nets: 1.0 % of its features" in shown
+
+
+def test_an_answer_outside_of_the_population_is_not_trusted():
+    shown = printed(answer_table(answer(novelty=0.4)))
+    assert "trusted" not in shown.replace("no answer is to be trusted", "").replace("\n", " ")
+    assert "unlike the nets it knows" in shown
+    assert "Unlike those nets: 40.0 %" in shown
+
+
+@pytest.mark.parametrize("kind", ["much", "where", "when"])
+def test_displays_give_frame_figure_and_html(kind):
+    whole = made_up()
+    display = {
+        "much": EvaluationDisplay(whole.much),
+        "where": WhereDisplay(whole.where, whole.facts),
+        "when": WhenDisplay(whole.when),
+    }[kind]
+    assert display.frame() is getattr(whole, kind).frame()
+    assert display.plot().axes
+    html = display._repr_html_()
+    assert 'src="data:image/png;base64,' in html
+    assert html.count("<tr>") == display.frame().height + 1
+
+
+def test_a_display_escapes_what_a_zoo_says():
+    hostile = {"<img src=x onerror=alert(1)>": (2, 0.9)}
+    html = EvaluationDisplay(made_up(much=much_frame(hostile)).much)._repr_html_()
+    assert "<img src=x" not in html.replace("_", " ")
+    assert "&lt;img src=x" in html
+
+
+def test_where_can_be_drawn_by_part():
+    whole = made_up()
+    assert title(WhereDisplay(whole.where).plot("part")).startswith("Conv weights tell more")
