@@ -17,6 +17,7 @@ import numpy as np
 
 from weightspace.meta import CLASSIFIERS, labels_of
 from weightspace.meta.design.folds import Cells
+from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.layerrows import net_rows
 from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.meta.evaluation.crossfit import judge
@@ -43,7 +44,7 @@ def main() -> None:
     place = labels.properties.index(asked.property)
     codes = labels.matrix[:, [place]]
     levels = (len(labels.levels[asked.property]),)
-    fold = Cells.build(labels.matrix, labels.families, 5).fold_of(0)
+    fold = Cells.build(labels.matrix, labels.groups, 5).fold_of(0)
     print(f"{len(labels.nets)} nets, {asked.property}, chance {100 / levels[0]:.1f} %, "
           f"{os.cpu_count()} cores")  # fmt: skip
     for kind in kinds:
@@ -53,11 +54,13 @@ def main() -> None:
             else:
                 features, nets = drawn[kind.features][turn < count], owners[turn < count]
             start = time.perf_counter()
-            judged = judge(features, nets, codes, levels, fold, labels.families, kind.estimator(0))
+            judged = judge(
+                features, nets, Labelings.of(codes), fold, labels.groups, kind.estimator(0)
+            )
             taken = time.perf_counter() - start
             line = f"{kind.name:18} {count:2} rows a net {taken:7.1f} s"
             for unit in ("net",) if kind.whole else ("slice", "net"):
-                found = crossfitted(judged.hits(unit)[:, 0, 0], codes[:, 0])
+                found = crossfitted(judged.hits(unit)[:, 0, 0, 0], codes[:, 0])
                 value, low, high = (100 * end for end in (found.value, found.low, found.high))
                 line += f"  {unit} {value:.1f} ({low:.1f} to {high:.1f})"
             print(line, flush=True)

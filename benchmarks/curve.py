@@ -17,6 +17,7 @@ import numpy as np
 
 from weightspace.meta import CLASSIFIERS, labels_of
 from weightspace.meta.design.folds import HeldOut
+from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.meta.design.whole import WHOLE_ROWS
 from weightspace.meta.evaluation.crossfit import judge
@@ -55,10 +56,10 @@ def main() -> None:
             taught = np.isin(owners, rng.choice(teachers, count, replace=False))
             seen = taught | judged[owners]
             own = judge(
-                features[seen], owners[seen], labels.matrix, levels, fold, labels.families,
+                features[seen], owners[seen], Labelings.of(labels.matrix), fold, labels.groups,
                 kind.estimator(draw),
             )  # fmt: skip
-            found.append(own.hits("net" if kind.whole else "slice")[judged, 0])
+            found.append(own.hits("net" if kind.whole else "slice")[judged, 0, 0])
         hits.append(np.mean(found, axis=0))
         show("nets that teach", count, counts[-1])
     heads = [f"{count:,}" for count in counts]

@@ -29,6 +29,7 @@ from weightspace.learners.estimators import MetaClassifier
 from weightspace.learners.registry import Classifier
 from weightspace.meta import CLASSIFIERS, labels_of
 from weightspace.meta.design.folds import HeldOut
+from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.slices import SLICE_FEATURES, Source, fresh_slices, random_slices
 from weightspace.meta.evaluation.crossfit import UNITS, judge
 from weightspace.meta.statistics.intervals import crossfitted
@@ -88,17 +89,16 @@ def learn(asked: argparse.Namespace) -> None:
             answers = judge(
                 rows[kind.features],
                 nets,
-                codes,
-                (len(labels.levels[name]),),
+                Labelings.of(codes),
                 cells.fold_of(0),
-                labels.families,
+                labels.groups,
                 estimator,
             )
             seconds: float = estimator.seconds  # type: ignore[attr-defined]
             parts = [
                 pl.DataFrame(
                     {"property": name, "classifier": kind.name, "unit": unit, **about}
-                    | {"level": codes[judged, 0], "hit": answers.hits(unit)[judged, 0, 0]}
+                    | {"level": codes[judged, 0], "hit": answers.hits(unit)[judged, 0, 0, 0]}
                     | {"seconds": seconds, "reading": reading[kind.features]}
                     | {"taught": int((~judged).sum())},
                     schema_overrides={"hit": pl.Float64},

@@ -24,6 +24,7 @@ import polars as pl
 
 from weightspace.meta import CLASSIFIERS, labels_of
 from weightspace.meta.design.folds import Cells
+from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.labels import Labels
 from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.meta.design.whole import WHOLE_ROWS
@@ -84,18 +85,17 @@ def hits(zoo: Zoo, reading: Reading, twins: list[int], slices: int, side: str) -
     nets = [own[index] for index in twins]
     labels = labels_of(zoo)
     order = [labels.nets.index(net) for net in nets]
-    codes, families = labels.matrix[order], labels.families[order]
-    cells = Cells.build(codes, families, FOLDS)
-    levels = tuple(len(known) for known in labels.levels.values())
+    codes, groups = labels.matrix[order], labels.groups[order]
+    cells = Cells.build(codes, groups, FOLDS)
     summed = {unit: np.zeros(codes.shape) for unit in reading.units}
     for seed in SEEDS:
         rows, owners = features(zoo, nets, reading, slices, seed)
         answers = judge(
-            rows, owners, codes, levels, cells.fold_of(seed), families,
+            rows, owners, Labelings.of(codes), cells.fold_of(seed), groups,
             CLASSIFIERS[reading.classifier].estimator(seed),
         )  # fmt: skip
         for unit in reading.units:
-            summed[unit] += answers.hits(unit)[:, 0]
+            summed[unit] += answers.hits(unit)[:, 0, 0]
     return pl.concat(
         frame(reading, unit, side, twins, labels, codes, summed[unit] / len(SEEDS))
         for unit in reading.units

@@ -1,4 +1,4 @@
-"""Dissect the weight space of neural networks.
+"""Say how neural networks were trained, from their weights.
 
 Sample populations of trained nets, keep them as a zoo, train meta-classifiers that read
 hyper-parameters off the weights, and report how much, where and when each is encoded. The names
@@ -10,73 +10,63 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from weightspace.checkpoints import predict, read_checkpoint
-    from weightspace.cli.console import bars
-    from weightspace.cli.demo import demo
-    from weightspace.dissection import Dissection
-    from weightspace.dissection.dissect import dissect
-    from weightspace.errors import DataError, UsageError, WeightspaceError
-    from weightspace.interop import add, export_zoo, import_zoo, publish
-    from weightspace.meta import Evaluation, Model, evaluate, fit
-    from weightspace.networks.sequential import sequential
-    from weightspace.report import figures, table
-    from weightspace.report.page.page import page
-    from weightspace.sampling import reproduce
-    from weightspace.sampling.run import estimate, sample
-    from weightspace.space import Recipe, Space, load_space, preset
-    from weightspace.zoo import Zoo
-    from weightspace.zoo.care.check import check
-    from weightspace.zoo.care.merge import merge
+    from weightspace.checkpoints import predict as predict
+    from weightspace.checkpoints import read_checkpoint as read_checkpoint
+    from weightspace.cli.console import bars as bars
+    from weightspace.cli.demo import demo as demo
+    from weightspace.dissection import Dissection as Dissection
+    from weightspace.dissection.dissect import dissect as dissect
+    from weightspace.errors import DataError as DataError
+    from weightspace.errors import UsageError as UsageError
+    from weightspace.errors import WeightspaceError as WeightspaceError
+    from weightspace.interop import add as add
+    from weightspace.interop import export_zoo as export_zoo
+    from weightspace.interop import import_zoo as import_zoo
+    from weightspace.interop import publish as publish
+    from weightspace.meta import Evaluation as Evaluation
+    from weightspace.meta import Model as Model
+    from weightspace.meta import Regression as Regression
+    from weightspace.meta import Study as Study
+    from weightspace.meta import evaluate as evaluate
+    from weightspace.meta import fit as fit
+    from weightspace.meta import regress as regress
+    from weightspace.networks.sequential import sequential as sequential
+    from weightspace.report import figures as figures
+    from weightspace.report import table as table
+    from weightspace.report.displays import display as display
+    from weightspace.report.displays import displays as displays
+    from weightspace.report.page.page import page as page
+    from weightspace.sampling import reproduce as reproduce
+    from weightspace.sampling.run import estimate as estimate
+    from weightspace.sampling.run import sample as sample
+    from weightspace.space import Recipe as Recipe
+    from weightspace.space import Space as Space
+    from weightspace.space import load_space as load_space
+    from weightspace.space import preset as preset
+    from weightspace.zoo import SliceDataset as SliceDataset
+    from weightspace.zoo import Zoo as Zoo
+    from weightspace.zoo import write_index as write_index
+    from weightspace.zoo.care.check import check as check
+    from weightspace.zoo.care.merge import merge as merge
+    from weightspace.zoo.care.repair import repair as repair
 
 _HOMES = {
     "checkpoints": ("predict", "read_checkpoint"),
     "cli.console": ("bars",),
     "cli.demo": ("demo",),
     "dissection": ("Dissection", "dissect"),
-    "interop": ("add", "export_zoo", "import_zoo", "publish"),
     "errors": ("DataError", "UsageError", "WeightspaceError"),
-    "meta": ("Evaluation", "Model", "evaluate", "fit"),
+    "interop": ("add", "export_zoo", "import_zoo", "publish"),
+    "meta": ("Evaluation", "Model", "Regression", "Study", "evaluate", "fit", "regress"),
     "networks.sequential": ("sequential",),
-    "report": ("figures", "page", "table"),
+    "report": ("display", "displays", "figures", "page", "table"),
     "sampling": ("estimate", "reproduce", "sample"),
     "space": ("Recipe", "Space", "load_space", "preset"),
-    "zoo": ("Zoo", "check", "merge"),
+    "zoo": ("SliceDataset", "Zoo", "check", "merge", "repair", "write_index"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "DataError",
-    "Dissection",
-    "Evaluation",
-    "Model",
-    "Recipe",
-    "Space",
-    "UsageError",
-    "WeightspaceError",
-    "Zoo",
-    "add",
-    "bars",
-    "check",
-    "demo",
-    "dissect",
-    "estimate",
-    "evaluate",
-    "export_zoo",
-    "figures",
-    "fit",
-    "import_zoo",
-    "load_space",
-    "merge",
-    "page",
-    "predict",
-    "preset",
-    "publish",
-    "read_checkpoint",
-    "reproduce",
-    "sample",
-    "sequential",
-    "table",
-]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def moved(old: str, new: str) -> Callable[[str], Any]:
@@ -23,3 +27,24 @@ def moved(old: str, new: str) -> Callable[[str], Any]:
         return found
 
     return get
+
+
+def renamed(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A decorator that takes arguments by their old names too: `old="new"`."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def call(*arguments: P.args, **options: P.kwargs) -> T:
+            for old in names.keys() & options.keys():
+                options[names[old]] = options.pop(old)
+                warnings.warn(
+                    f"{function.__name__}: the argument {old} is now called {names[old]}; the old "
+                    "name goes away in the next release",
+                    DeprecationWarning,
+                    stacklevel=2,
+                )
+            return function(*arguments, **options)
+
+        return call
+
+    return decorate

@@ -9,10 +9,9 @@ import pytest
 
 from support.commands import document, printed, refused
 from support.populations import SPACE, synthetic_zoo
-from weightspace.cli import arguments
 from weightspace.cli.app import run
 from weightspace.dissection import Dissection
-from weightspace.meta import Evaluation, Regression
+from weightspace.meta import Evaluation, Regression, Study
 from weightspace.space import Constant, Space
 from weightspace.zoo import Zoo
 
@@ -57,7 +56,7 @@ def test_numbers_are_read_off_what_was_asked_for(zoo, tmp_path, capsys):
 @pytest.mark.parametrize("part", ["all", "conv", "fc"])
 @pytest.mark.parametrize("running_stats", [True, False])
 def test_a_slice_is_as_long_as_the_shortest_net_allows(zoo, part, running_stats):
-    length = arguments.length(None, zoo, part=part, running_stats=running_stats)
+    length = Study.of(zoo, part=part, running_stats=running_stats).source.slice_length
     assert length == min(5000, values(zoo, part, running_stats))
 
 
@@ -66,7 +65,7 @@ def test_nets_that_are_left_out_do_not_shorten_slices(zoo):
     short = [net for net, size in sizes.items() if size == min(sizes.values())]
     others = Zoo(zoo.path)
     others.nets = others.nets.with_columns(diverged=pl.col("net").is_in(short))
-    found = arguments.length(None, others, part="conv")
+    found = Study.of(others, part="conv").source.slice_length
     assert found == min(size for size in sizes.values() if size > min(sizes.values()))
 
 
@@ -78,7 +77,8 @@ def test_a_part_that_is_too_short_is_named(tmp_path, capsys):
     line = refused(capsys, "evaluate", zoo.path, "--out", tmp_path / "out", "--part", "conv")
     short = values(zoo, "conv", running_stats=True)
     assert f"part: conv has {short} values in the shortest net, a slice takes 64 or more" in line
-    assert arguments.length(0, zoo) == 0  # refused by who reads it, not taken for none
+    line = refused(capsys, "evaluate", zoo.path, "--out", tmp_path / "out", "--slice-length", 0)
+    assert "0" in line  # refused, not taken for none
 
 
 def test_tables_of_an_earlier_run_do_not_stay_beside_the_new(zoo, tmp_path, capsys):

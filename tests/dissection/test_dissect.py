@@ -16,22 +16,19 @@ from support.populations import synthetic_zoo
 from weightspace.dissection import Dissection, dissect
 from weightspace.dissection.dissect import _classifier as classifier
 from weightspace.dissection.dissect import _moments as moments
-from weightspace.dissection.parts import (
-    MAP_COLUMNS,
-    SLICES_COLUMNS,
-    TRANSFER_COLUMNS,
-    UNSEEN_COLUMNS,
-    WHAT_COLUMNS,
-    WHEN_COLUMNS,
-    WHERE_COLUMNS,
-)
+from weightspace.dissection.map import MAP_COLUMNS
 from weightspace.dissection.reader import Reader
-from weightspace.dissection.what import _judged as judged
+from weightspace.dissection.slices import SLICES_COLUMNS
+from weightspace.dissection.transfer import TRANSFER_COLUMNS
+from weightspace.dissection.unseen import UNSEEN_COLUMNS
+from weightspace.dissection.what import WHAT_COLUMNS, group_of, what
 from weightspace.dissection.what import _lost as lost
 from weightspace.dissection.what import _others as others
-from weightspace.dissection.what import group_of, what
+from weightspace.dissection.what import _outcomes as outcomes
+from weightspace.dissection.when import WHEN_COLUMNS
+from weightspace.dissection.where import WHERE_COLUMNS
 from weightspace.errors import DataError, UsageError
-from weightspace.meta import labels_of
+from weightspace.meta import Study
 from weightspace.meta.evaluation.crossfit import judge
 from weightspace.meta.model.reader import FEATURE_NAMES
 from weightspace.progress import silent
@@ -293,16 +290,16 @@ def test_nets_of_a_level_are_judged_by_who_never_met_it(zoo, monkeypatch, classi
     """Every fold of a property left out is one of its levels; the rivals mix them."""
     folds = []
 
-    def listening(features, owners, codes, levels, fold, families, estimator):
-        folds.append((fold, codes))
-        return judge(features, owners, codes, levels, fold, families, estimator)
+    def listening(features, owners, labelings, fold, groups, estimator):
+        folds.append((fold, labelings.codes[:, 0]))
+        return judge(features, owners, labelings, fold, groups, estimator)
 
     monkeypatch.setattr(sys.modules["weightspace.dissection.reader"], "judge", listening)
     names = ("augmentation", "filter_size")
     quick = QUICK | {"classifiers": [classifier]}
     dissect(zoo, properties=names, positions=2, also=("unseen",), **quick)
     pure = [
-        [len(set(zip(fold, column, strict=True))) == len(set(column)) for column in codes.T[:2]]
+        [len(set(zip(fold, column, strict=True))) == len(set(column)) for column in codes.T]
         for fold, codes in folds
     ]
     # Slices, then whole nets: rivals of 2 and 3 folds, each before the property left out.
@@ -400,9 +397,9 @@ def test_what_carries_a_property_stands_beside_its_control(dissection):
 
 
 def test_without_permutations_there_is_no_control(zoo):
-    labels = labels_of(zoo, PROPERTIES[:1])
-    layouts = {net: zoo.layout(net) for net in labels.nets}
-    reader = Reader(zoo, labels, layouts, "shallow", folds=5, seed=0, permutations=0)
+    study = Study.of(zoo, properties=PROPERTIES[:1], seeds=(0,), permutations=0)
+    layouts = {net: zoo.layout(net) for net in study.labels.nets}
+    reader = Reader(study, layouts, "shallow")
     table = what(reader, 500, 1, silent).frame()
     assert table.height == 6 + 2 + table.filter(kind="net").height
     assert table["control_low"].is_null().all()
@@ -410,15 +407,14 @@ def test_without_permutations_there_is_no_control(zoo):
     assert table["drop_low"].is_not_null().all()
     # Nor where a classifier is too slow to learn them.
     features = np.random.default_rng(0).normal(size=(80, 3))
-    (row,), _ = judged(
-        replace(reader, permutations=5), "boosted", features, np.arange(len(features))
-    )
+    more = replace(reader, study=replace(study, permutations=5))
+    row = outcomes(more, "boosted", features, np.arange(len(features))).score(0)
     assert row["control_low"] is row["control_high"] is None
 
 
 def test_a_group_is_swapped_for_that_of_another_net(zoo):
-    labels = labels_of(zoo, ["augmentation"])
-    reader = Reader(zoo, labels, {}, "shallow", folds=5, seed=0, permutations=0)
+    study = Study.of(zoo, properties=["augmentation"], seeds=(0,), permutations=0)
+    reader, labels = Reader(study, {}, "shallow"), study.labels
     owners = np.random.default_rng(1).permutation(np.repeat(np.arange(80), 5))
     features = np.random.default_rng(2).normal(size=(400, 3))
     features[:, 1] = labels.matrix[owners, 0]

@@ -8,6 +8,7 @@ import pytest
 from weightspace.errors import UsageError
 from weightspace.meta import Kernel, crossfit
 from weightspace.meta.design.folds import Cells, assert_apart
+from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.evaluation.crossfit import judge
 
 N = 90
@@ -79,12 +80,12 @@ def test_labels_are_permuted_alike_for_every_seed():
     assert not np.array_equal(first, seeds[0][0].permutation(3))
 
 
-def test_a_group_is_reported_by_itself():
+def test_a_place_is_reported_by_itself():
     x, nets, labels = population()
-    groups = np.arange(len(nets)) % 2
-    x[groups == 1] = np.random.default_rng(1).permutation(x[groups == 1])
-    scores = crossfit(x, nets, labels, groups=groups)
-    assert [(s.property, s.group) for s in scores] == [
+    places = np.arange(len(nets)) % 2
+    x[places == 1] = np.random.default_rng(1).permutation(x[places == 1])
+    scores = crossfit(x, nets, labels, places=places)
+    assert [(s.property, s.place) for s in scores] == [
         ("clear", 0),
         ("clear", 1),
         ("nothing", 0),
@@ -116,13 +117,14 @@ def test_order_of_rows_does_not_matter():
     order = np.random.default_rng(0).permutation(len(nets))
     # Every row a landmark: which rows are drawn cannot matter then.
     estimator = Kernel(landmarks=len(nets))
-    one = judge(x, nets, codes, (3, 2), fold, np.arange(N), estimator, detailed=2)
-    two = judge(x[order], nets[order], codes, (3, 2), fold, np.arange(N), estimator, detailed=2)
+    labelings = Labelings.of(codes)
+    one = judge(x, nets, labelings, fold, np.arange(N), estimator, detailed=1)
+    two = judge(x[order], nets[order], labelings, fold, np.arange(N), estimator, detailed=1)
     np.testing.assert_array_equal(one.net_answers, two.net_answers)
-    for a, b in zip(one.log_probabilities, two.log_probabilities, strict=True):
+    for a, b in zip(one.log_probabilities[0], two.log_probabilities[0], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
     for hits, answers, column in zip(
-        one.slice_hits.T[:, 0], one.slice_answers, codes.T, strict=True
+        one.slice_hits[:, 0, 0].T, one.slice_answers[0], codes.T, strict=True
     ):
         right = answers[np.arange(N), 0, column] / answers[:, 0].sum(axis=1)
         np.testing.assert_allclose(hits, right, atol=1e-6)
@@ -131,10 +133,11 @@ def test_order_of_rows_does_not_matter():
 def test_net_answers_are_averaged_log_probabilities():
     x, nets, labels = population(signal=0.5)
     codes = labels["clear"][:, None]
-    judged = judge(x, nets, codes, (3,), np.arange(N) % 5, np.arange(N), Kernel(), detailed=1)
-    answers = judged.log_probabilities[0][:, 0].argmax(axis=1)
-    np.testing.assert_array_equal(judged.net_answers[:, 0, 0], answers)
-    np.testing.assert_array_equal(judged.net_hits[:, 0, 0], answers == codes[:, 0])
+    fold, own = np.arange(N) % 5, np.arange(N)
+    judged = judge(x, nets, Labelings.of(codes), fold, own, Kernel(), detailed=1)
+    answers = judged.log_probabilities[0][0][:, 0].argmax(axis=1)
+    np.testing.assert_array_equal(judged.net_answers[:, 0, 0, 0], answers)
+    np.testing.assert_array_equal(judged.net_hits[:, 0, 0, 0], answers == codes[:, 0])
 
 
 def test_folds_are_balanced_in_every_property_at_once():
@@ -170,40 +173,40 @@ def test_permuted_labels_are_as_balanced_as_the_true_ones():
 
 def test_nets_of_one_seed_stay_together():
     rng = np.random.default_rng(0)
-    families = np.repeat(np.arange(50), 3)
+    groups = np.repeat(np.arange(50), 3)
     codes = rng.integers(0, 2, (150, 2))
-    fold = Cells.build(codes, families, 5).fold_of(0)
-    assert all(len(set(fold[families == f])) == 1 for f in range(50))
+    fold = Cells.build(codes, groups, 5).fold_of(0)
+    assert all(len(set(fold[groups == f])) == 1 for f in range(50))
     x, nets, _ = population()
     twins = np.arange(N) // 2
-    # Twins share all but noise; told apart from their family, they would give labels away.
+    # Twins share all but noise; told apart from their group, they would give labels away.
     pairs = {"nothing": np.random.default_rng(1).permutation(np.arange(N // 2) % 2)[twins]}
     x = x[np.argsort(nets, kind="stable")]
     x = x.reshape(N, 4, -1)[twins * 2].reshape(len(nets), -1)
     x += 0.05 * np.random.default_rng(2).normal(size=x.shape).astype(np.float32)
     owners = np.repeat(np.arange(N), 4)
     assert crossfit(x, owners, pairs)[0].accuracy > 0.8
-    assert crossfit(x, owners, pairs, families=twins)[0].accuracy < 0.75
+    assert crossfit(x, owners, pairs, net_groups=twins)[0].accuracy < 0.75
 
 
 @pytest.mark.parametrize("count", [5, 7, 10, 24])
 def test_few_seeds_still_fill_all_folds_of_every_seed(count):
-    families = np.arange(300) % count
+    groups = np.arange(300) % count
     codes = np.random.default_rng(0).integers(0, 3, (300, 4))
-    cells = Cells.build(codes, families, 5)
+    cells = Cells.build(codes, groups, 5)
     for seed in range(40):
         fold = cells.fold_of(seed)
         assert set(fold) == set(range(5))
-        assert all(len(set(fold[families == f])) == 1 for f in range(count))
+        assert all(len(set(fold[groups == f])) == 1 for f in range(count))
         # No fold has more than a seed's nets above its share.
         assert np.bincount(fold).max() <= 60 + 300 // count + 1
 
 
-def test_small_families_fill_the_room_beside_large_ones():
-    families = np.repeat(np.arange(60), [20] * 4 + [2] * 50 + [1] * 6)
-    codes = np.random.default_rng(0).integers(0, 3, (len(families), 4))
-    # 186 nets in ten cells, of which four are full with one family.
-    assert np.bincount(Cells.build(codes, families, 5).cell).max() == 20
+def test_small_groups_fill_the_room_beside_large_ones():
+    groups = np.repeat(np.arange(60), [20] * 4 + [2] * 50 + [1] * 6)
+    codes = np.random.default_rng(0).integers(0, 3, (len(groups), 4))
+    # 186 nets in ten cells, of which four are full with one group.
+    assert np.bincount(Cells.build(codes, groups, 5).cell).max() == 20
 
 
 def test_fewer_seeds_than_folds_are_refused():
@@ -211,21 +214,21 @@ def test_fewer_seeds_than_folds_are_refused():
     with pytest.raises(
         UsageError, match=rf"the {N} nets were trained from 4, and nets of one seed"
     ):
-        crossfit(x, nets, labels, families=np.arange(N) % 4)
-    assert crossfit(x, nets, labels, families=np.arange(N) % 5)[0].accuracy > 0
+        crossfit(x, nets, labels, net_groups=np.arange(N) % 4)
+    assert crossfit(x, nets, labels, net_groups=np.arange(N) % 5)[0].accuracy > 0
 
 
 def test_a_leak_is_loud():
-    families = np.array([0, 1, 2, 2])
-    assert_apart(np.array([0, 1]), np.array([2, 3]), families)
+    groups = np.array([0, 1, 2, 2])
+    assert_apart(np.array([0, 1]), np.array([2, 3]), groups)
     with pytest.raises(AssertionError, match="net 1 stands on both sides"):
-        assert_apart(np.array([0, 1]), np.array([1, 2]), families)
+        assert_apart(np.array([0, 1]), np.array([1, 2]), groups)
     with pytest.raises(AssertionError, match="nets of one seed"):
-        assert_apart(np.array([0, 2]), np.array([1, 3]), families)
+        assert_apart(np.array([0, 2]), np.array([1, 3]), groups)
     x, nets, labels = population()
     codes = labels["clear"][:, None]
     with pytest.raises(AssertionError, match="nets of one seed"):
-        judge(x, nets, codes, (3,), np.arange(N) % 5, np.arange(N) // 2, Kernel())
+        judge(x, nets, Labelings.of(codes), np.arange(N) % 5, np.arange(N) // 2, Kernel())
 
 
 @pytest.mark.parametrize(

@@ -71,25 +71,25 @@ def test_imagined_nets_hardly_widen_intervals_of_large_classes():
 def test_intervals_cover_the_truth_where_nets_share_seeds():
     """Ten seeds of twenty nets each, of which some are read well and some badly."""
     rng = np.random.default_rng(6)
-    families, codes = np.repeat(np.arange(10), 20), np.arange(200) % 4
+    groups, codes = np.repeat(np.arange(10), 20), np.arange(200) % 4
     alone = together = 0
     for trial in range(300):
-        odds = rng.beta(4, 2, 10)[families]
+        odds = rng.beta(4, 2, 10)[groups]
         hits = (rng.random(200) < odds).astype(float)
         narrow = bootstrap(hits, codes, resamples=400, seed=trial)
-        wide = bootstrap(hits, codes, families=families, resamples=400, seed=trial)
+        wide = bootstrap(hits, codes, groups=groups, resamples=400, seed=trial)
         alone += narrow.low <= 4 / 6 <= narrow.high
         together += wide.low <= 4 / 6 <= wide.high
     assert together / 300 > 0.92
     assert alone / 300 < 0.8
     # Every net a seed of its own: nothing changes.
-    assert bootstrap(hits, codes, families=np.arange(200)) == bootstrap(hits, codes)
+    assert bootstrap(hits, codes, groups=np.arange(200)) == bootstrap(hits, codes)
 
 
 def test_a_level_that_one_seed_alone_has_is_drawn_without():
-    codes, families = np.array([0] * 18 + [1] * 6), np.repeat(np.arange(4), 6)
+    codes, groups = np.array([0] * 18 + [1] * 6), np.repeat(np.arange(4), 6)
     hits = (np.arange(24) % 3 > 0).astype(float)
-    found = bootstrap(hits, codes, families=families)
+    found = bootstrap(hits, codes, groups=groups)
     assert 0 <= found.low < found.value < found.high <= 1
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from support.populations import synthetic_zoo
 from weightspace.errors import UsageError
-from weightspace.meta.design.labels import kin, labels_from, labels_of
+from weightspace.meta.design.labels import joined, labels_from, labels_of
 from weightspace.space import Choice, Constant, Space, Uniform, Unknown
 
 SPACE = Space(
@@ -85,11 +85,11 @@ def test_levels_that_no_net_has_do_not_count_for_chance():
 
 def test_nets_of_one_seed_are_a_family():
     seeds = [i // 2 for i in range(58)] + [None, None]
-    families = labels_from(table(seed=seeds), SPACE).families
-    assert len(set(families)) == 29 + 2
-    assert families[4] == families[5] != families[6]
+    groups = labels_from(table(seed=seeds), SPACE).groups
+    assert len(set(groups)) == 29 + 2
+    assert groups[4] == groups[5] != groups[6]
     # A population whose seeds were never recorded is no single family.
-    assert len(set(labels_from(table(seed=[0] * 60), SPACE).families)) == 60
+    assert len(set(labels_from(table(seed=[0] * 60), SPACE).groups)) == 60
 
 
 @pytest.mark.parametrize(
@@ -145,23 +145,23 @@ def test_refusals_name_the_level():
         few.require(5)
 
 
-def test_nets_that_began_from_one_vector_are_kin():
-    families = np.arange(6)
+def test_nets_that_began_from_one_vector_are_one_group():
+    groups = np.arange(6)
     np.testing.assert_array_equal(
-        kin(families, ["a", "b", None, "a", None, "b"]), [0, 1, 2, 0, 4, 1]
+        joined(groups, ["a", "b", None, "a", None, "b"]), [0, 1, 2, 0, 4, 1]
     )
     # Through a seed, too: 0 and 1 share a seed, 1 and 2 a start.
     seeds = np.array([0, 0, 2, 3])
-    np.testing.assert_array_equal(kin(seeds, ["a", "b", "b", "c"]), [0, 0, 0, 3])
+    np.testing.assert_array_equal(joined(seeds, ["a", "b", "b", "c"]), [0, 0, 0, 3])
 
 
 def test_a_shared_start_counts_unless_it_is_a_constant(tmp_path, monkeypatch):
     zoo = synthetic_zoo(tmp_path / "zoo", nets=40)
-    assert len(set(labels_of(zoo).families)) == 40
-    for initialization, kinship in (("normal", 39), ("constant", 40)):
+    assert len(set(labels_of(zoo).groups)) == 40
+    for initialization, groups in (("normal", 39), ("constant", 40)):
         pair = zoo.nets.filter(initialization=initialization)["net"].to_list()[:2]
         same = pl.when(pl.col("net").is_in(pair) & (pl.col("step") == 0)).then(pl.lit("0" * 16))
         changed = zoo.snapshots.with_columns(same.otherwise("checksum").alias("checksum"))
         with monkeypatch.context() as patch:
             patch.setattr(zoo, "snapshots", changed)
-            assert len(set(labels_of(zoo).families)) == kinship
+            assert len(set(labels_of(zoo).groups)) == groups

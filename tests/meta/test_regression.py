@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from support.populations import SPACE, synthetic_zoo
 from weightspace.errors import UsageError
-from weightspace.meta import KernelRidge, Regression, labels_of, regress
-from weightspace.meta.design.folds import Cells
-from weightspace.meta.design.slices import Source
+from weightspace.meta import KernelRidge, Regression, Study, regress
 from weightspace.meta.evaluation.problems import PROGRESS, guessed, of_progress, steps_of
 from weightspace.meta.evaluation.regression import COLUMNS, GUESS_COLUMNS, refusal
 from weightspace.meta.statistics.numbers import (
@@ -133,12 +132,10 @@ def test_a_number_that_is_in_the_weights_is_read(found):
 
 def test_the_control_of_progress_permutes_snapshots_not_slices(zoo):
     """All slices of a snapshot are given one number, and each snapshot of a net another's."""
-    labels = labels_of(zoo)
-    steps = steps_of(zoo, labels, 4)
-    about = (zoo, labels, Source(500), "kernel")
-    problem = of_progress(*about, steps, per_net=8, seed=0, progress=silent)
-    cells = Cells.build(labels.matrix, labels.families, 5)
-    truth, _ = guessed(problem, cells, labels, 0, permutations=2)
+    study = replace(Study.of(zoo, slice_length=500, permutations=0), permutations=2)
+    steps = steps_of(zoo, study.labels, 4)
+    problem = of_progress(study, "kernel", steps, seed=0, progress=silent)
+    truth, _ = guessed(problem, study, 0)
     rows = pl.DataFrame({"net": problem.owners, "snapshot": problem.snapshots}).with_columns(
         truth=truth[:, 0], first=truth[:, 1], second=truth[:, 2]
     )

@@ -26,11 +26,13 @@ from support.made_up_dissection import (
 )
 from support.made_up_rows import flat, null_row
 from support.pages import CHROMIUM, browse, read
+from weightspace import report
 from weightspace.dissection import Slices, When
 from weightspace.dissection.what import TAMPERINGS, group_of
+from weightspace.errors import UsageError
 from weightspace.meta import CLASSIFIERS, Evaluation, Regression
 from weightspace.meta.model.reader import FEATURE_NAMES
-from weightspace.report import displays, figures, page, rival_tables
+from weightspace.report import display, displays, figures, page, rival_tables
 from weightspace.report.claims.headline import headline
 from weightspace.report.page import trust
 from weightspace.report.page.glossary import WHAT, glossary
@@ -292,7 +294,7 @@ def test_the_page_explains_what_its_figures_show(full):
     words = dict(glossary(full))
     shown = {name.rpartition(", ")[2] for name in full.what.frame()["name"]}
     assert {"snapshot", "progress", "meaningless labels"} | (shown & set(WHAT)) <= set(words)
-    gone = replace(full, what=None, numbers=None, bare=None, when=When(full.when.frame().clear()))
+    gone = full.but(what=None, numbers=None, bare=None, when=When(full.when.frame().clear()))
     assert not {"snapshot", "progress", "running statistics", *WHAT} & set(dict(glossary(gone)))
 
 
@@ -332,7 +334,7 @@ def test_classifiers_stand_side_by_side_on_the_same_nets(full):
     one = frame.filter(classifier="boosted")
     assert classifiers.finding(one) == "Only boosted reads slices"
     # Without hits of single nets there is nothing to compare.
-    assert "classifiers" not in figures(replace(full, much=Evaluation(full.much.table)))
+    assert "classifiers" not in figures(full.but(much=Evaluation(full.much.table)))
 
 
 def test_rivals_are_compared_in_the_terminal_where_there_are_two(full):
@@ -451,19 +453,39 @@ def test_numbers_and_slices_are_told_in_markdown(full):
 
 @pytest.mark.parametrize("part", sorted(displays(whole())))
 def test_every_part_has_a_display(full, part):
-    display = displays(full)[part]
-    assert display.plot().axes
-    html = display._repr_html_()
+    shown = displays(full)[part]
+    assert shown.plot().axes
+    html = shown._repr_html_()
     assert 'src="data:image/png;base64,' in html
-    assert html.count("<tr>") == min(1000, display.frame().height) + 1
+    assert html.count("<tr>") == min(1000, shown.frame().height) + 1
 
 
 def test_displays_can_be_drawn_another_way(full):
     shown = displays(full)
-    assert title(shown["numbers"].plot("guess")).startswith("Half of the guesses lie within")
-    assert title(shown["much"].plot("classifier")).startswith("Off slices, boosted reads")
-    assert title(shown["map"].plot("path")).startswith("In this plane")
+    assert title(shown["numbers"].plot("guesses")).startswith("Half of the guesses lie within")
+    assert title(shown["classifiers"].plot()).startswith("Off slices, boosted reads")
+    assert title(shown["map"].plot("paths")).startswith("In this plane")
     assert set(displays(made_up())) == {"much", "where", "when", "training"}
+    with pytest.raises(UsageError, match=r"^plot: no figure path; there are map, paths$"):
+        shown["map"].plot("path")
+
+
+def test_one_result_has_a_display_by_itself(full):
+    for name in ("much", "numbers", "slices", "unseen", "map"):
+        part = getattr(full, name)
+        assert display(part).figures == displays(full)[name].figures
+        assert display(part).frame() is part.frame()
+    assert display(full.where, full.facts).plot().axes
+    with pytest.raises(UsageError, match=r"^where: has no numbers to show$"):
+        display(type(full.where)(full.where.frame().clear()))
+
+
+def test_the_classes_of_the_first_release_still_make_displays(full):
+    with pytest.warns(DeprecationWarning, match=r"WhenDisplay is now weightspace.report.display;"):
+        old = report.WhenDisplay
+    assert old(full.when).plot().axes
+    with pytest.raises(AttributeError, match="NoDisplay"):
+        report.NoDisplay  # noqa: B018 - the access is what is tested
 
 
 @pytest.mark.parametrize("name", BESIDE)
@@ -504,7 +526,7 @@ def test_its_charts_have_their_numbers_and_stay_small(text):
 def test_what_was_not_asked_for_is_not_there(full):
     gone = dict.fromkeys(("slices", "transfer", "numbers", "what", "map", "unseen"))
     gone |= {name: type(p := getattr(full, name))(p.frame().clear()) for name in ("where", "when")}
-    assert set(figures(replace(full, **gone))) == {
+    assert set(figures(full.but(**gone))) == {
         *("much", "whole", "training"),
         *("classifiers", "bare", "calibration"),
     }

@@ -13,10 +13,8 @@ from support.made_up_dissection import PROPERTIES, made_up, much_frame, training
 from weightspace.errors import UsageError
 from weightspace.meta import Answer, Reading
 from weightspace.report import (
-    EvaluationDisplay,
-    WhenDisplay,
-    WhereDisplay,
     answer_table,
+    display,
     figures,
     save,
     save_all,
@@ -121,8 +119,7 @@ def test_a_dissection_is_written_as_one_folder(tmp_path):
     frame = much_frame()
     missing = {name: None for name in COLUMNS if name not in frame.columns}
     much = Evaluation(frame.with_columns(**missing).select(*COLUMNS).cast(COLUMNS))
-    parts = made_up()
-    whole = Dissection(much, parts.where, parts.when, parts.training, parts.facts)
+    whole = made_up().but(much=much)
     page = write(whole, tmp_path / "out")
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert (tmp_path / "out" / "figures" / "part.svg").exists()
@@ -183,25 +180,21 @@ def test_an_answer_outside_of_the_population_is_not_trusted():
 @pytest.mark.parametrize("kind", ["much", "where", "when"])
 def test_displays_give_frame_figure_and_html(kind):
     whole = made_up()
-    display = {
-        "much": EvaluationDisplay(whole.much),
-        "where": WhereDisplay(whole.where, whole.facts),
-        "when": WhenDisplay(whole.when),
-    }[kind]
-    assert display.frame() is getattr(whole, kind).frame()
-    assert display.plot().axes
-    html = display._repr_html_()
+    shown = display(getattr(whole, kind), whole.facts)
+    assert shown.frame() is getattr(whole, kind).frame()
+    assert shown.plot().axes
+    html = shown._repr_html_()
     assert 'src="data:image/png;base64,' in html
-    assert html.count("<tr>") == display.frame().height + 1
+    assert html.count("<tr>") == shown.frame().height + 1
 
 
 def test_a_display_escapes_what_a_zoo_says():
     hostile = {"<img src=x onerror=alert(1)>": (2, 0.9)}
-    html = EvaluationDisplay(made_up(much=much_frame(hostile)).much)._repr_html_()
+    html = display(made_up(much=much_frame(hostile)).much)._repr_html_()
     assert "<img src=x" not in html.replace("_", " ")
     assert "&lt;img src=x" in html
 
 
 def test_where_can_be_drawn_by_part():
     whole = made_up()
-    assert title(WhereDisplay(whole.where).plot("part")).startswith("Conv weights tell more")
+    assert title(display(whole.where).plot("part")).startswith("Conv weights tell more")

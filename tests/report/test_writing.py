@@ -23,8 +23,7 @@ from weightspace.meta import Evaluation, Regression
 from weightspace.meta.evaluation import tables
 from weightspace.meta.evaluation.result import COLUMNS, FILES
 from weightspace.report import save_all, write, writing
-from weightspace.report.claims.headline import headline
-from weightspace.report.page.contents import sections
+from weightspace.report.contents import sections
 
 
 def complete(evaluation: Evaluation) -> Evaluation:
@@ -37,15 +36,13 @@ def complete(evaluation: Evaluation) -> Evaluation:
 @pytest.fixture(scope="module")
 def everything() -> Dissection:
     found = whole(bare=complete(full_evaluation()))
-    parts = {name: getattr(found, name) for name in vars(found) if name != "much"}
-    return Dissection(complete(found.much), **parts)
+    return found.but(much=complete(found.much))
 
 
 @pytest.fixture(scope="module")
 def little() -> Dissection:
     plain = made_up()
-    parts = (plain.where, plain.when, plain.training, plain.facts)
-    return Dissection(complete(plain.much), *parts)
+    return plain.but(much=complete(plain.much))
 
 
 @pytest.fixture
@@ -72,7 +69,7 @@ def times(folder: Path) -> dict[str, int]:
 
 
 def test_every_figure_has_a_name_that_is_known(everything):
-    found = sections(everything, headline(everything.much.frame()))
+    found = sections(everything)
     assert {section.name for section in found} == set(writing.FIGURES)
 
 
@@ -191,8 +188,7 @@ def test_tables_of_older_and_newer_releases_are_ours(little, tmp_path):
     "facts", [{}, {"nets": 3}, {"nets": 3, "seeds": 1, "mine": 2}, {"space": "x", "used": 3}]
 )
 def test_facts_of_a_dissection_are_known_again(little, tmp_path, facts):
-    parts = {name: getattr(little, name) for name in vars(little)} | {"facts": facts}
-    Dissection(**parts).save(tmp_path)
+    Dissection(facts, little.parts).save(tmp_path)
     little.save(tmp_path)
     assert Dissection.load(tmp_path).facts == little.facts
 

@@ -6,21 +6,14 @@ import numpy as np
 import polars as pl
 
 from weightspace.dissection import Dissection, Training, When, Where
-from weightspace.dissection.parts import (
-    MAP_COLUMNS,
-    SLICES_COLUMNS,
-    TRAINING_COLUMNS,
-    TRANSFER_COLUMNS,
-    UNSEEN_COLUMNS,
-    WHAT_COLUMNS,
-    WHEN_COLUMNS,
-    WHERE_COLUMNS,
-    Map,
-    Slices,
-    Transfer,
-    Unseen,
-    What,
-)
+from weightspace.dissection.map import MAP_COLUMNS, Map
+from weightspace.dissection.slices import SLICES_COLUMNS, Slices
+from weightspace.dissection.training import TRAINING_COLUMNS
+from weightspace.dissection.transfer import TRANSFER_COLUMNS, Transfer
+from weightspace.dissection.unseen import UNSEEN_COLUMNS, Unseen
+from weightspace.dissection.what import WHAT_COLUMNS, What
+from weightspace.dissection.when import WHEN_COLUMNS
+from weightspace.dissection.where import WHERE_COLUMNS
 from weightspace.meta import Evaluation, Regression
 from weightspace.meta.evaluation.regression import COLUMNS as NUMBER_COLUMNS
 from weightspace.meta.evaluation.regression import GUESS_COLUMNS
@@ -157,13 +150,13 @@ def facts(datasets=DATASETS) -> dict:
 
 
 def made_up(much=None, where=None, when=None, training=None, **extra) -> Dissection:
-    return Dissection(
-        Evaluation(much_frame() if much is None else much),
-        Where(where_frame() if where is None else where),
-        When(when_frame() if when is None else when),
-        Training(training_frame() if training is None else training),
-        facts() | extra,
-    )
+    parts = {
+        "much": Evaluation(much_frame() if much is None else much),
+        "where": Where(where_frame() if where is None else where),
+        "when": When(when_frame() if when is None else when),
+        "training": Training(training_frame() if training is None else training),
+    }
+    return Dissection(facts() | extra, parts)
 
 
 def slices_frame(properties=PROPERTIES, lengths=(50, 500, 5000, 50_000)) -> pl.DataFrame:
@@ -258,7 +251,8 @@ def hits_frame(table: pl.DataFrame, seed: int = 4) -> pl.DataFrame:
         hit[dead] = 0
         about = {name: row[name] for name in ("property", "classifier", "unit")}
         nets = [f"{i:016x}" for i in range(NETS)]
-        parts.append(pl.DataFrame(about | {"net": nets, "level": level, "dead": dead, "hit": hit}))
+        own = {"net": nets, "level": level, "group": np.arange(NETS), "dead": dead, "hit": hit}
+        parts.append(pl.DataFrame(about | own))
     return pl.concat(parts).cast(HIT_COLUMNS)
 
 
@@ -378,7 +372,4 @@ def whole(**parts) -> Dissection:
         "map": Map(map_frame()),
         "unseen": Unseen(unseen_frame()),
     } | parts
-    plain = made_up()
-    return Dissection(
-        full_evaluation(), plain.where, plain.when, plain.training, plain.facts, **given
-    )
+    return made_up().but(much=full_evaluation(), **given)

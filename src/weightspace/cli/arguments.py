@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from weightspace.zoo import Split, Zoo
 
 MOST_NUMBERS = 10_000
-USUAL_SLICE = 5000
 
 typed: list[str] = []
 """What was typed after `weightspace`, for results that say how they were made."""
@@ -81,38 +79,6 @@ def also(text: str) -> tuple[str, ...]:
     if text in ("all", "none"):
         return ALSO if text == "all" else ()
     return tuple(names("also", text) or ())
-
-
-def length(
-    asked: int | None,
-    zoo: Zoo,
-    properties: Sequence[str] | None = None,
-    *,
-    snapshots: Sequence[int] = (-1,),
-    split: Split | None = None,
-    part: str = "all",
-    running_stats: bool = True,
-) -> int:
-    """The slice length asked for, or as much of the usual one as every net has that is read.
-
-    UsageError where that is too short for a slice.
-    """
-    from weightspace.features import SHORTEST
-    from weightspace.meta import labels_of
-
-    if asked is not None:
-        return asked
-    nets = labels_of(zoo, properties, snapshots, split).nets
-    shortest = USUAL_SLICE
-    for net in zoo.nets.filter(zoo.nets["net"].is_in(list(nets))).unique("layout")["net"]:
-        ranges = zoo.layout(net).select(part, running_stats)
-        shortest = min(shortest, sum(stop - start for start, stop in ranges))
-    if shortest < SHORTEST:
-        raise UsageError(
-            f"part: {part} has {shortest} values in the shortest net, "
-            f"a slice takes {SHORTEST} or more; read another part, or leave that net out"
-        )
-    return shortest
 
 
 def split(zoo: Zoo, stored: bool, left_out: str | None) -> Split | None:

@@ -65,35 +65,30 @@ def evaluate(
         population = Zoo(zoo)
         named = arguments.properties(properties)
         tested = arguments.split(population, split, leave_out)
-        view: dict[str, Any] = {
-            "snapshots": arguments.numbers("snapshots", snapshots),
-            "part": part,
-            "running_stats": running_stats,
-        }
-        about = view | {
-            "slice_length": arguments.length(slice_length, population, named, split=tested, **view),
-            "slices_per_net": slices_per_net,
-            "seeds": arguments.numbers("seeds", seeds),
-            "permutations": permutations,
-            "progress": listener,
-        }
-        everything = named is None and tested is None
-        lacking = (
-            regression.refusal(population, snapshots=view["snapshots"]) if everything else None
+        study = meta.Study.of(
+            population,
+            properties=named,
+            slice_length=slice_length,
+            snapshots=arguments.numbers("snapshots", snapshots),
+            part=part,
+            running_stats=running_stats,
+            slices_per_net=slices_per_net,
+            seeds=arguments.numbers("seeds", seeds),
+            permutations=permutations,
+            split=tested,
         )
+        everything = named is None and tested is None
+        lacking = regression.refusal(study) if everything else None
         if lacking is not None:
             print(f"no numbers: {printable(lacking, 4096)}", file=sys.stderr)
         result = meta.evaluate(
-            population,
-            properties=named,
-            classifiers=arguments.names("classifiers", classifiers),
-            split=tested,
-            **about,
+            study, classifiers=arguments.names("classifiers", classifiers), progress=listener
         )
         # Before the numbers, which take their time; those of an earlier run belong to other tables.
         result.to_parquet(out)
         meta.Regression.remove(out)
-        numbers = meta.regress(population, **about) if everything and lacking is None else None
+        wanted = everything and lacking is None
+        numbers = meta.regress(study, progress=listener) if wanted else None
         if numbers is not None:
             numbers.to_parquet(out)
     plain = result.to_dict() | {"numbers": numbers.frame().to_dicts() if numbers else []}
@@ -125,12 +120,11 @@ def dissect(
     refuse_foreign(out)
     with bars() as listener:
         population = Zoo(zoo)
-        named = arguments.properties(properties)
         result = dissection.dissect(
             population,
-            properties=named,
+            properties=arguments.properties(properties),
             classifiers=arguments.names("classifiers", classifiers),
-            slice_length=arguments.length(slice_length, population, named),
+            slice_length=slice_length,
             positions=positions,
             slices_per_net=slices_per_net,
             seeds=arguments.numbers("seeds", seeds),
@@ -163,11 +157,10 @@ def fit(
     options: dict[str, Any] = {"classifier": classifier} if classifier else {}
     with bars() as listener:
         population = Zoo(zoo)
-        named = arguments.properties(properties)
         model = meta.fit(
             population,
-            properties=named,
-            slice_length=arguments.length(slice_length, population, named),
+            properties=arguments.properties(properties),
+            slice_length=slice_length,
             progress=listener,
             **options,
         )

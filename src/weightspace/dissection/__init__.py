@@ -7,12 +7,22 @@ read at one length, so that a net's size is not read off the length of a slice; 
 arguments give the same numbers. Knows nothing of figures or pages.
 """
 
-from weightspace.dissection.dissect import ALSO, dissect
-from weightspace.dissection.parts import Map, Slices, Training, Transfer, Unseen, What, When, Where
+from weightspace.dissection.analyses import ALSO, ANALYSES, Analysis
+from weightspace.dissection.dissect import dissect
+from weightspace.dissection.map import Map
 from weightspace.dissection.result import Dissection
+from weightspace.dissection.slices import Slices
+from weightspace.dissection.training import Training
+from weightspace.dissection.transfer import Transfer
+from weightspace.dissection.unseen import Unseen
+from weightspace.dissection.what import What
+from weightspace.dissection.when import When
+from weightspace.dissection.where import Where
 
 __all__ = [
     "ALSO",
+    "ANALYSES",
+    "Analysis",
     "Dissection",
     "Map",
     "Slices",

@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weightspace.dissection import facts as fact
 from weightspace.dissection import places
-from weightspace.dissection.map import map_of
-from weightspace.dissection.parts import Training
+from weightspace.dissection.analyses import ALSO, ANALYSES, Work
 from weightspace.dissection.reader import Reader, distinct
 from weightspace.dissection.result import Dissection
-from weightspace.dissection.slices import slices
-from weightspace.dissection.transfer import transfer
-from weightspace.dissection.unseen import unseen
-from weightspace.dissection.what import what
 from weightspace.errors import UsageError
-from weightspace.meta import CLASSIFIERS, DEFAULT, evaluate, labels_of, regress
+from weightspace.meta import CLASSIFIERS, DEFAULT, Study
 from weightspace.meta.design.slices import SLICE_FEATURES
-from weightspace.meta.evaluation.protocol import require_counts
 from weightspace.meta.evaluation.versions import versions
 from weightspace.progress import Progress, silent
-from weightspace.zoo import Zoo, opened
+from weightspace.zoo import Zoo
 
 if TYPE_CHECKING:
-    from weightspace.networks import Layout
-
-ALSO = ("bare", "numbers", "slices", "transfer", "what", "map", "unseen")
-"""What a dissection holds besides how much, where and when: see `dissect`."""
+    pass
 
 
 def dissect(
-    zoo: Zoo | str | Path,
+    zoo: Zoo | str | Path | Study,
     *,
     properties: Sequence[str] | None = None,
-    slice_length: int = 5000,
+    slice_length: int | None = None,
     positions: int = 100,
     snapshots: Sequence[int] | None = None,
     classifiers: Sequence[str] | None = None,
@@ -51,105 +41,95 @@ def dissect(
 ) -> Dissection:
     """How much, where and when each property can be read off the weights of a zoo's nets.
 
-    *How much* is `meta.evaluate` on the last snapshot. *Where* reads the last snapshot at
-    `positions` windows at equal relative positions of every vector (a twentieth of it each, or
-    longer where there are fewer than twenty), by part, and by depth.
-    *When* learns and tests within each snapshot of `snapshots` (numbers from 1, or back from -1;
-    by default all that every net has). All are split by net and repeated with permuted labels
-    (`permutations` times, 0 or at least 5); where and when use the first of `seeds`, the first of
-    `classifiers` that reads slices and has a control, and at most four slices a net and place.
+    *How much* is `evaluate` on the last snapshot. *Where* reads the last snapshot at `positions`
+    windows at equal relative positions of every vector (a twentieth of it each, or longer where
+    there are fewer than twenty), by part, and by depth. *When* trains and tests within each
+    snapshot. All are split by net and repeated with permuted labels; where and when use the first
+    of `seeds`, the first of `classifiers` that reads slices and has a control, and at most four
+    slices a net and place. Every net is read at the same length, so that lengths tell nothing.
 
-    `also` names what else is done, by default all of `ALSO`: "bare" repeats how much without batch
-    norm's running statistics; "numbers" reads learning rate, test accuracy and progress as numbers
-    (`meta.regress`); "slices" varies the length and the number of slices; "transfer" tests at every
-    moment what was learned at every other; "what" asks which features carry a property, and what is
-    left when slices are tampered with; "map" puts nets in the plane; "unseen" reads nets of levels
-    that no teacher had.
+    Parameters
+    ----------
+    zoo : Zoo, str, Path or Study
+        As for `evaluate`: with a `Study` the arguments `properties`, `slice_length`,
+        `slices_per_net`, `folds`, `seeds` and `permutations` are left out.
+    properties, slice_length, slices_per_net, folds, seeds, permutations, classifiers
+        As for `evaluate`. At a place that is shorter than a slice, all of it is read.
+    positions : int
+        Windows along the vector.
+    snapshots : sequence of int, optional
+        Which to train and test within: from 1, or back from -1; by default all that every net has.
+    also : sequence of str
+        What else is done, by default all of `ALSO`. "bare" repeats how much without batch norm's
+        running statistics. "numbers" reads learning rate, test accuracy and progress as numbers
+        (`regress`). "slices" varies the length and the number of slices. "transfer" tests on each
+        snapshot what was trained on each other one. "what" asks which features tell a property, and
+        what is left when slices are changed. "map" puts nets in the plane. "unseen" reads nets of
+        levels that were never trained on.
+    command : str, optional
+        Kept in the facts.
+    progress : callable
+        Called with a task, what is done and the total.
 
-    A slice is `slice_length` values, or as many as fit the shortest net at that place; every net
-    is read at the same length, so that lengths tell nothing. `command` is kept in the facts.
+    Returns
+    -------
+    Dissection
 
-    Returns a `Dissection`. Raises UsageError, with the numbers, for too few nets for an interval,
-    unknown properties, classifiers or snapshots, and vectors too short to read.
+    Raises
+    ------
+    UsageError
+        With the numbers, for too few nets for an interval, unknown properties, classifiers or
+        snapshots, and vectors too short to read.
     """
-    zoo = opened(zoo)
     began = time.perf_counter()
-    require_counts(slices_per_net, tuple(seeds), permutations)
     for name in also:
         if name not in ALSO:
             raise UsageError(f"also: {name} is none of {', '.join(ALSO)}")
-    labels = labels_of(zoo, properties)
-    labels.require(folds)
+    study = Study.of(
+        zoo,
+        properties=properties,
+        slice_length=slice_length,
+        slices_per_net=slices_per_net,
+        folds=folds,
+        seeds=seeds,
+        permutations=permutations,
+    )
+    study.labels.require(study.folds)
+    zoo, labels = study.zoo, study.labels
+    slice_length, slices_per_net = study.source.slice_length, study.slices_per_net
     layouts = {net: zoo.layout(net) for net in labels.nets}
     kinds = distinct(layouts)
     whole = places.whole(kinds, slice_length, min(4, slices_per_net))
     moments = _moments(fact.fractions(zoo, labels.nets), snapshots)
-    reader = Reader(
-        zoo,
-        labels,
-        layouts,
-        _classifier(classifiers),
-        folds,
-        int(seeds[0]),
-        permutations,
-    )
-    about: dict[str, Any] = {
-        "slice_length": whole.length,
-        "slices_per_net": slices_per_net,
-        "folds": folds,
-        "seeds": seeds,
-        "permutations": permutations,
-        "progress": progress,
-    }
-    asked: dict[str, Any] = {"properties": properties, "classifiers": classifiers}
-    much = evaluate(zoo, **asked, **about)
-    spots = [
-        *places.along(kinds, slice_length, positions),
-        *places.parts(kinds, slice_length, min(4, slices_per_net)),
-        *places.depths(kinds, slice_length),
-    ]
-    where = reader.where(spots, progress)
-    when = reader.when(whole, moments, progress)
-    beside: dict[str, Any] = {}
+    study = study.reading(slice_length=whole.length)
+    reader = Reader(study, layouts, _classifier(classifiers))
+    work = Work(reader, whole, moments, positions, slice_length, classifiers, progress)
+    parts: dict[str, Any] = {}
     lacking: dict[str, str] = {}
-    if "bare" in also and _keeps_statistics(kinds):
-        shortest = min(len(layout.indices("all", False)) for layout in kinds)
-        shorter = about | {"slice_length": min(whole.length, shortest)}
-        beside["bare"] = evaluate(zoo, **asked, **shorter, running_stats=False)
-    if "numbers" in also:
+    for analysis in ANALYSES:
+        if not analysis.always and analysis.name not in also:
+            continue
         try:
-            beside["numbers"] = regress(zoo, properties=properties, **about)
-        except UsageError as error:  # as it takes more nets, or no number varies
-            lacking["no_numbers"] = str(error)
-    if "slices" in also:
-        beside["slices"] = slices(reader, progress)
-    if "transfer" in also and len(moments) > 1:
-        beside["transfer"] = transfer(reader, replace(whole, count=2), moments, progress)
-    if "what" in also:
-        beside["what"] = what(reader, whole.length, whole.count, progress)
-    if "map" in also:
-        beside["map"] = map_of(reader, whole.length, moments, progress)
-    if "unseen" in also:
-        beside["unseen"] = unseen(reader, whole, progress)
+            parts[analysis.name] = analysis.run(work)
+        except UsageError as error:
+            if not analysis.may_lack:
+                raise
+            lacking[f"no_{analysis.name}"] = str(error)
     found = fact.population(zoo, labels) | {
         "slice_length": whole.length,
         "positions": positions,
         "classifier": reader.classifier,
         "boundaries": fact.boundaries(list(layouts.values())),
-        "folds": folds,
-        "permutations": permutations,
-        "seeds": [int(seed) for seed in seeds],
+        "folds": study.folds,
+        "permutations": study.permutations,
+        "seeds": list(study.seeds),
         "zoo_seed": zoo.meta.get("seed"),
         "versions": versions(),
         "seconds": round(time.perf_counter() - began, 1),
         "command": command,
     }
-    told = Training(fact.training(zoo, labels))
-    return Dissection(much, where, when, told, found | lacking, **beside)
-
-
-def _keeps_statistics(kinds: Sequence[Layout]) -> bool:
-    return any(len(layout.indices("all", False)) < layout.size for layout in kinds)
+    kept = {name: part for name, part in parts.items() if part is not None}
+    return Dissection(found | lacking, kept)
 
 
 def _classifier(names: Sequence[str] | None) -> str:

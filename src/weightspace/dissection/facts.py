@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from weightspace.dissection.parts import TRAINING_COLUMNS
-
 if TYPE_CHECKING:
     from weightspace.meta import Labels
     from weightspace.networks import Layout
@@ -76,27 +74,3 @@ def _share(column: str, first: int = 0) -> pl.Expr:
     way = pl.col(column).max().over("net") - first
     resting = 1.0 if first else 0.0
     return pl.when(way > 0).then((pl.col(column) - first) / way).when(way == 0).then(resting)
-
-
-def training(zoo: Zoo, labels: Labels) -> pl.DataFrame:
-    """The nets' own test accuracy by data set and snapshot: median and middle 80 % of the nets."""
-    kept = zoo.nets.filter(pl.col("net").is_in(list(labels.nets))).select(
-        "net", pl.col("dataset").fill_null("unknown")
-    )
-    shares = fractions(zoo, labels.nets)
-    rows = zoo.snapshots.join(kept, on="net").filter(
-        pl.col("snapshot").is_in(list(shares)) & pl.col("test_accuracy").is_finite()
-    )
-    accuracy = pl.col("test_accuracy").cast(pl.Float64)
-    table = rows.group_by("dataset", "snapshot").agg(
-        accuracy.median().alias("accuracy"),
-        accuracy.quantile(0.1, "linear").alias("low"),
-        accuracy.quantile(0.9, "linear").alias("high"),
-        pl.col("net").n_unique().cast(pl.Int64).alias("n_nets"),
-    )
-    fraction = pl.col("snapshot").replace_strict(shares, default=None, return_dtype=pl.Float64)
-    return (
-        table.with_columns(fraction.alias("fraction"), pl.col("snapshot").cast(pl.Int64))
-        .sort("dataset", "snapshot")
-        .select(*TRAINING_COLUMNS)
-    )

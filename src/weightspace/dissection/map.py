@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from weightspace.dissection.parts import MAP_COLUMNS, Map
+from weightspace.dissection.part import Part
 from weightspace.dissection.reader import Reader
 from weightspace.learners.gaussian import Gaussianiser
 from weightspace.meta.design.layerrows import net_rows
 from weightspace.meta.design.slices import Source
 from weightspace.progress import Progress
+
+MAP_COLUMNS: dict[str, Any] = {
+    "net": pl.String,
+    "snapshot": pl.Int64,
+    "fraction": pl.Float64,
+    "method": pl.String,
+    "x": pl.Float64,
+    "y": pl.Float64,
+}
+
+
+class Map(Part):
+    """Nets at moments of their training as points in the plane, by "pca" and by "tsne".
+
+    After `MAP_COLUMNS` follow the levels of the properties, as text.
+    """
+
+    NAME = "map"
+    COLUMNS = MAP_COLUMNS
+
 
 NETS, MOMENTS = 300, 7
 """Nets and snapshots of each that are drawn at most: more are no longer told apart."""

@@ -7,59 +7,92 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
-from weightspace.dissection.parts import WHEN_COLUMNS, WHERE_COLUMNS, When, Where
 from weightspace.dissection.places import Place
-from weightspace.meta import CLASSIFIERS, Labels, Score, control_interval, crossfit
+from weightspace.meta import CLASSIFIERS, Labels, Score, Study, control_interval, crossfit
 from weightspace.meta.design.folds import Cells
+from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.slices import SLICE_FEATURES
-from weightspace.meta.evaluation.crossfit import judge, with_permutations
-from weightspace.meta.statistics.intervals import balanced_accuracy, crossfitted
-from weightspace.progress import Progress
+from weightspace.meta.evaluation.crossfit import judge
+from weightspace.meta.statistics.intervals import balanced_accuracy
+from weightspace.meta.statistics.pairs import difference_interval
+from weightspace.meta.statistics.scores import IntervalOf, resampled, score
 from weightspace.zoo import Zoo
 
 if TYPE_CHECKING:
     from weightspace.networks import Layout
 
 _BYTES = 64 * 2**20
+INTERVAL = resampled(400)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Who was read rightly, of several nets under several labelings.
+
+    Parameters
+    ----------
+    hits : float [net, labeling, property]
+        The share of a net's answers that are right.
+    codes : int [net, labeling, property]
+        The levels that were right.
+    groups : int [net]
+        Nets of one seed share a number.
+    """
+
+    hits: np.ndarray
+    codes: np.ndarray
+    groups: np.ndarray
+
+    @property
+    def true_hits(self) -> np.ndarray:
+        """The hits under the true labels: float64 [net, property]."""
+        return self.hits[:, 0].astype(np.float64)
+
+    def of(self, nets: np.ndarray) -> Outcomes:
+        """Of some nets, by their places or as bool [net]."""
+        return Outcomes(self.hits[nets], self.codes[nets], self.groups[nets])
+
+    def score(self, i: int, interval: IntervalOf = INTERVAL) -> dict[str, Any]:
+        """Accuracy, interval, chance, control and number of nets of property `i`, as columns."""
+        hits = self.hits[:, :, i].astype(np.float64)
+        return score(hits, self.codes[:, :, i], self.groups, interval).columns("control")
+
+    def loss(self, i: int, lost: np.ndarray) -> dict[str, float]:
+        """The mean over classes of the share of hits lost, float64 [net], of property `i`.
+
+        `drop`, and its paired 95 % interval `drop_low`..`drop_high`.
+        """
+        codes = self.codes[:, 0, i]
+        low, high = difference_interval(lost, codes, self.groups)
+        return {"drop": balanced_accuracy(lost, codes), "drop_low": low, "drop_high": high}
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads places of a zoo's vectors and says how well each property is read off them."""
+    """Reads places of a zoo's vectors and says how well each property is read off them.
 
-    zoo: Zoo
-    labels: Labels
+    `layouts` are those of the study's nets, `classifier` is one that reads slices.
+    """
+
+    study: Study
     layouts: dict[str, Layout]
     classifier: str
-    folds: int
-    seed: int
-    permutations: int
 
-    def where(self, spots: Sequence[Place], progress: Progress) -> Where:
-        """Accuracy at every place of the last snapshot."""
-        rows = []
-        for done, (place, features) in enumerate(zip(spots, self.features(spots, -1), strict=True)):
-            progress("where", done, len(spots))
-            extents = {lay.key: place.extent(lay) for lay in distinct(self.layouts)}
-            ends = [extents[layout.key] for layout in self.layouts.values()]
-            start, stop = map(float, np.mean(ends, axis=0))
-            about = {"axis": place.axis, "place": place.name, "start": start, "stop": stop}
-            rows += [about | score for score in self._scores(place, features)]
-        progress("where", len(spots), len(spots))
-        return Where(ranked(rows, WHERE_COLUMNS, self.labels.properties))
+    @property
+    def zoo(self) -> Zoo:
+        """The zoo that is read."""
+        return self.study.zoo
 
-    def when(self, place: Place, moments: dict[int, float], progress: Progress) -> When:
-        """Accuracy at every snapshot, read at the same place."""
-        rows = []
-        for done, (snapshot, fraction) in enumerate(moments.items()):
-            progress("when", done, len(moments))
-            (features,) = self.features([place], snapshot)
-            about = {"snapshot": snapshot, "fraction": fraction}
-            rows += [about | score for score in self._scores(place, features)]
-        progress("when", len(moments), len(moments))
-        return When(ranked(rows, WHEN_COLUMNS, self.labels.properties))
+    @property
+    def labels(self) -> Labels:
+        """The nets and their levels."""
+        return self.study.labels
+
+    @property
+    def seed(self) -> int:
+        """The first of the seeds: of folds, slices and estimators."""
+        return self.study.seeds[0]
 
     def features(self, spots: Sequence[Place], snapshot: int) -> list[np.ndarray]:
         """Features of all nets at every place, float32 [nets x count, F]; a few nets at a time."""
@@ -82,36 +115,30 @@ class Reader:
         owners: np.ndarray,
         cells: Cells,
         permutations: int,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Shares of right answers, and the labels: both [N, properties x (1 + permutations)].
-
-        Of rows `features` [n, F] of the nets `owners` int [n], by classifiers that other folds of
-        `cells` taught.
-        """
-        codes = with_permutations(self.labels.matrix, cells, permutations)
-        levels = tuple(map(len, self.labels.levels.values())) * (1 + permutations)
+    ) -> Outcomes:
+        """Test rows `features` [n, F] of the nets `owners` int [n], split into folds by `cells`."""
+        labelings = Labelings.of(self.labels.matrix, cells, permutations)
         judged = judge(
             features,
             owners,
-            codes,
-            levels,
+            labelings,
             cells.fold_of(self.seed),
-            self.labels.families,
+            self.labels.groups,
             CLASSIFIERS[classifier].estimator(self.seed),
         )
-        return judged.slice_hits[:, 0], codes
+        return Outcomes(judged.slice_hits[:, 0], labelings.codes, self.labels.groups)
 
-    def _scores(self, place: Place, features: np.ndarray) -> list[dict[str, Any]]:
+    def scores(self, place: Place, features: np.ndarray) -> list[dict[str, Any]]:
         """A row a property: accuracy, interval, chance, nets."""
         scores = crossfit(
             features,
             np.repeat(np.arange(len(self.labels.nets)), place.count),
             self.labels.codes,
             classifier=self.classifier,
-            families=self.labels.families,
-            folds=self.folds,
+            net_groups=self.labels.groups,
+            folds=self.study.folds,
             seed=self.seed,
-            permutations=self.permutations,
+            permutations=self.study.permutations,
         )
         about = {"running_stats": place.running_stats, "slice_length": place.length}
         kept = ("property", "accuracy", "low", "high", "chance", "n_nets")
@@ -129,34 +156,6 @@ def _control(score: Score) -> dict[str, float | None]:
     return {"control_low": found.low, "control_high": found.high}
 
 
-def ranked(
-    rows: list[dict[str, Any]], columns: dict[str, Any], properties: Sequence[str]
-) -> pl.DataFrame:
-    """The rows, those of one property together, in the order of the properties."""
-    rank = {name: i for i, name in enumerate(properties)}
-    rows = sorted(rows, key=lambda row: rank[row["property"]])
-    return pl.DataFrame(rows, schema=columns)
-
-
 def distinct(layouts: dict[str, Layout]) -> list[Layout]:
     """The layouts that occur, each once."""
     return list({layout.key: layout for layout in layouts.values()}.values())
-
-
-def figures(hits: Sequence[np.ndarray], codes: np.ndarray) -> dict[str, Any]:
-    """Accuracy, interval and control from hits [1 + permutations] of [N], codes [N, the same]."""
-    own = crossfitted(hits[0].astype(float), codes[:, 0], resamples=400)
-    controls = [
-        balanced_accuracy(some.astype(float), truth)
-        for some, truth in zip(hits[1:], codes.T[1:], strict=True)
-    ]
-    reach = control_interval(tuple(controls)) if controls else None
-    return {
-        "accuracy": own.value,
-        "low": own.low,
-        "high": own.high,
-        "chance": 1 / len(np.unique(codes[:, 0])),
-        "control_low": reach and reach.low,
-        "control_high": reach and reach.high,
-        "n_nets": len(codes),
-    }

@@ -2,54 +2,75 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from weightspace.dissection import storage
-from weightspace.dissection.parts import Map, Slices, Training, Transfer, Unseen, What, When, Where
-from weightspace.meta import Evaluation, Regression
+from weightspace.dissection.analyses import BY_NAME
 
 
 @dataclass(frozen=True, eq=False)
 class Dissection:
     """How much, where and when each hyper-parameter can be read off a population's weights.
 
-    `facts` holds what is needed to trust and to repeat it: nets, dead, diverged, snapshots,
-    vectors, values, datasets, properties, boundaries, seeds, versions, seconds, command. What was
-    not asked for is None: `bare` is `much` without batch norm's running statistics.
+    Each part is an attribute, by the name of its analysis: `much` (an `Evaluation`), `where`,
+    `when` and `training` always; `bare` (`much` without batch norm's running statistics),
+    `numbers`, `slices`, `transfer`, `what`, `map` and `unseen` are None where they were not asked
+    for.
+
+    Parameters
+    ----------
+    facts : dict
+        What is needed to trust and to repeat it: nets, dead, diverged, snapshots, vectors, values,
+        datasets, properties, boundaries, seeds, versions, seconds, command.
+    parts : dict
+        What each analysis found, by its name.
     """
 
-    much: Evaluation
-    where: Where
-    when: When
-    training: Training
     facts: dict[str, Any]
-    bare: Evaluation | None = None
-    numbers: Regression | None = None
-    slices: Slices | None = None
-    transfer: Transfer | None = None
-    what: What | None = None
-    map: Map | None = None
-    unseen: Unseen | None = None
+    parts: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in BY_NAME:
+            return self.parts.get(name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def but(self, **parts: Any) -> Dissection:
+        """The same with other parts; one that is None is left out."""
+        both = self.parts | parts
+        return Dissection(self.facts, {k: part for k, part in both.items() if part is not None})
 
     def save(self, directory: str | Path) -> Path:
-        """Write the tables as Parquet, one a file, and `facts.json`; returns the folder.
+        """Write the tables as Parquet, one a file, and `facts.json`.
 
-        Those of `much` and one a part; those of `bare` and `numbers` in folders of these names. The
-        folder is made when it is missing. Files of an older dissection are replaced or removed,
-        once all that is new lies on the disk. UsageError where a file in the place of one of them
-        is none that weightspace wrote: tables are told by their columns, the facts by their keys.
+        The tables of `much` and one a part lie in the folder, those of `bare` and `numbers` in
+        folders of these names. Files of an older dissection are replaced or removed, once all that
+        is new lies on the disk.
+
+        Parameters
+        ----------
+        directory : str or Path
+            Made when it is missing.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        UsageError
+            Where a file in the place of one of them is none that weightspace wrote: tables are
+            told by their columns, the facts by their keys.
         """
         return storage.save(Path(directory), self.to_bytes())
 
     def to_bytes(self) -> dict[str, bytes]:
         """The files that `save` writes, by their names below the folder."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "facts"}
-        return storage.files(self.facts, {k: v for k, v in parts.items() if v is not None})
+        return storage.files(self.facts, self.parts)
 
     @classmethod
     def load(cls, directory: str | Path) -> Dissection:
         """Read what `save` wrote; DataError names the file that is missing or damaged."""
-        facts, parts = storage.load(Path(directory))
-        return cls(facts=facts, **parts)
+        return cls(*storage.load(Path(directory)))

@@ -6,17 +6,40 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from weightspace.dissection.parts import SLICES_COLUMNS, Slices
-from weightspace.dissection.reader import Reader, figures, ranked
+from weightspace.dissection.part import Part, ranked
+from weightspace.dissection.reader import Outcomes, Reader
 from weightspace.errors import UsageError
 from weightspace.features import SHORTEST
 from weightspace.meta import CLASSIFIERS
 from weightspace.meta.design.folds import Cells
+from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.labels import require
 from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
-from weightspace.meta.evaluation.crossfit import judge, with_permutations
+from weightspace.meta.evaluation.crossfit import judge
 from weightspace.progress import Progress
+
+SLICES_COLUMNS: dict[str, Any] = {
+    "property": pl.String,
+    "slice_length": pl.Int64,
+    "slices": pl.Int64,
+    "accuracy": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "chance": pl.Float64,
+    "control_low": pl.Float64,
+    "control_high": pl.Float64,
+    "n_nets": pl.Int64,
+}
+
+
+class Slices(Part):
+    """Accuracy by the length of a slice and the number of slices of a net taken together."""
+
+    NAME = "slices"
+    COLUMNS = SLICES_COLUMNS
+
 
 LENGTHS = (SHORTEST, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
 COUNTS = (1, 2, 4, 8, 16)
@@ -31,8 +54,8 @@ def slices(
     """Random slices of the last snapshot; a net's are combined by their log-probabilities.
 
     A length is tried on the nets that are long enough, where those are enough for an interval:
-    `n_nets` says how many. The judges of a length learned from as many slices a net as the most
-    that are combined.
+    `n_nets` says how many. The classifiers of a length are trained on as many slices a net as the
+    most that are combined.
     """
     rows: list[dict[str, Any]] = []
     sizes = np.array([layout.size for layout in reader.layouts.values()])
@@ -47,7 +70,9 @@ def slices(
 
 def _enough(reader: Reader, room: np.ndarray) -> bool:
     try:
-        require({name: codes[room] for name, codes in reader.labels.codes.items()}, reader.folds)
+        require(
+            {name: codes[room] for name, codes in reader.labels.codes.items()}, reader.study.folds
+        )
     except UsageError:
         return False
     return bool(reader.labels.matrix[room].max(0).tolist() == reader.labels.matrix.max(0).tolist())
@@ -67,32 +92,26 @@ def _of_length(
     order = np.argsort(owners, kind="stable")
     turn = np.empty(len(owners), np.int64)
     turn[order] = np.arange(len(owners)) - np.searchsorted(owners[order], owners[order])
-    cells = Cells.build(labels.matrix[room], labels.families[room], reader.folds)
-    codes = with_permutations(labels.matrix[room], cells, reader.permutations)
-    levels = tuple(map(len, labels.levels.values()))
-    levels *= codes.shape[1] // len(levels)
+    groups = labels.groups[room]
+    cells = Cells.build(labels.matrix[room], groups, reader.study.folds)
+    labelings = Labelings.of(labels.matrix[room], cells, reader.study.permutations)
     judged = judge(
         found[name],
         owners,
-        codes,
-        levels,
+        labelings,
         cells.fold_of(reader.seed),
-        labels.families[room],
+        groups,
         CLASSIFIERS[reader.classifier].estimator(reader.seed),
-        groups=turn,
-        detailed=len(levels),
+        places=turn,
+        detailed=1 + labelings.permutations,
     )
     rows = []
-    for i, property in enumerate(labels.properties):
-        sums = [
-            judged.log_probabilities[j].cumsum(axis=1)
-            for j in range(i, len(levels), len(labels.properties))
-        ]
-        for count in counts:
-            hits = [
-                (total[:, count - 1].argmax(axis=1) == codes[:, i + place * len(labels.properties)])
-                for place, total in enumerate(sums)
-            ]
+    sums = [[logs.cumsum(axis=1) for logs in own] for own in judged.log_probabilities]
+    for count in counts:
+        answers = [[total[:, count - 1].argmax(axis=1) for total in own] for own in sums]
+        right = np.moveaxis(np.array(answers), 2, 0) == labelings.codes
+        outcomes = Outcomes(right, labelings.codes, groups)
+        for i, property in enumerate(labels.properties):
             about = {"property": property, "slice_length": length, "slices": count}
-            rows.append(about | figures(hits, codes[:, i :: len(labels.properties)]))
+            rows.append(about | outcomes.score(i))
     return rows

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from weightspace.disk import InnerPath, exists, make_root, read_text
-from weightspace.dissection import parts as kinds
+from weightspace.dissection.analyses import ANALYSES
+from weightspace.dissection.part import REMEDY
 from weightspace.errors import DataError
-from weightspace.meta import Evaluation, Regression
-from weightspace.meta.evaluation import regression, tables
-from weightspace.meta.evaluation import result as evaluation
+from weightspace.meta.evaluation import tables
 
 FACTS = "facts.json"
 MOST_FACTS = 2**24
@@ -21,38 +20,21 @@ _KEYS = {
     *("nets", "used", "diverged", "dead", "layouts", "snapshots", "vectors", "values"),
     *("space", "datasets", "properties", "boundaries", "seeds", "versions", "seconds", "command"),
 }
-_ALWAYS = ("where", "when", "training")
-_FRAMES: dict[str, tuple[Any, tables.Columns]] = {
-    "where": (kinds.Where, kinds.WHERE_COLUMNS),
-    "when": (kinds.When, kinds.WHEN_COLUMNS),
-    "training": (kinds.Training, kinds.TRAINING_COLUMNS),
-    "slices": (kinds.Slices, kinds.SLICES_COLUMNS),
-    "transfer": (kinds.Transfer, kinds.TRANSFER_COLUMNS),
-    "what": (kinds.What, kinds.WHAT_COLUMNS),
-    "map": (kinds.Map, kinds.MAP_COLUMNS),
-    "unseen": (kinds.Unseen, kinds.UNSEEN_COLUMNS),
+TABLES: dict[str, tables.Columns] = {
+    name: columns for analysis in ANALYSES for name, columns in analysis.files().items()
 }
-_FOLDERS: dict[str, Any] = {"bare": Evaluation, "numbers": Regression}
-TABLES: dict[str, tables.Columns] = (
-    evaluation.FILES
-    | {f"{name}.parquet": columns for name, (_, columns) in _FRAMES.items()}
-    | {f"bare/{file}": columns for file, columns in evaluation.FILES.items()}
-    | {f"numbers/{file}": columns for file, columns in regression.FILES.items()}
-)
 """The columns of each table that a dissection may have, by its name below the folder."""
 FILES = (FACTS, *TABLES)
-_REMEDY = "save the dissection again, or name the folder that holds one"
 
 
 def files(facts: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, bytes]:
     """What a dissection is kept in, by names below the folder; the facts, which tell it, first."""
     text = json.dumps(facts, indent=2, ensure_ascii=False)
     found = {FACTS: (text + "\n").encode()}
-    found |= parts["much"].to_bytes()
-    for name in (frame for frame in _FRAMES if frame in parts):
-        found[f"{name}.parquet"] = tables.parquet(parts[name].frame())
-    for name in (folder for folder in _FOLDERS if folder in parts):
-        found |= {f"{name}/{file}": data for file, data in parts[name].to_bytes().items()}
+    for analysis in ANALYSES:
+        if analysis.name in parts:
+            own = parts[analysis.name].to_bytes()
+            found |= dict(zip(analysis.files(), own.values(), strict=True))
     return found
 
 
@@ -86,23 +68,20 @@ def load(directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The facts and parts of a saved dissection; DataError names the file that is damaged."""
     root = InnerPath(directory)
     parts = {
-        name: kind(tables.read_table(root / f"{name}.parquet", columns, _REMEDY))
-        for name, (kind, columns) in _FRAMES.items()
-        if name in _ALWAYS or exists(root / f"{name}.parquet")
+        analysis.name: analysis.kind.read_in(root / analysis.folder if analysis.folder else root)
+        for analysis in ANALYSES
+        if analysis.always or exists(root / (analysis.folder or next(iter(analysis.files()))))
     }
-    parts |= {
-        name: kind.read_in(root / name) for name, kind in _FOLDERS.items() if exists(root / name)
-    }
-    return _read_facts(root / FACTS), {"much": Evaluation.read_in(root), **parts}
+    return _read_facts(root / FACTS), parts
 
 
 def _read_facts(place: InnerPath) -> dict[str, Any]:
     try:
         facts = json.loads(read_text(place, MOST_FACTS))
     except FileNotFoundError:
-        raise DataError(f"{place}: no such file; {_REMEDY}") from None
+        raise DataError(f"{place}: no such file; {REMEDY}") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{place}: not readable as JSON ({error}); {_REMEDY}") from None
+        raise DataError(f"{place}: not readable as JSON ({error}); {REMEDY}") from None
     if not isinstance(facts, dict):
-        raise DataError(f"{place}: holds no mapping of facts; {_REMEDY}")
+        raise DataError(f"{place}: holds no mapping of facts; {REMEDY}")
     return facts

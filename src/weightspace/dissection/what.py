@@ -8,18 +8,46 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from weightspace.dissection.parts import WHAT_COLUMNS, What
-from weightspace.dissection.reader import Reader, figures, ranked
+from weightspace.dissection.part import Part, ranked
+from weightspace.dissection.reader import Outcomes, Reader
 from weightspace.meta import CLASSIFIERS
-from weightspace.meta.design.folds import Cells, each_fold
+from weightspace.meta.design.folds import each_fold
 from weightspace.meta.design.layerrows import net_rows
 from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.meta.evaluation.crossfit import right_answers
 from weightspace.meta.model.reader import FEATURE_NAMES
-from weightspace.meta.statistics.intervals import balanced_accuracy
-from weightspace.meta.statistics.pairs import difference_interval
 from weightspace.progress import Progress
+
+WHAT_COLUMNS: dict[str, Any] = {
+    "property": pl.String,
+    "kind": pl.String,
+    "name": pl.String,
+    "features": pl.Int64,
+    "accuracy": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "drop": pl.Float64,
+    "drop_low": pl.Float64,
+    "drop_high": pl.Float64,
+    "chance": pl.Float64,
+    "control_low": pl.Float64,
+    "control_high": pl.Float64,
+    "n_nets": pl.Int64,
+}
+
+
+class What(Part):
+    """What carries a property. `kind` is "slice" or "net" (`name` a group of features of slices or
+    of whole nets; `accuracy` of a classifier that knows the group alone, `drop` the loss where the
+    group is swapped between nets at the test) or "tampering" (`name` what was done to slices,
+    `accuracy` after it, `drop` the loss). Bounds of losses are paired over nets.
+    """
+
+    NAME = "what"
+    COLUMNS = WHAT_COLUMNS
+
 
 _SWAPS = 3
 
@@ -99,11 +127,11 @@ def what(reader: Reader, length: int, per_net: int, progress: Progress) -> What:
     """Importance of groups of features, and accuracy after tampering, at the last snapshot.
 
     Of each group of features of the slice classifier ("slice") and of `layers` ("net"): `accuracy`
-    of a classifier that learned from the group alone; `drop`, by how much the accuracy of one that
-    learned from all falls when, at the test, the group is swapped between nets: all rows of a net
-    take those of another, mean of three swaps. Features overlap, so a small drop does not say that
-    a group knows nothing. Then ("tampering") the accuracy of classifiers that learned from and are
-    tested on slices that were tampered with, and the drop.
+    of a classifier that was trained on the group alone; `drop`, by how much the accuracy of one
+    that was trained on all groups falls when, at the test, the group is swapped between nets: all
+    rows of a net take those of another, mean of three swaps. Features overlap, so a small drop does
+    not say that a group tells nothing. Then ("tampering") the accuracy of classifiers that are
+    trained and tested on slices that were tampered with, and the drop.
     """
     rows: list[dict[str, Any]] = []
     read = SLICE_FEATURES[CLASSIFIERS[reader.classifier].features]
@@ -120,11 +148,10 @@ def what(reader: Reader, length: int, per_net: int, progress: Progress) -> What:
     untouched: np.ndarray | None = None
     for done, (name, features) in enumerate(tampered.items()):
         progress("tampering", done, len(tampered))
-        found, hits = _judged(reader, reader.classifier, features, owners)
-        untouched = hits if untouched is None else untouched
-        drops = _losses(reader, untouched - hits)
+        found = _outcomes(reader, reader.classifier, features, owners)
+        untouched = found.true_hits if untouched is None else untouched
         about: dict[str, Any] = {"kind": "tampering", "name": name, "features": features.shape[1]}
-        rows += [row | about | drop for row, drop in zip(found, drops, strict=True)]
+        rows += _rows(reader, found, untouched - found.true_hits, about)
     progress("tampering", len(tampered), len(tampered))
     rows += _groups(reader, "slice", reader.classifier, whole, owners, progress)
     layers, nets = net_rows(reader.zoo, reader.labels.nets, Source(length), progress)
@@ -138,29 +165,22 @@ def _tampered(
     return read(TAMPERINGS[name](values, np.random.default_rng([seed, 0x7A3])))
 
 
-def _judged(
+def _outcomes(
     reader: Reader, classifier: str, features: np.ndarray, owners: np.ndarray
-) -> tuple[list[dict[str, Any]], np.ndarray]:
-    """Cross-fitted on these features: a row a property, with control; hits [N, properties]."""
-    labels, count = reader.labels, len(reader.labels.properties)
-    cells = Cells.build(labels.matrix, labels.families, reader.folds)
-    permutations = reader.permutations if CLASSIFIERS[classifier].controlled else 0
-    hits, codes = reader.hits(classifier, features, owners, cells, permutations)
-    rows = [
-        {"property": name} | figures(list(hits[:, i::count].T), codes[:, i::count])
-        for i, name in enumerate(labels.properties)
+) -> Outcomes:
+    """Cross-fitted on these features."""
+    permutations = reader.study.permutations if CLASSIFIERS[classifier].controlled else 0
+    return reader.hits(classifier, features, owners, reader.study.cells, permutations)
+
+
+def _rows(
+    reader: Reader, found: Outcomes, lost: np.ndarray, about: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """A row a property, with its loss: `lost` float64 [net, property]."""
+    return [
+        {"property": name} | found.score(i) | about | found.loss(i, lost[:, i])
+        for i, name in enumerate(reader.labels.properties)
     ]
-    return rows, hits[:, :count].astype(float)
-
-
-def _losses(reader: Reader, lost: np.ndarray) -> list[dict[str, float]]:
-    """Per property the loss and its paired interval, of shares of answers lost [N, properties]."""
-    found = []
-    for own, codes in zip(lost.T, reader.labels.matrix.T, strict=True):
-        low, high = difference_interval(own, codes)
-        drop = balanced_accuracy(own, codes)
-        found.append({"drop": drop, "drop_low": low, "drop_high": high})
-    return found
 
 
 def _groups(
@@ -181,10 +201,9 @@ def _groups(
     rows = []
     for done, (name, columns) in enumerate(groups.items()):
         progress(f"groups of features ({kind})", done, len(groups))
-        found, _ = _judged(reader, classifier, features[:, columns], owners)
+        found = _outcomes(reader, classifier, features[:, columns], owners)
         about: dict[str, Any] = {"kind": kind, "name": name, "features": len(columns)}
-        drops = _losses(reader, lost[done])
-        rows += [row | about | drop for row, drop in zip(found, drops, strict=True)]
+        rows += _rows(reader, found, lost[done], about)
     progress(f"groups of features ({kind})", len(groups), len(groups))
     return rows
 
@@ -199,15 +218,15 @@ def _lost(
     """Shares of right answers lost where a group is swapped: float64 [groups, N, properties]."""
     labels = reader.labels
     codes = labels.matrix
-    fold = Cells.build(codes, labels.families, reader.folds).fold_of(reader.seed)
+    fold = reader.study.cells.fold_of(reader.seed)
     levels = tuple(map(len, labels.levels.values()))
     lost = np.zeros((len(groups), *codes.shape))
     estimator = CLASSIFIERS[classifier].estimator(reader.seed)
 
     def judge(part: int, nets: np.ndarray) -> None:
         tested = fold[owners] == part
-        taught = owners[~tested]
-        fitted = estimator.fit_labelings(features[~tested], codes[taught], levels, taught)
+        trained = owners[~tested]
+        fitted = estimator.fit_labelings(features[~tested], codes[trained], levels, trained)
 
         def right(rows: np.ndarray) -> np.ndarray:
             return right_answers(fitted.log_probabilities(rows), codes, owners[tested], nets)
@@ -221,7 +240,7 @@ def _lost(
                 swapped[:, columns] = rows[giver][:, columns]
                 lost[place, nets] += (whole - right(swapped)) / len(givers)
 
-    each_fold(fold, labels.families, judge)
+    each_fold(fold, labels.groups, judge)
     return lost
 
 

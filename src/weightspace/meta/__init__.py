@@ -19,6 +19,7 @@ from weightspace.learners.raw import Raw
 from weightspace.learners.registry import BASELINE, CLASSIFIERS, DEFAULT, Classifier
 from weightspace.learners.ridge import KernelRidge
 from weightspace.meta.design.labels import Labels, labels_of
+from weightspace.meta.design.study import Study
 from weightspace.meta.evaluation.crossfit import Score, crossfit
 from weightspace.meta.evaluation.protocol import evaluate
 from weightspace.meta.evaluation.regression import Regression, regress
@@ -47,6 +48,7 @@ __all__ = [
     "Reading",
     "Regression",
     "Score",
+    "Study",
     "SupportVectors",
     "bootstrap",
     "control_interval",

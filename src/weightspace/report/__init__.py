@@ -7,42 +7,19 @@ compared; chance, control and baseline stand beside every accuracy; text from a 
 and drawing changes no global state. How the numbers arose is not known here.
 """
 
-from weightspace.report.displays import (
-    BareDisplay,
-    CalibrationDisplay,
-    Display,
-    EvaluationDisplay,
-    MapDisplay,
-    RegressionDisplay,
-    SlicesDisplay,
-    TrainingDisplay,
-    TransferDisplay,
-    UnseenDisplay,
-    WhatDisplay,
-    WhenDisplay,
-    WhereDisplay,
-    displays,
-)
+import warnings
+from typing import Any
+
+from weightspace.report.displays import Display, display, displays
 from weightspace.report.drawing.canvas import save
 from weightspace.report.page.page import page
 from weightspace.report.text.tables import answer_table, number_table, rival_tables, table
 from weightspace.report.writing import figures, save_all, write
 
 __all__ = [
-    "BareDisplay",
-    "CalibrationDisplay",
     "Display",
-    "EvaluationDisplay",
-    "MapDisplay",
-    "RegressionDisplay",
-    "SlicesDisplay",
-    "TrainingDisplay",
-    "TransferDisplay",
-    "UnseenDisplay",
-    "WhatDisplay",
-    "WhenDisplay",
-    "WhereDisplay",
     "answer_table",
+    "display",
     "displays",
     "figures",
     "number_table",
@@ -53,3 +30,19 @@ __all__ = [
     "table",
     "write",
 ]
+
+_DISPLAYS = ("Evaluation", "Where", "When", "Slices", "Transfer", "Regression", "What", "Unseen",
+             "Map", "Training")  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """The classes of the release before, one a result: `display` makes them all."""
+    if name not in {f"{kind}Display" for kind in _DISPLAYS}:
+        raise AttributeError(f"module 'weightspace.report' has no attribute {name!r}")
+    warnings.warn(
+        f"weightspace.report.{name} is now weightspace.report.display; the old name goes away in "
+        "the next release",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return display

@@ -9,17 +9,11 @@ from matplotlib.figure import Figure
 from weightspace.disk import InnerPath, exists, is_folder, make_root
 from weightspace.dissection import Dissection, storage
 from weightspace.meta.evaluation import tables
-from weightspace.report.claims.headline import headline
+from weightspace.report.contents import FIGURES, sections
 from weightspace.report.drawing import canvas
-from weightspace.report.page.contents import sections
 from weightspace.report.page.page import page
 from weightspace.report.text.markdown import markdown, numbers_markdown, slices_markdown
 
-FIGURES = (
-    *("much", "whole", "classifiers", "slices", "bare", "numbers", "guesses", "where", "part"),
-    *("when", "transfer", "training", "groups", "tensors", "tampering", "map", "paths"),
-    *("calibration", "unseen", "unseen_whole"),
-)
 _SUFFIXES = (".png", ".svg")
 _TOLD = ("table.md", "whole.md", "numbers.md", "slices.md")
 _PAGE = "report.html"
@@ -27,14 +21,11 @@ _DRAWN = tuple(f"figures/{name}{suffix}" for name in FIGURES for suffix in _SUFF
 
 
 def figures(dissection: Dissection) -> dict[str, Figure]:
-    """The figures by name: `much`, `whole`, `classifiers`, `slices`, `bare`, `numbers`, `guesses`,
-    `where`, `part`, `when`, `transfer`, `training`, `groups`, `tensors`, `tampering`, `map`,
-    `paths`, `calibration`, `unseen`, `unseen_whole`.
+    """The figures of a dissection, by the names that `contents.FIGURES` lists.
 
     What a dissection does not hold is left out. Titles are findings computed from the numbers.
     """
-    head = headline(dissection.much.frame())
-    return {section.name: section.draw() for section in sections(dissection, head)}
+    return {section.name: section.draw() for section in sections(dissection)}
 
 
 def save_all(drawn: dict[str, Figure], directory: str | Path) -> list[Path]:

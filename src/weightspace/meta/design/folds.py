@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 _MOST_CELLS = 4
-_CELL_FAMILIES = 6
+_CELL_GROUPS = 6
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Cells:
 
     Folds of any seed are unions of cells, and labels are permuted within cells. So permuted
     labels are as balanced over the folds of every seed as the true ones: without that, a class
-    that is frequent in the test fold is scarce in training, and meaningless labels score below
+    that is frequent in the test fold is scarce in training, and permuted labels score below
     chance. Under the null hypothesis nets of a cell are exchangeable, so the control is exact.
     """
 
@@ -29,20 +29,20 @@ class Cells:
 
     @property
     def judged(self) -> np.ndarray:
-        """Which nets are judged: bool [N], here all."""
+        """Which nets are tested: bool [N], here all."""
         return np.ones(len(self.cell), bool)
 
     @classmethod
-    def build(cls, codes: np.ndarray, families: np.ndarray, folds: int) -> Cells:
-        """Partition nets with labels `codes` int [N, q]; `families` int [N] stay together."""
+    def build(cls, codes: np.ndarray, groups: np.ndarray, folds: int) -> Cells:
+        """Partition nets with labels `codes` int [N, q]; `groups` of nets int [N] stay together."""
         scarcest = min(
             int(count) for column in codes.T for count in np.bincount(column) if count > 0
         )
-        # Families, not nets: a few large ones in many cells would make folds of any size.
-        own = len(np.unique(families))
-        split = min(_MOST_CELLS, own // (folds * _CELL_FAMILIES), scarcest // folds)
+        # Groups, not nets: a few large ones in many cells would make folds of any size.
+        own = len(np.unique(groups))
+        split = min(_MOST_CELLS, own // (folds * _CELL_GROUPS), scarcest // folds)
         cells = folds * max(1, split)
-        return cls(_balanced(codes, families, cells), folds)
+        return cls(_balanced(codes, groups, cells), folds)
 
     def fold_of(self, seed: int) -> np.ndarray:
         """The fold, 0..folds-1, of each net under a seed: int64 [N]."""
@@ -61,28 +61,28 @@ class Cells:
 
 
 class HeldOut(Cells):
-    """Two cells, the nets that teach and those that are judged, whatever the seed.
+    """Two cells, the nets to train on and the nets to test, whatever the seed.
 
     Labels are permuted on each side by itself, so that both keep their balance.
     """
 
     @classmethod
     def of(cls, judged: np.ndarray) -> HeldOut:
-        """The nets of `judged`, bool [N], are judged by what the others taught."""
+        """The nets of `judged`, bool [N], are tested by classifiers trained on the others."""
         return cls(judged.astype(np.int64), 1)
 
     @property
     def judged(self) -> np.ndarray:
-        """Which nets are judged: bool [N]."""
+        """Which nets are tested: bool [N]."""
         return self.cell == 1
 
     def fold_of(self, seed: int) -> np.ndarray:
-        """0 for a net that is judged, -1 for one that only teaches: int64 [N]."""
+        """0 for a net that is tested, -1 for one that is only trained on: int64 [N]."""
         return self.cell - 1
 
 
-def _balanced(codes: np.ndarray, families: np.ndarray, cells: int) -> np.ndarray:
-    """Deal families to cells, the rarest labels first, each to where its labels are scarcest."""
+def _balanced(codes: np.ndarray, groups: np.ndarray, cells: int) -> np.ndarray:
+    """Deal groups to cells, the rarest labels first, each to where its labels are scarcest."""
     rng = np.random.default_rng([len(codes), cells])
     starts = np.concatenate([[0], np.cumsum(codes.max(axis=0) + 1)])
     flat = codes + starts[:-1]
@@ -90,7 +90,7 @@ def _balanced(codes: np.ndarray, families: np.ndarray, cells: int) -> np.ndarray
     rarity = totals[flat].min(axis=1)
     members: dict[int, list[int]] = {}
     for net in rng.permutation(len(codes)):
-        members.setdefault(int(families[net]), []).append(int(net))
+        members.setdefault(int(groups[net]), []).append(int(net))
     order = sorted(members.values(), key=lambda nets: (-len(nets), min(rarity[n] for n in nets)))
     counts = np.zeros((cells, starts[-1]))
     sizes = np.zeros(cells)
@@ -109,17 +109,17 @@ def _balanced(codes: np.ndarray, families: np.ndarray, cells: int) -> np.ndarray
 
 
 def each_fold(
-    fold: np.ndarray, families: np.ndarray, judge: Callable[[int, np.ndarray], None]
+    fold: np.ndarray, groups: np.ndarray, judge: Callable[[int, np.ndarray], None]
 ) -> None:
     """Call `judge(part, nets)` for every fold of `fold` int [N] from 0 up, folds side by side.
 
-    `nets` are the places of those that are judged; all others may teach. Raises AssertionError
-    where that would part a family (`families` int [N]).
+    `nets` are the places of those that are tested; all others may be trained on. Raises
+    AssertionError where that would part a group (`groups` int [N]).
     """
 
     def apart(part: int) -> None:
         nets = np.flatnonzero(fold == part)
-        assert_apart(np.flatnonzero(fold != part), nets, families)
+        assert_apart(np.flatnonzero(fold != part), nets, groups)
         judge(part, nets)
 
     # One fold a core with single-threaded algebra: faster than threads within small matrices,
@@ -128,11 +128,11 @@ def each_fold(
         list(pool.map(apart, np.unique(fold[fold >= 0])))
 
 
-def assert_apart(train: np.ndarray, test: np.ndarray, families: np.ndarray) -> None:
+def assert_apart(train: np.ndarray, test: np.ndarray, groups: np.ndarray) -> None:
     """Raise AssertionError where a net, a seed or an initial vector stands on both sides."""
     both = np.intersect1d(train, test)
     if len(both):
         raise AssertionError(f"net {both[0]} stands on both sides of a split")
-    shared = np.intersect1d(families[train], families[test])
+    shared = np.intersect1d(groups[train], groups[test])
     if len(shared):
-        raise AssertionError(f"nets of one seed or start (family {shared[0]}) stand on both sides")
+        raise AssertionError(f"nets of one seed or start (group {shared[0]}) stand on both sides")

@@ -23,7 +23,7 @@ class Labels:
     """The nets that take part, in the zoo's order, and their level of each property.
 
     `nets`: ids [N]. `levels`: property -> names of its levels, those that occur, in the space's
-    order. `codes`: property -> int64 [N], positions in `levels`. `families` int64 [N]: nets that
+    order. `codes`: property -> int64 [N], positions in `levels`. `groups` int64 [N]: nets that
     were trained from one seed, or began from one vector, share a number and never stand on both
     sides of a split.
     `diverged` counts the nets left out, `lacking` those left out as they have none of the snapshots
@@ -34,7 +34,7 @@ class Labels:
     nets: tuple[str, ...]
     levels: dict[str, tuple[str, ...]]
     codes: dict[str, np.ndarray]
-    families: np.ndarray
+    groups: np.ndarray
     diverged: int = 0
     dead: int = 0
     lacking: int = 0
@@ -53,18 +53,18 @@ class Labels:
     def require(self, folds: int) -> None:
         """Refuse, with the numbers, where no interval could mean anything; see `require`."""
         require(self.codes, folds, self.levels, self.diverged, self.lacking, self.unrecorded)
-        require_families(self.families, folds)
+        require_groups(self.groups, folds)
 
-    def require_sides(self, judged: np.ndarray, folds: int) -> None:
-        """The same of each side of a split: `judged` bool [N] are tested, the others teach."""
-        for side, own in (("train", ~judged), ("test", judged)):
+    def require_sides(self, tested: np.ndarray, folds: int) -> None:
+        """The same of each side of a split: nets `tested` bool [N], and the others."""
+        for side, own in (("train", ~tested), ("test", tested)):
             codes = {name: column[own] for name, column in self.codes.items()}
             try:
                 require(codes, folds, self.levels, who="a side needs")
             except UsageError as error:
                 raise UsageError(f"split, side {side}: {error}") from None
-        if len(shared := np.intersect1d(self.families[judged], self.families[~judged])):
-            nets = [self.nets[i] for i in np.flatnonzero(self.families == shared[0])]
+        if len(shared := np.intersect1d(self.groups[tested], self.groups[~tested])):
+            nets = [self.nets[i] for i in np.flatnonzero(self.groups == shared[0])]
             raise UsageError(
                 f"split: nets {', '.join(nets[:3])} were trained from one seed and stand on both "
                 "sides; put them on one"
@@ -120,11 +120,11 @@ def require(
             )
 
 
-def require_families(families: np.ndarray, folds: int) -> None:
+def require_groups(groups: np.ndarray, folds: int) -> None:
     """UsageError where nets of one seed, which stay together, are too few groups for the folds."""
-    if (own := len(np.unique(families))) < folds:
+    if (own := len(np.unique(groups))) < folds:
         raise UsageError(
-            f"too few seeds for an interval: the {len(families)} nets were trained from {own}, and "
+            f"too few seeds for an interval: the {len(groups)} nets were trained from {own}, and "
             f"nets of one seed stay together; {folds} folds need {folds}; sample nets of more seeds"
         )
 
@@ -152,7 +152,7 @@ def labels_of(
     lost = nets.filter(~has)["diverged"].fill_null(False)
     return replace(
         labels,
-        families=kin(labels.families, _starts(zoo, labels.nets)),
+        groups=joined(labels.groups, _starts(zoo, labels.nets)),
         diverged=labels.diverged + int(lost.sum()),
         lacking=int((~lost).sum()),
     )
@@ -171,14 +171,14 @@ def _starts(zoo: Zoo, nets: Sequence[str]) -> list[str | None]:
     return [known.get(net) for net in nets]
 
 
-def kin(families: np.ndarray, starts: Sequence[str | None]) -> np.ndarray:
-    """Families int [N], joined where nets of two of them began from one vector."""
+def joined(groups: np.ndarray, starts: Sequence[str | None]) -> np.ndarray:
+    """Groups int [N], joined where nets of two of them began from one vector."""
     first: dict[str, int] = {}
-    joined = families.copy()
+    found = groups.copy()
     for i, start in enumerate(starts):
-        if start is not None and joined[i] != (other := joined[first.setdefault(start, i)]):
-            joined[joined == joined[i]] = other
-    return joined
+        if start is not None and found[i] != (other := found[first.setdefault(start, i)]):
+            found[found == found[i]] = other
+    return found
 
 
 def labels_from(
@@ -208,7 +208,7 @@ def labels_from(
         nets=tuple(kept["net"].to_list()),
         levels=levels,
         codes=codes,
-        families=_families(kept["seed"].to_list()),
+        groups=_groups(kept["seed"].to_list()),
         diverged=int(diverged.sum()),
         dead=int(kept["dead"].fill_null(False).sum()) if "dead" in kept.columns else 0,
         unrecorded=unrecorded,
@@ -259,8 +259,8 @@ def level_name(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _families(seeds: Sequence[int | None]) -> np.ndarray:
-    """One number for nets of one seed; a seed that all share, or none, says nothing of kinship."""
+def _groups(seeds: Sequence[int | None]) -> np.ndarray:
+    """One number for nets of one seed; where all nets share a seed, each is a group by itself."""
     if len(set(seeds)) == 1:
         return np.arange(len(seeds))
     known: dict[int, int] = {}

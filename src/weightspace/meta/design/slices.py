@@ -47,16 +47,22 @@ class Source:
             raise UsageError(
                 f"slice_length: {self.slice_length} values are too few; give at least {SHORTEST}"
             )
-        shortest, net = min((self._size(zoo, net), net) for net in nets)
+        shortest, net = self.shortest(zoo, nets)
         if self.slice_length > shortest:
             raise UsageError(
                 f"slice_length: {self.slice_length:,} values do not fit the shortest vector "
                 f"(net {net}, part {self.part!r}: {shortest:,}); lower it to {shortest} or less"
             )
 
-    def _size(self, zoo: Zoo, net: str) -> int:
-        ranges = zoo.layout(net).select(self.part, self.running_stats)
-        return sum(stop - start for start, stop in ranges)
+    def shortest(self, zoo: Zoo, nets: Sequence[str]) -> tuple[int, str]:
+        """How many values are looked at in the shortest of the nets' vectors, and that net."""
+        sizes: dict[str, int] = {}
+        known = dict(zoo.nets.select("net", "layout").iter_rows())
+        for net in nets:
+            if known[net] not in sizes:
+                ranges = zoo.layout(net).select(self.part, self.running_stats)
+                sizes[known[net]] = sum(stop - start for start, stop in ranges)
+        return min((sizes[known[net]], net) for net in nets)
 
 
 def held(zoo: Zoo, snapshots: Sequence[int]) -> dict[str, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Cross-fitting: every net is judged by a classifier that never saw it, many properties at once."""
+"""Cross-fitting: each net is tested by a classifier trained without it, many properties at once."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weightspace._moved import renamed
 from weightspace.errors import UsageError
 from weightspace.learners.estimators import MetaClassifier
 from weightspace.learners.registry import classifier as declared
 from weightspace.meta.design.folds import Cells, each_fold
-from weightspace.meta.design.labels import require, require_families
-from weightspace.meta.statistics.intervals import balanced_accuracy, crossfitted
+from weightspace.meta.design.labelings import Labelings
+from weightspace.meta.design.labels import require, require_groups
+from weightspace.meta.statistics.scores import resampled, score
 
 UNITS = ("slice", "net")
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well one property is read off one group of rows.
+    """How well one property is read off the rows of one place.
 
     `accuracy` is class-balanced arg-max accuracy, `low` and `high` its 95 % interval (bootstrap
     over nets, widened as in `intervals.crossfitted`), `chance` is 1 / levels. `controls` holds
     the accuracies under permuted labels (empty when none were asked for). `n_nets` and `n_rows`
-    were judged.
+    were tested.
     """
 
     property: str
-    group: int
+    place: int
     unit: str
     levels: int
     chance: float
@@ -42,59 +44,86 @@ class Score:
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of every net when others taught the classifier; several labelings side by side.
+    """The answers about every net of classifiers that were trained on other nets.
 
-    All arrays are [N, groups, labelings] or, `rows`, [N, groups]. `slice_hits`: share of a net's
-    rows that are answered rightly; `net_answers`: the net's level by averaged log-probabilities;
-    `net_hits`: whether that is right; `rows`: how many rows the net has (hits of none are 0).
-    `log_probabilities`: of the first labelings as many as were asked for, the averages
-    [N, groups, levels].
+    Parameters
+    ----------
+    slice_hits : float32 [net, place, labeling, property]
+        The share of a net's rows that are answered rightly.
+    net_hits : float32 [net, place, labeling, property]
+        Whether the net's answer is right, 0 or 1.
+    net_answers : int16 [net, place, labeling, property]
+        The level with the highest mean log-probability over a net's rows.
+    slice_answers : list of list of int64 [net, place, level]
+        By labeling and property, how many rows of a net are answered with each level.
+    rows : int64 [net, place]
+        How many rows the net has; hits of none are 0.
+    log_probabilities : list of list of float64 [net, place, level]
+        By labeling and property, the means over a net's rows.
     """
 
     slice_hits: np.ndarray
     net_hits: np.ndarray
     net_answers: np.ndarray
-    slice_answers: list[np.ndarray]
+    slice_answers: list[list[np.ndarray]]
     rows: np.ndarray
-    log_probabilities: list[np.ndarray]
+    log_probabilities: list[list[np.ndarray]]
 
     def hits(self, unit: str) -> np.ndarray:
-        """The hits of a unit, float [N, groups, labelings]."""
+        """The hits of a unit, float32 [net, place, labeling, property]."""
         return self.slice_hits if unit == "slice" else self.net_hits
 
 
 def judge(
     features: np.ndarray,
     nets: np.ndarray,
-    codes: np.ndarray,
-    levels: tuple[int, ...],
+    labelings: Labelings,
     fold: np.ndarray,
-    families: np.ndarray,
+    groups: np.ndarray,
     estimator: MetaClassifier,
     *,
-    groups: np.ndarray | None = None,
+    places: np.ndarray | None = None,
     detailed: int = 0,
 ) -> Judged:
-    """Every net judged by a classifier fitted on the nets of the other folds.
+    """Test every net by a classifier that was fitted on the nets of the other folds.
 
-    Nets of a fold below 0 only teach, and have no rows in what is returned.
+    Parameters
+    ----------
+    features : float32 [row, feature]
+        Any number of rows a net.
+    nets : int [row]
+        The net of each row.
+    labelings : Labelings
+        The labels of all nets.
+    fold : int [net]
+        Nets of a fold below 0 are only trained on, and have no rows in what is returned.
+    groups : int [net]
+        Nets of one number must not stand on both sides of a split.
+    estimator : MetaClassifier
+        Unfitted.
+    places : int [row], optional
+        Rows of different places are answered separately.
+    detailed : int
+        Of how many labelings answers of slices and log-probabilities are kept.
 
-    `features` float32 [n, F], `nets` int [n] the rows' nets; `codes` int [N, q] labels of the nets
-    under q labelings with `levels` [q] classes, `fold` int [N], `families` int [N] nets that must
-    not be parted; `groups` int [n] of rows that are read off separately. Answers of slices
-    (counts [N, groups, levels]) and log-probabilities are kept for the first `detailed` labelings.
+    Raises
+    ------
+    AssertionError
+        Where a fold would part a group.
     """
-    count, labelings = codes.shape
-    if groups is None:
-        groups = np.zeros(len(nets), np.int64)
-    width = int(groups.max()) + 1
+    codes, levels = labelings.targets, labelings.target_levels
+    count, targets = codes.shape
+    if places is None:
+        places = np.zeros(len(nets), np.int64)
+    width = int(places.max()) + 1
     shape = (count, width)
-    rows = np.bincount(nets * width + groups, minlength=count * width).reshape(shape)
+    rows = np.bincount(nets * width + places, minlength=count * width).reshape(shape)
     rows[fold < 0] = 0
-    slice_hits = np.zeros((*shape, labelings), np.float32)
-    net_answers = np.zeros((*shape, labelings), np.int16)
-    kept = [np.zeros((*shape, levels[j])) for j in range(detailed)]
-    answers = [np.zeros((*shape, levels[j]), np.int64) for j in range(detailed)]
+    slice_hits = np.zeros((*shape, targets), np.float32)
+    net_answers = np.zeros((*shape, targets), np.int16)
+    wanted = levels[: detailed * len(labelings.levels)]
+    kept = [np.zeros((*shape, own)) for own in wanted]
+    answers = [np.zeros((*shape, own), np.int64) for own in wanted]
 
     def judge_fold(part: int, test_nets: np.ndarray) -> None:
         tested = fold[nets] == part
@@ -103,7 +132,7 @@ def judge(
         fitted = estimator.fit_labelings(
             features[~tested], codes[nets[~tested]], levels, nets[~tested]
         )
-        owner, place = nets[tested], groups[tested]
+        owner, place = nets[tested], places[tested]
         key = np.searchsorted(test_nets, owner) * width + place
         size = len(test_nets) * width
         divisor = np.maximum(np.bincount(key, minlength=size), 1)
@@ -113,22 +142,33 @@ def judge(
             slice_hits[test_nets, :, j] = (right / divisor).reshape(-1, width)
             sums = np.stack([np.bincount(key, weights=c, minlength=size) for c in logs.T], axis=1)
             net_answers[test_nets, :, j] = sums.argmax(axis=1).reshape(-1, width)
-            if j < detailed:
+            if j < len(wanted):
                 kept[j][test_nets] = (sums / divisor[:, None]).reshape(-1, width, levels[j])
                 np.add.at(answers[j], (owner, place, answer), 1)
 
-    each_fold(fold, families, judge_fold)
+    each_fold(fold, groups, judge_fold)
     net_hits = (net_answers == codes[:, None, :]) & (rows > 0)[:, :, None]
-    return Judged(slice_hits, net_hits.astype(np.float32), net_answers, answers, rows, kept)
+    return Judged(
+        labelings.by_property(slice_hits),
+        labelings.by_property(net_hits.astype(np.float32)),
+        labelings.by_property(net_answers),
+        _by_labeling(answers, len(labelings.levels)),
+        rows,
+        _by_labeling(kept, len(labelings.levels)),
+    )
+
+
+def _by_labeling(targets: list[np.ndarray], properties: int) -> list[list[np.ndarray]]:
+    return [targets[i : i + properties] for i in range(0, len(targets), properties)]
 
 
 def right_answers(
     log_probabilities: list[np.ndarray], codes: np.ndarray, owners: np.ndarray, nets: np.ndarray
 ) -> np.ndarray:
-    """Share of a net's rows that are answered rightly: float64 [judged nets, labelings].
+    """Share of a net's rows that are answered rightly: float64 [tested net, target].
 
-    Log-probabilities [n, levels] of each labeling, for rows of the nets `owners` int [n]; `codes`
-    int [N, labelings]; `nets` are the places in `codes` of those that are judged.
+    Log-probabilities [n, levels] of each target, for rows of the nets `owners` int [n]; `codes`
+    int [N, target]; `nets` are the places in `codes` of those that are tested.
     """
     sizes = np.bincount(owners, minlength=len(codes))[nets]
     right = [
@@ -138,21 +178,16 @@ def right_answers(
     return np.stack(right, axis=1) / sizes[:, None]
 
 
-def with_permutations(codes: np.ndarray, cells: Cells, permutations: int) -> np.ndarray:
-    """The labels [N, p], then each permutation's: int [N, p x (1 + permutations)]."""
-    permuted = [codes[cells.permutation(index)] for index in range(permutations)]
-    return np.concatenate([codes, *permuted], axis=1)
-
-
+@renamed(groups="places", families="net_groups")
 def crossfit(
     features: np.ndarray,
     nets: np.ndarray,
     labels: Mapping[str, np.ndarray],
     *,
-    groups: np.ndarray | None = None,
+    places: np.ndarray | None = None,
     unit: str = "slice",
     classifier: str = "kernel",
-    families: np.ndarray | None = None,
+    net_groups: np.ndarray | None = None,
     folds: int = 5,
     seed: int = 0,
     permutations: int = 0,
@@ -160,24 +195,43 @@ def crossfit(
 ) -> list[Score]:
     """Cross-fitted accuracies of all properties, one factorisation a fold for all of them.
 
-    `features` float32 [n, F]: one row a slice (or a net), any number of rows a net.
-    `nets` int [n]: which net a row belongs to, as an index into the label arrays (0..N-1).
-    `labels`: property -> int [N], the level of each net, counted from 0
-        (`weightspace.meta.labels_of(zoo).codes` is such a mapping).
-    `groups` int [n] or None: train on all rows of the training nets, report each group of rows
-        (a position, a snapshot) by itself: one `Score` a property x group. Groups count from 0;
-        to train on one position alone, call with its rows only.
-    `unit`: "slice" (each row one answer) or "net" (the log-probabilities of a net's rows of the
-        group averaged, then arg-max).
-    `classifier`: name in `weightspace.meta.CLASSIFIERS`; only its estimator is used here.
-    `families` int [N] or None: nets with one number never stand on both sides of a split
-        (`Labels.families`).
-    `permutations`: how many accuracies with labels permuted over nets to give in
-        `Score.controls`.
+    Nets are split, never rows; nets without rows are not tested.
 
-    Returns scores ordered by property (as in `labels`), then group; groups without rows are left
-    out. Nets are split, never rows; nets without rows are not judged. Raises UsageError where
-    there are no labels, a property has one level, or too few nets for an interval.
+    Parameters
+    ----------
+    features : float32 [row, feature]
+        One row a slice (or a net), any number of rows a net.
+    nets : int [row]
+        Which net a row belongs to, as an index into the label arrays.
+    labels : mapping of str to int [net]
+        For each property the level of each net, counted from 0
+        (`weightspace.meta.labels_of(zoo).codes` is such a mapping).
+    places : int [row], optional
+        Train on all rows of the training nets, and report the rows of each place (a position, a
+        snapshot) by themselves: one `Score` a property x place. Places count from 0; to train on
+        one place alone, call with its rows only.
+    unit : {"slice", "net"}
+        Whether each row gives an answer, or the log-probabilities of a net's rows are averaged.
+    classifier : str
+        A name in `weightspace.meta.CLASSIFIERS`; only its estimator is used here.
+    net_groups : int [net], optional
+        Nets of one number never stand on both sides of a split (`Labels.groups`).
+    folds, seed : int
+        The number of folds, and the seed of the folds and the estimator.
+    permutations : int
+        How many accuracies with labels permuted over nets to give in `Score.controls`.
+    resamples : int
+        Draws of the bootstrap.
+
+    Returns
+    -------
+    list of Score
+        By property (as in `labels`), then place; places without rows are left out.
+
+    Raises
+    ------
+    UsageError
+        Where there are no labels, a property has one level, or nets are too few for an interval.
     """
     if unit not in UNITS:
         raise UsageError(f"unit: {unit!r} is none of {', '.join(UNITS)}")
@@ -187,50 +241,40 @@ def crossfit(
     present = np.unique(nets)
     codes = np.stack([np.asarray(column)[present] for column in labels.values()], axis=1)
     require({name: codes[:, i] for i, name in enumerate(labels)}, folds)
-    owners = np.arange(len(present)) if families is None else np.asarray(families)[present]
-    require_families(owners, folds)
-    cells = Cells.build(codes, owners, folds)
-    wide = with_permutations(codes, cells, permutations)
-    levels = tuple(int(column.max()) + 1 for column in codes.T) * (1 + permutations)
+    own = np.arange(len(present)) if net_groups is None else np.asarray(net_groups)[present]
+    require_groups(own, folds)
+    cells = Cells.build(codes, own, folds)
+    labelings = Labelings.of(codes, cells, permutations)
     judged = judge(
         features,
         np.searchsorted(present, nets),
-        wide,
-        levels,
+        labelings,
         cells.fold_of(seed),
-        owners,
+        own,
         declared(classifier).estimator(seed),
-        groups=groups,
+        places=places,
     )
-    hits = judged.hits(unit)
+    hits, interval = judged.hits(unit), resampled(resamples, seed=seed)
     scores = []
     for i, name in enumerate(labels):
-        for group in range(hits.shape[1]):
-            has = judged.rows[:, group] > 0
+        for place, rows in enumerate(judged.rows.T):
+            has = rows > 0
             if not has.any():
                 continue
-            own = hits[has, group]
-            truth = codes[has, i]
-            found = crossfitted(
-                own[:, i], truth, families=owners[has], resamples=resamples, seed=seed
-            )
-            controls = tuple(
-                balanced_accuracy(own[:, i + r * len(labels)], wide[has, i + r * len(labels)])
-                for r in range(1, 1 + permutations)
-            )
+            found = score(hits[has, place, :, i], labelings.codes[has, :, i], own[has], interval)
             scores.append(
                 Score(
-                    name,
-                    group,
-                    unit,
-                    levels[i],
-                    1 / levels[i],
-                    found.value,
-                    found.low,
-                    found.high,
-                    int(has.sum()),
-                    int(judged.rows[:, group].sum()),
-                    controls,
+                    property=name,
+                    place=place,
+                    unit=unit,
+                    levels=labelings.levels[i],
+                    chance=1 / labelings.levels[i],
+                    accuracy=found.accuracy,
+                    low=found.low,
+                    high=found.high,
+                    n_nets=found.n_nets,
+                    n_rows=int(rows.sum()),
+                    controls=found.controls,
                 )
             )
     return scores

@@ -1,4 +1,4 @@
-"""Rows of features with numbers to read off them, and what who never saw a net guesses."""
+"""Rows of features with numbers to read off them, and what is predicted of nets not trained on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from weightspace.learners.ridge import KernelRidge
 from weightspace.meta.design.folds import Cells, each_fold
 from weightspace.meta.design.labels import Labels
 from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
+from weightspace.meta.design.study import Study
 from weightspace.meta.design.whole import WHOLE_ROWS
 from weightspace.progress import Progress
 from weightspace.zoo import Zoo
@@ -26,8 +27,8 @@ class Problem:
     """Rows of features with the numbers to read off them.
 
     `features` [n, F], `owners` [n] places in the labels' nets, `snapshots` [n], `targets`
-    name -> [n]. With `within` labels without meaning are permuted among the snapshots of a net,
-    each of which every net has, else among nets; rows of one net and snapshot share theirs.
+    name -> [n]. With `within` the control permutes them among the snapshots of a net, each of
+    which every net has, else among nets; rows of one net and snapshot share theirs.
     """
 
     classifier: str
@@ -62,17 +63,11 @@ def steps_of(zoo: Zoo, labels: Labels, moments: int) -> dict[int, np.ndarray]:
 
 
 def of_nets(
-    zoo: Zoo,
-    labels: Labels,
-    source: Source,
-    classifier: str,
-    numbers: dict[str, np.ndarray],
-    per_net: int,
-    seed: int,
-    progress: Progress,
+    study: Study, classifier: str, numbers: dict[str, np.ndarray], seed: int, progress: Progress
 ) -> Problem:
     """Rows of the source's snapshots, as `evaluate` has them, with numbers of nets."""
-    features, owners = _rows(zoo, labels, source, classifier, per_net, seed, progress)
+    source = study.source
+    features, owners = _rows(study, source, classifier, study.slices_per_net, seed, progress)
     moment = source.snapshots[0] if len(source.snapshots) == 1 else SEVERAL
     targets = {name: values[owners] for name, values in numbers.items()}
     return Problem(
@@ -81,21 +76,14 @@ def of_nets(
 
 
 def of_progress(
-    zoo: Zoo,
-    labels: Labels,
-    source: Source,
-    classifier: str,
-    steps: dict[int, np.ndarray],
-    per_net: int,
-    seed: int,
-    progress: Progress,
+    study: Study, classifier: str, steps: dict[int, np.ndarray], seed: int, progress: Progress
 ) -> Problem:
     """Rows of each of the snapshots of `steps`, a quarter as many a net, with their progress."""
     blocks = []
     for number in steps:
-        own = replace(source, snapshots=(number,))
-        few = max(1, per_net // 4)
-        blocks.append((*_rows(zoo, labels, own, classifier, few, seed, progress), number))
+        own = replace(study.source, snapshots=(number,))
+        few = max(1, study.slices_per_net // 4)
+        blocks.append((*_rows(study, own, classifier, few, seed, progress), number))
     return Problem(
         classifier,
         np.concatenate([rows for rows, _, _ in blocks]),
@@ -107,8 +95,7 @@ def of_progress(
 
 
 def _rows(
-    zoo: Zoo,
-    labels: Labels,
+    study: Study,
     source: Source,
     classifier: str,
     per_net: int,
@@ -118,16 +105,16 @@ def _rows(
     """Features [n, F] that the classifier reads, and the rows' nets [n]."""
     kind = CLASSIFIERS[classifier].features
     if kind in WHOLE_ROWS:
-        return WHOLE_ROWS[kind](zoo, labels.nets, source, progress)
+        return WHOLE_ROWS[kind](study.zoo, study.labels.nets, source, progress)
     rows, owners = random_slices(
-        zoo, labels.nets, {kind: SLICE_FEATURES[kind]}, source,
+        study.zoo, study.labels.nets, {kind: SLICE_FEATURES[kind]}, source,
         per_net=per_net, seed=seed, progress=progress,
     )  # fmt: skip
     return rows[kind], owners
 
 
 def _permuted(problem: Problem, cells: Cells, permutations: int) -> np.ndarray:
-    """The targets, then those without meaning: float64 [n, targets x (1 + permutations)]."""
+    """The targets, then permuted ones: float64 [n, targets x (1 + permutations)]."""
     truth = np.stack(list(problem.targets.values()), axis=1)
     moments, moment = np.unique(problem.snapshots, return_inverse=True)
     # A number belongs to a net's snapshot, of which there are many rows: [N, moments, targets].
@@ -144,18 +131,16 @@ def _permuted(problem: Problem, cells: Cells, permutations: int) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
-def guessed(
-    problem: Problem, cells: Cells, labels: Labels, seed: int, permutations: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Targets and what was guessed by who did not see the net: [n, targets x (1 + R)] each."""
-    truth = _permuted(problem, cells, permutations)
+def guessed(problem: Problem, study: Study, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Targets and what models trained on other nets predict: [n, targets x (1 + R)] each."""
+    truth = _permuted(problem, study.cells, study.permutations)
     guess = np.empty_like(truth)
-    fold = cells.fold_of(seed)
+    fold = study.cells.fold_of(seed)
 
     def judge(part: int, nets: np.ndarray) -> None:
         tested = fold[problem.owners] == part
         fitted = KernelRidge(seed=seed).fit(problem.features[~tested], truth[~tested])
         guess[tested] = fitted.predict(problem.features[tested])
 
-    each_fold(fold, labels.families, judge)
+    each_fold(fold, study.labels.groups, judge)
     return truth, guess

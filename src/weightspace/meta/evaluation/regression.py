@@ -12,9 +12,8 @@ import polars as pl
 
 from weightspace.disk import InnerPath, make_root, remove
 from weightspace.errors import UsageError
-from weightspace.meta.design.folds import Cells
-from weightspace.meta.design.labels import Labels, labels_of
-from weightspace.meta.design.slices import Source
+from weightspace.meta.design.labels import Labels
+from weightspace.meta.design.study import Study
 from weightspace.meta.evaluation import tables
 from weightspace.meta.evaluation.problems import (
     PROGRESS,
@@ -25,7 +24,6 @@ from weightspace.meta.evaluation.problems import (
     of_progress,
     steps_of,
 )
-from weightspace.meta.evaluation.protocol import require_counts
 from weightspace.meta.evaluation.versions import in_one_line
 from weightspace.meta.statistics.intervals import control_interval
 from weightspace.meta.statistics.numbers import (
@@ -33,10 +31,11 @@ from weightspace.meta.statistics.numbers import (
     kendall_interval,
     r_squared,
     r_squared_interval,
+    wider,
 )
 from weightspace.progress import Progress, silent
 from weightspace.space import Uniform
-from weightspace.zoo import Zoo, opened
+from weightspace.zoo import Zoo
 
 ACCURACY = "test_accuracy"
 COLUMNS: dict[str, Any] = {
@@ -79,6 +78,7 @@ _TABLES = {
 }
 FILES: dict[str, tables.Columns] = dict(_TABLES.values())
 """The columns of each file that a regression is kept in."""
+_FACTS = ("slice_length", "part", "running_stats", "folds", "seeds")
 FEWEST = 6
 """Nets a fold below which no interval is given."""
 
@@ -111,6 +111,11 @@ class Regression:
         tables.replace(root, self.to_bytes())
         return Path(directory)
 
+    @classmethod
+    def files(cls) -> dict[str, tables.Columns]:
+        """The files it is kept in, with the columns of their tables."""
+        return FILES
+
     def to_bytes(self) -> dict[str, bytes]:
         """Both tables as Parquet, by the names of their files."""
         return {file: tables.parquet(getattr(self, name)) for name, (file, _) in _TABLES.items()}
@@ -140,11 +145,11 @@ class Regression:
 
 
 def regress(
-    zoo: Zoo | str | Path,
+    zoo: Zoo | str | Path | Study,
     *,
     targets: Sequence[str] | None = None,
     properties: Sequence[str] | None = None,
-    slice_length: int = 5000,
+    slice_length: int | None = None,
     snapshots: Sequence[int] = (-1,),
     part: str = "all",
     running_stats: bool = True,
@@ -155,92 +160,108 @@ def regress(
     moments: int = 7,
     progress: Progress = silent,
 ) -> Regression:
-    """How well numbers are read off the weights of nets that nobody saw before.
+    """How well numbers are read off the weights of nets that no model was trained on.
 
-    `targets`: continuous properties of the zoo's space, on a logarithmic scale where they are
-    positive; "test_accuracy" at the end of training; "progress", the fraction of training, 0..1, at
-    which a snapshot was taken. By default all of them that the zoo has. Kernel ridge reads them off
-    slices ("kernel": each by itself, and a net's together) and off whole nets ("layers"). All is
-    split by net and repeated with numbers permuted over nets (for progress: over the snapshots of
-    each net).
+    Kernel ridge reads numbers off slices ("kernel": each by itself, and a net's together) and off
+    whole nets ("layers"). All is split by net and repeated with numbers permuted over nets (for
+    progress: over the snapshots of each net). R2 is 1 - squared error / variance: 0 for guessing
+    the mean. Both it and Kendall's tau stand with 95 % intervals over nets.
 
-    `snapshots`, `part` and `running_stats` say what is read, as in `evaluate`: early snapshots
-    foretell the accuracy at the end. Progress is read off `moments` snapshots of each net, evenly
-    over those that all nets have, whatever `snapshots`: at one moment there is no progress to tell.
-    Nets take part and are spread over folds as `evaluate` would have them for `properties` and
-    `snapshots`: without names, those that are on record for every net.
+    Parameters
+    ----------
+    zoo : Zoo, str, Path or Study
+        As for `evaluate`: with a `Study` the arguments from `properties` to `permutations` are
+        left out.
+    targets : sequence of str, optional
+        Continuous properties of the zoo's space, on a logarithmic scale where they are positive;
+        "test_accuracy" at the end of training; "progress", the fraction of training, 0..1, at
+        which a snapshot was taken. By default all of them that the zoo has.
+    properties : sequence of str, optional
+        Nets take part and are spread over folds as `evaluate` would have them for these
+        properties, by default for those that are on record for every net.
+    slice_length, snapshots, part, running_stats, slices_per_net, folds, seeds, permutations
+        As for `evaluate`: early snapshots foretell the accuracy at the end.
+    moments : int
+        Snapshots of each net that progress is read off, evenly over those that all nets have,
+        whatever `snapshots`: from one snapshot there is no progress to tell.
+    progress : callable
+        Called with a task, what is done and the total.
 
-    R2 is 1 - squared error / variance: 0 for guessing the mean. Both it and Kendall's tau stand
-    with 95 % intervals over nets. Raises UsageError for unknown targets and too few nets.
+    Returns
+    -------
+    Regression
+
+    Raises
+    ------
+    UsageError
+        For unknown targets and too few nets.
     """
-    zoo = opened(zoo)
-    seeds = tuple(int(seed) for seed in seeds)
-    require_counts(slices_per_net, seeds, permutations)
-    labels = labels_of(zoo, properties, snapshots)
-    wanted, steps = _asked(zoo, labels, targets, folds, moments)
-    source = Source(slice_length, tuple(snapshots), part, running_stats)
-    source.require(zoo, labels.nets)
-    cells = Cells.build(labels.matrix, labels.families, folds)
+    study = Study.of(
+        zoo,
+        properties=properties,
+        slice_length=slice_length,
+        snapshots=snapshots,
+        part=part,
+        running_stats=running_stats,
+        slices_per_net=slices_per_net,
+        folds=folds,
+        seeds=seeds,
+        permutations=permutations,
+    )
+    wanted, steps = _asked(study, targets, moments)
+    study.source.require(study.zoo, study.labels.nets)
     rows: list[dict[str, Any]] = []
     guesses: list[pl.DataFrame] = []
-    facts = {
-        "slice_length": slice_length,
-        "part": part,
-        "running_stats": running_stats,
-        "folds": folds,
-        "seeds": ", ".join(map(str, seeds)),
-        "permutations": permutations,
-        "versions": in_one_line(),
-    }
     plain = {name: values for name, values in wanted.items() if name != PROGRESS}
     kinds = [name for name, on in (("nets", plain), ("moments", PROGRESS in wanted)) if on]
     for kind in kinds:
-        read = snapshots if kind == "nets" else steps
-        facts["snapshots"] = ", ".join(map(str, read))
+        read = study.source.snapshots if kind == "nets" else steps
+        facts = {
+            **{key: study.facts[key] for key in _FACTS},
+            "snapshots": ", ".join(map(str, read)),
+            "permutations": study.permutations,
+            "versions": in_one_line(),
+        }
         for classifier in ("kernel", "layers"):
             found: list[tuple[Problem, tuple[np.ndarray, np.ndarray]]] = []
-            for turn, seed in enumerate(seeds):
+            for turn, seed in enumerate(study.seeds):
                 if classifier == "kernel" or not turn:
-                    about = (zoo, labels, source, classifier)
                     problem = (
-                        of_nets(*about, plain, slices_per_net, seed, progress)
+                        of_nets(study, classifier, plain, seed, progress)
                         if kind == "nets"
-                        else of_progress(*about, steps, slices_per_net, seed, progress)
+                        else of_progress(study, classifier, steps, seed, progress)
                     )
-                progress(f"regression ({kind}, {classifier})", turn, len(seeds))
-                found.append((problem, guessed(problem, cells, labels, seed, permutations)))
-            progress(f"regression ({kind}, {classifier})", len(seeds), len(seeds))
+                progress(f"regression ({kind}, {classifier})", turn, len(study.seeds))
+                found.append((problem, guessed(problem, study, seed)))
+            progress(f"regression ({kind}, {classifier})", len(study.seeds), len(study.seeds))
             for place, name in enumerate(found[0][0].targets):
-                rows += _summary(name, place, found, _scale(zoo, name), facts)
-                guesses.append(_guesses(name, place, found, labels))
+                rows += _summary(name, place, found, study, facts)
+                guesses.append(_guesses(name, place, found, study.labels))
     rank = {name: i for i, name in enumerate(wanted)}
     rows.sort(key=lambda row: rank[row["target"]])
     table = pl.DataFrame(rows, schema=COLUMNS)
     return Regression(table, pl.concat(guesses).select(*GUESS_COLUMNS))
 
 
-def refusal(
-    zoo: Zoo | str | Path, *, snapshots: Sequence[int] = (-1,), folds: int = 5, moments: int = 7
-) -> str | None:
-    """Why `regress` would refuse a zoo that `evaluate` takes: one line, known in a moment.
+def refusal(study: Study, *, moments: int = 7) -> str | None:
+    """Why `regress` would refuse a study that `evaluate` takes: one line, known in a moment.
 
     None where it has enough nets, and numbers to read off them. UsageError where `evaluate` would
     refuse it as well.
     """
-    zoo = opened(zoo)
-    labels = labels_of(zoo, None, snapshots)
-    labels.require(folds)
+    study.labels.require(study.folds)
     try:
-        _asked(zoo, labels, None, folds, moments)
+        _asked(study, None, moments)
     except UsageError as error:
         return str(error)
     return None
 
 
 def _asked(
-    zoo: Zoo, labels: Labels, targets: Sequence[str] | None, folds: int, moments: int
+    study: Study, targets: Sequence[str] | None, moments: int
 ) -> tuple[dict[str, np.ndarray], dict[int, np.ndarray]]:
-    """Target -> [N] on its scale (of progress: nothing), and the moments to read progress off."""
+    """Target -> [N] on its scale (of progress: nothing), and the snapshots to read progress off."""
+    zoo, labels, folds = study.zoo, study.labels, study.folds
     if len(labels.nets) < FEWEST * folds:
         raise UsageError(
             f"{len(labels.nets)} nets are too few for an interval of a regression with {folds} "
@@ -321,7 +342,7 @@ def _summary(
     name: str,
     place: int,
     found: list[tuple[Problem, tuple[np.ndarray, np.ndarray]]],
-    scale: str,
+    study: Study,
     facts: dict[str, Any],
 ) -> list[dict[str, Any]]:
     """A row a unit: each slice by itself, and what is known of a vector together."""
@@ -329,17 +350,26 @@ def _summary(
     rows = []
     for unit in ("slice", "net") if first.classifier == "kernel" else ("net",):
         judged = _pooled(place, len(first.targets), found, unit == "net")
-        row = {"target": name, "scale": scale, "classifier": first.classifier, "unit": unit}
-        row |= _figures(judged) | {"n_nets": len(np.unique(judged.nets))}
+        row = {
+            "target": name,
+            "scale": _scale(study.zoo, name),
+            "classifier": first.classifier,
+            "unit": unit,
+        }
+        row |= _figures(judged, study.labels.groups[judged.nets]) | {
+            "n_nets": len(np.unique(judged.nets))
+        }
         rows.append(row | {"n_rows": judged.truth.shape[0] * len(found)} | facts)
     return rows
 
 
-def _figures(judged: _Judged) -> dict[str, Any]:
+def _figures(judged: _Judged, groups: np.ndarray) -> dict[str, Any]:
+    """Measures with interval and control; `groups` int [n] of the rows' nets."""
     seeds = range(judged.truth.shape[2])
-    r2 = r_squared_interval(judged.truth[:, 0, 0], judged.guess[:, 0], judged.nets)
+    r2 = wider(r_squared_interval, judged.truth[:, 0, 0], judged.guess[:, 0], judged.nets, groups)
     taus = [
-        kendall_interval(judged.truth[:, 0, s], judged.guess[:, 0, s], judged.nets) for s in seeds
+        wider(kendall_interval, judged.truth[:, 0, s], judged.guess[:, 0, s], judged.nets, groups)
+        for s in seeds
     ]
     found: dict[str, Any] = {"r2": r2.value, "r2_low": r2.low, "r2_high": r2.high}
     found |= {

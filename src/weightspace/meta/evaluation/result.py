@@ -55,6 +55,7 @@ HIT_COLUMNS: dict[str, Any] = {
     "unit": pl.String,
     "net": pl.String,
     "level": pl.Int64,
+    "group": pl.Int64,
     "dead": pl.Boolean,
     "hit": pl.Float64,
 }
@@ -67,6 +68,8 @@ _TABLES = {
 }
 FILES: dict[str, tables.Columns] = dict(_TABLES.values())
 """The columns of each file that an evaluation is kept in."""
+_LATER = ("group",)
+"""Columns that release 0.1.0 did not write."""
 _REMEDY = "evaluate again, or name the folder that holds an evaluation"
 
 
@@ -74,12 +77,19 @@ _REMEDY = "evaluate again, or name the folder that holds an evaluation"
 class Evaluation:
     """The outcome of `evaluate`.
 
-    `table` has one row a property x classifier x unit, columns `COLUMNS`: accuracy, interval,
-    chance, control (null where a classifier was not repeated with permuted labels), and what was
-    looked at. The others are None where only the table was kept: `confusions` counts answers by
-    true level, over all seeds, columns `CONFUSION_COLUMNS`; `hits` has, for each net that was
-    judged, its `level` (from 0) and the share of right answers over slices and seeds, columns
-    `HIT_COLUMNS`; `calibration` and `reliability` say what the probabilities are worth.
+    Parameters
+    ----------
+    table : DataFrame
+        One row a property x classifier x unit, columns `COLUMNS`: accuracy, interval, chance,
+        control (null where a classifier was not repeated with permuted labels), and what was read.
+    confusions : DataFrame or None
+        Answers by true level, counted over all seeds, columns `CONFUSION_COLUMNS`. None, as the
+        following, where only the table was kept.
+    hits : DataFrame or None
+        For each net that was tested, its `level` (from 0), its `group` (nets of one seed share a
+        number) and the share of right answers over slices and seeds, columns `HIT_COLUMNS`.
+    calibration, reliability : DataFrame or None
+        What the probabilities are worth.
     """
 
     table: pl.DataFrame
@@ -157,6 +167,11 @@ class Evaluation:
         tables.replace(root, self.to_bytes())
         return Path(directory)
 
+    @classmethod
+    def files(cls) -> dict[str, tables.Columns]:
+        """The files it is kept in, with the columns of their tables."""
+        return FILES
+
     def to_bytes(self) -> dict[str, bytes]:
         """The tables as Parquet, by the names of their files."""
         found = {}
@@ -174,6 +189,7 @@ class Evaluation:
     def read_in(cls, folder: InnerPath) -> Evaluation:
         """As `read`, of a folder inside another, which must be no link."""
         table, *others = (
-            tables.read_table(folder / file, columns, _REMEDY) for file, columns in FILES.items()
+            tables.read_table(folder / file, columns, _REMEDY, later=_LATER)
+            for file, columns in FILES.items()
         )
         return cls(table, *(None if other.is_empty() else other for other in others))

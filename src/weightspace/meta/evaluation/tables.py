@@ -6,7 +6,7 @@ that we write, or some of them (releases differ), and nothing but such a table m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -63,10 +63,13 @@ def parquet(table: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def read_table(place: InnerPath, columns: Columns, remedy: str) -> pl.DataFrame:
+def read_table(
+    place: InnerPath, columns: Columns, remedy: str, *, later: Sequence[str] = ()
+) -> pl.DataFrame:
     """The Parquet table there; DataError, ending in `remedy`, where it lacks the `columns`.
 
-    Other columns must be of the types that tables of ours have, too.
+    Other columns must be of the types that tables of ours have, too. Columns of `later` may be
+    missing, as in tables of earlier releases, and are then null.
     """
     try:
         data = read_bytes(place, MOST)
@@ -77,14 +80,18 @@ def read_table(place: InnerPath, columns: Columns, remedy: str) -> pl.DataFrame:
 
     def accept(file: pq.ParquetFile) -> None:
         # Before anything is read: of some types a panic is all that comes of it.
-        _require(place, file.schema_arrow, columns, remedy)
+        found = set(file.schema_arrow.names)
+        known = {k: v for k, v in columns.items() if k in found or k not in later}
+        _require(place, file.schema_arrow, known, remedy)
 
     try:
         # Not by polars: damaged bytes can make it panic, or ask for more memory than there is.
-        return pl.DataFrame(decode(data, place, accept, remedy).replace_schema_metadata())
+        read = pl.DataFrame(decode(data, place, accept, remedy).replace_schema_metadata())
     except _DAMAGE as error:
         said = printable(" ".join(str(error).split()), 200)
         raise DataError(f"{place}: not a readable Parquet table ({said}); {remedy}") from None
+    missing = [name for name in later if name in columns and name not in read.columns]
+    return read.with_columns(pl.lit(None, columns[name]).alias(name) for name in missing)
 
 
 def _require(place: InnerPath, schema: pa.Schema, columns: Columns, remedy: str) -> None:

@@ -11,27 +11,27 @@ import numpy as np
 from weightspace.errors import UsageError
 from weightspace.learners.registry import DEFAULT
 from weightspace.learners.registry import classifier as declared
-from weightspace.meta.design.folds import Cells
-from weightspace.meta.design.labels import Labels, labels_of
+from weightspace.meta.design.labels import Labels
 from weightspace.meta.design.slices import Source, held
+from weightspace.meta.design.study import Study
 from weightspace.meta.design.whole import aligned
 from weightspace.meta.evaluation.crossfit import judge
 from weightspace.meta.evaluation.versions import in_one_line
 from weightspace.meta.model.model import Model
 from weightspace.meta.model.reader import FEATURE_NAMES, Range, Reader, View, abilities
 from weightspace.progress import Progress, silent
-from weightspace.zoo import Zoo, opened
+from weightspace.zoo import Zoo
 
 PREFERRED = ("layers", DEFAULT)
 """What a model holds by default: the best where a layout is given, the best where none is."""
 
 
 def fit(
-    zoo: Zoo | str | Path,
+    zoo: Zoo | str | Path | Study,
     *,
     properties: Sequence[str] | None = None,
     classifier: str | None = None,
-    slice_length: int = 5000,
+    slice_length: int | None = None,
     snapshots: Sequence[int] = (-1,),
     part: str = "all",
     running_stats: bool = True,
@@ -46,12 +46,31 @@ def fit(
     Each net gives `slices_per_net` slices at equal distances over its vector, as `Model.predict`
     will take them, or one row of per-layer numbers or of all its weights. Beside the final
     classifier, `folds` others are cross-fitted by net: they give each property's accuracy with its
-    interval, and the temperature that makes the averaged probabilities of a net honest.
+    interval, and the temperature that calibrates the averaged probabilities of a net.
 
-    `classifier`: a name in `CLASSIFIERS`; by default two are kept, one for vectors with a
-    layout and one for bare vectors. The other arguments and errors are those of `evaluate`.
+    Parameters
+    ----------
+    zoo : Zoo, str, Path or Study
+        As for `evaluate`.
+    classifier : str, optional
+        A name in `CLASSIFIERS`; by default two are kept, one for vectors with a layout and one
+        for vectors without.
+    properties, slice_length, snapshots, part, running_stats, slices_per_net, folds, resamples
+        As for `evaluate`; with a `Study` only `resamples` may be given.
+    seed : int
+        Of folds and estimators.
+    progress : callable
+        Called with a task, what is done and the total.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    UsageError
+        As `evaluate`, and for a classifier that no model keeps.
     """
-    zoo = opened(zoo)
     names = PREFERRED if classifier is None else (classifier,)
     kinds = [declared(name) for name in names]
     for kind in kinds:
@@ -60,17 +79,28 @@ def fit(
                 f"classifier {kind.name}: networks are evaluated, not kept in a model; fit "
                 f"{', '.join(PREFERRED)}, or store one with its own save"
             )
-    if slices_per_net < 1:
-        raise UsageError(f"slices_per_net: {slices_per_net}; give at least 1")
-    labels = labels_of(zoo, properties, snapshots)
-    labels.require(folds)
-    source = Source(slice_length, tuple(snapshots), part, running_stats)
-    source.require(zoo, labels.nets)
-    fold = Cells.build(labels.matrix, labels.families, folds).fold_of(seed)
-    levels = tuple(len(names) for names in labels.levels.values())
+    study = Study.of(
+        zoo,
+        properties=properties,
+        slice_length=slice_length,
+        snapshots=snapshots,
+        part=part,
+        running_stats=running_stats,
+        slices_per_net=slices_per_net,
+        folds=folds,
+    )
+    study.require()
+    zoo, labels, source = study.zoo, study.labels, study.source
+    labelings, fold = study.labelings(0), study.cells.fold_of(seed)
     readers = []
     for done, kind in enumerate(kinds):
-        view = View(kind.name, slice_length, slices_per_net, part, running_stats)
+        view = View(
+            kind.name,
+            source.slice_length,
+            study.slices_per_net,
+            source.part,
+            source.running_stats,
+        )
         if kind.features == "weights":
             shared = aligned(zoo, labels.nets, source)
             view = replace(view, alignment=shared.key, values=shared.values)
@@ -80,15 +110,14 @@ def fit(
         judged = judge(
             features,
             owners,
-            labels.matrix,
-            levels,
+            labelings,
             fold,
-            labels.families,
+            labels.groups,
             estimator,
-            groups=moments,
-            detailed=len(levels),
+            places=moments,
+            detailed=1,
         )
-        fitted = estimator.fit_kept(features, labels.matrix[owners], levels, owners)
+        fitted = estimator.fit_kept(features, labels.matrix[owners], labelings.levels, owners)
         far = Range.learn(features, owners, moments, fold)
         readers.append(Reader(view, fitted, abilities(labels, judged, resamples), far))
     progress("fitting", len(kinds), len(kinds))
@@ -97,8 +126,8 @@ def fit(
         "nets": len(labels.nets),
         "dead": labels.dead,
         "diverged": labels.diverged,
-        "snapshots": [int(s) for s in snapshots],
-        "folds": folds,
+        "snapshots": [int(s) for s in source.snapshots],
+        "folds": study.folds,
         "seed": seed,
         "versions": in_one_line(),
     }

@@ -17,7 +17,7 @@ from weightspace.meta.design.labels import Labels
 from weightspace.meta.design.slices import SLICE_FEATURES, even_slices
 from weightspace.meta.design.whole import Alignment
 from weightspace.meta.evaluation.crossfit import Judged
-from weightspace.meta.statistics.intervals import crossfitted
+from weightspace.meta.statistics.scores import resampled, score
 
 if TYPE_CHECKING:
     from weightspace.networks import Layout
@@ -111,7 +111,7 @@ class View:
 class Ability:
     """What a property's classifier can do on nets of the population that it has not seen.
 
-    `accuracy` of nets is class-balanced and cross-fitted, `low`..`high` its 95 % interval;
+    `accuracy` over nets is class-balanced and cross-fitted, `low`..`high` its 95 % interval;
     `temperature` calibrates its probabilities.
     """
 
@@ -187,32 +187,29 @@ class Reader:
 
 
 def abilities(labels: Labels, judged: Judged, resamples: int) -> tuple[Ability, ...]:
-    """Accuracy, interval and temperature of each property from cross-fitted judgements."""
+    """Accuracy, interval and temperature of each property from cross-fitted answers."""
     present = judged.rows > 0
     out = []
     for i, name in enumerate(labels.properties):
         codes = labels.codes[name]
         counts = present.sum(axis=1)
-        hits = judged.net_hits[:, :, i].sum(axis=1) / np.maximum(counts, 1)
-        judged_nets = counts > 0
-        found = crossfitted(
-            hits[judged_nets],
-            codes[judged_nets],
-            families=labels.families[judged_nets],
-            resamples=resamples,
+        hits = judged.net_hits[:, :, :, i].sum(axis=1) / np.maximum(counts, 1)[:, None]
+        tested = counts > 0
+        found = score(
+            hits[tested], codes[tested, None], labels.groups[tested], resampled(resamples)
         )
-        logs = judged.log_probabilities[i][present]
+        logs = judged.log_probabilities[0][i][present]
         truth = np.broadcast_to(codes[:, None], present.shape)[present]
         levels = labels.levels[name]
         out.append(
             Ability(
                 name,
                 levels,
-                found.value,
+                found.accuracy,
                 found.low,
                 found.high,
                 1 / len(levels),
-                temperature(logs, truth, int(judged_nets.sum())),
+                temperature(logs, truth, found.n_nets),
             )
         )
     return tuple(out)

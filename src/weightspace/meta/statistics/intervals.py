@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 from scipy import stats
@@ -29,7 +30,7 @@ def bootstrap(
     hits: np.ndarray,
     codes: np.ndarray,
     *,
-    families: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
@@ -44,8 +45,8 @@ def bootstrap(
     right and half wrong, among them, and the wider of the two intervals is given. Where all nets
     of all classes answer alike, the exact binomial bounds of the classes are averaged instead.
 
-    Nets with one number of `families` int [N] are no independent witnesses either: where there are
-    such, whole families are resampled as well, and the wider interval counts again.
+    Nets of one group (`groups` int [N], as nets that share a seed) are not independent either:
+    where there are such, whole groups are resampled as well, and the wider interval counts again.
     """
     value = balanced_accuracy(hits, codes)
     classes = [hits[codes == level] for level in np.unique(codes)]
@@ -66,24 +67,30 @@ def bootstrap(
             ],
         )
     ]
-    if families is not None and len(np.unique(families)) < len(families):
-        ends.append(_of_families(hits, codes, families, resamples, rng))
+    if shared(groups):
+        ends.append(of_groups(hits, codes, groups, resamples, rng))
     low, high = np.min(ends, axis=0)[0], np.max(ends, axis=0)[1]
     return Interval(value, float(min(low, value)), float(max(high, value)))
 
 
-def _of_families(
+def shared(groups: np.ndarray | None) -> TypeGuard[np.ndarray]:
+    """Whether two nets are of one group."""
+    return groups is not None and len(np.unique(groups)) < len(groups)
+
+
+def of_groups(
     hits: np.ndarray,
     codes: np.ndarray,
-    families: np.ndarray,
+    groups: np.ndarray,
     resamples: int,
     rng: np.random.Generator,
+    least: float = 0.0,
 ) -> np.ndarray:
-    """Both ends of the interval when families are drawn, with all their nets: float64 [2].
+    """Both ends of the interval when groups are drawn, with all their nets: float64 [2].
 
-    A draw in which a class is wanting is the mean of the others.
+    A draw in which a class is wanting is the mean of the others. The ends lie within `least`..1.
     """
-    own = np.unique(families, return_inverse=True)[1]
+    own = np.unique(groups, return_inverse=True)[1]
     shape = (int(own.max()) + 1, int(codes.max()) + 1)
     nets, right = np.zeros(shape), np.zeros(shape)
     np.add.at(nets, (own, codes), 1.0)
@@ -91,12 +98,12 @@ def _of_families(
     drawn = rng.multinomial(len(nets), np.full(len(nets), 1 / len(nets)), size=resamples)
     there = drawn @ nets
     recalls = np.where(there > 0, drawn @ right / np.maximum(there, 1), np.nan)
-    # Few families show too little spread: that of their mean is an n - 1st, not an nth.
+    # Few groups show too little spread: that of their mean is an n - 1st, not an nth.
     means = np.nanmean(recalls, axis=1)
     middle, widening = means.mean(), np.sqrt(len(nets) / (len(nets) - 1))
     reach = widening * stats.t.ppf(0.975, len(nets) - 1) / stats.norm.ppf(0.975)
     quantiles = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    ends: np.ndarray = np.clip(middle + reach * (quantiles - middle), 0.0, 1.0)
+    ends: np.ndarray = np.clip(middle + reach * (quantiles - middle), least, 1.0)
     return ends
 
 
@@ -122,19 +129,19 @@ def crossfitted(
     hits: np.ndarray,
     codes: np.ndarray,
     *,
-    families: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
     dependence: float = DEPENDENCE,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
     """The 95 % interval of a cross-fitted accuracy: `bootstrap`, widened for dependence.
 
-    Resampling treats nets as independent. Cross-fitted hits are not: every net taught the judges
+    Resampling treats nets as independent. Cross-fitted hits are not: every net trained the models
     of the others, and at chance each pair of nets agrees or disagrees twice, once each way, which
     doubles the variance (`dependence`). The excess fades as the skill, the share of the way from
-    chance to always right, grows: then a single net no longer turns the judges.
+    chance to always right, grows: then a single net no longer turns a model.
     """
-    found = bootstrap(hits, codes, families=families, resamples=resamples, seed=seed)
+    found = bootstrap(hits, codes, groups=groups, resamples=resamples, seed=seed)
     chance = 1 / len(np.unique(codes))
     skill = min(1.0, max(0.0, (found.value - chance) / (1 - chance)))
     factor = np.sqrt(1 + (dependence - 1) * (1 - skill))
@@ -145,7 +152,9 @@ def crossfitted(
     )
 
 
-def normal_interval(hits: np.ndarray, codes: np.ndarray) -> Interval:
+def normal_interval(
+    hits: np.ndarray, codes: np.ndarray, *, groups: np.ndarray | None = None
+) -> Interval:
     """The interval of `crossfitted` by its normal approximation: for maps of many accuracies."""
     counts = np.bincount(codes)
     means = np.bincount(codes, weights=hits) / counts
@@ -156,11 +165,27 @@ def normal_interval(hits: np.ndarray, codes: np.ndarray) -> Interval:
     # One imagined net a class that is half right, as in `bootstrap`: no class is without spread.
     error = np.sqrt(((counts * spread + 0.25) / (counts + 1) / counts).sum()) / len(counts)
     reach = float(stats.norm.ppf((1 + CONFIDENCE) / 2) * factor * error)
+    if shared(groups):
+        reach = max(reach, factor * _reach_of_groups(hits - means[codes], codes, groups))
     return Interval(value, max(0.0, value - reach), min(1.0, value + reach))
 
 
+def _reach_of_groups(residuals: np.ndarray, codes: np.ndarray, groups: np.ndarray) -> float:
+    """Half the interval of a balanced accuracy whose nets vary by group, not each by itself.
+
+    What a group adds to the accuracy is the sum over its nets of `residuals` [N] (hit less the mean
+    of the class) / (nets of the class x classes); groups are drawn, of which there are few.
+    """
+    counts = np.bincount(codes)
+    own = np.unique(groups, return_inverse=True)[1]
+    sums = np.bincount(own, weights=residuals / counts[codes] / len(counts))
+    count = len(sums)
+    error = np.sqrt(np.square(sums).sum() * count / (count - 1))
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * error)
+
+
 def dependence_of(hits: np.ndarray, codes: np.ndarray) -> float:
-    """The `dependence` that labelings without meaning show: at least 1.
+    """The `dependence` that permuted labels show: at least 1.
 
     `hits` float and `codes` int, both [N, m], of m permuted labelings. Few labelings are averaged
     with the value that theory gives for one seed, `DEPENDENCE`.
@@ -181,7 +206,7 @@ def dependence_of(hits: np.ndarray, codes: np.ndarray) -> float:
 
 
 def control_interval(accuracies: np.ndarray | tuple[float, ...], *, least: float = 0.0) -> Interval:
-    """Where 95 % of accuracies from meaningless labels fall, from R of them (R at least 2).
+    """Where 95 % of accuracies from permuted labels fall, from R of them (R at least 2).
 
     The prediction interval of one more draw: mean -+ t x sd x sqrt(1 + 1/R), within `least`..1.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import stats
 
@@ -80,13 +82,31 @@ def kendall_interval(
     return _widened(value, value - 1.96 * error, value + 1.96 * error)
 
 
+def wider(
+    interval: Callable[..., Interval],
+    truth: np.ndarray,
+    guess: np.ndarray,
+    nets: np.ndarray,
+    groups: np.ndarray,
+) -> Interval:
+    """The interval over nets or over groups of nets, whichever is wider, of rows [n].
+
+    Nets that share a seed are one group; where none do, both are the same.
+    """
+    own = interval(truth, guess, nets)
+    if len(np.unique(groups)) == len(np.unique(nets)):
+        return own
+    other = interval(truth, guess, groups)
+    return Interval(own.value, min(own.low, other.low), max(own.high, other.high))
+
+
 def _untied(values: np.ndarray) -> float:
     _, counts = np.unique(values, return_counts=True)
     return float(1 - np.square(counts / len(values)).sum())
 
 
 def _widened(value: float, low: float, high: float) -> Interval:
-    """Cross-fitted nets teach each other's judges: see `intervals.crossfitted`."""
+    """Cross-fitted nets train each other's models: see `intervals.crossfitted`."""
     factor = float(np.sqrt(1 + (DEPENDENCE - 1) * (1 - min(1.0, max(0.0, value)))))
     high = min(1.0, value + factor * (high - value))
     return Interval(value, value - factor * (value - low), high)

@@ -8,7 +8,13 @@ import numpy as np
 import polars as pl
 
 from weightspace.errors import UsageError
-from weightspace.meta.statistics.intervals import DEPENDENCE, balanced_accuracy, crossfitted
+from weightspace.meta.statistics.intervals import (
+    DEPENDENCE,
+    balanced_accuracy,
+    crossfitted,
+    of_groups,
+    shared,
+)
 
 _KEYS = ("property", "classifier", "unit")
 _RESAMPLES = 1000
@@ -24,7 +30,8 @@ def compare(hits: pl.DataFrame, first: str, second: str, unit: str) -> pl.DataFr
     """See `Evaluation.compare`."""
     sides = []
     for name in (first, second):
-        own = hits.filter(classifier=name, unit=unit).select("property", "net", "level", "hit")
+        own = hits.filter(classifier=name, unit=unit)
+        own = own.select("property", "net", "level", "group", "hit")
         if own.is_empty():
             kept = hits.select("classifier", "unit").unique(maintain_order=True).rows()
             raise UsageError(
@@ -32,24 +39,28 @@ def compare(hits: pl.DataFrame, first: str, second: str, unit: str) -> pl.DataFr
                 f"there are those of {', '.join(f'{c} ({u})' for c, u in kept)}"
             )
         sides.append(own)
-    both = sides[0].join(sides[1], on=("property", "net", "level"), suffix="_second")
+    other = sides[1].select("property", "net", "level", pl.col("hit").alias("hit_second"))
+    both = sides[0].join(other, on=("property", "net", "level"))
     rows = []
     for (name,), own in both.group_by("property", maintain_order=True):
         a, b, codes = (own[column].to_numpy() for column in ("hit", "hit_second", "level"))
-        low, high = difference_interval(a - b, codes)
+        low, high = difference_interval(a - b, codes, groups_of(own))
         figures = {"first": balanced_accuracy(a, codes), "second": balanced_accuracy(b, codes)}
         figures |= {"difference": figures["first"] - figures["second"], "low": low, "high": high}
         rows.append({"property": name} | figures | {"n_nets": own.height})
     return pl.DataFrame(rows)
 
 
-def difference_interval(differences: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of a mean over classes of differences [N] between two judges of a net.
+def difference_interval(
+    differences: np.ndarray, codes: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[float, float]:
+    """The 95 % interval of a mean over classes of differences [N] between two models on a net.
 
     Bootstrap over nets within classes, once as they are and once with one imagined net a class,
-    half right by the first alone and half by the second alone: two judges that never differed may
-    yet differ on the next net. The wider counts; it is widened by the full dependence of
-    cross-fitted nets, as two judges that are equally good may disagree anywhere.
+    half right by the first alone and half by the second alone: two models that never differed may
+    yet differ on the next net. Where nets share a group (`groups` int [N]), whole groups are
+    resampled as well. The widest counts; it is widened by the full dependence of cross-fitted nets,
+    as two models that are equally good may disagree anywhere.
     """
     rng = np.random.default_rng([len(codes), 0xD1FF])
     classes = [differences[codes == level] for level in np.unique(codes)]
@@ -62,6 +73,8 @@ def difference_interval(differences: np.ndarray, codes: np.ndarray) -> tuple[flo
             pool = np.concatenate([own, own, imagined])
             means += pool[rng.integers(len(pool), size=(_RESAMPLES, len(own)))].mean(axis=1)
         ends.append(np.quantile(means / len(classes), [0.025, 0.975]))
+    if shared(groups):
+        ends.append(of_groups(differences, codes, groups, _RESAMPLES, rng, least=-1.0))
     low, high = np.min(ends, axis=0)[0], np.max(ends, axis=0)[1]
     low, high = min(low, value), max(high, value)
     factor = np.sqrt(DEPENDENCE)
@@ -78,7 +91,7 @@ def among_living(hits: pl.DataFrame) -> pl.DataFrame:
         living = own.filter(~pl.col("dead"))
         if living["level"].n_unique() < 2:
             continue
-        found = crossfitted(living["hit"].to_numpy(), _codes(living))
+        found = crossfitted(living["hit"].to_numpy(), _codes(living), groups=groups_of(living))
         # Of the same levels: without one that died out, accuracy is the mean of others.
         known = own.filter(pl.col("level").is_in(living["level"].unique().to_list()))
         whole = balanced_accuracy(known["hit"].to_numpy(), _codes(known))
@@ -87,6 +100,13 @@ def among_living(hits: pl.DataFrame) -> pl.DataFrame:
             dict(zip(_KEYS, key, strict=True)) | figures | {"n_nets": living.height, "all": whole}
         )
     return pl.DataFrame(rows, schema=LIVING_COLUMNS)
+
+
+def groups_of(hits: pl.DataFrame) -> np.ndarray:
+    """The groups of the nets: int64 [N]; a net without one (of release 0.1.0) is one by itself."""
+    own = -1 - pl.int_range(pl.len())
+    groups: np.ndarray = hits.select(pl.col("group").fill_null(own))["group"].to_numpy()
+    return groups
 
 
 def _codes(own: pl.DataFrame) -> np.ndarray:

@@ -22,10 +22,10 @@ from markupsafe import Markup
 from weightspace.dissection import Dissection
 from weightspace.report.claims.headline import Headline, headline
 from weightspace.report.claims.words import count, interval, label, percent, tight
+from weightspace.report.contents import sections
 from weightspace.report.drawing import rows
 from weightspace.report.drawing.section import Section
 from weightspace.report.page import trust
-from weightspace.report.page.contents import sections
 from weightspace.report.page.glossary import glossary
 
 VEGA_LITE = "6.4"
@@ -35,7 +35,7 @@ def page(dissection: Dissection) -> str:
     """The page of a dissection as HTML text, some 1 to 3 MB, readable without a network."""
     much = dissection.much.frame()
     head = headline(much)
-    found = sections(dissection, head)
+    found = sections(dissection)
     data = {
         section.name: {"spec": section.spec, "rows": section.rows, "extra": section.extra}
         | ({"specs": section.specs} if section.specs else {})

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 from scipy.spatial.distance import pdist
 
-from weightspace.dissection.parts import MAP_COLUMNS
+from weightspace.dissection.map import MAP_COLUMNS
 from weightspace.report.claims.words import count, label, percent
 from weightspace.report.drawing import charts, rows
 from weightspace.report.drawing.canvas import MUTED, RULE, SERIES, Grid, Sheet

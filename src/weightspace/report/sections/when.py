@@ -1,0 +1,56 @@
+"""When in training a property can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from weightspace.report.claims import findings
+from weightspace.report.claims.words import count
+from weightspace.report.drawing import canvas, charts, curves, rows
+from weightspace.report.drawing.canvas import Grid, Sheet
+from weightspace.report.drawing.section import Section, panels
+
+
+def reading(frame: pl.DataFrame) -> str:
+    """How to read the figure over training."""
+    moments = count(frame["snapshot"].n_unique(), "snapshot")
+    return (
+        f"Accuracy from {curves.values(frame)} at a time, at equal distances from the first to the "
+        "last (both ends always among them, which need not tell the same as places at random), at "
+        f"one snapshot; trained and tested on that snapshot, {moments}. "
+        f"Blue band: 95 % interval over nets; {curves.GREY}."
+    )
+
+
+def figure(frame: pl.DataFrame, order: Sequence[str]) -> Figure:
+    """Accuracy over training, a panel a property."""
+    grid = Grid(len(order), 4, 1.5)
+    sheet = Sheet(findings.when(frame, order), reading(frame), grid.body)
+    for index, name in enumerate(order):
+        axes = grid.panel(sheet, index, name)
+        own = frame.filter(pl.col("property") == name).sort("snapshot").to_dicts()
+        curves.curve(axes, [row["fraction"] for row in own], own, grid, index)
+        labels = ["0", "100 % of training"] if grid.last_in_column(index) else []
+        axes.set_xticks([0, 1], labels)
+        canvas.ends_inward(axes)
+    return sheet.finish()
+
+
+def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
+    """The figure, its chart and its numbers."""
+    return Section(
+        "when",
+        "When",
+        "When",
+        "over training",
+        findings.when(frame, order),
+        reading(frame),
+        charts.over_training(),
+        rows.when(frame),
+        frame,
+        panels(frame, order),
+        draw=lambda: figure(frame, order),
+    )
