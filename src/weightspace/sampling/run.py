@@ -141,7 +141,8 @@ def _prepared(request: Request, engine: Engine) -> Work:
     job = request.job(todo.nets)
     if not set(job.datasets) <= set(pool.sets):
         pool = job.pool(images_on)  # a stack may hold nets that were not asked for
-    return Work(job, pool, writer, todo.units, kept=len(whole.nets) - len(todo.nets))
+    kept = len(whole.nets) - len(todo.nets)
+    return Work(job, pool, writer, todo.units, kept, needs=todo.estimate(request))
 
 
 @_called_with(Options)
