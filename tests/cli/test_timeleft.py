@@ -65,11 +65,11 @@ def test_a_run_that_goes_on_within_units_and_after_others(workers: int) -> None:
     assert excess(watched, estimate) < 1.5
 
 
-@pytest.mark.parametrize("times", [0.2, 0.5, 2.0, 5.0])
+@pytest.mark.parametrize("times", [0.1, 0.2, 0.5, 2.0, 5.0, 10.0])
 def test_a_wrong_estimate_is_left_behind(times: float) -> None:
     watched, estimate = run_of(EQUAL, true=[times * cost for cost in EQUAL])
     end = watched.clock.now
-    assert max(factors(watched, since=end / 4)) < 2
+    assert max(factors(watched, since=end / 5)) < 2
     assert max(factors(watched)) <= max(times, 1 / times) * 1.05
     assert excess(watched, estimate) < 1.5
 

@@ -13,7 +13,8 @@ from rich.console import Console
 from weightspace.cli.console import Lines
 from weightspace.sampling.engines.engine import Bar
 
-TICK = 0.5
+TICK = 1.0
+"""Seconds between two looks at a simulated run."""
 
 
 class Clock:
@@ -37,8 +38,10 @@ class Watched:
 
     def look(self) -> None:
         """Note what was printed since this was called last."""
-        printed = self._text.getvalue().splitlines()
-        for line in printed[len(self._seen) :]:
+        printed = self._text.getvalue()
+        self._text.seek(0)
+        self._text.truncate()
+        for line in printed.splitlines():
             left = re.search(r"(\d+):(\d\d) left", line)
             told = 60.0 * int(left[1]) + int(left[2]) if left else None
             self._seen.append((self.clock.now, told))

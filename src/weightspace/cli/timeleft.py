@@ -10,7 +10,7 @@ from collections.abc import Callable
 FIRST_SHARE, FIRST_SECONDS = 0.02, 2.0
 """Of a task of which nothing was expected, this much is measured before a time is told."""
 
-DOUBT = 0.15
+DOUBT = 0.12
 """The share of a task after which what was measured counts as much as what was expected."""
 
 MOMENTS = 200
@@ -20,12 +20,12 @@ MOMENTS = 200
 class TimeLeft:
     """Follows one task and says how many seconds of it are left.
 
-    The pace is that of the last half of the time since the first sign of work, so that neither a
-    slow start nor a machine that became slower is remembered for long. Where a time was expected
+    The pace is that of the last half of the time since the first sign of work: a slow start is not
+    measured, and a machine that becomes slower is soon noticed. Where a time was expected
     (`foresee`), pace and expectation are multiplied, each raised to a weight: the more of the task
-    has been measured, the more the pace counts. One slow unit at the beginning moves the result
-    little, however slow it is. What was done before this run is no part of the measured work.
-    Any number of threads may call.
+    has been measured, the more the pace counts. So one slow unit at the beginning moves the result
+    little, and a machine ten times as slow as expected is found out after a fifth of the task.
+    What earlier runs did is no part of the measured work. Any number of threads may call.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class TimeLeft:
         if not self._whole:
             return pace
         measured = share - self._begun[1]
-        weight = measured / (measured + DOUBT)
+        weight = measured**2 / (measured**2 + DOUBT**2)
         return float(self._whole ** (1 - weight) * pace**weight)
 
     def _share(self, done: float, total: float) -> float:
