@@ -104,7 +104,7 @@ def sample(
         return
     if space is None or nets is None:
         raise UsageError("SPACE and --nets: say what to sample, such as `sample demo --nets 300`")
-    options = arguments.options(context.params)
+    options = arguments.options(context.params)  # all of the above, by their names
     if estimate:
         needs = sampling.estimate(**options)
         answer(as_json, needs.to_dict(), lambda: show.estimate(needs))
