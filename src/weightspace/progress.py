@@ -13,6 +13,26 @@ def silent(task: str, done: float, total: float) -> None:
     """Listen to nothing: the default where nobody watches."""
 
 
+def foresee(progress: Progress, task: str, left: float, whole: float) -> None:
+    """Tell a listener how long a task is expected to take, if it has a method for that.
+
+    Parameters
+    ----------
+    progress
+        One with a method `foresee(task, left, whole)` is told; another hears nothing of it.
+    task
+        As it is called in `progress(task, done, total)`; foretold before each of these calls.
+    left
+        Seconds expected from here to the end.
+    whole
+        Seconds expected for all that this run does of the task: less than all of the task where
+        an earlier run did a part.
+    """
+    told = getattr(progress, "foresee", None)
+    if told is not None:
+        told(task, left, whole)
+
+
 def each(items: Sequence[_T], progress: Progress, task: str) -> Iterator[_T]:
     """The items, one by one; the listener is told of each when the next is asked for.
 

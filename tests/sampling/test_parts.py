@@ -20,8 +20,8 @@ from support.small_units import flat, moment, net_row, open_writer, recipes, wri
 from support.tiny_runs import SCRIPT, TINY, same, small, stacks_of
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Plan
+from weightspace.sampling.drawing import Draw
 from weightspace.sampling.plan import net_steps
-from weightspace.sampling.request import split_of
 from weightspace.sampling.sharding import shard_of
 from weightspace.space import preset
 from weightspace.zoo import Round, Zoo, check, merge
@@ -95,15 +95,15 @@ def test_a_larger_draw_begins_with_the_smaller(name: str) -> None:
     more = space.draw(97, 3)
     for nets in (1, 4, 5, 60, 96):
         assert space.draw(nets, 3) == more[:nets]
-        assert split_of(space, nets, 3) == split_of(space, 97, 3)[:nets]
+        assert Draw(space, 3).splits(nets) == Draw(space, 3).splits(97)[:nets]
 
 
 def test_a_fifth_of_any_number_of_nets_is_set_aside() -> None:
     space = preset("nws-main")
     for seed in range(20):
-        splits = split_of(space, 100, seed)
+        splits = Draw(space, seed).splits(100)
         assert all(splits[i : i + 5].count("test") == 1 for i in range(0, 100, 5))
-    splits = split_of(space, 1000, 0)
+    splits = Draw(space, 0).splits(1000)
     places = [splits[i : i + 5].index("test") for i in range(0, 1000, 5)]
     assert np.bincount(places, minlength=5).min() > 20
 

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -17,6 +17,7 @@ from weightspace.cli.arguments import DataDir, Json, ZooName, ZooPath
 from weightspace.cli.console import bars
 from weightspace.cli.output import Debug, answer, fail, set_debug
 from weightspace.errors import UsageError, WeightspaceError
+from weightspace.sampling.options import LEAST, Options
 
 app = typer.Typer(
     add_completion=False,
@@ -49,36 +50,44 @@ def sample(
         str | None, typer.Argument(metavar="SPACE", help="A preset or a YAML file.")
     ] = None,
     nets: Annotated[
-        int | None, typer.Option(min=1, help="How many nets; more than before: it grows.")
+        int | None,
+        typer.Option(min=LEAST["nets"], help="How many nets; more than before: it grows."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=LEAST["seed"], help="Seed of the draw.")] = Options.seed,
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="Only the I-th of N disjoint parts of the nets.")
-    ] = "1/1",
-    data_dir: DataDir = None,
+    ] = "/".join(map(str, Options.shard)),
+    data_dir: DataDir = Options.data_dir,
     datasets: Annotated[str | None, typer.Option(help="Image sets instead of the space's.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the space's.")] = None,
-    snapshots: Annotated[int, typer.Option(min=2, help="Snapshots kept of each net.")] = 20,
+    epochs: Annotated[
+        int | None, typer.Option(min=LEAST["epochs"], help="Instead of the space's.")
+    ] = Options.epochs,
+    snapshots: Annotated[
+        int, typer.Option(min=LEAST["snapshots"], help="Snapshots kept of each net.")
+    ] = Options.snapshots,
     snapshot_epochs: Annotated[
         str | None, typer.Option(help="Keep them after these epochs instead, like 0,0.5,1,2,5.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default one a core.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+        int | None, typer.Option(min=LEAST["workers"], help="Processes; default one a core.")
+    ] = Options.workers,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = Options.device,
     dtype: Annotated[
         str, typer.Option(help="Of the zoo's values: float32, or bfloat16 in half the space.")
-    ] = "float32",
-    engine: Annotated[str, typer.Option(help="local, or ray for many machines.")] = "local",
+    ] = Options.dtype,
+    engine: Annotated[str, typer.Option(help="local, or ray for many machines.")] = Options.engine,
     address: Annotated[
         str | None, typer.Option(help="Ray: HOST:PORT; default: found or started here.")
-    ] = None,
+    ] = Options.address,
     via: Annotated[
         str, typer.Option(help="Ray: how nets get here: auto, driver or a URL.")
-    ] = "auto",
+    ] = Options.via,
     evaluation_images: Annotated[
-        int, typer.Option(min=1, help="Images that measure each snapshot, at most.")
-    ] = 500,
+        int,
+        typer.Option(
+            min=LEAST["evaluation_images"], help="Images that measure each snapshot, at most."
+        ),
+    ] = Options.evaluation_images,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say what it needs.")] = False,
     only: Annotated[
         str | None, typer.Option(metavar="NET", help="Write nothing; see `reproduce`.")
@@ -91,34 +100,17 @@ def sample(
 
     if only is not None:
         _refuse_others(context, {"only", "out", "data_dir", "device", "as_json", "debug"})
-        parts.reproduce(out, only, data_dir, None if device == "auto" else device, as_json)
+        parts.reproduce(out, only, data_dir, None if device == Options.device else device, as_json)
         return
     if space is None or nets is None:
         raise UsageError("SPACE and --nets: say what to sample, such as `sample demo --nets 300`")
-    options: dict[str, Any] = {
-        "nets": nets,
-        "out": out,
-        "seed": seed,
-        "shard": arguments.shard(shard),
-        "data_dir": data_dir,
-        "datasets": arguments.names("datasets", datasets),
-        "epochs": epochs,
-        "snapshots": snapshots,
-        "snapshot_epochs": arguments.epochs("snapshot_epochs", snapshot_epochs),
-        "workers": workers,
-        "device": device,
-        "dtype": dtype,
-        "engine": engine,
-        "address": address,
-        "via": via,
-        "evaluation_images": evaluation_images,
-    }
+    options = arguments.options(context.params)  # all of the above, by their names
     if estimate:
-        needs = sampling.estimate(space, **options)
+        needs = sampling.estimate(**options)
         answer(as_json, needs.to_dict(), lambda: show.estimate(needs))
         return
     with bars() as listener:
-        zoo = sampling.sample(space, **options, progress=listener)
+        zoo = sampling.sample(**options, progress=listener)
     answer(as_json, show.facts(zoo), lambda: show.zoo(zoo))
 
 
@@ -174,9 +166,13 @@ for command in _COMMANDS:
 
 @app.command()
 def demo(
-    nets: Annotated[int, typer.Option(min=1, help="How many nets.")] = 300,
-    out: Annotated[Path, typer.Option(help="Where the zoo and the report go.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+    nets: Annotated[
+        int, typer.Option(min=LEAST["nets"], help="How many nets.")
+    ] = arguments.DEMO_NETS,
+    out: Annotated[
+        Path, typer.Option(help="Where the zoo and the report go.")
+    ] = arguments.DEMO_FOLDER,
+    seed: Annotated[int, typer.Option(min=LEAST["seed"], help="Seed of the draw.")] = Options.seed,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from weightspace.errors import UsageError
+from weightspace.sampling.options import Options
 
 if TYPE_CHECKING:
     from weightspace.zoo import Split, Zoo
 
 MOST_NUMBERS = 10_000
+DEMO_NETS, DEMO_FOLDER = 300, Path("demo")
 
 typed: list[str] = []
 """What was typed after `weightspace`, for results that say how they were made."""
@@ -99,6 +104,17 @@ def shard(text: str) -> tuple[int, int]:
     if not (slash and number.strip().isdecimal() and count.strip().isdecimal()):
         raise UsageError(f"shard: {text!r} is no shard; write 2/8 for the second of eight")
     return int(number), int(count)
+
+
+def options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `sampling.sample` among a command's parameters, text made what it means."""
+    meant: dict[str, Callable[[Any], Any]] = {
+        "shard": shard,
+        "datasets": partial(names, "datasets"),
+        "snapshot_epochs": partial(epochs, "snapshot_epochs"),
+    }
+    found = {field.name: given[field.name] for field in fields(Options)}
+    return {name: meant[name](value) if name in meant else value for name, value in found.items()}
 
 
 def folder(out: Path) -> Path:

@@ -11,6 +11,7 @@ from weightspace.dissection import Dissection
 from weightspace.errors import UsageError
 from weightspace.progress import Progress, silent
 from weightspace.report.writing import refuse_foreign
+from weightspace.sampling.options import Options
 
 SLICE_LENGTH = 1000
 """Values a slice: less than a third of the demo's shortest vector."""
@@ -29,7 +30,11 @@ class Demo:
 
 
 def demo(
-    out: str | Path = "demo", *, nets: int = 300, seed: int = 0, progress: Progress = silent
+    out: str | Path = arguments.DEMO_FOLDER,
+    *,
+    nets: int = arguments.DEMO_NETS,
+    seed: int = Options.seed,
+    progress: Progress = silent,
 ) -> Demo:
     """Sample `nets` nets of the `demo` space, dissect them, and write one HTML page.
 

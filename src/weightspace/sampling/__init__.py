@@ -3,11 +3,33 @@
 In: a space, a number of nets and a directory. Out: a `Zoo`. Promises: work is cut into units (one
 stack each) by a pure function of the recipes and the stack sizes stored in the zoo, so the same
 command continues where a killed one stopped and ends in the same zoo; a unit counts only when it
-is whole; time, disk and memory are estimated before anything is written.
+is whole; time, disk and memory are estimated before anything is written. The names below are
+loaded when they are first used: the command line shows the options' defaults without torch.
 """
 
-from weightspace.sampling.estimate import Estimate
-from weightspace.sampling.reproduction import Reproduction, reproduce
-from weightspace.sampling.run import estimate, sample
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from weightspace.sampling.needs import Estimate
+    from weightspace.sampling.reproduction import Reproduction, reproduce
+    from weightspace.sampling.run import estimate, sample
+
+_HOMES = {
+    "needs": ("Estimate",),
+    "reproduction": ("Reproduction", "reproduce"),
+    "run": ("estimate", "sample"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["Estimate", "Reproduction", "estimate", "reproduce", "sample"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"weightspace.sampling.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'weightspace.sampling' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,18 +18,16 @@ import numpy as np
 from weightspace.errors import DataError, UsageError
 from weightspace.networks.arithmetic import in_use
 from weightspace.sampling.calibration import Pace, work_class
-from weightspace.sampling.estimate import Estimate, add_up, refuse_without_room
+from weightspace.sampling.drawing import most_drawn
+from weightspace.sampling.needs import Estimate, add_up, refuse_without_room
 from weightspace.sampling.plan import Unit, plan_units, urgency
 from weightspace.sampling.request import Request, count_images
 from weightspace.sampling.work import digest
 from weightspace.space import Recipe
 from weightspace.training import Pool
-from weightspace.zoo import MANIFEST, Round, Writer, Zoo, read_rounds
+from weightspace.zoo import Round, Writer, read_rounds
 from weightspace.zoo.files.dtypes import dtype_of
 from weightspace.zoo.format.rounds import not_held
-
-MOST_DRAWN = 1_000_000
-"""Recipes that are drawn although fewer nets are asked for, because others were before."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +38,16 @@ class Agenda:
     nets: dict[int, Recipe]
     images: dict[str, int]
 
-    def without(self, finished: set[str], out: Path) -> Agenda:
-        """What is left when the units of these names are done, in the zoo at `out`.
+    def without(self, writer: Writer) -> Agenda:
+        """What is left to do in the writer's zoo.
 
-        Of other units the nets that are there all the same are left out: a repair kept them.
+        Of units that are not finished the nets that are there all the same are left out: a repair
+        kept them.
         """
+        finished = writer.finished
         units = [unit for unit in self.units if unit.name not in finished]
         if units and finished - {unit.name for unit in self.units}:
-            there = set(Zoo(out).nets["net"])
+            there = writer.nets
             units = [rest for unit in units if (rest := unit.without(there))]
         nets = {recipe.net for unit in units for recipe in unit.recipes}
         left = {i: recipe for i, recipe in self.nets.items() if recipe.net in nets}
@@ -71,26 +70,40 @@ class Agenda:
         )
 
 
-def enlist(request: Request, pool: Pool) -> tuple[Writer, Agenda]:
+def enlist(request: Request, pool: Pool, writer: Writer | None) -> tuple[Writer, Agenda]:
     """The zoo's writer, made if need be, and the units in it that hold nets asked for.
 
-    `pool` holds the images of the nets asked for. Raises `UsageError` where the zoo is another,
-    or was begun with other images, and `DataError` where the disk is too small, with nothing
-    written.
+    Parameters
+    ----------
+    request
+        What was asked.
+    pool
+        The images of the nets asked for.
+    writer
+        The zoo's writer, if it was opened already.
+
+    Raises
+    ------
+    UsageError
+        Where the zoo is another, or was begun with other images.
+    DataError
+        Where the disk is too small, with nothing written.
     """
     images = {name: digest(image_set) for name, image_set in pool.sets.items()}
     measured: dict[tuple[int, ...], Round] = {}
     while True:
         rounds = read_rounds(request.out)
         _refuse_other_images(request, rounds.values(), images)
-        new = tuple(_in_no_round(request, rounds.values()))
+        if writer is None and request.is_begun:  # by another process, a moment ago
+            writer = open_zoo(request)
+        new = tuple(_in_no_round(request, rounds.values(), writer))
         if new and new not in measured:
             measured[new] = new_round(request, new, images)
         added = [measured[new]] if new else []
-        found = agenda(request, [*rounds.values(), *added])
-        finished = open_zoo(request).finished if _there(request) else set()
-        refuse_without_room(found.without(finished, request.out).estimate(request), request.out)
-        writer = open_zoo(request)
+        found = agenda(request, [*rounds.values(), *added], writer)
+        todo = found.without(writer) if writer else found
+        refuse_without_room(todo.estimate(request), request.out)
+        writer = writer or open_zoo(request)
         # Another process may have been first; then its nets are no longer new.
         if not added or writer.begin(max(rounds, default=0) + 1, added[0]):
             return writer, found
@@ -134,16 +147,16 @@ def new_round(request: Request, nets: Iterable[int], images: Mapping[str, str]) 
     return Round.of(nets, {name: images[name] for name in sorted(used & set(images))}, info)
 
 
-def agenda(request: Request, rounds: Iterable[Round]) -> Agenda:
-    """The units of these rounds that hold nets asked for."""
+def agenda(request: Request, rounds: Iterable[Round], writer: Writer | None = None) -> Agenda:
+    """The units of these rounds that hold nets asked for; `writer` is that of the zoo there."""
     asked = {recipe.net for recipe in request.asked.values()}
     wanted = np.fromiter(request.asked, np.int64)
     mine = [one for one in rounds if one.held(wanted).any()]
-    _refuse_unfinished_merge(request, [one for one in mine if "paces" not in one.info])
+    _refuse_unfinished_merge(request, [one for one in mine if "paces" not in one.info], writer)
     mine = [one for one in mine if "paces" in one.info]
     stop = max((one.nets[-1][1] for one in mine), default=1)
     _refuse_far(request, stop)
-    drawn = request.space.draw(stop, request.options.seed)
+    drawn = request.draw.first(stop)
     unknown = [recipe for recipe in drawn if recipe.dataset not in request.images]
     images = request.images | count_images(unknown, request.options.data_dir)
     units = []
@@ -159,26 +172,22 @@ def agenda(request: Request, rounds: Iterable[Round]) -> Agenda:
 
 def _refuse_far(request: Request, stop: int) -> None:
     """Refuse to draw far more recipes than were asked for, because a file says so."""
-    if stop > max(MOST_DRAWN, 2 * request.options.nets):
+    if stop > most_drawn(request.options.nets):
         raise DataError(
             f"{request.out}: one of its rounds sets out to sample {stop:,} nets; ask for as many, "
             "or run `weightspace check`"
         )
 
 
-def _there(request: Request) -> bool:
-    return (request.out / MANIFEST).exists()
-
-
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("weightspace", "torch", "numpy")}
 
 
-def _in_no_round(request: Request, rounds: Iterable[Round]) -> list[int]:
+def _in_no_round(request: Request, rounds: Iterable[Round], writer: Writer | None) -> list[int]:
     """Positions of nets asked for that no round holds, nor the zoo by itself."""
     new = {i: request.asked[i].net for i in not_held(request.asked, rounds)}
-    if new and _there(request):  # as where the file of a round was lost
-        there = set(Zoo(request.out).nets["net"])
+    if new and writer:  # as where the file of a round was lost
+        there = writer.nets
         new = {i: net for i, net in new.items() if net not in there}
     return sorted(new)
 
@@ -201,11 +210,13 @@ def _paces(request: Request, one: Round, recipes: Iterable[Recipe]) -> dict[str,
     return paces
 
 
-def _refuse_unfinished_merge(request: Request, uncut: Iterable[Round]) -> None:
+def _refuse_unfinished_merge(
+    request: Request, uncut: Iterable[Round], writer: Writer | None
+) -> None:
     """Rounds that only say what a merge brings: how to make it is known elsewhere."""
     at = np.fromiter(request.asked, np.int64)
     wanted = {request.asked[i].net for one in uncut for i in at[one.held(at)].tolist()}
-    if wanted and not wanted <= set(Zoo(request.out).nets["net"]):
+    if wanted and not (writer and wanted <= writer.nets):
         raise DataError(
             f"{request.out}: a merge into it was stopped; run the same merge again, then this"
         )

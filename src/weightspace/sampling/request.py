@@ -1,10 +1,9 @@
-"""What was asked of `sample`: its arguments validated, and the nets drawn."""
+"""`Request`: what was asked of `sample`, validated against the space, and the nets drawn."""
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,121 +11,76 @@ from pathlib import Path
 from weightspace.errors import UsageError
 from weightspace.images import training_images
 from weightspace.networks import Plan
+from weightspace.sampling.drawing import Draw, drawn_before
 from weightspace.sampling.engines import Engine
-from weightspace.sampling.estimate import stack_bytes
-from weightspace.sampling.sharding import check_shard, shard_of
+from weightspace.sampling.needs import stack_bytes
+from weightspace.sampling.options import Options
+from weightspace.sampling.sharding import shard_of
 from weightspace.sampling.work import Job
 from weightspace.space import Recipe, Space, preset
 from weightspace.training import Course, Pool, epoch_steps, named
 from weightspace.training.names import TABLES, unknown
-from weightspace.zoo.files.dtypes import dtype_of
-from weightspace.zoo.format.splits import BLOCK, stratified
-
-
-@dataclass(frozen=True)
-class Options:
-    """The arguments of `sample` that say how a space is sampled; explained there."""
-
-    nets: int
-    seed: int
-    shard: tuple[int, int]
-    data_dir: str | None
-    datasets: Sequence[str] | None
-    epochs: int | None
-    snapshots: int
-    snapshot_epochs: Sequence[float] | None
-    evaluation_images: int
-    workers: int | None
-    device: str
-    dtype: str = "float32"
-
-    @property
-    def epochs_named(self) -> list[float] | None:
-        """The epochs after which snapshots are taken; None where at equal fractions of training."""
-        if self.snapshot_epochs is None:
-            return None
-        return [float(epoch) for epoch in self.snapshot_epochs]
-
-    @property
-    def moments(self) -> int | tuple[float, ...]:
-        """How many snapshots are taken, or after which epochs."""
-        return self.snapshots if self.epochs_named is None else tuple(self.epochs_named)
-
-    @property
-    def count(self) -> int:
-        """How many snapshots a net has at most."""
-        return self.snapshots if self.epochs_named is None else len(self.epochs_named)
-
-    @property
-    def most_epochs(self) -> float:
-        """The epoch after which every net ends, infinity where its recipe says."""
-        return max(self.epochs_named or [math.inf])
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("nets", 1),
-            ("seed", 0),
-            ("epochs", 1),
-            ("snapshots", 2),
-            ("evaluation_images", 1),
-            ("workers", 1),
-        ):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"{name}: {value} is below {least}")
-        dtype_of(self.dtype)
-        check_shard(self.shard)
-        if self.datasets is not None and (isinstance(self.datasets, str) or not self.datasets):
-            raise UsageError(f"datasets: {self.datasets!r} is no list of names")
-        for epoch in self.snapshot_epochs or ():
-            if not isinstance(epoch, int | float) or not math.isfinite(epoch):
-                raise UsageError(f"snapshot_epochs: {epoch!r} is no number of epochs")
-
-    def narrow(self, space: Space) -> Space:
-        """The space with the data sets and epochs that replace its own."""
-        names = list(self.datasets or [])
-        dataset: object = names[0] if len(names) == 1 else names or None
-        return space.with_constants(dataset=dataset, epochs=self.epochs)
+from weightspace.zoo import MANIFEST
 
 
 @dataclass(frozen=True)
 class Request:
-    """A run that can start: `asked` maps positions in the draw to recipes.
+    """A run that can start: what was asked, and what follows from it.
 
-    `images` gives the training images of each image set.
+    `space` is narrowed to the data sets and epochs asked for, `draw` its recipes; `asked` maps
+    positions in the draw to the recipes of this run. `images` gives the training images of each
+    image set, `engine` trains on `device`.
     """
 
-    space: Space
     options: Options
-    out: Path
+    space: Space
+    draw: Draw
     asked: dict[int, Recipe]
     images: dict[str, int]
     engine: Engine
     device: str
 
     @classmethod
-    def of(cls, space: Space | str, options: Options, out: str | Path, engine: Engine) -> Request:
-        """Validate what can be validated without reading images."""
+    def of(cls, options: Options, engine: Engine) -> Request:
+        """Validate what can be validated without reading images.
+
+        Raises
+        ------
+        UsageError
+            Where the space cannot be sampled as asked; its file and line come first.
+        """
+        space = options.space
         space = options.narrow(preset(space) if isinstance(space, str) else space)
         with _placing(space):
-            return cls._of(space, options, Path(out), engine)
+            return cls._of(options, space, engine)
 
     @classmethod
-    def _of(cls, space: Space, options: Options, out: Path, engine: Engine) -> Request:
+    def _of(cls, options: Options, space: Space, engine: Engine) -> Request:
         _refuse_unknown_names(space)
-        recipes = space.draw(options.nets, options.seed)
+        nets = options.nets
+        draw = Draw(space, options.seed, expected=drawn_before(Path(options.out), nets))
+        recipes = draw.first(nets)
         images = count_images(recipes, options.data_dir)
         mine = shard_of(recipes, options.shard, images)
         if not mine:
             number, count = options.shard
             raise UsageError(
-                f"shard: {options.nets} nets leave nothing for {number}/{count}; use fewer shards"
+                f"shard: {nets} nets leave nothing for {number}/{count}; use fewer shards"
             )
         asked = {i: recipes[i] for i in mine}
         _refuse_without_memory(asked.values())
         _refuse_too_few_images(space, images)
-        device = engine.device(options.device)
-        return cls(space, options, out, asked, images, engine, device)
+        return cls(options, space, draw, asked, images, engine, engine.device(options.device))
+
+    @property
+    def out(self) -> Path:
+        """The zoo's folder."""
+        return Path(self.options.out)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a zoo is there already."""
+        return (self.out / MANIFEST).exists()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -136,7 +90,7 @@ class Request:
 
     def job(self, nets: dict[int, Recipe]) -> Job:
         """What the work on these nets, by positions in the draw, shares."""
-        splits = split_of(self.space, max(nets, default=0) + 1, self.options.seed)
+        splits = self.draw.splits(max(nets, default=0) + 1)
         return Job(
             datasets=tuple(sorted({recipe.dataset for recipe in nets.values()})),
             data_dir=self.options.data_dir,
@@ -165,15 +119,6 @@ def count_images(recipes: Iterable[Recipe], data_dir: str | None) -> dict[str, i
     """The training images of every set that recipes name."""
     names = sorted({recipe.dataset for recipe in recipes})
     return {name: training_images(name, data_dir) for name in names}
-
-
-def split_of(space: Space, nets: int, seed: int) -> list[str]:
-    """The split of the first `nets` nets of a draw: of every five in a row, one is a test net.
-
-    Which of the five depends on no net after them, so it is the same however many are asked for.
-    """
-    drawn = space.draw(-(-nets // BLOCK) * BLOCK, seed)
-    return stratified(space.levels(drawn), seed)[:nets]
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from weightspace.errors import UsageError
 from weightspace.sampling.calibration import buckets
 from weightspace.sampling.plan import net_steps
 from weightspace.space import Recipe
@@ -12,13 +11,6 @@ from weightspace.space import Recipe
 LARGEST_PIECE = 64
 PIECES = 4
 """A shard gets at least about so many pieces, so that the last one dealt tips no balance."""
-
-
-def check_shard(shard: tuple[int, int]) -> None:
-    """Refuse what is not shard i of n, 1 <= i <= n."""
-    number, count = shard
-    if not 1 <= number <= count:
-        raise UsageError(f"shard: {number}/{count} is none; the first of four is 1/4")
 
 
 def shard_of(

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,8 +24,8 @@ from weightspace.training import Pool, StackTrainer, learn
 from weightspace.training.names import Named
 from weightspace.zoo import Writer
 
-Report = Callable[[str, float], None]
-"""Called as `report(unit name, fraction done)`."""
+Report = Callable[[str, float, float], None]
+"""Called as `report(unit name, fraction done, fraction that was done by an earlier run)`."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def _train(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report) -> 
     ) as out:
         rows = go_on(out, trainer)
         saver = Saver(out, trainer, rows)
-        for snapshot in trainer.run(partial(_forward, report, unit.name), between=saver):
+        for snapshot in trainer.run(_Reporter(report, unit.name), between=saver):
             out.put(snapshot.net, snapshot.number, snapshot.vector)
             rows.append(
                 {
@@ -126,8 +125,19 @@ def _train(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report) -> 
         )
 
 
-def _forward(report: Report, name: str, task: str, done: float, total: float) -> None:
-    report(name, done / total)
+class _Reporter:
+    """A listener to a trainer: where it begins is what an earlier run did."""
+
+    def __init__(self, report: Report, unit: str) -> None:
+        self._report, self._unit = report, unit
+        self._before: float | None = None
+
+    def __call__(self, task: str, done: float, total: float) -> None:
+        """Report the fraction of the unit that is done."""
+        fraction = done / total
+        if self._before is None:
+            self._before = fraction
+        self._report(self._unit, fraction, self._before)
 
 
 # What a worker process keeps between units: set once by `start`, read by `work`.

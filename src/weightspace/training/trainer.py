@@ -98,6 +98,7 @@ class StackTrainer:
         """
         total = sum(course.expected for course in self.courses)
         done = 0
+        progress("train", self._steps_done(), total)  # more than 0 where a state was restored
         while self.recipes:
             due = [i for i, course in enumerate(self.courses) if course.due(self.step)]
             if due:
@@ -108,9 +109,12 @@ class StackTrainer:
             self.train_step()
             between()
             if self.step % 20 == 0:
-                here = sum(min(self.step, course.expected) for course in self.courses)
-                progress("train", done + here, total)
+                progress("train", done + self._steps_done(), total)
         progress("train", total, total)
+
+    def _steps_done(self) -> float:
+        """Steps behind the nets that still train, each as many as were expected at most."""
+        return sum(min(self.step, course.expected) for course in self.courses)
 
     def _initial(self, recipes: Sequence[Recipe]) -> tuple[Tensor, list[Tensor]]:
         """Weights and running statistics before the first step."""

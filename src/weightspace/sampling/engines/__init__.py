@@ -8,23 +8,22 @@ from contextlib import contextmanager
 from weightspace.errors import UsageError
 from weightspace.sampling.engines.engine import Engine, Work
 from weightspace.sampling.engines.local import Local
+from weightspace.sampling.options import Options
 
 __all__ = ["Engine", "Local", "Work", "opened"]
 
 
 @contextmanager
-def opened(
-    name: str, *, workers: int | None = None, address: str | None = None, via: str = "auto"
-) -> Iterator[Engine]:
-    """The engine of this name, `local` or `ray`; the arguments are those of `sample`."""
-    if name == "local":
-        if address or via != "auto":
+def opened(options: Options) -> Iterator[Engine]:
+    """The engine that is asked for, `local` or `ray`, for as long as the run lasts."""
+    if options.engine == "local":
+        if options.address or options.via != Options.via:
             raise UsageError("address, via: are for another engine; add --engine ray")
-        yield Local(workers)
-    elif name == "ray":
+        yield Local(options.workers)
+    elif options.engine == "ray":
         from weightspace.sampling.engines.ray import cluster  # Ray is an optional extra
 
-        with cluster(address, workers, via) as engine:
+        with cluster(options.address, options.workers, options.via) as engine:
             yield engine
     else:
-        raise UsageError(f"engine: {name!r} is none of local, ray")
+        raise UsageError(f"engine: {options.engine!r} is none of local, ray")

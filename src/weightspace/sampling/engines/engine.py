@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from weightspace.progress import Progress
+import numpy as np
+
+from weightspace.progress import Progress, foresee
 from weightspace.sampling.calibration import Pace
+from weightspace.sampling.needs import Estimate
 from weightspace.sampling.plan import Unit
 from weightspace.sampling.work import Job, digest
 from weightspace.space import Recipe
@@ -19,7 +22,8 @@ from weightspace.zoo import Writer
 class Work:
     """The units that a run still has to train, and what they share.
 
-    `kept` nets were there before. An engine whose workers hold images of their own deletes `pool`.
+    `kept` nets were there before; `needs` is what the units are expected to need. An engine whose
+    workers hold images of their own deletes `pool`.
     """
 
     job: Job
@@ -27,6 +31,7 @@ class Work:
     writer: Writer
     units: Sequence[Unit]
     kept: int
+    needs: Estimate
 
 
 class Engine(Protocol):
@@ -51,25 +56,49 @@ class Engine(Protocol):
 
 
 class Bar:
-    """Turns fractions of units into nets done, weighted by cost so that time left is steady."""
+    """Turns fractions of units into nets done, weighted by cost so that time left is steady.
+
+    A listener that wants to know how long the run will take is told what was estimated, less what
+    is done since: as much as `workers` have to do together, or the unit that takes longest alone.
+    """
 
     def __init__(self, work: Work, progress: Progress) -> None:
-        self._cost = {unit.name: unit.cost for unit in work.units}
-        self._done = dict.fromkeys(self._cost, 0.0)
+        self._at = {unit.name: i for i, unit in enumerate(work.units)}
+        self._cost = np.array([unit.cost for unit in work.units])
+        self._done = np.zeros(len(self._cost))
+        self._before = np.zeros(len(self._cost))  # of that, what earlier runs did
+        self._heard: set[str] = set()
+        self._workers = min(work.needs.workers, len(work.units))
+        self._rate = work.needs.seconds / (self._lasting(self._done) or 1.0)
         self._nets = sum(len(unit.recipes) for unit in work.units)
         self._kept, self._progress = work.kept, progress
         self.show()
 
-    def __call__(self, unit: str, fraction: float) -> None:
-        """`unit` has come this far."""
-        self._done[unit] = max(self._done[unit], fraction)
+    def __call__(self, unit: str, fraction: float, before: float = 0.0) -> None:
+        """`unit` has come this far; when first heard of, `before` of it was done earlier."""
+        self.note(unit, fraction, before)
         self.show()
+
+    def note(self, unit: str, fraction: float, before: float = 0.0) -> None:
+        """As a call, without showing it yet."""
+        at = self._at[unit]
+        if unit not in self._heard:
+            self._heard.add(unit)
+            self._before[at] = before
+        self._done[at] = max(self._done[at], fraction)
 
     def show(self) -> None:
         """Report nets done, those of earlier runs included."""
-        whole = sum(self._cost.values())
-        share = sum(self._cost[name] * done for name, done in self._done.items()) / whole
-        self._progress("training nets", self._kept + share * self._nets, self._kept + self._nets)
+        task, whole = "training nets", self._cost.sum() or 1.0
+        share = float((self._cost * self._done).sum() / whole)
+        left, all_of_it = self._lasting(self._done), self._lasting(self._before)
+        foresee(self._progress, task, self._rate * left, self._rate * all_of_it)
+        self._progress(task, self._kept + share * self._nets, self._kept + self._nets)
+
+    def _lasting(self, done: np.ndarray) -> float:
+        """How long the rest takes, in the units of costs, where `done` is done of each unit."""
+        rest = self._cost * (1 - done)
+        return float(max(rest.sum() / self._workers, rest.max()))
 
 
 def run_facts(work: Work) -> dict[str, Any]:

@@ -134,8 +134,9 @@ def _result(future: Future[str], unit: Unit) -> str:
 
 
 def _hear(queue: Any, bar: Bar) -> None:
-    while True:
-        try:
-            bar(*queue.get_nowait())
-        except Empty:
-            return
+    """Note all that workers said, and show it once."""
+    try:
+        while True:
+            bar.note(*queue.get_nowait())
+    except Empty:
+        bar.show()

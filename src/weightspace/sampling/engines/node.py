@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ from weightspace.sampling.calibration import Pace, calibrate, one_thread
 from weightspace.sampling.engines.depot import Depot
 from weightspace.sampling.memory import memory_for
 from weightspace.sampling.plan import Unit
-from weightspace.sampling.work import Job, train_unit
+from weightspace.sampling.work import Job, Report, train_unit
 from weightspace.space import Recipe
 from weightspace.training import Pool, learn
 from weightspace.training.names import Named
@@ -65,13 +65,13 @@ class Board:
     """An actor that keeps what tasks say of their progress until the driver asks."""
 
     def __init__(self) -> None:
-        self._news: dict[str, float] = {}
+        self._news: dict[str, tuple[float, float]] = {}
 
-    def tell(self, unit: str, fraction: float) -> None:
-        """`unit` has come this far."""
-        self._news[unit] = fraction
+    def tell(self, unit: str, fraction: float, before: float) -> None:
+        """`unit` has come this far; `before` of it was done by an earlier run."""
+        self._news[unit] = (fraction, before)
 
-    def news(self) -> dict[str, float]:
+    def news(self) -> dict[str, tuple[float, float]]:
         """What was told since this was asked last."""
         news, self._news = self._news, {}
         return news
@@ -128,15 +128,15 @@ def _pool(told: Errand, sets: Mapping[str, ImageSet]) -> Pool:
     return _kept[told.run]
 
 
-def _teller(board: Any) -> Callable[[str, float], None]:
+def _teller(board: Any) -> Report:
     last = -TELL_SECONDS
 
-    def tell(unit: str, fraction: float) -> None:
+    def tell(unit: str, fraction: float, before: float) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= TELL_SECONDS:
             last = now
-            board.tell.remote(unit, fraction)
+            board.tell.remote(unit, fraction, before)
 
     return tell
 

@@ -162,7 +162,7 @@ class _Flights:
                 # What cannot be used is trained again, and then replaced.
                 with suppress(DataError):
                     self.depot.take(unit, self.work.writer, self.work.job.count)
-                    self.bar(unit.name, 1.0)
+                    self.bar(unit.name, 1.0, before=1.0)
                     continue
             yield unit
 
@@ -217,8 +217,8 @@ class _Flights:
         ready, _ = self.api.wait([self.news], timeout=0)
         if ready:
             with suppress(self.api.exceptions.RayError):
-                for unit, fraction in self.api.get(self.news).items():
-                    self.bar(unit, fraction)
+                for unit, said in self.api.get(self.news).items():
+                    self.bar(unit, *said)
             self.news = self.board.news.remote()
 
 

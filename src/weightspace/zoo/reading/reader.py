@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
@@ -20,7 +19,8 @@ from weightspace.zoo.files.dtypes import Dtype
 from weightspace.zoo.format import manifest, splits, tables
 from weightspace.zoo.format.rounds import Round
 from weightspace.zoo.format.splits import Split
-from weightspace.zoo.reading.damage import inconsistent, naming, two_units
+from weightspace.zoo.reading.damage import inconsistent, naming
+from weightspace.zoo.reading.nets import read_nets, read_table
 from weightspace.zoo.reading.remote.source import Remote, is_url
 from weightspace.zoo.reading.rows import Rows
 from weightspace.zoo.reading.selecting import Selected, extents, reads, wanted_rows, whole
@@ -62,9 +62,7 @@ class Zoo:
         self.space: Space = manifest.space_of(self.meta)
         self.dtype: Dtype = manifest.dtype(self.meta)
         self._units = self._source.units()
-        self.nets: pl.DataFrame = self._read(places.NETS, tables.NETS).sort("index", "net")
-        if self.nets["net"].n_unique() < len(self.nets):
-            raise two_units(self.name, self.nets)
+        self.nets: pl.DataFrame = read_nets(self._source, self._units)
         self._position = {net: i for i, net in enumerate(self.nets["net"])}
         self._files = self._source.files
         self._checks = self._source.checks
@@ -79,7 +77,7 @@ class Zoo:
         """One row a vector: where it lies, when it was taken and how good the net was then."""
         order = self.nets.select("net", _shard=pl.col("unit") + places.SUFFIX[places.SHARDS])
         order = order.with_row_index("_position")
-        frame = self._read(places.SNAPSHOTS, tables.SNAPSHOTS)
+        frame = read_table(self._source, places.SNAPSHOTS, self._units, tables.SNAPSHOTS)
         frame = frame.join(order, on="net", how="left").sort("_position", "snapshot")
         stray = frame.filter(pl.col("_position").is_null())
         if len(stray):
@@ -401,12 +399,6 @@ class Zoo:
                 f"{self._vector_name(int(rows[wrong.argmax()]))} lies outside the file, which may "
                 "be truncated; run `weightspace check`"
             )
-
-    def _read(self, folder: str, schema: pa.Schema) -> pl.DataFrame:
-        parts = self._source.tables(folder, self._units)
-        frame = pl.from_arrow(tables.join(parts, schema))
-        assert isinstance(frame, pl.DataFrame)
-        return frame
 
 
 def opened(zoo: Zoo | str | Path) -> Zoo:

@@ -22,6 +22,8 @@ from weightspace.zoo.format import layouts, manifest, rounds, states, tables
 from weightspace.zoo.format.rounds import Round
 from weightspace.zoo.format.states import Saved
 from weightspace.zoo.format.tables import Row, ShardFacts
+from weightspace.zoo.reading.nets import read_nets
+from weightspace.zoo.reading.source import Folder
 
 
 class Writer:
@@ -76,6 +78,12 @@ class Writer:
     def finished(self) -> set[str]:
         """The names of the units that are committed, by whomever."""
         return set(places.units(self.path, places.NETS))
+
+    @property
+    def nets(self) -> set[str]:
+        """The ids of the nets that are committed; DataError where a part of theirs is damaged."""
+        source = Folder(self.path)
+        return set(read_nets(source, source.units())["net"])
 
     def begin(self, number: int, added: Round) -> bool:
         """Add round `number`; False where another process was first: read the rounds again."""
