@@ -292,7 +292,7 @@ def test_a_pickle_as_large_as_no_state_dict_is_not_read(tmp_path, whole):
     path = tmp_path / "net.pt"
     archived(whole, path, data=b"\x80\x02]" + b"]" * LIMIT)
     message = refusal(path)
-    assert message.startswith(f"refused; whole/data.pkl has {LIMIT + 3:,} bytes, {LIMIT:,} are")
+    assert message.startswith(f"refused; whole/data.pkl has {LIMIT + 3:,} bytes, at most {LIMIT:,}")
     assert message.endswith("save model.state_dict() alone")
 
 

@@ -290,4 +290,5 @@ def test_an_archive_of_more_members_than_any_net_has_is_not_listed(path):
     locator = struct.pack("<4sLQL", b"PK\6\7", 0, 4 + len(directory), 1)
     last = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 2**16 - 1, 2**16 - 1, 2**32 - 1, 2**32 - 1, 0)
     said = refusal(path, b"PK\3\4" + directory + end + locator + last)
-    assert said.startswith("refused; it has 200,000 members, listed in 9,200,000 bytes; 131,072 in")
+    told = "refused; it has 200,000 members, listed in 9,200,000 bytes; at most 131,072 in"
+    assert said.startswith(told)
