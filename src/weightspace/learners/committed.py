@@ -153,7 +153,7 @@ class Committed:
         """Remove files left by killed writers, and arrays of ours that no JSON file names."""
         used = None if present is None else self._named(folder, present)
         if present is not None and used is None:
-            return  # of another release, which may name files that we do not know
+            return  # written by another release, which may use files that we do not know
         old = None if before is None else self._named(folder, before)
         for name in names(folder):
             place = folder / name

@@ -47,9 +47,9 @@ def unpacked(data: bytes) -> list[int]:
             raise ValueError("it has a nested column")
         return [_group(data, end, group) for group in footer.get(_ROW_GROUPS, [])]
     except IndexError:
-        raise ValueError("its end is cut short") from None
+        raise ValueError("its footer is cut short") from None
     except (TypeError, AttributeError, KeyError):
-        raise ValueError("its end holds what no such file does") from None
+        raise ValueError("its footer has invalid content") from None
 
 
 def _group(data: bytes, end: int, group: dict[int, Any]) -> int:
@@ -129,9 +129,9 @@ def _struct(data: bytes, at: int, stop: int, depth: int) -> tuple[dict[int, Any]
         elif kind in _SIZES:
             at += _SIZES[kind]
         else:  # a set, a map or an unknown type, none of which these structs have
-            raise ValueError("its end holds what no such file does")
+            raise ValueError("its footer has invalid content")
         if at >= stop:
-            raise ValueError("its end is cut short")
+            raise ValueError("its footer is cut short")
     return found, at + 1
 
 
@@ -149,7 +149,7 @@ def _list(data: bytes, at: int, stop: int, depth: int, field: int) -> tuple[list
     else:  # above: schema, row groups and columns; below: counts
         sound = kind == _STRUCT if depth < _META_DEPTH else numbers
     if not sound:
-        raise ValueError("its end holds what no such file does")
+        raise ValueError("its footer has invalid content")
     if count == 15:
         count, at = _length(data, at, stop)
     found = []
@@ -161,7 +161,7 @@ def _list(data: bytes, at: int, stop: int, depth: int, field: int) -> tuple[list
             value, at = _length(data, at, stop) if kind == _BINARY else (0, _number(data, at)[1])
             at += value
         if at >= stop:
-            raise ValueError("its end is cut short")
+            raise ValueError("its footer is cut short")
     return found, at
 
 
@@ -191,6 +191,6 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
         if shift > 63:
             raise ValueError("one of its numbers does not end")
-    if value >> 64:  # of which a reader would take the lower bits
+    if value >> 64:  # a reader would keep only the lower bits
         raise ValueError("a number of it is too large")
     return value, at

@@ -12,7 +12,7 @@ from weightspace.networks import Layout
 from weightspace.zoo.files import places
 
 LARGEST = 2**26  # bytes of a layout's file
-_MOST_VALUES = 2**40  # of a vector
+_MOST_VALUES = 2**40  # in a vector
 _MOST_DIMENSIONS = 32
 
 
