@@ -1,17 +1,26 @@
-"""The one exception that a user can cause, and the shape of its message."""
+"""The exceptions that a user can cause, and the form of their messages."""
 
 
 class WeightspaceError(Exception):
-    """Something the caller can mend.
+    """An error that the caller can correct.
 
-    The message is one line that names the thing (file, key, net, snapshot) and the remedy.
-    The command line prints it without a traceback and exits with 2.
+    The message is one line, "thing: what is wrong; remedy", where the thing is a file, key, net or
+    snapshot. The command line prints it without a traceback and exits with status 2.
+
+    Examples
+    --------
+    >>> from weightspace import preset
+    >>> try:
+    ...     preset("unheard-of")
+    ... except WeightspaceError as error:
+    ...     print(error)  # doctest: +ELLIPSIS
+    unheard-of: no such space; presets are demo, ...
     """
 
 
 class UsageError(WeightspaceError):
-    """An argument, a space or a combination of the two that cannot work."""
+    """An argument, a space, or a combination of arguments that cannot work."""
 
 
 class DataError(WeightspaceError):
-    """A file or a set of files that is missing, damaged or not what it claims to be."""
+    """A file or a set of files that is missing, damaged, or not of the expected kind."""

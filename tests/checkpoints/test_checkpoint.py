@@ -145,7 +145,7 @@ def test_a_state_dict_among_other_things_is_found(tmp_path, key):
     checkpoint = read_checkpoint(save(content, tmp_path / "net.pt"))
     assert np.array_equal(checkpoint.vector, vector_of(net))
     beside = {n.name: (n.dtype, n.reason) for n in checkpoint.skipped if n.name in content}
-    reason = f"stands beside the state dict under {key!r}"
+    reason = f"not in the state dict, but under {key!r}"
     assert beside == {
         "epoch": ("int", reason), "best": ("float32", reason), "optimizer": ("dict", reason)
     }  # fmt: skip
@@ -266,21 +266,21 @@ def test_every_skipped_tensor_has_its_reason(tmp_path):
         ("conv.weight", "1-D convolution kernel")
     ]
     assert {n.name: n.reason for n in checkpoint.skipped} == {
-        "tokens.embed.weight": "an embedding: a look-up table, no kernel",
+        "tokens.embed.weight": "an embedding: a look-up table, not a kernel",
         "conv.weight_mask": "a mask",
-        "conv.scale_factor": "a single value, no tensor of a layer",
+        "conv.scale_factor": "a single value, not a tensor of a layer",
         "act.weight": "a slope of an activation",
-        "gain.weight": "a single value: a gain or a slope, no norm over channels",
-        "steps": "int64: no floating type that weights are trained in",
-        "flags": "bool: no floating type that weights are trained in",
-        "wave": "complex64: no floating type that weights are trained in",
+        "gain.weight": "a single value: a gain or a slope, not a norm over channels",
+        "steps": "int64: not a floating type of trained weights",
+        "flags": "bool: not a floating type of trained weights",
+        "wave": "complex64: not a floating type of trained weights",
         "none.weight": "holds no values",
-        "lone.bias": "a bias without a kernel beside it",
+        "lone.bias": "a bias without its kernel",
         "alpha": "one dimension, but by its name neither a bias nor part of a norm",
-        "head.weight_g": "a factor of a reparametrised kernel, which is not stored itself",
+        "head.weight_g": "a factor of a reparametrised kernel; the kernel itself is not stored",
         "ln.weight": "a norm of 2 dimensions; only norms over channels are known",
         "volume.weight": "6 dimensions: neither a convolution kernel nor a dense one",
-        "note": "no tensor",
+        "note": "not a tensor",
     }
     frame = checkpoint.frame()
     assert frame["used"].to_list() == [True] + [False] * 15

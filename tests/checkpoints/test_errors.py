@@ -84,7 +84,7 @@ def test_an_opcode_that_no_weights_need_is_named(tmp_path):
     assert refusal(path).startswith("refused; reading it would execute os.system, and nothing")
     path.write_bytes(b"\x80\x02(ios\nsystem\n.")
     assert refusal(path) == (
-        "refused; its pickle is none that a safe reader knows (Unsupported operand 105); "
+        "refused; its pickle does something that weights files never do (Unsupported operand 105); "
         "save the state dict as safetensors"
     )
 
@@ -139,14 +139,14 @@ def npz() -> bytes:
         (b"\x1f\x8b\x08\x00" + b"\0" * 99, "compressed with gzip; unpack it first"),
         (
             b'{"metadata": {}, "weight_map": {}}',
-            "JSON text, no weights; of an index, give one of the files that it names",
+            "JSON text, not weights; for an index, give one of the files that it names",
         ),
         (
             b"weights\n1 2 3\n",
             "neither a safetensors nor a torch file (it starts with b'weights\\n'); "
             "save the weights as safetensors",
         ),
-        (npz(), "a zip archive, but no torch file; save the weights as safetensors"),
+        (npz(), "a zip archive, but not a torch file; save the weights as safetensors"),
         (npz()[:40], "a zip archive that is cut short; fetch it again"),
         (
             torchscript(),
@@ -292,8 +292,8 @@ def test_a_torch_file_whose_storage_is_shorter_than_its_tensor(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (torch.ones(3), "holds a Tensor, no state dict; save model.state_dict()"),
-        ([torch.ones(3)], "holds a list, no state dict; save model.state_dict()"),
+        (torch.ones(3), "holds a Tensor, not a state dict; save model.state_dict()"),
+        ([torch.ones(3)], "holds a list, not a state dict; save model.state_dict()"),
         (
             {"epoch": 3, "optimizer": {}},
             "no state dict in it, nor under state_dict, model_state_dict, model, module; "
@@ -306,15 +306,14 @@ def test_a_torch_file_whose_storage_is_shorter_than_its_tensor(tmp_path):
         ),
         (
             {"steps": torch.arange(3), "lone.bias": torch.ones(2)},
-            "no usable tensors; found steps int64 [3] (int64: no floating type that weights are "
-            "trained in), lone.bias float32 [2] (a bias without a kernel beside it)",
+            "no usable tensors; found steps int64 [3] (int64: not a floating type of trained "
+            "weights), lone.bias float32 [2] (a bias without its kernel)",
         ),
         (
             {f"n{i}": torch.tensor(i) for i in range(7)},
             "no usable tensors; found "
             + ", ".join(
-                f"n{i} int64 [] (int64: no floating type that weights are trained in)"
-                for i in range(5)
+                f"n{i} int64 [] (int64: not a floating type of trained weights)" for i in range(5)
             )
             + " and 2 more",
         ),

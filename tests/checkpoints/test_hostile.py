@@ -66,9 +66,7 @@ def test_a_state_dict_within_itself_ends(tmp_path, length, zipped):
     for i, content in enumerate(ring):
         content["model"] = ring[(i + 1) % length]
     torch.save(ring[0], path, _use_new_zipfile_serialization=zipped)
-    assert refusal(path, 5) == (
-        "state dicts lie more than 8 deep within each other; save model.state_dict()"
-    )
+    assert refusal(path, 5) == ("state dicts are nested more than 8 deep; save model.state_dict()")
 
 
 def test_state_dicts_within_each_other_are_still_found(tmp_path):
@@ -198,8 +196,8 @@ def test_a_header_as_large_as_none_is_not_read(tmp_path, header):
     path.write_bytes(stored(header))
     with bounded(1, 2**26):
         assert refusal(path, 30) == (
-            f"refused; its header has {len(header):,} bytes, 8,388,608 are the most that is read; "
-            "save the tensors without what stands beside them"
+            f"refused; its header has {len(header):,} bytes, at most 8,388,608 are read; "
+            "save the tensors without the metadata"
         )
 
 
@@ -214,10 +212,10 @@ def test_a_header_full_of_other_things_ends(tmp_path, filler):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ({"a": row([2], 0), "b": row([2], 4)}, "damaged (b lies from byte 4 to 12, and not from 8"),
-        ({"a": row([2], 0), "b": row([1], 12)}, "damaged (b lies from byte 12 to 16, and not fr"),
-        ({"a": row([2], 0)}, "damaged (8 bytes stand behind its last tensor)"),
-        ({"a": row([2], 0), "b": row([2], 0)}, "damaged (b lies from byte 0 to 8, and not from 8"),
+        ({"a": row([2], 0), "b": row([2], 4)}, "damaged (b is at bytes 4 to 12 instead of 8"),
+        ({"a": row([2], 0), "b": row([1], 12)}, "damaged (b is at bytes 12 to 16 instead of"),
+        ({"a": row([2], 0)}, "damaged (8 bytes follow its last tensor)"),
+        ({"a": row([2], 0), "b": row([2], 0)}, "damaged (b is at bytes 0 to 8 instead of 8"),
         ({"a": row([4], 0, "F64")}, "damaged (a has 4 values of F64 in 16 bytes)"),
         ({"a": row([3], 4, "F4"), "b": row([1], 0)}, "damaged (a has 3 values of F4 in 12 bytes"),
         ({"a": row([4], 0, "F32 ")}, "damaged (a has an unknown dtype, 'F32 ')"),
@@ -227,7 +225,7 @@ def test_a_header_full_of_other_things_ends(tmp_path, filler):
         ({"w\ud800": row([4], 0)}, "damaged; no safetensors header ('utf-8' codec can't encode"),
         (
             b'{"a":' + json.dumps(row([4], 0)).encode() + b',"a":{}}',
-            "damaged; no safetensors header (a name stands in it twice)",
+            "damaged; no safetensors header (a name is in it twice)",
         ),
     ],
 )
@@ -294,7 +292,7 @@ def test_a_pickle_as_large_as_no_state_dict_is_not_read(tmp_path, whole):
     path = tmp_path / "net.pt"
     archived(whole, path, data=b"\x80\x02]" + b"]" * LIMIT)
     message = refusal(path)
-    assert message.startswith(f"refused; whole/data.pkl has {LIMIT + 3:,} bytes, {LIMIT:,} are")
+    assert message.startswith(f"refused; whole/data.pkl has {LIMIT + 3:,} bytes, at most {LIMIT:,}")
     assert message.endswith("save model.state_dict() alone")
 
 
@@ -317,7 +315,7 @@ def test_an_archive_with_more_around_it_is_refused(tmp_path, whole, where):
             archive.comment = b"PK\x01\x02"
     else:
         path.write_bytes(b"PK\x03\x04" + path.read_bytes())
-    assert refusal(path).startswith("refused; more than an archive stands in it; ")
+    assert refusal(path).startswith("refused; it contains more than one archive; ")
 
 
 # ---- terminals

@@ -28,7 +28,7 @@ def precious(here: InnerPath) -> bytes:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc", "a\0b", "x" * 256, "\ud800"])
 def test_a_name_that_leads_elsewhere_is_no_name(here, name):
-    with pytest.raises(DataError, match="is no name of a file or folder"):
+    with pytest.raises(DataError, match="is not a valid name of a file or folder"):
         _ = here / name
 
 
@@ -40,7 +40,7 @@ def test_an_inner_path_cannot_be_opened_by_anyone_else(here):
 def test_a_message_is_one_line_whatever_a_file_is_called(here):
     name = "a\n\x1b[2J" + os.fsdecode(b"\xff")
     (here.root / name).mkdir()
-    with pytest.raises(DataError, match=r"here/a.*: is no regular file") as caught:
+    with pytest.raises(DataError, match=r"here/a.*: is not a regular file") as caught:
         disk.read_bytes(here / name, 1)
     assert str(caught.value).isprintable()
     assert (here / name).path == here.root / name
@@ -76,7 +76,7 @@ def test_a_link_in_place_of_a_folder_is_refused_by_all(here, act, relative):
     target = Path("../aside") if relative else here.root.parent / "aside"
     (here.root / "link").symlink_to(target)
     before = sorted((here.root.parent / "aside").iterdir())
-    with pytest.raises(DataError, match="link: is a link or no folder"):
+    with pytest.raises(DataError, match="link: is a link or not a folder"):
         act(here / "link")
     assert sorted((here.root.parent / "aside").iterdir()) == before
     assert precious(here) == b"precious"
@@ -92,7 +92,7 @@ def test_a_file_that_is_a_link_is_replaced_and_not_written_through(here):
 
 
 def test_a_folder_is_not_removed_as_a_file(here):
-    with pytest.raises(DataError, match="inner: is no regular file"):
+    with pytest.raises(DataError, match="inner: is not a regular file"):
         disk.remove(here / "inner")
     assert disk.is_folder(here / "inner")
 
@@ -155,9 +155,9 @@ def test_only_regular_files_are_opened(here, kind):
         place.path.mkdir()
     else:
         place.path.symlink_to({"to fifo": "pipe", "to folder": "inner"}.get(kind, "/dev/zero"))
-    with pytest.raises(DataError, match=r"thing: is no regular file"):
+    with pytest.raises(DataError, match=r"thing: is not a regular file"):
         disk.read_bytes(place, 100)
-    with pytest.raises(DataError, match=r"thing: is no regular file"):
+    with pytest.raises(DataError, match=r"thing: is not a regular file"):
         disk.read_bytes(place.path, 100)
     assert not disk.is_file(place)
 
@@ -170,7 +170,7 @@ def test_a_link_to_itself_is_an_error_of_the_system(here):
 
 def test_a_file_larger_than_it_may_be_is_not_read(here):
     (here.root / "large").write_bytes(bytes(101))
-    with pytest.raises(DataError, match=r"large: has 101 bytes, 100 are the most"):
+    with pytest.raises(DataError, match=r"large: has 101 bytes, at most 100 are allowed"):
         disk.read_bytes(here / "large", 100)
 
 
@@ -219,7 +219,7 @@ def test_a_tree_is_removed_without_what_its_links_lead_to(here):
 
 def test_a_hidden_file_of_two_names_is_not_gone_on_with(here):
     os.link(here.root.parent / "aside" / "file", here.root / ".file.00.tmp")
-    with pytest.raises(DataError, match="is no file that a writer left"):
+    with pytest.raises(DataError, match="is not a file that a writer left"):
         disk.Temporary.again(here / "file", ".file.00.tmp", 8)
     assert precious(here) == b"precious"
 

@@ -1,4 +1,4 @@
-"""What the documentation shows is run: Python examples in Markdown, and doctests.
+"""Python examples in Markdown run (those of docstrings: test_doctests.py).
 
 In a Markdown file the fenced `python` blocks run in order, as a reader would type them: in one
 session and one empty folder. A fenced `yaml` block whose first line is a comment with a file name
@@ -21,18 +21,12 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # The contract between the rooms shows signatures, which are no session to type.
 SESSIONS = [page for page in PAGES if page.name != "architecture.md"]
-SOURCE = ROOT / "src"
 FENCE = re.compile(
     r"(?P<skip><!-- not run: [^\n]+ -->\n+)?"
     r"^```(?P<kind>python|yaml)[^\n]*\n(?P<body>.*?)^```",
     re.MULTILINE | re.DOTALL,
 )
 FILE_NAME = re.compile(r"# (?P<name>[\w-]+\.yaml)\b")
-MODULES = [
-    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
-    for path in sorted(SOURCE.rglob("*.py"))
-    if ">>> " in path.read_text(encoding="utf-8")
-]
 
 
 def blocks(text: str) -> list[tuple[str, int, str]]:
@@ -81,13 +75,6 @@ def test_examples_of_a_page_run(page, tmp_path, monkeypatch, tables):
     monkeypatch.chdir(tmp_path)
     if not run(page, page.read_text(encoding="utf-8")):
         pytest.skip("no Python examples")
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_examples_of_docstrings_run(module):
-    result = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -167,9 +167,9 @@ def test_the_catalogue_lists_every_set_with_its_state(tmp_path):
     }
     assert (entries["mine"].where, entries["mine"].shape) == (str(mine), (6, 6, 3))
     assert (entries["mine"].train, entries["mine"].test) == (20, 4)
-    assert entries["cifar10"].note == "a part: the whole set has 50,000 + 10,000 images"
+    assert entries["cifar10"].note == "incomplete: the whole set has 50,000 + 10,000 images"
     assert entries["digits"].note == (
-        f"{tmp_path / 'digits.npz'} is not used, the name is taken; rename it"
+        f"{tmp_path / 'digits.npz'} is not used because a built-in set has this name; rename it"
     )
     assert entries["broken"].note == (
         f"{tmp_path / 'broken.npz'}: not a whole .npz archive (File is not a zip file); "
@@ -237,7 +237,7 @@ def test_pickled_cifar_batches_are_seen_and_left_alone(tmp_path):
     folder.mkdir()
     assert message("cifar10", tmp_path) == (
         f"cifar10: {folder} holds pickles, which are never opened; put the "
-        "binary version beside it, from https://www.cs.toronto.edu/~kriz/cifar.html "
+        "binary version next to it, from https://www.cs.toronto.edu/~kriz/cifar.html "
         "(binary version)"
     )
 
@@ -249,7 +249,7 @@ def test_an_unknown_name_lists_the_known_ones(name, tmp_path):
     with pytest.raises(DataError) as caught:
         load(name, tmp_path / "sub" if name == "../mine" else tmp_path)
     assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith(f"{name!r} is no image set; ")
+    assert str(caught.value).startswith(f"{name!r} is not an image set; ")
     assert f"{hint.get(name, '')}known are digits, glyphs, textures, mnist, " in str(caught.value)
 
 
@@ -265,8 +265,8 @@ def test_an_unknown_name_lists_the_known_ones(name, tmp_path):
          "give at least one"),
         ({"x_test": np.zeros((4, 8, 6, 3), np.uint8)}, "x_train has images of 6x6x3, x_test of "
          "8x6x3; bring both to one size"),
-        ({"y_train": np.zeros(19, np.uint8)}, "y_train has shape [19] beside 20 images; give one "
-         "label an image"),
+        ({"y_train": np.zeros(19, np.uint8)}, "y_train has shape [19] for 20 images; give one "
+         "label for each image"),
         ({"y_train": np.zeros(20)}, "y_train is float64; labels must be whole numbers"),
         ({"y_train": np.arange(20) - 1}, "y_train holds label -1; labels must start at 0"),
         ({"y_train": np.arange(20) + 2**40}, "y_train goes up to 1099511627795 but label 0 never "
@@ -348,7 +348,7 @@ def oddities(tmp_path):
 
 
 NO_FILE = (
-    "is no regular file (a folder, a device, a pipe or a link to one); put a file there, or "
+    "is not a regular file (a folder, a device, a pipe or a link to one); put a file there, or "
     "remove it"
 )
 

@@ -246,10 +246,10 @@ def many(n: int) -> bytes:
     ("body", "says"),
     [
         (many(101), "more than 100 variables"),
-        (variable("<", "X", np.ones((2, 2)), DOUBLE) * 2, "X stands there twice"),
+        (variable("<", "X", np.ones((2, 2)), DOUBLE) * 2, "X is there twice"),
         (variable("<", "a\n\33", np.ones((2, 2)), DOUBLE), "found a\N{REPLACEMENT CHARACTER}"),
         (element("<", 15, zlib.compress(element("<", 15, bytes(64)))), "a compressed element of"),
-        (element("<", 14, b""), "8 bytes where 0 are left"),
+        (element("<", 14, b""), "8 bytes instead of 0"),
         (element("<", 3, bytes(64)), "an element of type 3"),
         (variable("<", "X" * 300, np.ones((2, 2)), DOUBLE), "a name of type 1 and 300 bytes"),
         (variable("<", "X", np.ones([1] * 40), DOUBLE), "dimensions of type 5 and 160 bytes"),

@@ -92,7 +92,7 @@ def test_more_than_fits_in_memory_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(npz, "_MOST_BYTES", 10**6)
     monkeypatch.setattr(npz, "_array", lambda *_: pytest.fail("was unpacked"))
     assert message(tmp_path).startswith(f"{path}: its arrays take 1,09")
-    assert "1,000,000 are the most that is read" in message(tmp_path)
+    assert "at most 1,000,000 are read" in message(tmp_path)
 
 
 def test_images_of_the_wrong_kind_are_not_unpacked(tmp_path, monkeypatch):
@@ -167,15 +167,13 @@ def test_classes_without_end_and_those_that_steer_a_terminal_are_refused(tmp_pat
         "characters"
     )
     monkeypatch.setattr(npz, "_MOST_NAMES", 100)
-    assert "classes takes 208 bytes, 100 are the most that is read; give shorter" in message(
-        tmp_path
-    )
+    assert "classes takes 208 bytes, at most 100 are read; give shorter" in message(tmp_path)
 
 
 def test_a_text_of_numbers_that_are_no_characters_is_refused(tmp_path):
     names = np.full(4, 2**32 - 1, np.uint32).view("<U1")
     path = save(tmp_path / "mine.npz", members(classes=array(names)))
-    with pytest.raises(DataError, match="classes holds what is no text; save it again"):
+    with pytest.raises(DataError, match="classes holds something that is not text; save it again"):
         load("mine", tmp_path)
     assert path.exists()
 

@@ -133,7 +133,7 @@ def test_idx_files_come_back_as_written(name, folder, style, packed, tmp_path):
     found = entry(name, tmp_path)
     assert (found.kind, found.state, found.where) == ("original", "ready", str(tmp_path / folder))
     assert (found.train, found.test, found.shape) == (30, 10, (28, 28, 1))
-    assert found.note == "a part: the whole set has 60,000 + 10,000 images"
+    assert found.note == "incomplete: the whole set has 60,000 + 10,000 images"
 
 
 @pytest.mark.parametrize("folder", ["cifar10", "cifar-10-batches-bin"])
@@ -249,7 +249,7 @@ def test_idx_labels_out_of_line_are_refused(tmp_path):
         load("mnist", tmp_path / "a")
     folder = tmp_path / "a" / "mnist"
     assert str(caught.value) == (
-        f"{folder}: y_train has shape [29] beside 30 images; give one label an image"
+        f"{folder}: y_train has shape [29] for 30 images; give one label for each image"
     )
     write_idx(tmp_path / "b" / "mnist", arrays=(images(9, 4, 4), labels(9) + 5, images(9, 4, 4),
                                                 labels(9)))  # fmt: skip
@@ -317,7 +317,7 @@ def test_stl_labels_out_of_line_or_range_are_refused(tmp_path):
         ),
         (
             {"X": np.zeros((32, 32, 3, 2), np.uint8), "y": np.ones((3, 1))},
-            "y has shape [3, 1] beside 2 images in X; fetch the file again",
+            "y has shape [3, 1] for 2 images in X; fetch the file again",
         ),
         (
             {"X": np.zeros((32, 32, 3, 2)), "y": np.ones((2, 1), np.uint8)},

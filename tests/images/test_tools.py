@@ -98,9 +98,9 @@ def test_the_result_is_a_new_array_even_where_nothing_changes():
 @pytest.mark.parametrize(
     ("x", "size", "channels", "says"),
     [
-        (np.zeros((2, 4, 4, 1)), 4, 1, "x: float64 [2, 4, 4, 1] are no images; "
+        (np.zeros((2, 4, 4, 1)), 4, 1, "x: float64 [2, 4, 4, 1] are not images; "
          "give uint8 [N, H, W, C] with C = 1 or 3"),
-        (np.zeros((2, 4, 4), np.uint8), 4, 1, "x: uint8 [2, 4, 4] are no images; "
+        (np.zeros((2, 4, 4), np.uint8), 4, 1, "x: uint8 [2, 4, 4] are not images; "
          "give uint8 [N, H, W, C] with C = 1 or 3"),
         (np.zeros((2, 4, 4, 1), np.uint8), 0, 1, "size: 0 is not a positive number of pixels"),
         (np.zeros((2, 4, 4, 1), np.uint8), 4, 2, "channels: 2 is neither 1 nor 3"),

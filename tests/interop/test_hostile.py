@@ -51,12 +51,12 @@ def linked(target: str):
 
 
 STRANGE = {
-    "a pipe": (fifo, "is no regular file"),
-    "a link to a device": (linked("/dev/zero"), "is no regular file"),
+    "a pipe": (fifo, "is not a regular file"),
+    "a link to a device": (linked("/dev/zero"), "is not a regular file"),
     "a link that leads out": (linked("{aside}/file"), "is a link that leads out of"),
     "a link that leads up": (linked("{up}/file"), "is a link that leads out of"),
     "a link to a file without an end": (linked("/proc/self/maps"), "link that leads out of"),
-    "a link to a folder": (linked("{aside}"), "is no regular file"),
+    "a link to a folder": (linked("{aside}"), "is not a regular file"),
     "a link to itself": (linked("itself"), "cannot be read"),
     "a link to nothing": (linked("{aside}/none"), "no such file|cannot be read"),
 }
@@ -82,7 +82,7 @@ def test_links_to_folders_are_not_entered(there, form, folder):
     path.rename(there.parent / "aside/folder")
     path.symlink_to(there.parent / "aside/folder")
     told = refused(there, form)
-    assert "is a link or no folder" in told or "holds no" in told
+    assert "is a link or not a folder" in told or "contains no" in told
     assert not (there.parent / "zoo/nets").exists()
 
 
@@ -138,7 +138,7 @@ def test_a_table_that_the_user_named_may_be_a_link_but_no_device(there, tmp_path
     for put in (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()):
         path = tmp_path / f"{put.__name__}{id(put)}.csv"
         put(path)
-        with pytest.raises(DataError, match=r"\.csv: is no regular file"):
+        with pytest.raises(DataError, match=r"\.csv: is not a regular file"):
             add(there / "add", tmp_path / "other", known=path)
 
 
@@ -186,7 +186,7 @@ def test_names_of_folders_that_are_no_text(there, form, kind):
     for table in (there / form).glob("*.csv"):
         table.unlink()
     if form in ("unterthiner", "packed"):
-        assert "is no name of a net" in refused(there, form)
+        assert "is not a valid name of a net" in refused(there, form)
         return
     row = read(there, form).nets.row(0, named=True)
     assert row["net"].isascii()
@@ -213,5 +213,5 @@ def test_folders_of_impossible_names(tmp_path, folder):
         lambda: import_zoo(tmp_path / folder, tmp_path / "zoo", "nws"),
         lambda: add(tmp_path / folder, tmp_path / "zoo"),
     ):
-        with pytest.raises(DataError, match=r": is no folder; name the one that holds the "):
+        with pytest.raises(DataError, match=r": is not a folder; give the one that contains the "):
             read_it()

@@ -176,8 +176,8 @@ def two(tmp_path):
     [
         ("optimizer\nadam", r"known.csv: has no column 'file'; add it"),
         ("file,speed\nn0.pt,3", r"known.csv: column 'speed' is unknown; remove it, known are file"),
-        ("file,file\nn0.pt,n0.pt", r"known.csv: column 'file' is there twice; remove one"),
-        ("file\nn0.pt\nn0.pt", r"known.csv:3: file n0.pt: stands in .*known.csv:2 already; remove"),
+        ("file,file\nn0.pt,n0.pt", r"known.csv: column 'file' is given twice; remove one"),
+        ("file\nn0.pt\nn0.pt", r"known.csv:3: file n0.pt: is already in .*known.csv:2; remove"),
         ("file\nn1.pt", r"known.csv:2: file n1.pt: is not in .*in; correct or remove the row"),
         ("file\n../in/n0.pt", r"known.csv:2: file: '../in/n0.pt' leads out of the folder; make"),
         ("file\n/etc/passwd", r"known.csv:2: file: '/etc/passwd' leads out of the folder"),
@@ -186,9 +186,15 @@ def two(tmp_path):
         ("file,dropout\nn0.pt,1", r"known.csv:2: dropout: 1.0 is not a number from 0 up to"),
         ("file,augmentation\nn0.pt,x", r"known.csv:2: augmentation: 'x' is not true or false"),
         ("file,split\nn0.pt,all", r"known.csv:2: split: 'all' is neither train nor test"),
-        ("file,step\nn0.pt,-1", r"known.csv:2: step: '-1' is no whole number from 0"),
-        ("file,test_accuracy\nn0.pt,good", r"known.csv:2: test_accuracy: 'good' is no number from"),
-        ("file,net\nn0.pt,a/b", r"net 'a/b' \(n0.pt\): is no name of a net; use 1 to 64 letters"),
+        ("file,step\nn0.pt,-1", r"known.csv:2: step: '-1' is not a whole number from 0"),
+        (
+            "file,test_accuracy\nn0.pt,good",
+            r"known.csv:2: test_accuracy: 'good' is not a number from",
+        ),
+        (
+            "file,net\nn0.pt,a/b",
+            r"net 'a/b' \(n0.pt\): is not a valid name of a net; use 1 to 64 letters",
+        ),
         ("file,net\nn0.pt,x\nn2.pt,x", r"known.csv:2: net x: has 2 files and nothing says in wh"),
         (
             "file,net,snapshot\nn0.pt,x,1\nn2.pt,x,1",
@@ -203,7 +209,7 @@ def two(tmp_path):
             r"known.csv:3: net x: optimizer is sgd here and adam elsewhere; correct one of them",
         ),
         ("file,net\nn0.pt,n2", r"net n2: "),
-        ('file,net\n"n0.pt', r"known.csv: is no CSV file in UTF-8 \(unexpected end of data"),
+        ('file,net\n"n0.pt', r"known.csv: is not a CSV file in UTF-8 \(unexpected end of data"),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line(two, table, message):
@@ -217,10 +223,14 @@ def test_what_is_wrong_is_named_in_one_line(two, table, message):
 def test_a_missing_table_or_folder_is_said(two):
     with pytest.raises(DataError, match=r"none.csv: no such file"):
         add(two / "in", two / "zoo", known=two / "none.csv")
-    with pytest.raises(DataError, match=r"none: is no folder; name the one that holds the checkp"):
+    with pytest.raises(
+        DataError, match=r"none: is not a folder; give the one that contains the checkp"
+    ):
         add(two / "none", two / "zoo")
     (two / "bare").mkdir()
-    with pytest.raises(DataError, match=r"bare: holds no files .pt, .pth, .safetensors; name an"):
+    with pytest.raises(
+        DataError, match=r"bare: contains no files .pt, .pth, .safetensors; name an"
+    ):
         add(two / "bare", two / "zoo")
 
 

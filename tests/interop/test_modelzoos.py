@@ -158,13 +158,16 @@ def doubled(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (overwritten("params.json", "{"), r"params.json: is no JSON \(.*; fetch the trial again"),
-        (overwritten("params.json", "[1]"), r"params.json: holds no JSON object; fetch the trial"),
-        (overwritten("params.json", "[" * 10**5), r"params.json: is no JSON"),
-        (overwritten("result.json", "{}\nno"), r"result.json:2: is no JSON"),
+        (overwritten("params.json", "{"), r"params.json: is not JSON \(.*; fetch the trial again"),
+        (overwritten("params.json", "[1]"), r"params.json: is not a JSON object; fetch the trial"),
+        (overwritten("params.json", "[" * 10**5), r"params.json: is not JSON"),
+        (overwritten("result.json", "{}\nno"), r"result.json:2: is not JSON"),
         (edited(optim__lr=-1), r"params.json: optim::lr: learning_rate: -1 is not a positive num"),
         (edited(training__batchsize="ten"), r"params.json: training::batchsize: batch_size: 'ten'"),
-        (edited(optim__optimizer="a\x1b[2J"), r"params.json: optim::optimizer: .* is no word of l"),
+        (
+            edited(optim__optimizer="a\x1b[2J"),
+            r"params.json: optim::optimizer: .* is not a word of l",
+        ),
         (
             overwritten("checkpoints", ""),
             r"checkpoints: net .*tanh-seed-7: empty; copy or download the file again",

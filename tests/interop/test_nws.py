@@ -162,8 +162,9 @@ def test_values_beyond_float32_are_refused_or_rounded_when_asked(one, tmp_path):
         import_zoo(one, tmp_path / "zoo", "nws")
     said = str(caught.value)
     assert said == (
-        f"{file}: net nws_main/0001: value 41 is 0.1, which float32 does not hold, as 1 of 21,260; "
-        "--round takes the nearest"
+        f"{file}: net nws_main/0001: value 41 is 0.1, which float32 cannot represent, "
+        "like 1 of 21,260; "
+        "--round rounds them"
     )
     found = import_zoo(one, tmp_path / "zoo", "nws", rounded=True)
     assert np.float32(0.1) in found.vector("0001", 2)
@@ -207,14 +208,20 @@ def columns(one: Path, old: str, new: str) -> None:
     ("spoil", "message"),
     [
         (lambda one: columns(one, "lrate", "speed"), r"train.csv: column 'speed' is unknown; rem"),
-        (lambda one: columns(one, ",path", ",path,lrate"), r"column 'lrate' is there twice"),
-        (lambda one: columns(one, "path", "lrate"), r"column 'lrate' is there twice; remove one"),
+        (lambda one: columns(one, ",path", ",path,lrate"), r"column 'lrate' is given twice"),
+        (lambda one: columns(one, "path", "lrate"), r"column 'lrate' is given twice; remove one"),
         (lambda one: columns(one, ",width_fc", ""), r"train.csv: has no column 'width_fc'; add it"),
-        (lambda one: columns(one, ",nws_main", ""), r"train.csv:2: has 15 cells where .* 16 col"),
-        (lambda one: (one / "train.csv").write_bytes(b"\xff\xfe"), r"is no CSV file in UTF-8"),
+        (lambda one: columns(one, ",nws_main", ""), r"train.csv:2: has 15 cells, but .* 16 col"),
+        (lambda one: (one / "train.csv").write_bytes(b"\xff\xfe"), r"is not a CSV file in UTF-8"),
         (lambda one: (one / "train.csv").write_bytes(b""), r"train.csv: is empty; write a line"),
-        (lambda one: cells(one, optimizer=3), r"train.csv:2: optimizer: '3' is no code; known .*0"),
-        (lambda one: cells(one, dataset="imagenet"), r"dataset: 'imagenet' is no code; .* fashion"),
+        (
+            lambda one: cells(one, optimizer=3),
+            r"train.csv:2: optimizer: '3' is not a code; known .*0",
+        ),
+        (
+            lambda one: cells(one, dataset="imagenet"),
+            r"dataset: 'imagenet' is not a code; .* fashion",
+        ),
         (lambda one: cells(one, filter_size=4), r"train.csv:2: filter_size: 4 is not an odd whole"),
         (
             lambda one: cells(one, batch_size="many"),
@@ -227,7 +234,7 @@ def columns(one: Path, old: str, new: str) -> None:
         (lambda one: cells(one, path="../in/nws_main/0001"), r"train.csv:2: path: '../in/nws_main"),
         (lambda one: cells(one, path="/etc"), r"path: '/etc' does not lead to a folder beside the"),
         (lambda one: cells(one, path="C:\\nws"), r"path: 'C:.+nws' does not lead to a folder"),
-        (lambda one: cells(one, path=""), r"path: '' does not lead to a folder beside the table"),
+        (lambda one: cells(one, path=""), r"path: '' does not lead to a folder next to the table"),
         (
             lambda one: cells(one, path="nws_main/none"),
             r"none/error.bin: net nws_main/none: c",
@@ -300,10 +307,12 @@ def test_nets_that_cannot_be_read_are_left_out_when_asked(release, tmp_path):
 def test_no_nets_and_no_folder_are_said(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(
-        DataError, match=r"empty: holds no nets in the form of nws; docs/interop.md"
+        DataError, match=r"empty: contains no nets in the format nws; docs/interop.md"
     ):
         import_zoo(tmp_path / "empty", tmp_path / "zoo", "nws")
-    with pytest.raises(DataError, match=r"none: is no folder; name the one that holds the nets"):
+    with pytest.raises(
+        DataError, match=r"none: is not a folder; give the one that contains the nets"
+    ):
         import_zoo(tmp_path / "none", tmp_path / "zoo", "nws")
     with pytest.raises(UsageError, match="format: 'h5' is unknown; known are nws, unterth"):
         import_zoo(tmp_path / "empty", tmp_path / "zoo", "h5")
@@ -421,6 +430,8 @@ def test_a_zoo_that_would_write_elsewhere_is_refused(one, tmp_path):
     at = table.schema.get_field_index("source")
     spoiled = table.set_column(at, "source", [["../../outside"]])
     pq.write_table(spoiled.replace_schema_metadata(table.schema.metadata), part)
-    with pytest.raises(UsageError, match=r"source '../../outside' is no relative path; the zoo is"):
+    with pytest.raises(
+        UsageError, match=r"source '../../outside' is not a relative path; the zoo is"
+    ):
         export_zoo(tmp_path / "zoo", tmp_path / "out", "nws")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "zoo"]

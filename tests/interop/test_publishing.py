@@ -163,8 +163,8 @@ def test_a_zoo_elsewhere_is_to_be_fetched_first(zoo, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"repo": "nobody"}, "nobody: is no name of a repository; write OWNER/NAME"),
-        ({"repo": "../../x"}, "is no name of a repository"),
+        ({"repo": "nobody"}, "nobody: is not the name of a repository; write OWNER/NAME"),
+        ({"repo": "../../x"}, "is not the name of a repository"),
         (
             {"licence": "beerware"},
             "licence: 'beerware' is neither a file nor one of cc0-1.0, cc-by",
@@ -192,10 +192,10 @@ def test_damage_is_not_published_and_nothing_is_overwritten(zoo, tmp_path):
     with pytest.raises(UsageError, match="full: has files in it, and nothing is overwritten"):
         publish(zoo, REPO, tmp_path / "full", licence="mit", dry_run=True)
     for inside in (zoo, zoo / "published"):
-        with pytest.raises(UsageError, match="lies in the zoo itself"):
+        with pytest.raises(UsageError, match="is inside the zoo"):
             publish(zoo, REPO, inside, licence="mit", dry_run=True)
     open_writer(tmp_path / "empty")
-    with pytest.raises(UsageError, match="empty: holds no net"):
+    with pytest.raises(UsageError, match="empty: has no nets"):
         publish(tmp_path / "empty", REPO, tmp_path / "out", licence="mit", dry_run=True)
 
 

@@ -174,7 +174,7 @@ def test_a_value_that_is_not_what_was_written_is_not_exported(tmp_path):
     [
         ({"format": "h5"}, "format: 'h5' is unknown; known are nws, safetensors"),
         ({"format": "safetensors", "nets": ["no"]}, "has no net no"),
-        ({"format": "safetensors", "nets": []}, "nets: none is named"),
+        ({"format": "safetensors", "nets": []}, "nets: the list is empty"),
         ({"format": "safetensors", "snapshots": [9]}, "net .*: it has none of the snapshots"),
         ({"format": "nws", "snapshots": [1]}, "snapshots: an NWS net has all 20"),
     ],
@@ -187,7 +187,7 @@ def test_wrong_exports_are_refused(zoo, tmp_path, options, message):
 
 def test_wrong_vectors_and_activations_are_refused():
     recipe = Recipe(dataset="any")
-    with pytest.raises(UsageError, match="is no net of this recipe, which has 92,868 values"):
+    with pytest.raises(UsageError, match="is not a net of this recipe, which has 92,868 values"):
         state_dict(recipe, np.zeros(3, np.float32))
     with pytest.raises(UsageError, match="activation: 'swoosh' is unknown; known are relu"):
         sequential(Recipe(dataset="any", activation="swoosh"))

@@ -197,10 +197,13 @@ def claimed(folder: Path) -> None:
         ),
         (
             replaced("layout.csv", "conv2d/bias", "conv2d/gamma"),
-            r"'.*gamma:0' is no kernel or bias",
+            r"'.*gamma:0' is not a kernel or bias",
         ),
         (lambda f: (f / "layout.csv").unlink(), r"layout.csv: no such file"),
-        (lambda f: (f / "metrics.csv").unlink(), r"metrics.csv: is not there, nor metrics.csv.gz"),
+        (
+            lambda f: (f / "metrics.csv").unlink(),
+            r"metrics.csv: does not exist, nor does metrics.csv.gz",
+        ),
         (saved(np.zeros((23, SIZE))), r"weights.npy: holds float64 \[23, 4970\], float32 \[snaps"),
         (saved(np.zeros((3, SIZE), "<f4")), r"weights.npy: has 3 rows of 4,970 values, .* 23 rows"),
         (saved(np.zeros((23, 9), "<f4")), r"weights.npy: has 23 rows of 9 values, .* 4,970 values"),
@@ -233,6 +236,8 @@ def test_a_cut_matrix_and_a_cut_table_are_named(folder, tmp_path):
 def test_code_in_a_shape_is_not_executed(folder, tmp_path):
     spoil = replaced("layout.csv", '"(3, 3, 1, 16)"', f"open('{tmp_path}/x'.__str__())")
     spoil(folder)
-    with pytest.raises(DataError, match=r"layout.csv:3: 'sequential/conv2d/kernel:0' is no kernel"):
+    with pytest.raises(
+        DataError, match=r"layout.csv:3: 'sequential/conv2d/kernel:0' is not a kernel"
+    ):
         import_zoo(folder, tmp_path / "zoo", "unterthiner")
     assert not (tmp_path / "x").exists()

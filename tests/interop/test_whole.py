@@ -90,7 +90,7 @@ def test_a_net_whose_name_leads_out_is_not_written(small, tmp_path, name):
         verified=lambda _, k: true.verified(net, k),
     )
     (tmp_path / "deep/out").mkdir(parents=True)
-    with pytest.raises(DataError, match="is no name of a file or folder in it"):
+    with pytest.raises(DataError, match="is not a valid name of a file or folder in it"):
         states.write(stub, [name], {name: [1]}, InnerPath(tmp_path / "deep/out"), silent)
     assert everything(tmp_path) == {"deep", "deep/out"}
 
@@ -144,12 +144,12 @@ def test_a_zoo_whose_net_leads_out_is_not_exported(small, tmp_path, name, format
 @pytest.mark.parametrize(
     ("column", "values", "message"),
     [
-        ("nws_table", ["../../x"] * 2, r"net 0: its table '../../x' is no name of a file"),
+        ("nws_table", ["../../x"] * 2, r"net 0: its table '../../x' is not a file name"),
         ("nws_table", ["a/b"] * 2, r"net 0: its table 'a/b' is no name of a file"),
         ("nws_table", ["a\0"] * 2, r"net 0: its table 'a.' is no name of a file"),
         ("nws_table", ["/etc/x"] * 2, r"net 0: its table '/etc/x' is no name of a file"),
-        ("source", ["../../x", "b"], r"net 0: its source '../../x' is no relative path"),
-        ("source", ["/etc", "b"], r"net 0: its source '/etc' is no relative path"),
+        ("source", ["../../x", "b"], r"net 0: its source '../../x' is not a relative path"),
+        ("source", ["/etc", "b"], r"net 0: its source '/etc' is not a relative path"),
         ("source", ["a", "a"], r"net 1: its source 'a' is that of another net as well"),
         ("source", ["a/weights", "a"], r"net 1: its source 'a' is that of another net as well"),
         ("split", ["/../../x"] * 2, r"is no name of a file or folder"),
@@ -345,7 +345,7 @@ def test_a_licence_is_a_file_with_a_text(small, tmp_path, kind):
         file.symlink_to({"device": "/dev/zero", "lost": "none", "loop": "terms"}[kind])
     licence = {"long": "x" * 5000, "nul": "a\0b"}.get(kind, str(file))
     with pytest.raises(
-        WeightspaceError, match=r"is neither a file nor|is no regular file|are the m"
+        WeightspaceError, match=r"is neither a file nor|is not a regular file|at most"
     ):
         publish(small, REPO, tmp_path / "out", licence=licence, dry_run=True)
     assert not (tmp_path / "out").exists()

@@ -76,7 +76,7 @@ def test_what_is_no_file_of_a_network_is_refused_at_once(folder, name, kind):
         place.mkdir()
     else:
         place.symlink_to({"device": "/dev/zero", "loop": name}[kind])
-    said = "symbolic links" if kind == "loop" else "is no regular file"
+    said = "symbolic links" if kind == "loop" else "is not a regular file"
     with pytest.raises(DataError, match=rf"{said}") as caught:
         Sequence.load(folder)
     assert "\n" not in str(caught.value)

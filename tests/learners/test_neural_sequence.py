@@ -148,7 +148,7 @@ def test_what_is_stored_answers_the_same_and_is_read_with_suspicion(tmp_path):
     file = folder / "network.safetensors"
     state = load_file(file)
     save_file(state | {"places": torch.full_like(state["places"], torch.nan)}, file)
-    with pytest.raises(DataError, match=r"no sound network \(a weight is not finite"):
+    with pytest.raises(DataError, match=r"not a complete network \(a weight is not finite"):
         Sequence.load(folder)
     save_file(state | {"centre": state["centre"][:-1].clone()}, file)
     with pytest.raises(DataError, match="no sound network"):

@@ -199,7 +199,7 @@ def test_arrays_of_another_model_are_refused(tmp_path):
 def test_only_arrays_of_our_names_are_looked_for(tmp_path, name):
     folder = small_model(1).save(tmp_path / "model")
     (folder / "model.json").write_text(json.dumps(plain(folder) | {"arrays": name}))
-    with pytest.raises(DataError, match=r"model\.json: names no file of arrays"):
+    with pytest.raises(DataError, match=r"model\.json: does not name a file of arrays"):
         Model.load(folder)
 
 
@@ -211,9 +211,9 @@ def fifo(place: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (fifo, "is no regular file"),
-        (lambda place: place.symlink_to("/dev/zero"), "is no regular file"),
-        (lambda place: place.mkdir(), "is no regular file"),
+        (fifo, "is not a regular file"),
+        (lambda place: place.symlink_to("/dev/zero"), "is not a regular file"),
+        (lambda place: place.mkdir(), "is not a regular file"),
         (lambda place: place.symlink_to(place.name), "symbolic links"),
         (lambda place: place.symlink_to("nowhere"), "no such file"),
     ],
@@ -231,7 +231,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, name, make, said):
 def test_files_larger_than_any_model_are_not_read(tmp_path, name, size):
     folder = small_model(1).save(tmp_path / "model")
     os.truncate(folder / name, size + 1)  # takes no space
-    with pytest.raises(DataError, match=rf"{name}: has .* bytes, {size:,} are the most"):
+    with pytest.raises(DataError, match=rf"{name}: has .* bytes, at most {size:,} are allowed"):
         Model.load(folder)
 
 

@@ -169,7 +169,7 @@ def test_ranges_are_merged_where_they_touch():
 
 
 def test_unknown_part_is_refused():
-    with pytest.raises(UsageError, match=r"^part: 'dense' is none of all, conv, fc$"):
+    with pytest.raises(UsageError, match=r"^part: 'dense' is not one of all, conv, fc$"):
         FIXED.layout().indices("dense")
 
 

@@ -117,7 +117,7 @@ def test_a_link_in_place_of_a_folder_is_refused_before_anything(
         (out / name).write_text("mine")
     before, precious = times(out), below(aside)
     for dissection in (little, everything):
-        with pytest.raises(DataError, match=f"{name}: is a link or no folder"):
+        with pytest.raises(DataError, match=f"{name}: is a link or not a folder"):
             write(dissection, out)
     assert times(out) == before
     assert below(aside) == precious
@@ -280,8 +280,8 @@ def test_what_is_no_file_of_results_is_refused_at_once(little, tmp_path, way, ki
             "loop": lambda: place.symlink_to(place.name),
         }
         make[kind]()
-    said = {"loop": "symbolic links", "huge": f"{most:,} are the most"}
-    pattern = f"{way}: .*{said.get(kind, 'is no regular file')}"
+    said = {"loop": "symbolic links", "huge": f"at most {most:,} are allowed"}
+    pattern = f"{way}: .*{said.get(kind, 'is not a regular file')}"
     with pytest.raises(DataError, match=pattern) as caught:
         Dissection.load(tmp_path)
     assert "\n" not in str(caught.value)

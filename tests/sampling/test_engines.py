@@ -94,7 +94,7 @@ def test_a_vector_that_was_damaged_on_its_way_is_not_taken(tmp_path: Path) -> No
     stacks = [stack.copy() for stack in vectors(zoo, parcel)]
     stacks[2][1, 7] = np.nextafter(stacks[2][1, 7], 9)
     net = parcel.nets[2]["net"]
-    with pytest.raises(DataError, match=rf"unit-003: net {net}, snapshot 2 was damaged on its way"):
+    with pytest.raises(DataError, match=rf"unit-003: net {net}, snapshot 2 was damaged in transit"):
         accept(target, parcel, stacks)
     assert target.finished == set()
     assert check(target.path) == []
@@ -304,7 +304,7 @@ def test_only_a_file_is_taken_from_a_folder(tmp_path: Path, kind: str) -> None:
         file.symlink_to("/dev/zero")
     else:
         file.mkdir()
-    with pytest.raises(DataError, match=r"unit-000\.tar: is no regular file"):
+    with pytest.raises(DataError, match=r"unit-000\.tar: is not a regular file"):
         depot.take(unit, open_writer(tmp_path / "target"), SNAPSHOTS)
 
 

@@ -316,22 +316,22 @@ def test_what_does_not_belong_together_is_not_merged(
     for i, (told, options) in enumerate(other.items()):
         path = tmp_path / str(i)
         small(path, **({"nets": 1, "snapshots": 3} | options))
-        with pytest.raises(UsageError, match=f"{path}: is of another run than {one}, .*{told}"):
+        with pytest.raises(UsageError, match=f"{path}: is from another run than {one}, .*{told}"):
             merge(out, [one, path])
     with pytest.raises(UsageError, match=r"holds net number \d+ of the draw, which .* also holds"):
         merge(out, [one, whole.path])
-    with pytest.raises(UsageError, match="is named twice"):
+    with pytest.raises(UsageError, match="is given twice"):
         merge(out, [one, thirds[1], one])
-    with pytest.raises(UsageError, match="is named twice"):
+    with pytest.raises(UsageError, match="is given twice"):
         merge(one, [thirds[1], one])
-    with pytest.raises(UsageError, match="is no list of zoos"):
+    with pytest.raises(UsageError, match="is not a list of zoos"):
         merge(out, [])
     with pytest.raises(DataError, match="nowhere: no such directory"):
         merge(out, [one, tmp_path / "nowhere"])
     assert not out.exists()
     out.mkdir()
     (out / "thesis.txt").write_text("precious")
-    with pytest.raises(UsageError, match="has other files in it and is no zoo"):
+    with pytest.raises(UsageError, match="is not a zoo and has other files in it"):
         merge(out, thirds)
     assert contents(out) == {"thesis.txt": b"precious"}
 
@@ -371,7 +371,7 @@ def test_a_damaged_zoo_is_not_merged(thirds: list[Path], tmp_path: Path) -> None
     bad = shutil.copytree(thirds[0], tmp_path / "bad")
     shard = next((bad / "shards").iterdir())
     shard.write_bytes(shard.read_bytes()[:-4])
-    with pytest.raises(DataError, match=rf"bad: shards/{shard.name}: has [\d,]+ bytes where"):
+    with pytest.raises(DataError, match=rf"bad: shards/{shard.name}: has [\d,]+ bytes, but"):
         merge(tmp_path / "zoo", [bad, thirds[1]])
     assert not (tmp_path / "zoo").exists()
 
@@ -392,7 +392,9 @@ def test_units_of_one_name_and_other_nets_are_not_merged(tmp_path: Path) -> None
     for number in (0, 1):
         write(open_writer(tmp_path / str(number)), number, "unit")
     parts = [tmp_path / "0", tmp_path / "1"]
-    with pytest.raises(UsageError, match=r"1: unit unit holds other nets than in .*0, such as \w+"):
+    with pytest.raises(
+        UsageError, match=r"1: stack unit holds other nets than in .*0, such as \w+"
+    ):
         merge(tmp_path / "zoo", parts)
     assert not (tmp_path / "zoo").exists()
 

@@ -300,7 +300,7 @@ def test_another_zoo_in_the_way_is_refused_and_untouched(
 
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(UsageError, match=r"has other files in it and is no zoo"):
+    with pytest.raises(UsageError, match=r"is not a zoo and has other files in it"):
         small(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 

@@ -105,7 +105,7 @@ def test_a_unit_goes_on_from_its_last_state(zoo: Path, whole: Zoo, steps: list[i
         "rounds/000001.json",
         f"states/{state(zoo).name}",
     ]
-    assert "was stopped in the middle of its training, its state is kept" in check(zoo)[1].message
+    assert "was stopped during training, and its state is kept" in check(zoo)[1].message
     assert finding.severity == "warning"
     assert finished(zoo, whole)
     assert steps == list(range(20, 33))
@@ -168,7 +168,7 @@ def flip_header(zoo: Path) -> None:
         (no_shard, "cannot be opened"),
         (cut_shard, "is not of the size it was made with"),
         (flip_shard, "snapshot 1 is damaged"),
-        (flip_header, "is damaged, its header is another"),
+        (flip_header, "is damaged, its header has changed"),
     ],
 )
 def test_a_state_that_cannot_be_used_is_set_aside_with_one_line(

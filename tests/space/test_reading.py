@@ -76,10 +76,10 @@ def test_what_no_space_holds_is_refused_before_it_grows(tmp_path, text, message)
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("batch_norm: !!bool abc", "batch_norm: 'abc' is no bool; write another value"),
-        ("epochs: !!int ''", "epochs: '' is no int; write another value"),
-        ("epochs: 0b__", "epochs: '0b__' is no int; write another value"),
-        ("dropout: !!float abc", "dropout: 'abc' is no float; write another value"),
+        ("batch_norm: !!bool abc", "batch_norm: 'abc' cannot be read as bool; write another value"),
+        ("epochs: !!int ''", "epochs: '' cannot be read as int; write another value"),
+        ("epochs: 0b__", "epochs: '0b__' cannot be read as int; write another value"),
+        ("dropout: !!float abc", "dropout: 'abc' cannot be read as float; write another value"),
         ("dropout: !!timestamp x", "dropout: x is a date in YAML; put it in quotes"),
         ("optimizer: 2020-13-45", "optimizer: 2020-13-45 is a date in YAML; put it in quotes"),
         ("epochs: !!map abc", "not YAML (could not determine a constructor for the tag "
@@ -98,7 +98,7 @@ def test_what_no_space_holds_is_refused_before_it_grows(tmp_path, text, message)
          "characters; write one of at most 100"),
         ("learning_rate: 1" + "0" * 99, "learning_rate: 1" + "0" * 99 + " is not a positive number "
          "below 100"),
-        ("learning_rate: {low: 0.1, low: 0.2, high: 1}", "low: stands in line 3 already"),
+        ("learning_rate: {low: 0.1, low: 0.2, high: 1}", "low: is already given in line 3"),
         ("dropout: {low: -.inf, high: .nan}", "dropout: low -inf is not finite"),
     ],
 )  # fmt: skip
@@ -133,8 +133,8 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
         name: refusal(tmp_path / f"{name}.yaml") for name in ("fifo", "zero", "itself", "large")
     }
     regular = (
-        "cannot be read as text: is no regular file (a folder, a device, a pipe or a link to one); "
-        "put a file there, or remove it"
+        "cannot be read as text: is not a regular file (a folder, a device, a pipe or a link to "
+        "one); put a file there, or remove it"
     )
     assert said["fifo"] == f"fifo.yaml: {regular}"
     assert said["zero"] == f"zero.yaml: {regular}"

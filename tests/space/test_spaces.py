@@ -154,7 +154,7 @@ def test_folder_in_place_of_a_file(tmp_path):
         (
             "  batch_size: 64",
             "  batch_size: 64\n  batch_size: 32",
-            "mine.yaml:7: batch_size: stands in line 6 already",
+            "mine.yaml:7: batch_size: is already given in line 6",
         ),
         ("name: mine", "nmae: mine", "mine.yaml:1: nmae: unknown; known are name, description, "
          "recipe"),
@@ -492,7 +492,7 @@ def test_what_is_unknown_is_no_property_and_cannot_be_drawn():
     assert space.properties == ("depth_conv",)
     assert space.values("dataset") == ()
     assert Space.from_dict(json.loads(json.dumps(space.to_dict()))) == space
-    with pytest.raises(UsageError, match="dataset: is unknown, as of nets trained elsewhere; give"):
+    with pytest.raises(UsageError, match="dataset: is unknown for these nets; give"):
         space.draw(1)
     assert space.with_constants(dataset="digits", blocks=1).draw(2)
     with pytest.raises(UsageError, match="depth_conv: 1 layers cannot fill 3 blocks"):

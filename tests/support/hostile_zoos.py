@@ -64,7 +64,7 @@ def digest(folder: Path) -> str:
 
 
 def _away(path: Path, what: str, outside: Path) -> None:
-    """Put something that is no regular file in place of a file or folder."""
+    """Put something that is not a regular file in place of a file or folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() or path.is_symlink():
         path.rename(outside.parent / f"was-{path.name}")

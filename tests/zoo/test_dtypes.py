@@ -127,7 +127,7 @@ def test_one_zoo_is_of_one_dtype(sound, tmp_path):
         small_units.open_writer(sound)
     other = tmp_path / "other"
     small_units.write(small_units.open_writer(other), 2)
-    with pytest.raises(UsageError, match=r"other: is of another run .* the dtype is .*float32"):
+    with pytest.raises(UsageError, match=r"other: is from another run .* the dtype is .*float32"):
         merge(tmp_path / "zoo", [sound, other])
     with pytest.raises(UsageError, match="dtype: 'float16' is none of float32, bfloat16"):
         Writer(tmp_path / "new", space=SPACE, seed=0, dtype="float16")

@@ -165,7 +165,7 @@ def test_it_travels_to_other_processes(zoo):
         ({"seed": 2**63}, "seed: 9223372036854775808 is not from 0 to"),
         ({"nets": "validation"}, "give train, test or a list of nets"),
         ({"nets": ["none"]}, "has no net none"),
-        ({"labels": ["colour"]}, "'colour': is no column"),
+        ({"labels": ["colour"]}, "'colour': is not a column"),
         ({"labels": ["diverged_step"]}, "is unknown for 24 nets, such as .*; leave them out"),
         ({"length": 10**6}, "does not fit"),
         ({"length": 0}, "at least one value"),
@@ -178,7 +178,7 @@ def test_what_makes_no_sense_is_refused(zoo, arguments, told):
 
 
 def test_batches_of_nothing_are_refused(zoo):
-    with pytest.raises(UsageError, match="at least one"):
+    with pytest.raises(UsageError, match="at least 1"):
         next(SliceDataset(zoo, 1, 100).batches(0))
 
 

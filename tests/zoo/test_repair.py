@@ -238,7 +238,7 @@ def test_a_repair_that_is_killed_is_finished_by_the_next(zoo, tmp_path):
         command = [sys.executable, "-c", KILLED, str(zoo), str(after)]
         assert subprocess.run(command, check=False).returncode == 9
         if said := [f for f in check(zoo) if f.thing.startswith("aside/")]:
-            assert said[0].message == "a repair was stopped before it gave these nets back"
+            assert said[0].message == "a repair was stopped before it put these nets back"
             stopped += 1
         repair(zoo)
         assert_sound(zoo, nets(0, 1, 2) - set(bad))

@@ -79,7 +79,7 @@ def test_another_zoo_is_refused_untouched_with_what_differs(tmp_path, other, tol
 
 def test_a_directory_of_other_files_is_refused_untouched(tmp_path):
     (tmp_path / "thesis.tex").write_text("dear reader")
-    with pytest.raises(UsageError, match="has other files in it and is no zoo; choose another"):
+    with pytest.raises(UsageError, match="is not a zoo and has other files in it; choose another"):
         open_writer(tmp_path)
     assert contents(tmp_path) == {"thesis.tex": b"dear reader"}
     with pytest.raises(UsageError, match=r"thesis.tex: is a file; choose another --out"):
@@ -168,7 +168,7 @@ def test_a_net_that_cannot_be_named_is_refused(tmp_path, net):
 
 
 def test_a_net_twice_in_a_unit_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="net a stands in it twice"):
+    with pytest.raises(UsageError, match="net a is given twice"):
         open_writer(tmp_path).unit("u", nets=["a", "b", "a"], layout=flat(1), snapshots=1)
 
 

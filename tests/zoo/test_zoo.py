@@ -118,7 +118,7 @@ def test_a_new_zoo_without_nets_opens_and_says_so(tmp_path):
 def test_no_zoo_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(DataError, match=r"nowhere: no such directory"):
         Zoo(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"is no zoo, it has no zoo.json"):
+    with pytest.raises(DataError, match=r"is not a zoo, it has no zoo.json"):
         Zoo(tmp_path)
 
 
@@ -288,7 +288,7 @@ def test_starts_are_uniform_to_both_ends(zoo):
 def test_nets_are_those_asked_for(zoo):
     asked = zoo.nets.filter(pl.col("split") == "test")["net"]
     assert set(zoo.slices(40, 10, nets=asked).net) == set(asked)
-    with pytest.raises(UsageError, match="named twice"):
+    with pytest.raises(UsageError, match="given twice"):
         zoo.slices(4, 10, nets=[asked[0], asked[0]])
     with pytest.raises(UsageError, match="has no net"):
         zoo.slices(4, 10, nets=["x"])
@@ -309,7 +309,7 @@ def test_a_net_without_the_snapshot_is_left_out(tmp_path):
     assert set(zoo.slices(20, 2, snapshots=(3,)).net) == {full.net}
     last = zoo.slices(20, 2, snapshots=(-1,))
     assert set(zip(last.net, last.snapshot, strict=True)) == {(full.net, 3), (cut.net, 1)}
-    with pytest.raises(UsageError, match=r"none of the 1 nets asked for has any of .*\[3\]"):
+    with pytest.raises(UsageError, match=r"none of the 1 nets has any of .*\[3\]"):
         zoo.slices(1, 1, nets=[cut.net], snapshots=(3,))
 
 
@@ -328,7 +328,7 @@ def test_a_slice_that_does_not_fit_is_refused_with_the_length_that_does(zoo):
     [
         ({"n": 0}, "at least one"),
         ({"n": 1, "length": 0}, "at least one"),
-        ({"n": 1, "part": "bias"}, "part 'bias' is none of all, conv, fc"),
+        ({"n": 1, "part": "bias"}, "part 'bias' is not one of all, conv, fc"),
         ({"n": 1, "snapshots": (0,)}, "count from 1"),
         ({"n": 1, "snapshots": ()}, "at least one"),
     ],

@@ -1,12 +1,12 @@
-"""A weights file from outside, made comparable with the nets of a zoo.
+"""Weights files from other people, in the form of the nets of a zoo.
 
-In: the path of a checkpoint that someone else made, safetensors or torch. Out: a `Checkpoint`,
-one flat vector with its `Layout`, and a reason for every tensor, used or skipped. Promises:
-nothing that stands in a file is ever executed, pickles are read as data; every value comes from the
-place in the file where the tensor says it lies; time and memory are bounded, whatever the file; one
-that cannot be read ends in one line that names it and the remedy; the result is never empty, and a
-fitted model's answer comes with that account. Roles are read off names and shapes as torch
-writes them, kernels are taken as stored: nothing is transposed, reshaped or invented.
+In: the path of a checkpoint, safetensors or torch. Out: a `Checkpoint`: one flat vector with its
+`Layout`, and a reason for every tensor, used or skipped. Promises: nothing in a file is ever
+executed, and pickles are read as data; every value comes from the bytes that the tensor refers to;
+time and memory are bounded for every file; a file that cannot be read gives one line with its name
+and the remedy; the result is never empty, and a prediction comes with the account of the tensors.
+The roles of tensors follow from names and shapes as torch writes them. Kernels are used as stored:
+nothing is transposed, reshaped or made up.
 """
 
 from weightspace.checkpoints.checkpoint import Checkpoint, read_checkpoint

@@ -1,4 +1,4 @@
-"""The zip archive of a torch file: where each member lies. Nothing is unpacked."""
+"""The zip archive of a torch file: where each member lies; nothing is unpacked."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _END_64 = struct.Struct("<4sQ2H2L4Q")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _LONGEST_COMMENT = 2**16
-_ELSEWHERE = 0xFFFFFFFF  # a number that stands in the extra field
+_ELSEWHERE = 0xFFFFFFFF  # the number is in the extra field instead
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where the bytes of a member lie in the file; `header` is where its own header does.
+    """Where the bytes of a member lie in the file; `header` is the place of its own header.
 
-    `stored` says that they stand there as they are, neither compressed nor encrypted.
+    `stored` says that the bytes are neither compressed nor encrypted.
     """
 
     name: str
@@ -37,24 +37,24 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The members in the order of the archive's directory, and where that begins in the file."""
+    """The members in the order of the archive's directory, and where the directory begins."""
 
     members: list[Member]
     start: int
 
 
 def refused(what: str) -> Refusal:
-    """An archive that torch.save does not write."""
+    """The refusal of an archive that torch.save does not write."""
     return Refusal(f"refused; {what}; {_NEVER_SO}")
 
 
 def cut_short() -> Refusal:
-    """An archive whose end is missing."""
+    """The refusal of an archive without an end."""
     return Refusal("a zip archive that is cut short; fetch it again")
 
 
 def listed(file: BinaryIO, size: int) -> Listing:
-    """The members by the archive's directory; their `start` is not known yet."""
+    """The members in the archive's directory; their `start` is not known yet."""
     count, start, length = _directory(file, size)
     data = _at(file, start, length)
     members = []
@@ -65,20 +65,20 @@ def listed(file: BinaryIO, size: int) -> Listing:
             raise cut_short()
         members.append(member)
     if at != length:
-        raise refused("more than an archive stands in it")
+        raise refused("it contains more than one archive")
     return Listing(members, start)
 
 
 def located(file: BinaryIO, listing: Listing) -> dict[str, Member]:
-    """The members by name; Refusal where two have a name or a byte in common."""
+    """The members by name; Refusal if two have the same name or share bytes."""
     found: dict[str, Member] = {}
     end, before = 0, ""
     for listed in sorted(listing.members, key=lambda member: member.header):
         if not found and listed.header:
-            raise refused("more than an archive stands in it")
+            raise refused("it contains more than one archive")
         member = _located(file, listed)
         if member.name in found:
-            raise refused(f"{printable(member.name)} stands in it twice")
+            raise refused(f"{printable(member.name)} is in it twice")
         if member.header < end:
             raise refused(f"{printable(before)} and {printable(member.name)} overlap")
         found[member.name] = member
@@ -97,7 +97,7 @@ def _at(file: BinaryIO, position: int, length: int) -> bytes:
 
 
 def _directory(file: BinaryIO, size: int) -> tuple[int, int, int]:
-    """Number of members, and start and length of the directory, which ends where the end begins."""
+    """The number of members, and start and length of the directory, checked with the end record."""
     end = size - _END.size
     if end < 0:
         raise cut_short()
@@ -107,9 +107,9 @@ def _directory(file: BinaryIO, size: int) -> tuple[int, int, int]:
     if signature != b"PK\5\6" or comment:
         tail = _at(file, max(end - _LONGEST_COMMENT, 0), min(end, _LONGEST_COMMENT) + _END.size)
         if b"PK\5\6" in tail:
-            raise refused("more than an archive stands in it")
+            raise refused("it contains more than one archive")
         raise cut_short()
-    if disk or first_disk:  # parts of it lie in other files
+    if disk or first_disk:  # an archive of several files
         raise cut_short()
     locator = end - _LOCATOR.size
     if locator >= 0 and _at(file, locator, 4) == b"PK\6\7":
@@ -118,13 +118,14 @@ def _directory(file: BinaryIO, size: int) -> tuple[int, int, int]:
             raise cut_short()
         signature, *_, count, length, start = _END_64.unpack(_at(file, end, _END_64.size))
         if signature != b"PK\6\6":
-            raise refused("more than an archive stands in it")
+            raise refused("it contains more than one archive")
     if start + length != end:
-        raise refused("more than an archive stands in it")
+        raise refused("it contains more than one archive")
     if count > _MOST_MEMBERS or length > _LONGEST_DIRECTORY:
         raise Refusal(
-            f"refused; it has {count:,} members, listed in {length:,} bytes; {_MOST_MEMBERS:,} in "
-            f"{_LONGEST_DIRECTORY:,} are the most that is read; save model.state_dict() alone"
+            f"refused; it has {count:,} members, listed in {length:,} bytes; at most "
+            f"{_MOST_MEMBERS:,} in {_LONGEST_DIRECTORY:,} bytes are read; "
+            "save model.state_dict() alone"
         )
     return count, start, length
 
@@ -147,7 +148,7 @@ def _entry(data: bytes, at: int) -> tuple[Member, int]:
 
 
 def _large(extra: bytes, *numbers: int) -> list[int]:
-    """The numbers, with those of 64 bits that stand in an entry's extra field in their places."""
+    """Replace numbers by the 64-bit numbers in an entry's extra field."""
     at = 0
     while _ELSEWHERE in numbers and at + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, at)
@@ -165,7 +166,7 @@ def _large(extra: bytes, *numbers: int) -> list[int]:
 
 
 def _located(file: BinaryIO, member: Member) -> Member:
-    """The member with the place that its own header gives, which must be of the same name."""
+    """The member with the position from its own header, which must have the same name."""
     name = member.name.encode("utf-8", "surrogateescape")
     raw = _at(file, member.header, _LOCAL.size + len(name))
     signature, _, _, method, *_, named, more = _LOCAL.unpack_from(raw)
@@ -177,7 +178,7 @@ def _located(file: BinaryIO, member: Member) -> Member:
 
 
 def _fields_fill(extra: bytes, length: int) -> bool:
-    """Whether the fields of a header take just as much as it says: the values begin behind them."""
+    """Whether the fields of a header take exactly the stated bytes, so that the values follow."""
     at = 0
     while at + 4 <= len(extra):
         at += 4 + int.from_bytes(extra[at + 2 : at + 4], "little")

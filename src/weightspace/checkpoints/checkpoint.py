@@ -1,4 +1,4 @@
-"""`Checkpoint`: the vector and layout of a file from outside, and an account of its tensors."""
+"""`Checkpoint`: the vector and layout of a foreign file, and the account of its tensors."""
 
 from __future__ import annotations
 
@@ -24,11 +24,22 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A foreign checkpoint in the form of a zoo's snapshot.
+    """A checkpoint in the form of a zoo's snapshot.
 
-    `vector` is float32 [layout.size]; `layout` says what lies where, with the file's own names.
-    `used` has one note per tensor of the layout, in its order, `skipped` one for everything else
-    that the file holds, each with the reason. `form` is "safetensors" or "torch".
+    Attributes
+    ----------
+    path : Path
+        The file.
+    vector : ndarray of float32, shape (layout.size,)
+        The values of all used tensors.
+    layout : Layout
+        Where each tensor lies in the vector, with the names in the file.
+    used : tuple of Note
+        One note for each tensor of the layout, in this order.
+    skipped : tuple of Note
+        One note for everything else in the file, with the reason.
+    form : str
+        "safetensors" or "torch".
     """
 
     path: Path
@@ -39,7 +50,13 @@ class Checkpoint:
     skipped: tuple[Note, ...]
 
     def frame(self) -> pl.DataFrame:
-        """One row a tensor: name, shape, dtype, used (bool), reason; the used ones first."""
+        """The account of the tensors as a table.
+
+        Returns
+        -------
+        polars.DataFrame
+            One row for each tensor, the used ones first: name, shape, dtype, used (bool), reason.
+        """
         notes = [(note, used) for used in (True, False) for note in self._notes(used)]
         return pl.DataFrame(
             {
@@ -63,24 +80,39 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str | Path | InnerPath, *, finite: bool = True) -> Checkpoint:
-    """Read a safetensors or torch file without executing anything in it.
+    """Read a safetensors or torch file; nothing in it is executed.
 
-    `path` is a file that the user named, or one inside a folder, which then must lie there.
-
-    The content decides what the file is, not its extension. A torch file may hold a state dict, or
-    one under `state_dict`, `model_state_dict`, `model` or `module`; the prefixes `module.` and
-    `_orig_mod.` are dropped. Layers come in the order of a torch file; a safetensors file keeps
-    none, so there they come in the natural order of names (conv2 before conv10), convolutions
-    before dense layers. Every layer is its kernel and bias, then for each norm that follows it
+    The content decides what the file is, not its extension. A torch file may contain a state dict,
+    or one under `state_dict`, `model_state_dict`, `model` or `module`; the prefixes `module.` and
+    `_orig_mod.` are dropped. Layers have the order of a torch file. A safetensors file has no
+    order, so its layers are in the natural order of names (conv2 before conv10), convolutions
+    before dense layers. Every layer is its kernel and bias, then, for each norm that follows it,
     shift, scale, running mean and running variance. Every floating type becomes float32.
 
+    Parameters
+    ----------
+    path : str, Path or InnerPath
+        The file. An `InnerPath` must not lead out of its folder.
+    finite : bool
+        Whether values that are not finite are an error.
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, not a checkpoint, or has no usable tensor; if a value is
+        not finite; or if reading the file would execute code. The message is one line.
+
+    Notes
+    -----
     Files of any size are read, with a pickle of up to 16 MiB or a header of up to 8 MiB, and up to
-    32,768 entries side by side; only values that are used are taken from the disk.
+    32,768 entries in a state dict. Only values that are used are read from the disk.
 
-    Raises DataError, in one line, where the file is missing, damaged, no checkpoint, holds values
-    that are not finite (unless `finite` is false), or has no usable tensor; and where reading it
-    would execute code.
-
+    Examples
+    --------
     >>> import tempfile, torch
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 5), torch.nn.BatchNorm2d(8))
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -115,9 +147,9 @@ def read_checkpoint(path: str | Path | InnerPath, *, finite: bool = True) -> Che
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """Keep Python from looking for garbage: of a file's many small objects none is any yet.
+    """Switch off garbage collection: the many small objects of a file are all in use.
 
-    It would look again and again, and take several times as long as reading them does.
+    Collection would run again and again, and take several times as long as reading them.
     """
     enabled = gc.isenabled()
     gc.disable()

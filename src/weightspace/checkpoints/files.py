@@ -24,16 +24,16 @@ _STRANGERS = (
     (b"GGUF", "a GGUF file of quantised weights; take the safetensors file of the same net"),
     (b"\x93NUMPY", "a NumPy array without names; save the weights as safetensors"),
     (b"\x1f\x8b", "compressed with gzip; unpack it first"),
-    (b"{", "JSON text, no weights; of an index, give one of the files that it names"),
+    (b"{", "JSON text, not weights; for an index, give one of the files that it names"),
 )
-_MOST_VALUES = 4  # a byte of the file: tensors may share values, but not make any number of one
+_MOST_VALUES = 4  # values for each byte of the file: tensors may share some values
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file holds: tensors by name, and whether their order is the order of the layers.
+    """The content of a file: tensors by name, and whether their order is that of the layers.
 
-    `values` reads them; `beside` notes what stands next to the tensors of the net, such as an
+    `values` reads them; `beside` has notes of things next to the net's tensors, such as an
     optimizer's state.
     """
 
@@ -48,8 +48,8 @@ class Stored:
 def read_file(place: Path | InnerPath) -> Iterator[Stored]:
     """The tensors of a safetensors or torch file; the content decides which it is.
 
-    The file is open within the block, so that only values are read that are asked for. Raises
-    DataError, within the block too.
+    The file is open within the block, so that only needed values are read. Raises DataError, also
+    within the block.
     """
     try:
         with _opened(place) as file:
@@ -63,7 +63,7 @@ def read_file(place: Path | InnerPath) -> Iterator[Stored]:
 
 
 def _opened(place: Path | InnerPath) -> BinaryIO:
-    """The file, of any size: only pickles and headers are read whole, and those are capped."""
+    """The open file, of any size: only pickles and headers, which are limited, are read whole."""
     if isinstance(place, InnerPath):
         return open_file(place, within=True)
     if place.is_dir():
@@ -82,7 +82,7 @@ def _stored(file: BinaryIO, suffix: str) -> Stored:
         tensors, values = safetensors(file)
         check_entries(tensors)
         beside = tuple(
-            Note(name, tensor.shape, tensor.kind, "of a dtype that torch has not")
+            Note(name, tensor.shape, tensor.kind, "of a dtype that torch does not have")
             for name, tensor in tensors.items()
             if tensor.kind
         )
@@ -99,7 +99,7 @@ def _stored(file: BinaryIO, suffix: str) -> Stored:
 
 
 def _form(head: bytes, suffix: str) -> str:
-    """Which of the two forms the first bytes show; Refusal names what else it is."""
+    """The format that the first bytes show; Refusal says what the file is otherwise."""
     if head[:4] == b"PK\x03\x04":
         return "torch"
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
@@ -112,7 +112,7 @@ def _form(head: bytes, suffix: str) -> str:
     if _is_page(head):
         raise Refusal("a web page, not a checkpoint; download the file itself")
     if suffix == ".safetensors":
-        return "safetensors"  # damaged, and the header check says in which way
+        return "safetensors"  # damaged; the check of the header says how
     raise Refusal(
         f"neither a safetensors nor a torch file (it starts with {head[:8]!r}); "
         "save the weights as safetensors"
@@ -120,7 +120,7 @@ def _form(head: bytes, suffix: str) -> str:
 
 
 def _is_page(head: bytes) -> bool:
-    """Whether the first bytes are HTML or XML, perhaps after comments."""
+    """Whether the first bytes are HTML or XML, possibly after comments."""
     rest = head.lstrip()
     while rest.startswith(b"<!--"):
         rest = rest[4:].partition(b"-->")[2].lstrip()

@@ -14,8 +14,8 @@ from weightspace.checkpoints.messages import Refusal, one_line
 from weightspace.checkpoints.tensors import Storage, Tensor, Values, contiguous
 from weightspace.printable import printable
 
-FORMAT_LIMIT = 100_000_000  # bytes that the format allows a header
-LIMIT = 2**23  # bytes that are read; a thousand tensors take about 100,000
+FORMAT_LIMIT = 100_000_000  # the most bytes of a header in the format
+LIMIT = 2**23  # the most bytes that we read; a thousand tensors take about 100,000
 _MOST_DIMENSIONS, _LONGEST = 32, 2**48  # of one tensor
 _BITS_AND_NAMES = {
     "BOOL": (8, "bool"),
@@ -45,7 +45,7 @@ _BITS_AND_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A tensor of the header; `start` and `end` count the bytes behind it."""
+    """A tensor of the header; `start` and `end` count bytes from the end of the header."""
 
     name: str
     dtype: Any
@@ -56,11 +56,11 @@ class _Row:
 
 
 def safetensors(file: BinaryIO) -> tuple[dict[str, Tensor], Values]:
-    """The tensors of a file, in the order of its header, and where their values are.
+    """The tensors of a file in the order of its header, and where their values are.
 
-    One whose dtype torch has not is there without values, of the kind that the header calls it.
-    Raises Refusal where the header is none, or its tensors do not fill the rest of the file, each
-    with as many bytes as it has values for.
+    A tensor whose dtype torch does not have is listed without values. Raises Refusal if the header
+    is not valid, or if its tensors do not fill the rest of the file with exactly the bytes of their
+    values.
     """
     size = os.fstat(file.fileno()).st_size
     file.seek(0)
@@ -71,8 +71,8 @@ def safetensors(file: BinaryIO) -> tuple[dict[str, Tensor], Values]:
         )
     if length > LIMIT:
         raise Refusal(
-            f"refused; its header has {length:,} bytes, {LIMIT:,} are the most that is read; "
-            "save the tensors without what stands beside them"
+            f"refused; its header has {length:,} bytes, at most {LIMIT:,} are read; "
+            "save the tensors without the metadata"
         )
     rows = _rows(file.read(length))
     _check(rows, size - 8 - length)
@@ -96,10 +96,10 @@ def _rows(raw: bytes) -> list[_Row]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A dict of the header; ValueError where a name stands in it twice, or is no text."""
+    """A dict of the header; ValueError if a name is repeated or is not text."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a name stands in it twice")
+        raise ValueError("a name is in it twice")
     for name in found:
         if not name.isascii():
             name.encode()
@@ -108,27 +108,27 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _check_metadata(found: Any) -> None:
     if type(found) is not dict or not all(type(value) is str for value in found.values()):
-        raise ValueError("its metadata are no text")
+        raise ValueError("its metadata are not text")
 
 
 def _row(name: str, said: Any) -> _Row:
     shape, (start, end) = said["shape"], said["data_offsets"]
     if type(start) is not int or type(end) is not int:
-        raise ValueError("an offset is no whole number")
+        raise ValueError("an offset is not a whole number")
     return _Row(name, said["dtype"], tuple(shape), start, end, _count(shape))
 
 
 def _count(shape: Any) -> int:
-    """Values of a tensor of this shape, which is looked at before anything is multiplied."""
+    """The number of values of a shape, which is checked before anything is multiplied."""
     if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
-        raise ValueError(f"a shape is no list of at most {_MOST_DIMENSIONS} numbers")
+        raise ValueError(f"a shape is not a list of at most {_MOST_DIMENSIONS} numbers")
     if not all(type(side) is int and 0 <= side <= _LONGEST for side in shape):
-        raise ValueError(f"a shape holds more than whole numbers from 0 to {_LONGEST:,}")
+        raise ValueError(f"a shape does not consist of whole numbers from 0 to {_LONGEST:,}")
     return math.prod(shape)
 
 
 def _check(rows: list[_Row], held: int) -> None:
-    """Refuse tensors that overlap, leave gaps, or are larger or smaller than their values."""
+    """Refuse tensors that overlap, leave gaps, or do not fit their number of values."""
     for row in rows:
         if row.end > held or row.count > max(held, 0) * 8:
             values, last = (f"{min(n, 10**18):,}" for n in (row.count, row.end))
@@ -142,14 +142,14 @@ def _check(rows: list[_Row], held: int) -> None:
             raise _damaged(row, f"has an unknown dtype, {printable(repr(row.dtype), 60)}")
         bits = row.count * _BITS_AND_NAMES[row.dtype][0]
         if row.start != at or row.end < at:
-            raise _damaged(row, f"lies from byte {row.start:,} to {row.end:,}, and not from {at:,}")
+            raise _damaged(row, f"is at bytes {row.start:,} to {row.end:,} instead of {at:,}")
         if (row.end - row.start) * 8 != bits:
             raise _damaged(
                 row, f"has {row.count:,} values of {row.dtype} in {row.end - row.start:,} bytes"
             )
         at = row.end
     if at != held:
-        raise Refusal(f"damaged ({held - at:,} bytes stand behind its last tensor); fetch it again")
+        raise Refusal(f"damaged ({held - at:,} bytes follow its last tensor); fetch it again")
 
 
 def _damaged(row: _Row, what: str) -> Refusal:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from weightspace.checkpoints.messages import unknown
 
 _LONGEST = 3  # entries of a tuple
-_LARGEST = 2**50  # from 2**61 on Python gives whole numbers hashes that others have too
+_LARGEST = 2**50  # from 2**61 on, different integers can have the same hash
 _LARGEST_INSIDE = 2**20
 
 
 def fit(key: object) -> object:
-    """The key itself; Refusal for one that somebody could choose to make hashing endless.
+    """The key itself; Refusal for a key with which an attacker could make hashing very slow.
 
-    Text and bytes have hashes that nobody can foresee, small numbers have one each. Of larger
-    numbers, and of tuples of them, any amount with the same hash can be made, and each new one
-    would be compared with all before.
+    The hashes of text and bytes cannot be predicted, and small integers have different hashes. But
+    any amount of larger integers, or of tuples of them, can have the same hash, and then each new
+    key is compared with all others.
     """
     kind = type(key)
     if kind is str:
@@ -36,7 +36,7 @@ def _text(key: object) -> str:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise unknown(f"a key that is no text: {text[:60]!r}") from None
+            raise unknown(f"a key that is not text: {text[:60]!r}") from None
     return text
 
 

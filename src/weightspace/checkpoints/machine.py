@@ -1,8 +1,8 @@
-"""The machine that a pickle runs on: a stack, a memo, and limits to what may be made.
+"""The machine that a pickle runs on: a stack, a memo, and limits to what it may create.
 
-Opcodes, objects, marks and the memo have limits, so that reading takes a second or two and some 300
-megabytes at most. What is made may be nested as deep as the opcodes go: nothing in this room walks
-through it but along the keys that state dicts lie under.
+Opcodes, objects, marks and the memo are limited, so that reading takes at most some seconds and
+some 300 megabytes. Objects may be nested as deep as the opcodes go, so no code in this room walks
+through them recursively, except along the keys under which state dicts lie.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 from weightspace.checkpoints.messages import Refusal, damaged, unknown
 
-LIMIT = 2**24  # bytes of pickles; that of a state dict is some hundred bytes a tensor
-MOST_MARKS = 1000  # open at once; Python's own pickler nests no deeper
-_MOST_OPCODES = 3 * 2**20  # some 40 a tensor
-_MOST_OBJECTS = 2**20  # containers; with calls and entries some 12 a tensor
-_NEVER = object()  # where the memo has nothing
+LIMIT = 2**24  # bytes of pickles; a state dict takes some hundred bytes for each tensor
+MOST_MARKS = 1000  # open at a time; Python's own pickler does not nest deeper
+_MOST_OPCODES = 3 * 2**20  # some 40 for each tensor
+_MOST_OBJECTS = 2**20  # containers; with calls and entries some 12 for each tensor
+_NEVER = object()  # an empty entry of the memo
 _STOP = ord(".")
 
 Persistent = Callable[[object], object]
@@ -28,18 +28,17 @@ class Ends(Refusal):
 
 
 class Machine:
-    """Reads the pickles that lie one behind the other in `data`; `at` is where the next begins.
+    """Reads consecutive pickles in `data`; `at` is the start of the next one.
 
-    `acts` has for each of the 256 opcodes what it does, or None for those that are refused.
-
-    The limits count for all of them together. Raises Refusal.
+    `acts` has a function for each of the 256 opcodes, or None for those that are refused. The
+    limits hold for all pickles together. Raises Refusal.
     """
 
     def __init__(self, data: bytes, acts: Sequence[Callable[[Machine], object] | None]) -> None:
         self.data = data
         self._acts = acts
         self.at = 0
-        self._opcodes = _MOST_OPCODES  # that are left
+        self._opcodes = _MOST_OPCODES  # opcodes that are left
         self._objects = _MOST_OBJECTS
         self._clear(None)
 
@@ -50,14 +49,14 @@ class Machine:
         self.persistent = persistent
 
     def load(self, persistent: Persistent | None = None) -> Any:
-        """What the next pickle describes; `persistent` finds what is kept outside of it."""
+        """What the next pickle describes; `persistent` finds objects outside of the pickle."""
         self._clear(persistent)
         try:
             return self._run()
         except IndexError:
             if self.at >= len(self.data):
                 raise ends() from None
-            raise damaged("its pickle takes what is not there") from None
+            raise damaged("its pickle uses an entry that does not exist") from None
         except struct.error:
             raise ends() from None
         except (ValueError, TypeError, OverflowError) as error:
@@ -83,20 +82,20 @@ class Machine:
     def take(self, length: int) -> bytes:
         """The next bytes."""
         end = self.at + length
-        if length < 0 or end > len(self.data):  # a length may be written with a sign
+        if length < 0 or end > len(self.data):  # a length may be negative
             raise ends()
         piece = self.data[self.at : end]
         self.at = end
         return piece
 
     def spend(self, objects: int = 1) -> None:
-        """Count what is made, before it is."""
+        """Count objects before they are made."""
         self._objects -= objects
         if self._objects < 0:
             raise unknown(f"more than {_MOST_OBJECTS:,} containers")
 
     def marked(self) -> list[Any]:
-        """What was put on the stack since the last mark."""
+        """Everything on the stack since the last mark."""
         found, self.stack = self.stack, self.below.pop()
         return found
 
@@ -110,13 +109,13 @@ class Machine:
         self.memo[index] = self.stack[-1]
 
     def recall(self, index: int) -> None:
-        """Put what the memo has on the stack."""
+        """Put an entry of the memo on the stack."""
         found = self.memo[index] if index < len(self.memo) else _NEVER
         if found is _NEVER:
-            raise damaged("its pickle takes what is not there")
+            raise damaged("its pickle uses an entry that does not exist")
         self.stack.append(found)
 
 
 def ends() -> Ends:
-    """What is said where bytes are missing."""
-    return Ends(str(damaged("its pickle ends before its end")))
+    """The refusal of a pickle that is cut short."""
+    return Ends(str(damaged("its pickle is cut short")))

@@ -1,4 +1,4 @@
-"""Why a foreign file is not read, in words that fit one line after its name."""
+"""Why a file is not read, in words that fit on one line after its name."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from weightspace.printable import printable
 
 
 class Refusal(Exception):
-    """Why a file is not read: all of the line but the name of the file."""
+    """Why a file is not read: the error line without the name of the file."""
 
 
 def foreign(name: str) -> Refusal:
-    """A name in a pickle that stands for code."""
+    """The refusal of a name in a pickle that stands for code."""
     return Refusal(
         f"refused; reading it would execute {printable(name)}, "
         "and nothing was executed; save the state dict as safetensors"
@@ -18,16 +18,16 @@ def foreign(name: str) -> Refusal:
 
 
 def unknown(what: str) -> Refusal:
-    """A pickle that does what no file of weights does."""
+    """The refusal of a pickle that does something that weights files never do."""
     return Refusal(
-        f"refused; its pickle is none that a safe reader knows ({printable(what)}); "
+        f"refused; its pickle does something that weights files never do ({printable(what)}); "
         "save the state dict as safetensors"
     )
 
 
 def damaged(what: str) -> Refusal:
-    """A torch file that contradicts itself."""
-    return Refusal(f"damaged, or no torch file ({printable(what)}); fetch it again")
+    """The refusal of a torch file that contradicts itself."""
+    return Refusal(f"damaged, or not a torch file ({printable(what)}); fetch it again")
 
 
 def one_line(error: Exception) -> str:

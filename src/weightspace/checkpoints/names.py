@@ -1,4 +1,4 @@
-"""What a name in a pickle is read as: torch's own become data, and every other is foreign."""
+"""What the names in a pickle mean: torch's own names become data, all others are refused."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _LATIN = ("latin1", "latin-1")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Name:
-    """A name that a pickle may call, and what the result of the call is read as.
+    """A name that a pickle may call, and what the result of the call becomes.
 
-    `copies` says that a call makes as much again as its arguments hold.
+    `copies` says that a call makes a copy of what its arguments contain.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StorageType:
-    """The type of a storage, which says what its values are."""
+    """The type of a storage, which determines the type of its values."""
 
     dtype: torch.dtype
 
@@ -60,7 +60,7 @@ class StorageType:
 def meaning(name: str) -> object:
     """What the full name `module.name` stands for: a constant, a `StorageType` or a `Name`.
 
-    This alone decides which names are read. Nothing is imported or looked up for it: raises
+    Only this function decides which names are accepted. Nothing is imported or looked up. Raises
     Refusal for every name that torch's state dicts do not need.
     """
     found = _known().get(name)
@@ -102,7 +102,7 @@ def _known() -> dict[str, object]:
     return {name.name: name for name in calls} | types | inert
 
 
-# ---- containers and scalars, of data that was read already
+# ---- containers and scalars, made of data that was read before
 
 
 def _items(found: object) -> Any:
@@ -113,9 +113,9 @@ def _items(found: object) -> Any:
 
 def _ordered_dict(pairs: object = ()) -> OrderedDict[Any, Any]:
     made: OrderedDict[Any, Any] = OrderedDict()
-    for pair in _items(pairs):  # as Python 2 wrote them
+    for pair in _items(pairs):  # as Python 2 writes them
         if type(pair) not in (tuple, list) or len(pair) != 2:
-            raise damaged("an OrderedDict of what are no pairs")
+            raise damaged("an OrderedDict that is not made of pairs")
         made[fit(pair[0])] = pair[1]
     return made
 
@@ -124,7 +124,7 @@ def _counter(counts: object = None) -> Counter[Any]:
     if counts is not None and type(counts) is not dict:
         raise damaged(f"a Counter of a {type(counts).__name__}")
     made: Counter[Any] = Counter()
-    dict.update(made, counts or {})  # without adding anything up
+    dict.update(made, counts or {})  # without adding counts
     return made
 
 
@@ -133,7 +133,7 @@ def _set(members: object = ()) -> set[Any]:
 
 
 def _encode(text: object, codec: object = "") -> bytes:
-    """Bytes, which pickles of protocol 2 hold as text; other codecs may take for ever."""
+    """Bytes, which pickles of protocol 2 store as text; other codecs could take very long."""
     if type(text) is not str or codec not in _LATIN:
         raise unknown(f"text encoded as {codec!r}")
     return text.encode("latin1")
@@ -149,7 +149,7 @@ def _bytearray(content: object = b"", codec: object = "latin1") -> bytearray:
 
 def _complex(real: object, imaginary: object) -> complex:
     if not isinstance(real, int | float) or not isinstance(imaginary, int | float):
-        raise damaged("a complex number of what are no numbers")
+        raise damaged("a complex number that is not made of numbers")
     return complex(real, imaginary)
 
 
@@ -163,27 +163,27 @@ def _device(kind: object, index: object = None) -> torch.device:
     try:
         return torch.device(kind if index is None else f"{kind}:{index}")
     except RuntimeError:
-        raise damaged(f"{kind!r} is no device") from None
+        raise damaged(f"{kind!r} is not a device") from None
 
 
 def _layout(name: object) -> torch.layout:
     found = vars(torch).get(str(name).removeprefix("torch."))
     if not isinstance(found, torch.layout):
-        raise damaged(f"{name!r} is no layout of tensors")
+        raise damaged(f"{name!r} is not a layout of tensors")
     return found
 
 
 def _no_call(*_: object) -> object:
-    raise unknown("a storage whose values stand nowhere in the file")
+    raise unknown("a storage whose values are not in the file")
 
 
 # ---- tensors
 
 
 def _empty(*arguments: object) -> Tensor:
-    """What old pickles fill by BUILD; with arguments, torch would take whatever is in memory."""
+    """A tensor that old pickles fill by BUILD; with arguments, torch would use unset memory."""
     if arguments:
-        raise unknown("a tensor whose values stand nowhere in the file")
+        raise unknown("a tensor whose values are not in the file")
     return Tensor(torch.float32, (0,), (1,))
 
 
@@ -216,7 +216,7 @@ def _v3(
     dtype: object,
     metadata: object = None,
 ) -> Tensor:
-    """A tensor of a dtype that has no storage of its own."""
+    """A tensor with a dtype that has no storage type of its own."""
     return _with_metadata(view(storage, offset, shape, stride, _dtype(dtype)), metadata)
 
 
@@ -224,10 +224,10 @@ def _with_metadata(tensor: Tensor, metadata: object) -> Tensor:
     if not metadata:
         return tensor
     if type(metadata) is not dict or not all(type(bit) is bool for bit in metadata.values()):
-        raise damaged("metadata of a tensor that are no bits")
+        raise damaged("tensor metadata that are not flags")
     if metadata.get("conj") and not tensor.dtype.is_complex:
         raise damaged("a tensor of real numbers that are conjugated")
-    # Of complex tensors no values are read, so that their conjugation need not be kept.
+    # The values of complex tensors are never read, so their conjugation is not needed.
     tensor.negative = bool(metadata.get("neg"))
     return tensor
 
@@ -245,7 +245,7 @@ def _copy(data: object) -> Tensor:
 
 
 def _parameter(data: object = None, *_: object) -> Tensor:
-    """A tensor; what else a parameter has (attributes, hooks) is of no use here."""
+    """A tensor; the attributes and hooks of a parameter are not needed."""
     return _empty() if data is None else _copy(data)
 
 
@@ -253,14 +253,14 @@ def _typed(rebuild: object, kind: object, arguments: object, state: object) -> T
     """A tensor of another class, or with attributes, which are dropped."""
     calls = tuple(_REBUILDS.values())
     if not isinstance(rebuild, Name) or rebuild.call not in calls or type(arguments) is not tuple:
-        raise damaged("a tensor that is rebuilt by no function of torch's")
+        raise damaged("a tensor that is not rebuilt by a function of torch")
     return _copy(rebuild.call(*arguments))
 
 
 def _from_cpu(data: object, dtype: object, device: object, requires_grad: object) -> Tensor:
     tensor = _copy(data)
     if tensor.dtype != dtype:
-        raise unknown("a tensor that changes its dtype as it is read")
+        raise unknown("a tensor that changes its dtype when it is read")
     return tensor
 
 
@@ -313,9 +313,9 @@ _REBUILDS: dict[str, Callable[..., Tensor]] = {
 
 
 def fill(tensor: Tensor, state: object) -> Tensor:
-    """What torch before 0.4 put into an empty tensor by BUILD."""
+    """What torch before 0.4 puts into an empty tensor by BUILD."""
     if type(state) is not tuple or len(state) not in (3, 4, 5):
-        raise damaged("a tensor filled with what is no state of one")
+        raise damaged("a tensor filled with an invalid state")
     if len(state) == 4:
         return _v1(*state)
     return tensor if len(state) == 3 else _copy(state[0])

@@ -1,7 +1,6 @@
-"""Opcodes of pickles, read as data: they build containers, scalars and descriptions of tensors.
+"""Opcodes of pickles, read as data: they make containers, scalars and descriptions of tensors.
 
-Nothing is imported and nothing is called that a pickle names; `names.meaning` says what a name is
-read as.
+Nothing that a pickle names is imported or called; `names.meaning` says what a name becomes.
 """
 
 from __future__ import annotations
@@ -18,12 +17,15 @@ from weightspace.checkpoints.messages import damaged, unknown
 from weightspace.checkpoints.names import Name, fill, meaning
 from weightspace.checkpoints.tensors import Tensor
 
-_CALL, _ENTRY = 3, 2  # containers that a call and an entry of a dict count for: they take longer
-_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # as Python 2 called them
+_CALL, _ENTRY = (
+    3,
+    2,
+)  # containers that a call and a dict entry count as
+_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # their names in Python 2
 
 
 def pickles(data: bytes) -> Machine:
-    """A reader of the pickles that lie one behind the other in `data`."""
+    """A reader of the consecutive pickles in `data`."""
     return Machine(data, _ACTS)
 
 
@@ -179,7 +181,7 @@ def _put(form: str) -> Callable[[Machine], None]:
         (index,) = shape.unpack_from(m.data, m.at)
         m.at += shape.size
         memo = m.memo
-        if index == len(memo):  # as every pickler numbers them
+        if index == len(memo):  # every pickler numbers them so
             memo.append(m.stack[-1])
         else:
             m.remember(index)
@@ -206,7 +208,7 @@ def _skip(length: int) -> Callable[[Machine], object]:
     return lambda m: m.take(length)
 
 
-# ---- names, calls, and what is kept outside of the pickle
+# ---- names, calls, and objects outside of the pickle
 
 
 def _global(m: Machine) -> None:
@@ -227,7 +229,7 @@ def _stack_global(m: Machine) -> None:
     name = m.stack.pop()
     module = m.stack.pop()
     if type(name) is not str or type(module) is not str:
-        raise damaged("a name that is no text")
+        raise damaged("a name that is not text")
     m.stack.append(meaning(f"{_MODULES.get(module, module)}.{name}"))
 
 
@@ -244,11 +246,11 @@ def _reduce(m: Machine) -> None:
     try:
         m.stack.append(name.call(*arguments))
     except TypeError:
-        raise damaged(f"{name.name} is called as torch never does") from None
+        raise damaged(f"{name.name} is called in a way that torch never uses") from None
 
 
 def _weight(argument: object) -> int:
-    """A copy of it in containers: a small one takes as much memory as some text."""
+    """The cost of a copy in containers: a small container takes as much memory as some text."""
     if isinstance(argument, str | bytes | bytearray):
         return len(argument) // 64
     return len(argument) if isinstance(argument, list | tuple | dict | set) else 0
@@ -263,12 +265,12 @@ def _build(m: Machine) -> None:
             setattr(target, item.name, getattr(filled, item.name))
     elif type(target) not in (OrderedDict, Counter) or type(state) not in (dict, OrderedDict):
         raise unknown(f"a state for a {type(target).__name__}")
-    # Of an OrderedDict these are attributes, such as the versions of a net's modules.
+    # The state of an OrderedDict are attributes, such as the versions of a net's modules.
 
 
 def _persistent(m: Machine) -> None:
     if m.persistent is None:
-        raise damaged("it keeps something outside of its pickle")
+        raise damaged("it refers to something outside of its pickle")
     key = m.stack.pop()
     m.stack.append(m.persistent(key))
 
@@ -318,7 +320,7 @@ _KNOWN: dict[bytes, Callable[[Machine], object]] = {
     b"c": _global,
     b"\x93": _stack_global,
     b"R": _reduce,
-    b"\x81": _reduce,  # NEWOBJ: of the classes that are known, the same as a call
+    b"\x81": _reduce,  # NEWOBJ: for the known classes the same as a call
     b"b": _build,
     b"Q": _persistent,
 }

@@ -1,4 +1,4 @@
-"""`predict`: what a fitted model says of a checkpoint from outside."""
+"""`predict`: how the net in a file was trained, according to a fitted model."""
 
 from __future__ import annotations
 
@@ -12,13 +12,27 @@ from weightspace.meta import Answer, Model
 
 @dataclass(frozen=True)
 class Prediction:
-    """A checkpoint, the account of its tensors, and the model's calibrated answer."""
+    """A checkpoint with the account of its tensors, and a model's calibrated answer.
+
+    Attributes
+    ----------
+    checkpoint : Checkpoint
+        The file.
+    answer : Answer
+        The predicted properties with their probabilities.
+    """
 
     checkpoint: Checkpoint
     answer: Answer
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: `file`, `answer`, and `tensors` with use and reason."""
+        """The prediction as plain values for JSON.
+
+        Returns
+        -------
+        dict
+            The keys are `file`, `answer`, and `tensors` with use and reason.
+        """
         return {
             "file": str(self.checkpoint.path),
             "answer": self.answer.to_dict(),
@@ -27,10 +41,24 @@ class Prediction:
 
 
 def predict(model: Model | str | Path, file: str | Path) -> Prediction:
-    """How the net in `file` was trained, by a fitted `model` or the folder it was saved in.
+    """Predict how the net in a file was trained.
 
-    Raises DataError, in one line, for a model or a checkpoint that cannot be read, holds values
-    that are not finite, or is shorter than the model's slices.
+    Parameters
+    ----------
+    model : Model, str or Path
+        A fitted model, or the folder in which it was saved.
+    file : str or Path
+        A checkpoint, as for `read_checkpoint`.
+
+    Returns
+    -------
+    Prediction
+
+    Raises
+    ------
+    DataError
+        If the model or the checkpoint cannot be read, a value is not finite, or the vector is
+        shorter than the model's slices. The message is one line.
     """
     checkpoint = read_checkpoint(file)
     fitted = model if isinstance(model, Model) else Model.load(model)

@@ -1,4 +1,4 @@
-"""Which tensor of a foreign checkpoint is what: roles, layers and order from names and shapes."""
+"""The role of each tensor in a checkpoint: roles, layers and order from names and shapes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 
 _DIGITS = re.compile(r"\d+")
-_MOST_NUMBERS = 16  # in a name; any more are sorted as text
-_LONGEST_NAME = 200  # in a reason; some file may repeat a name a thousand times
+_MOST_NUMBERS = 16  # in a name; further numbers are sorted as text
+_LONGEST_NAME = 200  # in a reason; a file may repeat a long name a thousand times
 _LEAF_ROLES = {
     "gamma": "scale",
     "scale": "scale",
@@ -30,7 +30,7 @@ _FACTOR = re.compile(r"(^|[._])(weight_[guv]|original\d)$")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One tensor as the file describes it; `dtype` is torch's name, such as "bfloat16"."""
+    """A tensor as the file describes it; `dtype` is torch's name, such as "bfloat16"."""
 
     name: str
     shape: tuple[int, ...]
@@ -38,7 +38,7 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """Number of values."""
+        """The number of values."""
         return math.prod(self.shape)
 
     @property
@@ -54,7 +54,19 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What became of one tensor, and why."""
+    """How one tensor of a checkpoint was used, and why.
+
+    Attributes
+    ----------
+    name : str
+        The name in the file.
+    shape : tuple of int
+        The shape.
+    dtype : str
+        Torch's name of the type, such as "bfloat16".
+    reason : str
+        What it is, or why it was skipped.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -64,7 +76,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A tensor with its role and place in the vector."""
+    """A tensor with its role and its place in the vector."""
 
     entry: Entry
     role: str
@@ -74,7 +86,7 @@ class Placed:
 
     @property
     def note(self) -> Note:
-        """The account of it."""
+        """The note of how it was used."""
         return Note(self.entry.name, self.entry.shape, self.entry.dtype, self.reason)
 
 
@@ -102,13 +114,13 @@ class _Layer:
 
 
 def natural(name: str) -> str:
-    """Sorting key in which conv2 comes before conv10.
+    """A sorting key that puts conv2 before conv10.
 
     >>> sorted(["conv10", "conv2", "conv"], key=natural)
     ['conv', 'conv2', 'conv10']
     """
-    # Digits are never made a number, which Python refuses to do with thousands of them: more of
-    # them are a larger one. What begins with NUL comes before all letters, as numbers should.
+    # Digits are compared by their count first, not as an int, which Python refuses for thousands
+    # of them. The NUL in front makes numbers come before all letters.
     return _DIGITS.sub(_sortable, name, count=_MOST_NUMBERS)
 
 
@@ -120,9 +132,9 @@ def _sortable(match: re.Match[str]) -> str:
 def arrange(entries: list[Entry], *, ordered: bool) -> tuple[list[Placed], list[Note]]:
     """Give every tensor a role, a part and a layer, or a reason why it has none.
 
-    `ordered` says that the order of `entries` is that of the net's layers; otherwise the natural
-    order of names stands in, convolutions before dense layers. Returns the tensors in the order of
-    the vector, and notes of those that are left out.
+    `ordered` says that the order of `entries` is that of the net's layers. Otherwise the natural
+    order of names is used, with convolutions before dense layers. Returns the tensors in the order
+    of the vector, and notes of the others.
     """
     if not ordered:
         entries = sorted(entries, key=lambda entry: natural(entry.name))
@@ -155,17 +167,17 @@ def _skip(entry: Entry, reason: str) -> Note:
 
 
 def _unfit(entry: Entry) -> str:
-    """Why a tensor cannot be used, whatever stands beside it; empty where it can."""
+    """Why a tensor cannot be used, whatever the other tensors are; empty if it can."""
     if entry.leaf == "num_batches_tracked":
         return "a count of batches"
     if not entry.dtype.startswith(_FLOATS):
-        return f"{entry.dtype}: no floating type that weights are trained in"
+        return f"{entry.dtype}: not a floating type of trained weights"
     if not entry.size:
         return "holds no values"
     if not entry.shape:
-        return "a single value, no tensor of a layer"
+        return "a single value, not a tensor of a layer"
     if _FACTOR.search(entry.name):
-        return "a factor of a reparametrised kernel, which is not stored itself"
+        return "a factor of a reparametrised kernel; the kernel itself is not stored"
     if entry.leaf.endswith("_mask"):
         return "a mask"
     if len(entry.shape) == 1:
@@ -173,17 +185,17 @@ def _unfit(entry: Entry) -> str:
     if _is_norm(entry.module):
         return f"a norm of {len(entry.shape)} dimensions; only norms over channels are known"
     if _TABLE.search(entry.name):
-        # A look-up table is not multiplied with anything: its rows say nothing about a layer.
+        # A look-up table is not multiplied with anything, so it is not the kernel of a layer.
         if len(entry.shape) >= 4 and entry.leaf == "weight":
-            return ""  # the convolution that cuts an image into patches is named so, too
-        return "an embedding: a look-up table, no kernel"
+            return ""  # the convolution that cuts an image into patches has this name, too
+        return "an embedding: a look-up table, not a kernel"
     if len(entry.shape) > 5:
         return f"{len(entry.shape)} dimensions: neither a convolution kernel nor a dense one"
     return ""
 
 
 def _is_norm(module: str) -> bool:
-    """Whether a module is named as norms are: norm, bn2, ln, ln_1, ln_post."""
+    """Whether a module has the name of a norm: norm, bn2, ln, ln_1, ln_post."""
     last = module.rpartition(".")[2].lower()
     if _NORM_NAME.search(last):
         return True
@@ -194,7 +206,7 @@ def _is_norm(module: str) -> bool:
 def _norms_and_biases(
     rest: list[tuple[int, Entry]], layers: dict[str, _Layer]
 ) -> tuple[list[_Norm], list[Note]]:
-    """Sort the 1-D tensors: biases go to their layer, norms are gathered by module."""
+    """Sort the 1-D tensors: biases go to their layer, norms are grouped by module."""
     norm_modules = {
         entry.module
         for _, entry in rest
@@ -214,9 +226,7 @@ def _norms_and_biases(
         if not role:
             skipped.append(_skip(entry, _why_no_role(entry)))
         elif norm and role in norm.tensors:
-            skipped.append(
-                _skip(entry, f"a second {role} beside {_short(norm.tensors[role].name)}")
-            )
+            skipped.append(_skip(entry, f"a second {role} after {_short(norm.tensors[role].name)}"))
         else:
             norm = norms.setdefault(entry.module, _Norm(entry.module, position))
             norm.tensors[role] = entry
@@ -224,7 +234,7 @@ def _norms_and_biases(
 
 
 def _kernel_of_bias(entry: Entry, layers: dict[str, _Layer]) -> _Layer | None:
-    """The layer that a bias belongs to: the kernel whose name differs in that word alone."""
+    """The layer of a bias: the kernel whose name differs only in the word for bias."""
     if "bias" not in entry.leaf:
         return None
     prefix = f"{entry.module}." if entry.module else ""
@@ -237,14 +247,14 @@ def _kernel_of_bias(entry: Entry, layers: dict[str, _Layer]) -> _Layer | None:
 
 def _why_no_role(entry: Entry) -> str:
     if "bias" in entry.leaf:
-        return "a bias without a kernel beside it"
+        return "a bias without its kernel"
     if entry.leaf == "weight":
-        return "a single value: a gain or a slope, no norm over channels"
+        return "a single value: a gain or a slope, not a norm over channels"
     return "one dimension, but by its name neither a bias nor part of a norm"
 
 
 class _Owners:
-    """Finds the layer that a norm follows, in a time that does not grow with their number."""
+    """Finds the layer that a norm follows, in time that does not grow with the number of layers."""
 
     def __init__(self, layers: list[_Layer], norms: list[_Norm], ordered: bool) -> None:
         self._layers = layers
@@ -264,11 +274,11 @@ class _Owners:
         self._named = _named(first, [norm.module for norm in norms]) if norms else {}
 
     def of(self, norm: _Norm) -> _Layer:
-        """By name where the file keeps no order, else the layer before; the first where none is."""
+        """The layer by name if the file has no order, else the layer before; else the first."""
         if norm.module in self._named:
-            return self._layers[self._named[norm.module]]  # conv1_norm goes with conv1
+            return self._layers[self._named[norm.module]]  # conv1_norm belongs to conv1
         if not self._ordered:
-            # bn2 goes with conv2; a LayerNorm with the one layer that stands beside it
+            # bn2 belongs to conv2; a LayerNorm to the only layer in the same module
             key = (norm.module.rpartition(".")[0], norm.width)
             for found in (
                 self._numbered.get((*key, _number(norm.module)), []),
@@ -280,14 +290,14 @@ class _Owners:
 
 
 def _named(first: dict[str, int], norms: list[str]) -> dict[str, int]:
-    """The first layer that a norm's name begins with, where no letter or digit follows.
+    """The first layer whose module name begins a norm's name, if no letter or digit follows.
 
-    `first` has the index of a module's first layer. In the order of the alphabet, all names that
-    begin with a module come right after it, so that each is compared with its neighbours only.
+    `first` is the index of a module's first layer. In alphabetical order, all names that begin with
+    a module's name come right after it, so each name is compared only with its neighbours.
     """
     none = 1 + max(first.values(), default=0)
     found: dict[str, int] = {}
-    above: list[tuple[str, int]] = []  # modules that the name begins with, and the first so far
+    above: list[tuple[str, int]] = []  # modules with which the name begins, and the first so far
     for name in sorted({*first, *norms}):
         while above and not name.startswith(above[-1][0]):
             above.pop()
@@ -312,7 +322,7 @@ def _short(name: str) -> str:
 
 
 def _place(layer: _Layer, index: int) -> list[Placed]:
-    """Kernel and bias, then of every norm shift, scale, running mean and running variance."""
+    """Kernel and bias, then for every norm shift, scale, running mean and running variance."""
     kernel, name = layer.kernel, _short(layer.kernel.name)
     what = "dense kernel" if layer.part == "fc" else f"{len(kernel.shape) - 2}-D convolution kernel"
     placed = [Placed(kernel, "weight", layer.part, index, what)]

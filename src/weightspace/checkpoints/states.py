@@ -1,4 +1,4 @@
-"""The state dict in what a torch file holds, and an account of what stands beside it."""
+"""The state dict in a torch file, and notes of everything next to it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from weightspace.checkpoints.tensors import Tensor
 from weightspace.printable import printable
 
 _NESTED = ("state_dict", "model_state_dict", "model", "module")
-MOST_ENTRIES = 2**15  # of a state dict; the largest nets have some 20,000 tensors in a file
-_DEEPEST = 8  # state dicts within each other; a dict may hold itself
+MOST_ENTRIES = 2**15  # in a state dict; the largest nets have some 20,000 tensors in a file
+_DEEPEST = 8  # nested state dicts; a dict may contain itself
 
 
 def state_dict(content: Any) -> tuple[dict[str, Tensor], tuple[Note, ...]]:
-    """The tensors of the state dict, wherever it lies, and notes of what stands beside it."""
+    """The tensors of the state dict, wherever it lies, and notes of everything next to it."""
     if not isinstance(content, Mapping):
-        raise Refusal(f"holds a {type(content).__name__}, no state dict; save model.state_dict()")
+        raise Refusal(
+            f"holds a {type(content).__name__}, not a state dict; save model.state_dict()"
+        )
     check_entries(content)
     beside: list[Note] = []
     depth = 0
@@ -27,10 +29,9 @@ def state_dict(content: Any) -> tuple[dict[str, Tensor], tuple[Note, ...]]:
         depth += 1
         if depth > _DEEPEST:
             raise Refusal(
-                f"state dicts lie more than {_DEEPEST} deep within each other; "
-                "save model.state_dict()"
+                f"state dicts are nested more than {_DEEPEST} deep; save model.state_dict()"
             )
-        reason = f"stands beside the state dict under {key!r}"
+        reason = f"not in the state dict, but under {key!r}"
         beside += [_note(name, value, reason) for name, value in content.items() if name != key]
         content = content[key]
         check_entries(content)
@@ -43,7 +44,7 @@ def state_dict(content: Any) -> tuple[dict[str, Tensor], tuple[Note, ...]]:
     tensors: dict[str, Tensor] = {}
     for name, value in content.items():
         if not isinstance(value, Tensor):
-            beside.append(_note(name, value, "no tensor"))
+            beside.append(_note(name, value, "not a tensor"))
         elif value.kind:
             beside.append(_note(name, value, "a sparse, quantised or empty kind of tensor"))
         else:
@@ -52,11 +53,11 @@ def state_dict(content: Any) -> tuple[dict[str, Tensor], tuple[Note, ...]]:
 
 
 def check_entries(found: Mapping[Any, Any]) -> None:
-    """Refuse more tensors than any net has, before each gets an account of its own."""
+    """Refuse more entries than any net has, before a note is made for each."""
     if len(found) > MOST_ENTRIES:
         raise Refusal(
-            f"refused; {len(found):,} entries stand side by side in it, {MOST_ENTRIES:,} are the "
-            "most that are read; save model.state_dict() alone"
+            f"refused; {len(found):,} entries are side by side in it, at most {MOST_ENTRIES:,} are "
+            "read; save model.state_dict() alone"
         )
 
 
@@ -67,7 +68,7 @@ def _note(name: Any, value: Any, reason: str) -> Note:
 
 
 def without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Names as the net has them, without what wrappers for training put before them."""
+    """The names in the net, without the prefixes of wrappers for training."""
     short = {
         re.sub(r"^(module\.)+", "", name.replace("_orig_mod.", "")): tensor
         for name, tensor in tensors.items()

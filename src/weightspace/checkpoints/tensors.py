@@ -1,4 +1,4 @@
-"""Tensors as a file describes them, and their values, read from the place where they lie."""
+"""Tensors as a file describes them, and their values, read from where they lie in the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LARGEST = 2**63  # torch counts values in int64
 
 @dataclass(slots=True, eq=False)
 class Storage:
-    """Bytes of a file that tensors take their values from; `position` is -1 until it is known."""
+    """The bytes of a file from which tensors take values; `position` is -1 until it is known."""
 
     dtype: torch.dtype
     nbytes: int
@@ -30,7 +30,7 @@ class Storage:
 class Tensor:
     """A tensor that is not read yet; `offset` and `stride` count values of its `dtype`.
 
-    `kind` is empty, or says why it has no values of its own to read, such as "sparse".
+    `kind` is empty, or says why there are no values to read, such as "sparse".
     """
 
     dtype: torch.dtype
@@ -43,12 +43,12 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        """Number of values."""
+        """The number of values."""
         return math.prod(self.shape)
 
     @property
     def span(self) -> int:
-        """Values of the storage from the first to the last that it takes."""
+        """The number of values of the storage from its first to its last."""
         span = 1
         for side, stride in zip(self.shape, self.stride, strict=True):
             if not side:
@@ -70,13 +70,13 @@ def _name(dtype: torch.dtype) -> str:
 def view(
     storage: object, offset: object, shape: object, stride: object, dtype: object = None
 ) -> Tensor:
-    """A tensor in a storage; Refusal where the storage does not hold all its values."""
+    """A tensor in a storage; Refusal if the storage does not contain all its values."""
     if not isinstance(storage, Storage):
         raise damaged("a tensor without a storage")
     sides, steps = numbers(shape), numbers(stride)
     kind = dtype if isinstance(dtype, torch.dtype) else storage.dtype
     if len(sides) != len(steps) or type(offset) is not int or not 0 <= offset < _LARGEST:
-        raise damaged("a tensor with other strides than sides, or an offset that is none")
+        raise damaged("a tensor with wrong strides or a wrong offset")
     tensor = Tensor(kind, sides, steps, offset, storage)
     span = tensor.span
     if span and (offset + span) * kind.itemsize > storage.nbytes:
@@ -88,17 +88,17 @@ def view(
 
 
 def numbers(found: object) -> tuple[int, ...]:
-    """A shape or strides, looked at before anything is multiplied."""
+    """A shape or strides, checked before anything is multiplied."""
     if not isinstance(found, tuple) or len(found) > _MOST_DIMENSIONS:
-        raise damaged(f"a shape is no tuple of at most {_MOST_DIMENSIONS} numbers")
+        raise damaged(f"a shape is not a tuple of at most {_MOST_DIMENSIONS} numbers")
     for number in found:
         if type(number) is not int or not 0 <= number < _LARGEST:
-            raise damaged(f"a shape, stride or offset is no whole number from 0 to {_LARGEST:,}")
+            raise damaged(f"a shape, stride or offset is not a whole number from 0 to {_LARGEST:,}")
     return tuple(found)
 
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides of a tensor whose values follow each other."""
+    """The strides of a tensor whose values are consecutive."""
     strides = [1]
     for side in shape[:0:-1]:
         strides.append(strides[-1] * max(side, 1))
@@ -107,7 +107,7 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 @dataclass
 class Values:
-    """The values of the tensors of an open file, whose bytes stand in `order`."""
+    """Reads the values of the tensors of an open file, whose byte order is `order`."""
 
     file: BinaryIO
     order: str = "little"
@@ -121,7 +121,7 @@ class Values:
         first = tensor.storage.position + tensor.offset * width
         swapped = self.order != sys.byteorder and width > 1
         if tensor.dtype is torch.float32 and tensor.stride == contiguous(tensor.shape):
-            self._read(first, out)  # where most values go: without a copy in between
+            self._read(first, out)  # the usual case: no copy is needed
             if swapped:
                 out.byteswap(inplace=True)
         else:
@@ -141,7 +141,7 @@ class Values:
             raw = np.empty(length, np.uint8)
             self._read(first, raw)
             return raw
-        # Some values of many: storages that such tensors share are read once, not for each of them.
+        # The tensor is a small part of its storage, which others may share: read the storage once.
         storage = tensor.storage
         assert storage is not None
         if storage.position not in self._kept:

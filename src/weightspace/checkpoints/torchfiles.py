@@ -1,7 +1,7 @@
 """Torch files: a pickle, and the storages of its tensors, as torch.save writes them since 2016.
 
-Since torch 1.6 they are members of a zip archive; before, and with
-`_use_new_zipfile_serialization=False`, they lie behind five pickles in a row.
+Since torch 1.6 they are members of a zip archive. Before, and with
+`_use_new_zipfile_serialization=False`, the storages follow five pickles.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _ORDERS = {b"little": "little", b"big": "big"}
 
 
 class _Storages:
-    """Storages by their keys, from what a pickle says of them; where they lie is another matter."""
+    """Storages by their keys, as a pickle describes them; their positions are found later."""
 
     def __init__(self) -> None:
         self.found: dict[str, Storage] = {}
-        self.views: dict[str, tuple[Storage, Storage, int]] = {}  # with its whole and its start
+        self.views: dict[str, tuple[Storage, Storage, int]] = {}  # view, its storage, its start
 
     def __call__(self, said: object) -> Storage:
         if type(said) is not tuple or len(said) not in (5, 6) or said[0] != "storage":
-            raise unknown("something else than storages is kept outside of it")
+            raise unknown("it refers to something outside that is not a storage")
         kind, key, _, count, *view = said[1:]
         if not isinstance(kind, StorageType) or type(key) is not str:
             raise damaged("a storage without a type or a key")
@@ -54,7 +54,7 @@ class _Storages:
         return self.views[key][0]
 
     def settle(self) -> None:
-        """Give the views their places; Refusal where a storage has none."""
+        """Set the positions of the views; Refusal if a storage has none."""
         for key, storage in self.found.items():
             if storage.position < 0 and storage.nbytes:
                 raise damaged(f"the values of storage {printable(key)} are not in the file")
@@ -88,7 +88,7 @@ def zipped(file: BinaryIO) -> tuple[Any, Values]:
 
 
 def _check(members: list[Member], size: int) -> None:
-    """Refuse an archive of another kind, or with a pickle that no state dict has."""
+    """Refuse an archive of another kind, or with a pickle larger than any state dict's."""
     if any(member.name.endswith("/constants.pkl") for member in members):
         raise Refusal(
             "refused; a TorchScript archive holds code; save the state dict as safetensors"
@@ -103,15 +103,15 @@ def _check(members: list[Member], size: int) -> None:
         if member.size > LIMIT:
             raise Refusal(
                 f"refused; {printable(member.name)} has {member.size:,} bytes, "
-                f"{LIMIT:,} are the most that is read; save model.state_dict() alone"
+                f"at most {LIMIT:,} are read; save model.state_dict() alone"
             )
     claimed = sum(member.size for member in members)
-    if claimed > size:  # members that overlap
+    if claimed > size:  # the members overlap
         raise refused(f"its members claim {claimed:,} bytes of {size:,}")
 
 
 def _no_torch_file() -> Refusal:
-    return Refusal("a zip archive, but no torch file; save the weights as safetensors")
+    return Refusal("a zip archive, but not a torch file; save the weights as safetensors")
 
 
 def _order(file: BinaryIO, member: Member | None) -> str:
@@ -134,8 +134,9 @@ def _content(file: BinaryIO, member: Member) -> bytes:
 def legacy(file: BinaryIO) -> tuple[Any, Values]:
     """What the pickles of an older file describe, and where its values are.
 
-    They are: a number that marks the form, its version, facts of the machine, the content, and the
-    keys of the storages in the order in which these follow, each behind its count of values.
+    The pickles are a magic number, the version, facts about the machine, the content, and the keys
+    of the storages. The storages follow in the order of these keys, each after its number of
+    values.
     """
     size = os.fstat(file.fileno()).st_size
     file.seek(0)
@@ -154,12 +155,12 @@ def legacy(file: BinaryIO) -> tuple[Any, Values]:
             raise
         raise unknown(f"it has more than {LIMIT:,} bytes") from None
     if type(keys) is not list or not all(type(key) is str for key in keys):
-        raise damaged("no list of its storages")
+        raise damaged("its list of storages is not valid")
     at = machine.at
     for key in keys:
         storage = storages.found.get(key)
         if storage is None or storage.position >= 0:
-            raise damaged(f"storage {printable(key)} is unknown or stands in it twice")
+            raise damaged(f"storage {printable(key)} is unknown or in it twice")
         file.seek(at)
         count = int.from_bytes(file.read(8), "little")
         if count * storage.dtype.itemsize != storage.nbytes or at + 8 + storage.nbytes > size:
@@ -170,4 +171,4 @@ def legacy(file: BinaryIO) -> tuple[Any, Values]:
         storage.position = at + 8
         at += 8 + storage.nbytes
     storages.settle()
-    return content, Values(file)  # whatever machine wrote it: torch swaps them as it writes
+    return content, Values(file)  # little-endian on every machine: torch swaps bytes when it writes

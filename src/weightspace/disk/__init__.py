@@ -1,15 +1,15 @@
-"""The one door to the disk: what is read, written and deleted inside a folder stays inside it.
+"""The only module that opens files: what happens in a folder that a user named stays in it.
 
-In: an `InnerPath`, which is a folder that a user named and the way from there, or the path of a
-file that a user named. Out: bytes of regular files, of a size that was capped; files that appear
-whole or not at all; folders emptied of what was written there and of nothing else.
+In: an `InnerPath`, which is a folder that a user named and the path from there, or the path of a
+file that a user named. Out: bytes of regular files up to a given size; files that are written
+completely or not at all; folders from which only the package's own files are removed.
 
-Folders, models and exports come from strangers, and a link in them may lead anywhere. So every
-folder on the way is opened without following links, and what is done is done in the folder that was
-opened: swapping a name in between changes nothing. Reading follows a link of a file, as the caches
-of download tools have them, to a regular file; writing, renaming and deleting never follow one. No
-other room opens, renames or deletes: `tests/test_disk_door.py` holds that. Why, and against whom,
-stands in docs/security.md.
+Folders, models and exports may come from strangers, and a link in them may lead anywhere. So every
+folder on the path is opened without following links, and everything happens in the opened folder:
+replacing a name in the meantime changes nothing. Reading follows a link to a regular file, because
+the caches of download tools contain such links; writing, renaming and deleting never follow one. No
+other room opens, renames or deletes files; `tests/disk/test_one_door.py` checks this. The reasons
+are in docs/security.md.
 """
 
 from weightspace.disk.errors import explained

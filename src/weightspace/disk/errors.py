@@ -1,4 +1,4 @@
-"""What the system says of files, in one line that says what is to be done."""
+"""Errors of the operating system as one line that says what to do."""
 
 from __future__ import annotations
 
@@ -14,9 +14,25 @@ _CHANGED = (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.ESTALE)
 
 @contextmanager
 def explained(thing: object, needed: int = 0) -> Iterator[None]:
-    """Turn the system's refusal to write `thing` into one line that says what is to be done.
+    """Turn the system's errors of writing `thing` into a DataError with a remedy.
 
-    `needed` bytes are named where the disk is full, if it is not 0.
+    Use it in a `with` statement.
+
+    Parameters
+    ----------
+    thing : object
+        What is written, as messages name it.
+    needed : int
+        The bytes that are needed, for the message that the disk is full; 0 if unknown.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    DataError
+        One line, if the system raises OSError within the block.
     """
     try:
         yield
@@ -44,16 +60,16 @@ def explained(thing: object, needed: int = 0) -> Iterator[None]:
 
 
 def leads_out(folder: object) -> DataError:
-    """A folder inside another that is a link, or no folder at all."""
+    """The error for a folder on a path that is a link, or not a folder."""
     return DataError(
-        f"{folder}: is a link or no folder, which is not followed; put the folder itself there, or "
-        "remove the link"
+        f"{folder}: is a link or not a folder, so it is not followed; put the folder itself "
+        "there, or remove the link"
     )
 
 
 def not_regular(thing: object) -> DataError:
-    """Something that is no file with an end."""
+    """The error for something that is not a regular file."""
     return DataError(
-        f"{thing}: is no regular file (a folder, a device, a pipe or a link to one); "
+        f"{thing}: is not a regular file (a folder, a device, a pipe or a link to one); "
         "put a file there, or remove it"
     )

@@ -1,4 +1,4 @@
-"""An open folder, and what is done in it: in that very folder, whatever its name leads to since."""
+"""An open folder and the operations in it, which do not depend on what its name refers to later."""
 
 from __future__ import annotations
 
@@ -20,16 +20,26 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_DIRECTORY", 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BY_DESCRIPTOR = bool(_NO_FOLLOW) and {os.open, os.stat, os.unlink, os.mkdir} <= os.supports_dir_fd
 _IS_A_LINK = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
-_DEEPEST = 64  # folders in folders; people and tools make a dozen, an archive can hold thousands
+_DEEPEST = 64  # nested folders; people and tools make a dozen, an archive may have thousands
 
 
 class Folder:
     """A folder inside a root, opened name by name without following a link.
 
-    Use it in a `with`. `at(name)` gives the arguments by which functions of `os` reach an entry of
-    the opened folder. Raises DataError where a name on the way is a link, and FileNotFoundError
-    where nothing has it. Where the system cannot open by descriptors (Windows), names are looked
-    at and then used.
+    Use it in a `with` statement. If the system cannot open by descriptors (Windows), names are
+    checked and then used.
+
+    Parameters
+    ----------
+    place : InnerPath
+        The folder.
+
+    Raises
+    ------
+    DataError
+        If a name on the path is a link.
+    FileNotFoundError
+        If a name on the path does not exist.
     """
 
     def __init__(self, place: InnerPath) -> None:
@@ -57,17 +67,41 @@ class Folder:
         self.descriptor = inner
 
     def at(self, name: str, key: str = "dir_fd") -> tuple[Any, dict[str, Any]]:
-        """The entry `name` as a first argument and keyword arguments."""
+        """The arguments with which functions of `os` reach an entry of the opened folder.
+
+        Parameters
+        ----------
+        name : str
+            The name of the entry.
+        key : str
+            The name of the keyword argument for the folder.
+
+        Returns
+        -------
+        tuple
+            The first argument, and the keyword arguments.
+        """
         if _BY_DESCRIPTOR:
             return name, {key: self.descriptor}
         return (self.place / name).path, {}
 
     def names(self) -> list[str]:
-        """The names in it, in order."""
+        """The names in the folder, sorted."""
         return sorted(os.listdir(self.descriptor if _BY_DESCRIPTOR else self.place.path))
 
     def stat(self, name: str) -> os.stat_result | None:
-        """What the entry itself is, of a link the link; None where there is none."""
+        """The status of an entry; for a link, of the link itself.
+
+        Parameters
+        ----------
+        name : str
+            The name of the entry.
+
+        Returns
+        -------
+        os.stat_result or None
+            None if there is no such entry.
+        """
         entry, where = self.at(name)
         try:
             return os.stat(entry, follow_symlinks=False, **where)
@@ -75,12 +109,12 @@ class Folder:
             return None
 
     def sync(self) -> None:
-        """Wait until the names in it are on the disk."""
+        """Wait until the names in the folder are on the disk."""
         if _BY_DESCRIPTOR:
             os.fsync(self.descriptor)
 
     def close(self) -> None:
-        """May be called twice."""
+        """Close the folder; may be called twice."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -101,14 +135,30 @@ def _look_at(place: InnerPath) -> None:
 
 
 def make_root(path: Path) -> InnerPath:
-    """The folder that a user named, made where it is missing, with those above it."""
+    """Make a folder that a user named, and the folders above it, if they do not exist.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+
+    Returns
+    -------
+    InnerPath
+    """
     with explained(path):
         path.mkdir(parents=True, exist_ok=True)
     return InnerPath(path)
 
 
 def make_folder(place: InnerPath) -> None:
-    """Make a folder, and those between it and the root, where they are missing."""
+    """Make a folder, and those between it and the root, if they do not exist.
+
+    Parameters
+    ----------
+    place : InnerPath
+        The folder.
+    """
     if not place.parts:
         return
     try:
@@ -120,12 +170,22 @@ def make_folder(place: InnerPath) -> None:
         entry, where = above.at(place.name)
         with suppress(FileExistsError):
             os.mkdir(entry, **where)
-    with Folder(place):  # that it is one, and no link that was put there meanwhile
+    with Folder(place):  # fails if it has become a link in the meantime
         return
 
 
 def names(place: InnerPath) -> list[str]:
-    """The names in a folder, in order; none where there is no folder."""
+    """The names in a folder, sorted; empty if there is no folder.
+
+    Parameters
+    ----------
+    place : InnerPath
+        The folder.
+
+    Returns
+    -------
+    list of str
+    """
     try:
         with Folder(place) as folder:
             return folder.names()
@@ -136,10 +196,24 @@ def names(place: InnerPath) -> list[str]:
 
 
 def walk(place: InnerPath) -> Iterator[InnerPath]:
-    """All entries below a folder that are no folders, in order; links to folders are not entered.
+    """All entries below a folder that are not folders, sorted; links to folders are not entered.
 
-    What is listed may be a link or a device: opening it tells. Raises FileNotFoundError where there
-    is no folder, and DataError where one cannot be listed or they are nested without end.
+    Parameters
+    ----------
+    place : InnerPath
+        The folder.
+
+    Yields
+    ------
+    InnerPath
+        An entry; it may be a link or a device, which opening it tells.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no folder.
+    DataError
+        If a folder cannot be listed, or folders are nested too deeply.
     """
     if len(place.parts) > _DEEPEST:
         raise DataError(
@@ -167,18 +241,48 @@ def _unlisted(place: InnerPath, error: OSError) -> DataError:
 
 
 def exists(place: InnerPath) -> bool:
-    """Whether a name is taken, be it by a link that leads nowhere."""
+    """Whether something has this name; a link counts, wherever it leads.
+
+    Parameters
+    ----------
+    place : InnerPath
+        The entry.
+
+    Returns
+    -------
+    bool
+    """
     return _status(place) is not None
 
 
 def is_folder(place: InnerPath) -> bool:
-    """Whether it is a folder itself, no link to one."""
+    """Whether it is a folder, and not a link to one.
+
+    Parameters
+    ----------
+    place : InnerPath
+        The entry.
+
+    Returns
+    -------
+    bool
+    """
     status = _status(place)
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def is_file(place: InnerPath) -> bool:
-    """Whether it is a regular file, or a link to one."""
+    """Whether it is a regular file, or a link to one.
+
+    Parameters
+    ----------
+    place : InnerPath
+        The entry.
+
+    Returns
+    -------
+    bool
+    """
     try:
         with Folder(place.parent) as folder:
             entry, where = folder.at(place.name)
@@ -193,14 +297,24 @@ def _status(place: InnerPath) -> os.stat_result | None:
     try:
         with Folder(place.parent) as folder:
             return folder.stat(place.name)
-    except (FileNotFoundError, NotADirectoryError):  # the latter of a root that is a file
+    except (FileNotFoundError, NotADirectoryError):  # the second error: the root is a file
         return None
 
 
 def rename(source: InnerPath, target: InnerPath) -> None:
-    """Give an entry another name in the same root, in place of what has it; links are not followed.
+    """Rename an entry in the same root, replacing what has the new name.
 
-    Raises FileNotFoundError where there is no source.
+    Links are not followed.
+
+    Parameters
+    ----------
+    source, target : InnerPath
+        The entry, and its new name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no source.
     """
     with Folder(source.parent) as here, Folder(target.parent) as there:
         entry, where = here.at(source.name, "src_dir_fd")
@@ -211,7 +325,18 @@ def rename(source: InnerPath, target: InnerPath) -> None:
 
 
 def remove(place: InnerPath) -> None:
-    """Remove a file, or a link itself, if it is there; DataError for a folder."""
+    """Remove a file, or a link itself, if it exists.
+
+    Parameters
+    ----------
+    place : InnerPath
+        The entry.
+
+    Raises
+    ------
+    DataError
+        If it is a folder.
+    """
     with suppress(FileNotFoundError), Folder(place.parent) as folder:
         entry, where = folder.at(place.name)
         try:
@@ -223,7 +348,18 @@ def remove(place: InnerPath) -> None:
 
 
 def remove_tree(place: InnerPath) -> None:
-    """Remove a folder with all that is in it, if it is there; a link in its place is refused."""
+    """Remove a folder with all its content, if it exists.
+
+    Parameters
+    ----------
+    place : InnerPath
+        The folder.
+
+    Raises
+    ------
+    DataError
+        If it is a link.
+    """
     status = _status(place)
     if status is None:
         return
@@ -231,17 +367,29 @@ def remove_tree(place: InnerPath) -> None:
         raise leads_out(place)
     with suppress(FileNotFoundError), Folder(place.parent) as folder:
         entry, where = folder.at(place.name)
-        shutil.rmtree(entry, **where)  # by descriptors too, where the system has them
+        shutil.rmtree(entry, **where)  # uses descriptors too, where the system has them
 
 
 def remove_empty(place: InnerPath) -> None:
-    """Remove a folder if it is there and nothing is in it."""
+    """Remove a folder if it exists and is empty.
+
+    Parameters
+    ----------
+    place : InnerPath
+        The folder.
+    """
     with suppress(OSError), Folder(place.parent) as folder:
         entry, where = folder.at(place.name)
         os.rmdir(entry, **where)
 
 
 def sync_folder(place: InnerPath) -> None:
-    """Wait until the names in a folder are on the disk."""
+    """Wait until the names in a folder are on the disk.
+
+    Parameters
+    ----------
+    place : InnerPath
+        The folder.
+    """
     with Folder(place) as folder:
         folder.sync()

@@ -1,4 +1,4 @@
-"""What killed writers left behind: files of hidden names that no living process holds."""
+"""Unfinished files of killed writers: hidden files that no living process holds open."""
 
 from __future__ import annotations
 
@@ -17,17 +17,47 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file of this name is one that a writer has not finished."""
+    """Whether a file name is that of an unfinished file.
+
+    Parameters
+    ----------
+    name : str
+        The file name.
+
+    Returns
+    -------
+    bool
+    """
     return bool(_TEMPORARY.fullmatch(name))
 
 
 def temporaries(folder: InnerPath) -> list[InnerPath]:
-    """The unfinished files of a folder."""
+    """The unfinished files in a folder.
+
+    Parameters
+    ----------
+    folder : InnerPath
+        The folder.
+
+    Returns
+    -------
+    list of InnerPath
+    """
     return [folder / name for name in names(folder) if is_temporary(name)]
 
 
 def is_being_written(place: InnerPath) -> bool:
-    """Whether a living process holds this unfinished file open."""
+    """Whether a living process holds this unfinished file open.
+
+    Parameters
+    ----------
+    place : InnerPath
+        The file.
+
+    Returns
+    -------
+    bool
+    """
     try:
         with Folder(place.parent) as folder:
             return _held(folder, place.name)
@@ -36,7 +66,17 @@ def is_being_written(place: InnerPath) -> bool:
 
 
 def held_by_leftovers(folder: InnerPath) -> int:
-    """Bytes that unfinished files take which nobody is writing."""
+    """The bytes of unfinished files that nobody is writing.
+
+    Parameters
+    ----------
+    folder : InnerPath
+        The folder.
+
+    Returns
+    -------
+    int
+    """
     left = [place for place in temporaries(folder) if not is_being_written(place)]
     with suppress(FileNotFoundError), Folder(folder) as opened:
         found = [opened.stat(place.name) for place in left]
@@ -45,7 +85,15 @@ def held_by_leftovers(folder: InnerPath) -> int:
 
 
 def remove_leftovers(folder: InnerPath, stem: str = "") -> None:
-    """Remove what killed writers left of `stem`, or of all; files that are being written stay."""
+    """Remove the files that killed writers left; files that are being written stay.
+
+    Parameters
+    ----------
+    folder : InnerPath
+        The folder.
+    stem : str
+        Remove only files for this name; all by default.
+    """
     for place in temporaries(folder):
         if stem and not re.fullmatch(rf"\.{re.escape(stem)}\.[0-9a-f]+\.tmp", place.name):
             continue

@@ -1,11 +1,11 @@
-"""Advisory locks, by which a file in the making is told from one that a killed writer left."""
+"""Advisory locks, which tell a file that is being written from one that a killed writer left."""
 
 from __future__ import annotations
 
 
 def lock(descriptor: int, exclusive: bool = True) -> bool | None:
-    """Lock without waiting; False when another holds it, None where there are no locks."""
-    import fcntl  # not on every platform, and reading a zoo does without
+    """Lock without waiting; False if another process holds the lock, None without locks."""
+    import fcntl  # does not exist on every platform; reading a zoo does not need it
 
     kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
     try:

@@ -1,4 +1,4 @@
-"""`InnerPath`: a folder that a user named, and a way from there that only goes down."""
+"""`InnerPath`: a folder that a user named, and a path from there that only goes down."""
 
 from __future__ import annotations
 
@@ -15,11 +15,24 @@ _LONGEST_SHOWN = 4096
 
 @dataclass(frozen=True, order=True)
 class InnerPath:
-    """A path inside `root`, name by name.
+    """A path inside a root folder, name by name.
 
-    It is no `os.PathLike`, so that nothing but this package can open it. Raises DataError for a
-    name that would lead elsewhere.
+    It is not an `os.PathLike`, so that only this package can open it.
 
+    Parameters
+    ----------
+    root : Path
+        The folder that a user named.
+    parts : tuple of str
+        The names on the path from there.
+
+    Raises
+    ------
+    DataError
+        If a name would lead out of the folder.
+
+    Examples
+    --------
     >>> zoo = InnerPath(Path("zoo"))
     >>> str(zoo / "shards" / "unit-1.safetensors")
     'zoo/shards/unit-1.safetensors'
@@ -32,12 +45,12 @@ class InnerPath:
         for name in self.parts:
             if not _is_name(name):
                 raise DataError(
-                    f"{self.root}: {printable(repr(name), 80)} is no name of a file or folder in "
-                    "it; take the names from a sound copy"
+                    f"{self.root}: {printable(repr(name), 80)} is not a valid name of a file or "
+                    "folder in it; take the names from a sound copy"
                 )
 
     def __str__(self) -> str:
-        """As messages show it: in one line, whatever the names of strangers hold."""
+        """The path for messages: one line, whatever characters the names contain."""
         return printable(self.path, _LONGEST_SHOWN)
 
     def __truediv__(self, name: str) -> InnerPath:
@@ -45,19 +58,19 @@ class InnerPath:
 
     @property
     def path(self) -> Path:
-        """As one path, for who must be told of it, never to be opened."""
+        """The path as one `Path`, to pass on to others, never to open."""
         return self.root.joinpath(*self.parts)
 
     @property
     def thing(self) -> str:
-        """The way from the root, with slashes."""
+        """The names from the root on, with slashes."""
         return "/".join(self.parts)
 
     @property
     def parent(self) -> InnerPath:
-        """The folder that it lies in; of the root there is none."""
+        """The folder that contains it; the root has no parent."""
         if not self.parts:
-            raise ValueError(f"{self.root}: what lies above the root is nobody's to open")
+            raise ValueError(f"{self.root}: folders above the root must not be opened")
         return InnerPath(self.root, self.parts[:-1])
 
     @property
@@ -76,12 +89,37 @@ class InnerPath:
         return PurePosixPath(self.name).suffix
 
     def named(self, name: str) -> InnerPath:
-        """Its neighbour of another name."""
+        """The path in the same folder with another name.
+
+        Parameters
+        ----------
+        name : str
+            The name.
+
+        Returns
+        -------
+        InnerPath
+        """
         return self.parent / name
 
 
 def inner_of(path: str | Path) -> InnerPath:
-    """A file or folder that a user named, as an entry of the folder that it lies in."""
+    """A file or folder that a user named, as an entry of the folder that contains it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file or folder.
+
+    Returns
+    -------
+    InnerPath
+
+    Raises
+    ------
+    UsageError
+        If it is the root of a disk.
+    """
     whole = Path(os.path.normpath(Path(path).absolute()))
     if not whole.name:
         raise DataError(f"{path}: is the root of a disk; name a folder in it")
@@ -89,7 +127,25 @@ def inner_of(path: str | Path) -> InnerPath:
 
 
 def stays_inside(path: str) -> PurePosixPath | None:
-    """A path written by somebody else, if it is relative and goes only down; else None."""
+    """Check a path that somebody else wrote.
+
+    Parameters
+    ----------
+    path : str
+        The path.
+
+    Returns
+    -------
+    PurePosixPath or None
+        The path if it is relative and only goes down, otherwise None.
+
+    Examples
+    --------
+    >>> stays_inside("a/b")
+    PurePosixPath('a/b')
+    >>> stays_inside("../b") is None
+    True
+    """
     found = PurePosixPath(path.replace("\\", "/"))
     strange = found.is_absolute() or not found.parts or not all(map(_is_name, found.parts))
     return None if strange or not path.isprintable() or ":" in found.parts[0] else found

@@ -1,4 +1,4 @@
-"""Files opened for reading: regular ones, of a size that is capped."""
+"""Open files for reading: regular files, up to a given size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weightspace.disk.folders import Folder
 from weightspace.disk.paths import InnerPath
 from weightspace.errors import DataError
 
-# Without waiting: a pipe would not open before somebody writes to it.
+# Do not wait: opening a pipe would block until somebody writes to it.
 _FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_CLOEXEC", 0)
@@ -25,12 +25,29 @@ _FLAGS = (
 def open_descriptor(
     place: InnerPath | Path, most: int | None = None, *, within: bool = False
 ) -> int:
-    """A descriptor of a regular file, for reading, from its beginning.
+    """Open a regular file for reading, as a file descriptor.
 
-    A link of the file itself is followed; with `within` only where it leads to a file of the same
-    root, or of the same download in a Hugging Face cache. A `Path` is one that a user named, and
-    links on the way are the user's. Raises DataError for what is no regular file, or has more than
-    `most` bytes, and OSError where it cannot be opened.
+    Parameters
+    ----------
+    place : InnerPath or Path
+        The file. If it is a link, the link is followed. In a `Path`, which a user named, links to
+        folders are followed, too.
+    most : int, optional
+        The most bytes that the file may have.
+    within : bool
+        Follow a link only if it leads to a file in the same root, or in the same download of a
+        Hugging Face cache.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    DataError
+        If it is not a regular file, or is too large.
+    OSError
+        If it cannot be opened.
     """
     if isinstance(place, Path):
         return _opened(place, place, {}, most)
@@ -49,15 +66,45 @@ def open_descriptor(
 def open_file(
     place: InnerPath | Path, most: int | None = None, *, within: bool = False
 ) -> BinaryIO:
-    """As `open_descriptor`, as a file object."""
+    """Open a regular file for reading, as a file object.
+
+    Parameters
+    ----------
+    place, most, within
+        As for `open_descriptor`.
+
+    Returns
+    -------
+    BinaryIO
+
+    Raises
+    ------
+    DataError, OSError
+        As for `open_descriptor`.
+    """
     return os.fdopen(open_descriptor(place, most, within=within), "rb")
 
 
 def read_bytes(place: InnerPath | Path, most: int, *, within: bool = False) -> bytes:
-    """The content of a regular file of at most `most` bytes; raises as `open_descriptor`."""
+    """Read a regular file.
+
+    Parameters
+    ----------
+    place, most, within
+        As for `open_descriptor`.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    DataError, OSError
+        As for `open_descriptor`.
+    """
     with open_file(place, most, within=within) as file:
         length = os.fstat(file.fileno()).st_size
-        # No further than it said that it goes: some files of the system have no end.
+        # Not more than the stated size: some files of the system have no end.
         data = file.read(length + 1)
     if len(data) > length:
         raise DataError(f"{place}: grew while it was read; read it when it is finished")
@@ -65,12 +112,44 @@ def read_bytes(place: InnerPath | Path, most: int, *, within: bool = False) -> b
 
 
 def read_text(place: InnerPath | Path, most: int, *, within: bool = False) -> str:
-    """The content as text in UTF-8; UnicodeDecodeError where it is none."""
+    """Read a regular file as text in UTF-8.
+
+    Parameters
+    ----------
+    place, most, within
+        As for `open_descriptor`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If it is not UTF-8.
+    DataError, OSError
+        As for `open_descriptor`.
+    """
     return read_bytes(place, most, within=within).decode("utf-8")
 
 
 def size(place: InnerPath) -> int:
-    """Bytes of a regular file, or of the one that a link leads to; raises as `open_descriptor`."""
+    """The bytes of a regular file, or of the one that a link leads to.
+
+    Parameters
+    ----------
+    place : InnerPath
+        The file.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    DataError, OSError
+        As for `open_descriptor`.
+    """
     descriptor = open_descriptor(place)
     try:
         return os.fstat(descriptor).st_size
@@ -79,7 +158,7 @@ def size(place: InnerPath) -> int:
 
 
 def _opened(place: object, entry: object, where: dict[str, int], most: int | None) -> int:
-    # Looked at before it is opened, since opening alone does something to some devices.
+    # Checked before it is opened, because opening alone has an effect on some devices.
     if not stat.S_ISREG(os.stat(entry, **where).st_mode):  # type: ignore[arg-type]
         raise not_regular(place)
     descriptor = os.open(entry, _FLAGS, **where)  # type: ignore[arg-type]
@@ -89,8 +168,8 @@ def _opened(place: object, entry: object, where: dict[str, int], most: int | Non
             raise not_regular(place)
         if most is not None and status.st_size > most:
             raise DataError(
-                f"{place}: has {status.st_size:,} bytes, {most:,} are the most that such a file "
-                "may have; fetch it again, or remove it"
+                f"{place}: has {status.st_size:,} bytes, at most {most:,} are allowed "
+                "in such a file; fetch it again, or remove it"
             )
     except BaseException:
         os.close(descriptor)
@@ -99,16 +178,16 @@ def _opened(place: object, entry: object, where: dict[str, int], most: int | Non
 
 
 def _refuse_outside(place: InnerPath, descriptor: int) -> None:
-    """Refuse an opened file that is none of the root's."""
+    """Refuse an opened file that is not inside the root."""
     here = Path(os.path.realpath(place.root))
     homes = [here]
-    for revision in (here, *here.parents):  # the whole of a download in a Hugging Face cache, or
-        blobs = revision.parent.parent / "blobs"  # a folder of it
+    for revision in (here, *here.parents):  # a complete download in a Hugging Face cache, or
+        blobs = revision.parent.parent / "blobs"  # a folder in it
         if revision.parent.name == "snapshots" and blobs.is_dir():
             homes.append(blobs)
     real = Path(os.path.realpath(place.path))
     inside = any(real.is_relative_to(home) for home in homes)
-    # The name may have been given to another file since: the opened one must be that one.
+    # The name may refer to another file by now, so compare it with the opened file.
     if not inside or not os.path.samestat(os.stat(real), os.fstat(descriptor)):
         raise DataError(
             f"{place}: is a link that leads out of {place.root}; put the file itself there, or "

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written under a hidden name, synced, then renamed."""
+"""Files that are written completely or not at all: under a hidden name, synced, then renamed."""
 
 from __future__ import annotations
 
@@ -24,11 +24,21 @@ _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class Temporary:
-    """A file on its way to `final`, of a known size, open for writing at any offset.
+    """A file that is being written, of a known size, to be renamed to its final name.
 
-    It holds an advisory lock for as long as it is open, which is how others tell a file that is
-    being written from one whose writer was killed; nobody ever waits for that lock. Its folder is
-    held open too: that is where the file appears, whatever has the folder's name by then.
+    It can be written at any offset. It holds an advisory lock while it is open, by which others
+    tell it from a file that a killed writer left; nobody waits for the lock. Its folder is held
+    open, too: the file appears in this folder, even if the folder's name refers to another one by
+    then.
+
+    Parameters
+    ----------
+    final : InnerPath
+        The final name.
+    size : int
+        The size of the file in bytes; the space is reserved.
+    found : str
+        The hidden name of an unfinished file to open again; see `again`.
     """
 
     def __init__(self, final: InnerPath, size: int, found: str = "") -> None:
@@ -52,9 +62,26 @@ class Temporary:
 
     @classmethod
     def again(cls, final: InnerPath, name: str, size: int) -> Temporary | None:
-        """The file of this hidden name, left by a killed writer; None where one is at it.
+        """Open an unfinished file that a killed writer left.
 
-        Raises `DataError` where it is not there or not of this size.
+        Parameters
+        ----------
+        final : InnerPath
+            The final name.
+        name : str
+            The hidden name.
+        size : int
+            The size of the file in bytes.
+
+        Returns
+        -------
+        Temporary or None
+            None if another process is writing it.
+
+        Raises
+        ------
+        DataError
+            If it does not exist or has another size.
         """
         file = cls(final, size, name)
         if lock(file._descriptor) is False:
@@ -69,15 +96,36 @@ class Temporary:
 
     @property
     def place(self) -> InnerPath:
-        """Where it is under its hidden name."""
+        """Its current place, with the hidden name."""
         return self.final.named(self.name)
 
     def read(self, length: int, offset: int) -> bytes:
-        """Bytes at an offset, written or zero."""
+        """Read bytes at an offset.
+
+        Parameters
+        ----------
+        length : int
+            The number of bytes.
+        offset : int
+            The position of the first byte.
+
+        Returns
+        -------
+        bytes
+            Bytes that were never written are zero.
+        """
         return os.pread(self._descriptor, length, offset)
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
-        """Put bytes at an offset; bytes never written read as zeros."""
+        """Write bytes at an offset.
+
+        Parameters
+        ----------
+        data : bytes or memoryview
+            The bytes.
+        offset : int
+            The position of the first byte.
+        """
         rest = memoryview(data).cast("B")
         with explained(self.final, self.size):
             while rest:
@@ -90,14 +138,23 @@ class Temporary:
             os.fsync(self._descriptor)
 
     def sync_name(self) -> None:
-        """Wait until its hidden name is on the disk."""
+        """Wait until the hidden name is on the disk."""
         with explained(self.final):
             self._folder.sync()
 
     def publish(self, *, replace: bool = True) -> bool:
-        """Give the synced file its final name, durably; False when kept back for another's.
+        """Give the synced file its final name, durably.
 
-        With `replace=False` a file that already has the name stays, and this one goes.
+        Parameters
+        ----------
+        replace : bool
+            Whether to replace a file that already has the name. Otherwise that file stays, and this
+            one is removed.
+
+        Returns
+        -------
+        bool
+            False if the other file stayed.
         """
         with explained(self.final, self.size):
             won = True
@@ -110,14 +167,14 @@ class Temporary:
         return won
 
     def leave(self) -> None:
-        """Close the file and let it keep its hidden name, for `again`."""
+        """Close the file and keep its hidden name, for `again`."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
         self._folder.close()
 
     def discard(self) -> None:
-        """Close the file and remove it if it still has its hidden name; may be called twice."""
+        """Close the file, and remove it if it still has its hidden name; may be called twice."""
         if self._descriptor >= 0:
             _unlink(self._folder, self.name)
         self.leave()
@@ -129,10 +186,10 @@ class Temporary:
         except OSError as error:
             raise DataError(f"{self.place}: cannot be opened ({error.strerror})") from None
         status = os.fstat(descriptor)
-        # A second name would be a file of somebody else's that changes as this one is written.
+        # With a second name, writing this file would change another file.
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             os.close(descriptor)
-            raise DataError(f"{self.place}: is no file that a writer left")
+            raise DataError(f"{self.place}: is not a file that a writer left")
         return descriptor
 
     def _create(self) -> None:
@@ -140,7 +197,7 @@ class Temporary:
             self.name = _hidden(self.final)
             entry, where = self._folder.at(self.name)
             self._descriptor = os.open(entry, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666, **where)
-            # Between creation and lock a cleaner may have taken it for a leftover: start anew.
+            # Before the lock, a cleaner may have removed it as a leftover: start again.
             if lock(self._descriptor) is not False and self._folder.stat(self.name):
                 return
             _unlink(self._folder, self.name)
@@ -153,7 +210,7 @@ class Temporary:
         os.rename(entry, new, **where, **to)
 
     def _rename_new(self) -> bool:
-        """Rename unless the name is taken, decided by the file system in one step."""
+        """Rename unless the name is taken; the file system decides this in one step."""
         try:
             _link(self._folder, self.name, self._folder, self.final.name)
         except FileExistsError:
@@ -168,7 +225,22 @@ class Temporary:
 
 
 def write_file(final: InnerPath, data: bytes, *, replace: bool = True) -> bool:
-    """Write a small file whole, durably; returns what `Temporary.publish` returns."""
+    """Write a small file completely or not at all, durably.
+
+    Parameters
+    ----------
+    final : InnerPath
+        The file.
+    data : bytes
+        Its content.
+    replace : bool
+        As for `Temporary.publish`.
+
+    Returns
+    -------
+    bool
+        As for `Temporary.publish`.
+    """
     file = Temporary(final, len(data))
     try:
         file.write(data, 0)
@@ -181,8 +253,13 @@ def write_file(final: InnerPath, data: bytes, *, replace: bool = True) -> bool:
 def replace_all(files: Mapping[InnerPath, bytes] | Iterable[tuple[InnerPath, bytes]]) -> None:
     """Write several files that belong together.
 
-    All lie on the disk, whole, before the first gets its name, in the order given: a full disk
-    leaves what was there, and so does a kill up to the moment of the renames.
+    All are on the disk completely before the first is renamed, in the given order. So a full disk,
+    or a kill before the renames, leaves the old files.
+
+    Parameters
+    ----------
+    files : mapping or iterable of (InnerPath, bytes)
+        The files and their contents.
     """
     pairs = files.items() if isinstance(files, Mapping) else files
     made: list[Temporary] = []
@@ -200,9 +277,19 @@ def replace_all(files: Mapping[InnerPath, bytes] | Iterable[tuple[InnerPath, byt
 
 
 def put(place: InnerPath, data: bytes) -> None:
-    """Write a new file in a folder that nobody sees yet (`whole_folder`); a taken name is refused.
+    """Write a new file in a folder that nobody sees yet (`whole_folder`).
 
-    Raises OSError as the system does; `whole_folder` explains.
+    Parameters
+    ----------
+    place : InnerPath
+        The file; the name must be free.
+    data : bytes
+        Its content.
+
+    Raises
+    ------
+    OSError
+        As the system does; `whole_folder` makes a DataError of it.
     """
     with Folder(place.parent) as folder:
         entry, where = folder.at(place.name)
@@ -212,10 +299,24 @@ def put(place: InnerPath, data: bytes) -> None:
 
 
 def adopt(source: InnerPath | Path, final: InnerPath, *, copy: bool) -> None:
-    """Give a file that will not change a second name, whole and durably.
+    """Give a file that will not change a second name, durably.
 
-    By a hard link where the file system can make one and no `copy` is asked for; of a link the
-    file is taken that it leads to. Raises as `open_file` where `source` is no regular file.
+    A hard link is made if the file system can do that, otherwise a copy. If the source is a link,
+    the file that it leads to is used.
+
+    Parameters
+    ----------
+    source : InnerPath or Path
+        The file.
+    final : InnerPath
+        The second name.
+    copy : bool
+        Whether to copy in any case.
+
+    Raises
+    ------
+    DataError, OSError
+        As for `open_file`, if `source` is not a regular file.
     """
     with open_file(source) as opened:
         if not copy and _linked(source, opened.fileno(), final):
@@ -234,7 +335,7 @@ def adopt(source: InnerPath | Path, final: InnerPath, *, copy: bool) -> None:
 
 
 def _linked(source: InnerPath | Path, descriptor: int, final: InnerPath) -> bool:
-    """Whether the opened file has the name `final` now; its content is what was opened."""
+    """Whether the opened file now has the name `final`, with the content that was opened."""
     real = os.path.realpath(source.path if isinstance(source, InnerPath) else source)
     hidden = _hidden(final)
     with explained(final), Folder(final.parent) as folder:
@@ -248,12 +349,12 @@ def _linked(source: InnerPath | Path, descriptor: int, final: InnerPath) -> bool
         try:
             there = folder.stat(hidden)
             if there is None or not os.path.samestat(there, os.fstat(descriptor)):
-                return False  # another file has that name by now
+                return False  # another file has the name now
             entry, where = folder.at(hidden, "src_dir_fd")
             new, to = folder.at(final.name, "dst_dir_fd")
             os.rename(entry, new, **where, **to)
         finally:
-            _unlink(folder, hidden)  # it stays where both were names of one file
+            _unlink(folder, hidden)  # it is still there if both names were links to one file
         folder.sync()
     return True
 
@@ -275,7 +376,7 @@ def _hidden(final: InnerPath) -> str:
 
 
 def _reserve(descriptor: int, size: int) -> None:
-    """Take the space now, so that a full disk shows before the first vector is computed."""
+    """Reserve the space now, so that a full disk is noticed before anything is computed."""
     if size == 0:
         return
     if hasattr(os, "posix_fallocate"):

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, or are changed by one process at a time."""
+"""Folders that are written completely or not at all, or changed by one process at a time."""
 
 from __future__ import annotations
 
@@ -25,10 +25,27 @@ from weightspace.errors import DataError, UsageError
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[InnerPath]:
-    """An empty folder to fill; it is called `out` when the block ends well, and is gone otherwise.
+    """An empty folder to fill, which gets the name `out` only if the `with` block succeeds.
 
-    Raises UsageError where `out` is a file, a link or holds anything: nothing is overwritten. What
-    a killed call for the same `out` left is removed. A full disk is said in one line.
+    If the block fails, the folder is removed. Leftovers of a killed call for the same `out` are
+    removed, too.
+
+    Parameters
+    ----------
+    out : Path
+        The folder; it must not exist, or be empty.
+
+    Yields
+    ------
+    InnerPath
+        The hidden folder to fill.
+
+    Raises
+    ------
+    UsageError
+        If `out` is a file or a link, or contains anything; nothing is overwritten.
+    DataError
+        If the disk is full, as one line.
     """
     final = inner_of(out)
     refuse_taken(final, out)
@@ -37,7 +54,7 @@ def whole_folder(out: Path) -> Iterator[InnerPath]:
         _remove_leftovers(final)
         hidden = final.named(f".{final.name}.{secrets.token_hex(6)}.tmp")
         make_folder(hidden)
-        # Held while it is filled, so that another run does not take it for a leftover.
+        # Locked while it is filled, so that another run does not remove it as a leftover.
         with Folder(hidden) as held:
             if held.descriptor >= 0:
                 lock(held.descriptor)
@@ -52,9 +69,17 @@ def whole_folder(out: Path) -> Iterator[InnerPath]:
 
 @contextmanager
 def alone_in(folder: InnerPath) -> Iterator[None]:
-    """Be the only one that changes what belongs together in a folder, for as long as the block.
+    """Keep other processes from changing a folder within the `with` block.
 
-    Raises DataError at once where another is at it. Where there are no locks, nobody is kept out.
+    Parameters
+    ----------
+    folder : InnerPath
+        The folder.
+
+    Raises
+    ------
+    DataError
+        At once, if another process is in such a block. Without file locks, nobody is kept out.
     """
     with Folder(folder) as held:
         if held.descriptor >= 0 and lock(held.descriptor) is False:
@@ -66,7 +91,7 @@ def alone_in(folder: InnerPath) -> Iterator[None]:
 
 
 def refuse_taken(final: InnerPath, out: Path) -> None:
-    """UsageError where a folder cannot appear without overwriting something."""
+    """Raise UsageError if a folder cannot appear without overwriting something."""
     if not exists(final):
         return
     if not is_folder(final):

@@ -1,11 +1,11 @@
-"""From weights to numbers: what a classifier gets to see of a slice or of a whole vector.
+"""From weights to numbers: the features of a slice or of a whole vector.
 
 In: slices as float32 [n, L], or one vector with its layout. Out: float32 rows with named columns:
-`statistics` (the shallow set of the paper), `local` (adds autocorrelation, spectra, fine
-quantiles), `layers` (one row a net, per-layer numbers), `tokens` (the same, layer by layer).
-Promises: every row depends on its own slice alone, so chunks and order change nothing; the output
-is finite for every finite input; nothing here knows a label, and no shape or count of layers
-enters a feature.
+`statistics` (the shallow feature set of Eilertsen et al. 2020), `local` (adds autocorrelation,
+spectra and fine quantiles), `layers` (one row for each net, with numbers of its layers), `tokens`
+(the same, layer by layer). Promises: every row depends only on its own slice, so chunks and order
+change nothing; the output is finite for every finite input; no function here sees a label; the
+shapes and the number of layers are not features.
 """
 
 from weightspace.features.layers import LAYERS_NAMES, layers

@@ -1,4 +1,4 @@
-"""Run a feature function over many slices with flat memory, on every core."""
+"""Apply a feature function to many slices, on all cores and in constant memory."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 from weightspace.errors import UsageError
 
 VALUES = 160_000
-"""Values of one chunk: its float64 temporaries stay within a core's second-level cache."""
+"""Values of one chunk: its float64 temporaries fit in a core's second-level cache."""
 
 SHORTEST = 64
-"""Fewest values of a slice that any feature is defined for."""
+"""The shortest slice, in values, for which features are defined."""
 
 RowFunction = Callable[[np.ndarray], np.ndarray]
 
 
 def by_chunks(function: RowFunction, values: np.ndarray, columns: int) -> np.ndarray:
-    """`function` applied to chunks of rows of `values` [n, L]: float32 [n, columns].
+    """Apply `function` to chunks of rows of `values` [n, L]: float32 [n, columns].
 
-    Rows do not know each other, so the result is that of one call on everything. Threads pay
-    because sorting, transforms and arithmetic on whole chunks release the interpreter.
+    Rows do not depend on each other, so the result is that of one call. Threads help because
+    sorting, transforms and arithmetic on whole chunks release the interpreter lock.
     """
     values = np.asarray(values)
     if values.ndim != 2 or values.shape[1] < SHORTEST:
@@ -38,7 +38,7 @@ def by_chunks(function: RowFunction, values: np.ndarray, columns: int) -> np.nda
         chunk = np.ascontiguousarray(values[start : start + rows], dtype=np.float32)
         with np.errstate(all="ignore"):
             block = function(chunk)
-        # Finite by promise: what overflowed float32 is still an ordering of "enormous".
+        # The output is always finite, with values from -1e30 to 1e30.
         out[start : start + rows] = np.clip(
             np.nan_to_num(block, nan=0.0, posinf=1e30, neginf=-1e30), -1e30, 1e30
         )

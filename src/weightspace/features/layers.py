@@ -1,4 +1,4 @@
-"""Per-layer numbers of a whole vector, aligned over nets of different depth."""
+"""Numbers of each layer of a whole vector, in columns that fit nets of different depth."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _OTHER = (
 WHAT = {"weight": _WEIGHT} | dict.fromkeys(
     ("bias", "shift", "scale", "running_mean", "running_var"), _OTHER
 )
-"""Role of a tensor -> names of the numbers on it."""
+"""For each role of a tensor the names of its numbers."""
 _KNEE = 1e-3
 _FAINTEST = 1e-14
-"""Below every step of training: biases that a norm makes useless move by rounding errors alone, or
-by full steps where the optimizer divides them by their size."""
+"""Smaller than any training step. A bias before a norm has no effect: it changes only by rounding
+errors, or by full steps if the optimizer divides the gradient by its size."""
 
 LAYERS_NAMES: tuple[str, ...] = (
     *(
@@ -54,21 +54,41 @@ LAYERS_NAMES: tuple[str, ...] = (
     ),
     *(f"slope_weight_{what}" for what in _WEIGHT),
 )
-"""Columns of `layers`: part, place in the part, role of the tensor, what. A slope is the change of
-a number of the weights from the first layer of the net (depth 0) to the last (depth 1)."""
+"""The columns of `layers`: part, place in the part, role of the tensor, number. A slope is the
+change of a number of the weights from the first layer (depth 0) to the last (depth 1)."""
 
 
 def layers(
     vector: np.ndarray, layout: Layout, *, part: str = "all", running_stats: bool = True
 ) -> np.ndarray:
-    """One row of per-layer numbers of a net.
+    """Describe a net by one row of numbers of its layers.
 
-    `vector` float32 [layout.size], finite. For conv and fc layers apart: the first, the last (for
-    fc the output layer) and the mean over the layers between, each tensor by its role. Where a
-    part has no layer between, the mean of its first and last stands there, so that depth itself is
-    not written into the row; nor is any shape. Roles and parts that a net lacks, that `part`
-    ("conv", "fc") leaves out, or the running statistics without `running_stats`, read 0.
-    Returns float32 [F], columns `LAYERS_NAMES`. DataError where vector and layout differ in size.
+    Convolutions and dense layers are described separately: the first layer, the last (of the dense
+    layers the output layer), and the mean over the layers between, for each role of tensor. If
+    there is no layer between, the mean of the first and the last takes its place, so that neither
+    the depth of a net nor a shape is a feature. Numbers of roles and parts that a net lacks, or
+    that are not selected, are 0.
+
+    Parameters
+    ----------
+    vector : ndarray of float32, shape (layout.size,)
+        The flat vector of a net, finite.
+    layout : Layout
+        The layout of the vector.
+    part : {"all", "conv", "fc"}
+        The layers to describe.
+    running_stats : bool
+        Whether the running statistics of batch norm are described.
+
+    Returns
+    -------
+    ndarray of float32, shape (len(LAYERS_NAMES),)
+        The columns are named by `LAYERS_NAMES`.
+
+    Raises
+    ------
+    DataError
+        If the vector does not have the size of the layout.
     """
     tables = tensors(vector, layout, part, running_stats)
     columns = [
@@ -86,7 +106,7 @@ def layers(
 def tensors(
     vector: np.ndarray, layout: Layout, part: str, running_stats: bool
 ) -> dict[tuple[str, int, str], np.ndarray]:
-    """(part, layer, role) -> numbers on the tensor, float64, named by `WHAT`; see `layers`."""
+    """(part, layer, role) -> numbers of the tensor, float64, named by `WHAT`; see `layers`."""
     vector = np.asarray(vector)
     if vector.shape != (layout.size,):
         raise DataError(
@@ -103,12 +123,12 @@ def tensors(
 
 
 def tamed(row: np.ndarray) -> np.ndarray:
-    """Finite float32 of any numbers."""
+    """Any numbers as finite float32."""
     return np.clip(np.nan_to_num(row), -1e30, 1e30).astype(np.float32)
 
 
 def _place(rows: list[np.ndarray], place: str) -> np.ndarray:
-    """The first or last of the layers' rows, or the mean of those between."""
+    """The row of the first or last layer, or the mean row of the layers between."""
     if place == "rest":
         between = rows[1:-1] or [rows[0], rows[-1]]
         return np.mean(between, axis=0)
@@ -116,7 +136,7 @@ def _place(rows: list[np.ndarray], place: str) -> np.ndarray:
 
 
 def _slopes(tables: dict[tuple[str, int, str], np.ndarray]) -> np.ndarray:
-    """Least-squares change over the depth of the net of the weights' numbers."""
+    """The least-squares change of the weights' numbers over the depth of the net."""
     found = sorted((layer, row) for (_, layer, role), row in tables.items() if role == "weight")
     if len(found) < 2:
         return np.zeros(len(_WEIGHT))

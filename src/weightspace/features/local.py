@@ -1,4 +1,4 @@
-"""The local features of a slice: its distribution, its changes and its order, on tamed scales."""
+"""The features of one slice: its distribution, its changes and its order, on bounded scales."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _STEPS = (0.01, 0.05, 0.25, 0.75, 0.95, 0.99)
 _NEAR = (1e-8, 1e-5, 1e-4, 1e-3, 1e-2)
 _NEAR_RELATIVE = (1e-3, 1e-2, 1e-1)
 _LARGEST = np.float32(1e25)
-"""Beyond any trained weight; ratios of what is smaller stay within float32."""
+"""Larger than any trained weight; ratios of smaller values stay within float32."""
 
 _KNEE = 1e-3
-"""Weights below it are small in every net: the linear part of the absolute signed logarithm."""
+"""Where the signed logarithm of absolute weights becomes linear; smaller weights are small."""
 
 LOCAL_NAMES: tuple[str, ...] = (
     "log_scale",
@@ -41,17 +41,34 @@ LOCAL_NAMES: tuple[str, ...] = (
     *WINDOWS_NAMES,
     *SPECTRUM_NAMES,
 )
-"""Columns of `local`. `weight` is on the scale of the weights, `relative` in units of the slice's
-median absolute value, `size` the logarithm of absolute values, `tamed` the signed logarithm."""
+"""The columns of `local`. `weight` has the scale of the weights, `relative` is in units of the
+slice's median absolute value, `size` is the logarithm of absolute values, and `tamed` the signed
+logarithm."""
 
 
 def local(values: np.ndarray) -> np.ndarray:
-    """What a slice of consecutive weights tells about itself, in 300-odd numbers.
+    """Describe slices of consecutive weights by some 300 numbers each.
 
-    `values` float32 [n, L], finite, L at least 64. Returns float32 [n, F], columns `LOCAL_NAMES`,
-    the same for every L; lags beyond L // 4 read 0. Heavy tails are tamed: scales are logarithms,
-    signed quantities signed logarithms. Raises UsageError for another shape.
+    To limit heavy tails, scales are logarithms and signed quantities are signed logarithms.
 
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n, L)
+        Slices, finite, L at least 64.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, len(LOCAL_NAMES))
+        The columns are named by `LOCAL_NAMES` and are the same for every L. Lags beyond L // 4 are
+        0.
+
+    Raises
+    ------
+    UsageError
+        If `values` has another shape.
+
+    Examples
+    --------
     >>> rows = local(np.zeros((2, 100), np.float32))
     >>> rows.shape == (2, len(LOCAL_NAMES)) and bool(np.isfinite(rows).all())
     True
@@ -86,7 +103,7 @@ def _local(values: np.ndarray) -> np.ndarray:
 
 
 def _scale(ordered_size: np.ndarray) -> np.ndarray:
-    """The median absolute value; the mean where half the values are 0, and 1 where all are."""
+    """The median absolute value; the mean if half of the values are 0, and 1 if all are 0."""
     median = ordered_size[:, ordered_size.shape[1] // 2]
     mean = ordered_size.mean(axis=1, dtype=np.float64).astype(np.float32)
     scale = np.where(median > 1e-12, median, mean)
@@ -94,7 +111,7 @@ def _scale(ordered_size: np.ndarray) -> np.ndarray:
 
 
 def _tamed_moments(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Moments in units of `scale`: signed logarithms, the spread a plain one."""
+    """Moments in units of `scale`, as signed logarithms; the spread is a plain logarithm."""
     mean, variance, skewness, kurtosis = moments(values).T
     spread = np.sqrt(variance) / scale
     return np.stack(
@@ -115,7 +132,7 @@ def _fractions(
     ordered_size: np.ndarray,
     scale: np.ndarray,
 ) -> np.ndarray:
-    """Shares of the values that are special, stretched near 0 where the information lies."""
+    """The shares of special values, on a scale that is stretched near 0."""
     below = [(size <= near).mean(axis=1) for near in _NEAR]
     below += [(size <= near * scale[:, None]).mean(axis=1) for near in _NEAR_RELATIVE]
     positive = values > 0

@@ -1,4 +1,4 @@
-"""The order of a slice: autocorrelation by lag, power by frequency, at the periods of kernels."""
+"""The order of a slice: autocorrelation by lag, power by frequency, also at kernel periods."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ SPECTRUM_NAMES: tuple[str, ...] = (
     "power_flatness",
     *(f"fold_{of}_{period}" for of in _SERIES for period in _FOLDS),
 )
-"""`correlation` is of the levelled weights, `envelope` of the logarithm of their sizes; a peak is
-the largest correlation among the lags [a, b), its lag as a fraction of the octave. A fold is the
-energy of the mean over all repeats of a period, against that of noise: of the weights, of the
-logarithm of their sizes, and of the products of neighbours."""
+"""The columns of `spectrum`. `correlation` is of the levelled weights, `envelope` of the logarithm
+of their absolute values. A peak is the largest correlation among the lags [a, b), and its lag as a
+fraction of the octave. A fold is the energy of the mean over all repeats of a period, relative to
+that of noise: of the weights, of their absolute logarithms, and of products of neighbours."""
 
 
 def spectrum(tamed: np.ndarray, log_size: np.ndarray) -> np.ndarray:
     """Autocorrelations and spectral powers of slices: float32 [n, len(SPECTRUM_NAMES)].
 
-    `tamed` and `log_size`, both float32 [n, L], are a slice's signed logarithm and the logarithm
-    of its absolute values. Both are levelled first, so that a change of layer within the slice
-    does not pass for a correlation at every lag. Lags beyond L // 4 read 0.
+    `tamed` and `log_size`, both float32 [n, L], are a slice's signed logarithm and the logarithm of
+    its absolute values. Both are levelled first, so that a change of layer within the slice is not
+    taken for a correlation at every lag. Lags beyond L // 4 are 0.
     """
     weight = level(tamed)
     size = log_size - _mean(log_size)
@@ -68,7 +68,7 @@ def spectrum(tamed: np.ndarray, log_size: np.ndarray) -> np.ndarray:
 
 
 def level(values: np.ndarray) -> np.ndarray:
-    """Values [n, L] less the mean, and in units of the spread, of the 129 around each."""
+    """Values [n, L] minus the mean of the 129 values around each, divided by their spread."""
     out = values - _mean(values)
     out /= np.sqrt(np.maximum(_mean(np.square(out)), 0)) + np.float32(1e-6)
     return np.clip(out, -_FAR, _FAR, out=out)
@@ -96,7 +96,7 @@ def _transform(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     length = rows.shape[1]
     centred = rows - rows.mean(axis=1, keepdims=True)
     lags = min(length // 4, _OCTAVES[-1][1] - 1)
-    # Zero padding beyond the largest lag keeps the circular correlation from wrapping round.
+    # Zero padding beyond the largest lag prevents the circular correlation from wrapping.
     padded = scipy.fft.next_fast_len(length + lags, real=True)
     power = np.square(np.abs(scipy.fft.rfft(centred, padded, axis=1)))
     covariance = scipy.fft.irfft(power, padded, axis=1)[:, : lags + 1]
@@ -115,7 +115,7 @@ def _at(correlation: np.ndarray, lags: tuple[int, ...]) -> np.ndarray:
 
 
 def _peaks(correlation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The largest correlation of each octave of lags, and where in the octave it lies."""
+    """The largest correlation in each octave of lags, and its position in the octave."""
     height = np.zeros((len(correlation), len(_OCTAVES)), np.float32)
     place = np.zeros_like(height)
     for i, (low, high) in enumerate(_OCTAVES):
@@ -128,7 +128,7 @@ def _peaks(correlation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bands(power: np.ndarray) -> np.ndarray:
-    """Log mean power in bands of equal width in log frequency, against the whole."""
+    """Log mean power in bands of equal width in log frequency, relative to the whole."""
     count = power.shape[1]
     edges = np.unique(np.geomspace(1, count, _BANDS + 1).astype(np.int64) - 1)
     edges = np.concatenate([edges, np.full(_BANDS + 1 - len(edges), count - 1)])
@@ -141,7 +141,7 @@ def _bands(power: np.ndarray) -> np.ndarray:
 
 
 def _periods(power: np.ndarray, length: int) -> np.ndarray:
-    """Log power at a period's frequency and its harmonics, against the neighbourhood of each."""
+    """Log power at a period's frequency and its harmonics, relative to the powers around each."""
     count = power.shape[1]
     out = np.zeros((len(power), len(PERIODS)), np.float32)
     reach = max(4, count // 100)
@@ -160,6 +160,6 @@ def _periods(power: np.ndarray, length: int) -> np.ndarray:
 
 
 def _flatness(power: np.ndarray) -> np.ndarray:
-    """Geometric over arithmetic mean of the power, as a logarithm: 0 is white."""
+    """The log ratio of the geometric and the arithmetic mean of the power: 0 is white noise."""
     logs = np.log(power + 1e-9)
     return (logs.mean(axis=1) - np.log(power.mean(axis=1) + 1e-9))[:, None]

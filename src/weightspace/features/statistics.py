@@ -1,4 +1,4 @@
-"""The shallow statistics of a slice: moments and quantiles of the weights and their differences."""
+"""The shallow statistics of a slice: moments and quantiles of weights and their differences."""
 
 from __future__ import annotations
 
@@ -16,17 +16,36 @@ STATISTICS_NAMES: tuple[str, ...] = tuple(
     for of in ("weight", "difference")
     for what in (*_MOMENTS, *(f"q{round(100 * q):02d}" for q in QUANTILES))
 )
-"""Columns of `statistics`: the mean, variance, skewness, excess kurtosis and five quantiles of
+"""The columns of `statistics`: the mean, variance, skewness, excess kurtosis and five quantiles of
 the weights, then of their consecutive differences."""
 
 
 def statistics(values: np.ndarray) -> np.ndarray:
-    """The shallow feature set of each slice (Eilertsen et al. 2020, shallow meta-classifiers).
+    """Describe slices by the shallow feature set: moments and quantiles.
 
-    `values` float32 [n, L], finite, L at least 64. Returns float32 [n, 18], columns
-    `STATISTICS_NAMES`, in the units of the weights. Skewness and kurtosis of a constant are 0.
-    Raises UsageError for another shape.
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n, L)
+        Slices, finite, L at least 64.
 
+    Returns
+    -------
+    ndarray of float32, shape (n, 18)
+        The columns are named by `STATISTICS_NAMES`, in the units of the weights. Skewness and
+        kurtosis of a constant slice are 0.
+
+    Raises
+    ------
+    UsageError
+        If `values` has another shape.
+
+    Notes
+    -----
+    These are the features of the shallow meta-classifiers in Eilertsen et al., "Classifying the
+    classifier: dissecting the weight space of neural networks", ECAI 2020.
+
+    Examples
+    --------
     >>> rows = statistics(np.arange(200, dtype=np.float32).reshape(1, 200))
     >>> float(rows[0, STATISTICS_NAMES.index("difference_mean")])
     1.0
@@ -48,7 +67,7 @@ def moments(values: np.ndarray) -> np.ndarray:
     wide -= mean[:, None]
     square = np.square(wide)
     variance = square.mean(axis=1)
-    # A row whose spread is rounding error of its mean has no shape to speak of.
+    # If the spread is only rounding error of the mean, skewness and kurtosis mean nothing.
     flat = variance <= (1e-7 * np.abs(mean)) ** 2
     scale = np.where(flat, 1.0, variance)
     wide *= square
@@ -59,7 +78,7 @@ def moments(values: np.ndarray) -> np.ndarray:
 
 
 def quantiles(ordered: np.ndarray, levels: tuple[float, ...] | np.ndarray) -> np.ndarray:
-    """Quantiles, linear between order statistics, of rows that are sorted: float64 [n, levels]."""
+    """Quantiles of sorted rows, linear between order statistics: float64 [n, levels]."""
     position = np.asarray(levels, np.float64) * (ordered.shape[1] - 1)
     below = np.floor(position).astype(np.int64)
     above = np.minimum(below + 1, ordered.shape[1] - 1)

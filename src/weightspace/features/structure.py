@@ -25,11 +25,11 @@ STRUCTURE_NAMES: tuple[str, ...] = (
     "tap_smooth",
     "tap_pattern",
 )
-"""Columns of `structure`. Singular values are relative to the edge that random weights of the same
-shape and spread have. Training moves weights along few directions: `rest_kurtosis` is the kurtosis
-of what is left in the weakest share of them, `even_kurtosis` that of weights over the size of their
-row and column; both tell what distribution the weights began with. `tap` numbers are of convolution
-kernels and read 0 of dense layers."""
+"""The columns of `structure`. Singular values are relative to the largest one of random weights
+with the same shape and spread. Training moves weights along few directions: `rest_kurtosis` is the
+kurtosis of the weights in the weakest share of directions, and `even_kurtosis` that of weights
+divided by the size of their row and column. Both show the distribution of the initial weights.
+`tap` numbers describe convolution kernels and are 0 for dense layers."""
 
 _TAPS = sum(name.startswith("tap_") for name in STRUCTURE_NAMES)
 
@@ -37,8 +37,8 @@ _TAPS = sum(name.startswith("tap_") for name in STRUCTURE_NAMES)
 def structure(weights: np.ndarray, scale: float) -> list[float]:
     """Numbers on the order of a layer's weights: floats, named by `STRUCTURE_NAMES`.
 
-    `weights` float64 [out, in] or [out, in, rows, columns], tamed by the positive `scale`, their
-    median size, where outliers would rule.
+    `weights` float64 [out, in] or [out, in, rows, columns]. Where outliers would dominate, weights
+    are compressed by the positive `scale`, their median absolute value.
     """
     tamed = np.arcsinh(weights / scale)
     centred = tamed - tamed.mean()
@@ -57,7 +57,7 @@ def structure(weights: np.ndarray, scale: float) -> list[float]:
 
 
 def _log_norms(rows: np.ndarray) -> np.ndarray:
-    """Logarithm of the root mean square of each row: [n]."""
+    """The logarithm of the root mean square of each row: [n]."""
     return np.asarray(np.log(np.sqrt(np.square(rows).mean(axis=1)) + 1e-6))
 
 
@@ -68,8 +68,8 @@ def _correlation(one: np.ndarray, other: np.ndarray, variance: float) -> float:
 
 
 def _spectrum(matrix: np.ndarray) -> list[float]:
-    """What singular values tell, and the kurtosis of weights without their strong directions."""
-    # From the smaller Gram matrix: a tenth of the time of a decomposition.
+    """Numbers of the singular values, and the kurtosis of weights without strong directions."""
+    # The smaller Gram matrix takes a tenth of the time of a singular value decomposition.
     small = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     gram = small @ small.T
     total = float(np.trace(gram))
@@ -86,14 +86,14 @@ def _spectrum(matrix: np.ndarray) -> list[float]:
 
 
 def _rests(matrix: np.ndarray, directions: np.ndarray, least: float) -> list[float]:
-    """Kurtosis of a matrix projected on shares of `directions` [n, n], the weakest first."""
+    """The kurtosis of a matrix projected on shares of `directions` [n, n], weakest first."""
     along = directions.T @ matrix
     counts = [max(1, round(share * len(directions))) for share in _RESTS]
     return [_kurtosis(directions[:, :n] @ along[:n], least) for n in counts]
 
 
 def _kurtosis(values: np.ndarray, least: float) -> float:
-    """Excess kurtosis about 0, tamed; 0 where the variance is rounding error, below `least`."""
+    """Excess kurtosis about 0, compressed; 0 if the variance is only rounding error (`least`)."""
     squares = np.square(values)
     variance = float(squares.mean())
     if variance <= least:
@@ -102,7 +102,7 @@ def _kurtosis(values: np.ndarray, least: float) -> float:
 
 
 def _singular(power: np.ndarray, rows: int, columns: int) -> list[float]:
-    """Largest singular value, gap to the next, and two ranks, against those of random weights."""
+    """Largest singular value, gap to the next, and two ranks, relative to random weights."""
     total = float(power.sum())
     edge = total / (rows * columns) * (np.sqrt(rows) + np.sqrt(columns)) ** 2
     share = power / total
@@ -116,7 +116,7 @@ def _singular(power: np.ndarray, rows: int, columns: int) -> list[float]:
 
 
 def _taps(kernels: np.ndarray, centred: np.ndarray, variance: float) -> list[float]:
-    """How the taps of kernels [out, in, rows, columns] go together, and where they are strong."""
+    """How the taps of kernels [out, in, rows, columns] correlate, and where they are strong."""
     side = kernels.shape[-1]
     if side < 3 or kernels.shape[-2] < 3:
         return [0.0] * _TAPS

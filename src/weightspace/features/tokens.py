@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from weightspace.networks import Layout
 
 PLACES = 5
-"""Relative depths of a part that are looked at, from its first layer to its last."""
+"""The number of relative depths in each part, from its first layer to its last."""
 
 _NUMBERS = tuple((role, name) for role, names in WHAT.items() for name in names)
 
@@ -22,24 +22,42 @@ TOKENS_NAMES: tuple[str, ...] = tuple(
     for place in range(PLACES)
     for role, what in _NUMBERS
 )
-"""Columns of `tokens`, token by token: part, place, role of the tensor, what."""
+"""Columns of `tokens`, token by token: part, place, role of the tensor, number."""
 
 TOKENS = len(PARTS) * PLACES
-"""Tokens of a net."""
+"""The number of tokens of a net."""
 
 
 def tokens(
     vector: np.ndarray, layout: Layout, *, part: str = "all", running_stats: bool = True
 ) -> np.ndarray:
-    """One row of a net: `TOKENS` tokens, each the numbers of `layers` on a layer's tensors.
+    """Describe a net by a row of `TOKENS` tokens, each with the numbers of one relative depth.
 
-    The layers of a part stand evenly along its depth, and are looked at from `PLACES` places of
-    it; between two layers their numbers are interpolated, and of many layers a place sees a mean of
-    those about it, so that every layer is seen. So neither number nor shape of layers is a feature.
-    Few layers do leave their trace: places between them hold nothing new.
+    The layers of a part are spread evenly over its depth, and described at `PLACES` depths. Between
+    two layers their numbers are interpolated. If there are more layers than places, a place is a
+    weighted mean of the layers around it, so every layer counts. So the number and the shapes of
+    layers are no columns. Still, a small number of layers can be seen, because the places between
+    them are interpolated.
 
-    Arguments and what reads 0 are as in `layers`; so does what a layer lacks, as an output layer
-    lacks norms. Returns float32 [F], columns `TOKENS_NAMES`.
+    Parameters
+    ----------
+    vector : ndarray of float32, shape (layout.size,)
+        The flat vector of a net, finite.
+    layout : Layout
+        The layout of the vector.
+    part, running_stats
+        As for `layers`.
+
+    Returns
+    -------
+    ndarray of float32, shape (len(TOKENS_NAMES),)
+        The columns are named by `TOKENS_NAMES`. Numbers of tensors that a layer lacks are 0, such
+        as those of norms of the output layer.
+
+    Raises
+    ------
+    DataError
+        If the vector does not have the size of the layout.
     """
     found = tensors(vector, layout, part, running_stats)
     blocks = []
@@ -57,7 +75,7 @@ def tokens(
 
 
 def _seen_from(layers: int) -> np.ndarray:
-    """What each layer weighs at each place: rows [PLACES, layers] that sum to 1."""
+    """The weight of each layer at each place: rows [PLACES, layers] that sum to 1."""
     step = (layers - 1) / (PLACES - 1)
     apart = np.abs(np.arange(layers) - step * np.arange(PLACES)[:, None])
     weight = np.maximum(0, 1 - apart / max(1.0, step))

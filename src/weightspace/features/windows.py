@@ -1,7 +1,7 @@
-"""How a slice changes along its way: windows unlike the whole, and the spread of its blocks.
+"""How a slice changes along its length: unusual windows, and the spread of its blocks.
 
-Where a slice crosses from one layer to the next it passes biases and a norm's values: short runs of
-another size, near 0 or near 1, as long as the layer is wide.
+Where a slice passes from one layer to the next, it contains biases and the values of a norm: short
+runs of another size, near 0 or near 1, as long as the layer is wide.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ WINDOWS_NAMES: tuple[str, ...] = (
     *(f"blocks_{what}_{100 * rank:.0f}" for what in _IN_BLOCKS for rank in _RANKS),
     *(f"blocks_{what}_range" for what in _IN_BLOCKS),
 )
-"""Columns of `windows`: of windows of so many values at every place, the power against the whole
-slice's (its least and largest, and the share of windows below 1/100, below 1/4 and above 4), the
-least distance from 1, means in units of the window's own size, signed and squared; of 64 blocks,
-sorted, so many % up."""
+"""The columns of `windows`. For windows of so many values at every position: their power relative
+to the slice's (the least, the largest, and the shares of windows below 1/100, below 1/4 and above
+4), the least distance from 1, and means in units of the window's own size, signed and squared. For
+64 blocks: quantiles over the sorted blocks, in %."""
 
 
 def windows(values: np.ndarray, relative: np.ndarray, tamed: np.ndarray) -> np.ndarray:
     """Numbers of windows and blocks: float32 [n, len(WINDOWS_NAMES)].
 
-    All of shape [n, L]: the `values`, the values in units of the slice's scale, and their signed
-    logarithm. Windows longer than the slice are cut to it.
+    All arguments are [n, L]: the `values`, the values in units of the slice's scale, and their
+    signed logarithm. Windows longer than the slice are cut to its length.
     """
     level = np.clip(relative, -_LARGEST, _LARGEST)
     sums = (

@@ -1,7 +1,7 @@
-"""`augment`: the image noise of the NWS data set, as a pure function of image and random numbers.
+"""`augment`: the augmentation of the NWS data set, as a pure function of images and random numbers.
 
-Parameters and their ranges are those of the reference (Eilertsen et al., ECAI 2020, supplementary
-code); lengths are fractions of the side, so that 3 pixels of 32 are 3/32 at any size.
+The parameters and their ranges are those of the reference (Eilertsen et al., ECAI 2020,
+supplementary code). Lengths are fractions of the side, so 3 pixels of 32 are 3/32 at any size.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Column of `u` -> (low, high). The order is part of the contract with whoever draws `u`.
+# Column of `u` -> (low, high). Callers rely on the order of the columns.
 RANGES: dict[str, tuple[float, float]] = {
     "shift_x": (-3 / 32, 3 / 32),  # of the width
     "shift_y": (-3 / 32, 3 / 32),  # of the height
@@ -29,15 +29,25 @@ AUGMENT_NUMBERS = len(RANGES)
 
 
 def augment(x: Tensor, u: Tensor, noise: Tensor) -> Tensor:
-    """Every image shifted, turned, zoomed, sheared, recoloured and made noisy by its own numbers.
+    """Shift, rotate, zoom, shear and recolour every image, and add noise to it.
 
-    What comes in from beyond the border is black. Brightness is added; contrast stretches each
-    channel about its mean; hue turns and saturation stretches colours about the grey axis, in
-    images of three channels; noise is added last, and the result clipped to 0..1.
+    Pixels from outside the image are black. Brightness is added; contrast scales each channel about
+    its mean; hue rotates and saturation scales colours about the grey axis, for images of three
+    channels. Noise is added last, and the result is clipped to 0..1. Row i of the result depends
+    only on row i of each argument. All arguments have the same dtype and device.
 
-    Arguments: `x` float [n, C, H, W] in 0..1, C = 1 or 3; `u` [n, AUGMENT_NUMBERS] uniform in
-    [0, 1), columns as in `RANGES`; `noise` [n, C, H, W] standard normal; all of one dtype and
-    device. Returns: the same shape, dtype and device; row i depends on row i of each alone.
+    Parameters
+    ----------
+    x : torch.Tensor of float, shape (n, C, H, W)
+        Images with values in 0..1, C = 1 or 3.
+    u : torch.Tensor, shape (n, AUGMENT_NUMBERS)
+        Uniform random numbers in [0, 1); the columns are those of `RANGES`.
+    noise : torch.Tensor, shape (n, C, H, W)
+        Standard normal random numbers.
+
+    Returns
+    -------
+    torch.Tensor, shape (n, C, H, W)
     """
     p = {
         name: low + (high - low) * column
@@ -50,12 +60,12 @@ def augment(x: Tensor, u: Tensor, noise: Tensor) -> Tensor:
 
 
 def _geometry(p: dict[str, Tensor], height: int, width: int) -> Tensor:
-    """[n, 2, 3]: where each output pixel looks in the input, both as -1..1 across the image."""
+    """[n, 2, 3]: the affine map from output to input pixels, both as -1..1 across the image."""
     cos, sin, slant = p["rotation"].cos(), p["rotation"].sin(), p["shear"].tan()
-    # Rotation after shear, about the centre; dividing by the zoom makes what is seen larger.
+    # Rotation after shear, about the centre; dividing by the zoom enlarges the content.
     xx, xy = cos / p["zoom"], (cos * slant - sin) / p["zoom"]
     yx, yy = sin / p["zoom"], (sin * slant + cos) / p["zoom"]
-    # Off the square, one unit of x is not one unit of y.
+    # If the image is not square, one unit of x is not one unit of y.
     rows = (
         xx,
         xy * (height / width),
@@ -68,7 +78,7 @@ def _geometry(p: dict[str, Tensor], height: int, width: int) -> Tensor:
 
 
 def _recolour(x: Tensor, p: dict[str, Tensor]) -> Tensor:
-    """Brightness, contrast, hue and saturation: one matrix and one offset an image."""
+    """Brightness, contrast, hue and saturation: one matrix and one offset for each image."""
     n, channels, height, width = x.shape
     mean = x.mean((2, 3))  # [n, C]
     contrast, brightness = p["contrast"][:, None], p["brightness"][:, None]  # [n, 1]
@@ -84,9 +94,9 @@ def _recolour(x: Tensor, p: dict[str, Tensor]) -> Tensor:
 
 
 def _colours(p: dict[str, Tensor]) -> Tensor:
-    """[n, 3, 3]: a turn by the hue about the grey axis, and a stretch away from it.
+    """[n, 3, 3]: a rotation by the hue about the grey axis, and a scaling away from it.
 
-    The axis is (1, 1, 1), so the matrix is circulant and keeps each pixel's mean over channels.
+    The axis is (1, 1, 1), so the matrix is circulant and keeps the mean of each pixel's channels.
     """
     angle = 2 * math.pi * p["hue"]
     along = p["saturation"] * angle.cos() / 3

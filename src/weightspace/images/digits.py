@@ -12,7 +12,7 @@ SIZES = Sizes(1797 - 10 * TEST_PER_CLASS, 10 * TEST_PER_CLASS, (8, 8, 1))
 
 
 def build() -> Arrays:
-    """8x8 grey, bright on black; 1,297 to train, and 50 of each class, drawn once, to test."""
+    """8x8 grey, bright on black; 50 of each class, drawn once, are for test, 1,297 for training."""
     from sklearn.datasets import load_digits
 
     data = load_digits()

@@ -1,7 +1,7 @@
 """The built-in set `glyphs`: ten letters in many fonts, dark ink on light paper.
 
-The outlines are those of the fonts that matplotlib ships. They are filled here, from the curves,
-and never by a font rasteriser, whose hinting differs between builds.
+The outlines come from the fonts that matplotlib ships. They are filled here, from their curves. A
+font rasteriser is not used, because its hinting differs between builds.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ FONTS = (
     "cmti10",
 )
 
-_MASTER = 96  # pixels across one filled outline, which takes up its middle half
-_FINE = 4  # samples across one pixel of an image
+_MASTER = 96  # side in pixels of one filled outline, which fills the middle half
+_FINE = 4  # samples along each side of an image's pixel
 
 
 def build() -> Arrays:
-    """16x16 grey; 300 of each letter to train and 100 to test.
+    """16x16 grey; 300 of each letter for training and 100 for test.
 
-    Each image draws its own font, size, turn, slant, place, ink, paper and noise.
+    Font, size, rotation, slant, position, ink, paper and noise of each image are random.
     """
     masters = np.stack([_master(font, letter) for letter in CLASSES for font in FONTS])
     rng = np.random.default_rng(17)
@@ -56,7 +56,7 @@ def build() -> Arrays:
 
 
 def _master(font: str, letter: str) -> np.ndarray:
-    """The filled letter, bool [_MASTER, _MASTER]: centred, its longer side half the square."""
+    """The filled letter, bool [_MASTER, _MASTER], centred; its longer side is half the square."""
     from matplotlib import get_data_path
     from matplotlib.font_manager import FontProperties
     from matplotlib.path import Path as Outline
@@ -73,7 +73,7 @@ def _master(font: str, letter: str) -> np.ndarray:
     points += ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
     inside = np.zeros(len(points), bool)
     for polygon in outline.to_polygons():
-        # A hole is a contour within a contour: even-odd.
+        # A hole is a contour within a contour, so the even-odd rule applies.
         inside ^= Outline(polygon).contains_points(points)
     return inside.reshape(_MASTER, _MASTER)
 
@@ -88,7 +88,7 @@ def _draw(masters: np.ndarray, which: np.ndarray, rng: np.random.Generator) -> n
         image[part] = _cover(masters, which[part], view[part])
     paper = rng.uniform(150, 250, (n, 1, 1))
     ink = paper - rng.uniform(60, 190, (n, 1, 1))
-    # Light falls from one side: a ramp across the paper.
+    # The light comes from one side: a gradient across the paper.
     ramp = np.linspace(-1, 1, SIDE)
     slope = rng.uniform(-25, 25, (2, n, 1, 1))
     value = paper + (ink - paper) * image
@@ -98,7 +98,7 @@ def _draw(masters: np.ndarray, which: np.ndarray, rng: np.random.Generator) -> n
 
 
 def _views(n: int, rng: np.random.Generator) -> np.ndarray:
-    """float64 [n, 2, 3]: from image co-ordinates (-1..1) to the master's, an affine map each."""
+    """float64 [n, 2, 3]: maps from image coordinates (-1..1) to those of the filled letter."""
     turn, slant = rng.uniform(-0.35, 0.35, (2, n))
     wide, high = rng.uniform(1.1, 1.8, (2, n))  # 1 letter = the image; 2 = half of it
     cos, sin = np.cos(turn), np.sin(turn)

@@ -1,4 +1,4 @@
-"""Image sets of the Hugging Face hub, by the names `hub:OWNER/NAME` and `hub:OWNER/NAME/CONFIG`."""
+"""Image sets of the Hugging Face hub, named `hub:OWNER/NAME` or `hub:OWNER/NAME/CONFIG`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ _TEST_SPLITS = ("test", "validation", "valid", "val")
 
 
 def read(name: str) -> tuple[Arrays, tuple[str, ...]]:
-    """The images of a hub data set's train and test (or validation) splits, and its class names.
+    """The images and class names of a hub data set, from its train and test (or validation) splits.
 
-    The set needs one column of images and one of class labels. All images come in one size: that
-    of more than half of them or, where none is so common, the smallest height and width; others
-    are resized to it. They are grey where all of them are, else of three channels.
+    The data set needs one column of images and one of class labels. All images are resized to one
+    size: that of more than half of them or, if there is none, the smallest height and width. The
+    result is grey if all images are grey, otherwise it has three channels.
     """
     match = _NAME.fullmatch(name)
     if match is None:
-        raise DataError(f"{name!r} is no hub name; write hub:OWNER/NAME or hub:OWNER/NAME/CONFIG")
+        raise DataError(
+            f"{name!r} is not a hub name; write hub:OWNER/NAME or hub:OWNER/NAME/CONFIG"
+        )
     try:
         datasets = importlib.import_module("datasets")
     except ImportError:
@@ -43,9 +45,9 @@ def read(name: str) -> tuple[Arrays, tuple[str, ...]]:
 
 def _fetch(datasets: Any, name: str, repository: str, config: str | None) -> Any:
     try:
-        # Data sets that are scripts are refused, also by versions that would still run them.
+        # Data sets that are scripts are refused, also with old versions that would run them.
         return datasets.load_dataset(repository, config, trust_remote_code=False)
-    except Exception as error:  # network, missing, gated, scripted, damaged: the hub's own words
+    except Exception as error:  # many kinds: keep the hub's own text
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{name}: the hub did not deliver ({reason[:300]}); check the name, the config and "
@@ -66,7 +68,7 @@ def _pick(name: str, splits: Any) -> tuple[Any, Any]:
 def _columns(datasets: Any, name: str, part: Any) -> tuple[str, str, tuple[str, ...]]:
     images = [key for key, kind in part.features.items() if isinstance(kind, datasets.Image)]
     labels = [key for key, kind in part.features.items() if isinstance(kind, datasets.ClassLabel)]
-    # Several kinds of label (coarse, fine): the one called label decides, else refuse to guess.
+    # If there are several label columns (coarse, fine), only one called label is used.
     labels = ["label"] if "label" in labels else labels
     images = ["image"] if "image" in images else images
     if len(images) != 1 or len(labels) != 1:

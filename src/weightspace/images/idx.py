@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST as published: four IDX files, gzipped or not."""
+"""MNIST and Fashion-MNIST in their original form: four IDX files, gzipped or not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PIECE = 2**20
 
 
 def peek(paths: Sequence[Path]) -> Sizes:
-    """Sizes by the headers of (training images, training labels, test images, test labels)."""
+    """Sizes from the headers of (training images, training labels, test images, test labels)."""
     headers = []
     for path, magic in zip(paths, (IMAGES, LABELS) * 2, strict=True):
         with _unpacked(path) as (file, size):
@@ -33,7 +33,7 @@ def peek(paths: Sequence[Path]) -> Sizes:
 
 
 def read(paths: Sequence[Path]) -> Arrays:
-    """The four files, in the order of `peek`."""
+    """Read the four files, in the order of `peek`."""
     x_train, y_train, x_test, y_test = (
         _read(path, magic) for path, magic in zip(paths, (IMAGES, LABELS) * 2, strict=True)
     )
@@ -42,7 +42,7 @@ def read(paths: Sequence[Path]) -> Arrays:
 
 @contextmanager
 def _unpacked(path: Path) -> Iterator[tuple[BinaryIO | Inflated, int]]:
-    """What is in a file, and the size of the file itself; damage of a gzip is a DataError."""
+    """The content of a file and the size of the file; DataError for a damaged gzip."""
     with opened(path) as (file, size):
         if path.suffix != ".gz":
             yield file, size
@@ -58,7 +58,7 @@ def _unpacked(path: Path) -> Iterator[tuple[BinaryIO | Inflated, int]]:
 
 
 def _header(path: Path, file: BinaryIO | Inflated, size: int, magic: int) -> tuple[int, ...]:
-    """The dimensions, believed only as far as the file's size allows."""
+    """The dimensions in the header, checked against the size of the file."""
     length = 4 + 4 * (magic & 0xFF)
     packed = isinstance(file, Inflated)
     try:
@@ -84,7 +84,7 @@ def _header(path: Path, file: BinaryIO | Inflated, size: int, magic: int) -> tup
         )
     if expected > MOST_BYTES:
         raise DataError(
-            f"{path}: takes {expected:,} bytes unpacked, {MOST_BYTES:,} are the most that is read; "
+            f"{path}: takes {expected:,} bytes unpacked, at most {MOST_BYTES:,} are read; "
             "fetch the original file again"
         )
     if 0 in dimensions:
@@ -99,7 +99,7 @@ def _read(path: Path, magic: int) -> np.ndarray:
         expected = math.prod(dimensions)
         before = 4 + 4 * len(dimensions)
         try:
-            # Piece by piece: memory follows what is found, not what the header claims.
+            # Piece by piece, so that memory depends on the content, not on the header.
             while len(content) <= expected and (piece := file.read(_PIECE)):
                 content += piece
         except EOFError:

@@ -1,4 +1,4 @@
-"""`ImageSet`: images with labels, and the check that four arrays are one."""
+"""`ImageSet`: images with labels, and the check that four arrays fit together."""
 
 from __future__ import annotations
 
@@ -15,8 +15,16 @@ from weightspace.errors import DataError
 class ImageSet:
     """Images and labels for training and test.
 
-    `x_train`, `x_test`: uint8 [N, H, W, C] with C = 1 or 3. `y_train`, `y_test`: int64 [N],
-    labels 0 .. len(classes) - 1. `classes`: the name of each label.
+    Attributes
+    ----------
+    name : str
+        The name of the set.
+    x_train, x_test : ndarray of uint8, shape (N, H, W, C)
+        Images, C = 1 or 3.
+    y_train, y_test : ndarray of int64, shape (N,)
+        Labels from 0 to len(classes) - 1.
+    classes : tuple of str
+        The name of each label.
     """
 
     name: str
@@ -37,7 +45,7 @@ class Arrays(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """What a look at headers tells: numbers of images, and (rows, columns, channels)."""
+    """What headers state: the numbers of images, and (rows, columns, channels)."""
 
     train: int
     test: int
@@ -47,9 +55,9 @@ class Sizes(NamedTuple):
 def assemble(
     name: str, where: object, arrays: Arrays, classes: Sequence[str] | None = None
 ) -> ImageSet:
-    """The set made of `arrays`, or a DataError that says which array breaks which rule.
+    """Make an image set of arrays; DataError if an array breaks a rule.
 
-    Without `classes` the labels name themselves, and each of 0 .. K-1 must occur in training.
+    Without `classes` the labels are their own names, and each of 0 .. K-1 must occur in training.
     """
     x_train, x_test = (
         _images(f"{where}: {part}", x)
@@ -63,7 +71,7 @@ def assemble(
     y_train = _labels(f"{where}: y_train", arrays.y_train, len(x_train))
     y_test = _labels(f"{where}: y_test", arrays.y_test, len(x_test))
     if classes is None:
-        # Counting before naming: a stray label of 2**40 must not become 2**40 names.
+        # Check before making names: a wrong label of 2**40 must not become 2**40 names.
         found = np.unique(y_train)
         if found[-1] != len(found) - 1:
             gap = int(np.argmax(found != np.arange(len(found))))
@@ -82,7 +90,7 @@ def assemble(
 
 
 def image_shape(what: str, shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, int, int, int]:
-    """(N, rows, columns, channels) of an image array, or a DataError that begins with `what`."""
+    """(N, rows, columns, channels) of an image array; errors begin with `what`."""
     if dtype != np.uint8:
         raise DataError(f"{what} is {dtype}; images must be uint8, 0..255")
     if len(shape) == 3:
@@ -107,7 +115,7 @@ def _labels(what: str, y: np.ndarray, images: int) -> np.ndarray:
         raise DataError(f"{what} is {y.dtype}; labels must be whole numbers")
     if y.shape != (images,):
         raise DataError(
-            f"{what} has shape {list(y.shape)} beside {images:,} images; give one label an image"
+            f"{what} has shape {list(y.shape)} for {images:,} images; give one label for each image"
         )
     if y.min() < 0:
         raise DataError(f"{what} holds label {y.min()}; labels must start at 0")

@@ -1,31 +1,31 @@
-"""Deflated bytes of a file, unpacked a piece at a time."""
+"""Unpack deflated bytes of a file, one piece at a time."""
 
 from __future__ import annotations
 
 import zlib
 from typing import BinaryIO
 
-# Deflate cannot pack tighter: who claims more than this is lying.
+# The highest compression ratio of deflate; a header that claims more is wrong.
 RATIO = 1032
 
-GZIP, ZLIB = 31, 15  # the two wrappings, as zlib numbers them
+GZIP, ZLIB = 31, 15  # zlib's numbers for the two formats
 
 _PIECE = 2**16
-_MOST_SILENT = 2**20  # packed bytes in a row that give nothing; honest ones give it at once
+_MOST_SILENT = 2**20  # consecutive packed bytes that unpack to nothing; a normal file has few
 _MOST_MEMBERS = 10_000
 
 
 def cannot_hold(packed: int, claimed: int) -> bool:
-    """Whether `packed` deflated bytes are too few for `claimed` bytes."""
+    """Whether `packed` deflated bytes are too few to unpack to `claimed` bytes."""
     return packed * RATIO < claimed
 
 
 class Inflated:
-    """The unpacked bytes of `length` bytes of an open file, from where it stands.
+    """The unpacked content of the next `length` bytes of an open file.
 
-    `wrapping` is GZIP, of which several may follow each other, or ZLIB. `read` raises `EOFError`
-    where the packed bytes end too early, and `zlib.error` for damage. Memory and time are those of
-    what is read: bytes that unpack to nothing are refused before there are many.
+    `wrapping` is GZIP, which may have several members, or ZLIB. `read` raises `EOFError` if the
+    packed bytes end too early, and `zlib.error` if they are damaged. Memory and time are
+    proportional to what is read: many bytes that unpack to nothing are refused.
     """
 
     def __init__(self, file: BinaryIO, length: int, wrapping: int) -> None:
@@ -39,7 +39,7 @@ class Inflated:
         self._ended = False
 
     def read(self, most: int) -> bytes:
-        """The next `most` bytes, fewer only at the end, be it one that came too early."""
+        """The next `most` bytes; fewer only at the end, even if that comes too early."""
         found = bytearray()
         try:
             while len(found) < most and not self._ended:
@@ -70,7 +70,7 @@ class Inflated:
             self._left -= len(self._packed)
 
     def _next(self) -> None:
-        """Begin the next member, if there is one: zeros may come between, and at the end."""
+        """Begin the next member, if there is one; zeros may lie between members and at the end."""
         if self._wrapping == ZLIB:
             self._ended = True
             return

@@ -1,4 +1,4 @@
-"""The tables of sets known by name: built in, and published with files of their own form."""
+"""The image sets that are known by name: built-in ones, and published ones with their own files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weightspace.images.imageset import Arrays, Sizes
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """A set that is made, not read."""
+    """A set that is generated, not read from files."""
 
     build: Callable[[], Arrays]
     sizes: Sizes
@@ -22,11 +22,11 @@ class BuiltIn:
 
 @dataclass(frozen=True)
 class Published:
-    """A set as its authors published it.
+    """A set in the form in which its authors published it.
 
-    `folders` below a search directory, the first being the one to recommend; `files`, each under
-    any of several names, in the order in which `read` and `peek` take them; `train` and `test`,
-    the numbers of images of the whole set; `source`, where to get it.
+    `folders` are names below a search directory, the recommended one first. `files` are its files,
+    each under any of several names, in the order in which `read` and `peek` take them. `train` and
+    `test` are the numbers of images of the whole set, and `source` says where to download it.
     """
 
     folders: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""`load` an image set by name, and the `catalogue` of all that can be loaded."""
+"""`load` an image set by name, and the `catalogue` of all sets that can be loaded."""
 
 from __future__ import annotations
 
@@ -20,12 +20,24 @@ _NAME = re.compile(r"\w[\w.-]*")
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the catalogue.
+    """One line of the catalogue of image sets.
 
-    `kind`: "built-in", "original" (the published files) or "npz". `state`: "ready", "missing" or
-    "damaged". `where`: the folder or file, or where to put it. `shape`: (rows, columns,
-    channels); `train`, `test`: numbers of images; all three None unless ready. `note`: one line,
-    which says what to do where something is to be done.
+    Attributes
+    ----------
+    name : str
+        The name for `load`.
+    kind : str
+        "built-in", "original" (the published files) or "npz".
+    state : str
+        "ready", "missing" or "damaged".
+    where : str
+        The folder or file, or where to put it.
+    shape : tuple of int or None
+        (rows, columns, channels); None unless ready.
+    train, test : int or None
+        The numbers of images; None unless ready.
+    note : str
+        One line, which says what to do if something must be done.
     """
 
     name: str
@@ -39,15 +51,32 @@ class Entry:
 
 
 def load(name: str, data_dir: str | Path | None = None) -> ImageSet:
-    """The image set called `name`.
+    """Load an image set by name.
 
-    Built-in sets (`digits`, `glyphs`, `textures`) need no files. Any other is looked for in
-    `data_dir`, then `$WEIGHTSPACE_DATA`, then the user's cache directory; in each, `NAME.npz`
-    comes before the published files. `hub:OWNER/NAME` (or `hub:OWNER/NAME/CONFIG`) fetches an
-    image data set from the Hugging Face hub. The arrays are the caller's own.
+    Built-in sets (`digits`, `glyphs`, `textures`) need no files. Other sets are searched in
+    `data_dir`, then in `$WEIGHTSPACE_DATA`, then in the user's cache directory. In each, `NAME.npz`
+    comes before the published files. `hub:OWNER/NAME` (or `hub:OWNER/NAME/CONFIG`) downloads an
+    image data set from the Hugging Face hub.
 
-    Raises: DataError, one line that names the file and the remedy.
+    Parameters
+    ----------
+    name : str
+        The name of the set.
+    data_dir : str or Path, optional
+        The first directory to search.
 
+    Returns
+    -------
+    ImageSet
+        The caller may change its arrays.
+
+    Raises
+    ------
+    DataError
+        If the set is unknown, missing or damaged; one line that names the file and the remedy.
+
+    Examples
+    --------
     >>> load("digits").x_train.shape
     (1297, 8, 8, 1)
     """
@@ -67,10 +96,31 @@ def load(name: str, data_dir: str | Path | None = None) -> ImageSet:
 
 
 def training_images(name: str, data_dir: str | Path | None = None) -> int:
-    """How many images a set has to train on, from headers alone where that can be.
+    """The number of training images of a set, from headers alone where possible.
 
-    A published set whose files are missing counts as whole, so that a run can be estimated before
-    anything is fetched. Raises: DataError as `load` does, for a name that is unknown.
+    A published set whose files are missing counts as complete, so that a run can be estimated
+    before anything is downloaded.
+
+    Parameters
+    ----------
+    name : str
+        The name of the set.
+    data_dir : str or Path, optional
+        The first directory to search.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    DataError
+        As `load` does, for an unknown name.
+
+    Examples
+    --------
+    >>> training_images("digits")
+    1297
     """
     entry = {entry.name: entry for entry in catalogue(data_dir)}.get(name)
     if entry and entry.train is not None:
@@ -81,11 +131,19 @@ def training_images(name: str, data_dir: str | Path | None = None) -> int:
 
 
 def catalogue(data_dir: str | Path | None = None) -> list[Entry]:
-    """Every set that `load` knows: built in, published, and each `NAME.npz` that is found.
+    """List every set that `load` knows: built-in, published, and each `NAME.npz` that is found.
 
-    Reads no more than headers and file sizes. Sets of the hub, which are not counted, work all
-    the same. A file that is no image set is listed as damaged, never an error, and so is what is
-    no file but has the name of one.
+    Only headers and file sizes are read. Sets of the Hugging Face hub are not listed. A file that
+    is not an image set is listed as damaged; it does not raise an error.
+
+    Parameters
+    ----------
+    data_dir : str or Path, optional
+        The first directory to search.
+
+    Returns
+    -------
+    list of Entry
     """
     places = directories(data_dir)
     found = {name: _built_in_entry(name, places) for name in BUILT_IN}
@@ -124,7 +182,11 @@ def _archives(places: list[Path]) -> list[Path]:
 def _built_in_entry(name: str, places: list[Path]) -> Entry:
     known = BUILT_IN[name]
     hidden = [path for path in _archives(places) if path.stem == name]
-    note = f"{hidden[0]} is not used, the name is taken; rename it" if hidden else known.note
+    note = (
+        f"{hidden[0]} is not used because a built-in set has this name; rename it"
+        if hidden
+        else known.note
+    )
     train, test, shape = known.sizes
     return Entry(name, "built-in", "ready", "", shape, train, test, note)
 
@@ -151,7 +213,7 @@ def _file_entry(name: str, kind: str, where: Path, paths: Sequence[Path] = ()) -
         return Entry(name, kind, "damaged", str(where), None, None, None, str(said))
     note = ""
     if known and (sizes.train < known.train or sizes.test < known.test):
-        note = f"a part: the whole set has {known.train:,} + {known.test:,} images"
+        note = f"incomplete: the whole set has {known.train:,} + {known.test:,} images"
     return Entry(name, kind, "ready", str(where), sizes.shape, sizes.train, sizes.test, note)
 
 
@@ -175,7 +237,7 @@ def _missing(name: str, places: list[Path]) -> DataError:
     if name == "cifar10" and pickled:
         return DataError(
             f"{name}: {pickled[0]} holds pickles, which are never opened; "
-            f"put the binary version beside it, from {known.source}"
+            f"put the binary version next to it, from {known.source}"
         )
     return DataError(f"{name}: no files in {_listed(places)}; {_remedy(name, places[0])}")
 
@@ -196,7 +258,7 @@ def _unknown(name: str, places: list[Path]) -> DataError:
     close = difflib.get_close_matches(name, names, 1) or [n for n in names if n.startswith(name)]
     hint = f"did you mean {close[0]}? " if close and name else ""
     return DataError(
-        f"{name!r} is no image set; {hint}known are {', '.join(names)}, "
+        f"{name!r} is not an image set; {hint}known are {', '.join(names)}, "
         f"hub:OWNER/NAME, and any NAME.npz in {_listed(places)}"
     )
 

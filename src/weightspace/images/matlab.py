@@ -1,12 +1,13 @@
-"""Numeric arrays of MATLAB 5 files, as much of that form as published image sets use.
+"""Numeric arrays in MATLAB 5 files, as far as published image sets use that format.
 
-A file is a header of 128 bytes and then elements: a tag of eight bytes, which says type and length,
-and the content. An element of the first level is one variable, an array, deflated or not. An array
-is made of elements again: flags with its class, dimensions, name, values; each begins at a multiple
-of eight bytes, and one of up to four bytes is packed into its tag. Values may be stored in a
-smaller type than that of the array; they are given in the type in which they are stored.
+A file is a header of 128 bytes and then elements. An element is a tag of eight bytes, which states
+type and length, and its content. A top-level element is one variable: an array, deflated or not. An
+array consists of elements: flags with its class, dimensions, name, values. Each of them begins at a
+multiple of eight bytes; one of up to four bytes is packed into its tag. Values may be stored in a
+smaller type than that of the array; they are returned in the stored type.
 
-Every number is checked before it is believed: a parser in C that did not died of one flipped bit.
+Every number is checked before it is used. A C parser without such checks crashed after one flipped
+bit.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _ORDERS = {b"IM": "<", b"MI": ">"}
 _INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8",
            13: "u8"}  # fmt: skip
-_NUMERIC = range(6, 16)  # the classes of double, single and whole numbers
+_NUMERIC = range(6, 16)  # the classes of double, single and integer arrays
 _COMPLEX = 0x0800
 _MOST_DIMENSIONS = 32
 _LONGEST_NAME = 255
@@ -41,7 +42,7 @@ class Damaged(Exception):
 class _Tag(NamedTuple):
     kind: int
     length: int
-    content: bytes | None  # of a small element
+    content: bytes | None  # only of a small element
 
 
 class _Element:
@@ -54,7 +55,7 @@ class _Element:
 
     def take(self, length: int) -> bytes:
         if length > self.left:
-            raise Damaged(f"{length:,} bytes where {self.left:,} are left")
+            raise Damaged(f"{length:,} bytes instead of {self.left:,}")
         data = self.source.read(length) if length else b""
         if len(data) < length:
             raise Damaged("it is cut short")
@@ -74,7 +75,7 @@ class _Element:
         return _Tag(kind, length, None)
 
     def small(self, what: str, kind: int, most: int) -> bytes:
-        """The content of an element that has to be of this type and at most so long."""
+        """The content of an element that must have this type and at most this length."""
         tag = self.tag()
         if tag.kind != kind or tag.length > most:
             raise Damaged(f"{what} of type {tag.kind} and {tag.length:,} bytes")
@@ -85,9 +86,9 @@ class _Element:
 
 @dataclass
 class Variable:
-    """A variable of which all but the values has been read.
+    """A variable whose header has been read, but not its values.
 
-    `dtype` is that in which the values are stored, of their byte order; None where they are no real
+    `dtype` is the stored type of the values, with their byte order; None if they are not real
     numbers.
     """
 
@@ -95,14 +96,14 @@ class Variable:
     shape: tuple[int, ...]
     dtype: np.dtype | None
     cut: bool
-    """Whether the file ends before it does."""
+    """Whether the file ends before the variable does."""
     _element: _Element
     _small: bytes | None
 
     def pieces(self, length: int) -> Iterator[np.ndarray]:
-        """The values in order, first index fastest, `length` at a time; read once, before others.
+        """The values in order, first index fastest, `length` at a time; can be read only once.
 
-        Raises Damaged, or `zlib.error` and EOFError as `Inflated`.
+        Raises Damaged, and `zlib.error` and EOFError as `Inflated` does.
         """
         assert self.dtype is not None
         left = math.prod(self.shape)
@@ -116,7 +117,7 @@ class Variable:
         self._end()
 
     def _end(self) -> None:
-        """All that is left is filling; of deflated bytes this compares the checksum as well."""
+        """Check that only padding is left; for deflated bytes this also compares the checksum."""
         if self._element.left > 7:
             raise Damaged(f"{self._element.left:,} bytes too many in {self.name}")
         self._element.take(self._element.left)
@@ -153,7 +154,7 @@ def _order(header: bytes) -> str:
 
 
 def _element(file: BinaryIO, kind: int, length: int, there: int, order: str) -> _Element:
-    """What is in an array, of which `there` of `length` bytes are in the file."""
+    """Open an array element of which `there` of `length` bytes are in the file."""
     if kind == _MATRIX:
         return _Element(file, length, order)
     if kind != _COMPRESSED:

@@ -1,4 +1,4 @@
-"""Any image set as one NumPy archive: x_train, y_train, x_test, y_test and perhaps classes."""
+"""An image set in one NumPy archive: x_train, y_train, x_test, y_test and optionally classes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from weightspace.printable import printable
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 _CLASSES = "classes"
-_LONGEST_HEADER = 2**14  # bytes; NumPy itself reads no header of more than 10,000
-_MOST_BYTES = 2**33  # of all arrays together when unpacked
-_MOST_FILE = 2**34  # of the archive, which may hold other things
-_MOST_NAMES = 2**24  # bytes of all names of classes
-_TO_LOOK = 2**20  # bytes of the file to be read for its directory and its headers, at most
+_LONGEST_HEADER = 2**14  # bytes; NumPy refuses headers of more than 10,000
+_MOST_BYTES = 2**33  # bytes of all arrays together when unpacked
+_MOST_FILE = 2**34  # bytes of the archive, which may also contain other files
+_MOST_NAMES = 2**24  # bytes of all class names
+_TO_LOOK = 2**20  # the most bytes that are read for the directory and the headers
 _KINDS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those that NumPy writes
 _STEERING = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -39,9 +39,9 @@ class _Header(NamedTuple):
 
 
 class _Rationed:
-    """An open file of which no more than so many bytes are read, whatever is in it.
+    """An open file of which only a limited number of bytes can be read.
 
-    Directories may have no end, and members may unpack to nothing for gigabytes.
+    A directory may be endless, and a member may unpack to nothing for gigabytes.
     """
 
     def __init__(self, file: BinaryIO, size: int) -> None:
@@ -60,7 +60,7 @@ class _Rationed:
 
 
 def peek(path: Path) -> Sizes:
-    """Sizes by the headers of the archive's arrays; no image is unpacked."""
+    """Sizes from the headers of the arrays; no image is unpacked."""
     with _archive(path) as (archive, file):
         return _sizes(path, _headers(path, archive, file.size))
 
@@ -75,9 +75,9 @@ def _sizes(path: Path, headers: dict[str, _Header]) -> Sizes:
 
 
 def read(path: Path) -> tuple[Arrays, tuple[str, ...] | None]:
-    """The arrays, and the names in `classes` where the archive has them.
+    """The arrays, and the names in `classes` if the archive has them.
 
-    What the headers tell is checked before anything is unpacked.
+    The headers are checked before anything is unpacked.
     """
     with _archive(path) as (archive, file):
         headers = _headers(path, archive, file.size)
@@ -89,10 +89,10 @@ def read(path: Path) -> tuple[Arrays, tuple[str, ...] | None]:
 
 
 def _names(path: Path, names: np.ndarray) -> tuple[str, ...]:
-    # Python itself takes no text of numbers that are no characters.
+    # Python cannot decode numbers that are not characters.
     numbers = np.ascontiguousarray(names, names.dtype.newbyteorder("=")).view(np.uint32)
     if numbers.max(initial=0) > sys.maxunicode:
-        raise DataError(f"{path}: classes holds what is no text; save it again")
+        raise DataError(f"{path}: classes holds something that is not text; save it again")
     for name in (found := tuple(names.tolist())):
         if _STEERING.search(name):
             raise DataError(
@@ -103,14 +103,14 @@ def _names(path: Path, names: np.ndarray) -> tuple[str, ...]:
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    # By member, not by np.load, which might find another one of almost the same name.
+    # Open the member itself: np.load might find another one with almost the same name.
     with archive.open(member) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
 @contextmanager
 def _archive(path: Path) -> Iterator[tuple[zipfile.ZipFile, _Rationed]]:
-    """The opened archive and its file; what is wrong with it is one line."""
+    """The opened archive and its file; errors become one line."""
     with opened(path, _MOST_FILE) as (file, size):
         rationed: Any = _Rationed(file, size)
         try:
@@ -118,7 +118,7 @@ def _archive(path: Path) -> Iterator[tuple[zipfile.ZipFile, _Rationed]]:
                 yield archive, rationed
         except (DataError, MemoryError):
             raise
-        except Exception as error:  # whatever a damaged byte leads the standard library to
+        except Exception as error:  # a damaged byte can cause any error in the standard library
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise
             raise DataError(
@@ -145,8 +145,8 @@ def _headers(path: Path, archive: zipfile.ZipFile, size: int) -> dict[str, _Head
     claimed = sum(header.member.file_size for header in headers.values())
     if claimed > _MOST_BYTES:
         raise DataError(
-            f"{path}: its arrays take {claimed:,} bytes unpacked, {_MOST_BYTES:,} are the most "
-            "that is read; make a set of fewer or smaller images"
+            f"{path}: its arrays take {claimed:,} bytes unpacked, at most {_MOST_BYTES:,} "
+            "are read; make a set of fewer or smaller images"
         )
     if _CLASSES in headers:
         _check_names(path, headers[_CLASSES])
@@ -161,15 +161,15 @@ def _check_names(path: Path, names: _Header) -> None:
         )
     if names.member.file_size > _MOST_NAMES:
         raise DataError(
-            f"{path}: classes takes {names.member.file_size:,} bytes, {_MOST_NAMES:,} are the most "
-            "that is read; give shorter names"
+            f"{path}: classes takes {names.member.file_size:,} bytes, at most {_MOST_NAMES:,} "
+            "are read; give shorter names"
         )
 
 
 def _header(
     path: Path, archive: zipfile.ZipFile, key: str, member: zipfile.ZipInfo, size: int
 ) -> _Header:
-    """What the first bytes of an array say; no more of it is read, whatever they say."""
+    """Read the header of an array, and never more bytes than a header can have."""
     if member.compress_type not in _KINDS:
         raise DataError(
             f"{path}: {key} is compressed in a way that NumPy does not write; save it again"
@@ -180,7 +180,7 @@ def _header(
         head = io.BytesIO(file.read(_LONGEST_HEADER))
     try:
         shape, dtype = _parsed(head)
-    except Exception as error:  # NumPy's parser passes on whatever Python's raises
+    except Exception as error:  # NumPy's parser passes on any error of Python's parser
         raise DataError(
             f"{path}: {key} is not a NumPy array ({_reason(error)}); save it again"
         ) from None
@@ -206,13 +206,13 @@ def _header(
 
 
 def _parsed(head: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type by the header of an array, which ends where `head` then stands."""
+    """The shape and type in the header of an array, and where the header ends."""
     reader = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }[np.lib.format.read_magic(head)]
     shape, _, dtype = reader(head)
-    # True is a whole number to Python and to NumPy's parser, but no number of values.
+    # Python and NumPy's parser accept True as an integer, but it is not a size.
     if any(type(n) is not int or not 0 <= n < 2**63 for n in shape):
         raise ValueError(f"its shape is {list(shape)}")
     if dtype.kind == "V" or not dtype.itemsize:
@@ -221,5 +221,5 @@ def _parsed(head: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def _reason(error: Exception) -> str:
-    """An exception of somebody else's in one short line."""
+    """An exception as one short line."""
     return printable((str(error).splitlines() or [type(error).__name__])[0], 120)

@@ -1,4 +1,4 @@
-"""CIFAR-10 and STL-10 as published: binary files of equal records, without headers."""
+"""CIFAR-10 and STL-10 in their original form: binary files of equal records, without headers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from weightspace.images.opening import opened
 from weightspace.images.resizing import resample
 
 _CIFAR = 1 + 3 * 32 * 32  # a label, then red, green and blue planes row by row
-_STL = 3 * 96 * 96  # red, green and blue planes column by column; labels in a file beside it
-_PIECE = 256  # images of STL-10 that are in memory at full size
-STL_SIDE = 32  # the size to which STL-10's images are reduced
+_STL = 3 * 96 * 96  # red, green and blue planes column by column; labels are in another file
+_PIECE = 256  # images of STL-10 in memory at full size
+STL_SIDE = 32  # the side to which STL-10's images are reduced
 
 
 def peek_cifar(paths: Sequence[Path]) -> Sizes:
-    """Sizes by the lengths of the training batches and, last, the test batch."""
+    """Sizes from the lengths of the training batches and, last, the test batch."""
     counts = [_count(path, _CIFAR) for path in paths]
     return Sizes(sum(counts[:-1]), counts[-1], (32, 32, 3))
 
@@ -35,7 +35,7 @@ def read_cifar(paths: Sequence[Path]) -> Arrays:
 def _cifar_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     with opened(path) as (file, size):
         rows = _read(path, file, _records(path, size, _CIFAR), _CIFAR)
-    labels = rows[:, 0].copy()  # a view would hold all of the file
+    labels = rows[:, 0].copy()  # a view would keep the whole file in memory
     if labels.max() > 9:
         record = int(np.argmax(labels > 9))
         raise DataError(
@@ -46,7 +46,7 @@ def _cifar_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def peek_stl(paths: Sequence[Path]) -> Sizes:
-    """Sizes by the lengths of (train_X, train_y, test_X, test_y)."""
+    """Sizes from the lengths of (train_X, train_y, test_X, test_y)."""
     counts = []
     for images, labels in (paths[:2], paths[2:]):
         counts.append(_count(images, _STL))
@@ -73,7 +73,7 @@ def _stl_half(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
         if (count := _records(images, size, _STL)) != len(y):
             raise _out_of_line(images, labels, count, len(y))
         x = np.empty((count, STL_SIDE, STL_SIDE, 3), np.uint8)
-        for i in range(0, count, _PIECE):  # the full-size images are never in memory together
+        for i in range(0, count, _PIECE):  # never all full-size images in memory
             planes = _read(images, file, min(_PIECE, count - i), _STL).reshape(-1, 3, 96, 96)
             x[i : i + _PIECE] = resample(planes.transpose(0, 3, 2, 1), STL_SIDE, STL_SIDE, 3)
     return x, y - 1

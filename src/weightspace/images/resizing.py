@@ -1,8 +1,8 @@
-"""`resize`: images to one square size and one or three channels.
+"""`resize`: bring images to one square size and to one or three channels.
 
-Both directions are two small matrix products, one over rows and one over columns: the weights of
-each output pixel are its share of the input pixels under it (area, shrinking) or the two nearest
-(bilinear, growing).
+Both directions are two small matrix products, one over rows and one over columns. For shrinking,
+the weights of an output pixel are its shares of the input pixels (area); for growing, they belong
+to the two nearest input pixels (bilinear).
 """
 
 from __future__ import annotations
@@ -11,23 +11,41 @@ import numpy as np
 
 from weightspace.errors import UsageError
 
-# ITU-R BT.601, the weights behind "grey" in most image tools.
+# ITU-R BT.601, the weights that most image tools use for grey.
 LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)
 
-# Values in flight: small enough for the cache, large enough to drown the loop.
+# Values at a time: few enough for the cache, enough to make the loop's cost negligible.
 _CHUNK = 2**20
 
 
 def resize(x: np.ndarray, size: int, channels: int) -> np.ndarray:
-    """The images at `size` x `size` pixels with `channels` channels, always a new array.
+    """Resize images to a square and change their number of channels.
 
-    Each axis is shrunk by area averaging (exact at any ratio) or grown bilinearly (pixel centres,
-    edges repeated). Colour becomes grey by luma weights; grey becomes colour by repetition. Images
-    that are not square lose their proportions.
+    Each axis is shrunk by area averaging (exact at any ratio) or enlarged bilinearly (pixel
+    centres, edges repeated). Colour becomes grey by luma weights; grey becomes colour by
+    repetition. Images that are not square lose their proportions.
 
-    Arguments: `x` uint8 [N, H, W, C], C = 1 or 3; `size` in pixels; `channels` 1 or 3.
-    Returns: uint8 [N, size, size, channels]. Raises: UsageError.
+    Parameters
+    ----------
+    x : ndarray of uint8, shape (N, H, W, C)
+        Images, C = 1 or 3.
+    size : int
+        The new side in pixels.
+    channels : int
+        1 or 3.
 
+    Returns
+    -------
+    ndarray of uint8, shape (N, size, size, channels)
+        Always a new array.
+
+    Raises
+    ------
+    UsageError
+        If an argument is not possible.
+
+    Examples
+    --------
     >>> resize(np.array([[[[0], [10]], [[20], [30]]]], np.uint8), 1, 3).tolist()
     [[[[15, 15, 15]]]]
     """
@@ -37,10 +55,10 @@ def resize(x: np.ndarray, size: int, channels: int) -> np.ndarray:
 
 
 def resample(x: np.ndarray, rows: int, columns: int, channels: int) -> np.ndarray:
-    """`resize` to `rows` x `columns`."""
+    """As `resize`, to `rows` x `columns`."""
     if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in (1, 3) or 0 in x.shape[1:]:
         raise UsageError(
-            f"x: {x.dtype} {list(x.shape)} are no images; give uint8 [N, H, W, C] with C = 1 or 3"
+            f"x: {x.dtype} {list(x.shape)} are not images; give uint8 [N, H, W, C] with C = 1 or 3"
         )
     if channels not in (1, 3):
         raise UsageError(f"channels: {channels} is neither 1 nor 3")
@@ -62,7 +80,7 @@ def _resampled(x: np.ndarray, rows: int, columns: int) -> np.ndarray:
     if rows != height:
         x = weights(height, rows) @ x.reshape(n, height, width * channels)
     if columns != width:
-        # One large product; the channels' zeros in it cost less than n x rows small products.
+        # One large product: its extra zeros cost less than n x rows small products.
         mix = np.kron(weights(width, columns).T, np.eye(channels, dtype=np.float32))
         x = x.reshape(n * rows, width * channels) @ mix
     return x.reshape(n, rows, columns, channels)

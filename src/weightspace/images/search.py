@@ -1,4 +1,4 @@
-"""Where the files of image sets are looked for, and which of them are there."""
+"""Where the files of image sets are searched, and which of them exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VARIABLE = "WEIGHTSPACE_DATA"
 
 
 def directories(data_dir: str | Path | None) -> list[Path]:
-    """`data_dir`, `$WEIGHTSPACE_DATA` and the user's cache, in this order, without repetition."""
+    """`data_dir`, `$WEIGHTSPACE_DATA` and the user's cache, in this order, each once."""
     given = [data_dir, os.environ.get(VARIABLE) or None, cache()]
     return list(dict.fromkeys(_expanded(place) for place in given if place is not None))
 
@@ -27,7 +27,7 @@ def _expanded(place: str | Path) -> Path:
 
 
 def cache() -> Path:
-    """The user's cache directory for image sets, after the customs of the platform."""
+    """The user's cache directory for image sets, as is usual on the platform."""
     home = Path.home()
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
@@ -39,7 +39,7 @@ def cache() -> Path:
 
 
 class Originals(NamedTuple):
-    """A folder that holds some of a published set's files: those found, and the names missing."""
+    """A folder with some of a published set's files: those found, and the names of the others."""
 
     folder: Path
     paths: list[Path]
@@ -47,7 +47,7 @@ class Originals(NamedTuple):
 
 
 def originals(known: Published, directory: Path) -> Originals | None:
-    """The folder of `directory` with the most of the set's files, None where none has any."""
+    """The folder in `directory` with the most of the set's files; None if there are none."""
     folders = [_gather(known, directory / folder) for folder in known.folders]
     best = min(folders, key=lambda found: len(found.missing))
     return best if best.paths else None
@@ -65,7 +65,7 @@ def _gather(known: Published, folder: Path) -> Originals:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a name is taken, be it by what is no file: opening it says what is wrong with it."""
+    """Whether something has this name; opening it says what is wrong if it is not a file."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""`split`: which images of the training set train and which validate."""
+"""`split`: which images of the training set are used for training and which for validation."""
 
 from __future__ import annotations
 
@@ -11,15 +11,38 @@ from weightspace.images.imageset import ImageSet
 def split(
     image_set: ImageSet, train_images: int, validation_fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw `train_images` of the training set and hold a fraction of them out for validation.
+    """Draw images of the training set, and hold a fraction of them out for validation.
 
-    Both draws are stratified: every class gives in proportion to its images, to within one image.
-    The result depends on the labels, the numbers and the seed alone.
+    Both draws are stratified: each class gives images in proportion to its size, up to one image.
+    The result depends only on the labels, the numbers and the seed.
 
-    Arguments: `train_images` counts the images used, validation included, 0 meaning all;
-    `validation_fraction` from 0 up to, not including, 1; `seed` any whole number from 0.
-    Returns: (train, validation), int64 positions in `x_train`, disjoint, each in random order.
-    Raises: UsageError when the set has too few images for the request.
+    Parameters
+    ----------
+    image_set : ImageSet
+        The image set.
+    train_images : int
+        The number of images that are used, including those for validation; 0 means all.
+    validation_fraction : float
+        The share for validation, from 0 up to, not including, 1.
+    seed : int
+        A whole number from 0.
+
+    Returns
+    -------
+    train, validation : ndarray of int64
+        Disjoint positions in `x_train`, each in random order.
+
+    Raises
+    ------
+    UsageError
+        If the set has too few images.
+
+    Examples
+    --------
+    >>> from weightspace.images import load
+    >>> train, validation = split(load("digits"), train_images=100, validation_fraction=0.2, seed=0)
+    >>> len(train), len(validation)
+    (80, 20)
     """
     labels, name = image_set.y_train, image_set.name
     wanted = train_images or len(labels)
@@ -39,7 +62,7 @@ def split(
             f"train_images: {wanted:,} of {name} are too few for one image of each of its "
             f"{len(present)} classes; the rarest has {sizes.min():,} of {len(labels):,} images"
         )
-    # Each class keeps at least one image to train on.
+    # Each class keeps at least one training image.
     held = np.minimum(shares(taken, round(wanted * validation_fraction)), taken - 1)
     if validation_fraction > 0 and held.sum() == 0:
         raise UsageError(
@@ -59,10 +82,10 @@ def split(
 
 
 def shares(sizes: np.ndarray, total: int) -> np.ndarray:
-    """`total` dealt out in proportion to `sizes` by largest remainder; int64, sums to `total`."""
+    """Divide `total` in proportion to `sizes` by largest remainder; int64, sums to `total`."""
     exact = sizes * (total / sizes.sum())
     dealt = np.floor(exact + 1e-9).astype(np.int64)
-    # A stable sort: equal remainders go to the earlier class.
+    # A stable sort, so that the earlier class wins if remainders are equal.
     order = np.argsort(-(exact - dealt), kind="stable")
     dealt[order[: total - dealt.sum()]] += 1
     return dealt

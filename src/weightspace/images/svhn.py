@@ -1,4 +1,4 @@
-"""SVHN's cropped digits as published: two MATLAB files."""
+"""SVHN's cropped digits in their original form: two MATLAB files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Header(NamedTuple):
 
 
 def peek(paths: Sequence[Path]) -> Sizes:
-    """Sizes by the headers of (train_32x32.mat, test_32x32.mat)."""
+    """Sizes from the headers of (train_32x32.mat, test_32x32.mat)."""
     counts = []
     for path in paths:
         with _matlab(path) as (file, size):
@@ -39,7 +39,7 @@ def peek(paths: Sequence[Path]) -> Sizes:
 
 
 def read(paths: Sequence[Path]) -> Arrays:
-    """The two files; label 10, which stands for the digit 0, becomes 0."""
+    """Read the two files; label 10, which stands for the digit 0, becomes 0."""
     peek(paths)
     return Arrays(*_half(paths[0]), *_half(paths[1]))
 
@@ -66,7 +66,7 @@ def _half(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fill(x: np.ndarray, pieces: Iterator[np.ndarray]) -> None:
-    """Images from values of which rows are next to each other, then columns, then colours."""
+    """Fill images with values that are ordered by row, then column, then colour."""
     done = 0
     for piece in pieces:
         images = piece.reshape(-1, 3, 32, 32).transpose(0, 3, 2, 1)
@@ -86,11 +86,11 @@ def _matlab(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def _headers(file: BinaryIO, size: int) -> dict[str, _Header]:
-    """The headers of the variables up to where X and y have been."""
+    """The headers of the variables up to X and y."""
     found: dict[str, _Header] = {}
     for variable in matlab.variables(file, size):
         if variable.name in found:
-            raise matlab.Damaged(f"{variable.name} stands there twice")
+            raise matlab.Damaged(f"{variable.name} is there twice")
         found[variable.name] = _Header(variable.shape, variable.dtype)
         if {"X", "y"} <= set(found):
             if variable.cut:
@@ -100,7 +100,7 @@ def _headers(file: BinaryIO, size: int) -> dict[str, _Header]:
 
 
 def _checked(path: Path, headers: dict[str, _Header]) -> int:
-    """The number of images."""
+    """Check the headers, and return the number of images."""
     for name in ("X", "y"):
         if name not in headers:
             known = printable(", ".join(sorted(headers)) or "nothing")
@@ -116,15 +116,14 @@ def _checked(path: Path, headers: dict[str, _Header]) -> int:
         )
     if max(labels) != shape[3] or math.prod(labels) != shape[3]:
         raise DataError(
-            f"{path}: y has shape {list(labels)} beside {shape[3]:,} images in X; "
-            "fetch the file again"
+            f"{path}: y has shape {list(labels)} for {shape[3]:,} images in X; fetch the file again"
         )
     if x != np.uint8 or y is None:
         kinds = [dtype.name if dtype else "no real numbers" for dtype in (x, y)]
         raise DataError(f"{path}: X is {kinds[0]} and y {kinds[1]}; fetch the original file again")
     if shape[3] * _VALUES > MOST_BYTES:
         raise DataError(
-            f"{path}: X takes {shape[3] * _VALUES:,} bytes unpacked, {MOST_BYTES:,} are the most "
-            "that is read; fetch the original file again"
+            f"{path}: X takes {shape[3] * _VALUES:,} bytes unpacked, at most {MOST_BYTES:,} "
+            "are read; fetch the original file again"
         )
     return shape[3]

@@ -1,4 +1,4 @@
-"""The built-in set `textures`: ten kinds of pattern about mid-grey."""
+"""The built-in set `textures`: ten kinds of pattern around mid-grey."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _TURN = 2 * np.pi
 
 
 def build() -> Arrays:
-    """16x16 grey; 300 of each pattern to train and 100 to test.
+    """16x16 grey; 300 of each pattern for training and 100 for test.
 
-    Each image draws its own phase, scale, turn, contrast, brightness and noise.
+    Phase, scale, rotation, contrast, brightness and noise of each image are random.
     """
     rng = np.random.default_rng(23)
     sets: list[np.ndarray] = []
@@ -100,7 +100,7 @@ def _grain(u: Field, v: Field, scale: Field, rng: Generator) -> Field:
 
 
 def _filtered(gain: Callable[[np.ndarray], np.ndarray], n: int, rng: Generator) -> np.ndarray:
-    """Normal noise whose spectrum is `gain` (of cycles a pixel), each image of deviation 0.7."""
+    """Normal noise with the spectrum `gain` (of cycles per pixel); each image has deviation 0.7."""
     f = np.fft.fftfreq(SIDE)
     spectrum = np.fft.fft2(rng.normal(size=(n, SIDE, SIDE))) * gain(np.hypot(f, f[:, None]))
     spectrum[:, 0, 0] = 0

@@ -1,11 +1,11 @@
-"""Ways in and out of a zoo: the forms in which others keep populations of trained nets.
+"""Ways into and out of a zoo: the formats in which other people keep populations of trained nets.
 
-In: the NWS data set's release, the Small CNN Zoo, Model Zoos' trial folders, folders of checkpoints
-with a table of what is known about them; or a zoo. Out: a zoo, in which unknown stays unknown; or
-folders in these forms, torch state dicts, a data set repository with its card. Promises: nothing in
-a file from outside is executed, no path in it leads out of its folder, and no value changes on the
-way unless that was asked for; what cannot be read is refused by file, net and remedy; nothing that
-is there is overwritten, and an export is there whole or not at all.
+In: the release of the NWS data set, the Small CNN Zoo, trial folders of Model Zoos, folders of
+checkpoints with a table of what is known about them; or a zoo. Out: a zoo, in which unknown values
+stay unknown; or folders in these formats, torch state dicts, a data set repository with its card.
+Promises: nothing in a file is executed, no path in a file leads out of its folder, and no value
+changes unless that is requested; what cannot be read is refused with file, net and remedy; nothing
+existing is overwritten, and an export is written completely or not at all.
 """
 
 from weightspace.interop.exporting import Exported, export_zoo

@@ -1,4 +1,4 @@
-"""Nets that were trained elsewhere become a zoo: what is known of each, and its vectors."""
+"""Write nets that were trained elsewhere to a zoo: what is known of each net, and its vectors."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from weightspace.space.recipe import FIELDS
 from weightspace.zoo import Writer, Zoo, stratified
 from weightspace.zoo.files.places import MANIFEST, is_net
 
-_LONGEST_SOURCE = 4096  # characters, as paths have
+_LONGEST_SOURCE = 4096  # characters, enough for any path
 UNIT_BYTES = 2**26
 UNIT_NETS = 256
 LEAST_MOVE = 1e-6
-"""A value that moved by less did not move: that much is rounding."""
+"""A smaller change of a value counts as rounding."""
 
 Vectors = Iterable[tuple[Layout, np.ndarray]]
 LeftOut = Callable[[str, DataError], None]
@@ -36,12 +36,12 @@ LeftOut = Callable[[str, DataError], None]
 
 @dataclass(frozen=True)
 class Arrival:
-    """One net from elsewhere.
+    """One net that was trained elsewhere.
 
-    `source` says where it came from, within the folder that is read. `recipe` holds the
-    hyper-parameters that are known. `moments` has a row for each snapshot, in order, with what is
-    known of step, epoch and metrics. `read` gives layout and vector (float32 [layout.size]) of
-    each, in that order. `facts` are further columns of the table of nets.
+    `source` is its place in the folder that is read. `recipe` contains the known hyper-parameters.
+    `moments` has a row for each snapshot, in order, with what is known of step, epoch and metrics.
+    `read` yields the layout and the vector (float32 [layout.size]) of each snapshot, in this order.
+    `facts` are further columns of the table of nets.
     """
 
     source: str
@@ -55,7 +55,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a zoo is made from: the format, words for people, ranges that its maker drew from."""
+    """Where a zoo comes from: the format, its name and description, ranges of hyper-parameters."""
 
     format: str
     name: str
@@ -64,7 +64,7 @@ class Origin:
 
 
 class Unreadable(DataError):
-    """A net from elsewhere whose values cannot be had."""
+    """A net whose values cannot be read."""
 
 
 def settle(
@@ -74,14 +74,16 @@ def settle(
     left_out: LeftOut | None = None,
     progress: Progress = silent,
 ) -> Zoo:
-    """Write nets to the zoo at `out`, new, or begun by the same call: then what is missing.
+    """Write nets to the zoo at `out`: a new one, or one that the same call began.
 
-    A net that cannot be read ends it, unless `left_out` is there to be told. Raises UsageError
-    where `out` holds anything else, and DataError, before anything is written, for two nets of
-    one name.
+    A net that cannot be read is an error, unless `left_out` is given, which is then called. Raises
+    UsageError if `out` contains anything else, and DataError, before anything is written, if two
+    nets have the same name.
     """
     if not arrivals:
-        raise DataError(f"{origin.name}: holds no nets; see docs/interop.md for what is looked for")
+        raise DataError(
+            f"{origin.name}: contains no nets; see docs/interop.md for the expected files"
+        )
     names = named(arrivals)
     space = space_of(origin.name, origin.description, [a.recipe for a in arrivals], origin.ranges)
     writer = _writer(out, space, origin, arrivals)
@@ -105,9 +107,9 @@ def settle(
 
 
 def named(arrivals: Sequence[Arrival]) -> list[str]:
-    """The names of nets: their own, or the last part of the source where that tells them apart.
+    """The names of nets: their own, or the last part of the source if these are all different.
 
-    Otherwise the whole source, with hyphens for what a name may not hold.
+    Otherwise the name is the whole source, with hyphens for characters that a name cannot have.
     """
     last = [a.name or a.source.rstrip("/").rpartition("/")[2] for a in arrivals]
     if all(map(is_net, last)) and len(set(last)) == len(last):
@@ -116,8 +118,8 @@ def named(arrivals: Sequence[Arrival]) -> list[str]:
     for i, name in enumerate(found):
         if not is_net(name):
             raise DataError(
-                f"net {printable(name, 80)!r} ({printable(arrivals[i].source)}): is no name of a "
-                "net; use 1 to 64 letters, digits, dots and hyphens"
+                f"net {printable(name, 80)!r} ({printable(arrivals[i].source)}): is not a valid "
+                "name of a net; use 1 to 64 letters, digits, dots and hyphens"
             )
     if len(set(found)) < len(found):
         first: dict[str, int] = {}
@@ -131,11 +133,11 @@ def named(arrivals: Sequence[Arrival]) -> list[str]:
 
 
 def plain_name(source: str) -> str:
-    """A source as the name of a net; a long one keeps its end and a hash of all of it."""
+    """A source as the name of a net; a long one is shortened to its end and a hash of all of it."""
     name = re.sub(r"[^A-Za-z0-9.]+", "-", source).strip("-.")
     if len(name) <= 64:
         return name
-    # Names of files that are not UTF-8 come with surrogates.
+    # File names that are not UTF-8 contain surrogates.
     whole = source.encode("utf-8", "surrogatepass")
     digest = hashlib.blake2b(whole, digest_size=6).hexdigest()
     return f"{digest}-{name[-51:].lstrip('-.')}"
@@ -158,7 +160,7 @@ def _writer(out: Path, space: Space, origin: Origin, arrivals: Sequence[Arrival]
 
 
 def _splits(space: Space, arrivals: Sequence[Arrival]) -> list[str]:
-    """The split of each net: as it came; of the others one of every five in a row is set aside."""
+    """The split of each net: the given one, or one of every five consecutive nets is a test net."""
     found = [arrival.split for arrival in arrivals]
     without = [i for i, split in enumerate(found) if split is None]
     levels = np.full((len(without), len(space.properties)), -1, np.int64)
@@ -175,7 +177,7 @@ def _splits(space: Space, arrivals: Sequence[Arrival]) -> list[str]:
 
 @dataclass
 class _Settler:
-    """A net on its way into a unit; the first vector is read to know the layout."""
+    """A net that is to be written; its first vector is read to know the layout."""
 
     name: str
     index: int
@@ -194,14 +196,14 @@ class _Settler:
         return 4 * self.layout.size * len(self.arrival.moments)
 
     def hold(self) -> None:
-        """Read everything now."""
+        """Read all vectors now."""
         self._head += list(self._rest)
 
     def vectors(self) -> Iterator[np.ndarray]:
         return (vector for _, vector in chain(self._head, self._rest))
 
     def _read(self) -> Iterator[tuple[Layout, np.ndarray]]:
-        """What the arrival gives, its errors told apart from those of writing."""
+        """Read from the arrival; its errors are distinguished from errors of writing."""
         who = f"net {self.name} ({printable(self.arrival.source)})"
         first = None
         try:
@@ -221,16 +223,16 @@ class _Settler:
 
 
 class _Units:
-    """Groups nets of one layout into units of a handy size and writes them."""
+    """Groups nets of one layout into stacks of a convenient size and writes them."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._open: dict[str, list[_Settler]] = {}
 
     def add(self, net: _Settler) -> None:
-        """Take a net; units that are full are written."""
+        """Add a net; full stacks are written."""
         if net.bytes > UNIT_BYTES:
-            self._write([net])  # too large to be held in memory
+            self._write([net])  # too large for memory
             return
         net.hold()
         group = self._open.setdefault(net.layout.key, [])
@@ -241,7 +243,7 @@ class _Units:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held."""
+        """Write the nets that wait."""
         while self._open:
             self._write(self._open.popitem()[1])
 
@@ -267,7 +269,7 @@ class _Units:
 
 
 class _History:
-    """What the vectors of a net tell of its training."""
+    """What the vectors of a net show about its training."""
 
     def __init__(self, layout: Layout) -> None:
         self._trainable = layout.select(running_stats=False)
@@ -295,7 +297,7 @@ def _differ(one: np.ndarray, other: np.ndarray) -> bool:
 def _row(net: _Settler, history: _History) -> dict[str, Any]:
     recipe = net.arrival.recipe
     steps = [row.get("step") for row in net.arrival.moments]
-    # Whether a net that moved stayed at chance cannot be told from here.
+    # Whether a net that changed stayed at chance accuracy is not known here.
     dead = True if history.count > 1 and not history.moved else None
     return {
         "net": net.name,

@@ -1,4 +1,4 @@
-"""What people read of a published zoo: its card, and how to cite it."""
+"""The texts of a published zoo: its card, and how to cite it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ LICENCES = {
     "odc-by": "https://opendatacommons.org/licenses/by/1-0/",
     "odbl": "https://opendatacommons.org/licenses/odbl/1-0/",
 }
-"""Those the hub knows by name that suit data, and where their text is."""
+"""Licences for data that the hub knows by name, and where their text is."""
 
 OTHER = "other"
-"""The hub's word for a licence whose text lies in the repository."""
+"""The hub's word for a licence whose text is in the repository."""
 
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"),
           (10**7, "1M<n<10M"), (10**8, "10M<n<100M"))  # fmt: skip
@@ -36,7 +36,7 @@ _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "
 
 @dataclass(frozen=True)
 class About:
-    """What a zoo does not say of itself: where it goes, by whom, under what terms."""
+    """The facts that a zoo does not contain: its repository, authors and licence."""
 
     repo: str
     title: str
@@ -46,12 +46,12 @@ class About:
 
     @property
     def url(self) -> str:
-        """Where the repository is."""
+        """The address of the repository."""
         return f"https://huggingface.co/datasets/{self.repo}"
 
     @property
     def terms(self) -> str:
-        """Where the licence's text is."""
+        """The address of the licence's text."""
         return LICENCES.get(self.licence, f"{self.url}/blob/main/LICENSE")
 
 
@@ -84,7 +84,7 @@ def card(zoo: Zoo, about: About, files: dict[str, str], size: int) -> str:
 
 
 def bibtex(about: About) -> str:
-    """The entry for a bibliography."""
+    """The BibTeX entry."""
     names = " and ".join("{" + _plain(author) + "}" for author in about.authors)
     key = about.repo.replace("/", "-").replace("_", "-").replace(".", "-").lower()
     return (
@@ -94,7 +94,7 @@ def bibtex(about: About) -> str:
 
 
 def citation(about: About) -> str:
-    """CITATION.cff."""
+    """The content of CITATION.cff."""
     plain: dict[str, Any] = {
         "cff-version": "1.2.0",
         "message": "If you use these nets, please cite them.",
@@ -120,7 +120,7 @@ def _counts(zoo: Zoo, size: int) -> str:
     tests = nets.filter(split="test").height
     return (
         f"{nets.height:,} trained nets with {snapshots.height:,} snapshots of their weights, "
-        f"{lengths}, stored as {zoo.dtype.name}; {there}. Every net stands with its "
+        f"{lengths}, stored as {zoo.dtype.name}; {there}. Every net is listed with its "
         "hyper-parameters, every snapshot with its losses and accuracies. Set aside for testing "
         f"(column `split`): {tests:,} nets.\n\nA zoo of the space "
         f"{_plain(zoo.space.name)}, seed {zoo.meta['seed']}, made with {made}."
@@ -143,7 +143,7 @@ def _varying(zoo: Zoo) -> str:
 
 
 def _images(zoo: Zoo) -> str:
-    """Whose images the nets have seen: their terms may bind who uses the weights."""
+    """The origin of the images: their terms may also apply to the weights."""
     lines = [
         "## Images the nets were trained on\n",
         "No image is in this repository. Weights that were learnt from images may fall under the",
@@ -185,7 +185,7 @@ vector = zoo.vector(zoo.nets["net"][0])  # float32, the net's last snapshot
 layout = zoo.layout(zoo.nets["net"][0])  # which value is which
 ```
 
-Shards are safetensors, tables Parquet; a reader of 40 lines stands in weightspace's
+Shards are safetensors, tables Parquet; a reader of 40 lines is in weightspace's
 `docs/format.md`. `sha256sum -c sha256sums.txt` and `weightspace check --full` tell whether all
 arrived."""
 
@@ -202,6 +202,6 @@ def _columns(zoo: Zoo) -> str:
 
 
 def _plain(text: object) -> str:
-    """One line that Markdown, HTML and BibTeX take as it stands."""
+    """One line that is safe in Markdown, HTML and BibTeX."""
     shown = printable(text, 200)
     return "".join(" " if c in "|`<>{}[]\\" else c for c in shown).strip()

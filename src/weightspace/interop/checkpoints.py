@@ -1,4 +1,4 @@
-"""A checkpoint from outside as one vector of a zoo, under a plan's layout where it has one."""
+"""Read a checkpoint as one vector of a zoo, with the layout of a plan if one fits."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _LONGEST_NAME = 200
 
 
 def read(place: InnerPath, recipe: Mapping[str, Any]) -> tuple[Layout, np.ndarray]:
-    """Layout and vector float32 [layout.size] of a file, values that are not finite included.
+    """The layout and vector float32 [layout.size] of a file; values may be not finite.
 
-    Where `recipe` says enough for a plan that has these very tensors, the layout is the plan's.
+    If `recipe` is known well enough for a plan that has exactly these tensors, the layout is the
+    plan's.
     """
     with reading(place):
         checkpoint = read_checkpoint(place, finite=False)
@@ -31,7 +32,7 @@ def read(place: InnerPath, recipe: Mapping[str, Any]) -> tuple[Layout, np.ndarra
 
 
 def _shown(layout: Layout) -> Layout:
-    """The layout with names that fit a table and a terminal, each a name of one tensor."""
+    """The layout with names that fit a table and a terminal, different for each tensor."""
     names = [printable(spec.name, _LONGEST_NAME) for spec in layout.tensors]
     if len(set(names)) < len(names):
         names = [f"{name}-{i}" for i, name in enumerate(names)]

@@ -1,4 +1,4 @@
-"""What data set search engines and loaders read of a zoo: Croissant 1.0, JSON-LD."""
+"""The description of a zoo for data set search engines and loaders: Croissant 1.0, JSON-LD."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _CONTEXT: dict[str, Any] = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-# What the specification has wanted in place of the sum of a repository.
+# The specification asks for this text in place of the checksum of a repository.
 _NO_SUM = "https://github.com/mlcommons/croissant/issues/80"
 
 
@@ -59,9 +59,9 @@ def describe(
     url: str,
     about: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The JSON-LD of a repository at `url` whose `files` (patterns) hold `tables`.
+    """The JSON-LD of a repository at `url` whose `files` (patterns) contain `tables`.
 
-    `keys` are the columns that tell rows apart; `about` more properties of schema.org/Dataset.
+    `keys` are the columns that identify rows; `about` are further properties of schema.org/Dataset.
     """
     repository = {
         "@type": "cr:FileObject",

@@ -1,4 +1,4 @@
-"""`export_zoo`: a zoo in a form that others read."""
+"""`export_zoo`: write a zoo in a format that other software reads."""
 
 from __future__ import annotations
 
@@ -21,10 +21,20 @@ FORMATS = ("nws", "safetensors")
 
 @dataclass(frozen=True)
 class Exported:
-    """Where a zoo went and what of it.
+    """The result of an export.
 
-    `left_out` gives the reason for each net that the format cannot take; `without_plan` names the
-    nets whose state dict fits no net that a recipe describes.
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    format : str
+        The format.
+    nets : int
+        The number of exported nets.
+    left_out : dict of str to str
+        For each net that the format cannot represent, the reason.
+    without_plan : tuple of str
+        The nets whose state dict fits no module that a recipe describes.
     """
 
     path: Path
@@ -43,15 +53,33 @@ def export_zoo(
     snapshots: Sequence[int] | None = None,
     progress: Progress = silent,
 ) -> Exported:
-    """Write a zoo, or some of its `nets`, to the folder `out` in another format.
+    """Write a zoo, or some of its nets, into a folder in another format.
 
-    "safetensors": `out`/NET/NNN.safetensors, one torch state dict a net and snapshot, that
-    `sequential(recipe)` loads with strict=True, and known.csv, the form that `add` takes.
-    "nws": the release of the NWS data set, for nets of its grid with 20 snapshots.
-    `snapshots` (of safetensors alone) count from 1, or back from -1; by default all.
+    Parameters
+    ----------
+    zoo : Zoo, str or Path
+        The zoo, or where it lies.
+    out : str or Path
+        The new folder. It is written completely or not at all.
+    format : {"safetensors", "nws"}
+        "safetensors": `out`/NET/NNN.safetensors, one torch state dict for each net and snapshot,
+        which `sequential(recipe)` loads with strict=True, and known.csv, which `add` reads. "nws":
+        the release of the NWS data set, for nets of its grid with 20 snapshots.
+    nets : iterable of str, optional
+        The names of the nets; all by default.
+    snapshots : sequence of int, optional
+        Numbers from 1, or counted back from -1, only for "safetensors"; all by default.
+    progress : callable, optional
+        Called as `progress(task, done, total)` while it works.
 
-    The folder is there whole or not at all. Raises UsageError where it holds anything, and for a
-    net that the format cannot describe.
+    Returns
+    -------
+    Exported
+
+    Raises
+    ------
+    UsageError
+        If the folder contains anything, or the format cannot represent a net.
     """
     zoo, out = opened(zoo), Path(out)
     if format not in FORMATS:
@@ -81,16 +109,16 @@ def _chosen(zoo: Zoo, nets: Iterable[str] | None) -> list[str]:
         return zoo.nets["net"].to_list()
     chosen = list(dict.fromkeys(nets))
     for net in chosen:
-        zoo.layout(net)  # raises for a net that is not there
+        zoo.layout(net)  # raises for an unknown net
     if not chosen:
-        raise UsageError("nets: none is named; leave it out for all")
+        raise UsageError("nets: the list is empty; leave it out for all nets")
     return chosen
 
 
 def _moments(
     zoo: Zoo, nets: Sequence[str], snapshots: Sequence[int] | None
 ) -> dict[str, list[int]]:
-    """The snapshot numbers asked for that each net has."""
+    """The wanted snapshot numbers that each net has."""
     wanted = check_snapshots(snapshots)
     found: dict[str, list[int]] = {net: [] for net in nets}
     for frame in zoo.snapshots.partition_by("net"):

@@ -1,4 +1,4 @@
-"""`import_zoo`: populations in the forms of others become zoos."""
+"""`import_zoo`: make zoos of populations in other formats."""
 
 from __future__ import annotations
 
@@ -27,16 +27,39 @@ def import_zoo(
     left_out: LeftOut | None = None,
     progress: Progress = silent,
 ) -> Zoo:
-    """Make a zoo at `out` of a folder of nets in another format.
+    """Make a zoo of a folder of nets in another format.
 
-    "nws": the NWS data set (Eilertsen et al., ECAI 2020); "unterthiner": the Small CNN Zoo
-    (Unterthiner et al., 2020); "modelzoos": trial folders of Ray Tune as in Model Zoos (Schürholt
-    et al., NeurIPS 2022). What is not on record stays null. Nothing in the files is executed.
+    Unknown values stay null. Nothing in the files is executed. If the import is stopped, the nets
+    that were read stay in the zoo, and the same call continues.
 
-    A value that float32 does not hold is refused, or with `rounded` replaced by the nearest. A net
-    that cannot be read ends the import, unless `left_out(net, error)` is there to be told; then it
-    is left out. Nets that were read stay, and the same call continues. Raises DataError, in one
-    line that names file and net, and UsageError where `out` holds anything else.
+    Parameters
+    ----------
+    folder : str or Path
+        The folder with the nets.
+    out : str or Path
+        The folder of the new zoo.
+    format : {"nws", "unterthiner", "modelzoos"}
+        "nws": the NWS data set (Eilertsen et al., ECAI 2020). "unterthiner": the Small CNN Zoo
+        (Unterthiner et al., 2020). "modelzoos": trial folders of Ray Tune as in Model Zoos
+        (Schürholt et al., NeurIPS 2022).
+    rounded : bool
+        Whether to round values that float32 cannot represent; otherwise they are an error.
+    left_out : callable, optional
+        Called as `left_out(net, error)` for a net that cannot be read, which is then left out.
+        Without it such a net is an error.
+    progress : callable, optional
+        Called as `progress(task, done, total)` while it works.
+
+    Returns
+    -------
+    Zoo
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read; one line with file and net.
+    UsageError
+        If `out` contains anything else.
     """
     if format not in READERS:
         raise UsageError(f"format: {format!r} is unknown; known are {', '.join(READERS)}")
@@ -44,6 +67,6 @@ def import_zoo(
     arrivals = list(reader(folder_of(folder, "the nets"), rounded=rounded))
     if not arrivals:
         raise DataError(
-            f"{folder}: holds no nets in the form of {format}; docs/interop.md shows the form"
+            f"{folder}: contains no nets in the format {format}; docs/interop.md shows it"
         )
     return settle(Path(out), arrivals, origin, left_out, progress)

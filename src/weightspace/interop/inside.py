@@ -1,4 +1,4 @@
-"""Folders that strangers filled: what lies in them is named and read without leaving them."""
+"""Folders of unknown origin: their content is named and read without leaving them."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from weightspace.errors import DataError
 
 
 def folder_of(path: str | Path, holds: str) -> InnerPath:
-    """The folder that a user named, for reading; `holds` says what should be in it."""
+    """The folder that a user named, for reading; `holds` says what it should contain."""
     folder = Path(path)
     try:
         there = folder.is_dir()
-    except OSError:  # a name that is too long
+    except OSError:  # the name is too long
         there = False
     if not there:
-        raise DataError(f"{folder}: is no folder; name the one that holds {holds}")
+        raise DataError(f"{folder}: is not a folder; give the one that contains {holds}")
     return InnerPath(folder)
 
 
 def below(root: InnerPath, way: str) -> InnerPath | None:
-    """What a path that somebody else wrote names in a folder; None where it leads out of it."""
+    """The place in a folder that a path in a file names; None if it leads out of the folder."""
     found = disk.stays_inside(way)
     return None if found is None else InnerPath(root.root, (*root.parts, *found.parts))
 
 
 def folders(root: InnerPath) -> list[InnerPath]:
-    """The folders in a folder, in order; links to folders are none."""
+    """The folders in a folder, sorted, without links to folders."""
     return [root / name for name in disk.names(root) if disk.is_folder(root / name)]
 
 
 @contextmanager
 def reading(place: InnerPath, who: str = "", remedy: str = "fetch it again") -> Iterator[None]:
-    """Turn the system's refusal to open or read a file into one line; `who` is whose it is."""
+    """Turn the system's error of opening or reading a file into one line; `who` is the net."""
     try:
         yield
     except OSError as error:

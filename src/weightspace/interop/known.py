@@ -1,4 +1,4 @@
-"""`add`: checkpoints that someone else trained, and a table of what is known about them."""
+"""`add`: make a zoo of checkpoints that someone else trained, with a table of what is known."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ METRICS = tuple(
     f"{of}_{what}" for of in ("train", "validation", "test") for what in ("loss", "accuracy")
 )
 COLUMNS = ("file", "net", "snapshot", "step", "epoch", *METRICS, "split", "dead", *FIELDS)
-"""Columns of the table; only `file` must be there."""
+"""The columns of the table; only `file` is required."""
 _ORIGIN = Origin("checkpoints", "added", "Nets that others trained, added with what is known.")
 
 
@@ -40,27 +40,49 @@ def add(
     left_out: LeftOut | None = None,
     progress: Progress = silent,
 ) -> Zoo:
-    """Make a zoo at `out` of the checkpoints (.pt, .pth, .safetensors) in a folder.
+    """Make a zoo of the checkpoints in a folder, with a table of what is known about them.
 
-    `known` is a CSV file with a row for each file of which something is known: `file`, relative
-    to the folder, and any of the columns net, snapshot, step, epoch, the metrics, split (train or
-    test), dead and the hyper-parameters of a recipe. Rows of one `net` are its snapshots, in the
-    order of `snapshot`, `step` or `epoch`; without that column each file is a net. An empty cell,
-    a column that is not there and a file without a row are unknown. The files are read as
-    `read_checkpoint` reads them: nothing in them is executed.
+    The files (.pt, .pth, .safetensors) are read as by `read_checkpoint`; nothing in them is
+    executed.
 
-    `left_out`, errors and being continued are as for `import_zoo`.
+    Parameters
+    ----------
+    folder : str or Path
+        The folder with the checkpoints.
+    out : str or Path
+        The folder of the new zoo.
+    known : str or Path, optional
+        A CSV file. A row has the column `file`, relative to the folder, and any of net, snapshot,
+        step, epoch, the metrics, split (train or test), dead and the hyper-parameters of a recipe.
+        Rows with the same `net` are its snapshots, in the order of `snapshot`, `step` or `epoch`;
+        without that column each file is a net. An empty cell, a missing column and a file without a
+        row mean unknown.
+    left_out : callable, optional
+        As for `import_zoo`.
+    progress : callable, optional
+        Called as `progress(task, done, total)` while it works.
+
+    Returns
+    -------
+    Zoo
+
+    Raises
+    ------
+    DataError
+        If a file or the table cannot be read; one line with file and net.
+    UsageError
+        If `out` contains anything else.
     """
     inside = folder_of(folder, "the checkpoints")
     arrivals = list(_arrivals(inside, Path(known) if known else None))
     if not arrivals:
-        raise DataError(f"{folder}: holds no files {', '.join(SUFFIXES)}; name another folder")
+        raise DataError(f"{folder}: contains no files {', '.join(SUFFIXES)}; name another folder")
     return settle(Path(out), arrivals, _ORIGIN, left_out, progress)
 
 
 @dataclass(frozen=True)
 class _File:
-    """One checkpoint: the row of the table about it, and the place of that row."""
+    """A checkpoint: its row in the table, and the place of the row."""
 
     at: InnerPath
     net: str
@@ -115,7 +137,7 @@ def _read(files: Sequence[InnerPath], recipe: Mapping[str, Any]) -> Vectors:
 
 
 def _listed(folder: InnerPath, table: Path) -> Iterator[_File]:
-    """The files that the table describes, each once and there."""
+    """The files in the table, each of which must exist and occur once."""
     seen: dict[str, str] = {}
     for place, cells in sheets.rows(table, COLUMNS[:1], COLUMNS[1:]):
         file = below(folder, cells["file"])
@@ -126,7 +148,7 @@ def _listed(folder: InnerPath, table: Path) -> Iterator[_File]:
             )
         name = file.thing
         if name in seen:
-            raise DataError(f"{place}: file {name}: stands in {seen[name]} already; remove one")
+            raise DataError(f"{place}: file {name}: is already in {seen[name]}; remove one")
         seen[name] = place
         if not disk.is_file(file):
             raise DataError(f"{place}: file {name}: is not in {folder}; correct or remove the row")
@@ -156,7 +178,7 @@ def _described(file: InnerPath, cells: Mapping[str, str], place: str) -> _File:
 
 
 def _in_order(files: list[_File]) -> list[_File]:
-    """The snapshots of a net from first to last, as the table says, if it does."""
+    """The snapshots of a net from first to last, if the table says the order."""
     if len(files) == 1:
         return files
     for column in ("snapshot", "step", "epoch"):
@@ -184,7 +206,7 @@ def _in_order(files: list[_File]) -> list[_File]:
 
 
 def _net_of(file: str) -> str:
-    """A net's name from its file's, without the suffix."""
+    """The name of a net from the name of its file, without the suffix."""
     stem = file
     for suffix in SUFFIXES:
         stem = stem.removesuffix(suffix)

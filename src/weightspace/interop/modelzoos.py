@@ -1,4 +1,4 @@
-"""`import --format modelzoos`: trial folders of Ray Tune, as the Model Zoos data sets have them.
+"""`import --format modelzoos`: trial folders of Ray Tune, as in the Model Zoos data sets.
 
 Schürholt et al., "Model Zoos", NeurIPS 2022; keys, files and models are those of its code
 (github.com/ModelZoos/ModelZooDataset). A folder with params.json is a trial: one net.
@@ -55,9 +55,9 @@ _MODELS: dict[str, dict[str, Any]] = {
     "cnn2": _SMALL | {"filter_size": 5, "width_conv": 6, "input_size": 28},
     "cnn3": _SMALL | {"filter_size": 3, "width_conv": 16, "input_size": 32},
 }
-"""What the code fixes for a `model::type`, in small letters."""
+"""The settings that the code fixes for each `model::type`, in lower case."""
 _MONOTONE = ("relu", "leaky_relu", "tanh", "sigmoid", "elu")
-"""Activations that may as well be applied before a maximum is taken as after."""
+"""Activations that give the same result before and after max pooling."""
 _SETS = {
     "MNIST": "mnist",
     "F_MNIST": "fashion_mnist",
@@ -76,12 +76,12 @@ _RESULTS = {
     "test_acc": "test_accuracy",
 }
 _LARGEST = {"params.json": 2**20, "result.json": 2**24}
-"""Bytes: settings of a trial have some thousand, and its results repeat them every epoch."""
+"""Bytes of a line: the settings of a trial have some thousand, and its results repeat them."""
 _LONGEST_LINE = 2**20
 
 
 def arrivals(folder: InnerPath, *, rounded: bool = False) -> Iterator[Arrival]:
-    """The nets of all trial folders in a folder, in the order of their names."""
+    """The nets of all trial folders in a folder, sorted by name."""
     for place in disk.walk(folder):
         if place.name == "params.json":
             yield _trial(place.parent)
@@ -105,7 +105,7 @@ def _read(files: Sequence[InnerPath], recipe: Mapping[str, Any]) -> Vectors:
 
 
 def _checkpoints(folder: InnerPath) -> dict[int, InnerPath]:
-    """The file of each checkpoint by the number of epochs before it, ascending."""
+    """The file of each checkpoint by its number of epochs, ascending."""
     found: dict[int, InnerPath] = {}
     net = printable(folder.name)
     for name in disk.names(folder):
@@ -118,7 +118,7 @@ def _checkpoints(folder: InnerPath) -> dict[int, InnerPath]:
             raise DataError(
                 f"{path}: net {net}: is number {epoch} as is {found[epoch].parent.name}; remove one"
             )
-        if not disk.exists(file):  # which refuses a link in place of the folder
+        if not disk.exists(file):  # refuses a folder that is a link
             raise DataError(f"{path}: net {net}: has no file 'checkpoints'; fetch the trial again")
         found[epoch] = file
     if not found:
@@ -127,7 +127,7 @@ def _checkpoints(folder: InnerPath) -> dict[int, InnerPath]:
 
 
 def _results(place: InnerPath) -> dict[int, dict[str, float]]:
-    """The metrics in result.json by training iteration; none where there is no such file."""
+    """The metrics in result.json by training iteration; empty if there is no such file."""
     found: dict[int, dict[str, float]] = {}
     if not disk.exists(place):
         return found
@@ -135,7 +135,9 @@ def _results(place: InnerPath) -> dict[int, dict[str, float]]:
     for number, line in enumerate(iter(partial(lines.readline, _LONGEST_LINE), b""), 1):
         here = f"{place}:{number}"
         if len(line) == _LONGEST_LINE:
-            raise DataError(f"{here}: is longer than {_LONGEST_LINE:,} bytes, which no result is")
+            raise DataError(
+                f"{here}: is longer than {_LONGEST_LINE:,} bytes, too long for a result"
+            )
         if line.strip():
             row = _object(here, line)
             epoch = row.get("training_iteration")
@@ -154,23 +156,23 @@ def _metrics(row: Mapping[str, Any], place: str) -> dict[str, float]:
             metric = float(value)
         except OverflowError:
             raise DataError(
-                f"{place}: {key}: {printable(value, 40)} is no measured number; correct it"
+                f"{place}: {key}: {printable(value, 40)} is not a measured number; correct it"
             ) from None
-        # Before the first epoch the code writes -999 for what it has not measured; what is not
-        # finite says that the net diverged, which its weights say as well.
+        # Before the first epoch the code writes -999 for values that were not measured. Values
+        # that are not finite mean that the net diverged, which its weights show, too.
         if math.isfinite(metric) and metric >= 0:
             found[name] = metric
     return found
 
 
 def _recipe(config: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """What params.json tells; settings that a recipe does not have are left aside."""
+    """The hyper-parameters in params.json; settings that a recipe does not have are ignored."""
     model = _plain(config, "model::type").strip()
     found: dict[str, Any] = dict(_MODELS.get(model.lower(), {}))
     for key, name in _SETTINGS.items():
         value = config.get(key)
-        if isinstance(value, dict | list):  # which might be nested too deeply to be shown
-            raise DataError(f"{place}: {key}: is no text or number; correct it")
+        if isinstance(value, dict | list):  # may be nested too deeply to be shown
+            raise DataError(f"{place}: {key}: is not text or a number; correct it")
         if isinstance(value, str):
             value = word(key, value, place, _WORDS.get(name, {}))
         if value is None:
@@ -194,9 +196,9 @@ def _recipe(config: Mapping[str, Any], place: str) -> dict[str, Any]:
 
 
 def _architecture(model: str, activation: str | None, place: str) -> str:
-    """The plan's architecture where the model computes the same, else a name of its own.
+    """The plan's architecture if the model computes the same, else a name of its own.
 
-    The models pool first and apply the activation afterwards, which is the same unless it bends.
+    The models pool first and then apply the activation, which is the same for monotone activations.
     """
     if model.lower() == "cnn" and activation in _MONOTONE:
         return "model_zoos"
@@ -205,7 +207,7 @@ def _architecture(model: str, activation: str | None, place: str) -> str:
 
 
 def _dataset(config: Mapping[str, Any]) -> str | None:
-    """The image set, which only the paths of its files tell."""
+    """The image set, which only the paths of its files show."""
     for key in ("dataset::dump", "training::data_path"):
         for part in reversed(re.split(r"[\\/]", _plain(config, key))):
             plain = part.upper().replace("-", "_")
@@ -215,7 +217,7 @@ def _dataset(config: Mapping[str, Any]) -> str | None:
 
 
 def _plain(config: Mapping[str, Any], key: str) -> str:
-    """A setting that is a text; of any other kind it says nothing."""
+    """A setting that is text; other kinds are ignored."""
     value = config.get(key)
     return value if isinstance(value, str) else ""
 
@@ -226,13 +228,13 @@ def _content(place: InnerPath) -> bytes:
 
 
 def _object(place: str, text: bytes) -> dict[str, Any]:
-    """A JSON object, which is all that a file or a line of these may be."""
+    """Parse a JSON object; a file, or a line of these files, is always one."""
     try:
         found = json.loads(text.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{place}: is no JSON ({printable(error)}); fetch the trial again"
+            f"{place}: is not JSON ({printable(error)}); fetch the trial again"
         ) from None
     if not isinstance(found, dict):
-        raise DataError(f"{place}: holds no JSON object; fetch the trial again")
+        raise DataError(f"{place}: is not a JSON object; fetch the trial again")
     return found

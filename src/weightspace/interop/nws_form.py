@@ -1,6 +1,7 @@
-"""The NWS data set's form: columns, codes, what all its nets share, the order of its vectors.
+"""The format of the NWS data set: columns, codes, common settings, the order of its vectors.
 
-Eilertsen et al., ECAI 2020; read off the data set's own scripts (github.com/gabrieleilertsen/nws).
+Eilertsen et al., ECAI 2020; taken from the data set's own scripts
+(github.com/gabrieleilertsen/nws).
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ COLUMNS = {
     "width_conv": "width_conv",
     "width_fc": "width_fc",
 }
-"""Columns of meta.csv, in order, and the hyper-parameters that they hold."""
+"""The columns of meta.csv, in order, and their hyper-parameters."""
 SIZES = ("weightn_conv", "weightn_fc")
-"""Columns of a split table before `path`: how many values the conv and FC layers have."""
+"""Columns of a split table before `path`: the numbers of values in conv and FC layers."""
 CODES: dict[str, dict[str, str]] = {
     "dataset": {
         "mnist": "mnist",
@@ -46,13 +47,13 @@ CODES: dict[str, dict[str, str]] = {
     "initialization": {"0": "constant", "1": "normal", "2": "glorot_uniform", "3": "glorot_normal"},
 }
 GEOMETRY = {"architecture": "nws", "blocks": 3, "input_size": 32, "channels": 3, "outputs": 20}
-"""What decides a vector's length and meaning besides the columns, and is the same for all nets."""
+"""Settings without a column that determine a vector's length and meaning, equal for all nets."""
 SHARED: dict[str, Any] = GEOMETRY | {
     "dropout": 0.5,
     "weight_decay": 0.0,
     "label_smoothing": 0.0,
     "label_noise": 0.0,
-    # The decay that the scripts mean to apply never takes effect.
+    # The scripts set a decay, but it never takes effect.
     "learning_rate_decay": 1.0,
     "train_images": 0,
     "train_fraction": 1.0,
@@ -64,9 +65,9 @@ RANGES = {"learning_rate": Uniform(0.0002, 0.005)}
 
 @dataclass(frozen=True)
 class Order:
-    """The order of a net's values, which differs from the zoo's in the first dense layer alone.
+    """The order of a net's values; it differs from the zoo's only in the first dense layer.
 
-    TensorFlow flattens rows, columns, channels; a zoo's vectors channels, rows, columns.
+    TensorFlow flattens rows, columns, channels; a zoo's vectors have channels, rows, columns.
     """
 
     layout: Layout
@@ -77,18 +78,18 @@ class Order:
 
     @classmethod
     def of(cls, recipe: Recipe) -> Order:
-        """The order of the nets of this recipe."""
+        """The order for nets of this recipe."""
         plan = Plan.from_recipe(recipe)
         layout = plan.layout()
         first = next(t for t in layout.tensors if t.part == "fc")
         return cls(layout, first.offset, first.shape[0], plan.sides[-1], plan.conv[-1].width)
 
     def to_zoo(self, values: np.ndarray) -> np.ndarray:
-        """A vector [P] of the data set as a zoo has it."""
+        """Convert a vector [P] of the data set to a zoo's."""
         return self._swapped(values, (self.outputs, self.side, self.side, self.width), (0, 3, 1, 2))
 
     def from_zoo(self, values: np.ndarray) -> np.ndarray:
-        """A zoo's vector [P] as the data set has it."""
+        """Convert a zoo's vector [P] to the data set's."""
         return self._swapped(values, (self.outputs, self.width, self.side, self.side), (0, 2, 3, 1))
 
     def _swapped(
@@ -101,22 +102,22 @@ class Order:
 
 
 def count(layout: Layout, part: str) -> int:
-    """How many values a part of a net has; none of them is made."""
+    """The number of values in a part of a net, without making them."""
     return sum(stop - start for start, stop in layout.select(part))
 
 
 def moments(rows: int) -> np.ndarray:
-    """Which row of error.bin, from 0, belongs to each of the 20 snapshots: int64 [20]."""
+    """The row of error.bin, from 0, for each of the 20 snapshots: int64 [20]."""
     return np.round(np.linspace(0, rows - 1, SNAPSHOTS)).astype(np.int64)
 
 
 def code_of(column: str, value: Any) -> str | None:
-    """How a table writes a hyper-parameter; None where the data set has no code for it."""
+    """How a table writes a hyper-parameter; None if the data set has no code for it."""
     if column in CODES:
         return {word: code for code, word in CODES[column].items()}.get(value)
     return repr(value) if isinstance(value, float) else str(value)
 
 
 def recipe_of(said: Mapping[str, Any]) -> Recipe:
-    """The recipe of a net of which the columns are known, for its shape."""
+    """The recipe of a net with these columns, to know its shape."""
     return Recipe.from_dict(SHARED | {name: said[name] for name in COLUMNS.values()})

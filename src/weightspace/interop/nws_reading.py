@@ -1,4 +1,4 @@
-"""`import --format nws`: the NWS data set's release, or nets that its scripts trained."""
+"""`import --format nws`: the release of the NWS data set, or nets trained with its scripts."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ ORIGIN = Origin(
     form.RANGES,
 )
 _SPLITS = ("train", "test")
-_ERRORS = 5  # columns of error.bin
+_ERRORS = 5  # columns in error.bin
 _MOST_EPOCHS = 10_000  # the scripts stop at 1,000
-_LARGEST_VECTOR = 2**28  # bytes of a file of weights; the largest of the data set has some 10 MB
+_LARGEST_VECTOR = 2**28  # bytes of a weights file; the largest in the data set has some 10 MB
 
 
 def arrivals(folder: InnerPath, *, rounded: bool = False) -> Iterator[Arrival]:
-    """The nets that the tables *train.csv and *test.csv in a folder name, or all with a meta.csv.
+    """The nets in the tables *train.csv and *test.csv of a folder, or all folders with a meta.csv.
 
-    Values that float32 does not hold are refused, or with `rounded` taken as the nearest.
+    Values that float32 cannot represent are refused, or rounded with `rounded`.
     """
     names = disk.names(folder)
     tables = [(name, split) for split in _SPLITS for name in names if name.endswith(f"{split}.csv")]
@@ -79,11 +79,11 @@ class _Net:
 
     @property
     def source(self) -> str:
-        """Where it lies in the folder that is read."""
+        """Its path in the folder that is read."""
         return self.folder.thing
 
     def check_sizes(self, sizes: Sequence[int | None]) -> None:
-        """Refuse a number of values that a net of these columns does not have."""
+        """Refuse a number of values that a net with these columns cannot have."""
         layout = form.Order.of(form.recipe_of(self.said)).layout
         for name, size in zip(form.SIZES, sizes, strict=True):
             own = form.count(layout, name.removeprefix("weightn_"))
@@ -94,7 +94,7 @@ class _Net:
                 )
 
     def arrival(self, split: str | None, table: str) -> Arrival:
-        """The net with all that its folder says, besides the weights."""
+        """The net with everything in its folder, except the weights."""
         self._agrees_with_meta()
         errors, stat = self._numbers("error.bin"), self._numbers("stat.bin")
         rows = errors.reshape(-1, _ERRORS) if errors.size % _ERRORS == 0 else errors[:0]
@@ -121,12 +121,12 @@ class _Net:
         )
 
     def _moment(self, row: np.ndarray, stat: np.ndarray) -> dict[str, Any]:
-        """What error.bin says of a moment: percentages of wrong answers."""
+        """The metrics of a snapshot in error.bin, which has percentages of wrong predictions."""
         step, train, validation, test, _ = (float(value) for value in row)
         if not (0 <= step < 2**53 and step.is_integer()):
             raise DataError(
-                f"{self.folder}/error.bin: net {printable(self.source)}: {step!r} is no number of "
-                "steps; fetch the net again"
+                f"{self.folder}/error.bin: net {printable(self.source)}: {step!r} is not a number "
+                "of steps; fetch the net again"
             )
         return {
             "step": int(step),
@@ -162,7 +162,7 @@ class _Net:
             yield order.layout, order.to_zoo(self._vector(file, order.layout))
 
     def _vector(self, file: InnerPath, layout: Layout) -> np.ndarray:
-        """The values of a file as float32 [layout.size], in its own order."""
+        """The values of a file as float32 [layout.size], in the data set's order."""
         with self._reading(file):
             data = disk.read_bytes(file, _LARGEST_VECTOR, within=True)
         if len(data) != 8 * layout.size:
@@ -179,10 +179,10 @@ class _Net:
             beyond = lost & np.isinf(narrow)
         if (beyond if self.rounded else lost).any():
             at = int((beyond if self.rounded else lost).argmax())
-            remedy = "diverged nets stay out" if self.rounded else "--round takes the nearest"
+            remedy = "diverged nets stay out" if self.rounded else "--round rounds them"
             raise DataError(
                 f"{file}: net {printable(self.source)}: value {at} is {float(wide[at])!r}, which "
-                f"float32 does not hold, as {int(lost.sum()):,} of {len(wide):,}; {remedy}"
+                f"float32 cannot represent, like {int(lost.sum()):,} of {len(wide):,}; {remedy}"
             )
         return narrow
 
@@ -202,7 +202,7 @@ class _Net:
 
 
 def _said(cells: Mapping[str, str], place: str) -> dict[str, Any]:
-    """The hyper-parameters of a row; an unknown code is refused with those that there are."""
+    """The hyper-parameters of a row; an unknown code is refused with the list of known ones."""
     found: dict[str, Any] = {}
     for column, name in form.COLUMNS.items():
         text = cells[column].strip()
@@ -210,7 +210,7 @@ def _said(cells: Mapping[str, str], place: str) -> dict[str, Any]:
             codes = form.CODES[column]
             if text not in codes:
                 raise DataError(
-                    f"{place}: {column}: {printable(text, 60)!r} is no code; known are "
+                    f"{place}: {column}: {printable(text, 60)!r} is not a code; known are "
                     + ", ".join(f"{code} ({word})" for code, word in codes.items())
                 )
             text = codes[text]
@@ -224,7 +224,7 @@ def _inside(folder: InnerPath, path: str, place: str) -> InnerPath:
     found = below(folder, path)
     if found is None:
         raise DataError(
-            f"{place}: path: {printable(path, 80)!r} does not lead to a folder beside the table; "
+            f"{place}: path: {printable(path, 80)!r} does not lead to a folder next to the table; "
             "make it relative, without '..'"
         )
     return found

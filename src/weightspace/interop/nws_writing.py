@@ -1,4 +1,4 @@
-"""`export --format nws`: a zoo in the form of the NWS data set's release."""
+"""`export --format nws`: write a zoo in the format of the NWS data set's release."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _INSTEAD = "export it with --format safetensors, which takes any net"
 
 
 def write(zoo: Zoo, nets: Iterable[str], out: InnerPath, progress: Progress) -> dict[str, str]:
-    """Write a folder a net and the split tables; returns the nets left out with the reason.
+    """Write a folder for each net, and the split tables; returns the reasons of nets left out.
 
     Raises UsageError for a net that the data set's columns cannot describe.
     """
@@ -85,7 +85,7 @@ def _codes(row: Mapping[str, Any], zoo: Zoo) -> list[str]:
 
 
 def _unfit(row: Mapping[str, Any], moments: pl.DataFrame | None) -> str:
-    """Why a net cannot stand in a split table, whose nets have 20 snapshots of a whole training."""
+    """Why a net cannot be in a split table, whose nets have 20 snapshots of a complete training."""
     numbers = [] if moments is None else moments["snapshot"].to_list()
     if moments is None or numbers != list(range(1, len(numbers) + 1)):
         return "some of its snapshots are missing"
@@ -100,23 +100,23 @@ def _unfit(row: Mapping[str, Any], moments: pl.DataFrame | None) -> str:
 
 
 def _folder(row: Mapping[str, Any], out: InnerPath) -> InnerPath:
-    """Where a net is put: where it came from, if it came in this form."""
+    """Where to write a net: at its original path, if it was imported from this format."""
     if row.get("nws_table") is None:
         return out / "nets" / row["net"]
     found = below(out, str(row["source"]))
     if found is None:
         raise _strange(
-            row["net"], f"its source {printable(row['source'], 80)!r} is no relative path"
+            row["net"], f"its source {printable(row['source'], 80)!r} is not a relative path"
         )
     return found
 
 
 def _table(row: Mapping[str, Any]) -> str:
-    """The name of the table that a net stood in, without its split."""
+    """The name of the table that a net came from, without its split."""
     name = str(row.get("nws_table") or "nws")
     found = disk.stays_inside(name)
     if found is None or str(found) != name or len(found.parts) > 1:
-        raise _strange(row["net"], f"its table {printable(name, 80)!r} is no name of a file")
+        raise _strange(row["net"], f"its table {printable(name, 80)!r} is not a file name")
     return name
 
 
@@ -127,7 +127,7 @@ def _strange(net: str, what: str) -> UsageError:
 
 
 def _history(row: Mapping[str, Any], moments: pl.DataFrame) -> tuple[bytes, bytes]:
-    """The bytes of error.bin and stat.bin: as they came, or from the metrics of the snapshots."""
+    """The bytes of error.bin and stat.bin: the imported ones, or made from snapshots' metrics."""
     if row.get("nws_error") is not None:
         try:
             return base64.b64decode(row["nws_error"]), base64.b64decode(row["nws_stat"])

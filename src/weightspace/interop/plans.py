@@ -1,4 +1,4 @@
-"""Which nets of a zoo are nets of a plan, for all that is known of them."""
+"""Which nets of a zoo are nets of a plan, as far as that is known."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DECISIVE = (
     "channels",
     "outputs",
 )
-"""The hyper-parameters that decide what a net computes from its weights."""
+"""The hyper-parameters that determine what a net computes with its weights."""
 
 
 def known(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,9 +34,9 @@ def known(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def planned(row: Mapping[str, Any], layout: Layout) -> Recipe | None:
-    """A recipe whose plan is this net, where what is known suffices and the tensors agree.
+    """A recipe whose plan fits this net, if enough is known and the tensors agree.
 
-    How the net was trained may be unknown; the recipe has its defaults there.
+    How the net was trained may be unknown; the recipe then has defaults.
     """
     said = known(row)
     if any(name not in said for name in DECISIVE):
@@ -50,6 +50,6 @@ def planned(row: Mapping[str, Any], layout: Layout) -> Recipe | None:
 
 
 def alike(one: Layout, other: Layout) -> bool:
-    """Whether two layouts differ in names at most."""
+    """Whether two layouts are equal except for names."""
     shapes = [[(t.role, t.part, t.layer, t.shape) for t in lay.tensors] for lay in (one, other)]
     return shapes[0] == shapes[1]

@@ -1,4 +1,4 @@
-"""`publish`: a zoo as a data set repository of the Hugging Face hub."""
+"""`publish`: upload a zoo as a data set repository of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -29,13 +29,25 @@ _TABLES = {name: f"index/{name}-*.parquet" for name in (places.NETS, places.SNAP
 _KEYS = {places.NETS: ["net"], places.SNAPSHOTS: ["net", "snapshot"]}
 _PIECE = 2**22
 _LARGEST = 2**26
-"""Bytes of what is read whole: zoo.json, what croissant.json says, sums of a million files."""
+"""The most bytes of a file that is read whole: zoo.json, croissant.json, a million checksums."""
 _LARGEST_LICENCE = 2**20
 
 
 @dataclass(frozen=True)
 class Published:
-    """A repository's folder: files, bytes, and where it is on the hub if it was uploaded."""
+    """A prepared repository.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder.
+    repo : str
+        The name of the repository.
+    files, bytes : int
+        The number of files and their total size.
+    url : str or None
+        Its address on the hub; None if it was not uploaded.
+    """
 
     folder: Path
     repo: str
@@ -56,29 +68,60 @@ def publish(
     private: bool = False,
     progress: Progress = silent,
 ) -> Published:
-    """Prepare the zoo as the data set `repo` (OWNER/NAME) in the folder `out`, then upload it.
+    """Prepare a zoo as a data set repository in a folder, then upload it.
 
-    The folder is a zoo itself, its files hard links where the file system can, with an index, a
-    card, croissant.json, CITATION.cff and sha256sums.txt. `licence` is a name that the hub has for
-    the nets (`LICENCES`) or the path of a file with its text. `authors` are the owner by default.
-    With `dry_run` nothing is uploaded, and no network or account is needed. A folder that was
-    prepared from the same zoo with the same words is uploaded as it is, its card perhaps edited;
-    so an upload that was stopped goes on.
+    The folder is a zoo itself, with an index, a card, croissant.json, CITATION.cff and
+    sha256sums.txt. Its files are hard links if the file system allows it. A folder that was
+    prepared from the same zoo with the same arguments is uploaded as it is; its card may have been
+    edited. So the same call continues an upload that was stopped.
 
-    Raises UsageError for arguments that cannot work, where `out` holds anything else, and where
-    the hub's package or a login is missing; DataError for a zoo with damage.
+    Parameters
+    ----------
+    zoo : Zoo, str or Path
+        The zoo, or where it lies.
+    repo : str
+        The name of the repository, OWNER/NAME.
+    out : str or Path
+        The folder to prepare.
+    licence : str
+        A licence for the nets that the hub knows by name (`LICENCES`), or the path of a file with
+        its text.
+    title : str, optional
+        The title; by default made from the zoo.
+    authors : sequence of str
+        The authors; by default the owner.
+    dry_run : bool
+        Only prepare the folder. No network and no account are needed.
+    private : bool
+        Whether the repository is private.
+    progress : callable, optional
+        Called as `progress(task, done, total)` while it works.
+
+    Returns
+    -------
+    Published
+
+    Raises
+    ------
+    UsageError
+        If an argument cannot work, `out` contains anything else, or the hub's package or a login is
+        missing.
+    DataError
+        If the zoo is damaged.
     """
     out = Path(out)
     places.refuse_url(out)
     zoo = opened(zoo)
     path = zoo.path
-    if not disk.is_folder(InnerPath(path) / places.SHARDS):  # at a URL: only tables are here
+    if not disk.is_folder(
+        InnerPath(path) / places.SHARDS
+    ):  # a zoo at a URL: only its tables are here
         raise UsageError(f"{zoo!r}: its shards are not on this machine; fetch the zoo first")
     terms = None if licence in LICENCES else _terms(licence)
     about = _about(zoo, repo, licence, title, authors)
     hub = None if dry_run else _hub()
     if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(path)):
-        raise UsageError(f"{out}: lies in the zoo itself; choose another --out")
+        raise UsageError(f"{out}: is inside the zoo; choose another --out")
     if dry_run or not _is_prepared(path, out, about, terms):
         _refuse_damage(path, progress)
         with disk.whole_folder(out) as folder:
@@ -90,9 +133,9 @@ def publish(
 
 def _about(zoo: Zoo, repo: str, licence: str, title: str | None, authors: Sequence[str]) -> About:
     if not _REPO.fullmatch(repo) or ".." in repo or "--" in repo:
-        raise UsageError(f"{printable(repo)}: is no name of a repository; write OWNER/NAME")
+        raise UsageError(f"{printable(repo)}: is not the name of a repository; write OWNER/NAME")
     if zoo.nets.is_empty():
-        raise UsageError(f"{zoo.path}: holds no net; sample some first")
+        raise UsageError(f"{zoo.path}: has no nets; sample some first")
     owner, name = repo.split("/")
     known = licence if licence in LICENCES else OTHER
     created = str(zoo.meta.get("created"))[:4]
@@ -138,7 +181,7 @@ def _fill(
 
 
 def _of_zoo(path: Path) -> list[InnerPath]:
-    """What belongs to the zoo, nothing unfinished or foreign; units appear as a writer writes."""
+    """The files of the zoo, without unfinished or foreign ones, in the order of a writer."""
     units = places.units(path, places.NETS)
     of = dict.fromkeys((places.SHARDS, places.SNAPSHOTS, places.NETS), units)
     of |= {folder: places.units(path, folder) for folder in (places.ROUNDS, places.LAYOUTS)}
@@ -171,18 +214,18 @@ def _croissant(zoo: Zoo, about: About) -> str:
 
 
 def _files(folder: InnerPath) -> list[InnerPath]:
-    """The repository's files; the hub's package keeps notes of its own in a hidden folder."""
+    """The files of the repository, without the hidden folder of the hub's package."""
     return [file for file in disk.walk(folder) if not file.parts[0].startswith(".")]
 
 
 def _size(file: InnerPath) -> int:
-    """Bytes of a file of the repository; a link that leads out of it would be uploaded."""
+    """The bytes of a file of the repository; a link that leads out of it is refused."""
     with disk.open_file(file, within=True) as opened:
         return os.fstat(opened.fileno()).st_size
 
 
 def _sums(folder: InnerPath, progress: Progress) -> str:
-    """As `sha256sum` writes and checks them."""
+    """Checksums in the format of `sha256sum`."""
     lines, files = [], _files(folder)
     for done, file in enumerate(files):
         digest = hashlib.sha256()
@@ -195,7 +238,7 @@ def _sums(folder: InnerPath, progress: Progress) -> str:
 
 
 def _is_prepared(path: Path, out: Path, about: About, terms: bytes | None) -> bool:
-    """Whether `out` was prepared, to its end, from the zoo as it is now and for these terms."""
+    """Whether `out` was prepared completely, from the zoo as it is now and for these terms."""
     there = InnerPath(out)
 
     def read(name: str) -> bytes:
@@ -228,7 +271,7 @@ def _upload(hub: Any, folder: Path, about: About, private: bool) -> str:
     api = hub.HfApi()
     try:
         api.whoami()
-    except Exception as error:  # no token, one that is refused, no network: the hub's own words
+    except Exception as error:  # no token, a wrong one, no network: keep the hub's own text
         raise UsageError(
             f"{about.repo}: the hub does not know who you are ({_said(error)}); run "
             "`hf auth login`, then the same command again"
@@ -236,10 +279,10 @@ def _upload(hub: Any, folder: Path, about: About, private: bool) -> str:
     where = {"repo_id": about.repo, "repo_type": "dataset"}
     try:
         api.create_repo(**where, private=private, exist_ok=True)
-        # Either goes on where it was stopped; which one there is depends on the package's version.
+        # Both continue a stopped upload; which one exists depends on the package's version.
         upload = getattr(api, "upload_large_folder", api.upload_folder)
         upload(**where, folder_path=str(folder))
-    except Exception as error:  # refused, no room, no network: the hub's own words
+    except Exception as error:  # refused, no space, no network: keep the hub's own text
         raise DataError(
             f"{about.repo}: was not uploaded to its end ({_said(error)}); {folder} is complete, "
             "run the same command again to go on"

@@ -1,4 +1,4 @@
-"""CSV files from outside: rows as text, with the line to name when one is wrong."""
+"""CSV files of unknown origin: rows as text, with the line to name in errors."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from weightspace.printable import printable
 from weightspace.space.recipe import FIELDS, checked
 
 LARGEST = 2**28
-"""Bytes of a table, unpacked: that of the Small CNN Zoo's 270,000 snapshots has some 100 MB."""
+"""Bytes of an unpacked table: the Small CNN Zoo's, of 270,000 snapshots, has some 100 MB."""
 LARGEST_OF_ONE = 2**20
-"""Bytes of a table about one net or layout, which has some hundred."""
-_LONGEST_ROW = 2**16  # characters; rows of a few dozen cells have some hundred
+"""Bytes of a table about one net or layout; a typical one has some hundred."""
+_LONGEST_ROW = 2**16  # characters; a row of a few dozen cells has some hundred
 _MOST_ROWS = 2**20
 _LONGEST_TEXT = 200  # characters of a hyper-parameter
-_LARGEST_WHOLE = 2**53  # as far as whole numbers go in any table
+_LARGEST_WHOLE = 2**53  # the largest integer in any table
 
 NOTHING = {"", "na", "n/a", "nan", "none", "null", "unknown"}
-"""What stands, in any case, in a cell of which nothing is known."""
+"""The texts, in lower case, of cells with unknown values."""
 
 _SWITCH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
@@ -39,9 +39,9 @@ def rows(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows of a CSV file as (place, {column: text}); the place is `file:line`.
 
-    A file whose name ends in .gz is unpacked; it has at most `most` bytes before and after. Raises
-    DataError, in one line, for a column that is unknown, missing or there twice, for a row longer
-    or shorter than the first, and for a cell with control characters.
+    A file whose name ends in .gz is unpacked; it may have `most` bytes before and after. Raises
+    DataError, in one line, for a column that is unknown, missing or repeated, for a row that is
+    longer or shorter than the first, and for a cell with control characters.
     """
     try:
         lines = _Lines(path, _text(path, LARGEST if most is None else most))
@@ -62,25 +62,25 @@ def rows(
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read ({printable(reason)}); fetch it again") from None
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is no CSV file in UTF-8 ({printable(error)})") from None
+        raise DataError(f"{path}: is not a CSV file in UTF-8 ({printable(error)})") from None
 
 
 def text(rows: Iterable[Iterable[str]]) -> bytes:
-    """The CSV file of these rows."""
+    """A CSV file with these rows."""
     file = io.StringIO(newline="")
     csv.writer(file).writerows(rows)
     return file.getvalue().encode()
 
 
 def value(name: str, text: str, place: str) -> Any:
-    """The value of a hyper-parameter from a cell; None where the cell says that it is unknown."""
+    """The value of a hyper-parameter in a cell; None if it is unknown."""
     text = text.strip()
     if text.lower() in NOTHING:
         return None
     if len(text) > _LONGEST_TEXT:
         raise DataError(
-            f"{place}: {name}: has {len(text):,} characters, {_LONGEST_TEXT} are the most; correct "
-            "the cell, or empty it"
+            f"{place}: {name}: has {len(text):,} characters, at most {_LONGEST_TEXT} are allowed; "
+            "correct the cell, or empty it"
         )
     try:
         return checked(name, _parsed(FIELDS[name], text))
@@ -89,19 +89,21 @@ def value(name: str, text: str, place: str) -> Any:
 
 
 def number(name: str, text: str, place: str, *, whole: bool = False) -> Any:
-    """A number from 0 (of steps, of epochs, a metric) from a cell; None where it is unknown."""
+    """A number from 0 (steps, epochs, a metric) in a cell; None if it is unknown."""
     text = text.strip()
     if text.lower() in NOTHING:
         return None
     found = _parsed(int if whole else float, text)
     if isinstance(found, str) or found < 0 or (whole and found > _LARGEST_WHOLE):
         kind = "whole number" if whole else "number"
-        raise DataError(f"{place}: {name}: {printable(text, 60)!r} is no {kind} from 0; correct it")
+        raise DataError(
+            f"{place}: {name}: {printable(text, 60)!r} is not a {kind} from 0; correct it"
+        )
     return found
 
 
 def switch(name: str, text: str, place: str) -> bool | None:
-    """True or false from a cell; None where it is unknown."""
+    """True or false in a cell; None if it is unknown."""
     text = text.strip().lower()
     if text in NOTHING:
         return None
@@ -113,7 +115,7 @@ def switch(name: str, text: str, place: str) -> bool | None:
 
 
 def agree(here: Mapping[str, Any], before: Mapping[str, Any], who: str, place: str) -> None:
-    """Refuse what is said of a net `here`, at `place`, where it differs from what was `before`."""
+    """Refuse values of a net at `place` that differ from earlier ones, `before`."""
     for name, value in here.items():
         other = before.get(name)
         if value is not None and other is not None and value != other:
@@ -124,12 +126,12 @@ def agree(here: Mapping[str, Any], before: Mapping[str, Any], who: str, place: s
 
 
 def _parsed(kind: type, text: str) -> Any:
-    """The text as a value of a kind, or the text itself where it is none."""
+    """The text as a value of a type, or the text itself if it is not one."""
     try:
         if kind is bool:
             return _SWITCH[text.lower()]
         if kind is int:
-            # A table with gaps writes whole numbers as 32.0.
+            # In a table with gaps, integers may be written as 32.0.
             return int(text) if "." not in text else _integral(float(text))
         if kind is float and math.isfinite(found := float(text)):
             return found
@@ -150,7 +152,7 @@ def _check_header(
     seen: set[str] = set()
     for name in header:
         if name in seen:
-            raise DataError(f"{path}: column {printable(name, 60)!r} is there twice; remove one")
+            raise DataError(f"{path}: column {printable(name, 60)!r} is given twice; remove one")
         seen.add(name)
     for name in header:
         if name not in required and name not in optional:
@@ -166,7 +168,7 @@ def _check_header(
 def _check_row(place: str, header: list[str], row: list[str]) -> None:
     if len(row) != len(header):
         raise DataError(
-            f"{place}: has {len(row)} cells where the first line names {len(header)} "
+            f"{place}: has {len(row)} cells, but the first line has {len(header)} "
             "columns; the file may be cut short, fetch it again"
         )
     if "".join(row).isprintable():
@@ -187,29 +189,31 @@ def _text(path: InnerPath | Path, most: int) -> TextIO:
 
 
 def _unpacked(path: InnerPath | Path, data: bytes, most: int) -> bytes:
-    """By zlib alone: Python's gzip takes long over a name without end, and over empty members."""
+    """Unpack with zlib only: Python's gzip is slow for an endless name and for empty members."""
     packed = zlib.decompressobj(wbits=31)
     found = packed.decompress(data, most + 1)
     if len(found) > most:
-        raise DataError(f"{path}: has more than {most:,} bytes when unpacked, which no table has")
+        raise DataError(f"{path}: has more than {most:,} bytes when unpacked, too many for a table")
     if not packed.eof:
         raise EOFError("Compressed file ended before the end of what is packed in it")
     if packed.unused_data.strip(b"\0"):
-        raise DataError(f"{path}: is not packed in one piece; unpack it (`gunzip`) and read that")
+        raise DataError(
+            f"{path}: has more than one packed member; unpack it (`gunzip`) and read that"
+        )
     return found
 
 
 class _Lines:
-    """The lines of a table, read no further than its rows, and a row of it, can be long."""
+    """The lines of a table, with limits to the number and the length of rows."""
 
     def __init__(self, path: InnerPath | Path, file: TextIO) -> None:
         self._path, self._file = path, file
         self._rows, self._left = 0, _LONGEST_ROW
 
     def next_row(self) -> None:
-        """Another row begins."""
+        """Begin another row."""
         self._rows, self._left = self._rows + 1, _LONGEST_ROW
-        if self._rows > _MOST_ROWS + 1:  # the first is the header
+        if self._rows > _MOST_ROWS + 1:  # the first row is the header
             raise DataError(f"{self._path}: has more than {_MOST_ROWS:,} rows; divide it")
 
     def __iter__(self) -> _Lines:
@@ -221,7 +225,7 @@ class _Lines:
         if self._left < 0:
             raise DataError(
                 f"{self._path}: row {self._rows + 1} is longer than {_LONGEST_ROW:,} characters, "
-                "which no row is; fetch it again"
+                "too long for a row; fetch it again"
             )
         if not line:
             raise StopIteration

@@ -1,4 +1,4 @@
-"""The space of nets that were not drawn: which hyper-parameters vary among them, and how."""
+"""The space of nets that were not drawn from one: which hyper-parameters vary, and how."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from weightspace.space import Choice, Constant, Distribution, Space, Uniform, Un
 from weightspace.space.recipe import FIELDS
 
 MOST_CHOICES = 8
-"""Different numbers that are still a list of choices; more are a range."""
+"""The most different numbers of a list of choices; more become a range."""
 
 
 def space_of(
@@ -20,12 +20,12 @@ def space_of(
     recipes: Sequence[Mapping[str, Any]],
     ranges: Mapping[str, Uniform] | None = None,
 ) -> Space:
-    """A space that holds these nets, of which each recipe says what is known.
+    """A space that contains these nets; each recipe has what is known of a net.
 
-    A hyper-parameter of which nothing is known is `Unknown`, one that has the same value wherever
-    it is known a constant; several values are a choice, or where they are more than a list could
-    hold a range: that of `ranges` where it contains them, else from the least to the largest, on
-    the scale on which they lie more evenly.
+    A hyper-parameter that is never known is `Unknown`; one with the same value wherever it is known
+    is a constant. Several values are a choice, or, if they are too many for a list, a range: that
+    of `ranges` if it contains them, else from the least to the greatest, on the scale on which they
+    are more even.
     """
     distributions: dict[str, Distribution] = {}
     for field, kind in FIELDS.items():
@@ -48,7 +48,7 @@ def space_of(
 
 
 def _range(values: np.ndarray) -> Uniform:
-    """The range of ascending numbers, on the scale that spreads them more evenly."""
+    """The range of ascending numbers, on the scale on which they are spread more evenly."""
     low, high = float(values[0]), float(values[-1])
     if low > 0 and _unevenness(np.log(values)) < _unevenness(values):
         return Uniform(low, high, "log")

@@ -1,4 +1,4 @@
-"""`export --format safetensors`: one torch state dict a net and snapshot, and what is known."""
+"""`export --format safetensors`: a torch state dict for each net and snapshot, and known.csv."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write(
 ) -> list[str]:
     """Write `out`/NET/NNN.safetensors for the snapshots `moments[net]`, and `out`/known.csv.
 
-    Returns the nets that no plan describes: their tensors have the names of the zoo's layout.
+    Returns the nets that no plan describes: their tensors have the names in the zoo's layout.
     """
     strangers, rows = [], []
     about = {row["net"]: row for row in zoo.nets.iter_rows(named=True)}
@@ -73,7 +73,7 @@ def _as_stored(net: str, vector: np.ndarray, layout: Layout) -> dict[str, torch.
 
 
 def _metadata(row: Mapping[str, Any], moment: Mapping[str, Any]) -> dict[str, str]:
-    """What stands in the file's header: texts, the recipe as JSON without what is unknown."""
+    """The texts in the header of the file: the recipe as JSON, without unknown values."""
     facts = {"net": row["net"], "snapshot": moment["snapshot"], "step": moment["step"]}
     said = {name: str(value) for name, value in facts.items() if value is not None}
     return said | {"recipe": json.dumps(known(row), separators=(",", ":"))}

@@ -1,8 +1,8 @@
-"""`import --format unterthiner`: the Small CNN Zoo, one matrix of vectors and a table of metrics.
+"""`import --format unterthiner`: the Small CNN Zoo, a matrix of vectors and a table of metrics.
 
 Unterthiner et al., "Predicting neural network accuracy from weights", 2020. Its README and code
-(google-research/dnn_predict_accuracy) name files and columns; `layout.csv` was seen as others
-published it.
+(google-research/dnn_predict_accuracy) describe files and columns; `layout.csv` was seen in copies
+that others published.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _BESIDE = (
     "laststep",
 )
 _ARCHITECTURE = {
-    "architecture": "small_cnn_zoo",  # strides and a mean over the image, which no plan here has
+    "architecture": "small_cnn_zoo",  # strides and a mean over the image; no plan here has them
     "filter_size": 3,
     "depth_fc": 0,
     "channels": 1,
@@ -73,7 +73,7 @@ _WORDS = {
 }
 _SHAPE = re.compile(r"\s*\(\s*(\d{1,9}\s*(,\s*\d{1,9}\s*){0,3}),?\s*\)\s*")
 
-_LARGEST_ROW = 2**24  # values of a net; those of the data set have 4,970
+_LARGEST_ROW = 2**24  # values of a net; nets of the data set have 4,970
 
 
 def arrivals(folder: InnerPath, *, rounded: bool = False) -> Iterator[Arrival]:
@@ -84,7 +84,7 @@ def arrivals(folder: InnerPath, *, rounded: bool = False) -> Iterator[Arrival]:
 
 
 def _collection(folder: InnerPath, prefix: str) -> Iterator[Arrival]:
-    """The nets of one matrix; rows that name one model directory are the snapshots of one net."""
+    """The nets of one matrix; rows with the same model directory are the snapshots of one net."""
     pieces, layout = _layout(folder / "layout.csv")
     table = _table(folder)
     nets: dict[str, list[_Row]] = defaultdict(list)
@@ -92,7 +92,7 @@ def _collection(folder: InnerPath, prefix: str) -> Iterator[Arrival]:
     for place, cells in sheets.rows(table, _REQUIRED, _BESIDE):
         row = _Row.of(count, cells, place)
         if not row.net:
-            raise DataError(f"{place}: modeldir: is empty, so it is not known whose row this is")
+            raise DataError(f"{place}: modeldir: is empty, so the net of this row is not known")
         nets[row.net].append(row.beside(nets[row.net]))
         count += 1
     weights = _weights(folder / "weights.npy", count, layout.size)
@@ -125,7 +125,7 @@ class _Row:
 
     @classmethod
     def of(cls, number: int, cells: Mapping[str, str], place: str) -> _Row:
-        # What the table calls a step is the number of epochs: the last is 86, as config.epochs.
+        # The column step counts epochs: the last is 86, the same as config.epochs.
         epoch = sheets.number("step", cells["step"], place)
         if epoch is None:
             raise DataError(f"{place}: step: is empty; fill it in")
@@ -146,7 +146,7 @@ class _Row:
         )
 
     def beside(self, others: list[_Row]) -> _Row:
-        """The row, sharing what it says of the net with the one before: a table has a million."""
+        """The row, sharing equal facts with the row before, because a table has a million rows."""
         if others and (others[-1].said, others[-1].facts) == (self.said, self.facts):
             return replace(self, said=others[-1].said, facts=others[-1].facts)
         return self
@@ -167,20 +167,20 @@ def _said(cells: Mapping[str, str], place: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Piece:
-    """One tensor in a row of the matrix: where it begins, and its shape as TensorFlow has it."""
+    """A tensor in a row of the matrix: its first value, and its shape in TensorFlow's order."""
 
     start: int
     shape: tuple[int, ...]
 
     def of(self, row: np.ndarray) -> np.ndarray:
-        """Its values in torch's order: output units slowest, then inputs, rows, columns."""
+        """Its values in torch's order: outputs slowest, then inputs, rows, columns."""
         values = row[self.start : self.start + math.prod(self.shape)].reshape(self.shape)
         axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(len(self.shape))
         return (values.transpose(axes) if axes else values).reshape(-1)
 
 
 def _layout(path: InnerPath) -> tuple[list[_Piece], Layout]:
-    """The tensors that layout.csv names, each layer's kernel before its bias, and their layout."""
+    """The tensors in layout.csv, each layer's kernel before its bias, and their layout."""
     layers: dict[str, dict[str, _Piece]] = {}
     end = 0
     for place, cells in sheets.rows(
@@ -194,17 +194,18 @@ def _layout(path: InnerPath) -> tuple[list[_Piece], Layout]:
         dimensions = {"kernel": (2, 4), "bias": (1,)}.get(leaf, ())
         if start != end or stop is None or len(shape) not in dimensions or min(shape) < 1:
             raise DataError(
-                f"{place}: {printable(cells['varname'], 80)!r} is no kernel or bias that begins at "
-                f"{end:,} and has a shape like (3, 3, 16, 16); restore the file"
+                f"{place}: {printable(cells['varname'], 80)!r} is not a kernel or bias that begins "
+                f"at {end:,} and has a shape like (3, 3, 16, 16); restore the file"
             )
         if stop > _LARGEST_ROW:
             raise DataError(
-                f"{place}: ends at value {stop:,}, {_LARGEST_ROW:,} are the most; restore the file"
+                f"{place}: ends at value {stop:,}, at most {_LARGEST_ROW:,} are read; "
+                "restore the file"
             )
         if stop - start != math.prod(shape) or leaf in layers.setdefault(layer, {}):
             raise DataError(
                 f"{place}: {printable(cells['varname'], 80)}: {stop - start:,} values do not fit "
-                f"the shape {shape}, or it is there twice; restore the file"
+                f"the shape {shape}, or it is given twice; restore the file"
             )
         layers[layer][leaf], end = _Piece(start, shape), stop
     if not layers or any("kernel" not in layer for layer in layers.values()):
@@ -240,7 +241,9 @@ def _table(folder: InnerPath) -> InnerPath:
     for place in found:
         if disk.exists(place):
             return place
-    raise DataError(f"{found[0]}: is not there, nor metrics.csv.gz; fetch it from the same place")
+    raise DataError(
+        f"{found[0]}: does not exist, nor does metrics.csv.gz; fetch it from the same place"
+    )
 
 
 def _weights(place: InnerPath, rows: int, size: int) -> Matrix:

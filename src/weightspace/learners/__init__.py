@@ -1,8 +1,8 @@
-"""Estimators that read labels off features of weights, behind scikit-learn's contract.
+"""Estimators that predict how a net was trained from features of its weights.
 
-In: features [n, F], or slices as they are, and labels as codes [n], one column for each property,
-so that one factorisation serves all of them. Out: fitted estimators with log-probabilities, and
-`registry`, which knows each meta-classifier by name, with the features that it reads. Promises:
-`__init__` stores its arguments and nothing else, one seed gives one result, and torch is loaded
-only where one of the networks in `neural` is made.
+In: features [n, F], or slices as they are, and labels as codes [n, q], one column for each
+property, so that one factorisation serves all of them. Out: fitted estimators with
+log-probabilities, and `registry`, which lists each meta-classifier by name with the features that
+it reads. Promises: the estimators follow scikit-learn's contract; the same seed gives the same
+result; torch is loaded only when one of the networks in `neural` is made.
 """

@@ -1,4 +1,4 @@
-"""Boosted trees as plain arrays: learned by scikit-learn, walked as forests are."""
+"""Gradient-boosted trees as plain arrays: fitted by scikit-learn, evaluated like forests."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from weightspace.learners.trees import DEEPEST, Nodes, Trees
 from weightspace.progress import Progress, each, silent
 
 _BINS = 63
-"""Bins of a feature's histogram: a quarter of the usual, at a quarter of the time."""
+"""Bins in a feature's histogram: a quarter of the default, in a quarter of the time."""
 
 
 @dataclass(frozen=True)
 class Boostings:
-    """Boosted trees a labeling, over the same features.
+    """The boosted trees of several labelings over the same features.
 
-    Log-odds of a labeling are its baseline, float64 [levels], and the sum over its trees of the
-    leaves that a row comes to.
+    The log-odds of a labeling are its baseline, float64 [levels], plus the sum over its trees of
+    the values in the leaves that a row reaches.
     """
 
     trees: tuple[Trees, ...]
@@ -42,10 +42,10 @@ class Boostings:
         leaf: int,
         progress: Progress = silent,
     ) -> Boostings:
-        """Boost trees for each column of `codes` int [n, q]; classes weigh alike.
+        """Boost trees for each column of `codes` int [n, q]; all classes have the same weight.
 
-        All rows teach for all rounds: scikit-learn's own early stopping would judge some slices
-        of a net by trees that others of the net have taught.
+        All rows are used in all rounds. scikit-learn's early stopping would validate on slices of
+        nets whose other slices are training rows.
         """
         trees, baselines = [], []
         rows = np.asarray(features, np.float32)
@@ -62,7 +62,7 @@ class Boostings:
                 class_weight="balanced",
                 random_state=0,
             )
-            # Folds are learned side by side, a core each: threads of their own would be in the way.
+            # Folds are fitted in parallel, one on each core, so more threads would slow them down.
             with threadpool_limits(1, "openmp"):
                 made.fit(rows, column)
             trees.append(_trees(made, count))
@@ -70,7 +70,7 @@ class Boostings:
         return cls(tuple(trees), tuple(baselines), levels)
 
     def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """Per labeling, float64 [n, levels]."""
+        """For each labeling, float64 [n, levels]."""
         return [
             log_softmax(baseline + trees.sums(features), axis=1)
             for trees, baseline in zip(self.trees, self.baselines, strict=True)
@@ -78,9 +78,9 @@ class Boostings:
 
 
 def _columns(made: HistGradientBoostingClassifier, count: int) -> np.ndarray:
-    """What a tree's value adds to each level's log-odds: float64 [trees a round, levels]."""
+    """What a tree's value adds to each level's log-odds: float64 [trees per round, levels]."""
     every = np.eye(count)[made.classes_]
-    if len(every) == 2:  # one tree a round, of the second against the first
+    if len(every) == 2:  # one tree in each round: the second class against the first
         return (every[1:] - every[:1]) / 2
     return every
 

@@ -1,8 +1,8 @@
-"""Plain values and arrays that belong together: a JSON file, which names its arrays.
+"""Plain values in a JSON file and arrays in another file, replaced together.
 
-The JSON is the commit: arrays are written under a name that the JSON in the folder does not use,
-then the new JSON takes the old one's place in one step. Whenever writing stops, the folder holds
-the old or the new, whole.
+The JSON file names the file of its arrays. Arrays are written under a new name, then the new JSON
+file replaces the old one in one step. So the folder always contains a complete old or a complete
+new version, even if writing is stopped.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ from weightspace.disk import (
 from weightspace.errors import DataError, UsageError
 
 MOST_JSON = 2**22
-"""Bytes; plain values take up to some 20 times as much memory."""
+"""The most bytes of the JSON file; its values take up to 20 times as much memory."""
 MOST_ARRAYS = 2**32
 DAMAGE = (
     *(OSError, SafetensorError, ValueError, RecursionError),
-    *(KeyError, TypeError, AttributeError),  # of safetensors, for types that numpy lacks
+    *(KeyError, TypeError, AttributeError),  # raised by safetensors for types that NumPy lacks
 )
-"""What reading arrays raises of a damaged file."""
+"""The errors of reading a damaged file of arrays."""
 _MOST_HEADER = 2**20
 _CHECKSUM = "weightspace.checksum"
-"""Of what the arrays carry in their own file, which tells them from files of others, too."""
+"""The keys of the metadata in a file of arrays; other files do not have them."""
 
 
 @dataclass(frozen=True)
 class Committed:
-    """A kind of thing that is kept so: `thing` names it, and `stem`.json, `arrays`.safetensors.
+    """A kind of object that is stored as `stem`.json and `arrays`.safetensors; `thing` is its name.
 
-    `known` says of plain values whether they are of that kind. Reading raises OSError as the
-    system does and DataError for what is no regular file of a size that is read.
+    `known` tells whether plain values describe such an object. Reading raises OSError as the system
+    does, and DataError for something that is not a regular file or is too large.
     """
 
     thing: str
@@ -61,27 +61,27 @@ class Committed:
     known: Callable[[dict[str, Any]], bool]
 
     def json(self, folder: InnerPath) -> InnerPath:
-        """Where the plain values are."""
+        """The path of the JSON file."""
         return folder / f"{self.stem}.json"
 
     def read(self, folder: InnerPath) -> Any:
-        """The plain values, unchecked; ValueError or RecursionError where they are no JSON."""
+        """The plain values, not checked; ValueError or RecursionError if the file is not JSON."""
         return json.loads(read_text(self.json(folder), MOST_JSON))
 
     def place(self, folder: InnerPath, plain: dict[str, Any]) -> InnerPath:
-        """Where the arrays are; DataError where they have a name that none are given."""
+        """The path of the arrays; DataError if the JSON gives a name that `write` never uses."""
         name = plain.get("arrays", f"{self.arrays}.safetensors")
         if not (isinstance(name, str) and self._is_name(name)):
             raise DataError(
-                f"{self.json(folder)}: names no file of arrays that weightspace writes; restore "
-                f"it from a copy, or make the {self.thing} again"
+                f"{self.json(folder)}: does not name a file of arrays that weightspace writes; "
+                f"restore it from a copy, or make the {self.thing} again"
             )
         return folder / name
 
     def read_arrays(self, folder: InnerPath, plain: dict[str, Any]) -> dict[str, np.ndarray]:
-        """The arrays that were written with these values, read-only; raises `DAMAGE`.
+        """The arrays that belong to these values, read-only; raises the errors in `DAMAGE`.
 
-        Arrays that carry no checksum, as those of release 0.1.0, are taken as they are.
+        Arrays without a checksum, such as those of release 0.1.0, are accepted.
         """
         place = self.place(folder, plain)
         data = read_bytes(place, MOST_ARRAYS)
@@ -89,13 +89,13 @@ class Committed:
         arrays = load(data)
         if stated is not None and not stated == plain.get("checksum") == _checksum(arrays):
             raise DataError(
-                f"{place}: holds other arrays than {self.stem}.json was written with; restore both "
+                f"{place}: holds other arrays than {self.stem}.json belongs to; restore both "
                 f"from one copy, or make the {self.thing} again"
             )
         return arrays
 
     def refuse_foreign(self, folder: InnerPath) -> dict[str, Any] | None:
-        """The plain values there, None where there are none; UsageError where they are not ours."""
+        """The plain values in the folder; None if there are none, UsageError if of another kind."""
         try:
             plain = self.read(folder)
         except FileNotFoundError:
@@ -104,7 +104,7 @@ class Committed:
             plain = None
         if not isinstance(plain, dict) or not self.known(plain):
             raise UsageError(
-                f"{self.json(folder)}: describes no {self.thing} of weightspace, and is not "
+                f"{self.json(folder)}: is not a {self.thing} of weightspace, so it is not "
                 "overwritten; remove it, or choose another folder"
             )
         return plain
@@ -112,7 +112,7 @@ class Committed:
     def write(
         self, folder: InnerPath, plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
     ) -> None:
-        """Put these in place of what is there; UsageError where that is not ours."""
+        """Replace the object in the folder; UsageError if the folder has another kind of object."""
         own = {name: np.asarray(array, order="C") for name, array in arrays.items()}
         checksum = _checksum(own)
         data = save(own, {_CHECKSUM: checksum})
@@ -130,14 +130,14 @@ class Committed:
             ):
                 if size > most:
                     raise DataError(
-                        f"{what}: would have {size:,} bytes, {most:,} are the most that are read "
+                        f"{what}: would have {size:,} bytes, at most {most:,} can be read "
                         f"again; make a smaller {self.thing}"
                     )
             replace_all([(file, data), (self.json(folder), text.encode())])
             self._tidy(folder, told, before=old)
 
     def _free(self, folder: InnerPath, old: dict[str, Any] | None, checksum: str) -> InnerPath:
-        """A name that the values there do not use, unless for arrays of the same content."""
+        """A file name that the current values do not use, except for the same arrays."""
         plain = folder / f"{self.arrays}.safetensors"
         used = None if old is None else self._named(folder, old)
         if plain != used and (not exists(plain) or _is_ours(plain)):
@@ -150,10 +150,10 @@ class Committed:
         present: dict[str, Any] | None,
         before: dict[str, Any] | None = None,
     ) -> None:
-        """Remove what killed writers left, and arrays of ours that nothing names (any more)."""
+        """Remove files left by killed writers, and arrays of ours that no JSON file names."""
         used = None if present is None else self._named(folder, present)
         if present is not None and used is None:
-            return  # of another release: who knows what it names
+            return  # written by another release, which may use files that we do not know
         old = None if before is None else self._named(folder, before)
         for name in names(folder):
             place = folder / name
@@ -183,10 +183,10 @@ def _is_ours(place: InnerPath) -> bool:
 
 
 def _metadata(file: BinaryIO) -> dict[str, Any]:
-    """What the header of a safetensors file says besides its arrays."""
+    """The metadata in the header of a safetensors file."""
     length = int.from_bytes(file.read(8), "little")
     if length > _MOST_HEADER:
-        raise ValueError(f"its header takes {length:,} bytes, {_MOST_HEADER:,} are the most")
+        raise ValueError(f"its header takes {length:,} bytes, at most {_MOST_HEADER:,} are read")
     header = json.loads(file.read(length))
     found = header.get("__metadata__") if isinstance(header, dict) else None
     return found if isinstance(found, dict) else {}

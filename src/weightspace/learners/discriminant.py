@@ -1,8 +1,9 @@
-"""A closed-form classifier whose one factorisation serves any number of labelings at once.
+"""A closed-form classifier whose single factorisation serves any number of labelings.
 
-Ridge regression of scaled one-hot targets on mapped features; then, in the few dimensions of the
-fitted scores, a linear discriminant. The discriminant learns from leave-one-net-out scores, which
-the ridge yields in closed form, so its log-probabilities know how far the ridge over-fits.
+It is ridge regression of scaled one-hot targets on mapped features, followed by a linear
+discriminant in the few dimensions of the fitted scores. The discriminant is fitted to
+leave-one-net-out scores, which the ridge gives in closed form. So its log-probabilities account for
+the over-fitting of the ridge.
 """
 
 from __future__ import annotations
@@ -17,28 +18,28 @@ from scipy.special import log_softmax
 from weightspace.learners.kernel import FeatureMap
 
 _ROWS = 8192
-"""Rows whose mapped features are held at a time."""
+"""Rows whose mapped features are in memory at a time."""
 
 _CELLS = 10_000_000
-"""Mapped features that are held at a time, however wide a row is."""
+"""Mapped features in memory at a time, whatever the width of a row."""
 
 _COLUMNS = 96
-"""Target columns whose leave-one-out scores are held at a time."""
+"""Target columns whose leave-one-out scores are in memory at a time."""
 
 
 _PULL = 2.0
-"""Standard errors by which class means are pulled apart."""
+"""Standard errors by which class means are moved apart."""
 
 NEVER = -1e6
-"""Log-odds of a class that the training rows lack: it is never the answer."""
+"""The log-odds of a class without training rows, which is never predicted."""
 
 
 @dataclass(frozen=True)
 class Discriminant:
-    """Several classifiers over the same features, linear in the mapped features.
+    """Several classifiers over the same features, each linear in the mapped features.
 
     `weights` float64 [D, sum of levels] and `offsets` [sum of levels] give the log-odds of all
-    labelings side by side; `levels` says how many columns belong to each.
+    labelings next to each other; `levels` says how many columns belong to each.
     """
 
     map: FeatureMap
@@ -58,9 +59,9 @@ class Discriminant:
     ) -> Discriminant:
         """Fit all labelings.
 
-        `features` [n, F]; `codes` int [n, q], labels from 0 of q labelings with `levels` [q]
-        classes; `groups` int [n], rows of one net share a number; `ridge` is the penalty for one
-        row on the scale of the map.
+        `features` is [n, F]. `codes` int [n, q] are labels from 0 of q labelings with `levels` [q]
+        classes. `groups` int [n] is the same number for rows of one net. `ridge` is the penalty for
+        one row, on the scale of the map.
         """
         order = np.argsort(groups, kind="stable")
         design = _Design(map, features[order], groups[order], ridge)
@@ -80,10 +81,7 @@ class Discriminant:
         return cls(map, np.concatenate(weights, axis=1), np.concatenate(offsets), levels)
 
     def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """Per labeling the log-probabilities of the levels, all levels equally likely beforehand.
-
-        Returns float64 arrays [n, levels], one a labeling.
-        """
+        """For each labeling the log-probabilities, float64 [n, levels], with equal priors."""
         out = [np.empty((len(features), count)) for count in self.levels]
         borders = np.cumsum((0, *self.levels))
         step = max(1, min(_ROWS, _CELLS // len(self.weights)))
@@ -113,7 +111,7 @@ class _Design:
             gram += block.T @ block
         self.mean = total / self._n
         covariance = gram / self._n - np.outer(self.mean, self.mean) + ridge * penalty
-        # Rounding may leave a tiny negative eigenvalue where rows repeat.
+        # Repeated rows can give a tiny negative eigenvalue by rounding.
         covariance[np.diag_indices_from(covariance)] += 1e-10 * np.trace(covariance) / len(penalty)
         self._factor = cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
         self._left = [self._left_of(sizes, block) for _, sizes, block in self._blocks()]
@@ -130,8 +128,8 @@ class _Design:
     def leave_out(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores [n, t] of each group by the ridge without it, and the full fit's weights [D, t].
 
-        With H the ridge's hat matrix, leaving group g out turns its residuals r into
-        (I - H_gg)^-1 r, exactly.
+        With H the ridge's hat matrix, leaving out group g turns its residuals r into (I - H_gg)^-1
+        r, exactly.
         """
         moment = np.zeros((len(self.mean), targets.shape[1]))
         for rows, _, block in self._blocks():
@@ -155,13 +153,13 @@ class _Design:
         for size, members in sizes:
             root = half[members].reshape(-1, size, half.shape[1])
             hat = (root @ root.transpose(0, 2, 1) + 1) / self._n
-            # A group that the fit reproduces exactly has no residual to enlarge.
+            # A group that is fitted exactly has no residual, so nothing is scaled.
             inverses.append(np.linalg.inv((1 + 1e-9) * np.eye(size) - hat))
         return inverses
 
 
 def _chunks(groups: np.ndarray) -> list[tuple[slice, list[tuple[int, np.ndarray]]]]:
-    """Cut sorted rows between groups into chunks; in each, the rows of groups of equal size."""
+    """Cut sorted rows into chunks between groups; give the rows of groups of equal size."""
     borders = np.concatenate([[0], np.flatnonzero(np.diff(groups)) + 1, [len(groups)]])
     chunks = []
     first = 0
@@ -183,7 +181,7 @@ def _chunks(groups: np.ndarray) -> list[tuple[slice, list[tuple[int, np.ndarray]
 
 
 def blocks_of_columns(levels: tuple[int, ...]) -> Iterator[list[int]]:
-    """Labelings in a row, together of as many columns as are held at a time."""
+    """Consecutive labelings that together have as many columns as fit in memory."""
     block: list[int] = []
     for j, count in enumerate(levels):
         if block and sum(levels[i] for i in block) + count > _COLUMNS:
@@ -194,7 +192,7 @@ def blocks_of_columns(levels: tuple[int, ...]) -> Iterator[list[int]]:
 
 
 def balanced_targets(codes: np.ndarray, levels: int) -> np.ndarray:
-    """One-hot columns over their class's share, less 1: mean 0, and every class weighs the same."""
+    """One-hot columns divided by their class's share, minus 1: mean 0, and equal class weights."""
     share = np.bincount(codes, minlength=levels) / len(codes)
     return (codes[:, None] == np.arange(levels)) / np.maximum(share, 1e-12) - 1.0
 
@@ -202,11 +200,12 @@ def balanced_targets(codes: np.ndarray, levels: int) -> np.ndarray:
 def discriminate(
     scores: np.ndarray, codes: np.ndarray, levels: int, nets: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Linear discriminant of honest scores: turn [levels, levels] and shift [levels] of log-odds.
+    """Linear discriminant of leave-one-out scores: turn [levels, levels] and shift [levels].
 
-    Classes are equally likely and share one covariance, the mean of theirs. The class means are
-    pulled apart, each along its own score, by what the means of so many nets err: where scores
-    carry little, the discriminant must not turn a chance reversal of them into its rule.
+    Turn and shift give log-odds. Classes have equal priors and share one covariance, the mean of
+    theirs. Each class mean is moved away from the others along its own score, by the standard error
+    of means of so many nets. Otherwise, if the scores contain little information, the discriminant
+    could follow a random reversal of the means.
     """
     member = (codes[:, None] == np.arange(levels)).astype(float)
     counts = member.sum(axis=0)
@@ -216,7 +215,7 @@ def discriminate(
     covariance = (centred * weight[:, None]).T @ centred / levels
     error = np.sqrt(np.trace(covariance) / max(nets, 1))
     means += _PULL * error * (np.eye(levels) - 1 / levels)
-    # Scores live in levels - 1 dimensions; the small ridge keeps the last one harmless.
+    # Scores have levels - 1 dimensions; the small ridge makes the covariance invertible.
     covariance += (1e-3 * np.trace(covariance) / levels + 1e-9) * np.eye(levels)
     turn = np.linalg.solve(covariance, means.T)
     shift = -0.5 * np.einsum("cd,dc->c", means, turn)

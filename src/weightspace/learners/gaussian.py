@@ -1,4 +1,4 @@
-"""Put every feature on the same, tame scale: ranks among the training rows, as normal scores."""
+"""Put every feature on one bounded scale: its rank among the training rows, as a normal score."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ KNOTS = 100
 
 @dataclass(frozen=True)
 class Gaussianiser:
-    """A monotone map a feature, linear between quantiles of the training rows.
+    """A monotone map of each feature, linear between quantiles of the training rows.
 
-    `knots` float64 [F, K] ascending, `scores` float64 [F, K] the normal scores at the knots.
-    Tied knots share one score. Values beyond the outer knots get the outer scores: a stranger's
-    features cannot leave the box in which the classifier was trained. A constant feature maps
-    to 0.
+    `knots` float64 [F, K] ascend; `scores` float64 [F, K] are the normal scores at the knots. Equal
+    knots share one score. Values outside the outer knots get the outer scores, so that features of
+    a foreign net stay within the range of the training rows. A constant feature becomes 0.
     """
 
     knots: np.ndarray
@@ -27,11 +26,11 @@ class Gaussianiser:
 
     @classmethod
     def fit(cls, features: np.ndarray) -> Gaussianiser:
-        """Learn the map from features [n, F]."""
+        """Fit the map to features [n, F]."""
         count = min(KNOTS, len(features))
         share = np.linspace(0, 1, count)
         knots = quantiles(np.sort(features.T, axis=1), share)
-        # Half a rank off both ends keeps the extreme scores finite, and smaller in small samples.
+        # Half a rank from both ends keeps the outer scores finite, and smaller in small samples.
         rank = 0.5 / max(len(features), 2 * count)
         score = ndtri(rank + share * (1 - 2 * rank))
         scores = np.stack([_tied_means(row, score) for row in knots])

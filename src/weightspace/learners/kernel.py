@@ -1,4 +1,4 @@
-"""Feature maps of the closed-form classifiers: what is linear in, and how it is penalised."""
+"""Feature maps of the closed-form classifiers: the columns of the ridge, and their penalty."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from weightspace.learners.gaussian import Gaussianiser
 
 
 class FeatureMap(Protocol):
-    """Turns features [n, F] into the columns [n, D] that a ridge is linear in."""
+    """Maps features [n, F] to the columns [n, D] in which a ridge is linear."""
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """The columns, float64 [n, D]."""
 
     @property
     def penalty(self) -> np.ndarray:
-        """The quadratic form, float64 [D, D], that the ridge shrinks."""
+        """The quadratic form, float64 [D, D], that the ridge penalises."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class LinearMap:
 
     @classmethod
     def fit(cls, features: np.ndarray) -> LinearMap:
-        """Learn the map from features [n, F]."""
+        """Fit the map to features [n, F]."""
         return cls(Gaussianiser.fit(features))
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
@@ -38,7 +38,7 @@ class LinearMap:
 
     @property
     def penalty(self) -> np.ndarray:
-        """The identity: every feature is shrunk alike."""
+        """The identity: every feature has the same penalty."""
         return np.eye(len(self.gaussianiser.knots))
 
 
@@ -46,8 +46,8 @@ class LinearMap:
 class NystroemMap:
     """Similarities to landmark rows: a Gaussian kernel on normal scores.
 
-    `landmarks` float64 [D, F] are normal scores of training rows, `gamma` the kernel's inverse
-    squared width.
+    `landmarks` float64 [D, F] are normal scores of training rows; `gamma` is the inverse squared
+    width of the kernel.
     """
 
     gaussianiser: Gaussianiser
@@ -58,11 +58,11 @@ class NystroemMap:
     def fit(
         cls, features: np.ndarray, landmarks: int, width: float, rng: np.random.Generator
     ) -> NystroemMap:
-        """Draw `landmarks` of the rows; `width` is relative to the typical distance of two rows."""
+        """Draw landmarks from the rows; `width` is relative to the typical distance of two rows."""
         gaussianiser = Gaussianiser.fit(features)
         chosen = np.sort(rng.permutation(len(features))[:landmarks])
         places = gaussianiser(features[chosen])
-        # Twice the summed variance is the mean squared distance of two rows.
+        # The mean squared distance of two rows is twice the sum of the variances.
         typical = 2 * float(places.var(axis=0).sum())
         return cls(gaussianiser, places, 1.0 / (width**2 * max(typical, 1e-12)))
 

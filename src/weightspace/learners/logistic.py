@@ -1,4 +1,4 @@
-"""Multinomial logistic regression: learned by scikit-learn, kept as a linear rule."""
+"""Multinomial logistic regression: fitted by scikit-learn, stored as a linear rule."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def fit(
     levels: tuple[int, ...],
     ridge: float,
 ) -> Discriminant:
-    """One regression for each column of `codes` int [n, q]; classes weigh alike.
+    """One regression for each column of `codes` int [n, q]; all classes have the same weight.
 
-    `ridge` is the penalty beside the mean cross entropy of a row. Newton's method solves it: the
-    features are few and go together, which gradients alone take hundreds of steps for.
+    `ridge` is the penalty that is added to the mean cross entropy of a row. Newton's method solves
+    it: the features are few and correlated, for which gradient methods need hundreds of steps.
     """
     columns = map(features)
     strength = 1 / (ridge * len(columns))
@@ -36,15 +36,15 @@ def fit(
 def _learned(
     columns: np.ndarray, column: np.ndarray, strength: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The classes [k] that rows have, with slopes [k, D] and starts [k] of their log-odds."""
+    """The classes [k] that occur, with slopes [k, D] and intercepts [k] of their log-odds."""
     classes = np.unique(column)
-    if len(classes) == 1:  # nothing to tell apart, which scikit-learn refuses
+    if len(classes) == 1:  # nothing to fit, which scikit-learn refuses
         return classes, np.zeros((1, columns.shape[1])), np.zeros(1)
     made = LogisticRegression(C=strength, class_weight="balanced", solver="newton-cholesky").fit(
         columns, column
     )
     slopes, starts = made.coef_, made.intercept_
-    if len(classes) == 2:  # of the second against the first
+    if len(classes) == 2:  # the second class against the first
         slopes = np.concatenate([-slopes, slopes]) / 2
         starts = np.concatenate([-starts, starts]) / 2
     return classes, slopes, starts

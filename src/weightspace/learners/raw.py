@@ -1,4 +1,4 @@
-"""`Raw`: a linear model on the weights themselves, of nets that share one layout."""
+"""`Raw`: a linear model on the weights themselves, for nets that share one layout."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from weightspace.learners.discriminant import balanced_targets, blocks_of_column
 from weightspace.learners.estimators import Fitted, MetaClassifier
 
 _WEIGHTS = 2048
-"""Weights of all nets that are looked at at a time."""
+"""Weights of all nets that are processed at a time."""
 
 _FARTHEST = 5.0
-"""Standard deviations beyond which a weight counts as that far: few nets must not rule a sum."""
+"""Standard deviations at which a weight is clipped, so that few nets cannot dominate a sum."""
 
 _FAINTEST = 1e-8
-"""Added to sizes before their logarithm is taken."""
+"""Added to absolute values before their logarithm is taken."""
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
-"""Penalties to choose from, as shares of a row's mean squared length."""
+"""The penalties to choose from, as shares of the mean squared length of a row."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What makes weights comparable: `centre` and `inverse` (1 / deviation), float64 [k, P].
+    """Standardises weights: `centre` and `inverse` (1 / deviation), float64 [k, P].
 
-    Of the weights themselves (k = 1), and of the logarithms of their sizes (k = 2). Where all nets
-    have one value the inverse is 0, and it counts for nothing.
+    These are for the weights (k = 1), and for the logarithms of their absolute values (k = 2).
+    Where all nets have the same value, the inverse is 0, so that the value has no effect.
     """
 
     centre: np.ndarray
@@ -37,7 +37,7 @@ class Scale:
 
     @classmethod
     def of(cls, rows: np.ndarray, kinds: int = 2) -> Scale:
-        """From training rows [n, P] alone."""
+        """Fit the scale to training rows [n, P]."""
         centre, inverse = np.zeros((2, kinds, rows.shape[1]))
         for columns in _blocks(rows.shape[1]):
             values = _kinds(rows[:, columns], kinds)
@@ -71,9 +71,9 @@ class Scale:
 
 @dataclass(frozen=True)
 class Aligned:
-    """A linear rule: `weights` float32 [k, P, sum of levels] and `offsets`, both of log-odds.
+    """A linear model: `weights` float32 [k, P, sum of levels] and `offsets`, both of log-odds.
 
-    It needs no more of the rows that taught it.
+    It does not need the training rows.
     """
 
     scale: Scale
@@ -82,7 +82,7 @@ class Aligned:
     levels: tuple[int, ...]
 
     def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """Per labeling, float64 [n, levels] of rows [n, P]."""
+        """For each labeling, float64 [n, levels] of rows [n, P]."""
         logits = np.tile(self.offsets, (len(features), 1))
         for columns in _blocks(features.shape[1]):
             own = self.weights[:, columns]
@@ -91,11 +91,11 @@ class Aligned:
 
 
 @dataclass(frozen=True)
-class Taught:
-    """The same rule as sums over the nets that taught it: `rows` [n, P], `dual` [n, columns].
+class DualLinearModel:
+    """The same linear model in dual form: training rows `rows` [n, P] and `dual` [n, columns].
 
-    Many labelings at once would have more weights than there are rows, so that folds, which are
-    forgotten at once, keep the rows.
+    For many labelings at once there would be more weights than rows, so the folds of an evaluation,
+    which are not stored, use this form.
     """
 
     scale: Scale
@@ -105,13 +105,13 @@ class Taught:
     levels: tuple[int, ...]
 
     def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """Per labeling, float64 [n, levels] of rows [n, P]."""
+        """For each labeling, float64 [n, levels] of rows [n, P]."""
         return _by_labeling(
             self.scale.gram(features, self.rows) @ self.dual + self.offsets, self.levels
         )
 
     def aligned(self) -> Aligned:
-        """The rule as weights."""
+        """The same model as weights."""
         weights = np.empty((*self.scale.centre.shape, self.dual.shape[1]), np.float32)
         for columns in _blocks(weights.shape[1]):
             own = self.scale(self.rows, columns).T @ self.dual / self.scale.used
@@ -120,12 +120,19 @@ class Taught:
 
 
 class Raw(MetaClassifier):
-    """Linear discriminant on weights one by one, ridge in the dual.
+    """Linear discriminant on single weights, by ridge regression in the dual.
 
-    Each weight and, with `sizes`, the logarithm of its size, is standardised by the training rows,
-    and each labeling takes that one of `ridges` (shares of a row's mean squared length) which errs
-    least on training nets left out in turn. n rows of P weights cost n^2 P, whatever the number of
-    labelings. Deterministic.
+    Each weight and, with `sizes`, the logarithm of its absolute value is standardised by the
+    training rows. Each labeling uses the one of `ridges` with the least leave-one-net-out error.
+    For n rows of P weights the cost is n^2 P, whatever the number of labelings. The result is
+    deterministic.
+
+    Parameters
+    ----------
+    ridges : tuple of float
+        The penalties to choose from, as shares of the mean squared length of a row.
+    sizes : bool
+        Whether to use the logarithms of absolute weights too.
     """
 
     def __init__(self, ridges: tuple[float, ...] = RIDGES, sizes: bool = True):
@@ -134,8 +141,8 @@ class Raw(MetaClassifier):
 
     def fit_labelings(
         self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
-    ) -> Taught:
-        """One decomposition for all labelings; what is returned holds on to `features`."""
+    ) -> DualLinearModel:
+        """Fit all labelings with one decomposition; the result keeps `features`."""
         scale = Scale.of(features, 2 if self.sizes else 1)
         gram = scale.gram(features, features)
         space = _Dual(gram, groups, self.ridges)
@@ -148,26 +155,26 @@ class Raw(MetaClassifier):
                 turn, shift = discriminate(scores, codes[:, j], levels[j], nets)
                 duals.append(found @ turn)
                 offsets.append(shift - gram.mean(axis=0) @ duals[-1])
-        return Taught(
+        return DualLinearModel(
             scale, features, np.concatenate(duals, axis=1), np.concatenate(offsets), levels
         )
 
     def fit_kept(
         self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
     ) -> Fitted:
-        """The same as weights, without the rows."""
+        """Fit the same model in the form of weights, without the rows."""
         return self.fit_labelings(features, codes, levels, groups).aligned()
 
 
 class _Dual:
-    """Ridges over a Gram matrix [n, n], with an intercept, and leaving out groups of rows."""
+    """Ridge regressions over a Gram matrix [n, n], with intercept and leave-group-out residuals."""
 
     def __init__(self, gram: np.ndarray, groups: np.ndarray, ridges: tuple[float, ...]) -> None:
         means = gram.mean(axis=0)
         centred = gram - means - means[:, None] + means.mean()
         values, self._vectors = np.linalg.eigh(centred)
         values = np.maximum(values, 0)
-        # What rounding leaves of rows that repeat, and of the mean, is no direction to learn.
+        # Directions with rounding errors only, from repeated rows and the mean, are dropped.
         real = values > 1e-6 * max(float(values[-1]), 1e-30)
         length = max(float(values.mean()), 1e-30)
         self._inverses = [np.where(real, 1 / (values + r * length), 0) for r in ridges]
@@ -181,16 +188,17 @@ class _Dual:
         for members in self._members:
             own = self._vectors[members]
             hat = (own * shrink) @ own.transpose(0, 2, 1) + 1 / len(shrink)
-            # A group that the fit reproduces exactly has no residual to enlarge.
+            # A group that is fitted exactly has no residual, so nothing is scaled.
             out.append(np.linalg.inv((1 + 1e-9) * np.eye(members.shape[1]) - hat))
         return out
 
     def best(
         self, targets: list[np.ndarray], weight: list[np.ndarray]
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Scores of groups left out and dual coefficients [n, t], by each one's own best ridge.
+        """Leave-group-out scores and dual coefficients [n, t], each with its own best ridge.
 
-        The best has the least squared error of left-out rows, weighed by `weight` [n].
+        The best ridge has the least squared error of rows that were left out, weighted by `weight`
+        [n].
         """
         turned = [self._vectors.T @ own for own in targets]
         errors = np.full(len(targets), np.inf)
@@ -218,7 +226,7 @@ def _members(groups: np.ndarray) -> list[np.ndarray]:
 
 
 def _kinds(weights: np.ndarray, kinds: int) -> np.ndarray:
-    """Weights [n, c], and the logarithms of their sizes: float64 [k, n, c]."""
+    """Weights [n, c], and the logarithms of their absolute values: float64 [k, n, c]."""
     out = np.empty((kinds, *weights.shape))
     out[0] = weights
     if kinds == 2:
@@ -231,6 +239,6 @@ def _blocks(width: int) -> Iterator[slice]:
 
 
 def _by_labeling(logits: np.ndarray, levels: tuple[int, ...]) -> list[np.ndarray]:
-    """Log-probabilities [n, levels] of each labeling, from log-odds side by side."""
+    """Log-probabilities [n, levels] of each labeling, from log-odds in neighbouring columns."""
     parts = np.split(logits, np.cumsum(levels)[:-1], axis=1)
     return [log_softmax(part, axis=1) for part in parts]

@@ -1,4 +1,4 @@
-"""The meta-classifiers by name: what each sees and how it learns."""
+"""The meta-classifiers by name: which features each reads, and which estimator it is."""
 
 from __future__ import annotations
 
@@ -21,13 +21,22 @@ from weightspace.learners.raw import Raw
 
 @dataclass(frozen=True)
 class Classifier:
-    """A declared meta-classifier.
+    """The entry of a meta-classifier in the registry.
 
-    `features` is "statistics" or "local" (of slices), "values" (slices as they are), or one of
-    `WHOLE` (of whole nets, so that only the unit "net" exists): "layers", "weights" (as they are),
-    "tokens" (layer by layer); `estimator(seed)` makes an unfitted estimator; `controlled` says
-    whether it is cheap enough to be repeated with permuted labels; `about` says in a line what it
-    is and reads.
+    Parameters
+    ----------
+    name : str
+        The name.
+    features : str
+        The features of slices "statistics", "local" or "values" (slices as they are), or one of
+        `WHOLE`, of whole nets: "layers", "weights" (as they are), "tokens" (layer by layer). A
+        classifier of whole nets has results at `level="net"` only.
+    estimator : callable
+        `estimator(seed)` makes an estimator that is not fitted.
+    controlled : bool
+        Whether it is cheap enough to be repeated with permuted labels.
+    about : str
+        What it is and reads, in one line.
     """
 
     name: str
@@ -43,7 +52,7 @@ class Classifier:
 
 
 def _network(name: str) -> Callable[[int], MetaClassifier]:
-    """An estimator of the room `neural`, which is loaded, and torch with it, when one is made."""
+    """Make an estimator of the sub-package `neural`, which loads torch only when it is called."""
 
     def make(seed: int) -> MetaClassifier:
         made: MetaClassifier = getattr(import_module("weightspace.learners.neural"), name)(
@@ -55,14 +64,14 @@ def _network(name: str) -> Callable[[int], MetaClassifier]:
 
 
 WHOLE = ("layers", "weights", "tokens")
-"""Kinds of features that are of whole nets."""
+"""The kinds of features of whole nets."""
 
 BASELINE = "shallow"
 DEFAULT = "kernel"
 STANDARD = (BASELINE, DEFAULT, "layers")
-"""What `evaluate` runs unless told otherwise: all that is cheap enough for its control."""
+"""What `evaluate` runs by default: those that are cheap enough for permuted labels."""
 ALIGNED = "raw"
-"""What it runs besides where all nets share a layout."""
+"""What `evaluate` also runs if all nets share one layout."""
 
 _SLICE = "distribution, order and changes along a slice"
 _LAYERS = "statistics of every layer of a whole net"
@@ -163,17 +172,17 @@ CLASSIFIERS: dict[str, Classifier] = {
         ),
     )
 }
-"""Name -> declaration. `shallow` is always evaluated beside the others."""
+"""The entries by name. `shallow` is always evaluated, too."""
 
 
 def classifier(name: str) -> Classifier:
-    """The declaration of this name; UsageError lists the known ones."""
+    """The entry of this name; UsageError lists the known names."""
     if name not in CLASSIFIERS:
         raise UsageError(f"{name}: no such classifier; known are {', '.join(CLASSIFIERS)}")
     return CLASSIFIERS[name]
 
 
 def classifiers(names: Iterable[str] | None) -> list[Classifier]:
-    """The declarations asked for, the baseline first; by default those of `STANDARD`."""
+    """The entries with these names, the baseline first; those in `STANDARD` by default."""
     wanted = STANDARD if names is None else tuple(names)
     return [classifier(name) for name in dict.fromkeys((BASELINE, *wanted))]

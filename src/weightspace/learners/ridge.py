@@ -1,4 +1,4 @@
-"""`KernelRidge`: numbers, not levels, read off features, in closed form."""
+"""`KernelRidge`: predicts numbers, not levels, from features, in closed form."""
 
 from __future__ import annotations
 
@@ -12,14 +12,30 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from weightspace.learners.kernel import NystroemMap
 
 _ROWS = 8192
-"""Rows whose mapped features are held at a time."""
+"""Rows whose mapped features are in memory at a time."""
 
 
 class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """Gaussian kernel ridge on normal scores of the features, on landmarks: `Kernel` for numbers.
+    """Gaussian kernel ridge regression on normal scores of the features, with landmarks.
 
-    `landmarks`: rows that span the function space; `width` of the kernel relative to the typical
-    distance of two rows; `ridge`: penalty of the function's norm; `seed` draws the landmarks.
+    It is `Kernel` for numbers instead of classes.
+
+    Parameters
+    ----------
+    landmarks : int
+        The number of rows that span the function space.
+    width : float
+        The width of the kernel, relative to the typical distance of two rows.
+    ridge : float
+        The penalty of the function's norm.
+    seed : int
+        The seed of the random landmarks.
+
+    Examples
+    --------
+    >>> X = np.linspace(0, 1, 50)[:, None]
+    >>> bool(KernelRidge().fit(X, X[:, 0]).score(X, X[:, 0]) > 0.9)
+    True
     """
 
     def __init__(
@@ -31,7 +47,19 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.seed = seed
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Learn from X [n, F] and y [n] or [n, targets]; one factorisation for all targets."""
+        """Fit the regression, with one factorisation for all targets.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, F)
+            Features.
+        y : array-like, shape (n,) or (n, targets)
+            Numbers.
+
+        Returns
+        -------
+        self
+        """
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2)
         rng = np.random.default_rng([self.seed, 0x1A4D])
         self.map_ = NystroemMap.fit(X, self.landmarks, self.width, rng)
@@ -48,7 +76,7 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
             moment += block.T @ targets[start : start + _ROWS]
         self.mean_ = total / len(X)
         gram = gram / len(X) - np.outer(self.mean_, self.mean_) + self.ridge * penalty
-        # Rounding may leave a tiny negative eigenvalue where rows repeat.
+        # Repeated rows can give a tiny negative eigenvalue by rounding.
         gram[np.diag_indices_from(gram)] += 1e-10 * np.trace(gram) / len(gram)
         factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
         weights = cho_solve(factor, moment / len(X), check_finite=False)
@@ -56,7 +84,17 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """The numbers of each row of X [n, F]: float64 [n] or [n, targets]."""
+        """Predict the numbers of each row.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, F)
+            Features.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,) or (n, targets)
+        """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         blocks = [

@@ -1,8 +1,8 @@
-"""Support vectors: learned by scikit-learn, kept as a kernel's sums, with probabilities.
+"""Support vector machines: fitted by scikit-learn, stored as kernel sums, with probabilities.
 
-A machine for each pair of classes; a class is worth the mean of its margins over the others.
-Margins are no log-odds: one scale, learned from nets that no machine has seen which judges them,
-makes them such.
+There is a machine for each pair of classes; the score of a class is the mean of its margins over
+the others. Margins are not log-odds. One scale makes them log-odds; it is fitted on nets that were
+held out from the machines that score them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from weightspace.learners.temperature import temperature
 from weightspace.progress import Progress, each, silent
 
 _PARTS = 3
-"""Parts of the nets; each is scored by machines that the other parts taught."""
+"""Folds of the nets; each is scored by machines that are trained on the other folds."""
 
 _CACHE = 500
-"""Megabytes of kernel values that a machine keeps while it learns."""
+"""Megabytes of kernel values that a machine caches in training."""
 
 
 def fit(
@@ -32,10 +32,10 @@ def fit(
     width: float,
     progress: Progress = silent,
 ) -> Discriminant:
-    """Machines for each column of `codes` int [n, q]; classes weigh alike.
+    """Fit machines for each column of `codes` int [n, q]; all classes have the same weight.
 
-    `groups` int [n], rows of one net share a number; `cost` of a row on the wrong side; `width` of
-    the Gaussian kernel relative to the typical distance of two rows.
+    `groups` int [n] is the same number for rows of one net; `cost` is that of a row on the wrong
+    side; `width` of the Gaussian kernel is relative to the typical distance of two rows.
     """
     gaussianiser = Gaussianiser.fit(features)
     rows = gaussianiser(features)
@@ -53,7 +53,7 @@ def fit(
         own, shift = np.zeros((len(rows), count)), np.full(count, NEVER)
         weights.append(own)
         offsets.append(shift)
-        if np.ptp(column) == 0:  # one class: nothing to tell apart, which scikit-learn refuses
+        if np.ptp(column) == 0:  # one class: nothing to fit, which scikit-learn refuses
             shift[column[0]] = 0
             continue
         made = blank.fit(rows, column)
@@ -64,7 +64,7 @@ def fit(
         shift /= scale
     wide = np.concatenate(weights, axis=1)
     used = np.flatnonzero(wide.any(axis=1))
-    used = used if len(used) else np.zeros(1, np.int64)  # a map has a landmark at least
+    used = used if len(used) else np.zeros(1, np.int64)  # a map needs a landmark
     map_ = NystroemMap(gaussianiser, rows[used], gamma)
     return Discriminant(map_, wide[used], np.concatenate(offsets), levels)
 
@@ -72,10 +72,10 @@ def fit(
 def _scale(
     blank: SVC, rows: np.ndarray, column: np.ndarray, count: int, groups: np.ndarray
 ) -> float:
-    """What to divide scores by; 1 where a class has too few nets to be held out."""
+    """The divisor of the scores; 1 if a class has too few nets to hold some out."""
     nets, first, owner = np.unique(groups, return_index=True, return_inverse=True)
     part = np.empty(len(nets), np.int64)
-    # Dealt class by class, so that no class is wanting in a part that could have it.
+    # Dealt class by class, so that each fold has nets of each class if possible.
     part[np.argsort(column[first], kind="stable")] = np.arange(len(nets)) % _PARTS
     classes = np.unique(column)
     scores, truth = [], []
@@ -93,19 +93,19 @@ def _scale(
 
 
 def _signed(made: SVC, margins: np.ndarray) -> np.ndarray:
-    """Margins [n, pairs], positive for the first: with two classes scikit-learn's are not."""
+    """Margins [n, pairs], positive for the first class; scikit-learn's differ for two classes."""
     return -margins if len(made.classes_) == 2 else margins
 
 
 def _coefficients(made: SVC) -> np.ndarray:
-    """The support vectors' part in each pair's margin: [vectors, pairs]."""
+    """The coefficients of the support vectors in each pair's margin: [vectors, pairs]."""
     classes = len(made.classes_)
     borders = np.cumsum((0, *made.n_support_))
     pairs = []
     for i in range(classes):
         for j in range(i + 1, classes):
             own = np.zeros(borders[-1])
-            # Row r of the dual coefficients: of a vector, against the r-th of the other classes.
+            # Row r of the dual coefficients is for the r-th of the other classes.
             own[borders[i] : borders[i + 1]] = made.dual_coef_[j - 1, borders[i] : borders[i + 1]]
             own[borders[j] : borders[j + 1]] = made.dual_coef_[i, borders[j] : borders[j + 1]]
             pairs.append(own)
@@ -113,7 +113,7 @@ def _coefficients(made: SVC) -> np.ndarray:
 
 
 def _class_scores(margins: np.ndarray) -> np.ndarray:
-    """From margins [n, pairs] of the first of each pair: a class's mean over the others [n, k]."""
+    """From margins [n, pairs] of the first class: each class's mean over the others [n, k]."""
     classes = round((1 + np.sqrt(1 + 8 * margins.shape[1])) / 2)
     scores = np.zeros((len(margins), classes))
     first, second = np.triu_indices(classes, 1)

@@ -1,4 +1,4 @@
-"""The temperature that makes scores honest probabilities."""
+"""The temperature that calibrates scores to probabilities."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from scipy.special import log_softmax
 
 
 def temperature(logs: np.ndarray, codes: np.ndarray, nets: int) -> float:
-    """The divisor of log-probabilities [n, levels] under which they fit the truth [n] best.
+    """The divisor of log-probabilities [n, levels] with which they fit the true codes [n] best.
 
-    Minimises the class-balanced cross entropy; between 0.05 and 50. That `nets` nets were all read
-    rightly does not make the next one certain: the true level is wanted at 1 - 1 / (nets + 2)
-    only, the rest shared by the others.
+    It minimises the class-balanced cross entropy, between 0.05 and 50. Even if all `nets` nets are
+    predicted correctly, the next one may not be. So the target for the true level is 1 - 1 / (nets
+    + 2), and the rest is shared by the other levels.
     """
     weight = 1 / np.bincount(codes, minlength=logs.shape[1])[codes]
     doubt = 1 / (nets + 2)

@@ -1,4 +1,4 @@
-"""Trees as plain arrays: learned by scikit-learn, walked here; and forests of them."""
+"""Decision trees as plain arrays: fitted by scikit-learn, evaluated here; and forests of them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from weightspace.progress import Progress, each, silent
 
 _ROWS = 4096
 DEEPEST = 64
-"""Levels of a tree at most; a stored tree that is deeper is no tree of ours."""
+"""The deepest tree; a stored tree that is deeper was not written by us."""
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """One tree as scikit-learn has it, by node.
+    """One tree of scikit-learn, node by node.
 
-    `leaf` bool [nodes]; at others, `left` and `right` are the numbers of later nodes, and a row
-    goes left where its feature `feature` is not above `threshold` float64. `values` float64
-    [nodes, levels] are a leaf's numbers.
+    `leaf` is bool [nodes]. At other nodes, `left` and `right` are the numbers of later nodes; a row
+    goes left if its feature `feature` is at most `threshold` (float64). `values` float64 [nodes,
+    levels] are the numbers of the leaves.
     """
 
     leaf: np.ndarray
@@ -34,13 +34,13 @@ class Nodes:
 
 @dataclass(frozen=True)
 class Trees:
-    """The nodes of all trees of one forest, or of one boosting, one after the other.
+    """The nodes of all trees of one forest or one boosting, tree after tree.
 
-    `left`, `right` int32 [nodes] are absolute node numbers, larger than the node's own, or the
-    node itself at a leaf; a row goes left where its feature `feature` int32 [nodes] is not above
-    `threshold` float32 [nodes]. `leaves` float32 [nodes, levels] are what a leaf says of each
-    level: probabilities, or what it adds to log-odds. `roots` int32 [trees] are the trees' first
-    nodes.
+    `left` and `right` int32 [nodes] are absolute node numbers, larger than the node's own, or the
+    node itself at a leaf. A row goes left if its feature `feature` int32 [nodes] is at most
+    `threshold` float32 [nodes]. `leaves` float32 [nodes, levels] are the values of each level in a
+    leaf: probabilities, or what is added to log-odds. `roots` int32 [trees] are the first nodes of
+    the trees.
     """
 
     left: np.ndarray
@@ -73,7 +73,7 @@ class Trees:
 
     @classmethod
     def joined(cls, parts: Sequence[Nodes]) -> Trees:
-        """One tree after the other."""
+        """Join single trees."""
         sizes = [len(part.leaf) for part in parts]
         roots = np.cumsum([0, *sizes[:-1]])
         own = np.arange(sum(sizes))
@@ -93,11 +93,11 @@ class Trees:
         )
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Mean over trees of the leaves' probabilities: float64 [n, levels]."""
+        """The mean over trees of the leaves' probabilities: float64 [n, levels]."""
         return self.sums(features) / len(self.roots)
 
     def sums(self, features: np.ndarray) -> np.ndarray:
-        """Sum over trees of the leaves' numbers: float64 [n, levels]."""
+        """The sum over trees of the leaves' values: float64 [n, levels]."""
         out = np.empty((len(features), self.leaves.shape[1]))
         for start in range(0, len(features), _ROWS):
             rows = np.ascontiguousarray(features[start : start + _ROWS], dtype=np.float32)
@@ -116,7 +116,7 @@ class Trees:
                 low = flat[active * width + self.feature[at]] <= self.threshold[at]
                 onward = np.where(low, self.left[at], self.right[at])
                 node[active] = onward
-                # At a leaf both children are the leaf itself.
+                # At a leaf, both children are the leaf itself.
                 active = active[self.left[onward] != onward]
             total += self.leaves[node]
         return total
@@ -124,7 +124,7 @@ class Trees:
 
 @dataclass(frozen=True)
 class Forests:
-    """One forest a labeling, over the same features."""
+    """One forest for each labeling, over the same features."""
 
     forests: tuple[Trees, ...]
     levels: tuple[int, ...]
@@ -140,7 +140,7 @@ class Forests:
         seed: int,
         progress: Progress = silent,
     ) -> Forests:
-        """Grow a forest for each column of `codes` int [n, q]; classes weigh alike."""
+        """Fit a forest for each column of `codes` int [n, q]; all classes have the same weight."""
         fitted = []
         labelings = list(zip(codes.T, levels, strict=True))
         for column, count in each(labelings, progress, "growing forests"):
@@ -156,11 +156,11 @@ class Forests:
         return cls(tuple(fitted), levels)
 
     def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """Per labeling, float64 [n, levels]; no level is ever held impossible."""
+        """For each labeling, float64 [n, levels]; no level has probability 0."""
         out = []
         for forest in self.forests:
             chances = forest.probabilities(features)
-            # As if one more tree had spread its vote evenly.
+            # As if one more tree gave all levels the same probability.
             more = len(forest.roots) * chances + 1 / chances.shape[1]
             out.append(np.log(more / (len(forest.roots) + 1)))
         return out

@@ -1,6 +1,6 @@
-"""Activation functions by name, and one that applies a different one to each net of a stack.
+"""Activation functions by name, and one that applies a different function to each net of a stack.
 
-To add one: a line in `ACTIVATIONS`. It then works in recipes, spaces, stacks and labels.
+To add a function, add a line to `ACTIVATIONS`. It then works in recipes, spaces, stacks and labels.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Runs:
-    """Which consecutive nets of a stack share a named choice: `(name, first, stop)` in order."""
+    """Which consecutive nets of a stack use the same function: `(name, first, stop)` in order."""
 
     runs: tuple[tuple[str, int, int], ...]
 
     @classmethod
     def of(cls, names: Sequence[str]) -> Runs:
-        """The runs of equal neighbours in `names`, one name a net."""
+        """Find the runs of equal neighbours in `names`, which has one name for each net."""
         runs: list[tuple[str, int, int]] = []
         for index, name in enumerate(names):
             if runs and runs[-1][0] == name:
@@ -41,7 +41,7 @@ class Runs:
 
 
 def activate(x: Tensor, runs: Runs, dim: int, width: int = 1) -> Tensor:
-    """Apply each run's activation to its nets; `dim` holds `width` values a net, net slowest."""
+    """Apply each net's activation; axis `dim` holds `width` values for each net, net after net."""
     if len(runs.runs) == 1:
         return ACTIVATIONS[runs.runs[0][0]](x)
     pieces = x.split([(stop - first) * width for _, first, stop in runs.runs], dim)

@@ -1,4 +1,4 @@
-"""Which arithmetic a stack runs on: the native step where it can, torch everywhere else."""
+"""Which implementation computes a stack: the native step where possible, torch otherwise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from weightspace.networks.stack import StackShape, TorchStack
 def arithmetic(
     shape: StackShape, activations: Sequence[str], dtype: torch.dtype, device: torch.device
 ) -> TorchStack | NativeStack:
-    """The faster arithmetic that knows all of these activations on this device."""
+    """The faster implementation that supports all of these activations on this device."""
     known = device.type == "cpu" and dtype in SUFFIX and set(activations) <= set(ACTIVATIONS)
     found = library() if known else None
     if found is not None:

@@ -1,4 +1,4 @@
-"""What M nets see at one step: images by their places in a pool, or made for the step."""
+"""The input images and the result of one training step of M nets."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Images:
-    """Images of M nets, B each: `pool` uint8 [N, C, H, W] at `index` int64 [M, B].
+    """Images of M nets, B each: `pool` uint8 [N, C, H, W] at the positions `index` int64 [M, B].
 
-    The nets at `rows` int64 [K] see `made` [K, B, C, H, W], values in 0..1, instead.
+    The nets `rows` int64 [K] get the augmented images `made` [K, B, C, H, W], values in 0..1,
+    instead.
     """
 
     pool: Tensor
@@ -21,7 +22,7 @@ class Images:
     made: Tensor | None = None
 
     def values(self, dtype: torch.dtype) -> Tensor:
-        """All of them in 0..1: [M, B, C, H, W]."""
+        """All images as numbers in 0..1: [M, B, C, H, W]."""
         x = self.pool.index_select(0, self.index.reshape(-1)).to(dtype).div_(255)
         x = x.view(*self.index.shape, *self.pool.shape[1:])
         if self.rows is not None and self.made is not None:
@@ -31,10 +32,11 @@ class Images:
 
 @dataclass(frozen=True)
 class Step:
-    """What a step's forward and backward pass give for M nets.
+    """The result of a forward and backward pass of M nets.
 
-    `gradient` [M, trainable values] of each net's own loss; `loss` (with label smoothing), `nll`
-    (mean negative log likelihood, nats) and `correct` (share of right answers), float64 [M].
+    `gradient` [M, trainable values] is of each net's own loss. `loss` (with label smoothing), `nll`
+    (mean negative log likelihood in nats) and `correct` (share of correct predictions) are float64
+    [M].
     """
 
     gradient: Tensor

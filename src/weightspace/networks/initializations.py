@@ -1,7 +1,8 @@
-"""Initial weights by name, each a pure function of uniform random numbers.
+"""Initial weights by name, each a function of uniform random numbers.
 
-To add one: a function of (uniform numbers, fan in, fan out) and a line in `INITIALIZATIONS`.
-Biases and norm shifts start at 0, norm scales and running variances at 1, running means at 0.
+To add one, write a function of (uniform numbers, fan in, fan out) and add a line to
+`INITIALIZATIONS`. Biases and shifts of norms start at 0, scales and running variances at 1, running
+means at 0.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ INITIALIZATIONS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
 
 
 def initial_vector(layout: Layout, name: str, u: Tensor) -> Tensor:
-    """The first vector of a net: float64 [P] from `u`, uniform float64 [P] in (0, 1)."""
+    """The first vector of a net, float64 [P], from `u`, uniform float64 [P] in (0, 1)."""
     vector = torch.zeros_like(u)
     for spec in layout.tensors:
         here = slice(spec.offset, spec.stop)
@@ -62,6 +63,6 @@ def initial_vector(layout: Layout, name: str, u: Tensor) -> Tensor:
 
 
 def _fans(spec: TensorSpec) -> tuple[int, int]:
-    """Fan in and fan out as in Glorot & Bengio (2010): channels times the kernel's area."""
+    """Fan in and fan out (Glorot & Bengio, AISTATS 2010): channels times the area of the kernel."""
     area = math.prod(spec.shape[2:])
     return spec.shape[1] * area, spec.shape[0] * area

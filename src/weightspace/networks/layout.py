@@ -1,4 +1,4 @@
-"""`Layout`: where every tensor of a net lies in its flat vector, and what it is for."""
+"""`Layout`: where every tensor of a net lies in its flat vector, and what it is."""
 
 from __future__ import annotations
 
@@ -21,9 +21,22 @@ PARTS = ("conv", "fc")
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One tensor of the vector: its name, role, part (conv or fc), layer, shape and offset.
+    """One tensor of a flat vector.
 
-    `offset` and `size` count values, not bytes; `layer` counts from 0 through the whole net.
+    Parameters
+    ----------
+    name : str
+        The name, such as "conv1.weight".
+    role : str
+        weight, bias, shift (beta of a norm), scale (gamma), running_mean or running_var.
+    part : {"conv", "fc"}
+        Whether it belongs to a convolution or to a dense layer.
+    layer : int
+        The number of the layer in the net, from 0.
+    shape : tuple of int
+        The shape, as PyTorch has it.
+    offset : int
+        The position of its first value in the vector.
     """
 
     name: str
@@ -35,39 +48,69 @@ class TensorSpec:
 
     @property
     def size(self) -> int:
-        """Number of values."""
+        """The number of values."""
         return math.prod(self.shape)
 
     @property
     def stop(self) -> int:
-        """Offset of the first value after the tensor."""
+        """The position after its last value in the vector."""
         return self.offset + self.size
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The tensors of a flat vector, in order, without gaps."""
+    """The tensors of a flat vector, in order and without gaps.
+
+    Parameters
+    ----------
+    tensors : tuple of TensorSpec
+        The tensors.
+
+    Examples
+    --------
+    >>> layout = Layout((TensorSpec("output.weight", "weight", "fc", 0, (10, 64), 0),))
+    >>> layout.size
+    640
+    >>> vector = np.arange(layout.size, dtype=np.float32)
+    >>> one = layout.tensors[0]
+    >>> vector[one.offset : one.stop].reshape(one.shape)[1, :2].tolist()
+    [64.0, 65.0]
+    """
 
     tensors: tuple[TensorSpec, ...]
 
     @cached_property
     def size(self) -> int:
-        """Length of the vector in values."""
+        """The length of the vector in values."""
         return self.tensors[-1].stop if self.tensors else 0
 
     @cached_property
     def key(self) -> str:
-        """16 hex digits that name this layout."""
+        """The name of the layout: 16 hex digits of its hash."""
         return hashlib.blake2b(self.to_json().encode(), digest_size=8).hexdigest()
 
     def select(self, part: str = "all", running_stats: bool = True) -> list[tuple[int, int]]:
-        """The ranges [start, stop) of the vector that belong to a part, merged where they touch.
+        """The ranges of the vector that belong to a part.
 
-        `part` is "conv", "fc" or "all"; without `running_stats` the running means and variances
-        of the norms are left out. A part that the net has not gives no ranges.
+        Parameters
+        ----------
+        part : {"all", "conv", "fc"}
+            The part of the net. A net without this part gives no ranges.
+        running_stats : bool
+            Whether the running means and variances of norms are included.
+
+        Returns
+        -------
+        list of (int, int)
+            Ranges [start, stop); ranges that touch are joined.
+
+        Raises
+        ------
+        UsageError
+            If there is no such part.
         """
         if part not in ("all", *PARTS):
-            raise UsageError(f"part: {part!r} is none of all, {', '.join(PARTS)}")
+            raise UsageError(f"part: {part!r} is not one of all, {', '.join(PARTS)}")
         ranges: list[tuple[int, int]] = []
         for spec in self.tensors:
             if part not in ("all", spec.part) or (not running_stats and spec.role in RUNNING):
@@ -79,7 +122,19 @@ class Layout:
         return ranges
 
     def indices(self, part: str = "all", running_stats: bool = True) -> np.ndarray:
-        """The same selection as int64 positions [selected]."""
+        """The positions in the vector that belong to a part.
+
+        Parameters
+        ----------
+        part : {"all", "conv", "fc"}
+            As for `select`.
+        running_stats : bool
+            As for `select`.
+
+        Returns
+        -------
+        ndarray of int64, shape (selected,)
+        """
         ranges = self.select(part, running_stats)
         return np.concatenate([np.zeros(0, np.int64), *(np.arange(a, b) for a, b in ranges)])
 
@@ -100,7 +155,22 @@ class Layout:
 
     @classmethod
     def from_json(cls, text: str) -> Layout:
-        """The inverse of `to_json`; DataError where the text is no layout without gaps."""
+        """Make a layout from what `to_json` returned.
+
+        Parameters
+        ----------
+        text : str
+            JSON.
+
+        Returns
+        -------
+        Layout
+
+        Raises
+        ------
+        DataError
+            If the text is not a layout, or its tensors have gaps.
+        """
         try:
             rows = json.loads(text)
             specs = tuple(TensorSpec(**(row | {"shape": tuple(row["shape"])})) for row in rows)
@@ -110,5 +180,5 @@ class Layout:
                     raise ValueError(f"{spec.name} has an unknown role or part, or a wrong offset")
                 offset = spec.stop
         except (ValueError, TypeError, KeyError) as error:
-            raise DataError(f"layout: damaged ({error}); restore the file it stands in") from None
+            raise DataError(f"layout: damaged ({error}); restore its file from a copy") from None
         return cls(specs)

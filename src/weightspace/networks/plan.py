@@ -1,4 +1,4 @@
-"""`Plan`: the layers of a net and their shapes, from its recipe."""
+"""`Plan`: the layers of a net and their shapes, made from its recipe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from weightspace.space import Recipe
 
 @dataclass(frozen=True)
 class Conv:
-    """One convolution, stride 1: output channels, kernel side, zero padding, 2x2 pooling after."""
+    """A convolution of stride 1: output channels, kernel side, zero padding, 2x2 pooling or not."""
 
     width: int
     kernel: int
@@ -23,11 +23,34 @@ class Conv:
 
 @dataclass(frozen=True)
 class Plan:
-    """A convolutional net: convolutions, then hidden dense layers, then an output layer.
+    """The layers of a convolutional net: convolutions, hidden dense layers, an output layer.
 
-    Convolution: kernel + bias, norm, activation, and where it says so 2x2 max pooling (an odd last
-    row and column are left out). Hidden dense layer: weight + bias, activation, norm, dropout
-    (note the other order). Output layer: weight + bias. `fc` holds the hidden dense widths.
+    A convolution is kernel and bias, norm, activation and, where `pool` is set, 2x2 max pooling,
+    which drops an odd last row and column. A hidden dense layer is weight and bias, activation,
+    norm and dropout; note that the order differs. The output layer is weight and bias.
+
+    Parameters
+    ----------
+    input_size : int
+        The side of the input images in pixels.
+    channels : int
+        Their channels.
+    outputs : int
+        The number of logits.
+    conv : tuple of Conv
+        The convolutions.
+    fc : tuple of int
+        The widths of the hidden dense layers.
+    batch_norm : bool
+        Whether layers have batch norm.
+
+    Examples
+    --------
+    >>> plan = Plan.from_recipe(Recipe(dataset="mnist", depth_fc=1, width_fc=32))
+    >>> [layer.width for layer in plan.conv], plan.fc, plan.sides
+    ([8, 16, 32], (32,), (32, 16, 8, 4))
+    >>> plan.layout().tensors[0].shape
+    (8, 3, 5, 5)
     """
 
     input_size: int
@@ -39,7 +62,22 @@ class Plan:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Plan:
-        """The plan of a recipe; UsageError for an unknown architecture or images too small."""
+        """Make the plan of a recipe.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The recipe.
+
+        Returns
+        -------
+        Plan
+
+        Raises
+        ------
+        UsageError
+            If the architecture is unknown, or the images are too small for it.
+        """
         try:
             convolutions = ARCHITECTURES[recipe.architecture]
         except KeyError:
@@ -65,7 +103,7 @@ class Plan:
 
     @cached_property
     def sides(self) -> tuple[int, ...]:
-        """Rows (and columns) of the input, then of what each convolution, pooled, hands on."""
+        """The side of the input, then of each convolution's output after pooling, in pixels."""
         sides = [self.input_size]
         for layer in self.conv:
             side = sides[-1] + 2 * layer.padding - layer.kernel + 1
@@ -74,12 +112,12 @@ class Plan:
 
     @property
     def flat_features(self) -> int:
-        """Values that leave the last convolution: channels x rows x columns."""
+        """The number of values after the last convolution: channels x rows x columns."""
         return self.conv[-1].width * self.sides[-1] ** 2
 
     @property
     def multiplications(self) -> int:
-        """Multiplications of one image's forward pass, biases and norms left out."""
+        """The multiplications of one image's forward pass, without biases and norms."""
         total, width = 0, self.channels
         for layer, side in zip(self.conv, self.sides, strict=False):
             unpooled = side + 2 * layer.padding - layer.kernel + 1
@@ -92,7 +130,7 @@ class Plan:
 
     @property
     def values_per_image(self) -> int:
-        """Values that the layers put out for one image: what a training step must remember."""
+        """The number of values that all layers output for one image; a training step keeps them."""
         conv = sum(
             layer.width * (side + 2 * layer.padding - layer.kernel + 1) ** 2
             for layer, side in zip(self.conv, self.sides, strict=False)
@@ -100,10 +138,16 @@ class Plan:
         return conv + sum(self.fc) + self.outputs
 
     def layout(self) -> Layout:
-        """Every stored tensor in order: per layer kernel, bias, then beta, gamma, mean, variance.
+        """Make the layout of the net's flat vector.
 
-        Shapes are PyTorch's: conv kernels [out, in, rows, columns], dense [out, in]; the first
-        dense layer sees channels, then rows, then columns.
+        For each layer it has weight, bias and, with batch norm, shift, scale, running mean and
+        running variance. Shapes are PyTorch's: kernels [out, in, rows, columns], dense weights
+        [out, in]. The inputs of the first dense layer are ordered by channel, then row, then
+        column.
+
+        Returns
+        -------
+        Layout
         """
         specs: list[TensorSpec] = []
         offset = 0
@@ -140,9 +184,9 @@ class Plan:
 
 
 def _nws(recipe: Recipe) -> tuple[Conv, ...]:
-    """The NWS data set's: padded convolutions in blocks of doubled width, each block pooled.
+    """The NWS data set's convolutions: padded, in pooled blocks; each block doubles the width.
 
-    Surplus layers go to the last blocks first (Eilertsen et al., ECAI 2020).
+    If the layers do not divide evenly, the last blocks get one more (Eilertsen et al., ECAI 2020).
     """
     base, surplus = divmod(recipe.depth_conv, recipe.blocks)
     layers = []
@@ -157,8 +201,8 @@ def _nws(recipe: Recipe) -> tuple[Conv, ...]:
 def _model_zoos(recipe: Recipe) -> tuple[Conv, ...]:
     """The small CNN of the Model Zoos data sets (Schürholt et al., NeurIPS 2022): no padding.
 
-    At width 8 and filter size 5: 8 of 5x5, pooled, 6 of 5x5, pooled, 4 of 2x2. `depth_conv` and
-    `blocks` are not used.
+    With width 8 and filter size 5 it is: 8 of 5x5, pooled, 6 of 5x5, pooled, 4 of 2x2. `depth_conv`
+    and `blocks` are not used.
     """
     width, kernel = recipe.width_conv, recipe.filter_size
     return (
@@ -172,4 +216,4 @@ ARCHITECTURES: dict[str, Callable[[Recipe], tuple[Conv, ...]]] = {
     "nws": _nws,
     "model_zoos": _model_zoos,
 }
-"""Convolutions by name of architecture. To add one: a function and a line here."""
+"""The convolutions of each architecture. To add one, write a function and add a line here."""

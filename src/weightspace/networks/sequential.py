@@ -1,4 +1,4 @@
-"""A net of a zoo as a torch module: the same layers in the same order, for everybody's tools."""
+"""A net of a zoo as a torch module, with the same layers in the same order, for other tools."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NORM_LEAVES = {
 
 
 class Activation(nn.Module):
-    """An activation of `ACTIVATIONS` as a module; it has no values of its own."""
+    """An activation of `ACTIVATIONS` as a module; it has no parameters."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -33,22 +33,38 @@ class Activation(nn.Module):
         self.name = name
 
     def forward(self, x: Tensor) -> Tensor:
-        """The activation of every value."""
+        """Apply the activation to every value."""
         return ACTIVATIONS[self.name](x)
 
     def extra_repr(self) -> str:
-        """Its name."""
+        """The name of the activation."""
         return self.name
 
 
 def sequential(recipe: Recipe) -> nn.Sequential:
-    """The net of a recipe, with torch's own initial weights.
+    """Make the torch module of a recipe, with torch's own initial weights.
 
-    Convolution: kernel + bias, norm, activation, pooling; hidden dense layer: weight + bias,
-    activation, norm, dropout; then the output layer. It takes images [B, C, H, W] with values in
-    0..1 and gives logits [B, outputs]. What `state_dict` makes of a net of this recipe loads into
-    it with `strict=True`; call `eval()` before asking it anything.
+    A convolution is kernel and bias, norm, activation, pooling. A hidden dense layer is weight and
+    bias, activation, norm, dropout. The output layer comes last. `state_dict` gives the weights of
+    a net of the same recipe; they load with `strict=True`. Call `eval()` before predicting.
 
+    Parameters
+    ----------
+    recipe : Recipe
+        The recipe.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        A module from images [B, C, H, W] with values in 0..1 to logits [B, outputs].
+
+    Raises
+    ------
+    UsageError
+        If the recipe has an unknown activation or architecture.
+
+    Examples
+    --------
     >>> net = sequential(Recipe(dataset="mnist", depth_conv=1, blocks=1, depth_fc=1))
     >>> [name for name, _ in net.named_children()]  # doctest: +NORMALIZE_WHITESPACE
     ['conv1', 'conv1_norm', 'conv1_activation', 'conv1_pool', 'flatten',
@@ -82,15 +98,31 @@ def sequential(recipe: Recipe) -> nn.Sequential:
 
 
 def state_dict(recipe: Recipe, vector: np.ndarray, steps: int | None = None) -> dict[str, Tensor]:
-    """The values of a net, float32 [layout.size], under the names that `sequential` has for them.
+    """The weights of a net under the names that `sequential` gives them.
 
-    `steps` is how often its norms have seen a batch, which torch counts; left out where unknown.
+    Parameters
+    ----------
+    recipe : Recipe
+        The recipe of the net.
+    vector : ndarray of float32, shape (layout.size,)
+        The flat vector of the net.
+    steps : int, optional
+        The number of training steps, which torch keeps for batch norm; left out if unknown.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+
+    Raises
+    ------
+    UsageError
+        If the vector does not belong to a net of this recipe.
     """
     layout = Plan.from_recipe(recipe).layout()
     if vector.shape != (layout.size,):
         raise UsageError(
-            f"a vector of {list(vector.shape)} is no net of this recipe, which has {layout.size:,} "
-            "values; give the recipe of the same net"
+            f"a vector of {list(vector.shape)} is not a net of this recipe, which has "
+            f"{layout.size:,} values; give the recipe of the same net"
         )
     values: dict[str, Tensor] = {}
     for spec in layout.tensors:

@@ -1,9 +1,9 @@
-"""M nets of one plan as tensors with a leading net axis: steps and passes that mix nothing.
+"""M nets of one plan as tensors with a leading net axis; nets never influence each other.
 
-`TorchStack` is the arithmetic in plain torch, on any device, with any activation. Convolutions run
-as one grouped convolution over M x channels, channels-last; dense layers as batched products; batch
-norm over M x channels is per net by construction. Timed against patches and batched products on a
-CPU, the grouped form won for every shape tried (docs/benchmarks.md).
+`TorchStack` computes in plain torch, on any device, with any activation. Convolutions run as one
+grouped convolution over M x channels, channels-last; dense layers as batched products; batch norm
+over M x channels is per net. On a CPU the grouped form was faster than patches and batched products
+for every shape that was tried (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ NORM_EPSILON = 1e-5
 
 @dataclass(frozen=True)
 class StackShape:
-    """What the forward pass of a stack needs to know, besides its values.
+    """The shapes that the forward pass of a stack needs.
 
-    `trainable` and `running` are the layout's tensors in order, split by whether an optimizer
-    moves them. A stack's values are `weights` [M, trainable values], in layout order without the
-    running statistics, and `stats`, one contiguous [M x width] tensor per running statistic.
+    `trainable` and `running` are the layout's tensors in order: those that the optimizer changes,
+    and the running statistics. The values of a stack are `weights` [M, trainable values], in layout
+    order, and `stats`, one contiguous [M x width] tensor for each running statistic.
     """
 
     plan: Plan
@@ -38,11 +38,11 @@ class StackShape:
 
     @classmethod
     def of(cls, plan: Plan) -> StackShape:
-        """The shape for a plan."""
+        """The shapes for a plan."""
         return cls(plan, plan.layout())
 
     def split(self, vectors: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Vectors [M, P] -> (weights [M, trainable], stats: one [M x width] per statistic)."""
+        """Vectors [M, P] -> (weights [M, trainable], stats: one [M x width] for each statistic)."""
         weights = [
             vectors[:, t.offset : t.stop] for t in self.layout.tensors if t.role in TRAINABLE
         ]
@@ -54,7 +54,7 @@ class StackShape:
         return torch.cat(weights, 1), [s.clone() for s in stats]
 
     def join(self, weights: Tensor, stats: list[Tensor]) -> Tensor:
-        """The inverse of `split`: vectors [M, P]."""
+        """Vectors [M, P] from what `split` returned."""
         nets = weights.shape[0]
         rest, left = iter(stats), 0
         pieces = []
@@ -77,10 +77,10 @@ class StackShape:
 
 
 class TorchStack:
-    """The arithmetic of M nets of one plan: gradients of training steps, logits of passes.
+    """Computes M nets of one plan: gradients of training steps, and logits.
 
-    `weights` [M, n] and `stats` are as from `StackShape.split`; `activations` has a name a net,
-    and is fastest where equal names are neighbours.
+    `weights` [M, n] and `stats` are as `StackShape.split` returns them. `activations` has one name
+    for each net; it is fastest if equal names are neighbours.
     """
 
     def __init__(self, shape: StackShape, dtype: torch.dtype) -> None:
@@ -96,10 +96,10 @@ class TorchStack:
         smoothing: Tensor,
         masks: list[Tensor],
     ) -> Step:
-        """One step's losses and gradients; running statistics are moved in place.
+        """The losses and gradients of one step; running statistics are updated in place.
 
-        `labels` int64 [M, B], `smoothing` of labels [M, 1], `masks` a factor for each hidden dense
-        layer [M, B, width] (0, or 1 / keep probability).
+        `labels` int64 [M, B]; `smoothing` of labels [M, 1]; `masks` has a factor for each hidden
+        dense layer [M, B, width]: 0, or 1 / keep probability.
         """
         leaves = [v.detach().requires_grad_() for v in self._shape.views(weights)]
         plan, runs = self._shape.plan, Runs.of(activations)
@@ -119,7 +119,7 @@ class TorchStack:
     def logits(
         self, images: Images, weights: Tensor, stats: list[Tensor], activations: Sequence[str]
     ) -> Tensor:
-        """Logits [M, B, outputs] with running statistics and without dropout."""
+        """Logits [M, B, outputs], with running statistics and without dropout."""
         x, tensors = images.values(self._dtype), self._shape.views(weights)
         return forward(self._shape.plan, x, tensors, stats, Runs.of(activations), None)
 
@@ -134,19 +134,20 @@ def forward(
 ) -> Tensor:
     """Logits [M, B, outputs] of M nets, each on its own batch.
 
-    x [M, B, C, H, W]; `tensors` as from `StackShape.views`; `stats` are updated in place when
-    training. `masks` holds one factor [M, B, width] per hidden dense layer (0, or 1 / keep
-    probability) and means training; None means evaluation: no dropout, running statistics.
+    `x` is [M, B, C, H, W] and `tensors` are as `StackShape.views` returns them. In training,
+    `stats` are updated in place and `masks` has one factor [M, B, width] for each hidden dense
+    layer (0, or 1 / keep probability). `masks` None means evaluation: no dropout, and running
+    statistics.
     """
     nets, batch = x.shape[:2]
     take, stat = iter(tensors), iter(stats)
     training = masks is not None
 
     def norm(y: Tensor) -> Tensor:
-        """Batch norm of [B, M x width, ...]: one statistic a net and channel."""
+        """Batch norm of [B, M x width, ...], with one statistic for each net and channel."""
         if not plan.batch_norm:
             return y
-        # One channel a net would leave a strided view, whose backward pass torch gets wrong.
+        # One channel per net would give a strided view; torch's backward is wrong then.
         shift, scale = (next(take).reshape(-1).contiguous() for _ in range(2))
         mean, var = next(stat), next(stat)
         return F.batch_norm(y, mean, var, scale, shift, training, NORM_MOMENTUM, NORM_EPSILON)
@@ -170,14 +171,14 @@ def forward(
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    """[M, B, C, H, W] -> [B, M x C, H, W] in channels-last memory, by one copy."""
+    """[M, B, C, H, W] -> [B, M x C, H, W] in channels-last memory, with one copy."""
     nets, batch, channels, rows, columns = x.shape
     y = x.permute(1, 3, 4, 0, 2).reshape(batch, rows, columns, nets * channels)
     return y.permute(0, 3, 1, 2)
 
 
 def _kernel_channels_last(kernel: Tensor) -> Tensor:
-    """[M, O, C, k, k] -> [M x O, C, k, k] in channels-last memory, by one copy."""
+    """[M, O, C, k, k] -> [M x O, C, k, k] in channels-last memory, with one copy."""
     nets, out, channels, rows, columns = kernel.shape
     y = kernel.permute(0, 1, 3, 4, 2).reshape(nets * out, rows, columns, channels)
     return y.permute(0, 3, 1, 2)

@@ -55,7 +55,7 @@ class _Watched(Options):
 
 
 @_called_with(_Watched)
-def sample(asked: _Watched) -> Zoo:  # noqa: D417, the signature is that of the options
+def sample(asked: _Watched) -> Zoo:
     """Sample trained nets of a space into the zoo at `out`; call again to continue.
 
     Parameters
@@ -146,7 +146,7 @@ def _prepared(request: Request, engine: Engine) -> Work:
 
 
 @_called_with(Options)
-def estimate(asked: Options) -> Estimate:  # noqa: D417, as of `sample`
+def estimate(asked: Options) -> Estimate:
     """What `sample` with the same arguments would need; trains nothing, writes nothing.
 
     A few steps on random images are timed on this machine, some seconds in all. Published image

@@ -1,10 +1,10 @@
-"""What may vary: spaces of training recipes.
+"""Spaces of training recipes: which hyper-parameters vary, and how.
 
-In: a preset's name, a YAML file or Python values. Out: `Recipe` objects, each one complete
-training run, immutable and JSON both ways. Promises: drawing is a pure function of the space,
-the seed and the index, so the first n recipes of a larger draw are the recipes of a draw of n;
-a space that cannot be drawn from is refused when it is made, by key and line. Knows neither
-torch nor the disk beyond the YAML file it is given.
+In: a preset's name, a YAML file or Python values. Out: `Recipe` objects; each describes one
+complete training run, cannot change, and converts to JSON and back. Promises: a draw depends only
+on the space, the seed and the index, so the first n recipes of a larger draw are the recipes of a
+draw of n; a space from which nothing can be drawn is refused when it is made, with its key and
+line. This room needs no torch, and reads no file but the YAML file that it is given.
 """
 
 from weightspace.space.distributions import THIRDS, Choice, Constant, Distribution, Uniform, Unknown

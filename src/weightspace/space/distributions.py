@@ -1,4 +1,4 @@
-"""How one hyper-parameter varies: small values that validate themselves and go through JSON."""
+"""How one hyper-parameter varies: small classes that check their values and convert to JSON."""
 
 from __future__ import annotations
 
@@ -14,27 +14,59 @@ from weightspace.errors import UsageError
 Value = str | int | float | bool
 
 THIRDS = 3
-"""Levels into which a range is cut, equally likely."""
+"""The number of equally likely levels into which a continuous range is cut."""
 
 
 @dataclass(frozen=True)
 class Constant:
-    """Always the same value; not a property that can be predicted."""
+    """A hyper-parameter with one fixed value; it is not a property that can be predicted.
+
+    Parameters
+    ----------
+    value : str, int, float or bool
+        The value.
+    """
 
     value: Value
 
     def draw(self, u: float) -> Value:
-        """The value, whatever `u`."""
+        """Return the value.
+
+        Parameters
+        ----------
+        u : float
+            Ignored.
+
+        Returns
+        -------
+        str, int, float or bool
+        """
         return self.value
 
     def to_plain(self) -> Any:
-        """The form that stands in YAML and JSON: the value itself."""
+        """The form for YAML and JSON: the value itself."""
         return self.value
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few values, equally likely."""
+    """One of several values, all equally likely.
+
+    Parameters
+    ----------
+    values : tuple of str, int, float or bool
+        At least two different values.
+
+    Raises
+    ------
+    UsageError
+        If there are fewer than two values, or one occurs twice.
+
+    Examples
+    --------
+    >>> Choice(("relu", "tanh")).draw(0.7)
+    'tanh'
+    """
 
     values: tuple[Value, ...]
 
@@ -52,22 +84,61 @@ class Choice:
             raise UsageError(f"{list(self.values)!r} holds a value twice; remove one")
 
     def draw(self, u: float) -> Value:
-        """The value at position `u` in [0, 1)."""
+        """Return the value at a position.
+
+        Parameters
+        ----------
+        u : float
+            A position in [0, 1).
+
+        Returns
+        -------
+        str, int, float or bool
+        """
         return self.values[int(u * len(self.values))]
 
     def levels(self, values: Sequence[Any]) -> np.ndarray:
-        """Which of the choices each value is, from 0; -1 where it is none: int64 [n]."""
+        """The position of each value among the choices.
+
+        Parameters
+        ----------
+        values : sequence of length n
+            Values of the hyper-parameter.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            Levels from 0; -1 for a value that is not a choice.
+        """
         place = {value: i for i, value in enumerate(self.values)}
         return np.array([place.get(value, -1) for value in values], np.int64)
 
     def to_plain(self) -> Any:
-        """The form that stands in YAML and JSON: a list."""
+        """The form for YAML and JSON: a list."""
         return list(self.values)
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """A number between `low` and `high`, uniform on a linear or a logarithmic scale."""
+    """A number between two limits, uniform on a linear or a logarithmic scale.
+
+    Parameters
+    ----------
+    low, high : float
+        The limits; `low` is less than `high`.
+    scale : {"linear", "log"}
+        The scale on which the number is uniform.
+
+    Raises
+    ------
+    UsageError
+        If the limits or the scale are not possible.
+
+    Examples
+    --------
+    >>> round(Uniform(0.001, 0.1, "log").draw(0.5), 6)
+    0.01
+    """
 
     low: float
     high: float
@@ -88,34 +159,65 @@ class Uniform:
             raise UsageError(f"low {self.low:g} has no logarithm; raise it above 0")
 
     def draw(self, u: float) -> float:
-        """The number at position `u` in [0, 1)."""
+        """Return the number at a position.
+
+        Parameters
+        ----------
+        u : float
+            A position in [0, 1).
+
+        Returns
+        -------
+        float
+        """
         if self.scale == "log":
             low, high = math.log(self.low), math.log(self.high)
             value = math.exp(low + u * (high - low))
         else:
             value = self.low + u * (self.high - self.low)
-        # Rounding may carry a value past the ends; a recipe must not leave its space.
+        # Rounding may move a value past the limits; a recipe must not leave its space.
         return float(min(max(value, self.low), self.high))
 
     def edges(self, levels: int) -> tuple[float, ...]:
-        """The inner borders that cut the distribution into equally likely levels."""
+        """The inner limits that cut the range into equally likely levels.
+
+        Parameters
+        ----------
+        levels : int
+            The number of levels.
+
+        Returns
+        -------
+        tuple of float, length levels - 1
+        """
         return tuple(self.draw(float(u)) for u in np.arange(1, levels) / levels)
 
     def levels(self, values: Sequence[float]) -> np.ndarray:
-        """The third of the range, from 0, that each value lies in: int64 [n]."""
+        """The third of the range in which each value lies.
+
+        Parameters
+        ----------
+        values : sequence of float, length n
+            Values of the hyper-parameter.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            Levels from 0 to 2.
+        """
         return np.searchsorted(self.edges(THIRDS), np.asarray(values, float), side="right")
 
     def to_plain(self) -> Any:
-        """The form that stands in YAML and JSON: a mapping."""
+        """The form for YAML and JSON: a mapping of low, high and scale."""
         return {"low": self.low, "high": self.high, "scale": self.scale}
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """Not on record, as of nets that were trained elsewhere; it cannot be drawn."""
+    """A hyper-parameter that is not known, as for nets trained elsewhere; it cannot be drawn."""
 
     def to_plain(self) -> Any:
-        """The form that stands in YAML and JSON: a mapping that says so."""
+        """The form for YAML and JSON: the mapping {"unknown": true}."""
         return {"unknown": True}
 
 
@@ -123,7 +225,7 @@ Distribution = Constant | Choice | Uniform | Unknown
 
 
 def from_plain(plain: Any) -> Distribution:
-    """The inverse of every `to_plain`: a scalar, a list, a mapping of low, high and scale."""
+    """Make a distribution from plain values: a scalar, a list, or a mapping (low, high, scale)."""
     if plain == {"unknown": True}:
         return Unknown()
     if isinstance(plain, list | tuple):
@@ -141,9 +243,9 @@ def from_plain(plain: Any) -> Distribution:
 
 
 def number_hint(value: Any) -> str:
-    """What to write instead of text that was meant as a number; empty where it was not.
+    """A hint for text that was meant as a number; empty for other values.
 
-    YAML reads 1e-3 as text and 1.0e-3 as a number, which nobody expects.
+    YAML reads 1e-3 as text but 1.0e-3 as a number, which surprises most people.
     """
     try:
         number = float(value) if isinstance(value, str) else math.nan
@@ -153,7 +255,7 @@ def number_hint(value: Any) -> str:
 
 
 def _what(value: Any) -> str:
-    """A short name of a value that does not belong: never its whole content."""
+    """A short description of a wrong value, never its whole content."""
     if value is None:
         return "nothing"
     if isinstance(value, list | tuple):

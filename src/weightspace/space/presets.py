@@ -14,11 +14,31 @@ PRESETS = ("demo", "nws-small", "nws-fixed", "nws-main", "model-zoos")
 
 
 def preset(name: str) -> Space:
-    """The preset called `name`, or the space in the YAML file of that path."""
+    """Load one of the spaces that come with the package, or the space in a YAML file.
+
+    Parameters
+    ----------
+    name : str
+        One of `PRESETS`, or the path of a YAML file.
+
+    Returns
+    -------
+    Space
+
+    Raises
+    ------
+    UsageError
+        If there is no such preset or file, or the file is not a space.
+
+    Examples
+    --------
+    >>> preset("nws-small").properties[:3]
+    ('dataset', 'learning_rate', 'batch_size')
+    """
     if name in PRESETS:
         with resources.as_file(resources.files("weightspace.space") / f"{name}.yaml") as path:
             return replace(load_space(path), places={})
-    # By os: `Path.exists` raises for a name that is too long to be one.
+    # Not `Path.exists`, which raises for a name that is too long.
     if Path(name).suffix in (".yaml", ".yml") or os.path.exists(name):  # noqa: PTH110
         return load_space(name)
     raise UsageError(

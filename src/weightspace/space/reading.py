@@ -1,4 +1,4 @@
-"""A YAML file from anywhere as plain values: of bounded size, each with the line of its key."""
+"""Read a YAML file as plain values, of limited size, each with the line of its key."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from weightspace.disk import read_text
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
 
-# A space takes a few kilobytes. What is larger takes the parser, which is written in Python, long.
+# A space takes a few kilobytes. The parser is written in Python and slow on larger files.
 _MOST_BYTES = 2**17
 _MOST_VALUES = 2_000
 _DEEPEST = 20
-_LONGEST_NUMBER = 100  # characters; far from the end of the floating-point numbers
+_LONGEST_NUMBER = 100  # characters; more than any floating-point number needs
 _LONGEST_TEXT = 10_000
 _LONGEST_MESSAGE = 800
 
 _YAML = "tag:yaml.org,2002:"
 _NUMBERS = (f"{_YAML}int", f"{_YAML}float")
 _SCALARS = (f"{_YAML}str", f"{_YAML}bool", f"{_YAML}null", *_NUMBERS)
-# What PyYAML's constructors raise where an explicit tag does not fit the text.
+# The errors of PyYAML's constructors for an explicit tag that does not fit the text.
 _MISFIT = (ValueError, KeyError, IndexError, OverflowError)
 
 Way = tuple[str | int, ...]
 
 
 class PlainFile:
-    """The values of a YAML file, and where they stand.
+    """The values of a YAML file, and the lines on which they are written.
 
-    `values` are mappings, lists, text, numbers, booleans and None; `lines` the line, from 1, of
-    each key by the way to it: `("recipe", "epochs")`. Raises UsageError with file and line for
-    what is no YAML, too large, or more than plain values: a space needs no anchors, merge keys or
-    tags, and a few hundred bytes of them may stand for gigabytes.
+    `values` are mappings, lists, text, numbers, booleans and None. `lines` maps the path of each
+    key, such as `("recipe", "epochs")`, to its line, from 1. Raises UsageError with file and line
+    for a file that is not YAML, is too large, or holds more than plain values. Anchors, merge keys
+    and tags are refused: a space does not need them, and a few hundred bytes of them can expand to
+    gigabytes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,12 +48,12 @@ class PlainFile:
             mark = getattr(error, "problem_mark", None)
             problem = getattr(error, "problem", None) or str(error).splitlines()[0]
             raise self.wrong(mark.line + 1 if mark else 1, f"not YAML ({problem})") from None
-        except (ValueError, OverflowError) as error:  # an escape or a version number without sense
+        except (ValueError, OverflowError) as error:  # an impossible escape or version number
             raise self.wrong(1, f"not YAML ({error})") from None
         self.values = None if root is None else self._value(root, ())
 
     def wrong(self, line: int, message: str) -> UsageError:
-        """The error that is led by file and line; it stays one line, whatever the file holds."""
+        """An error that begins with file and line, and is one line whatever the file holds."""
         return UsageError(f"{self.path}:{line}: {printable(message, _LONGEST_MESSAGE)}")
 
     def _value(self, node: yaml.Node, way: Way) -> Any:
@@ -68,8 +69,8 @@ class PlainFile:
         if not isinstance(node, yaml.ScalarNode):
             raise self.wrong(line, "not YAML (found unhashable key)")
         key, place = self._scalar(node, way), (*way, node.value)
-        if place in self.lines:  # YAML lets the second win in silence
-            raise self.wrong(line, f"{node.value}: stands in line {self.lines[place]} already")
+        if place in self.lines:  # YAML would silently use the second
+            raise self.wrong(line, f"{node.value}: is already given in line {self.lines[place]}")
         self.lines[place] = line
         return key
 
@@ -94,11 +95,13 @@ class PlainFile:
             return yaml.SafeLoader("").construct_object(node)
         except _MISFIT:
             kind = node.tag.removeprefix(_YAML)
-            raise self.wrong(line, f"{key}{text!r} is no {kind}; write another value") from None
+            raise self.wrong(
+                line, f"{key}{text!r} cannot be read as {kind}; write another value"
+            ) from None
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's, that stops where a file goes beyond plain values of bounded size."""
+    """PyYAML's loader, which stops if a file is more than plain values of limited size."""
 
     values = depth = 0
 

@@ -1,4 +1,4 @@
-"""`Recipe`: everything that decides one training run."""
+"""`Recipe`: all settings of one training run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,84 @@ from weightspace.space.distributions import number_hint
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One training run, immutable. Two equal recipes train to equal weights.
+    """All settings of one training run; equal recipes train to equal weights.
 
+    A recipe cannot be changed after it is made.
+
+    Parameters
+    ----------
+    dataset : str
+        The name of an image set (`weightspace.images.load`).
+    seed : int
+        The seed of every random number of the run.
+    learning_rate : float
+        The learning rate at the start, below 100.
+    batch_size : int
+        Images in a training step, at least 2.
+    augmentation : bool
+        Whether training images are augmented.
+    optimizer, activation, initialization : str
+        Names in the tables of `weightspace.training.names`. They are checked when training starts,
+        so that new entries of the tables can be used.
+    filter_size : int
+        The side of the convolution kernels in pixels, odd, from 1 to 15.
+    depth_conv, depth_fc : int
+        The numbers of convolutions and of hidden dense layers.
+    width_conv, width_fc : int
+        Channels of the first convolution; values of the first hidden dense layer.
+    blocks : int
+        The number of pooled blocks of convolutions.
+    batch_norm : bool
+        Whether layers have batch norm.
+    dropout : float
+        The probability of dropping a value of a hidden dense layer in training, below 1.
+    weight_decay : float
+        The factor of weight decay, from 0 to 1.
+    label_smoothing : float
+        The share of label smoothing, below 1.
+    input_size : int
+        The side of the input images in pixels.
+    channels : int
+        1 (grey) or 3 (colour).
+    outputs : int
+        The number of logits.
+    epochs : int
+        Passes over the training images; with `stopping="convergence"` at most so many.
+    train_images : int
+        Images of the training set that are used, including those for validation; 0 means all.
+    learning_rate_decay : float
+        The factor of the learning rate after each epoch.
+    label_noise : float
+        The share of training labels that are replaced by another class.
+    architecture : str
+        How the widths and depths become convolutions (`networks.plan.ARCHITECTURES`).
+    stopping : {"epochs", "convergence"}
+        Whether to train for `epochs`, or only until the net has converged.
+    train_fraction : float
+        The share of `train_images` that is used.
+
+    Attributes
+    ----------
+    net : str
+        The identity of the net.
+
+    Raises
+    ------
+    UsageError
+        If a value is not possible.
+
+    Notes
+    -----
     The defaults are those of the fixed architecture of the NWS data set (Eilertsen et al.,
-    ECAI 2020). Names of optimizers, activations and initializations are checked where they are
-    looked up, so that a new one needs no change here.
+    "Classifying the classifier: dissecting the weight space of neural networks", ECAI 2020).
+
+    Examples
+    --------
+    >>> recipe = Recipe(dataset="mnist", optimizer="momentum")
+    >>> recipe.learning_rate, len(recipe.net)
+    (0.001, 16)
+    >>> Recipe.from_json(recipe.to_json()) == recipe
+    True
     """
 
     dataset: str
@@ -45,15 +118,15 @@ class Recipe:
     outputs: int = 20
     epochs: int = 20
     train_images: int = 0
-    """Images of the training set that are used, validation included; 0 means all of them."""
+    """Images of the training set that are used, including those for validation; 0 means all."""
     learning_rate_decay: float = 1.0
-    """The learning rate is multiplied by this after every epoch."""
+    """The factor of the learning rate after each epoch."""
     label_noise: float = 0.0
     """The share of training labels that are replaced by another class."""
     architecture: str = "nws"
-    """Which convolutions the widths and depths describe (`networks.plan.ARCHITECTURES`)."""
+    """How the widths and depths become convolutions (`networks.plan.ARCHITECTURES`)."""
     stopping: str = "epochs"
-    """Whether a net trains for `epochs`, or only until it converges, for as many at most."""
+    """Whether to train for `epochs`, or only until the net has converged ("convergence")."""
     train_fraction: float = 1.0
     """The share of `train_images` that is used."""
 
@@ -73,17 +146,27 @@ class Recipe:
 
     @cached_property
     def net(self) -> str:
-        """The net's identity: 16 hex digits of the recipe's hash.
+        """The identity of the net: 16 hex digits of the recipe's hash.
 
-        Fields at their default are left out of it, so that a field which a later version adds
-        changes no identity; for the same reason a default never changes.
+        Fields with their default value are not hashed. So a field that a later version adds does
+        not change the identity of older nets. For the same reason a default never changes.
         """
         said = {k: v for k, v in self.to_dict().items() if v != DEFAULTS.get(k)}
         text = json.dumps(said, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     def used_images(self, there: int) -> int:
-        """How many of `there` training images the net is given, validation included."""
+        """The number of training images that the net gets, including those for validation.
+
+        Parameters
+        ----------
+        there : int
+            The number of images in the training set.
+
+        Returns
+        -------
+        int
+        """
         return max(1, round(self.train_fraction * (self.train_images or there)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,12 +174,27 @@ class Recipe:
         return {name: getattr(self, name) for name in FIELDS}
 
     def to_json(self) -> str:
-        """The recipe as one line of JSON, keys in the order of the fields."""
+        """The recipe as one line of JSON, in the order of its fields."""
         return json.dumps(self.to_dict(), separators=(",", ":"))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """The recipe with these values; unknown keys are refused by name."""
+        """Make a recipe from plain values.
+
+        Parameters
+        ----------
+        values : dict
+            Fields and their values; fields left out get their default.
+
+        Returns
+        -------
+        Recipe
+
+        Raises
+        ------
+        UsageError
+            If a field is unknown or a value is not possible.
+        """
         unknown = sorted(set(values) - set(FIELDS))
         if unknown:
             raise UsageError(
@@ -108,7 +206,22 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
-        """The inverse of `to_json`."""
+        """Make a recipe from what `to_json` returned.
+
+        Parameters
+        ----------
+        text : str
+            A JSON object.
+
+        Returns
+        -------
+        Recipe
+
+        Raises
+        ------
+        UsageError
+            If the text is not a recipe.
+        """
         try:
             values = json.loads(text)
         except ValueError as error:
@@ -131,12 +244,12 @@ DEFAULTS: dict[str, Any] = {
 
 
 def checked(name: str, value: Any) -> Any:
-    """The value of a hyper-parameter as a recipe holds it; UsageError where it cannot have it."""
+    """The value of a hyper-parameter in the form that recipes hold; UsageError if not possible."""
     rule, holds = _RULES[name]
     if not _has_type(value, FIELDS[name]) or not holds(value):
         hint = number_hint(value) if FIELDS[name] in (int, float) else ""
         raise UsageError(f"{name}: {value!r} is not {rule}{hint}")
-    # 1 and 1.0, and 0.0 and -0.0, are the same run and must give the same net.
+    # 1 and 1.0 are the same run and must give the same net, and so are 0.0 and -0.0.
     return float(value) + 0.0 if FIELDS[name] is float else value
 
 

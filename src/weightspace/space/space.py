@@ -1,4 +1,4 @@
-"""`Space`: which hyper-parameters vary and how; reading one from YAML."""
+"""`Space`: which hyper-parameters vary and how; a space can be read from YAML."""
 
 from __future__ import annotations
 
@@ -23,18 +23,32 @@ from weightspace.space.recipe import FIELDS, Recipe
 
 _KEYS = ("name", "description", "recipe")
 _ROOMY = {"dataset": "any", "input_size": 256, "depth_conv": 64}
-"""Values beside which all that a single hyper-parameter may be is possible."""
+"""Values with which every possible value of another hyper-parameter makes a valid recipe."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """A joint distribution of recipes: every hyper-parameter drawn independently.
+    """A distribution of recipes in which every hyper-parameter is drawn independently.
 
-    `distributions` maps the name of a recipe field to how it varies; fields left out keep the
-    recipe's default. `properties` are the names that vary, in the order of the recipe; what is
-    `Unknown`, in the zoos of nets that others trained, is none, and cannot be drawn. `places`
-    says of hyper-parameters where they were written, as `file:line`; it is no part of the space.
+    Parameters
+    ----------
+    name : str
+        The name of the space.
+    distributions : dict of str to Distribution
+        How each field of a recipe varies (`Constant`, `Choice`, `Uniform` or `Unknown`). Fields
+        left out keep the default of the recipe.
+    description : str
+        Free text.
+    places : mapping of str to str, optional
+        For error messages: where each hyper-parameter was written, as `file:line`.
 
+    Raises
+    ------
+    UsageError
+        If a hyper-parameter or value is not possible, or no data set is named.
+
+    Examples
+    --------
     >>> space = Space("two", {"dataset": Choice(("mnist", "cifar10")), "epochs": Constant(3)})
     >>> space.properties
     ('dataset',)
@@ -55,8 +69,8 @@ class Space:
             _probe(key, distribution)
         if "dataset" not in self.distributions:
             raise UsageError("dataset: a space needs one; name an image set or a list of them")
-        # Only the corners that interact need a joint look: the deepest blocks on the smallest
-        # input, and the shallowest net.
+        # Only these combinations can be impossible although each value is possible: the most
+        # blocks on the smallest input, and the shallowest net.
         on_record = {k: d for k, d in self.distributions.items() if not isinstance(d, Unknown)}
         low = {name: _lowest(d) for name, d in on_record.items()}
         high = {k: _highest(on_record[k]) for k in ("blocks",) if k in on_record}
@@ -65,31 +79,73 @@ class Space:
 
     @property
     def properties(self) -> tuple[str, ...]:
-        """Names of the hyper-parameters that vary, in the recipe's order."""
+        """The names of the hyper-parameters that vary, in the order of the recipe's fields.
+
+        Those that are `Unknown` are not properties.
+        """
         return tuple(
             name for name in FIELDS if isinstance(self.distributions.get(name), Choice | Uniform)
         )
 
     def placed(self, error: UsageError) -> UsageError:
-        """An error that begins with a hyper-parameter's name, led by file and line if known."""
+        """Add file and line to an error that begins with the name of a hyper-parameter.
+
+        Parameters
+        ----------
+        error : UsageError
+            An error such as "optimizer: 'foo' is unknown".
+
+        Returns
+        -------
+        UsageError
+            The same error, if it is not known where the hyper-parameter was written.
+        """
         place = self.places.get(str(error).split(":", 1)[0])
         return UsageError(f"{place}: {error}") if place else error
 
     def values(self, name: str) -> tuple[Any, ...]:
-        """The values that a hyper-parameter can take; of a range, its two ends."""
+        """The values that a hyper-parameter can take; for a range, its two limits.
+
+        Parameters
+        ----------
+        name : str
+            The name of a field of the recipe.
+
+        Returns
+        -------
+        tuple
+        """
         if name in self.distributions:
             return _values(self.distributions[name])
         return (getattr(Recipe(dataset="any"), name),)
 
     def draw(self, n: int, seed: int = 0) -> list[Recipe]:
-        """The first `n` recipes of the space under `seed`; more can be drawn later.
+        """Draw the first recipes of the space for a seed.
 
-        Each choice is stratified: within every block of as many recipes as a choice has values,
-        each value occurs once, so levels are balanced however few nets are drawn.
+        A later call with the same seed and a larger `n` gives the same recipes first. Each choice
+        is stratified: among any consecutive recipes that are as many as the choice has values, from
+        a multiple of that number on, each value occurs once. So levels are balanced even in a small
+        draw.
+
+        Parameters
+        ----------
+        n : int
+            The number of recipes.
+        seed : int
+            A whole number from 0.
+
+        Returns
+        -------
+        list of Recipe
+
+        Raises
+        ------
+        UsageError
+            If a hyper-parameter is unknown, or `n` or `seed` is not possible.
         """
         for name, distribution in self.distributions.items():
             if isinstance(distribution, Unknown):
-                raise UsageError(f"{name}: is unknown, as of nets trained elsewhere; give a value")
+                raise UsageError(f"{name}: is unknown for these nets; give a value")
         if n < 1:
             raise UsageError(f"nets: {n} is not a positive number of nets")
         if seed < 0:
@@ -102,9 +158,17 @@ class Space:
         ]
 
     def levels(self, recipes: Sequence[Recipe]) -> np.ndarray:
-        """The level of each property (column) that each recipe has, from 0: int64 [n, properties].
+        """The level of each recipe in each property.
 
-        A range has three levels; -1 stands for a value that is not in the space.
+        Parameters
+        ----------
+        recipes : sequence of Recipe, length n
+            Recipes, of this space or not.
+
+        Returns
+        -------
+        ndarray of int64, shape (n, properties)
+            Levels from 0; -1 for a value that is not in the space. A range has three levels.
         """
         found = np.empty((len(recipes), len(self.properties)), np.int64)
         for j, name in enumerate(self.properties):
@@ -124,13 +188,28 @@ class Space:
         return [distribution.draw(float(u)) for u in rng.random(n)]
 
     def with_constants(self, **values: Any) -> Space:
-        """The same space with some hyper-parameters replaced: scalars fix, lists let vary."""
+        """The same space with some hyper-parameters replaced.
+
+        Parameters
+        ----------
+        **values
+            For a hyper-parameter a scalar, which fixes it, or a list, from which it is drawn.
+
+        Returns
+        -------
+        Space
+
+        Examples
+        --------
+        >>> Space("one", {"dataset": Constant("mnist")}).with_constants(epochs=[1, 2]).properties
+        ('epochs',)
+        """
         plain = {k: _distribution(k, v) for k, v in values.items() if v is not None}
         places = {name: place for name, place in self.places.items() if name not in plain}
         return Space(self.name, self.distributions | plain, self.description, places)
 
     def to_dict(self) -> dict[str, Any]:
-        """The space as plain values, the form of its YAML file."""
+        """The space as plain values, in the form of its YAML file."""
         return {
             "name": self.name,
             "description": self.description,
@@ -139,7 +218,22 @@ class Space:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Space:
-        """The inverse of `to_dict`."""
+        """Make a space from what `to_dict` returned.
+
+        Parameters
+        ----------
+        plain : dict
+            The keys are name, description and recipe.
+
+        Returns
+        -------
+        Space
+
+        Raises
+        ------
+        UsageError
+            If the values are not a space.
+        """
         unknown = [str(key) for key in plain if key not in _KEYS]
         if unknown:
             raise UsageError(f"{unknown[0]}: unknown; known are {', '.join(_KEYS)}")
@@ -154,10 +248,24 @@ class Space:
 
 
 def load_space(path: str | Path) -> Space:
-    """Read a space from a YAML file; a mistake is reported with file, line and key.
+    """Read a space from a YAML file.
 
-    The file holds `name`, `description` (both optional) and `recipe`: a mapping from
+    The file has the keys `name`, `description` (both optional) and `recipe`. The recipe maps
     hyper-parameters to a value, a list of values or `{low, high, scale}`.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    Space
+
+    Raises
+    ------
+    UsageError
+        If the file is not a space; the message names file, line and key.
     """
     path = Path(path)
     file = PlainFile(path)
@@ -170,7 +278,7 @@ def load_space(path: str | Path) -> Space:
         key = str(error).split(":", 1)[0]
         line = lines.get(("recipe", key)) or lines.get((key,)) or lines.get(("recipe",), 1)
         raise file.wrong(line, str(error)) from None
-    # What a file leaves out was written nowhere; its mapping is the place to write it.
+    # A hyper-parameter that the file leaves out would be written in its mapping `recipe`.
     written = {name: lines.get(("recipe", name), lines["recipe",]) for name in FIELDS}
     return replace(space, places={name: f"{path}:{line}" for name, line in written.items()})
 
@@ -183,7 +291,7 @@ def _distribution(key: str, plain: Any) -> Distribution:
 
 
 def _probe(key: str, distribution: Distribution) -> None:
-    """Refuse values that no recipe could hold, whatever the other hyper-parameters."""
+    """Refuse values that no recipe can have, whatever its other hyper-parameters."""
     if isinstance(distribution, Uniform) and FIELDS[key] is not float:
         raise UsageError(f"{key}: takes a value or a list of values, not a range")
     for value in _values(distribution):

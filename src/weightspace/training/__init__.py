@@ -1,11 +1,11 @@
-"""The stack trainer: recipes and images in, a stream of snapshots and metrics out.
+"""The stack trainer: from recipes and images to a stream of snapshots with metrics.
 
-In: recipes of one plan and batch size, and the image sets they name. Out: for each net its
-snapshots (flat float32 vectors) with losses and accuracies, and flags for nets that converged,
-diverged or are dead. Promises: every random number is a function of the recipe's seed, its purpose
-and the step, never of a neighbour in the stack, and so is when a net stops and what is kept of
-it; nets trained together equal nets trained alone up to rounding; a state taken between
-two steps and restored goes on bit for bit. Knows neither disk nor zoo.
+In: recipes of one plan and batch size, and the image sets that they name. Out: for each net its
+snapshots (flat float32 vectors) with losses and accuracies, and whether it converged, diverged or
+is dead. Promises: every random number depends only on the recipe's seed, its purpose and the step,
+never on the other nets of the stack; the same holds for when a net stops and which snapshots are
+kept; nets trained together equal nets trained alone up to rounding; training that continues from a
+saved state gives the same bits. This room reads and writes no files and does not know zoos.
 """
 
 from weightspace.training.batches import VALIDATION_FRACTION, epoch_steps

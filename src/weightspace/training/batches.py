@@ -1,4 +1,4 @@
-"""Each net's own images, and its own order through them."""
+"""Which images each net sees at each step, and in which order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VALIDATION_FRACTION = 0.1
 
 
 class Batches:
-    """What each net of a stack sees at each step: its own images, order and distortions."""
+    """The images of each net at each step, in the net's own order and with its own augmentation."""
 
     def __init__(
         self, recipes: Sequence[Recipe], pool: Pool, dtype: torch.dtype, evaluation_images: int
@@ -42,8 +42,8 @@ class Batches:
             "validation": Held.of([rows[some] for rows in validation], pool),
             "test": Held.of(test, pool),
         }
-        # A stopping rule hears of all validation images: how many measure a snapshot must not
-        # decide how long a net trains.
+        # The stopping rule uses all validation images, so that the number of images that measure
+        # a snapshot does not change how long a net trains.
         stops = any(recipe.stopping != "epochs" for recipe in recipes)
         self.watched = Held.of(validation, pool) if stops else None
         self.augmented = torch.tensor([r.augmentation for r in recipes], device=device)
@@ -59,7 +59,7 @@ class Batches:
         )
 
     def keep(self, rows: Tensor) -> None:
-        """Forget every net but those at `rows`."""
+        """Drop every net except those at `rows`."""
         for name in ("seeds", "sizes", "train", "augmented", "order", "steps_per_epoch"):
             setattr(self, name, getattr(self, name)[rows])
         self.labels = self.labels[rows] if self.labels is not None else None
@@ -67,7 +67,7 @@ class Batches:
         self.watched = self.watched.keep(rows) if self.watched else None
 
     def at(self, step: int) -> tuple[Images, Tensor]:
-        """Images of M nets, B each, and labels [M, B] of the step that counts from 0."""
+        """Images of M nets, B each, and labels [M, B], for a step that counts from 0."""
         within = step % self.steps_per_epoch
         self._shuffle((within == 0).nonzero().squeeze(1), step)
         first = within.unsqueeze(1) * self.batch_size
@@ -82,11 +82,11 @@ class Batches:
         return images, y
 
     def begin_at(self, step: int) -> None:
-        """Make ready for a step that may lie within an epoch."""
+        """Prepare for a step that may lie within an epoch."""
         self._shuffle((step % self.steps_per_epoch != 0).nonzero().squeeze(1), step)
 
     def _shuffle(self, nets: Tensor, step: int) -> None:
-        """Give nets the order of images of the epoch that the step lies in."""
+        """Set the order of the images for the epoch of the step."""
         if len(nets):
             epoch = step // self.steps_per_epoch[nets]
             key = streams.keys(self.seeds[nets], "order", epoch)
@@ -94,7 +94,7 @@ class Batches:
             self.order[nets, : order.shape[1]] = order
 
     def _labels(self, recipes: Sequence[Recipe]) -> Tensor:
-        """Training labels [M, N], each net's share of them replaced by another class at random."""
+        """Training labels [M, N]; the share `label_noise` of them is replaced by another class."""
         labels = self.pool.labels[self.train]
         count = labels.shape[1]
         u = streams.uniform(streams.keys(self.seeds, "label noise", 0), count)
@@ -107,7 +107,7 @@ class Batches:
 
 
 def whole_batches(recipe: Recipe, images: int) -> int:
-    """Steps an epoch on so many training images; what is left over waits for the next order."""
+    """Steps of an epoch on so many training images; a last batch that is not full is dropped."""
     if images < recipe.batch_size:
         raise UsageError(
             f"batch_size: {recipe.batch_size} is more than the {images} training images "
@@ -117,13 +117,30 @@ def whole_batches(recipe: Recipe, images: int) -> int:
 
 
 def epoch_steps(recipe: Recipe, pool: Pool) -> int:
-    """Steps of an epoch of a net; UsageError where its images do not suffice."""
+    """The number of steps in an epoch of a net.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The recipe of the net.
+    pool : Pool
+        The images.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    UsageError
+        If there are too few images for a batch.
+    """
     train, _ = _split(recipe, pool.sets[recipe.dataset])
     return whole_batches(recipe, len(train))
 
 
 def _split(recipe: Recipe, image_set: ImageSet) -> tuple[np.ndarray, np.ndarray]:
-    """The net's own training and validation images, by their places in the training set."""
+    """The training and validation images of a net, as positions in the training set."""
     used = recipe.used_images(len(image_set.y_train))
     return split(image_set, used, VALIDATION_FRACTION, recipe.seed)
 
@@ -131,12 +148,12 @@ def _split(recipe: Recipe, image_set: ImageSet) -> tuple[np.ndarray, np.ndarray]
 def _positions(
     recipe: Recipe, pool: Pool, evaluation_images: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions in the pool of a net's training and validation images and of some test images."""
+    """The positions in the pool of a net's training, validation and test images."""
     image_set = pool.sets[recipe.dataset]
     train, validation = _split(recipe, image_set)
     start = pool.train_start[recipe.dataset]
     count = min(evaluation_images, len(image_set.y_test))
-    # The same, evenly spread test images for every net of a data set: comparable accuracies.
+    # The same evenly spread test images for all nets, so that their accuracies are comparable.
     test = np.linspace(0, len(image_set.y_test) - 1, count).astype(np.int64)
     return (
         train + start,

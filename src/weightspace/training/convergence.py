@@ -1,4 +1,4 @@
-"""The NWS data set's stopping rule: when a net's validation accuracy has stopped rising."""
+"""The stopping rule of the NWS data set: whether validation accuracy has stopped rising."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ ROUNDING = 1e-8
 
 @dataclass
 class Convergence:
-    """What the rule remembers of one net's validation accuracies, one after every epoch.
+    """The rule's memory of one net's validation accuracies, one after every epoch.
 
-    The accuracy after e epochs is a(e), a(0) that before the first step; the smoothed accuracy is
-    s(0) = a(0) and s(e) = (s(e - 1) + a(e)) / 2. The net has converged after the first epoch
-    e >= 20 at which one of three counts is full:
+    The accuracy after e epochs is a(e); a(0) is the accuracy before the first step. The smoothed
+    accuracy is s(0) = a(0) and s(e) = (s(e - 1) + a(e)) / 2. The net has converged after the first
+    epoch e >= 20 at which one of three counters reaches its limit:
 
-    - `falls`, 5: a(e) < a(e - 1) counts, a rise sets back to 0, an equal accuracy does neither;
-    - `below`, 30: a(e) < s(e) - 1e-8 counts, and nothing sets it back;
-    - `still`, 30: a(e) = a(e - 1) counts, anything else sets back to 0.
+    - `falls`, limit 5: counts a(e) < a(e - 1); a rise resets it, an equal accuracy leaves it;
+    - `below`, limit 30: counts a(e) < s(e) - 1e-8; nothing resets it;
+    - `still`, limit 30: counts a(e) = a(e - 1); anything else resets it.
 
-    The rule is that of the published data set (Eilertsen et al., ECAI 2020), which starts to
-    apply it one epoch earlier, at its 20th look, the one before the first step included.
+    This is the rule of the published data set (Eilertsen et al., ECAI 2020), which begins to apply
+    it one epoch earlier, at the 20th evaluation, including the one before the first step.
     """
 
     epochs: int = -1
@@ -33,7 +33,7 @@ class Convergence:
     still: int = 0
 
     def hear(self, accuracy: float) -> bool:
-        """Take the next epoch's validation accuracy, a(0) first; whether the net has converged."""
+        """Add the next epoch's validation accuracy, from a(0) on; whether the net converged."""
         self.epochs += 1
         before, self.accuracy = self.accuracy, accuracy
         if self.epochs == 0:

@@ -1,4 +1,4 @@
-"""What augmentation makes of a step's images, from each net's own streams of random numbers."""
+"""The augmentation of the images of one step, with each net's own random streams."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from weightspace.networks.native import SUFFIX, augmented, library
 from weightspace.training import streams
 
 AT_ONCE = 1 << 18
-"""Values of images that torch augments by one call: they stay in the processor's caches."""
+"""The most image values in one call of torch's augmentation, so that they fit in the caches."""
 
 
 def distorted(pool: Tensor, index: Tensor, seeds: Tensor, step: int, dtype: torch.dtype) -> Tensor:
-    """Images `index` int64 [K, B] of `pool` uint8 [N, C, H, W], augmented: [K, B, C, H, W].
+    """Augment images `index` int64 [K, B] of `pool` uint8 [N, C, H, W]: [K, B, C, H, W].
 
-    Net k draws from its streams "augmentation" and "noise" at `step`, whoever computes.
+    Net k uses its streams "augmentation" and "noise" at `step`, whichever implementation computes.
     """
     found = library() if index.device.type == "cpu" and dtype in SUFFIX else None
     if found is None:

@@ -1,4 +1,4 @@
-"""What a net is worth: mean loss and accuracy on images held for it."""
+"""The evaluation of nets: mean loss and accuracy on images that are held out for it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ EVALUATION_BATCH = 125
 
 @dataclass(frozen=True)
 class Held:
-    """Images that nets are evaluated on.
+    """The images on which nets are evaluated.
 
-    Positions in the pool and labels, int64 [M, E], and weights, float64 [M, E], that sum to 1.
+    Positions in the pool and labels are int64 [M, E]; weights, float64 [M, E], sum to 1 for each
+    net.
     """
 
     index: Tensor
@@ -31,7 +32,7 @@ class Held:
 
     @classmethod
     def of(cls, rows: Sequence[np.ndarray], pool: Pool) -> Held:
-        """From one array of positions a net; shorter ones are padded with weight 0."""
+        """Make it from positions for each net; shorter arrays are padded with weight 0."""
         device, index = pool.images.device, torch.from_numpy(padded(rows))
         longest = index.shape[1]
         weight = np.stack([(np.arange(longest) < len(row)) / len(row) for row in rows])
@@ -39,7 +40,7 @@ class Held:
         return cls(index, pool.labels[index], torch.from_numpy(weight).to(device))
 
     def keep(self, rows: Tensor) -> Held:
-        """The same for some of the nets, no longer than the longest of them needs."""
+        """The same for some of the nets, no longer than needed."""
         weight = self.weight[rows]
         longest = int((weight > 0).sum(1).max()) if len(rows) else 0
         return Held(self.index[rows, :longest], self.labels[rows, :longest], weight[:, :longest])
@@ -59,8 +60,8 @@ def evaluate(
 ) -> tuple[list[float], list[float]]:
     """Mean loss and accuracy of each of M nets, without dropout or augmentation.
 
-    `weights` and `stats` as from `StackShape.split`, row i those of `recipes[i]`. An accuracy is
-    a number of images by another, whatever the order of summation.
+    `weights` and `stats` are as `StackShape.split` returns them; row i belongs to `recipes[i]`. An
+    accuracy is one count of images divided by another, whatever the order of summation.
     """
     activations = [r.activation for r in recipes]
     loss = torch.zeros(len(recipes), dtype=torch.float64, device=weights.device)

@@ -1,4 +1,4 @@
-"""What recipes name, and the tables in which each name is looked up."""
+"""The tables in which the names in recipes are looked up."""
 
 from __future__ import annotations
 
@@ -17,20 +17,31 @@ TABLES: dict[str, dict[str, Any]] = {
     "initialization": INITIALIZATIONS,
     "architecture": ARCHITECTURES,
 }
-"""Recipe field -> the table of what it may name. Who adds an entry to a table adds a name."""
+"""For each recipe field the table of its names. An entry that is added can be used in recipes."""
 
 Named = Mapping[str, Mapping[str, Any]]
 
 
 def unknown(field: str, name: str) -> str | None:
-    """What to say of a name that its table does not have; None where it does."""
+    """The error text for a name that is not in the table of its field; None if it is there."""
     if name in TABLES[field]:
         return None
     return f"{name!r} is unknown; known are {', '.join(TABLES[field])}"
 
 
 def named(recipes: Iterable[Recipe]) -> Named:
-    """The entries that these recipes name, to be taken to another process."""
+    """Collect the table entries that recipes name, to send them to another process.
+
+    Parameters
+    ----------
+    recipes : iterable of Recipe
+        The recipes.
+
+    Returns
+    -------
+    dict
+        For each field its names and their entries.
+    """
     recipes = list(recipes)
     return {
         field: {name: table[name] for name in {getattr(r, field) for r in recipes}}
@@ -39,6 +50,12 @@ def named(recipes: Iterable[Recipe]) -> Named:
 
 
 def learn(entries: Named) -> None:
-    """Take in entries from another process, whose user may have added some of them."""
+    """Add the entries of another process, whose user may have added some, to the tables.
+
+    Parameters
+    ----------
+    entries : dict
+        What `named` returned.
+    """
     for field, found in entries.items():
         TABLES[field].update(found)

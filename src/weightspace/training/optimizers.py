@@ -1,8 +1,9 @@
-"""Optimizers by name, each acting on rows of a stack that have their own learning rates.
+"""Optimizers by name; each updates rows of a stack that have their own learning rates.
 
-To add one: a function of the signature below and a line in `OPTIMIZERS`. The formulas and
-constants are PyTorch's (`torch.optim.Adam`, `AdamW`, `RMSprop` with alpha 0.9, `SGD` without
-momentum and with 0.95, the NWS data set's value); a test holds each to the original.
+To add one, write a function with the signature below and add a line to `OPTIMIZERS`. The formulas
+and constants are PyTorch's: `torch.optim.Adam`, `AdamW`, `RMSprop` with alpha 0.9, `SGD` without
+momentum and with momentum 0.95, the value of the NWS data set. A test compares each with the
+original.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ EPSILON = 1e-8
 
 
 class Update(Protocol):
-    """One step, in place: weights [k, n], gradient [k, n], slots of that shape, rate [k, 1].
+    """One step, in place: weights [k, n], gradient [k, n], slots of the same shape, rate [k, 1].
 
     `step` counts from 1.
     """
@@ -25,15 +26,23 @@ class Update(Protocol):
     def __call__(
         self, weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int
     ) -> None:
-        """Move the weights by one step."""
+        """Update the weights by one step."""
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An update, and the number of slots (tensors of the weights' shape, zero at first) it keeps.
+    """An update rule and the memory that it needs.
 
-    Weight decay is added to the gradient, or where `decoupled` taken off the weights before the
-    step (Loshchilov & Hutter, ICLR 2019).
+    Parameters
+    ----------
+    update : callable
+        An update in place: `update(weights, gradient, slots, rate, step)` with weights and gradient
+        float [k, n], slots of the same shape, rate [k, 1], and a step from 1.
+    slots : int
+        The number of tensors of the weights' shape that it keeps; they start at 0.
+    decoupled : bool
+        Whether weight decay is subtracted from the weights before the step (Loshchilov & Hutter,
+        "Decoupled weight decay regularization", ICLR 2019) instead of being added to the gradient.
     """
 
     update: Update

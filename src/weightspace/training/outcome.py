@@ -1,4 +1,4 @@
-"""What training hands out of a net: its snapshots, and how it ended."""
+"""The results of training a net: its snapshots, and how its training ended."""
 
 from __future__ import annotations
 
@@ -9,17 +9,30 @@ import numpy as np
 from torch import Tensor
 
 LEAST_MOVE = 1e-6
-"""A value that moved by less did not move: that much is rounding."""
+"""A smaller change of a value counts as rounding."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One net at one moment: `vector` float32 [P] and what it was worth.
+    """One net at one step of its training.
 
-    `number` counts from 1. `metrics` holds loss (mean cross entropy in nats) and accuracy (a
-    fraction) of five kinds: `train_`, `validation_` and `test_` were measured at this moment,
-    without dropout and augmentation; `batch_` are means over the batches since the previous
-    snapshot as the net was trained on them, with both, NaN where there was no batch.
+    Attributes
+    ----------
+    net : str
+        The name of the net.
+    number : int
+        The number of the snapshot, from 1.
+    step : int
+        The optimizer steps taken so far.
+    epoch : float
+        The epochs completed so far.
+    vector : ndarray of float32, shape (layout.size,)
+        All values of the net.
+    metrics : dict of str to float
+        Loss (mean cross entropy in nats) and accuracy (from 0 to 1) of five kinds. `train_`,
+        `validation_` and `test_` are measured at this step, without dropout and augmentation.
+        `batch_` are means over the training batches since the previous snapshot, with both; NaN
+        without batches.
     """
 
     net: str
@@ -32,11 +45,21 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a net's training ended: its steps, where it diverged if so, and whether it is dead.
+    """How the training of a net ended.
 
-    Converged: the stopping rule ended it, rather than the recipe's `epochs`.
-    Dead: no trainable value moved by more than rounding, or the last test accuracy is within two
-    standard errors of what always giving the commonest answer earns.
+    Attributes
+    ----------
+    net : str
+        The name of the net.
+    steps : int
+        The optimizer steps taken.
+    diverged_step : int or None
+        The first step after which a value was not finite.
+    dead : bool
+        Whether no trainable value changed by more than rounding, or the last test accuracy is
+        within two standard errors of the accuracy of always predicting the most frequent class.
+    converged : bool
+        Whether the stopping rule ended the training, before the recipe's `epochs`.
     """
 
     net: str
@@ -49,8 +72,8 @@ class Outcome:
 def is_dead(initial: Tensor, last: Tensor, accuracy: float, labels: Tensor) -> bool:
     """Whether a net is dead, from its first and last weights [n] and its accuracy on `labels`."""
     moved = (last - initial).abs().max().item() > LEAST_MOVE
-    # Chance is what always giving the commonest answer earns; on a handful of test images
-    # two standard errors must not reach to certainty.
+    # Chance is the accuracy of always predicting the most frequent class. With few test images,
+    # two standard errors above it must stay below 1.
     chance = labels.bincount().max().item() / len(labels)
     error = math.sqrt(chance * (1 - chance) / len(labels))
     return not moved or accuracy <= chance + min(2 * error, (1 - chance) / 2)

@@ -14,10 +14,18 @@ from weightspace.images import ImageSet
 
 @dataclass(frozen=True)
 class Pool:
-    """Every image of some sets of one size as one tensor, so that a stack gathers in one call.
+    """All images of some sets as one tensor, so that a stack reads a batch with one call.
 
-    `images` uint8 [N, C, H, W]; `labels` int64 [N]; a set's training images start at
-    `train_start[name]`, its test images at `test_start[name]`.
+    Attributes
+    ----------
+    images : torch.Tensor of uint8, shape (N, C, H, W)
+        The images of all sets.
+    labels : torch.Tensor of int64, shape (N,)
+        Their labels.
+    sets : mapping of str to ImageSet
+        The image sets by name.
+    train_start, test_start : dict of str to int
+        For each set the position of its first training image and its first test image.
     """
 
     sets: Mapping[str, ImageSet]
@@ -28,7 +36,19 @@ class Pool:
 
     @classmethod
     def of(cls, sets: Mapping[str, ImageSet], device: str | torch.device = "cpu") -> Pool:
-        """The pool of image sets that have been brought to one size and one number of channels."""
+        """Make a pool of image sets that have the same size and the same number of channels.
+
+        Parameters
+        ----------
+        sets : mapping of str to ImageSet
+            The image sets by name.
+        device : str or torch.device
+            Where the tensors are kept.
+
+        Returns
+        -------
+        Pool
+        """
         images, labels = [], []
         train_start: dict[str, int] = {}
         test_start: dict[str, int] = {}
@@ -52,6 +72,6 @@ class Pool:
 
 
 def padded(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows of different lengths as one array [M, longest], each repeated to fill its row."""
+    """Rows of different lengths as one array [M, longest]; each row is repeated to fill up."""
     longest = max(len(row) for row in rows)
     return np.stack([np.resize(row, longest) for row in rows])

@@ -1,7 +1,7 @@
-"""The state of a stack in the middle of its training, as named arrays and plain values, both ways.
+"""The state of a stack during training, as named arrays and plain values, both ways.
 
-What follows depends on it, on the recipes and on the images alone; so training that is restored
-goes on bit for bit as if it had never stopped, on the same arithmetic.
+The rest of the training depends only on this state, the recipes and the images. So training that
+continues from a state gives the same bits as without a stop, on the same implementation.
 """
 
 from __future__ import annotations
@@ -22,14 +22,32 @@ from weightspace.training.trainer import StackTrainer
 
 @dataclass(frozen=True)
 class State:
-    """`arrays` are views of the trainer's memory where they can be; `facts` are plain values."""
+    """The state of a stack between two steps.
+
+    Attributes
+    ----------
+    arrays : mapping of str to ndarray
+        Arrays; where possible they are views of the trainer's memory.
+    facts : mapping
+        Plain JSON values.
+    """
 
     arrays: Mapping[str, np.ndarray]
     facts: Mapping[str, Any]
 
 
 def state_of(trainer: StackTrainer) -> State:
-    """The trainer's state between two steps."""
+    """Take the state of a trainer between two steps.
+
+    Parameters
+    ----------
+    trainer : StackTrainer
+        The trainer.
+
+    Returns
+    -------
+    State
+    """
     tensors = {"weights": trainer.weights, "seen": trainer.seen, "broke": trainer.broke}
     tensors |= {f"stats.{i}": tensor for i, tensor in enumerate(trainer.stats)}
     tensors |= {f"slots.{i}": tensor for i, tensor in enumerate(trainer.slots)}
@@ -46,13 +64,21 @@ def state_of(trainer: StackTrainer) -> State:
 
 
 def restore(trainer: StackTrainer, state: State) -> None:
-    """Bring a trainer of the same recipes, at its beginning, to where another was."""
+    """Set a new trainer to a state, so that it continues from there.
+
+    Parameters
+    ----------
+    trainer : StackTrainer
+        A trainer of the same recipes that has not started.
+    state : State
+        What `state_of` returned for the other trainer.
+    """
     place = {recipe.net: i for i, recipe in enumerate(trainer.recipes)}
     trainer.keep([place[net] for net in state.facts["nets"]])
     arrays, facts = state.arrays, state.facts
 
     def tensor(name: str) -> Tensor:
-        # A copy, in memory that torch chose: the array's may be read-only or ill aligned.
+        # A copy in torch's own memory: the array may be read-only or badly aligned.
         return torch.from_numpy(np.array(arrays[name])).clone().to(trainer.device)
 
     trainer.step = facts["step"]

@@ -1,8 +1,8 @@
-"""Random numbers as a function of (net's seed, purpose, step, position): nothing else.
+"""Random numbers that depend only on the net's seed, a purpose, the step and the position.
 
-A keyed SplitMix64 (Steele, Lea & Flood, OOPSLA 2014) on int64 tensors: the n-th word of a stream is
-a bijective mix of key + n * GAMMA, so any word of any net's stream is computed without the ones
-before it, on any device, to the same bits.
+This is a keyed SplitMix64 (Steele, Lea & Flood, OOPSLA 2014) on int64 tensors. The n-th word of a
+stream is a bijective mix of key + n * GAMMA. So each word of each net's stream can be computed
+without the words before it, with the same bits on any device.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ PURPOSES = {
 
 
 def signed(value: int) -> int:
-    """An unsigned 64-bit number as the int64 of the same bits."""
+    """The int64 with the same bits as an unsigned 64-bit number."""
     value &= 2**64 - 1
     return value - 2**64 if value >= 2**63 else value
 
 
 def mix(z: Tensor) -> Tensor:
-    """SplitMix64's output function on int64, a bijection of 64 bits."""
+    """The output function of SplitMix64 on int64, a bijection of 64 bits."""
     for shift, multiplier in zip((30, 27), _MULTIPLIERS, strict=True):
         z = (z ^ _logical_shift(z, shift)) * signed(multiplier)
     return z ^ _logical_shift(z, 31)
@@ -45,7 +45,7 @@ def _logical_shift(z: Tensor, shift: int) -> Tensor:
 
 
 def keys(seeds: Tensor, purpose: str, step: int | Tensor) -> Tensor:
-    """Stream keys int64 [M] of nets with `seeds` int64 [M] for one purpose at one step."""
+    """The stream keys int64 [M] of nets with `seeds` int64 [M], for one purpose at one step."""
     return mix(mix(seeds + signed(PURPOSES[purpose] * GAMMA)) + step)
 
 
@@ -56,24 +56,24 @@ def words(key: Tensor, count: int) -> Tensor:
 
 
 def uniform(key: Tensor, count: int) -> Tensor:
-    """Numbers in (0, 1), float64 [M, count], 52 bits each."""
+    """Uniform numbers in (0, 1), float64 [M, count], 52 bits each."""
     return ((_logical_shift(words(key, count), 12)).double() + 0.5) * 2.0**-52
 
 
 def uniform16(key: Tensor, count: int) -> Tensor:
-    """Whole numbers -32768..32767, int16 [M, count]: four to a word, for dropout masks."""
+    """Integers from -32768 to 32767, int16 [M, count], four from each word, for dropout masks."""
     return words(key, -(-count // 4)).view(torch.int16)[:, :count]
 
 
 def normal(key: Tensor, count: int) -> Tensor:
-    """Standard normal numbers, float32 [M, count]: two to a word, by the inverse error function."""
+    """Standard normal numbers, float32 [M, count], two from a word, by inverse error function."""
     halves = words(key, -(-count // 2)).view(torch.int32)[:, :count]
     u = (halves.float() * 2.0**-31).clamp(-1 + 2.0**-24, 1 - 2.0**-24)
     return torch.erfinv(u) * math.sqrt(2)
 
 
 def permutations(key: Tensor, sizes: Sequence[int]) -> Tensor:
-    """A random order of 0..size-1 for each net: int32 [M, max size]; what lies beyond is unused."""
+    """A random order of 0..size-1 for each net: int32 [M, max size]; later entries are not used."""
     longest = max(sizes)
     order = words(key, longest)
     beyond = torch.arange(longest, device=key.device) >= torch.tensor(

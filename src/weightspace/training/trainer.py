@@ -1,4 +1,4 @@
-"""`StackTrainer`: nets of one plan and batch size trained as one program."""
+"""`StackTrainer`: trains nets of one plan and batch size together."""
 
 from __future__ import annotations
 
@@ -27,13 +27,44 @@ from weightspace.training.schedule import Course, Moment
 
 
 class StackTrainer:
-    """Trains recipes of one plan and batch size together; each as if it were alone.
+    """Trains recipes of one plan and batch size together, each as if it were alone.
 
-    `run()` yields snapshots as they are certain, each net's in order; afterwards `outcomes` says
-    how each net ended. `snapshots` is their number, at equal fractions of a net's training, or the
-    epochs after which they are taken; at most `evaluation_images` training, validation and test
-    images each measure them.
-    `dtype` is for tests: float64 shows equality with other implementations beyond rounding.
+    Parameters
+    ----------
+    recipes : sequence of Recipe
+        The nets to train; all have the same plan and batch size.
+    pool : Pool
+        The images of the data sets that the recipes name.
+    snapshots : int or sequence of float
+        The number of snapshots of a net, at equal fractions of its training, or the epochs after
+        which they are taken.
+    evaluation_images : int
+        The most training, validation and test images each that measure a snapshot.
+    dtype : torch.dtype
+        float32. Tests use float64 to compare with other implementations beyond rounding.
+
+    Attributes
+    ----------
+    outcomes : list of Outcome
+        How each net ended, after `run`.
+
+    Raises
+    ------
+    UsageError
+        If the recipes differ in plan or batch size, or name something that is unknown.
+
+    Examples
+    --------
+    >>> from weightspace.images import load
+    >>> from weightspace.space import Recipe
+    >>> digits = load("digits")
+    >>> recipe = Recipe(dataset="digits", input_size=8, channels=1, outputs=10, width_conv=2,
+    ...                 width_fc=4, epochs=1)
+    >>> trainer = StackTrainer([recipe], Pool.of({"digits": digits}), snapshots=2)
+    >>> [snapshot.number for snapshot in trainer.run()]
+    [1, 2]
+    >>> trainer.outcomes[0].steps
+    18
     """
 
     def __init__(
@@ -45,7 +76,7 @@ class StackTrainer:
         dtype: torch.dtype = torch.float32,
         evaluation_images: int = 500,
     ) -> None:
-        # Neighbours that share an activation and an optimizer are served by one call.
+        # Neighbours with the same activation and optimizer are computed by one call.
         self.recipes = sorted(recipes, key=lambda r: (r.activation, r.optimizer))
         for recipe in recipes:
             for field in TABLES:
@@ -60,29 +91,29 @@ class StackTrainer:
         self.batches = Batches(self.recipes, pool, dtype, evaluation_images)
         activations = [r.activation for r in recipes]
         self.arithmetic = arithmetic(self.shape, activations, dtype, self.device)
-        # As many are evaluated at once as train at once: several moments of one net may be due.
+        # As many states are evaluated at once as nets train at once; a net may have several.
         self.most = len(self.recipes)
         self._begin(snapshots)
         self._derive()
 
     def _begin(self, snapshots: int | Sequence[float]) -> None:
-        """The state before the first step: all that training changes, and nothing else.
+        """Set the state before the first step: everything that training changes, and nothing else.
 
         Everything else follows from it and from the recipes (`_derive`, `batches`). M is the number
-        of nets that still train, in the order of `recipes`; `keep` leaves the others out.
+        of nets that are still training, in the order of `recipes`; `keep` drops the others.
         """
         nets, epochs = len(self.recipes), self.batches.steps_per_epoch.tolist()
         slots = max(OPTIMIZERS[r.optimizer].slots for r in self.recipes)
         self.step = 0
         self.weights, self.stats = self._initial(self.recipes)  # [M, n], per statistic [M x width]
         self.slots = [torch.zeros_like(self.weights) for _ in range(slots)]  # the optimizers'
-        # Sums over all batches so far, [M, 3]: loss, accuracy, batches.
+        # [M, 3]: sums over all batches so far of loss, accuracy and 1.
         self.seen = torch.zeros(nets, 3, dtype=torch.float64, device=self.device)
         self.broke = torch.full((nets,), -1, device=self.device)  # the step of a divergence, or -1
         self.courses = [
             Course.of(r, n, snapshots) for r, n in zip(self.recipes, epochs, strict=True)
         ]
-        self.outcomes: list[Outcome] = []  # of the nets that have left
+        self.outcomes: list[Outcome] = []  # of the nets that are done
 
     @property
     def layout(self) -> Layout:
@@ -92,9 +123,20 @@ class StackTrainer:
     def run(
         self, progress: Progress = silent, between: Callable[[], None] = lambda: None
     ) -> Iterator[Snapshot]:
-        """Train to the end, yielding each net's snapshots when they are due.
+        """Train to the end.
 
-        `between` is called after every step, when the state is whole (`training.state`).
+        Parameters
+        ----------
+        progress : callable, optional
+            Called as `progress(task, done, total)` while it works.
+        between : callable, optional
+            Called without arguments after every step; the state can be saved there
+            (`weightspace.training.state_of`).
+
+        Yields
+        ------
+        Snapshot
+            The snapshots of each net in order, as soon as they are decided.
         """
         total = sum(course.expected for course in self.courses)
         done = 0
@@ -127,7 +169,7 @@ class StackTrainer:
         return self.shape.split(torch.stack(vectors).to(self.device, self.dtype))
 
     def _derive(self) -> None:
-        """What follows from which nets are in the stack."""
+        """Set everything that follows from the nets in the stack."""
 
         def column(name: str) -> Tensor:
             values = [float(getattr(r, name)) for r in self.recipes]
@@ -147,20 +189,19 @@ class StackTrainer:
 
     @torch.no_grad()
     def train_step(self) -> None:
-        """One step of every net in the stack."""
+        """Do one training step of every net in the stack."""
         images, labels = self.batches.at(self.step)
         found = self.arithmetic.gradient(
             images, labels, self.weights, self.stats, self.activations, self.smoothing, self.masks()
         )
         self._update(found.gradient)
-        # After every step, so that no neighbour's schedule decides when a divergence is seen.
-        # A sum is the fastest look at all weights; it overflows no earlier than they do, but
-        # for weights that are beyond all use.
+        # Checked after every step, so that the result does not depend on the other nets. A sum is
+        # the fastest check of all weights; it overflows only for weights that are useless.
         self._mark_broken(torch.isfinite(found.loss) & torch.isfinite(self.weights.sum(1)))
         self.seen += torch.stack([found.nll, found.correct, torch.ones_like(found.nll)], 1)
 
     def _update(self, gradient: Tensor) -> None:
-        """Let every net's optimizer move it by `gradient` [M, trainable], which is used up."""
+        """Let every net's optimizer apply `gradient` [M, trainable], which is overwritten."""
         rate = self.first_rate
         if self.slows:
             epoch = self.step // self.batches.steps_per_epoch.unsqueeze(1)
@@ -175,9 +216,14 @@ class StackTrainer:
             optimizer.update(self.weights[rows], gradient[rows], slots, rate[rows], self.step)
 
     def masks(self) -> list[Tensor]:
-        """Dropout factors of every hidden dense layer: [M, B, width] of 0 or 1 / (1 - rate).
+        """The dropout factors of every hidden dense layer.
 
-        A unit is dropped where its 16-bit number lies below rate x 65536.
+        A value is dropped if its 16-bit random number is below rate x 65536.
+
+        Returns
+        -------
+        list of torch.Tensor, shape (M, B, width)
+            0 or 1 / (1 - rate).
         """
         widths, batch = self.plan.fc, self.batches.batch_size
         key = streams.keys(self.batches.seeds, "dropout", self.step)
@@ -188,12 +234,12 @@ class StackTrainer:
         return [piece.view(-1, batch, w) for piece, w in zip(pieces, widths, strict=True)]
 
     def _mark_broken(self, sound: Tensor) -> None:
-        """Remember the first step after which a net was not `sound`, bool [M]."""
+        """Note the first step after which a net was not `sound`, bool [M]."""
         self.broke.masked_fill_(~sound & (self.broke < 0), self.step)
 
     @torch.no_grad()
     def _look(self, due: list[int]) -> Iterator[Snapshot]:
-        """Hear how far nets have come, keep moments of them, hand out what became snapshots."""
+        """Update the stopping rules, keep states, and return the snapshots that are now decided."""
         self._listen([i for i in due if self.courses[i].watched(self.step)])
         moments = self._moments([i for i in due if self.courses[i].kept(self.step)])
         ready: list[tuple[int, Moment]] = []
@@ -206,7 +252,7 @@ class StackTrainer:
             yield from self._snapshots(ready[first : first + self.most])
 
     def _listen(self, nets: list[int]) -> None:
-        """Tell the stopping rules of `nets` their validation accuracies."""
+        """Give the stopping rules of `nets` their validation accuracies."""
         if not nets or self.batches.watched is None:
             return
         rows = torch.tensor(nets, device=self.device)
@@ -217,13 +263,13 @@ class StackTrainer:
             self.courses[i].hear(value)
 
     def _moments(self, nets: list[int]) -> dict[int, Moment]:
-        """What `nets` are now, each by its place in the stack."""
+        """The current states of `nets`, each with its position in the stack."""
         if not nets:
             return {}
         rows = torch.tensor(nets, device=self.device)
         vectors = self.shape.join(self.weights[rows], self._stats(rows)).float()
         sound = torch.ones_like(self.broke, dtype=torch.bool)
-        sound[rows] = torch.isfinite(vectors).all(1)  # running statistics can overflow alone
+        sound[rows] = torch.isfinite(vectors).all(1)  # running statistics may overflow first
         self._mark_broken(sound)
         seen = self.seen[rows].tolist()
         return {
@@ -232,7 +278,7 @@ class StackTrainer:
         }
 
     def _snapshots(self, ready: list[tuple[int, Moment]]) -> list[Snapshot]:
-        """Moments of nets, each with the net's place in the stack, measured."""
+        """Evaluate states of nets, each with its net's position in the stack."""
         rows = torch.tensor([i for i, _ in ready], device=self.device)
         recipes = [self.recipes[i] for i, _ in ready]
         vectors = torch.from_numpy(np.stack([moment.vector for _, moment in ready]))
@@ -261,7 +307,7 @@ class StackTrainer:
         return snapshots
 
     def _retire(self) -> int:
-        """Take finished and diverged nets out of the stack; returns the steps they stood for."""
+        """Remove finished and diverged nets from the stack; returns their remaining steps."""
         keep, steps = [], 0
         for i, (course, broke) in enumerate(zip(self.courses, self.broke.tolist(), strict=True)):
             if broke < 0 and not course.ended(self.step):
@@ -287,7 +333,13 @@ class StackTrainer:
         return [s.view(len(self.recipes), -1)[rows].reshape(-1) for s in self.stats]
 
     def keep(self, keep: list[int]) -> None:
-        """Forget the state of every net but those at `keep`."""
+        """Remove every net from the stack except some.
+
+        Parameters
+        ----------
+        keep : list of int
+            Positions in the stack.
+        """
         rows = torch.tensor(keep, dtype=torch.long, device=self.device)
         self.stats = self._stats(rows)
         self.slots = [slot[rows] for slot in self.slots]

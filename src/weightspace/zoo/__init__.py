@@ -1,11 +1,13 @@
 """Populations of trained nets on disk: the format, its writer, its reader and its check.
 
-In: flat vectors and one row of facts a net and a snapshot. Out: tables as polars frames, vectors
-and slices as arrays. Promises: a unit of nets is in the zoo whole or not
-at all, whatever stops its writer; any number of processes write different units at once; every
-vector has a checksum; nothing that a file says is executed, and no offset is trusted unchecked.
-The whole specification is docs/format.md. Needs NumPy, pyarrow and polars, no torch, and does not
-know how the nets were trained.
+In: flat vectors, one row of facts for each net and one for each snapshot. Out: tables as polars
+frames, vectors and slices as arrays. Promises: a stack of nets is in the zoo completely or not at
+all, even if its writer is killed; any number of processes can write different stacks at the same
+time; every vector has a checksum; nothing in a file is ever executed, and every offset is checked
+before it is used. A stack is a group of nets of one layout that were trained together: one shard of
+vectors and two small tables. Its name stands in the column `unit`. The format is specified in
+docs/format.md. This room needs NumPy, pyarrow and polars, but no torch, and does not know how the
+nets were trained.
 """
 
 from weightspace.zoo.care.check import Finding, check

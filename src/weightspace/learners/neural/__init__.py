@@ -1,10 +1,10 @@
-"""Networks that read slices as they are, the paper's and a cheaper one, and one on whole nets.
+"""Neural networks as meta-classifiers: two that read slices, and one that reads whole nets.
 
-In: slices float32 [n, L], or a function that draws fresh ones of given nets, or rows of tokens,
-and labels. Out: estimators of scikit-learn's contract, `Paper`, `Patches` and `Sequence`, that the
-registry of `meta` knows by name. Promises: torch is loaded only where one of them is used; one
-seed is one result on one device; they are stored as safetensors and JSON, and loading one
-executes nothing.
+In: slices float32 [n, L], or a function that draws fresh slices of given nets, or rows of tokens;
+and labels. Out: estimators with scikit-learn's contract, `Paper`, `Patches` and `Sequence`, which
+the registry lists by name. Promises: torch is loaded only when one of them is used; the same seed
+gives the same result on one device; they are stored as safetensors and JSON, and loading executes
+nothing.
 """
 
 from weightspace.learners.neural.arithmetic import multiply_adds, receptive_field

@@ -1,4 +1,4 @@
-"""The networks themselves: stages of convolutions over a slice, then dense layers."""
+"""The networks: stages of convolutions over a slice, then dense layers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Stage:
-    """One convolution along the slice: output channels, taps, stride, pooling by 2 after it.
+    """A convolution along the slice: output channels, taps, stride, and whether pooling follows.
 
-    A `separable` one convolves each channel by itself and mixes them at each place.
+    A `separable` one convolves each channel by itself and then mixes the channels at each position.
     """
 
     channels: int
@@ -24,9 +24,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Convolutions, hidden dense widths, dropout between those, and the knee of the input.
+    """Convolutions, hidden dense widths, dropout between dense layers, and the knee of the input.
 
-    With a `knee` above 0 the network sees asinh(value / knee), else the values themselves.
+    With a `knee` above 0 the input of the network is asinh(value / knee), otherwise the values.
     """
 
     stages: tuple[Stage, ...]
@@ -50,7 +50,7 @@ _LONG = _paper(
     (128, _), (256, _P), (256, _), (256, _P), (256, _), (256, _P),
 )  # fmt: skip
 LONGEST = 40_000
-"""Values up to which the paper's shorter network is used."""
+"""The longest slice, in values, for the shorter network of the paper."""
 
 PATCHES = Architecture(
     (
@@ -67,7 +67,7 @@ PATCHES = Architecture(
     0.5,
     1e-2,
 )
-"""Patches as long as ten strides, then cheap stages; the field of view is that of the paper's."""
+"""Patches of about ten strides, then cheap stages; the receptive field is that of the paper."""
 
 
 def paper(length: int) -> Architecture:
@@ -76,7 +76,7 @@ def paper(length: int) -> Architecture:
 
 
 class Dropout(nn.Module):
-    """Dropout with a random stream of its own: networks that train side by side share none."""
+    """Dropout with its own random stream, so that networks trained in parallel share none."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Dropout(nn.Module):
         self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` with a share of its values at 0 while training, else `x`."""
+        """In training `x` with a random share of its values set to 0; otherwise `x`."""
         if not self.training:
             return x
         kept = torch.empty_like(x).bernoulli_(1 - self.share, generator=self.generator)
@@ -94,7 +94,8 @@ class Dropout(nn.Module):
 class Network(nn.Module):
     """An architecture for slices of one length: [n, L] to scores [n, classes].
 
-    Every layer is a convolution (or product), ReLU, batch norm; dropout follows dense layers.
+    Every layer is a convolution (or a dense product), ReLU, batch norm; dropout follows dense
+    layers.
     """
 
     def __init__(self, architecture: Architecture, length: int, classes: int) -> None:
@@ -128,7 +129,7 @@ class Network(nn.Module):
 
 
 def _convolution(channels: int, places: int, stage: Stage) -> list[nn.Module]:
-    """Padded with zeros so that every `stride` values give one place, the last perhaps fewer."""
+    """Pad with zeros so that every `stride` values give one output; the last may cover fewer."""
     missing = (-(-places // stage.stride) - 1) * stage.stride + stage.taps - places
     pad = nn.ConstantPad1d((missing // 2, missing - missing // 2), 0.0)
     groups, out = (channels, channels) if stage.separable else (1, stage.channels)

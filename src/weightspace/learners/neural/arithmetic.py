@@ -1,4 +1,4 @@
-"""What a network costs and sees, counted from its architecture."""
+"""The cost and the receptive field of a network, computed from its architecture."""
 
 from __future__ import annotations
 
@@ -6,7 +6,27 @@ from weightspace.learners.neural.architectures import Architecture
 
 
 def multiply_adds(architecture: Architecture, length: int, classes: int) -> int:
-    """Multiply-adds of one slice's forward pass, norms and activations left out."""
+    """Count the multiply-adds of one slice's forward pass, without norms and activations.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The layers.
+    length : int
+        Values of a slice.
+    classes : int
+        The number of classes.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> from weightspace.learners.neural.architectures import paper
+    >>> round(multiply_adds(paper(5000), 5000, 10) / 1e6)
+    371
+    """
     total, channels, places = 0, 1, length
     for stage in architecture.stages:
         places = -(-places // stage.stride)
@@ -24,7 +44,23 @@ def multiply_adds(architecture: Architecture, length: int, classes: int) -> int:
 
 
 def receptive_field(architecture: Architecture) -> int:
-    """Values of the slice that one place of the last convolution's output depends on."""
+    """Count the values of a slice on which one output of the last convolution depends.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The layers.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> from weightspace.learners.neural.architectures import PATCHES
+    >>> receptive_field(PATCHES)
+    2348
+    """
     field, jump = 1, 1
     for stage in architecture.stages:
         field += (stage.taps - 1) * jump

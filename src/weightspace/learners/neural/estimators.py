@@ -1,4 +1,4 @@
-"""`Paper`, `Patches` and `Sequence`: networks behind scikit-learn's contract."""
+"""`Paper`, `Patches` and `Sequence`: neural networks with scikit-learn's contract."""
 
 from __future__ import annotations
 
@@ -29,23 +29,35 @@ _FILES = Committed("network", "network", "network", lambda plain: plain.keys() >
 
 @dataclass(frozen=True)
 class Networks:
-    """One network a labeling, over the same rows."""
+    """One network for each labeling, over the same rows."""
 
     networks: tuple[nn.Module, ...]
     levels: tuple[int, ...]
     device: str
 
     def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """Per labeling, float64 [n, levels] of rows [n, L]."""
+        """For each labeling, float64 [n, levels] of rows [n, L]."""
         return [log_probabilities(network, features, self.device) for network in self.networks]
 
 
 class TrainedNetwork(MetaClassifier):
-    """A network that is trained on rows X [n, L].
+    """The base class of networks that are trained on rows X [n, L].
 
-    An epoch shows one row of every net: a fresh one where `draw` is set (what `evaluate` does with
-    slices), else one of the net's rows of X by chance. `device` is a torch device's name, or
-    "auto": a GPU where there is one. `progress` is told of finished epochs.
+    In each epoch the network sees one row of every net: a fresh one if `draw` is set, which
+    `evaluate` does for slices, otherwise a random row of the net in X.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the nets.
+    batch_size : int
+        Rows in a training step, at least 2.
+    learning_rate : float
+        Adam's learning rate.
+    device : str
+        The name of a torch device, or "auto": a GPU if there is one.
+    seed : int
+        The seed of the initial weights and the batches.
     """
 
     def __init__(
@@ -64,16 +76,55 @@ class TrainedNetwork(MetaClassifier):
 
     @abstractmethod
     def network(self, length: int, classes: int) -> nn.Module:
-        """The network for rows of so many values: [n, length] to scores [n, classes]."""
+        """Make the network, from rows [n, length] to scores [n, classes].
+
+        Parameters
+        ----------
+        length : int
+            Values of a row.
+        classes : int
+            The number of classes.
+
+        Returns
+        -------
+        torch.nn.Module
+        """
 
     def prepare(self, network: nn.Module, features: np.ndarray) -> nn.Module:
-        """The network before its training on rows of `features`."""
+        """Prepare the network for training on given rows.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `network` returned.
+        features : ndarray, shape (n, L)
+            The training rows.
+
+        Returns
+        -------
+        torch.nn.Module
+        """
         return network
 
     def fit_labelings(
         self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
     ) -> Networks:
-        """One network a labeling, trained one after the other."""
+        """Train one network for each labeling, one after the other.
+
+        Parameters
+        ----------
+        features, codes, levels, groups
+            As for `MetaClassifier.fit_labelings`.
+
+        Returns
+        -------
+        Networks
+
+        Raises
+        ------
+        UsageError
+            If there is no such device, or `epochs` or `batch_size` is too small.
+        """
         device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -103,11 +154,25 @@ class TrainedNetwork(MetaClassifier):
         self.progress("training epochs", before + done, whole)
 
     def save(self, directory: str | Path) -> Path:
-        """Write a fitted network into a folder: network.json and network.safetensors.
+        """Write a fitted network into a folder, as network.json and network.safetensors.
 
-        A network that is there is replaced in one step (its arrays then have another name, which
-        network.json says), and stays where writing fails. UsageError where the network.json there
-        is none of weightspace.
+        A network that is already there is replaced in one step, and stays if writing fails. The new
+        arrays then have another file name, which network.json states.
+
+        Parameters
+        ----------
+        directory : str or Path
+            The folder; it is made if it does not exist.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        UsageError
+            If the folder has a network.json that is not weightspace's.
         """
         check_is_fitted(self)
         folder = make_root(Path(directory))
@@ -124,7 +189,23 @@ class TrainedNetwork(MetaClassifier):
 
     @classmethod
     def load(cls, directory: str | Path) -> Self:
-        """Read what `save` wrote; DataError where it is damaged or another network's."""
+        """Read a network that `save` wrote; nothing is executed.
+
+        Parameters
+        ----------
+        directory : str or Path
+            The folder.
+
+        Returns
+        -------
+        TrainedNetwork
+            A fitted estimator, on the CPU.
+
+        Raises
+        ------
+        DataError
+            If the files are damaged, or belong to another class.
+        """
         folder = InnerPath(Path(directory))
         try:
             plain = _FILES.read(folder)
@@ -137,7 +218,7 @@ class TrainedNetwork(MetaClassifier):
             if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
                 raise ValueError("a weight is not finite")
             shape = own.n_features_in_, len(own.classes_)
-            with torch.device("meta"):  # of the size that is promised, in no memory
+            with torch.device("meta"):  # to compare shapes without using memory
                 promised = own.network(*shape).state_dict()
             if {k: v.shape for k, v in promised.items()} != {k: v.shape for k, v in state.items()}:
                 raise ValueError("its arrays are not those of a network of this length")
@@ -145,29 +226,62 @@ class TrainedNetwork(MetaClassifier):
             network.load_state_dict(state)
         except (*DAMAGE, RuntimeError, OverflowError) as error:
             said = printable(" ".join(str(error).split()))
-            raise DataError(f"{directory}: no sound network ({said}); train it again") from None
+            raise DataError(
+                f"{directory}: not a complete network ({said}); train it again"
+            ) from None
         own.fitted_ = Networks((network.eval(),), (len(own.classes_),), "cpu")
         return own
 
 
 class SliceNetwork(TrainedNetwork):
-    """A network that reads slices, X [n, L], as they are."""
+    """The base class of networks that read slices, X [n, L], as they are.
+
+    See `TrainedNetwork` for the parameters.
+    """
 
     @abstractmethod
     def architecture(self, length: int) -> Architecture:
-        """The layers for slices of so many values."""
+        """The layers for slices of a given length.
+
+        Parameters
+        ----------
+        length : int
+            Values of a slice.
+
+        Returns
+        -------
+        Architecture
+        """
 
     def network(self, length: int, classes: int) -> Network:
-        """The network of this architecture."""
+        """Make the network of this architecture.
+
+        Parameters
+        ----------
+        length : int
+            Values of a slice.
+        classes : int
+            The number of classes.
+
+        Returns
+        -------
+        Network
+        """
         return Network(self.architecture(length), length, classes)
 
 
 class Paper(SliceNetwork):
-    """The local network of Eilertsen et al. (ECAI 2020): 371 million multiply-adds a slice.
+    """The local network of Eilertsen et al., with 371 million multiply-adds for a slice.
 
-    Twelve convolutions of width 5 (fifteen for slices beyond 40,000 values), each with ReLU and
-    batch norm, eight poolings; dense layers 1024 x4 and 64 with dropout 0.5; Adam 1e-3, batches
-    of 64, 50 epochs, a fresh slice per sample.
+    It has twelve convolutions of width 5 (fifteen for slices of more than 40,000 values), each with
+    ReLU and batch norm, eight poolings, and dense layers 1024 x4 and 64 with dropout 0.5. It is
+    trained with Adam at 1e-3 in batches of 64, for 50 epochs. See `TrainedNetwork` for the
+    parameters.
+
+    Notes
+    -----
+    Eilertsen et al., "Classifying the classifier: dissecting the weight space of neural networks",
+    ECAI 2020.
     """
 
     def architecture(self, length: int) -> Architecture:
@@ -176,22 +290,30 @@ class Paper(SliceNetwork):
 
 
 class Patches(SliceNetwork):
-    """The paper's field of view, 2,348 values, at a hundredth of its arithmetic.
+    """A network with the receptive field of `Paper`, 2,348 values, at a hundredth of its cost.
 
-    Patches of 84 values in strides of 8, then separable convolutions and poolings.
+    It has patches of 84 values in strides of 8, then separable convolutions and poolings. See
+    `TrainedNetwork` for the parameters.
     """
 
     def architecture(self, length: int) -> Architecture:
-        """The same for every length."""
+        """The same layers for every length."""
         return PATCHES
 
 
 class Sequence(TrainedNetwork):
-    """A network on tokens: one perceptron for all of them, then attention decides which count.
+    """A network on tokens: the same perceptron for each token, then attention over the tokens.
 
-    The columns of X [n, F] are `tokens` rows of equal length (the last is filled with 0 where they
-    do not divide), as `weightspace.features.tokens` makes them of a net's layers. Each token is
-    known by its place. Columns are standardised by the training rows.
+    The columns of X [n, F] are `tokens` rows of equal length, as `weightspace.features.tokens`
+    makes them from the layers of a net; the last one is filled with 0 if F is not a multiple. The
+    network knows the position of each token. Columns are standardised by the training rows.
+
+    Parameters
+    ----------
+    epochs, batch_size, learning_rate, device, seed
+        As for `TrainedNetwork`.
+    tokens : int
+        The number of tokens.
     """
 
     def __init__(
@@ -207,23 +329,23 @@ class Sequence(TrainedNetwork):
         self.tokens = tokens
 
     def network(self, length: int, classes: int) -> TokenNetwork:
-        """The network for rows of so many columns."""
+        """Make the network for rows of so many columns."""
         return TokenNetwork(length, self.tokens, classes)
 
     def prepare(self, network: nn.Module, features: np.ndarray) -> nn.Module:
-        """Standardise by these rows from now on."""
+        """Set the mean and the deviation of the columns from these rows."""
         assert isinstance(network, TokenNetwork)
         network.standardise(features)
         return network
 
 
 def _of(nets: np.ndarray, draw: Draw) -> Draw:
-    """Fresh slices of the nets at these places among `nets`, and of no others."""
+    """Draw fresh slices of the nets at these positions in `nets`, and of no others."""
     return lambda places, rng: draw(nets[places], rng)
 
 
 def _among(features: np.ndarray, groups: np.ndarray, nets: np.ndarray) -> Draw:
-    """A row by chance of each net's own."""
+    """Draw a random row of each net."""
     order = np.argsort(groups, kind="stable")
     first = np.searchsorted(groups[order], nets)
     counts = np.diff([*first, len(order)])

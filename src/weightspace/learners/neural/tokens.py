@@ -1,4 +1,4 @@
-"""A network on a few tokens: a perceptron for each alike, attention, and a perceptron for all."""
+"""A network on tokens: the same perceptron for each token, attention, and a last perceptron."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _FARTHEST = 5.0
 
 
 class TokenNetwork(nn.Module):
-    """Rows [n, length] that are `tokens` tokens side by side, to scores [n, classes].
+    """Maps rows [n, length], which are `tokens` tokens next to each other, to scores [n, classes].
 
-    Every token, with a learned vector for its place, goes through the same perceptron; each of
-    `heads` attentions takes its own weighted mean of the tokens.
+    Every token, together with a learned vector for its position, goes through the same perceptron.
+    Each of `heads` attention heads takes its own weighted mean of the tokens.
     """
 
     precision = torch.float64
-    """Of its answers, which are cheap: so they hardly depend on the rows beside them."""
+    """The precision of predictions: in float64 they hardly depend on the other rows."""
 
     centre: Tensor
     inverse: Tensor
@@ -43,7 +43,7 @@ class TokenNetwork(nn.Module):
         )
 
     def standardise(self, rows: np.ndarray) -> None:
-        """Take mean and deviation of each column from rows [n, length]."""
+        """Set the mean and the deviation of each column from rows [n, length]."""
         values = np.asarray(rows, np.float64)
         mean, spread = values.mean(axis=0), values.std(axis=0)
         alive = spread > 1e-6 * np.abs(mean) + 1e-12

@@ -1,4 +1,4 @@
-"""Training of one network: Adam, balanced cross entropy, one row of every net an epoch."""
+"""Training of one network: Adam, class-balanced cross entropy, one row of every net in an epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from weightspace.learners.neural.architectures import Dropout
 
 Draw = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""A slice (or the tokens) of each of the nets int [b], new at every call: float32 [b, L]."""
+"""A function that draws a slice (or tokens) of each of the nets int [b]: float32 [b, L]."""
 
 _ROWS = 512
 _global_stream = threading.Lock()
@@ -23,7 +23,7 @@ _global_stream = threading.Lock()
 
 @dataclass(frozen=True)
 class Plan:
-    """How a network is trained; `learning_rate` is Adam's."""
+    """How to train a network; `learning_rate` is Adam's."""
 
     epochs: int
     batch_size: int
@@ -40,10 +40,10 @@ def train(
     plan: Plan,
     progress: Callable[[int], None],
 ) -> nn.Module:
-    """Train the network built to tell `codes` int [N] of nets 0..N-1, each seen once an epoch.
+    """Train a network to predict `codes` int [N] of the nets 0..N-1, each seen once in an epoch.
 
-    Classes weigh alike however many nets each has. `progress` is called with the number of
-    finished epochs. Returns the network in evaluation mode, on the device.
+    All classes have the same weight, however many nets each has. `progress` is called with the
+    number of finished epochs. Returns the network in evaluation mode, on the device.
     """
     rng = np.random.default_rng([plan.seed, 0x4E7])
     network = _begin(build, plan.seed).to(plan.device)
@@ -58,7 +58,7 @@ def train(
     network.train()
     for epoch in range(plan.epochs):
         order = rng.permutation(len(codes))
-        # Batches of equal size, or one apart: batch norm has nothing to norm in a batch of one.
+        # Batch sizes differ by one at most: batch norm cannot work on a batch of one.
         for nets in np.array_split(order, max(1, len(order) // plan.batch_size)):
             slices = torch.from_numpy(draw(nets, rng)).to(plan.device)
             target = torch.from_numpy(codes[nets]).to(plan.device)
@@ -73,7 +73,7 @@ def train(
 
 
 def _begin(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Initial weights that depend on the seed alone, and leave torch's own stream where it was."""
+    """Make the network with initial weights from the seed; torch's own random stream stays."""
     with _global_stream, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
@@ -83,7 +83,7 @@ def _begin(build: Callable[[], nn.Module], seed: int) -> nn.Module:
 def log_probabilities(network: nn.Module, slices: np.ndarray, device: str) -> np.ndarray:
     """Log-probabilities float64 [n, classes] of slices [n, L].
 
-    Computed in float32, or in the `precision` that the network has.
+    They are computed in float32, or in the `precision` of the network.
     """
     precision = getattr(network, "precision", torch.float32)
     if precision != torch.float32:

@@ -1,10 +1,11 @@
-"""The native step: `networks.stack`'s arithmetic in C++, one net after the other.
+"""The native step: what `networks.stack` computes, in C++, one net after the other.
 
-Library kernels stop short for nets this small: dispatch, copies and kernels made for large batches
-of channels cost more than the arithmetic. Here the samples of a batch lie innermost, a convolution
-runs along rows without patches, and norm, activation and pooling are one pass (products.h,
-layers.h, step.cpp). A build exists for each width of vectors; the widest that the processor has is
-loaded. Where none was built, or for an activation that it does not know, `networks.stack` serves.
+Library kernels are slow for nets this small: dispatch, copies and kernels that are tuned for large
+batches of channels cost more than the arithmetic. Here the samples of a batch are the innermost
+axis, a convolution runs along rows without extracting patches, and norm, activation and pooling are
+one pass (products.h, layers.h, step.cpp). There is one build for each width of vector registers,
+and the widest that the processor supports is loaded. `networks.stack` is used where nothing was
+built, and for activations that the native step does not have.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from weightspace.networks.layout import RUNNING, TRAINABLE, Layout
 from weightspace.networks.plan import Plan
 
 ACTIVATIONS = ("relu", "elu", "sigmoid", "tanh", "gelu", "leaky_relu")
-"""By number, as in activations.h."""
+"""The activations by number, as in activations.h."""
 
 SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
 
 
 class _Call(Structure):
-    """As `Call` in step.cpp."""
+    """The struct `Call` of step.cpp."""
 
     _fields_ = (
         ("nets", c_int64),
@@ -48,7 +49,7 @@ class _Call(Structure):
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The widest build that this processor runs; None where there is none, or it is switched off.
+    """The widest build that this processor supports; None if there is none or it is switched off.
 
     The environment variable WEIGHTSPACE_NATIVE=0 switches it off.
     """
@@ -57,7 +58,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def builds() -> list[Path]:
-    """The builds that this processor can run, the widest last."""
+    """The builds that this processor supports, the widest last."""
     there = {path.name.split(".")[0]: path for path in Path(__file__).parent.glob("_v*.so")}
     if "_v2" not in there:
         return []
@@ -66,7 +67,7 @@ def builds() -> list[Path]:
 
 
 def load(build: Path) -> ctypes.CDLL:
-    """A build with its functions declared."""
+    """Load a build and declare its functions."""
     found = ctypes.CDLL(str(build))
     for suffix in SUFFIX.values():
         verbs = ("new", "free", "run", "augment")
@@ -87,10 +88,11 @@ def augmented(
     ranges: Sequence[tuple[float, float]],
     dtype: torch.dtype,
 ) -> Tensor:
-    """Images `index` int64 [K, B] of `pool` uint8 [N, C, H, W], augmented: [K, B, C, H, W] in 0..1.
+    """Augment images `index` int64 [K, B] of `pool` uint8 [N, C, H, W]: [K, B, C, H, W] in 0..1.
 
-    As `images.augmentation.augment` with each net's own streams: `keys` int64 [K] of the uniform
-    numbers that `ranges` stretches, `noise_keys` of the noise.
+    The same as `images.augmentation.augment` with each net's own random streams. `keys` int64 [K]
+    are the streams of the uniform numbers, which are scaled to `ranges`; `noise_keys` are those of
+    the noise.
     """
     out = torch.empty((*index.shape, *pool.shape[1:]), dtype=dtype)
     index, keys, noise_keys = index.contiguous(), keys.contiguous(), noise_keys.contiguous()
@@ -103,7 +105,7 @@ def augmented(
 
 
 class Workspace:
-    """The memory of one net's step on `samples` images."""
+    """The memory for one net's step on `samples` images."""
 
     def __init__(self, plan: Plan, samples: int, dtype: torch.dtype, found: ctypes.CDLL) -> None:
         self._free = getattr(found, f"ws_free_{SUFFIX[dtype]}")
@@ -127,7 +129,7 @@ class Workspace:
 
 
 class NativeStack:
-    """The arithmetic of M nets of one plan on the CPU, as `networks.stack.TorchStack`."""
+    """Computes M nets of one plan on the CPU, with the interface of `networks.stack.TorchStack`."""
 
     def __init__(self, plan: Plan, layout: Layout, dtype: torch.dtype, found: ctypes.CDLL) -> None:
         self._plan, self._dtype, self._library = plan, dtype, found
@@ -147,7 +149,7 @@ class NativeStack:
         smoothing: Tensor,
         masks: list[Tensor],
     ) -> Step:
-        """As `TorchStack.gradient`."""
+        """See `TorchStack.gradient`."""
         out = torch.empty_like(weights)
         losses = torch.empty(3, len(weights), dtype=torch.float64)
         labels, smoothing = labels.contiguous(), smoothing.contiguous()
@@ -162,7 +164,7 @@ class NativeStack:
     def logits(
         self, images: Images, weights: Tensor, stats: list[Tensor], activations: Sequence[str]
     ) -> Tensor:
-        """As `TorchStack.logits`."""
+        """See `TorchStack.logits`."""
         shape = (*images.index.shape, self._plan.outputs)
         out = torch.empty(shape, dtype=self._dtype)
         self._run(images, weights, stats, activations, out)

@@ -1,5 +1,5 @@
-// Activations: f(u), and its derivative from u and y = f(u). Where f never falls, pooling before it
-// and after it give the same, and before is four times cheaper.
+// Activations: f(u), and its derivative from u and y = f(u). If f is monotone, pooling before it
+// gives the same result as pooling after it, and is four times cheaper.
 #pragma once
 
 #include "vectors.h"
@@ -54,7 +54,7 @@ struct Gelu {
   }
 };
 
-// Calls f(Activation{}) for the activation of this number; the order is that of `ACTIVATIONS`
+// Calls f(Activation{}) for the activation with this number; the order is that of `ACTIVATIONS`
 // in native/__init__.py.
 template <class F> inline void with_activation(int number, F f) {
   switch (number) {

@@ -27,7 +27,7 @@ inline double uniform(uint64_t key, uint64_t position) {
 }
 
 // Natural logarithm of positive normal numbers, relative error below 2e-7: the exponent, and the
-// series of the inverse hyperbolic tangent for what is left.
+// series of the inverse hyperbolic tangent for the rest.
 inline Vec<float> log(Vec<float> x) {
   Int<float> bits;
   std::memcpy(&bits, &x, sizeof bits);
@@ -88,9 +88,9 @@ inline Vec<float> normal(uint64_t key, uint64_t first) {
   return erfinv(u) * 1.41421356237f;
 }
 
-// What is done to one image, from its uniform numbers; the order is that of RANGES.
+// The augmentation of one image, from its uniform numbers; the order is that of RANGES.
 template <class T> struct Distortion {
-  T xx, xy, x0, yx, yy, y0;        // where an output pixel looks, in -1..1 across the image
+  T xx, xy, x0, yx, yy, y0;        // map from output to input pixels, in -1..1
   T contrast, brightness, noise;
   T colour[3][3];
 
@@ -162,7 +162,7 @@ template <class T> class Augmenter {
       }
   }
 
-  // Bilinear samples of the framed image where each output pixel looks.
+  // Bilinear samples of the framed image at the input position of each output pixel.
   void move(const Distortion<T>& d) {
     const int line = width_ + 4;
     for (int y = 0; y < height_; y++) {

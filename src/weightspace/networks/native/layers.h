@@ -1,4 +1,4 @@
-// What lies between the products: batch norm, activation, pooling, dropout and the loss.
+// The operations between the products: batch norm, activation, pooling, dropout and the loss.
 // A channel of a convolution's output is side x side x samples values in one run.
 #pragma once
 
@@ -15,13 +15,13 @@ template <class T> struct Norm {
   T mean = 0, inverse = 1, slope = 1, base = 0;
 };
 
-// The norm of `count` values, whose running statistics move when `training`.
+// The norm of `count` values; running statistics are updated when `training`.
 template <class T>
 Norm<T> norm_of(const T* z, ptrdiff_t count, T shift, T scale, T* running_mean, T* running_var,
                 bool training) {
   double mean = *running_mean, var = *running_var;
   if (training) {
-    // Sums of distances from one of the values: nothing cancels, in one pass.
+    // Sums of distances from one of the values: one pass without cancellation.
     const T pivot = z[0];
     double first = 0, second = 0;
     for (ptrdiff_t start = 0; start < count; start += 2048) {
@@ -52,7 +52,7 @@ Norm<T> norm_of(const T* z, ptrdiff_t count, T shift, T scale, T* running_mean, 
 template <class T> struct Window {
   Vec<T> z[4];
   Int<T> which;
-  Vec<T> u, at;  // of the largest: before the activation, and z
+  Vec<T> u, at;  // of the largest value: before the activation, and z
 
   template <class A> static Window of(const T* z, ptrdiff_t line, int samples, Norm<T> norm,
                                       int lanes, bool whole) {
@@ -104,8 +104,8 @@ template <class T> struct ChannelGradient {
   T shift, scale, bias;
 };
 
-// The way back through pooling, activation and norm: `d` is the gradient of what was put out and
-// is used up; `dz`, with `dz_line` values a line, receives that of z.
+// The backward pass of pooling, activation and norm: `d` is the gradient of the output and is
+// overwritten; `dz`, with `dz_line` values per line, receives the gradient of z.
 template <class T, class A>
 ChannelGradient<T> back(const T* z, int side, int samples, bool pool, bool normed, Norm<T> norm,
                         const T* out, ptrdiff_t out_line, T* d, T* dz, ptrdiff_t dz_line) {
@@ -163,7 +163,7 @@ ChannelGradient<T> back(const T* z, int side, int samples, bool pool, bool norme
           }
         });
     }
-    // What pooling left out, or everything where there is none.
+    // The pixels that pooling drops, or all of them without pooling.
     const ptrdiff_t start = pool && y / 2 < small ? 2 * small_line : 0;
     for (int line_y = y; line_y < y + (start ? 2 : 1); line_y++)
       along<T>(line - start, [&](ptrdiff_t j, int lanes, bool whole) {
@@ -179,7 +179,7 @@ ChannelGradient<T> back(const T* z, int side, int samples, bool pool, bool norme
 }
 
 // Losses of logits [outputs, samples]; `d` receives the gradient of their mean.
-// Returns mean loss (with smoothing), mean negative log likelihood and share of right answers.
+// Returns mean loss (with smoothing), mean negative log likelihood and share of correct answers.
 template <class T> struct Losses {
   double loss = 0, nll = 0, correct = 0;
 };

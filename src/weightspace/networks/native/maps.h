@@ -5,8 +5,8 @@
 
 namespace ws {
 
-// What `product` needs to know besides values. A line is a row of pixels, or where padding is much
-// of what a kernel sees a single pixel: taps that would only meet zeros are then left out.
+// The shapes that `product` needs. A line is a row of pixels. If much of a kernel's input is
+// padding, a line is a single pixel, so that taps that only meet zeros can be left out.
 struct Map {
   std::vector<ptrdiff_t> offsets;  // of each tap and channel, channels innermost
   std::vector<Line> lines;
@@ -38,9 +38,9 @@ struct Map {
     auto reach = [&](int at) {
       return Span{std::max(0, padding - at), std::min(kernel, side_in + padding - at)};
     };
-    long sum = 0;  // taps of all rows that meet pixels
+    long sum = 0;  // taps of all rows that are not padding
     for (int y = 0; y < side; y++) sum += reach(y).end - reach(y).begin;
-    // Narrow lines cost: an unfilled last vector, and fewer sums between two loads of weights.
+    // Narrow lines have a cost: a last vector that is not full, and fewer sums per load of weights.
     const int vectors = (samples + lanes - 1) / lanes;
     const double narrow = (double)vectors * lanes / samples * (vectors > 1 ? 1.1 : 1.4);
     const bool single = sum * narrow < (double)kernel * side;

@@ -19,7 +19,7 @@ constexpr int most_vectors(int rows) {
   return j < 1 ? 1 : (j > 8 ? 8 : j);
 }
 
-// How many of the rows that are left one tile takes.
+// How many of the remaining rows one tile takes.
 inline int tile_rows(int left) {
   constexpr bool many = WS_REGISTERS >= 32;
   if (left % 8 == 0 && many) return 8;
@@ -28,7 +28,7 @@ inline int tile_rows(int left) {
   return left >= 6 ? 6 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
-// Where a line of output comes from: `spans` of the depth count, the others meet only padding.
+// The input of a line of output: only `spans` of the depth count, the others are padding.
 struct Span {
   int begin, end;
 };
@@ -109,7 +109,7 @@ void product_rows(const std::vector<Line>& lines, ptrdiff_t length, const T* a,
 }
 
 // out[row][line][j] = bias[row] + sum over k of a[row][k] * in[line][offset[k] + j], j < length.
-// `a` is packed; up to one vector behind a line's input is read and not used.
+// `a` is packed; up to one vector after a line's input is read but not used.
 template <class T>
 void product(int rows, int depth, const std::vector<Line>& lines, ptrdiff_t length, const T* a,
              const ptrdiff_t* offset, const T* in, const T* bias, T* out, ptrdiff_t out_row) {
@@ -228,7 +228,7 @@ void correlate_some(int count, const Correlation<T>& c, const T* x, const ptrdif
   }
 }
 
-// The pixels of a block whose input under a tap is no padding.
+// The pixels of a block whose input under a tap is not padding.
 template <class T> inline Region inside(const Correlation<T>& c, Region block, int ky, int kx) {
   return {std::max(block.top, c.padding - ky),
           std::min(block.bottom, c.side_in + c.padding - ky),
@@ -240,7 +240,7 @@ template <class T> void correlate_block(const Correlation<T>& c, Region block) {
   ptrdiff_t shift[5];
   for (int ky = 0; ky < c.kernel; ky++) {
     const T* x = c.x + ky * c.x_line;
-    if (c.in < 3) {  // too few channels to fill the registers: neighbouring taps do
+    if (c.in < 3) {  // too few channels to fill the registers, so use neighbouring taps
       const Region r = inside(c, {block.top, block.bottom, 0, 0}, ky, 0);
       for (int channel = 0; channel < c.in; channel++)
         for (int kx = 0, take; kx < c.kernel; kx += take) {
@@ -269,8 +269,8 @@ template <class T> void correlate_block(const Correlation<T>& c, Region block) {
 template <class T> void correlate(const Correlation<T>& c, T* gradient) {
   const ptrdiff_t weights = (ptrdiff_t)c.out * c.in * c.kernel * c.kernel;
   std::memset(static_cast<void*>(c.sums), 0, weights * sizeof(Vec<T>));
-  // A block of pixels is read by every weight while it is in the nearest cache; sums that do not
-  // fit there themselves are worth a larger block.
+  // Every weight reads a block of pixels while it is in the first-level cache. If the
+  // sums do not fit in that cache, a larger block is better.
   const int values = (weights * (ptrdiff_t)sizeof(Vec<T>) > (1 << 19) ? 12288 : 4096) * 4 / sizeof(T);
   const int pixels = std::max(1, values / 4 / c.samples);
   const int rows = std::max(1, pixels / c.side), columns = std::min(c.side, pixels);

@@ -1,8 +1,8 @@
-// One training step of convolutional nets, a net after the other, and their forward pass.
+// One training step of convolutional nets, one net after the other, and their forward pass.
 //
-// The contract is networks/stack.py's: the same plan, vectors in the same order, the same results
-// up to rounding; a test holds the two together. Nothing here allocates after `ws_new`, keeps
-// state between calls, or knows Python.
+// It does the same as networks/stack.py: the same plan, vectors in the same order, the same results
+// up to rounding; a test compares the two. Nothing here allocates memory after `ws_new`, keeps
+// state between calls, or uses Python.
 #include <cstdlib>
 #include <new>
 
@@ -16,7 +16,7 @@ struct ConvShape {
   int in, out, kernel, padding, pool, side_in, side, side_out, halo;  // side: before pooling
 };
 
-template <class T> struct Array {  // aligned, zeroed, with room to read behind the end
+template <class T> struct Array {  // aligned, zeroed, with space to read after the end
   T* p = nullptr;
   void make(size_t count) {
     const size_t bytes = ((count + 1024 / sizeof(T)) * sizeof(T) + 63) / 64 * 64;
@@ -233,7 +233,7 @@ template <class T> class Workspace {
   }
 
   void backward(Net<T>& net) {
-    // From the end: `w` and `g` stand behind the tensors of the layer that comes next.
+    // From the end: `w` and `g` point after the tensors of the next layer to process.
     size_t end = 0;
     for (const auto& s : conv_)
       end += (size_t)s.out * (s.in * s.kernel * s.kernel + (normed_ ? 3 : 1));
@@ -363,7 +363,7 @@ template <class T> class Workspace {
   T level_[256];
 };
 
-// What a call hands over; the same layout as `Call` in native/__init__.py.
+// The arguments of a call; the same layout as `Call` in native/__init__.py.
 template <class T> struct Call {
   int64_t nets, values;       // nets, and trainable values of each
   const uint8_t* pool;        // images uint8 [*, C, H, W]
@@ -378,7 +378,7 @@ template <class T> struct Call {
   const int32_t* activation;  // [nets]
   const T* smoothing;         // [nets]
   T* out;                     // gradient [nets, values], or logits [nets, samples, outputs]
-  double* losses;             // [3, nets]: loss, negative log likelihood, share of right answers
+  double* losses;             // [3, nets]: loss, negative log likelihood, share of correct answers
 };
 
 template <class T> void run(Workspace<T>& space, const Call<T>& call, bool training) {

@@ -1,4 +1,4 @@
-"""`merge`: zoos that hold parts of one run become one zoo."""
+"""`merge`: join zoos that hold parts of one sampling run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from weightspace.zoo.reading.reader import Zoo
 from weightspace.zoo.writing.writer import Writer
 
 _MAY_DIFFER = {"device"}
-"""What zoos of one run may disagree about; their rounds say how each was made."""
+"""Settings that may differ between zoos of one run; their rounds say how each was made."""
 
 
 def merge(
@@ -31,16 +31,38 @@ def merge(
     copy: bool = False,
     progress: Progress = silent,
 ) -> Zoo:
-    """Join the zoos of one run, such as its shards, in the zoo at `out`, new or one of them before.
+    """Join the zoos of one sampling run, such as its shards.
 
-    They must agree in space, seed, number of snapshots, evaluation images and the images
-    themselves. A unit that several hold is taken once where all its vectors are equal bit for
-    bit. Nothing in `out` is overwritten, and the zoos that are read do not change: files get a
-    second name (a hard link) where the file system can do that and `copy` is not asked for; of a
-    link the file that it leads to. Units arrive whole, one after the other; a merge that was
-    stopped is continued by the same call. Every vector of the zoos is first compared with its
-    checksum. Raises `UsageError` for zoos that do not belong together or hold a net twice, and
-    `DataError` for a damaged zoo or a full disk, both before `out` is touched.
+    The zoos must agree in space, seed, number of snapshots, evaluation images and the images
+    themselves. A stack that is in several zoos is taken once if all its vectors are equal bit for
+    bit. Nothing in `out` is overwritten, and the given zoos do not change. Stacks are added one
+    after the other, each completely or not at all. Call it again to continue a merge that was
+    stopped.
+
+    Parameters
+    ----------
+    out : str or Path
+        The folder of the result: a new one, or a zoo that was merged before.
+    zoos : sequence of str or Path
+        The folders of the zoos.
+    copy : bool
+        Copy the files. By default they get a second name (a hard link) if the file system allows
+        it.
+    progress : callable, optional
+        Called as `progress(task, done, total)` while it works.
+
+    Returns
+    -------
+    Zoo
+        The zoo at `out`.
+
+    Raises
+    ------
+    UsageError
+        If the zoos do not belong to one run, or a net is in two of them. Nothing is written.
+    DataError
+        If a zoo is damaged (every vector is compared with its checksum) or the disk is too small.
+        Nothing is written.
     """
     out = Path(out)
     parts = _opened(out, zoos, progress)
@@ -56,7 +78,7 @@ def merge(
     info = {**first["info"], "versions": first["versions"]}
     dtype = manifest.dtype(first).name
     writer = Writer(out, space=whole[0].space, seed=first["seed"], info=info, dtype=dtype)
-    for one in begun:  # before the units: until the last is there, a reader can tell
+    for one in begun:  # before the stacks, so that readers see which nets are missing
         while one not in (there := rounds.read(out)).values():
             writer.begin(max(there, default=0) + 1, one)
     for done, (file, target) in enumerate(todo):
@@ -69,13 +91,13 @@ def merge(
 
 
 def _opened(out: Path, zoos: Sequence[str | Path], progress: Progress) -> list[Zoo]:
-    """The zoos to merge, each sound to the last vector."""
+    """Open the zoos to merge, after checking all their vectors."""
     if isinstance(zoos, str | Path) or not zoos:
-        raise UsageError(f"zoos: {zoos!r} is no list of zoos; give at least one")
+        raise UsageError(f"zoos: {zoos!r} is not a list of zoos; give at least one")
     seen = {os.path.realpath(out)}
     for path in map(Path, zoos):
         if (real := os.path.realpath(path)) in seen:
-            raise UsageError(f"{path}: is named twice; name each zoo once, the result first")
+            raise UsageError(f"{path}: is given twice; give each zoo once, the result first")
         seen.add(real)
     return [_sound(Path(path), True, progress) for path in zoos]
 
@@ -100,13 +122,13 @@ def _refuse_another_run(one: Zoo, other: Zoo) -> None:
     if differences:
         name, here, there = differences[0]
         raise UsageError(
-            f"{other.path}: is of another run than {one.path}, {name} is {there} and not {here}; "
+            f"{other.path}: is from another run than {one.path}, {name} is {there}, not {here}; "
             "merge zoos of one space, seed and settings"
         )
 
 
 def _refuse_twice(zoos: Sequence[Zoo]) -> None:
-    """Refuse a net that two zoos hold, unless in the same unit and equal bit for bit."""
+    """Refuse a net that is in two zoos, except in the same stack with equal vectors."""
     nets = zoos[0].nets.with_columns(_zoo=pl.lit(0))
     moments = zoos[0].snapshots
     units = _units(zoos[0])
@@ -121,7 +143,7 @@ def _refuse_twice(zoos: Sequence[Zoo]) -> None:
             )
         both = nets.join(zoo.nets, on="net")
         odd = both.filter(pl.col("unit") != pl.col("unit_right"))
-        how = "stands there in another unit"
+        how = "is there in another stack"
         if odd.is_empty():
             ours = moments.join(both.select("net"), on="net", how="semi")
             theirs = zoo.snapshots.join(both.select("net"), on="net", how="semi")
@@ -148,24 +170,24 @@ def _refuse_twice(zoos: Sequence[Zoo]) -> None:
 
 
 def _units(zoo: Zoo) -> dict[str, tuple[Path, frozenset[str]]]:
-    """The nets of each unit, and the zoo that they are in."""
+    """The nets of each stack, and the zoo that contains it."""
     grouped = zoo.nets.group_by("unit").agg("net").iter_rows()
     return {unit: (zoo.path, frozenset(nets)) for unit, nets in grouped}
 
 
 def _refuse_other_units(zoo: Zoo, known: dict[str, tuple[Path, frozenset[str]]]) -> None:
-    """Refuse a unit of a known name that holds other nets; those of new names become known."""
+    """Refuse a stack whose name is known but whose nets differ; add a new name to the known."""
     for unit, (_, nets) in _units(zoo).items():
         there, others = known.setdefault(unit, (zoo.path, nets))
         if odd := nets ^ others:
             raise UsageError(
-                f"{zoo.path}: unit {unit} holds other nets than in {there}, such as {min(odd)}; "
-                "write units of different nets under different names"
+                f"{zoo.path}: stack {unit} holds other nets than in {there}, such as {min(odd)}; "
+                "write stacks of different nets under different names"
             )
 
 
 def _rounds(zoos: Iterable[Zoo]) -> list[Round]:
-    """The rounds of all; one more for nets that a zoo holds and none of its rounds names."""
+    """The rounds of all zoos, plus one for nets that belong to no round of their zoo."""
     named: list[tuple[object, Round]] = []
     for zoo in zoos:
         own: list[tuple[object, Round]] = [
@@ -185,7 +207,7 @@ def _rounds(zoos: Iterable[Zoo]) -> list[Round]:
 def _missing(
     out: Path, into: Sequence[Zoo], parts: Iterable[Zoo]
 ) -> list[tuple[InnerPath, InnerPath]]:
-    """The files that the result lacks and what they are to be called, in the order to appear."""
+    """The files that the result lacks and their names there, in the order in which to add them."""
     there = {unit for zoo in into for unit in zoo.nets["unit"]}
     laid: set[str] = set()
     files = []

@@ -1,4 +1,4 @@
-"""`repair`: what is damaged in a zoo is set aside, and the tables agree again on what is sound."""
+"""`repair`: move damaged files of a zoo aside, so that the rest is a sound zoo again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from weightspace.zoo.format import index, manifest, tables
 from weightspace.zoo.format.layouts import read_layout
 from weightspace.zoo.format.tables import ShardFacts
 
-_FOLDERS = (places.SHARDS, places.SNAPSHOTS, places.NETS)  # in the order in which a unit appears
+_FOLDERS = (places.SHARDS, places.SNAPSHOTS, places.NETS)  # in the order in which they are written
 _NUMBER = re.compile(r"[0-9]{1,8}")
 
 
@@ -36,9 +36,15 @@ _NUMBER = re.compile(r"[0-9]{1,8}")
 class Repair:
     """What a repair did.
 
-    `findings`: the errors that led to it; `aside`: the folder in the zoo where the damaged files
-    are now, None where nothing was damaged; `kept`, `lost`: the nets of damaged units that are
-    still in the zoo, and those that are not, as far as their names could be read.
+    Attributes
+    ----------
+    findings : tuple of Finding
+        The errors that were repaired.
+    aside : Path or None
+        The folder, in the zoo, that now has the damaged files; None if nothing was damaged.
+    kept, lost : tuple of str
+        The nets of damaged stacks that are still in the zoo, and those that are not, as far as
+        their names can be read.
     """
 
     findings: tuple[Finding, ...]
@@ -47,18 +53,33 @@ class Repair:
     lost: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """The same as plain values for JSON."""
         return dataclasses.asdict(self) | {"aside": self.aside and str(self.aside)}
 
 
 def repair(path: str | Path, progress: Progress = silent) -> Repair:
-    """Make the zoo at `path` pass `check(full=True)`, by setting aside what is damaged.
+    """Move the damaged files of a zoo aside, so that it passes `check(full=True)` again.
 
-    Files with damage move into a numbered folder in `aside/`; nothing is deleted. The nets of a
-    damaged unit whose rows and vectors are all sound stay in the zoo, as a unit of another name;
-    the same `sample` command trains the others again. A layout that is lost is made again from a
-    recipe. A repair that was stopped is finished by the next. Raises DataError for a directory
-    that is no zoo, or whose `zoo.json` is damaged, and where the disk is full.
+    Damaged files move into a numbered folder in `aside/`; nothing is deleted. If all rows and
+    vectors of a net in a damaged stack are sound, the net stays in the zoo, in a stack with a new
+    name. Run the same `sample` command to train the other nets again. A lost layout is made again
+    from a recipe. Call `repair` again to finish one that was stopped.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder of the zoo.
+    progress : callable, optional
+        Called as `progress(task, done, total)` while it works.
+
+    Returns
+    -------
+    Repair
+
+    Raises
+    ------
+    DataError
+        If the folder is not a zoo, its `zoo.json` is damaged, or the disk is full.
     """
     path = Path(path)
     dtype = manifest.dtype(manifest.read(path))
@@ -83,13 +104,13 @@ def repair(path: str | Path, progress: Progress = silent) -> Repair:
 
 
 def _refuse_links(path: Path) -> None:
-    """Refuse a zoo with a folder that leads elsewhere: nothing behind it is to be mended."""
+    """Refuse a zoo with a folder that is a link: nothing behind it may be changed."""
     for finding in links(path):
         raise DataError(f"{path}/{finding.thing}: {finding.message}; {finding.remedy}")
 
 
 def _finish(path: Path) -> None:
-    """Give back the sound nets of damaged units that a stopped repair had already set aside."""
+    """Put back the sound nets of damaged stacks that a stopped repair had moved aside."""
     aside = InnerPath(path) / places.ASIDE
     for number in disk.names(aside):
         if disk.is_folder(aside / number):
@@ -98,12 +119,12 @@ def _finish(path: Path) -> None:
     for stage in places.repairs(path):
         if stage in stopped:
             _publish(stage, path)
-        else:  # copies of nets that are in the zoo: their unit was not set aside, or sampled again
+        else:  # the nets are in the zoo: their stack was not moved, or was sampled again
             _remove_stage(stage)
 
 
 def _publish(source: InnerPath, path: Path) -> None:
-    """Move a unit's files into the zoo, the nets part last, and remove the emptied folder."""
+    """Move a stack's files into the zoo, its table of nets last, and remove the empty folder."""
     for folder in _FOLDERS:
         for name in disk.names(source / folder):
             if name.endswith(places.SUFFIX[folder]):
@@ -112,7 +133,7 @@ def _publish(source: InnerPath, path: Path) -> None:
 
 
 def _remove_stage(stage: InnerPath) -> None:
-    """Remove the files that a repair put into a folder of its own, and the folders if empty."""
+    """Remove the files that a repair wrote into its own folder, and folders that are empty."""
     for folder in _FOLDERS:
         for name in disk.names(stage / folder):
             if name.endswith(places.SUFFIX[folder]):
@@ -131,7 +152,7 @@ def _nets_of(path: Path, units: Iterable[str]) -> frozenset[str]:
 
 
 def _new_folder(path: Path, findings: Sequence[Finding]) -> InnerPath:
-    """The next numbered folder, with the reasons in it."""
+    """Make the next numbered folder and write the findings into it."""
     above = InnerPath(path) / places.ASIDE
     with explained(above):
         taken = [int(name) for name in disk.names(above) if _NUMBER.fullmatch(name)]
@@ -145,7 +166,7 @@ def _new_folder(path: Path, findings: Sequence[Finding]) -> InnerPath:
 
 
 def _damaged_units(path: Path, findings: Sequence[Finding], aside: InnerPath) -> list[str]:
-    """The units to set aside; rounds and layouts that are damaged are dealt with at once."""
+    """The stacks to move aside; damaged rounds and layouts are repaired at once."""
     units, keys = set(), set()
     for finding in findings:
         folder, _, name = finding.thing.partition("/")
@@ -163,14 +184,14 @@ def _damaged_units(path: Path, findings: Sequence[Finding], aside: InnerPath) ->
 
 
 def _units_without_layout(path: Path, key: str, aside: InnerPath) -> set[str]:
-    """Set a layout aside and make it again from a recipe; where that fails, the units of it."""
+    """Make a layout again from a recipe; if that fails, return the stacks that need it."""
     _move(places.part(path, places.LAYOUTS, key), aside / places.LAYOUTS)
     found = set()
     for unit in places.units(path, places.NETS):
         try:
             nets = tables.read(places.part(path, places.NETS, unit), tables.NETS).to_pylist()
         except DataError:
-            continue  # that is another finding
+            continue  # reported by another finding
         mine = [row for row in nets if row["layout"] == key]
         if not mine:
             continue
@@ -192,23 +213,23 @@ def _remake_layout(path: Path, key: str, net: dict[str, Any]) -> bool:
 
 
 def _move(file: InnerPath, folder: InnerPath) -> None:
-    """Move a file that may not be there."""
+    """Move a file if it exists."""
     disk.make_folder(folder)
     with suppress(FileNotFoundError):
         disk.rename(file, folder / file.name)
 
 
 class _Unit:
-    """One damaged unit: what of it is sound, and its replacement by that."""
+    """One damaged stack: which of its nets are sound, and the stack that replaces it."""
 
     def __init__(self, path: Path, name: str, dtype: Dtype) -> None:
         self.path, self.name, self.dtype = path, name, dtype
         self.shard = places.part(path, places.SHARDS, name)
 
     def replace(self, aside: InnerPath, taken: frozenset[str]) -> tuple[list[str], list[str]]:
-        """Set the unit aside and keep its sound nets, but none that is in another unit (`taken`).
+        """Move the stack aside and keep its sound nets, except nets in other stacks (`taken`).
 
-        Returns the names of all its nets, as far as they can be read, and of those kept.
+        Returns the names of all its nets, as far as they can be read, and of those that are kept.
         """
         nets = moments = None
         try:
@@ -221,8 +242,8 @@ class _Unit:
         stage = aside / places.KEPT / self.name
         if nets is not None and len(nets):
             self._write(stage, nets, moments)
-        # Once it is set aside and until all is given back, `_finish` knows of the nets that stay.
-        for folder in reversed(_FOLDERS):  # without its nets part it is no unit any more
+        # If this is stopped from here on, `_finish` puts the sound nets back.
+        for folder in reversed(_FOLDERS):  # without its table of nets it does not count as a stack
             _move(places.part(self.path, folder, self.name), aside / folder)
         if nets is None or not len(nets):
             return named, []
@@ -236,7 +257,7 @@ class _Unit:
             return []
 
     def _sound(self, nets: pa.Table, taken: frozenset[str]) -> tuple[pa.Table, pa.Table]:
-        """The rows of the nets that are sound in everything, and those of their vectors."""
+        """The rows of the nets in which everything is sound, and the rows of their vectors."""
         moments = tables.read(places.part(self.path, places.SNAPSHOTS, self.name), tables.SNAPSHOTS)
         rows, listed = nets.to_pylist(), moments.to_pylist()
         key = rows[0]["layout"] if rows else ""
@@ -256,10 +277,10 @@ class _Unit:
         )
 
     def _spoilt(self, moments: list[dict[str, Any]], size: int) -> set[str]:
-        """The nets of which a vector is not what was written."""
+        """The nets with a vector that is not what was written."""
         count = Counter((row["net"], row["snapshot"]) for row in moments)
         held = disk.size(self.shard) if disk.is_file(self.shard) else 0
-        most = held // (self.dtype.size * size)  # or the new shard could be any number of times it
+        most = held // (self.dtype.size * size)  # not more than the old shard
         wrong = {
             row["net"]
             for row in moments
@@ -272,7 +293,7 @@ class _Unit:
         return wrong | {moments[at]["net"] for at in found}
 
     def _write(self, stage: InnerPath, nets: pa.Table, moments: pa.Table) -> None:
-        """The three files of a unit of these nets, in a folder of their own."""
+        """Write the three files of a stack of these nets into a folder of their own."""
         names, rows = nets["net"].to_pylist(), moments.to_pylist()
         new = f"{self.name[:180]}-{shard.digest(' '.join(names).encode())}"
         size = read_layout(self.path, key := nets["layout"][0].as_py()).size

@@ -1,1 +1,1 @@
-"""Bytes of a zoo: names of files, vectors in shards, checksums, Parquet read with suspicion."""
+"""The bytes of a zoo: file names, vectors in shards, checksums, and Parquet files."""

@@ -1,4 +1,4 @@
-"""What values are on disk: float32, or bfloat16, the upper half of its bits."""
+"""The data types of stored values: float32, or bfloat16, which is the upper half of a float32."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from weightspace.errors import UsageError
 
 @dataclass(frozen=True)
 class Dtype:
-    """How the values of a zoo are stored; what it takes in and gives out is always float32.
+    """The data type in which a zoo stores its values; in memory they are always float32.
 
-    `name` as in `zoo.json`, `code` as in safetensors, `stored` of the bytes on disk.
+    Attributes
+    ----------
+    name : str
+        The name in `zoo.json`.
+    code : str
+        The name in safetensors headers.
+    stored : numpy.dtype
+        The NumPy type of the bytes on disk. NumPy has no bfloat16, so its bits are read as uint16.
     """
 
     name: str
@@ -22,26 +29,26 @@ class Dtype:
 
     @property
     def size(self) -> int:
-        """Bytes of a value."""
+        """Bytes of one value."""
         return self.stored.itemsize
 
     def narrow(self, values: np.ndarray) -> np.ndarray:
-        """What is stored of float32 values of any shape; the nearest, of two as near the even.
+        """Convert float32 values of any shape to what is stored, rounding to nearest, ties to even.
 
-        What is not a number stays none; what is beyond the largest becomes infinite.
+        NaN stays NaN. Values beyond the largest bfloat16 become infinite.
         """
         if self.size == 4:
             return np.ascontiguousarray(values, self.stored)
         bits = np.ascontiguousarray(values, "<f4").view("<u4")
         upper = bits >> 16
-        rounded = (bits + (0x7FFF + (upper & 1))) >> 16  # a NaN's may wrap, and is not taken
+        rounded = (bits + (0x7FFF + (upper & 1))) >> 16  # NaN: see below
         nan = (bits & 0x7FFFFFFF) > 0x7F800000
         return np.where(nan, upper | 0x40, rounded).astype(self.stored)
 
     def widen(self, stored: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """The float32 values, exactly; a view where that is what is stored.
+        """Convert stored values to float32, exactly; a view where float32 is stored.
 
-        They are put in `out`, float32 of the same shape, if it is given.
+        The values are written to `out`, float32 of the same shape, if it is given.
         """
         if self.size == 4:
             values = stored.view("<f4")
@@ -56,7 +63,7 @@ class Dtype:
         return out
 
     def rounded(self, values: np.ndarray) -> np.ndarray:
-        """Float32 values as they are after they were stored."""
+        """Round float32 values to those that come back after storing them."""
         return self.widen(self.narrow(values))
 
 
@@ -66,7 +73,7 @@ DTYPES = {one.name: one for one in (FLOAT32, BFLOAT16)}
 
 
 def dtype_of(name: object) -> Dtype:
-    """The dtype of a name; UsageError where there is none."""
+    """The dtype with this name; UsageError for an unknown name."""
     if not isinstance(name, str) or name not in DTYPES:
         raise UsageError(f"dtype: {name!r} is none of {', '.join(DTYPES)}")
     return DTYPES[name]

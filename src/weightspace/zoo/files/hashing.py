@@ -1,4 +1,4 @@
-"""Vectors in a shard against their checksums, as fast as the disk gives them."""
+"""Compare the vectors of a shard with their checksums, as fast as the disk reads."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from weightspace import disk
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 
-_PIECE = 2**22  # bytes read at once: any vector is hashed in flat memory
-_BATCH = 2**24  # bytes between two reports
+_PIECE = 2**22  # bytes read at once, so that memory does not grow with the vector
+_BATCH = 2**24  # bytes between two calls of `progress`
 _THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -24,11 +24,12 @@ def damaged(
     size: int,
     progress: Callable[[float], None],
 ) -> Iterator[int]:
-    """Positions of the rows whose values in the shard are not the ones that were written.
+    """Find the rows whose values in the shard are not those that were written.
 
-    `rows` as in the table of snapshots: `offset` in bytes, `length` in values of `size` bytes,
-    `checksum`. What lies outside the file counts as damaged. `progress` is told the share that is
-    done. Raises DataError where the file cannot be read.
+    `rows` are rows of the table of snapshots: `offset` in bytes, `length` in values of `size`
+    bytes, and `checksum`. A vector that ends outside the file counts as damaged. Yields positions
+    in `rows`. `progress` is called with the share that is done. Raises DataError if the file cannot
+    be read.
     """
     try:
         descriptor = disk.open_descriptor(shard)
@@ -49,7 +50,7 @@ def damaged(
 def _batches(
     rows: Sequence[Mapping[str, Any]], size: int
 ) -> Iterator[list[tuple[int, Mapping[str, Any]]]]:
-    """The rows with their positions, some megabytes at a time."""
+    """Group the rows, with their positions, into batches of some megabytes."""
     batch, total = [], 0
     for at, row in enumerate(rows):
         batch.append((at, row))

@@ -1,4 +1,4 @@
-"""JSON files that carry the checksum of what they say, so that no changed digit is believed."""
+"""JSON files that contain a checksum of their own entries, so that a changed digit is noticed."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ _ENTRY = "checksum"
 
 
 def seal(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries and, last, their checksum."""
+    """The entries, followed by their checksum."""
     return {**plain, _ENTRY: _checksum(plain)}
 
 
 def unseal(sealed: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """The entries; ValueError where the checksum is another's, or an entry none of `known`.
+    """The entries; ValueError if the checksum does not fit or an entry is not in `known`.
 
-    Files without a checksum are taken as they are: a person may have changed one on purpose.
+    A file without a checksum is accepted: a person may have edited it on purpose.
     """
     plain = dict(sealed)
     checksum = plain.pop(_ENTRY, None)
     if checksum is not None and checksum != _checksum(plain):
         raise ValueError(
-            f"its {_ENTRY!r} is that of another content; who changed it on purpose deletes it"
+            f"its {_ENTRY!r} does not fit its content, delete that entry if you changed the file "
+            "on purpose"
         )
     if strange := sorted(plain.keys() - set(known)):
-        raise ValueError(f"it has an entry {strange[0][:60]!r}, which is none of the format")
+        raise ValueError(f"it has an entry {strange[0][:60]!r}, which the format does not have")
     return plain
 
 

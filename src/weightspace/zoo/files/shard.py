@@ -1,4 +1,4 @@
-"""The header of a shard: safetensors, written before its data and read with suspicion."""
+"""The header of a shard, a safetensors file: written before the data, checked when it is read."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from weightspace.printable import printable
 from weightspace.zoo.files.dtypes import Dtype
 
 _ALIGNMENT = 64
-_LARGEST_HEADER = 100_000_000  # what the safetensors library accepts
+_LARGEST_HEADER = 100_000_000  # the limit of the safetensors library
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a shard says of itself; offsets and sizes in bytes from the start of the file."""
+    """The content of a shard's header; offsets and sizes are bytes from the start of the file."""
 
     nets: tuple[str, ...]
     rows: int
@@ -38,7 +38,7 @@ class Header:
 
     @property
     def stride(self) -> int:
-        """Bytes of one net: its snapshots one after the other."""
+        """Bytes of one net, whose snapshots lie one after the other."""
         return self.rows * self.length
 
     @property
@@ -47,14 +47,14 @@ class Header:
         return self.dtype.size * self.columns
 
     def offset(self, position: int, snapshot: int) -> int:
-        """Where the vector of the net at `position` begins; snapshots count from 1."""
+        """Where a vector begins, for the net at `position` and a snapshot number from 1."""
         return self.data + position * self.stride + (snapshot - 1) * self.length
 
 
 def compose(
     nets: Sequence[str], rows: int, columns: int, layout: str, dtype: Dtype
 ) -> tuple[bytes, Header]:
-    """The first bytes of a shard of `len(nets)` tensors [rows, columns], in order."""
+    """The first bytes of a shard of `len(nets)` tensors [rows, columns], in this order."""
     stride = dtype.size * rows * columns
     tensors: dict[str, Any] = {"__metadata__": {"layout": layout}}
     for i, net in enumerate(nets):
@@ -67,12 +67,12 @@ def compose(
 
 
 def digest(data: Any) -> str:
-    """The checksum of a vector's bytes or of a header: BLAKE2b of 8 bytes, as 16 hex digits."""
+    """The checksum of a vector's bytes or of a header: 8-byte BLAKE2b as 16 hex digits."""
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def data_start(path: object, size: int, start: bytes) -> int:
-    """Where the data begins, from a shard's first 8 bytes and its file size."""
+    """Where the data begins, computed from a shard's first 8 bytes and its file size."""
     length = int.from_bytes(start[:8], "little")
     if len(start) < 8 or length > min(size - 8, _LARGEST_HEADER):
         raise _damaged(path, "its header is longer than the file")
@@ -80,9 +80,9 @@ def data_start(path: object, size: int, start: bytes) -> int:
 
 
 def read(path: InnerPath | Path, dtype: Dtype) -> Header:
-    """The header of the shard at `path`, checked for itself and against the file's size.
+    """Read and check the header of the shard at `path`, also against the size of the file.
 
-    DataError, too, where its values are not of `dtype`.
+    Raises DataError if it is damaged or its values are not of `dtype`.
     """
     try:
         with disk.open_file(path) as file:
@@ -96,17 +96,17 @@ def read(path: InnerPath | Path, dtype: Dtype) -> Header:
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"its header is not JSON ({error})") from None
     if not isinstance(tensors, dict):
-        raise _damaged(path, "its header is no table of tensors")
+        raise _damaged(path, "its header is not a table of tensors")
     tensors.pop("__metadata__", None)
     shape, nets = _walk(path, tensors, dtype)
     header = Header(tuple(nets), shape[0], shape[1], data, digest(start + text), dtype)
     if header.size != size:
-        raise _damaged(path, f"it has {size:,} bytes where {header.size:,} belong")
+        raise _damaged(path, f"it has {size:,} bytes instead of {header.size:,}")
     return header
 
 
 def _walk(path: object, tensors: dict[str, Any], dtype: Dtype) -> tuple[list[int], list[str]]:
-    """The common shape and the names, in the order of the data, which must have no gap."""
+    """The shape of all tensors and their names in the order of the data, which may have no gaps."""
     shape: list[int] = []
     position = 0
     for name, spec in tensors.items():
@@ -131,7 +131,7 @@ def _walk(path: object, tensors: dict[str, Any], dtype: Dtype) -> tuple[list[int
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name is repeated")
     return dict(pairs)
 
 

@@ -1,7 +1,7 @@
-"""Shards on this machine: any bytes of any of them, into memory that is there already.
+"""Shards on this machine: read any bytes of any shard into existing memory.
 
-All is read with `preadv` straight to where it belongs, not through a memory map: a map touches its
-pages one fault at a time, and a file that is cut short while it is mapped kills the process.
+Everything is read with `preadv`, not through a memory map. A map loads its pages one fault at a
+time, and the process is killed if a mapped file becomes shorter.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from weightspace.zoo.files import places, shard
 
 Buffers = Sequence[memoryview]
 Read = tuple[str, int, Buffers, int]
-"""Shard (file name), first byte, where to put what follows, and how many bytes that is."""
+"""Shard (file name), first byte, the buffers to fill, and how many bytes they take."""
 
 _MOST_OPEN = 1024
-_WINDOW = 256  # reads that the disk is told of at once
+_WINDOW = 256  # reads that are announced to the disk at a time
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 
 
 class OpenShard:
-    """One shard, open for reading; closed when nobody holds it any more."""
+    """One shard, open for reading; it is closed when nothing refers to it any more."""
 
     def __init__(self, path: InnerPath) -> None:
         self._descriptor = -1
@@ -45,7 +45,7 @@ class OpenShard:
         self.first = shard.data_start(path, self.size, start)
         self.path = path
         self._seeking = None if hasattr(os, "preadv") else threading.Lock()
-        if hasattr(os, "posix_fadvise"):  # else the disk reads megabytes around each slice
+        if hasattr(os, "posix_fadvise"):  # otherwise the system reads megabytes around each slice
             os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
 
     def __del__(self) -> None:
@@ -53,28 +53,28 @@ class OpenShard:
             os.close(self._descriptor)
 
     def cached(self, offset: int, buffers: Buffers) -> int:
-        """Read what needs no disk; how many bytes that were."""
+        """Read the bytes that are already in memory; returns how many there were."""
         if not _NOWAIT:
             return 0
         try:
             return os.preadv(self._descriptor, buffers, offset, _NOWAIT)
-        except OSError:  # none of it, or a file system that cannot tell
+        except OSError:  # nothing is in memory, or the file system does not know
             return 0
 
     def announce(self, offset: int, size: int) -> None:
-        """Have the disk begin with bytes that will be read soon."""
+        """Tell the disk which bytes will be read soon."""
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._descriptor, offset, size, os.POSIX_FADV_WILLNEED)
 
     def fill(self, offset: int, buffers: Buffers) -> None:
-        """Read from `offset` on until the buffers are full; DataError where the file ends."""
+        """Read from `offset` until the buffers are full; DataError if the file ends before that."""
         for buffer in buffers:
             done = 0
             while done < len(buffer):
                 count = self._read(buffer[done:], offset)
                 if not count:
                     raise DataError(
-                        f"{self.path}: ends at {offset:,} bytes, values lie behind that; "
+                        f"{self.path}: ends after {offset:,} bytes, before its last values; "
                         "run `weightspace check`"
                     )
                 done, offset = done + count, offset + count
@@ -95,7 +95,7 @@ class OpenShard:
 
 
 class ShardFiles:
-    """The shards of a zoo in a folder of this machine; any number of threads may read."""
+    """The shards of a zoo in a folder of this machine; threads may read at the same time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -104,15 +104,16 @@ class ShardFiles:
         self._lock = threading.Lock()
 
     def extent(self, name: str) -> tuple[int, int]:
-        """Where a shard's data begins and ends, in bytes; DataError where it cannot be opened."""
+        """Where a shard's data begins and ends, in bytes; DataError if it cannot be opened."""
         file = self._get(name)
         return file.first, file.size
 
     def fill(self, reads: Iterable[Read]) -> None:
-        """Do all reads; those of one shard best stand together.
+        """Do all reads; reads of one shard should be neighbours.
 
-        What the system holds in memory is copied at once. Of the rest the disk is told before the
-        first is waited for, so that it works on many at a time.
+        Bytes that the system already has in memory are copied at once. The other reads are
+        announced to the disk before the first of them starts, so that the disk can work on many at
+        a time.
         """
         every = iter(reads)
         while window := list(islice(every, _WINDOW)):
@@ -123,17 +124,17 @@ class ShardFiles:
                 file.fill(offset, buffers)
 
     def expect(self, extents: Iterable[tuple[str, int, int]]) -> None:
-        """Have the disk begin with bytes of shards (name, first, how many) to be scanned soon."""
+        """Announce bytes of shards (name, first byte, count) that will be scanned soon."""
         for name, offset, size in extents:
             self._get(name).announce(offset, size)
 
     def scan(self, reads: Iterable[Read]) -> None:
-        """Do reads that are large and were expected."""
+        """Do large reads that were announced with `expect`."""
         for name, offset, buffers, _ in reads:
             self._get(name).fill(offset, buffers)
 
     def view(self, name: str, offset: int, size: int) -> np.ndarray:
-        """`size` bytes from byte `offset` on, uint8."""
+        """Read `size` bytes from byte `offset`, uint8."""
         found = np.empty(size, np.uint8)
         self._get(name).fill(offset, (found.data,))
         return found

@@ -1,1 +1,1 @@
-"""What each file of a zoo holds, checked where it is read."""
+"""The content of each file of a zoo, checked when it is read."""

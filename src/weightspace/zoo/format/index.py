@@ -1,4 +1,4 @@
-"""The index: all tables of a zoo in a few files, so that it opens at once, and from afar."""
+"""The index: all tables of a zoo in a few files, so that it opens fast, also over a network."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ CONTENTS = "contents.json"
 _OWN = re.compile(r"(nets|snapshots|layouts)-\d{3,}-[0-9a-f]{32}\.parquet")
 _VERSION = 1
 _ENTRIES = ("version", "units", "files")
-_LARGEST = 2**28  # bytes of the contents
-_MOST_BYTES = 2**32  # of all parts of a table together: some 30 million snapshots
-_MANY = 200  # units, whose parts take some tenths of a second to read
-_ROWS = 100_000  # of one file
-_GROUP = 1_000  # of one row group: the reader decodes in steps that shrink as groups grow
+_LARGEST = 2**28  # bytes of contents.json
+_MOST_BYTES = 2**32  # of one table of all stacks: some 30 million snapshots
+_MANY = 200  # stacks; the tables of so many take some tenths of a second to read
+_ROWS = 100_000  # in one file
+_GROUP = 1_000  # in one row group: large groups are decoded in small steps
 _LAYOUTS = pa.schema(
     [pa.field("key", pa.string(), nullable=False), pa.field("json", pa.string(), nullable=False)]
 )
@@ -45,7 +45,7 @@ TABLES = {
 
 @dataclass(frozen=True)
 class File:
-    """A file that the index knows: its size, the BLAKE2b of its bytes and the rows in it."""
+    """What the index knows of a file: its size, the BLAKE2b hash of its bytes and its row count."""
 
     size: int
     digest: str
@@ -53,15 +53,15 @@ class File:
 
     @classmethod
     def of(cls, data: bytes, rows: int) -> File:
-        """What is noted of a file of these bytes."""
+        """The description of a file with these bytes."""
         return cls(len(data), _digest(data), rows)
 
     def matches(self, data: bytes) -> bool:
-        """Whether these bytes are, to the bit, those that were noted."""
+        """Whether these are exactly the bytes that were described."""
         return len(data) == self.size and _digest(data) == self.digest
 
     def read(self, place: InnerPath) -> bytes | None:
-        """The bytes that were noted, if they are those of a file; else None."""
+        """The bytes of the file at `place` if they are those that were described, else None."""
         try:
             data = disk.read_bytes(place, self.size)
         except (OSError, DataError):
@@ -71,7 +71,7 @@ class File:
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit as it was indexed: its two parts, and where the data of its shard begins and ends."""
+    """A stack as it was indexed: its two table files, and where the data of its shard lies."""
 
     nets: File
     snapshots: File
@@ -81,7 +81,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Index:
-    """The contents of an index: units, in the order of the rows, and its files by table."""
+    """The contents of an index: the stacks in the order of their rows, and its files by table."""
 
     units: dict[str, Unit]
     files: dict[str, dict[str, File]]
@@ -100,7 +100,7 @@ class Index:
 
     @classmethod
     def from_json(cls, text: bytes) -> Index:
-        """The inverse; ValueError where the text is no index."""
+        """Parse what `to_dict` gave as JSON; ValueError if the text is not an index."""
         try:
             plain = unseal(json.loads(text), _ENTRIES)
             if plain["version"] != _VERSION:
@@ -126,17 +126,17 @@ FOLDER = "index"
 
 
 def folder(path: Path) -> Path:
-    """Where the index of a zoo lies."""
+    """The folder of a zoo's index."""
     return path / FOLDER
 
 
 def place(path: Path) -> InnerPath:
-    """The same, to be opened."""
+    """The folder of a zoo's index, as a path that the module `disk` can open."""
     return InnerPath(path) / FOLDER
 
 
 def read(path: Path) -> Index | None:
-    """The index of the zoo at `path`; None where it has none, or one that is damaged."""
+    """The index of the zoo at `path`; None if there is none or it is damaged."""
     try:
         return Index.from_json(disk.read_bytes(place(path) / CONTENTS, _LARGEST))
     except (OSError, ValueError, DataError):
@@ -144,7 +144,7 @@ def read(path: Path) -> Index | None:
 
 
 def read_table(path: Path, index: Index, table: str) -> pa.Table:
-    """One table of the index, its files compared with what was noted; DataError if damaged."""
+    """One table of the index; DataError if its files are not those that the index describes."""
     parts = []
     for name, file in index.files[table].items():
         there = place(path) / name
@@ -153,15 +153,16 @@ def read_table(path: Path, index: Index, table: str) -> pa.Table:
             raise DataError(f"{there}: is damaged or missing; {_AGAIN}")
         parts.append(tables.parse(data, there, TABLES[table]))
         if parts[-1].num_rows != file.rows:
-            raise DataError(f"{there}: has another number of rows than noted; {_AGAIN}")
+            raise DataError(f"{there}: has another number of rows than the index states; {_AGAIN}")
     return tables.join(parts, TABLES[table])
 
 
 def read_parts(path: Path, table: str, units: Sequence[str]) -> list[pa.Table]:
-    """The tables that together hold the parts of all `units`, from the index where that is true.
+    """Tables that together hold the rows of all `units`, from the index where it is up to date.
 
-    A part is taken from the index where the part's file is, to the bit, the one that was indexed;
-    any other is read itself. So an index can be old or damaged, and no harm is done.
+    The rows of a stack are taken from the index if the stack's own table file is, byte for byte,
+    the one that was indexed. Otherwise the stack's file is read. So an old or a damaged index does
+    no harm.
     """
     index = read(path)
     rest, found = list(units), []
@@ -173,7 +174,7 @@ def read_parts(path: Path, table: str, units: Sequence[str]) -> list[pa.Table]:
             try:
                 found = _rows_of(read_table(path, index, table), index, table, good)
                 rest = [unit for unit in units if unit not in good]
-            except DataError:  # the parts themselves are as good
+            except DataError:  # the files of the stacks hold the same
                 found = []
         files = [places.part(path, table, unit) for unit in rest]
         held = 0
@@ -187,12 +188,12 @@ def read_parts(path: Path, table: str, units: Sequence[str]) -> list[pa.Table]:
 
 
 def lies(path: Path, index: Index) -> Iterator[str]:
-    """The files of which a readable index says other things than they do, if they are the same."""
+    """Find unchanged files whose content the index gives differently."""
     for table in (places.NETS, places.SNAPSHOTS):
         rows = read_table(path, index, table)
         for unit in index.units:
             part = places.part(path, table, unit)
-            with suppress(DataError):  # which is another finding
+            with suppress(DataError):  # damaged files are reported elsewhere
                 if _is_same(path, table, index, unit):
                     (said,) = _rows_of(rows, index, table, {unit}) or [rows.slice(0, 0)]
                     there = tables.join([tables.read(part, TABLES[table])], TABLES[table])
@@ -213,9 +214,25 @@ def lies(path: Path, index: Index) -> Iterator[str]:
 
 
 def write(path: str | Path, progress: Progress = silent) -> Path:
-    """Write the index of the zoo at `path` anew; returns its folder.
+    """Write the index of a zoo, replacing an older one.
 
-    Raises `DataError` where a part of the zoo is damaged: an index is made of sound ones.
+    Parameters
+    ----------
+    path : str or Path
+        The folder of the zoo.
+    progress : callable, optional
+        Called as `progress(task, done, total)` after each stack.
+
+    Returns
+    -------
+    Path
+        The folder of the index.
+
+    Raises
+    ------
+    DataError
+        If `path` is not a zoo or one of its files is damaged. Run `weightspace check` to see all
+        damage.
     """
     path = Path(path)
     manifest.read(path)
@@ -246,7 +263,18 @@ def write(path: str | Path, progress: Progress = silent) -> Path:
 
 
 def refresh(path: Path, progress: Progress = silent) -> None:
-    """Write the index where there are many units and it has not those; a zoo does without it."""
+    """Write the index of a large zoo if it does not cover the current stacks.
+
+    Zoos of few stacks open fast without an index, so nothing is written for them, and nothing if a
+    file of the zoo is damaged.
+
+    Parameters
+    ----------
+    path : Path
+        The folder of the zoo.
+    progress : callable, optional
+        Called as `progress(task, done, total)` after each stack.
+    """
     names, known = places.units(path, places.NETS), read(path)
     if len(names) >= _MANY and (known is None or set(known.units) != set(names)):
         with suppress(DataError):
@@ -264,7 +292,7 @@ def _layouts(path: Path, nets: pa.Table) -> pa.Table:
 
 
 def _write_table(path: Path, table: str, rows: pa.Table) -> dict[str, File]:
-    """The table in files of some rows each, named by their content: old ones stay readable."""
+    """Write the table in files of some rows each, named by their hash: old files stay readable."""
     with explained(place(path)):
         disk.make_folder(place(path))
     files = {}
@@ -279,10 +307,10 @@ def _write_table(path: Path, table: str, rows: pa.Table) -> dict[str, File]:
 
 
 def _rows_of(table: pa.Table, index: Index, kind: str, units: set[str]) -> list[pa.Table]:
-    """The rows of these units, neighbours in one piece."""
+    """The rows of these stacks, in as few pieces as possible."""
     counts = [vars(unit)[kind].rows for unit in index.units.values()]
     if sum(counts) != table.num_rows:
-        raise DataError(f"the index: has other rows than its units; {_AGAIN}")
+        raise DataError(f"the index: has rows of other stacks than it lists; {_AGAIN}")
     spans: list[list[int]] = []
     at = 0
     for name, count in zip(index.units, counts, strict=True):
@@ -303,13 +331,13 @@ def _is_same(path: Path, table: str, index: Index, unit: str) -> bool:
 def _file(row: Sequence[Any]) -> File:
     size, digest, rows = row
     if not isinstance(digest, str):
-        raise ValueError("a digest that is no text")
+        raise ValueError("a hash that is not text")
     return File(_whole(size), digest, _whole(rows))
 
 
 def _whole(value: Any) -> int:
     if type(value) is not int or value < 0:
-        raise ValueError(f"{value!r} where a size belongs")
+        raise ValueError(f"{value!r} in place of a size")
     return value
 
 

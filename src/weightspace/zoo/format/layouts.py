@@ -1,4 +1,4 @@
-"""The files of layouts, read with suspicion."""
+"""The files of layouts, checked when they are read."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from weightspace.networks import Layout
 from weightspace.zoo.files import places
 
 LARGEST = 2**26  # bytes of a layout's file
-_MOST_VALUES = 2**40  # of a vector
+_MOST_VALUES = 2**40  # in a vector
 _MOST_DIMENSIONS = 32
 
 
 def read_layout(path: Path, key: str) -> Layout:
-    """The layout of this key in the zoo at `path`, checked against its key."""
+    """Read the layout with this key from the zoo at `path`, and check it against the key."""
     file = places.layout_path(path, key)
     again = "restore it from a copy, or run `weightspace repair`"
     try:
@@ -33,18 +33,18 @@ def read_layout(path: Path, key: str) -> Layout:
     except (DataError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         sound = False
     if not sound:
-        raise DataError(f"{file}: is damaged, its layout is not of that key; {again}")
+        raise DataError(f"{file}: is damaged, its content does not fit its key; {again}")
     return layout
 
 
 def _check_numbers(rows: list[dict[str, Any]]) -> None:
-    """Refuse layers, offsets and shapes that are no whole numbers from 0, or too many or large.
+    """Refuse layers, offsets and shapes that are not whole numbers from 0, or that are too large.
 
-    Asked before sizes are made of them: the product of a long shape takes seconds.
+    This is checked before sizes are computed: the product of a long shape takes seconds.
     """
     for row in rows:
         if len(row["shape"]) > _MOST_DIMENSIONS:
             raise ValueError("a shape of too many dimensions")
         for number in (row["layer"], row["offset"], *row["shape"]):
             if type(number) is not int or not 0 <= number < _MOST_VALUES:
-                raise ValueError("a number that is none of a layout")
+                raise ValueError("a layer, offset or shape that is not possible")

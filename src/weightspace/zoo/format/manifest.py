@@ -1,4 +1,4 @@
-"""`zoo.json`: what a zoo says about itself, and whether two zoos are the same."""
+"""`zoo.json`: the description of a zoo, and whether two zoos are samples of the same population."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ENTRIES = ("format", "version", "created", "versions", "space", "seed", "dtype"
 def compose(
     space: Space, seed: int, info: dict[str, Any], dtype: str = FLOAT32.name
 ) -> dict[str, Any]:
-    """The content of a new zoo's `zoo.json`."""
+    """The content of `zoo.json` for a new zoo."""
     info = dict(info)
     versions = {
         "weightspace": importlib.metadata.version("weightspace"),
@@ -50,14 +50,14 @@ def compose(
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The checked content of a zoo's `zoo.json`."""
+    """The content of a zoo's `zoo.json`, checked."""
     file = InnerPath(path) / MANIFEST
     if not _is_folder(path):
         refuse_url(path)
         raise DataError(f"{path}: no such directory; give the directory that holds {MANIFEST}")
     if not disk.exists(file):
         raise DataError(
-            f"{path}: is no zoo, it has no {MANIFEST}; make one with `weightspace sample`"
+            f"{path}: is not a zoo, it has no {MANIFEST}; make one with `weightspace sample`"
         )
     again = "restore it from a copy"
     try:
@@ -70,7 +70,7 @@ def read(path: Path) -> dict[str, Any]:
         raise DataError(f"{file}: does not say that it describes a {FORMAT}; {again}")
     version = meta.get("version")
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise DataError(f"{file}: version {version!r} is no whole number from 1; {again}")
+        raise DataError(f"{file}: version {version!r} is not a whole number from 1; {again}")
     if version > VERSION:
         raise DataError(
             f"{path}: is a zoo of format version {version}, this weightspace reads version "
@@ -92,17 +92,17 @@ def _is_folder(path: Path) -> bool:
 
 
 def space_of(meta: dict[str, Any]) -> Space:
-    """The space that the zoo was drawn from."""
+    """The space from which the zoo was drawn."""
     return Space.from_dict(meta["space"])
 
 
 def dtype(meta: dict[str, Any]) -> Dtype:
-    """What the zoo's values are on disk."""
+    """The data type in which the zoo stores its values."""
     return dtype_of(meta.get("dtype", FLOAT32.name))
 
 
 def refuse_other(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
-    """Refuse to continue a zoo that other settings began, naming the first difference."""
+    """Raise UsageError if a zoo was begun with other settings, naming the first difference."""
     found = differences(there, here)
     if found:
         name, old, new = found[0]
@@ -113,8 +113,8 @@ def refuse_other(path: Path, there: dict[str, Any], here: dict[str, Any]) -> Non
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """What makes two zoos samples of different populations: name, one value, the other."""
-    # A space's name and description do not change what is drawn; what varies and how does.
+    """The settings in which two zoos differ: name, first value, second value."""
+    # The name and the description of a space do not change what is drawn; its recipe does.
     old, new = there["space"]["recipe"], here["space"]["recipe"]
     pairs = [(f"{key} of the space", old.get(key), new.get(key)) for key in old | new]
     pairs.append(("the seed", there["seed"], here["seed"]))

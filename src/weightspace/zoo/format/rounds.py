@@ -1,4 +1,4 @@
-"""Rounds: which nets of the draw a zoo's makers set out to sample, one small file for each."""
+"""Rounds: which nets of the draw a sampling run set out to train, one small file for each run."""
 
 from __future__ import annotations
 
@@ -23,10 +23,29 @@ _ENTRIES = ("nets", "images", "info")
 
 @dataclass(frozen=True)
 class Round:
-    """One resolution to sample nets; it never changes, and no two of a zoo share a net.
+    """The nets that one call of `sample` set out to train; no two rounds of a zoo share a net.
 
-    `nets` holds ascending ranges (first, stop) of positions in the draw; `images` a digest for
-    each image set, which later rounds must find again; `info` what else its maker noted.
+    A round never changes after it is written.
+
+    Parameters
+    ----------
+    nets : tuple of (int, int)
+        Ascending ranges (first, stop) of positions in the draw.
+    images : mapping of str to str
+        For each image set the hash of its images. Later rounds must use images with the same
+        hashes.
+    info : mapping
+        Further facts, plain JSON values.
+
+    Examples
+    --------
+    >>> one = Round.of([0, 1, 2, 7], images={}, info={})
+    >>> one.nets
+    ((0, 3), (7, 8))
+    >>> one.count
+    4
+    >>> one.held(np.array([2, 3])).tolist()
+    [True, False]
     """
 
     nets: tuple[tuple[int, int], ...]
@@ -37,30 +56,70 @@ class Round:
     def of(
         cls, indices: Iterable[int], images: Mapping[str, str], info: Mapping[str, Any]
     ) -> Round:
-        """The round of the nets at these positions."""
+        """Make the round of the nets at these positions in the draw.
+
+        Parameters
+        ----------
+        indices : iterable of int
+            Positions in the draw, in any order.
+        images : mapping of str to str
+            For each image set the hash of its images.
+        info : mapping
+            Further facts, plain JSON values.
+
+        Returns
+        -------
+        Round
+        """
         at = np.unique(np.fromiter(indices, np.int64))
         pieces = np.split(at, np.flatnonzero(np.diff(at) > 1) + 1)
         return cls(tuple((int(p[0]), int(p[-1]) + 1) for p in pieces if len(p)), images, info)
 
     @property
     def count(self) -> int:
-        """How many nets it holds."""
+        """The number of its nets."""
         return sum(stop - first for first, stop in self.nets)
 
     def held(self, indices: np.ndarray) -> np.ndarray:
-        """Which of these positions in the draw, int64 [n], it holds: bool [n]."""
+        """Which of these positions in the draw belong to the round.
+
+        Parameters
+        ----------
+        indices : ndarray of int64, shape (n,)
+            Positions in the draw.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
         spans = np.array(self.nets, np.int64).reshape(-1, 2)
         at = np.searchsorted(spans[:, 0], indices, side="right") - 1
         return (at >= 0) & (indices < spans[at, 1])
 
     @property
     def indices(self) -> np.ndarray:
-        """Their positions in the draw, int64, ascending."""
+        """The positions of its nets in the draw, int64, ascending."""
         return np.concatenate([np.arange(*span, dtype=np.int64) for span in self.nets])
 
 
 def read(path: Path) -> dict[int, Round]:
-    """The rounds of the zoo at `path` by their numbers, in order; DataError for a damaged one."""
+    """Read the rounds of a zoo.
+
+    Parameters
+    ----------
+    path : Path
+        The folder of the zoo.
+
+    Returns
+    -------
+    dict of int to Round
+        The rounds by their numbers, in ascending order.
+
+    Raises
+    ------
+    DataError
+        If a file of a round is damaged or cannot be read.
+    """
     found = {}
     for stem in places.units(path, places.ROUNDS):
         if stem.isdecimal():
@@ -70,7 +129,7 @@ def read(path: Path) -> dict[int, Round]:
 
 
 def not_held(indices: Iterable[int], rounds: Iterable[Round]) -> list[int]:
-    """Those of these positions in the draw that no round holds, ascending."""
+    """Those of these positions in the draw that belong to no round, ascending."""
     left = np.unique(np.fromiter(indices, np.int64))
     for one in rounds:
         left = left[~one.held(left)]
@@ -78,7 +137,7 @@ def not_held(indices: Iterable[int], rounds: Iterable[Round]) -> list[int]:
 
 
 def add(path: Path, number: int, added: Round) -> bool:
-    """Write round `number` of the zoo at `path`; False, with nothing done, where there is one."""
+    """Write round `number` of the zoo at `path`; False, and nothing is written, if it exists."""
     text = json.dumps(seal(asdict(added))).encode() + b"\n"
     return write_file(file_of(path, number), text, replace=False)
 
@@ -89,7 +148,7 @@ def file_of(path: Path, number: int) -> InnerPath:
 
 
 def refuse_overlap(named: Iterable[tuple[object, Round]]) -> None:
-    """DataError where two different rounds hold one net; each comes with a name to call it by."""
+    """Raise DataError if two different rounds hold the same net; messages use the given names."""
     spans = sorted((*span, str(name)) for name, one in named for span in one.nets)
     for (_, stop, one), (first, _, other) in pairwise(spans):
         if first < stop:
@@ -98,7 +157,7 @@ def refuse_overlap(named: Iterable[tuple[object, Round]]) -> None:
             )
 
 
-_AGAIN = "delete it and run the same command: what is missing then gets a new round"
+_AGAIN = "delete it and run the same command again: missing nets then get a new round"
 
 
 def _read(file: InnerPath) -> Round:

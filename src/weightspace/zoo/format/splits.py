@@ -1,4 +1,4 @@
-"""Splits by net: the one that a zoo stores, and those that leave one level out."""
+"""Splits of nets into training and test nets: the stored one, and those that leave a level out."""
 
 from __future__ import annotations
 
@@ -11,15 +11,31 @@ import polars as pl
 from weightspace.errors import UsageError
 
 BLOCK = 5
-"""Of so many nets in a row one is a test net."""
+"""One of so many consecutive nets is a test net."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Nets that teach and nets that are tested: no net is both, and some may be neither.
+    """Training nets and test nets; no net is in both, and some nets may be in neither.
 
-    `name` says how they were told apart, such as "stored" or "depth_conv=5"; `by` is the
-    hyper-parameter of which one level stands on one side only, where there is one.
+    Parameters
+    ----------
+    train, test : tuple of str
+        Names of nets.
+    name : str
+        How the nets were split, such as "stored" or "depth_conv=5".
+    by : str, optional
+        The hyper-parameter of which one level is on one side only, if there is one.
+
+    Raises
+    ------
+    UsageError
+        If a side is empty or a net is on both sides.
+
+    Examples
+    --------
+    >>> Split(train=("net-a", "net-b"), test=("net-c",), name="by hand").test
+    ('net-c',)
     """
 
     train: tuple[str, ...]
@@ -37,19 +53,32 @@ class Split:
 
 
 def stratified(levels: np.ndarray, seed: int) -> list[str]:
-    """Split nets in a row: of every five one is set aside as "test", the others are "train".
+    """Split consecutive nets: one of every five is "test", the other four are "train".
 
-    `levels` int [n, q]: the level, from 0, that each net has of each of q properties, or -1 where
-    that is unknown. Of five nets the one is chosen whose levels have been set aside least; chance
-    decides among equals. What comes after the five does not matter, so that nets keep their
-    split when a zoo grows.
+    Of each five nets, the test net is the one whose levels have been chosen least often so far;
+    ties are decided at random. Later nets do not change the split of earlier nets, so nets keep
+    their split when a zoo grows.
 
+    Parameters
+    ----------
+    levels : ndarray of int, shape (n, q)
+        The level, from 0, of each of n nets in each of q properties; -1 where it is unknown.
+    seed : int
+        The seed of the random ties.
+
+    Returns
+    -------
+    list of str, length n
+        "train" or "test" for each net.
+
+    Examples
+    --------
     >>> stratified(np.arange(10).reshape(10, 1) % 2, seed=0).count("test")
     2
     """
     levels = np.asarray(levels, np.int64)
     rng = np.random.default_rng([seed, 0x5B117])
-    # What each level has of test nets beyond its share, times five. -1 finds the last column.
+    # How many test nets each level has beyond its share, times five; -1 is the last column.
     excess = np.zeros((levels.shape[1], int(levels.max(initial=0)) + 2), np.int64)
     properties = np.arange(levels.shape[1])
     split = ["train"] * len(levels)
@@ -67,15 +96,16 @@ def stratified(levels: np.ndarray, seed: int) -> list[str]:
 
 
 def stored(nets: pl.DataFrame) -> Split:
-    """The split in a zoo's table of nets."""
+    """The split that is stored in a zoo's table of nets."""
     train, test = (nets.filter(pl.col("split") == side)["net"] for side in ("train", "test"))
     return Split(tuple(train), tuple(test), "stored")
 
 
 def leaving_out(nets: pl.DataFrame, name: str, level: Any) -> Split:
-    """Train on the nets without a level of a hyper-parameter, test on those that have it.
+    """Train on the nets that have other levels of a hyper-parameter, test on those with this level.
 
-    Nets of which it is not known are on neither side. `level` may be text, as tables show it.
+    Nets for which the hyper-parameter is unknown are on neither side. `level` may be text, as in
+    tables.
     """
     if name not in nets.columns:
         raise UsageError(f"leave_out: nets have no {name!r}; name a column of the table of nets")
@@ -90,7 +120,7 @@ def leaving_out(nets: pl.DataFrame, name: str, level: Any) -> Split:
 
 
 def _text(value: Any) -> str:
-    """One spelling of a level, whether it is a value or was typed: true, 5, 0.001."""
+    """One spelling of a level, for values and for text that a user typed: true, 5, 0.001."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     try:
         return f"{float(text):.12g}"

@@ -1,4 +1,4 @@
-"""The state of a unit in the making: one safetensors file, replaced whole, from which to go on."""
+"""The state of an unfinished stack: one safetensors file, from which its training can continue."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ VERSION = 1
 ASIDE = ".aside"
 _KINDS = {"float32": "F32", "float64": "F64", "int64": "I64"}
 _ENTRY = "weightspace"
-_HEADER = 2**27  # bytes of its header, where the rows of all snapshots stand
-_LEAST, _TIMES = 2**27, 16  # a stack has its weights, two slots and up to two vectors a snapshot
+_HEADER = 2**27  # bytes of the header, which contains the rows of all snapshots
+_LEAST, _TIMES = 2**27, 16  # weights, two optimizer slots, and up to two vectors for each snapshot
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What was saved of a unit: `arrays`, and `facts` as JSON holds them.
+    """The saved state of a stack: arrays, and facts as plain JSON values.
 
-    `shard` is the name of the unfinished shard that holds the vectors put so far, `checksums`
-    theirs by (net, snapshot).
+    `shard` is the name of the unfinished shard that holds the vectors written so far, `checksums`
+    are the checksums of these vectors by (net, snapshot).
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -41,7 +41,7 @@ class Saved:
 
 
 def write(path: Path, unit: str, saved: Saved) -> None:
-    """Keep a unit's state in the zoo at `path`, durably, in place of the one before."""
+    """Write the state of a stack to the disk of the zoo at `path`, replacing an earlier state."""
     file = places.part(path, places.STATES, unit)
     disk.make_folder(file.parent)
     remove_leftovers(file.parent, unit)
@@ -83,7 +83,7 @@ def write(path: Path, unit: str, saved: Saved) -> None:
 
 
 def read(path: Path, unit: str) -> Saved | None:
-    """What was saved of a unit; None where nothing was, DataError for a damaged file."""
+    """The saved state of a stack; None if there is none, DataError for a damaged file."""
     file = places.part(path, places.STATES, unit)
     if not disk.exists(file):
         return None
@@ -92,13 +92,13 @@ def read(path: Path, unit: str) -> Saved | None:
         metadata, arrays = _metadata(data), load(data)
         text = metadata[_ENTRY]
         if _digest(text, arrays) != metadata["checksum"]:
-            raise ValueError("its checksum is another")
+            raise ValueError("its checksum does not fit")
         plain = json.loads(text)
         if (plain["version"], plain["unit"]) != (VERSION, unit):
-            raise ValueError("it is of another version or unit")
+            raise ValueError("it belongs to another version or stack")
         checksums = {(net, snapshot): checksum for net, snapshot, checksum in plain["checksums"]}
         if not isinstance(plain["shard"], str) or not isinstance(plain["facts"], dict):
-            raise ValueError("it does not say what it stands on")
+            raise ValueError("it does not name its shard")
         return Saved(arrays, plain["facts"], plain["shard"], checksums)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
@@ -106,7 +106,7 @@ def read(path: Path, unit: str) -> Saved | None:
 
 
 def shard_of(path: Path, unit: str) -> str:
-    """The name of the unfinished shard that a state stands on; empty where it does not say."""
+    """The name of the unfinished shard that a state belongs to; empty if it does not say."""
     try:
         with disk.open_file(places.part(path, places.STATES, unit)) as file:
             length = int.from_bytes(file.read(8), "little")
@@ -117,23 +117,23 @@ def shard_of(path: Path, unit: str) -> str:
 
 
 def set_aside(path: Path, unit: str) -> None:
-    """Take a state out of the way; it is deleted when the unit is finished."""
+    """Rename a state that cannot be used; it is deleted when the stack is finished."""
     file = places.part(path, places.STATES, unit)
     if disk.exists(file):
         disk.rename(file, _aside(file))
 
 
 def remove(path: Path, unit: str) -> None:
-    """Delete all that was saved of a unit."""
+    """Delete all saved states of a stack."""
     file = places.part(path, places.STATES, unit)
     for one in (file, _aside(file)):
-        if not disk.is_folder(one):  # which no writer made
+        if not disk.is_folder(one):  # a folder of that name was not made by a writer
             disk.remove(one)
     remove_leftovers(file.parent, unit)
 
 
 def _largest(path: Path, unit: str) -> int:
-    """Bytes that a state may have: some more than the vectors that it stands on."""
+    """The most bytes that a state may have: some more than the vectors that belong to it."""
     name = shard_of(path, unit)
     shard = InnerPath(path) / places.SHARDS / name if disk.is_temporary(name) else None
     held = disk.size(shard) if shard is not None and disk.is_file(shard) else 0
@@ -145,7 +145,7 @@ def _aside(file: InnerPath) -> InnerPath:
 
 
 def _metadata(data: bytes) -> dict[str, str]:
-    """The texts in the header of a safetensors file, from its first bytes."""
+    """The metadata entries in the header of a safetensors file, from its first bytes."""
     length = int.from_bytes(data[:8], "little")
     return dict(json.loads(data[8 : 8 + length])["__metadata__"])
 

@@ -1,4 +1,4 @@
-"""The two Parquet tables of a zoo: their columns, from rows to a file's bytes and back."""
+"""The two Parquet tables of a zoo: their columns, how rows become files, and how files are read."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NETS = pa.schema(
         _field("unit", pa.string()),
         _field("split", pa.string()),
         _field("layout", pa.string()),
-        # A population that was converted from elsewhere may not know all of them.
+        # An imported population may not know all of these.
         *(_field(name, _ARROW[kind], required=False) for name, kind in FIELDS.items()),
         _field("steps", pa.int64(), required=False),
         _field("diverged", pa.bool_()),
@@ -70,12 +70,12 @@ SNAPSHOTS = pa.schema(
 _MAY_BE_LEFT_OUT = {"diverged_step", "test_accuracy", *_METRICS}
 _FACTS = b"weightspace"
 _KNOWN = b"hyper-parameters"
-MOST_ROWS = 10**6  # of one part; a row of snapshots stands for a whole vector in a shard
-_MOST_BYTES = 2**29  # of one part, decoded
+MOST_ROWS = 10**6  # in one file; a row of snapshots describes a whole vector in a shard
+_MOST_BYTES = 2**29  # in one file, decoded
 _BATCH_BYTES = 2**26
 _LONGEST_COLUMN = 200
-_LONGEST_TEXT = 2**20  # bytes; the longest is the history of a net of 10,000 epochs
-_BATCH_COST = 1000  # bytes that a column of a batch takes beside its values
+_LONGEST_TEXT = 2**20  # bytes; the longest text is the history of a net of 10,000 epochs
+_BATCH_COST = 1000  # bytes that a column of a batch takes in addition to its values
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]*")
 _PATTERNS = {
     "net": places.NET_PATTERN,
@@ -83,7 +83,7 @@ _PATTERNS = {
     "layout": places.LAYOUT_PATTERN,
     "shard": rf"{places.UNIT_PATTERN}\.safetensors",
 }
-"""What texts of these columns are made of; others hold no control characters."""
+"""Patterns of the text in these columns; text in other columns has no control characters."""
 _RANGES = {
     "index": (0, places.MOST_NETS - 1),
     "snapshot": (1, 10**6),
@@ -92,12 +92,12 @@ _RANGES = {
     "steps": (0, 2**53),
     "diverged_step": (0, 2**53),
 }
-"""Of numbers; offsets and lengths are held against the shard when it is opened."""
+"""Ranges of numbers; offsets and lengths are compared with the shard when it is opened."""
 
 
 @dataclass(frozen=True)
 class ShardFacts:
-    """What a committed nets part says of its unit's shard, to find truncation at once."""
+    """What a table of nets states about its stack's shard, to notice a truncated shard at once."""
 
     shard: str
     bytes: int
@@ -106,7 +106,7 @@ class ShardFacts:
 
 
 def compose(rows: Sequence[Row], schema: pa.Schema, facts: ShardFacts | None = None) -> bytes:
-    """The Parquet file of these rows; columns beyond the schema follow it in alphabetical order."""
+    """The Parquet file of these rows; columns that the schema lacks come last, sorted by name."""
     extra = sorted({name for row in rows for name in row} - set(schema.names))
     table = pa.Table.from_arrays([_column(rows, field) for field in schema], schema=schema)
     for name in extra:
@@ -115,12 +115,12 @@ def compose(rows: Sequence[Row], schema: pa.Schema, facts: ShardFacts | None = N
 
 
 def to_bytes(table: pa.Table, facts: ShardFacts | None = None, group: int | None = None) -> bytes:
-    """The Parquet file of a table, in row groups of `group`; small ones are read in large steps."""
+    """The Parquet file of a table, in row groups of `group` rows if that is given."""
     if facts:
         kept = {_FACTS: json.dumps(asdict(facts)), _KNOWN: json.dumps(list(FIELDS))}
         table = table.replace_schema_metadata(kept)
     sink = pa.BufferOutputStream()
-    # Statistics lie outside the pages and their checksums; who skips rows by them trusts them.
+    # Page checksums do not cover statistics, and a reader that skips rows would trust them.
     pq.write_table(
         table,
         sink,
@@ -133,17 +133,17 @@ def to_bytes(table: pa.Table, facts: ShardFacts | None = None, group: int | None
 
 
 def marked(table: pa.Table) -> pa.Table:
-    """The table, saying which hyper-parameters its writer knew."""
+    """The table with a note of the hyper-parameters that its writer knew."""
     return table.replace_schema_metadata({_KNOWN: json.dumps(list(FIELDS))})
 
 
 def read(path: InnerPath | Path, schema: pa.Schema, most: int = MOST_ROWS) -> pa.Table:
-    """The table of one part; as `parse`."""
+    """The table in one file, checked as `parse` does."""
     return parse(content(path), path, schema, most)
 
 
 def content(path: InnerPath | Path) -> bytes:
-    """The bytes of one part; DataError where there are none, or too many."""
+    """The bytes of one file; DataError if it is missing or too large."""
     try:
         return disk.read_bytes(path, _MOST_BYTES)
     except FileNotFoundError:
@@ -155,10 +155,10 @@ def content(path: InnerPath | Path) -> bytes:
 def parse(
     data: bytes, path: InnerPath | Path, schema: pa.Schema, most: int = MOST_ROWS
 ) -> pa.Table:
-    """The table in the bytes of one part, its pages' checksums verified, its values checked.
+    """Parse the bytes of one table file; page checksums, columns and values are checked.
 
-    Parquet stores repetition in next to no bytes, so a small file could fill the memory: one that
-    has more than `most` rows, or that would be larger than any part is, is refused.
+    Parquet stores repeated values in almost no bytes, so a small file could fill the memory. A
+    table with more than `most` rows, or larger than any table of a zoo, is refused.
     """
 
     def accept(file: pq.ParquetFile) -> None:
@@ -178,7 +178,7 @@ def parse(
         if at < 0 or table.schema.field(at).type != field.type:
             raise DataError(f"{path}: has no column {field.name} of {field.type}; {_AGAIN}")
         if not field.nullable and table.column(at).null_count:
-            raise DataError(f"{path}: column {field.name} has gaps; {_AGAIN}")
+            raise DataError(f"{path}: column {field.name} has missing values; {_AGAIN}")
     _check_values(path, table)
     return table
 
@@ -189,10 +189,10 @@ def decode(
     accept: Callable[[pq.ParquetFile], None],
     remedy: str = _AGAIN,
 ) -> pa.Table:
-    """The table in the bytes of a Parquet file, in bounded memory, if `accept` does not raise.
+    """Decode a Parquet file in bounded memory, after `accept` has looked at its metadata.
 
-    Raises DataError, ending in `remedy`, where it would be larger than any part, and pyarrow's
-    errors or ValueError where it is damaged.
+    Raises DataError, with `remedy`, if the table would be larger than any table of a zoo, and
+    pyarrow's errors or ValueError if it is damaged.
     """
     pages = parquet.unpacked(data)
     if sum(pages) > _MOST_BYTES:
@@ -205,7 +205,7 @@ def decode(
 
 
 def _check_columns(path: InnerPath | Path, found: pa.Schema, known: pa.Schema) -> None:
-    """Refuse columns of which no reader would know what to make, before they are decoded."""
+    """Refuse columns that a reader cannot use, before they are decoded."""
     for field in found:
         if field.name in known.names:
             if field.type != (kind := known.field(field.name).type):
@@ -213,19 +213,19 @@ def _check_columns(path: InnerPath | Path, found: pa.Schema, known: pa.Schema) -
             continue
         shown = printable(field.name, 60)
         if not (_TEXT.fullmatch(field.name) and len(field.name) <= _LONGEST_COLUMN):
-            raise DataError(f"{path}: {shown!r} is no name of a column; {_AGAIN}")
+            raise DataError(f"{path}: {shown!r} is not a valid column name; {_AGAIN}")
         if field.type not in _TAKES:
             kind = printable(field.type, 60)
             raise DataError(
-                f"{path}: column {shown} is of {kind}, a part holds text, whole numbers, numbers "
-                f"and truth values; {_AGAIN}"
+                f"{path}: column {shown} is of {kind}, but a table holds text, whole numbers, "
+                f"numbers and booleans; {_AGAIN}"
             )
     if len(set(found.names)) < len(found.names):
-        raise DataError(f"{path}: two columns have one name; {_AGAIN}")
+        raise DataError(f"{path}: two columns have the same name; {_AGAIN}")
 
 
 def _check_values(path: InnerPath | Path, table: pa.Table) -> None:
-    """Refuse names that could lead out of the zoo, and values that no command could use."""
+    """Refuse names that could lead out of the zoo, and values that are not possible."""
     for field, values in zip(table.schema, table.columns, strict=True):
         if field.name in FIELDS:
             _check_settings(path, field.name, values)
@@ -242,24 +242,26 @@ def _check_values(path: InnerPath | Path, table: pa.Table) -> None:
 
 
 def _is_older(table: pa.Table, name: str) -> bool:
-    """Whether a part was written before recipes had a hyper-parameter, and so at its default.
+    """Whether the file was written before a hyper-parameter existed, which then has its default.
 
-    A part lists those it knows of, so that a damaged name of a column is not taken for that.
+    A file lists the hyper-parameters that its writer knew. So a damaged column name is not mistaken
+    for an older file.
     """
     known = (table.schema.metadata or {}).get(_KNOWN)
     return known is not None and name not in json.loads(known)
 
 
 def _impossible(path: InnerPath | Path, table: pa.Table, name: str, row: int) -> DataError:
-    """What is wrong with a value, with the net whose row it is in, where that has a name."""
+    """The error for an impossible value, with the net of its row if that is known."""
     net = table["net"][row].as_py() if name != "net" and "net" in table.column_names else None
     who = f"net {printable(net, 64)}: " if isinstance(net, str) else ""
     wrong = printable(repr(table[name][row].as_py()), 60)
-    return DataError(f"{path}: {who}{printable(name, 60)} is {wrong}, which it cannot be; {_AGAIN}")
+    what = f"{who}{printable(name, 60)} is {wrong}, which is not possible"
+    return DataError(f"{path}: {what}; {_AGAIN}")
 
 
 def _check_settings(path: InnerPath | Path, name: str, values: pa.ChunkedArray) -> None:
-    """Refuse a hyper-parameter that no recipe could have."""
+    """Refuse a value of a hyper-parameter that no recipe can have."""
     for value in pc.unique(values).to_pylist():
         try:
             if value is not None:
@@ -269,19 +271,16 @@ def _check_settings(path: InnerPath | Path, name: str, values: pa.ChunkedArray) 
 
 
 def _check_size(path: InnerPath | Path, file: pq.ParquetFile, most: int) -> None:
-    """Refuse a part by what its end says of its size, before a page of it is read."""
-    # What it says of single columns is left alone: pyarrow aborts where that is damaged.
+    """Refuse a file with too many rows before any page is read."""
+    # The metadata of columns is not read here: pyarrow aborts the process if it is damaged.
     groups = _groups(file)
     rows = max(file.metadata.num_rows, sum(abs(group.num_rows) for group in groups))
     if rows > most:
-        raise DataError(f"{path}: has {rows:,} rows where {most:,} are the most; {_AGAIN}")
+        raise DataError(f"{path}: has {rows:,} rows, at most {most:,} are allowed; {_AGAIN}")
 
 
 def _decoded(path: InnerPath | Path, file: pq.ParquetFile, largest: int, remedy: str) -> pa.Table:
-    """The rows, in batches so short that not even one text repeated in each could fill memory.
-
-    `largest` bytes are in the pages of one row group, and so at most in one text.
-    """
+    """Decode the rows in short batches, so that a text repeated in each row cannot fill memory."""
     rows = min(max(_BATCH_BYTES // largest, 1), 2**16)
     batches, size = [], 0
     for batch in file.iter_batches(rows, use_threads=False):
@@ -292,11 +291,11 @@ def _decoded(path: InnerPath | Path, file: pq.ParquetFile, largest: int, remedy:
         for name, values in zip(batch.schema.names, batch.columns, strict=True):
             if pa.types.is_string(values.type) and _longest(values) > _LONGEST_TEXT:
                 shown = printable(name, 60)
-                raise DataError(f"{path}: column {shown} holds a text longer than any; {remedy}")
+                raise DataError(f"{path}: column {shown} holds a text that is too long; {remedy}")
     table = pa.Table.from_batches(batches, file.schema_arrow)
     if table.num_rows != file.metadata.num_rows:
         raise ValueError(f"{table.num_rows:,} rows of {file.metadata.num_rows:,}")
-    # Notes on single columns, such as names of extension types, are read by others than us.
+    # Metadata of columns, such as names of extension types, is dropped: other tools act on it.
     plain = [pa.field(field.name, field.type, field.nullable) for field in table.schema]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(plain, table.schema.metadata))
 
@@ -311,12 +310,12 @@ def _longest(texts: pa.Array) -> int:
 
 def _too_large(path: InnerPath | Path, size: int, remedy: str) -> DataError:
     return DataError(
-        f"{path}: takes {size:,} bytes or more, {_MOST_BYTES:,} are the most; {remedy}"
+        f"{path}: takes {size:,} bytes or more, at most {_MOST_BYTES:,} are allowed; {remedy}"
     )
 
 
 def facts(path: InnerPath | Path, table: pa.Table) -> ShardFacts:
-    """What the nets part at `path`, read as `table`, says of its shard."""
+    """What the table of nets at `path`, already read as `table`, states about its shard."""
     try:
         found = json.loads((table.schema.metadata or {})[_FACTS])
         result = ShardFacts(**found)
@@ -329,7 +328,7 @@ def facts(path: InnerPath | Path, table: pa.Table) -> ShardFacts:
 
 
 def join(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
-    """All parts of one table as one; a column that a part lacks is empty there."""
+    """All tables of one kind as one; a column that a table lacks has missing values there."""
     if not tables:
         return schema.empty_table()
     plain = [table.replace_schema_metadata(None) for table in tables]
@@ -337,7 +336,7 @@ def join(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
         return pa.concat_tables(plain, promote_options="permissive")
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"the zoo's units disagree about a column ({reason}); {_AGAIN}") from None
+        raise DataError(f"the zoo's stacks disagree about a column ({reason}); {_AGAIN}") from None
 
 
 def _column(rows: Sequence[Row], field: pa.Field) -> pa.Array:
@@ -362,13 +361,13 @@ def _extra(rows: Sequence[Row], name: str) -> pa.Array:
 def _array(values: list[Any], name: str, kind: pa.DataType) -> pa.Array:
     takes = _TAKES[kind]
     for value in map(_plain, values):
-        # A boolean is an int to Python, and pyarrow would cut 0.5 steps to none.
+        # In Python a boolean is an int, and pyarrow would truncate 0.5 steps to 0.
         if value is not None and (
             not isinstance(value, takes) or (isinstance(value, bool) and takes is not bool)
         ):
             raise UsageError(f"column {name}: is of {kind}, {value!r} is not")
     try:
-        # from_pandas: a number that is not one (NaN) was not measured, and is stored as absent.
+        # from_pandas: NaN means "not measured" and is stored as null.
         return pa.array([_plain(v) for v in values], kind, from_pandas=kind == pa.float64())
     except (pa.ArrowException, OverflowError) as error:  # a whole number beyond 64 bits
         raise UsageError(f"column {name}: is of {kind} ({str(error).splitlines()[0]})") from None

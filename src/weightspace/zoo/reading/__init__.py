@@ -1,1 +1,1 @@
-"""Reading a zoo, on a disk or behind a URL: tables, vectors and slices."""
+"""Reading a zoo, on a disk or at a URL: tables, vectors and slices."""

@@ -1,4 +1,4 @@
-"""What is said of a zoo whose parts contradict one another."""
+"""The errors for a zoo whose files contradict one another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weightspace.errors import DataError
 
 @contextmanager
 def naming(net: str) -> Iterator[None]:
-    """What goes wrong with a shard is told with a net that is in it."""
+    """Add to an error about a shard the name of a net in it."""
     try:
         yield
     except DataError as error:
@@ -21,12 +21,12 @@ def naming(net: str) -> Iterator[None]:
 
 
 def two_units(path: str, nets: pl.DataFrame) -> DataError:
-    """A zoo in which a net stands in two units."""
+    """The error for a net that is in two stacks."""
     twice = nets.filter(pl.col("net").is_duplicated())
     units = " and ".join(twice.filter(pl.col("net") == twice["net"][0])["unit"].to_list())
-    return inconsistent(path, f"net {twice['net'][0]} stands in the units {units}")
+    return inconsistent(path, f"net {twice['net'][0]} is in two stacks, {units}")
 
 
 def inconsistent(path: str, what: str) -> DataError:
-    """A zoo whose parts contradict one another."""
+    """The error for a zoo whose files contradict one another."""
     return DataError(f"{path}: is damaged, {what}; run `weightspace check`")

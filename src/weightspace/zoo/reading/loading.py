@@ -1,8 +1,7 @@
-"""Slices to learn from: a map-style data set for torch's `DataLoader`, and batches for NumPy.
+"""Random slices for training: a map-style data set for torch's `DataLoader`, and NumPy batches.
 
-Neither needs torch. Which slice has which number is a function of the seed, the epoch, the net's
-name and the number alone: not of the order in which they are asked for, of who asks, or of which
-other nets there are.
+This module does not need torch. A slice depends only on the seed, the epoch, the name of its net
+and its number. It does not depend on the order of requests, on the worker, or on other nets.
 """
 
 from __future__ import annotations
@@ -22,27 +21,65 @@ from weightspace.errors import UsageError
 from weightspace.zoo.reading.reader import Zoo, opened
 from weightspace.zoo.reading.slices import Slices
 
-_PICK, _START = 1, 2  # what a random number is for
+_PICK, _START = 1, 2  # the purposes of random numbers
 
 
 @dataclass(frozen=True)
 class Batch(Slices):
-    """Slices with what is to be learnt: `labels[name]` [n] for each property asked for."""
+    """Slices with labels.
+
+    Attributes
+    ----------
+    values, net, snapshot, start : ndarray
+        As for `Slices`.
+    labels : mapping of str to ndarray, shape (n,)
+        The labels of each slice, by the name of the property.
+    """
 
     labels: Mapping[str, np.ndarray]
 
 
 class SliceDataset:
-    """`per_net` slices of each net, as a map-style data set: net i has the items i, i + nets, ...
+    """Labelled random slices of a zoo, as a map-style data set.
 
-    An item is a dict: `values` float32 [length], `net` (text), `snapshot` and `start` (int), and
-    each of `labels`: columns of the table of nets, numbers as they are, text and truth as the
-    position in `levels[name]` (int). Arguments are those of `Zoo.slices`; `nets` may also be
-    "train" or "test", the zoo's stored split. Raises `UsageError` for arguments that make no
-    sense, and where a net's label is unknown.
+    There are `per_net` slices of each net; net i has the items i, i + nets, i + 2 nets, and so on.
+    An item is a dict: `values` float32 [length], `net` (str), `snapshot` and `start` (int), and one
+    entry for each name in `labels`. `torch.utils.data.DataLoader(dataset, batch_size=256,
+    shuffle=True)` accepts the data set directly.
 
-    `torch.utils.data.DataLoader(dataset, batch_size=256, shuffle=True, num_workers=2)` takes it as
-    it is. Set `epoch` before each pass for new slices.
+    Parameters
+    ----------
+    zoo : Zoo, str or Path
+        The zoo, or where it lies.
+    per_net : int
+        Slices of each net in one epoch.
+    length : int
+        Values of a slice.
+    seed : int
+        From 0 to 2^63 - 1.
+    nets : iterable of str, "train" or "test", optional
+        Names of nets, or a side of the zoo's stored split. All nets by default.
+    snapshots : iterable of int, optional
+        As for `Zoo.slices`.
+    part : {"all", "conv", "fc"}
+        As for `Zoo.slices`.
+    running_stats : bool
+        As for `Zoo.slices`.
+    labels : sequence of str
+        Columns of the table of nets. Numbers are given as they are; text and booleans are given as
+        the position in `levels[name]`.
+
+    Attributes
+    ----------
+    epoch : int
+        Set it before each pass over the data to get new slices.
+    levels : dict of str to list
+        The levels of each label that is text or boolean, sorted.
+
+    Raises
+    ------
+    UsageError
+        If an argument is not possible, or a label is unknown for one of the nets.
     """
 
     def __init__(
@@ -81,7 +118,7 @@ class SliceDataset:
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        """The items of these numbers, read together; the form in which a `DataLoader` asks."""
+        """The items with these numbers, read together; a `DataLoader` calls this method."""
         batch = self.batch(np.asarray(indices, np.int64))
         columns = {"snapshot": batch.snapshot, "start": batch.start, **batch.labels}
         plain = {name: column.tolist() for name, column in columns.items()}
@@ -92,7 +129,17 @@ class SliceDataset:
         ]
 
     def batch(self, indices: np.ndarray) -> Batch:
-        """The items of these numbers, int64 [n], negative from the end, as arrays."""
+        """Read the items with these numbers as arrays.
+
+        Parameters
+        ----------
+        indices : ndarray of int64, shape (n,)
+            Numbers of items; negative numbers count from the end.
+
+        Returns
+        -------
+        Batch
+        """
         wrong = (indices < -self._size) | (indices >= self._size)
         if wrong.any():
             raise IndexError(f"slice {indices[wrong][0]}: there are {self._size}")
@@ -110,13 +157,23 @@ class SliceDataset:
     def batches(
         self, size: int = 256, *, shuffle: bool = True, workers: int = 1
     ) -> Iterator[Batch]:
-        """All items once, `size` at a time (the last may be fewer), read ahead by threads.
+        """Yield all items once, in batches that threads read ahead.
 
-        In an order that seed and epoch decide, or in ascending order without `shuffle`. Memory is
-        that of `workers` + 2 batches.
+        Parameters
+        ----------
+        size : int
+            Items of a batch; the last batch may have fewer.
+        shuffle : bool
+            Whether the order is random, decided by seed and epoch. Otherwise it is ascending.
+        workers : int
+            Threads. `workers` + 2 batches are in memory at a time.
+
+        Yields
+        ------
+        Batch
         """
         if size < 1 or workers < 1:
-            raise UsageError(f"batches of {size} by {workers} workers; give at least one of both")
+            raise UsageError(f"batches of {size} by {workers} workers; give at least 1 for each")
         order = np.arange(self._size)
         if shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
@@ -134,7 +191,7 @@ class SliceDataset:
                     future.cancel()
 
     def _uniform(self, net: np.ndarray, number: np.ndarray, purpose: int) -> np.ndarray:
-        """Numbers in [0, 1), float64: SplitMix64 of all that a slice depends on."""
+        """Numbers in [0, 1), float64: SplitMix64 of everything that a slice depends on."""
         state = self._keys[net]
         for more in (self.seed, self.epoch, purpose, number):
             state = _mixed(state + np.asarray(more).astype(np.uint64))
@@ -142,7 +199,7 @@ class SliceDataset:
 
     def _coded(self, name: str) -> np.ndarray:
         if name not in self.zoo.nets.columns:
-            raise UsageError(f"label {name!r}: is no column of the nets; see `zoo.nets`")
+            raise UsageError(f"label {name!r}: is not a column of the nets; see `zoo.nets`")
         column = self.zoo.nets[name].gather(self._selected.nets)
         if column.null_count():
             net = self._names[int(column.is_null().arg_true()[0])]

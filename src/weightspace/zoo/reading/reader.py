@@ -2,126 +2,152 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.networks.layout import PARTS
-from weightspace.space import Space
-from weightspace.zoo.files import places, shard
-from weightspace.zoo.files.dtypes import Dtype
-from weightspace.zoo.format import manifest, splits, tables
-from weightspace.zoo.format.rounds import Round
+from weightspace.zoo.format import splits
 from weightspace.zoo.format.splits import Split
-from weightspace.zoo.reading.damage import inconsistent, naming
-from weightspace.zoo.reading.nets import read_nets, read_table
-from weightspace.zoo.reading.remote.source import Remote, is_url
-from weightspace.zoo.reading.rows import Rows
-from weightspace.zoo.reading.selecting import Selected, extents, reads, wanted_rows, whole
+from weightspace.zoo.reading.openedzoo import OpenedZoo
+from weightspace.zoo.reading.selecting import Selected, reads, whole
 from weightspace.zoo.reading.slices import (
-    Selection,
     Slices,
     Vectors,
     check_out,
     check_snapshots,
-    choose,
     draw,
 )
-from weightspace.zoo.reading.source import Folder, Source
 
-_AHEAD = 2  # nets that the disk is told of while one is scanned
-_SELECTIONS = 8  # kept for the next draw of the same arguments
+_AHEAD = 2  # nets that are announced to the disk while one is read
+_SELECTIONS = 8  # kept for later draws with the same arguments
 
 
-class Zoo:
-    """A zoo as it was when opened: units committed later are seen by opening it again.
+class Zoo(OpenedZoo):
+    """A population of trained nets, opened for reading.
 
-    `path` is a folder or an fsspec URL (`https://`, `s3://` and so on; `storage_options` go to
-    its file system). Of a zoo at a URL the tables are fetched, and of vectors what is asked for.
-    Raises `DataError` where there is no zoo, a damaged one or one of a newer format.
+    A zoo is shown as it was when it was opened. Open it again to see stacks that were committed
+    later. Of a zoo at a URL, the tables are fetched, and of the vectors only the bytes that are
+    needed.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder, or a URL that fsspec knows (`https://`, `s3://` and so on).
+    storage_options : mapping, optional
+        Options of fsspec's file system, for a URL.
+
+    Attributes
+    ----------
+    nets : polars.DataFrame
+        One row for each net: name, hyper-parameters, split and outcome of training.
+    meta : dict
+        The content of `zoo.json`.
+    space : Space
+        The space from which the nets were drawn.
+    dtype : Dtype
+        How values are stored. Reading always gives float32.
+    name : str
+        The path or URL.
+
+    Raises
+    ------
+    DataError
+        If there is no zoo at `path`, it is damaged, or its format is newer than this package.
+
+    Notes
+    -----
+    The columns of the tables and the files are specified in docs/format.md.
     """
 
     def __repr__(self) -> str:
         name = self.meta["space"].get("name")
         return f"<Zoo {self.name!r}: {self.nets.height:,} nets of the space {name!r}>"
 
-    def __init__(self, path: str | Path, storage_options: Mapping[str, Any] | None = None) -> None:
-        self._options = dict(storage_options or {})
-        self._source: Source = (
-            Remote(str(path), self._options) if is_url(path) else Folder(Path(path))
-        )
-        self.path = self._source.path
-        self.name = self._source.name
-        self.meta: dict[str, Any] = self._source.meta()
-        self.space: Space = manifest.space_of(self.meta)
-        self.dtype: Dtype = manifest.dtype(self.meta)
-        self._units = self._source.units()
-        self.nets: pl.DataFrame = read_nets(self._source, self._units)
-        self._position = {net: i for i, net in enumerate(self.nets["net"])}
-        self._files = self._source.files
-        self._checks = self._source.checks
-        self._layout = self._source.layout
-        self._selected: dict[tuple[Any, ...], Selected] = {}
-
     def __reduce__(self) -> tuple[type[Zoo], tuple[str, dict[str, Any]]]:
         return Zoo, (self.name, self._options)
 
-    @cached_property
-    def snapshots(self) -> pl.DataFrame:
-        """One row a vector: where it lies, when it was taken and how good the net was then."""
-        order = self.nets.select("net", _shard=pl.col("unit") + places.SUFFIX[places.SHARDS])
-        order = order.with_row_index("_position")
-        frame = read_table(self._source, places.SNAPSHOTS, self._units, tables.SNAPSHOTS)
-        frame = frame.join(order, on="net", how="left").sort("_position", "snapshot")
-        stray = frame.filter(pl.col("_position").is_null())
-        if len(stray):
-            raise inconsistent(self.name, f"net {stray['net'][0]} has snapshots, no row in nets")
-        if frame.select("net", "snapshot").is_duplicated().any():
-            raise inconsistent(self.name, "a net has two rows for one snapshot")
-        elsewhere = frame.filter(pl.col("shard") != pl.col("_shard"))
-        if len(elsewhere):
-            row = elsewhere.row(0, named=True)
-            what = f"net {row['net']}, snapshot {row['snapshot']} names the shard {row['shard']!r}"
-            raise inconsistent(self.name, f"{what}, which is not that of its unit")
-        return frame.drop("_position", "_shard")
-
-    @cached_property
-    def rounds(self) -> dict[int, Round]:
-        """Which nets were to be sampled, by the number of the round; empty if nobody said."""
-        return self._source.rounds()
-
     def split(self, leave_out: tuple[str, Any] | None = None) -> Split:
-        """Nets to learn from and nets to test on: as stored, or with one level left out.
+        """Training nets and test nets: the stored split, or one that leaves one level out.
 
-        `leave_out=("depth_conv", 5)` trains on the nets that have another `depth_conv` and tests
-        on those that have 5. Raises UsageError where a side would be empty.
+        Parameters
+        ----------
+        leave_out : tuple of (str, value), optional
+            A hyper-parameter and one of its levels. `("depth_conv", 5)` trains on the nets with
+            another `depth_conv` and tests on those with 5.
+
+        Returns
+        -------
+        Split
+
+        Raises
+        ------
+        UsageError
+            If one side would be empty.
         """
         if leave_out is None:
             return splits.stored(self.nets)
         return splits.leaving_out(self.nets, *leave_out)
 
     def layout(self, net: str) -> Layout:
-        """Where every tensor of this net lies in its vectors."""
+        """The layout of a net: where each tensor lies in its vectors.
+
+        Parameters
+        ----------
+        net : str
+            The name of the net.
+
+        Returns
+        -------
+        Layout
+        """
         return self._layout(self._layout_keys[self._layout_codes[self._at(net)]])
 
     def vector(self, net: str, snapshot: int = -1) -> np.ndarray:
-        """One vector, float32 [layout.size], read-only.
+        """Read one snapshot of a net as a flat vector.
 
-        `snapshot` counts from 1, or back from -1, the last that the net has. Of a zoo at a URL
-        it is compared with its checksum, as by `verified`.
+        Of a zoo at a URL the vector is compared with its checksum, as `verified` does.
+
+        Parameters
+        ----------
+        net : str
+            The name of the net.
+        snapshot : int
+            The number of the snapshot from 1, or counted back from -1, the net's last.
+
+        Returns
+        -------
+        ndarray of float32, shape (layout.size,)
+            Read-only.
         """
         if self._checks:
             return self.verified(net, snapshot)
         return self._widened(self._stored(net, self._row(net, snapshot)))
 
     def verified(self, net: str, snapshot: int = -1) -> np.ndarray:
-        """As `vector`, and DataError where the values are not those that were written."""
+        """Read one vector and compare it with its checksum.
+
+        Parameters
+        ----------
+        net : str
+            The name of the net.
+        snapshot : int
+            As for `vector`.
+
+        Returns
+        -------
+        ndarray of float32, shape (layout.size,)
+            Read-only.
+
+        Raises
+        ------
+        DataError
+            If the values are not those that were written.
+        """
         return self._widened(self._sound(self._row(net, snapshot)))
 
     def vectors(
@@ -131,12 +157,25 @@ class Zoo:
         *,
         reuse: bool = False,
     ) -> Iterator[Vectors]:
-        """Go through whole nets one after the other, at the speed of the disk.
+        """Iterate over whole nets at the speed of the disk.
 
-        In the order of `nets`, or that of the table, which is not that on the disk; nets without
-        any of the `snapshots` are left out. Each is read into an array of its own: memory stays
-        that of one net for who lets go of it before the next. With `reuse` all are read into one,
-        which is faster: the values of a net are gone when the next is asked for.
+        Parameters
+        ----------
+        nets : iterable of str, optional
+            Names of nets; they come in this order. By default all nets come, in the order of
+            `self.nets`.
+        snapshots : iterable of int, optional
+            Numbers from 1, or counted back from -1; all by default. Nets with none of them are left
+            out.
+        reuse : bool
+            Read every net into the same array. This is faster, but the values of a net are lost
+            when the next one is read. Without it, memory holds one net at a time if the caller
+            drops it.
+
+        Yields
+        ------
+        Vectors
+            The snapshots of one net.
         """
         selected, table = self.select(nets, snapshots), self._rows
         buffer = np.empty(0, self.dtype.stored)
@@ -144,7 +183,7 @@ class Zoo:
         for i, (at, first, count, size) in enumerate(
             zip(selected.nets, selected.first, selected.counts, selected.sizes, strict=True)
         ):
-            # The disk works on the next nets while this one is copied.
+            # The disk reads the next nets while this one is copied.
             for soon in range(i + _AHEAD if i else 0, min(i + _AHEAD, last) + 1):
                 self._files.expect(self._extents(selected, soon))
             rows = selected.rows[first : first + count]
@@ -157,15 +196,25 @@ class Zoo:
                     self._check_values(row, values)
             yield Vectors(str(self._names[at]), table.numbers[rows], self.dtype.widen(stored))
 
-    def _extents(self, selected: Selected, i: int) -> Iterator[tuple[str, int, int]]:
-        """Where the chosen vectors of one net lie; DataError where not within their files."""
-        first, count = selected.first[i], selected.counts[i]
-        rows = selected.rows[first : first + count]
-        self._check_rows(rows)
-        return extents(self._rows, rows, self.dtype.size * int(selected.sizes[i]))
-
     def read(self, net: str, snapshot: int, start: int, length: int) -> np.ndarray:
-        """`length` consecutive values of a vector from position `start`, a read-only view."""
+        """Read consecutive values of one vector.
+
+        Parameters
+        ----------
+        net : str
+            The name of the net.
+        snapshot : int
+            As for `vector`.
+        start : int
+            The position of the first value.
+        length : int
+            The number of values.
+
+        Returns
+        -------
+        ndarray of float32, shape (length,)
+            A read-only view.
+        """
         vector = self.vector(net, snapshot)
         if start < 0 or length < 0 or start + length > len(vector):
             raise UsageError(
@@ -185,15 +234,39 @@ class Zoo:
         running_stats: bool = True,
         out: np.ndarray | None = None,
     ) -> Slices:
-        """Draw `n` slices of `length` consecutive values of the selected part of vectors.
+        """Draw random slices: consecutive values of the selected part of vectors.
 
-        Nets (`nets`, or all) take turns in random order, so each is there equally often, give or
-        take one; the snapshot is uniform among those asked for (`snapshots`, or all; -1 is a net's
-        last) that the net has, and the start is uniform. A net with none of them is left out.
-        `part` is "all", "conv" or "fc"; without `running_stats` batch norm's running statistics
-        are skipped over. The same arguments give the same slices, and a larger `n` begins with
-        them. The values are put in `out`, float32 [n, length] in C order, if it is given. Raises
-        `UsageError` where a slice is longer than a selected vector, or `seed` is below 0.
+        Nets take turns in random order, so all nets are drawn equally often, up to one draw. The
+        snapshot and the start are uniform. The same arguments give the same slices, and a larger
+        `n` begins with the slices of a smaller one.
+
+        Parameters
+        ----------
+        n : int
+            The number of slices.
+        length : int
+            Values of a slice.
+        seed : int
+            A whole number from 0.
+        nets : iterable of str, optional
+            Names of nets; all by default. Nets with none of the `snapshots` are left out.
+        snapshots : iterable of int, optional
+            Numbers from 1, or counted back from -1, a net's last; all by default.
+        part : {"all", "conv", "fc"}
+            The layers whose values are drawn.
+        running_stats : bool
+            Whether the running statistics of batch norm are included.
+        out : ndarray of float32, shape (n, length), optional
+            An array in C order that is filled with the values.
+
+        Returns
+        -------
+        Slices
+
+        Raises
+        ------
+        UsageError
+            If a slice is longer than a selected vector, or an argument is not possible.
         """
         if seed < 0:
             raise UsageError(f"seed: {seed} is below 0; give a whole number from 0")
@@ -214,9 +287,20 @@ class Zoo:
         part: str = "all",
         running_stats: bool = True,
     ) -> Selected:
-        """What `slices` of the same arguments are drawn from."""
+        """Find the vectors that `slices` with the same arguments draws from.
+
+        Parameters
+        ----------
+        nets, snapshots, part, running_stats
+            As for `slices`.
+
+        Returns
+        -------
+        Selected
+            The selection, for `starts` and `gather`.
+        """
         if part not in ("all", *PARTS):
-            raise UsageError(f"part {part!r} is none of all, {', '.join(PARTS)}")
+            raise UsageError(f"part {part!r} is not one of all, {', '.join(PARTS)}")
         wanted = check_snapshots(snapshots)
         key = (
             None if nets is None else tuple(str(net) for net in nets),
@@ -233,9 +317,23 @@ class Zoo:
         return found
 
     def starts(self, selected: Selected, length: int) -> np.ndarray:
-        """How many starts a slice of `length` has in each selected net, int64 [m].
+        """Count the possible starts of a slice in each selected net.
 
-        Raises `UsageError` where it fits not even one of them.
+        Parameters
+        ----------
+        selected : Selected
+            What `select` returned.
+        length : int
+            Values of a slice.
+
+        Returns
+        -------
+        ndarray of int64, shape (nets,)
+
+        Raises
+        ------
+        UsageError
+            If a slice is longer than the selected part of one of the nets.
         """
         if length < 1:
             raise UsageError(f"slices of {length} values; ask for at least one value")
@@ -258,9 +356,20 @@ class Zoo:
         starts: np.ndarray,
         out: np.ndarray,
     ) -> None:
-        """Fill `out` float32 [n, length], C order, with slices: net, row and start of each [n].
+        """Read given slices into an array.
 
-        `which` are positions in `selected.nets`, `rows` in the table of snapshots.
+        Parameters
+        ----------
+        selected : Selected
+            What `select` returned.
+        which : ndarray of int64, shape (n,)
+            Positions in `selected.nets`.
+        rows : ndarray of int64, shape (n,)
+            Rows of the table of snapshots.
+        starts : ndarray of int64, shape (n,)
+            Positions of the first values in the selected part.
+        out : ndarray of float32, shape (n, length)
+            An array in C order that is filled.
         """
         self._check_rows(rows)
         kinds = selected.kinds[which]
@@ -273,134 +382,28 @@ class Zoo:
             )
             if wrong is not None:
                 raise DataError(
-                    f"{self._vector_name(wrong)}: the server gives other values of a part than of "
-                    "the whole; read the zoo from another server"
+                    f"{self._vector_name(wrong)}: the server gives other values for a slice than "
+                    "for the whole vector; read the zoo from another server"
                 )
         if narrow:
             self.dtype.widen(stored, out)
 
-    def _select(
-        self,
-        names: Sequence[str] | None,
-        wanted: Sequence[int] | None,
-        part: str,
-        running_stats: bool,
-    ) -> Selected:
-        nets = np.arange(len(self.nets)) if names is None else self._positions_of(names)
-        rows, counts = wanted_rows(self._rows.bounds, self._rows.numbers, nets, wanted)
-        if not len(rows):
-            what = "any snapshot" if wanted is None else f"any of the snapshots {list(wanted)}"
-            raise UsageError(f"{self.name}: none of the {len(nets)} nets asked for has {what}")
-        nets, counts = nets[counts > 0], counts[counts > 0]
-        self._check_lengths(np.repeat(nets, counts), rows)
-        known, kinds = np.unique(self._layout_codes[nets], return_inverse=True)
-        keys = [self._layout_keys[code] for code in known]
-        selections = [Selection(self._layout(key).select(part, running_stats)) for key in keys]
-        sizes = np.array([selection.size for selection in selections])[kinds]
-        first = np.cumsum(counts) - counts
-        return Selected(part, nets, rows, first, counts, selections, kinds, sizes)
-
-    def _positions_of(self, names: Sequence[str]) -> np.ndarray:
-        nets = np.array([self._at(name) for name in names], np.int64)
-        if len(set(names)) < len(names):
-            raise UsageError("nets: one of them is named twice; name each once")
-        return nets
-
-    @cached_property
-    def _rows(self) -> Rows:
-        return Rows.of(self.nets, self.snapshots)
-
-    @cached_property
-    def _names(self) -> np.ndarray:
-        return self.nets["net"].to_numpy().astype(str)
-
-    @cached_property
-    def _layout_keys(self) -> list[str]:
-        return self.nets["layout"].unique().sort().to_list()
-
-    @cached_property
-    def _layout_codes(self) -> np.ndarray:
-        """For each net the position of its layout in `_layout_keys`."""
-        return np.searchsorted(np.array(self._layout_keys), self.nets["layout"].to_numpy())
-
-    def _at(self, net: str) -> int:
-        try:
-            return self._position[net]
-        except KeyError:
-            raise UsageError(f"{self.name}: has no net {net}; see its table of nets") from None
-
-    def _row(self, net: str, snapshot: int) -> int:
-        at = self._at(net)
-        low, high = self._rows.bounds[at : at + 2]
-        numbers = self._rows.numbers[low:high]
-        rows = choose(numbers, check_snapshots([snapshot]))
-        if not len(rows):
-            has = ", ".join(map(str, numbers)) or "none"
-            raise UsageError(f"net {net}: has no snapshot {snapshot}; it has {has}")
-        return int(low + rows[0])
-
-    def _stored(self, net: str, row: int) -> np.ndarray:
-        """The vector of a row as it is on the disk."""
-        self._check_lengths(np.array([self._at(net)]), np.array([row]))
-        self._check_rows(np.array([row]))
-        table = self._rows
-        name, offset = table.names[table.shards[row]], int(table.offsets[row])
-        data = self._files.view(name, offset, self.dtype.size * int(table.lengths[row]))
-        return data.view(self.dtype.stored)
-
-    def _widened(self, stored: np.ndarray) -> np.ndarray:
-        values = self.dtype.widen(stored)
-        values.flags.writeable = False
-        return values
-
-    def _sound(self, row: int) -> np.ndarray:
-        """As `_stored`, compared with its checksum."""
-        stored = self._stored(str(self.snapshots["net"][row]), row)
-        self._check_values(row, stored)
-        return stored
-
-    def _check_values(self, row: int, stored: np.ndarray) -> None:
-        if shard.digest(stored.data) != self.snapshots["checksum"][row]:
-            # A zoo at a URL is repaired by whoever made it.
-            where = " where it lies" if self._checks else ""
-            remedy = f"run `weightspace repair`{where}, then sample again"
-            raise DataError(f"{self._vector_name(row)}: its values are damaged; {remedy}")
-
-    def _vector_name(self, row: int) -> str:
-        table = self._rows
-        shard_name, net = table.names[table.shards[row]], self.snapshots["net"][row]
-        place = f"{self.name}/{places.SHARDS}/{shard_name}"
-        return f"{place}: net {net}, snapshot {table.numbers[row]}"
-
-    def _check_lengths(self, nets: np.ndarray, rows: np.ndarray) -> None:
-        """Vectors must have the length of their nets' layouts; `nets` and `rows` are [n]."""
-        codes, kinds = np.unique(self._layout_codes[nets], return_inverse=True)
-        sizes = np.array([self._layout(self._layout_keys[code]).size for code in codes])
-        wrong = self._rows.lengths[rows] != sizes[kinds]
-        if wrong.any():
-            net = self._names[nets[wrong.argmax()]]
-            what = f"net {net} has vectors longer or shorter than its layout"
-            raise inconsistent(self.name, what)
-
-    def _check_rows(self, rows: np.ndarray) -> None:
-        """The vectors of these rows must lie within the data of their shards."""
-        table = self._rows
-        codes = table.shards[rows]
-        for code in np.unique(codes[table.ends[codes] < 0]):
-            net = self.snapshots["net"][int(rows[(codes == code).argmax()])]
-            with naming(net):
-                table.starts[code], table.ends[code] = self._files.extent(table.names[code])
-        offsets = table.offsets[rows]
-        size = self.dtype.size
-        wrong = (offsets % size != 0) | (offsets < table.starts[codes])
-        wrong |= offsets > table.ends[codes] - size * table.lengths[rows]
-        if wrong.any():
-            raise DataError(
-                f"{self._vector_name(int(rows[wrong.argmax()]))} lies outside the file, which may "
-                "be truncated; run `weightspace check`"
-            )
-
 
 def opened(zoo: Zoo | str | Path) -> Zoo:
-    """The zoo itself, or the one at a path; DataError as `Zoo` raises it."""
+    """Return a zoo unchanged, or open the one at a path.
+
+    Parameters
+    ----------
+    zoo : Zoo, str or Path
+        A zoo, or where it lies.
+
+    Returns
+    -------
+    Zoo
+
+    Raises
+    ------
+    DataError
+        As `Zoo` raises it.
+    """
     return zoo if isinstance(zoo, Zoo) else Zoo(zoo)

@@ -1,4 +1,4 @@
-"""The tables as plain arrays, built once: a slice must not cost a search in a frame."""
+"""The tables as plain arrays, built once, so that reading a slice needs no search in a frame."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import polars as pl
 class Rows:
     """Where every vector lies, in the order of the table of snapshots.
 
-    `bounds` int64 [nets + 1]: rows bounds[i]..bounds[i + 1] are those of net i; `numbers` of the
-    snapshots, `offsets` in bytes, `lengths` in values and `shards`, positions in `names`, are
-    int64 [rows]. `starts` and `ends` int64 [names]: where each shard's data lies, in bytes; the
-    reader notes them when it first opens it, until then the end is -1.
+    `bounds` int64 [nets + 1]: the rows of net i are bounds[i]..bounds[i + 1]. `numbers` (of
+    snapshots), `offsets` (bytes), `lengths` (values) and `shards` (positions in `names`) are int64
+    [rows]. `starts` and `ends` int64 [names] say where the data of each shard lies, in bytes; the
+    reader sets them when it first opens the shard, and until then the end is -1.
     """
 
     bounds: np.ndarray
@@ -29,7 +29,7 @@ class Rows:
 
     @classmethod
     def of(cls, nets: pl.DataFrame, snapshots: pl.DataFrame) -> Rows:
-        """The arrays of a zoo's two tables; the second must be in the order of the first."""
+        """Make the arrays from a zoo's two tables; snapshots must be in the order of the nets."""
         order = nets.select("net").with_row_index("at")
         owners = snapshots.select("net").join(order, on="net", how="left", maintain_order="left")
         names = snapshots["shard"].unique().sort()

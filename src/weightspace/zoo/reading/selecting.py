@@ -12,17 +12,17 @@ from weightspace.zoo.files.shardfiles import Read
 from weightspace.zoo.reading.rows import Rows
 from weightspace.zoo.reading.slices import Selection
 
-_MOST_BUFFERS = 500  # of one read; systems take 1,024
-_JUNK = memoryview(bytearray(2**16))  # what lies between two pieces is read to here
+_MOST_BUFFERS = 500  # in one read; systems allow 1,024
+_JUNK = memoryview(bytearray(2**16))  # bytes between two pieces are read into this buffer
 
 
 @dataclass(frozen=True)
 class Selected:
-    """Nets to draw from, as arrays over them, so that a slice costs no search.
+    """The nets to draw slices from, as arrays, so that a slice needs no search.
 
-    `nets` int64 [m], positions in the zoo's table; `rows`, rows of the table of snapshots, those
-    of net i from `first[i]`, `counts[i]` of them; `selections[kinds[i]]` what its part selects,
-    `sizes[i]` values of it.
+    `nets` int64 [m] are positions in the zoo's table. `rows` are rows of the table of snapshots;
+    net i has `counts[i]` of them from `first[i]`. `selections[kinds[i]]` says which values of its
+    vectors are selected, and `sizes[i]` how many.
     """
 
     part: str
@@ -38,11 +38,11 @@ class Selected:
 def wanted_rows(
     bounds: np.ndarray, numbers: np.ndarray, nets: np.ndarray, wanted: Sequence[int] | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the snapshots that are wanted, net after net, and how many each net has.
+    """The rows of the wanted snapshots, net after net, and how many each net has.
 
-    `bounds` and `numbers` are those of the whole zoo: rows bounds[i]..bounds[i + 1] are net i's,
-    in ascending order of their numbers. Negative numbers count from a net's last snapshot; what a
-    net lacks is left out.
+    `bounds` and `numbers` describe the whole zoo: the rows of net i are bounds[i]..bounds[i + 1],
+    in ascending order of their numbers. Negative numbers count back from a net's last snapshot.
+    Snapshots that a net does not have are left out.
     """
     sizes = np.diff(bounds)[nets]
     rows = np.repeat(bounds[nets] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
@@ -63,10 +63,10 @@ def reads(
     starts: np.ndarray,
     out: np.ndarray,
 ) -> Iterator[Read]:
-    """The reads that fill `out` [n, length] as stored, in the order of shards and places therein.
+    """The reads that fill `out` [n, length] with stored values, sorted by shard and position.
 
-    For each slice: `rows` [n] of the table, `kinds` [n] positions in `selections`, and where in
-    what is selected it starts.
+    For each slice, `rows` [n] is its row of the table, `kinds` [n] its position in `selections`,
+    and `starts` [n] its first value in the selected part.
     """
     length = out.shape[1]
     each = out.itemsize
@@ -88,7 +88,7 @@ def reads(
 
 
 def extents(table: Rows, rows: np.ndarray, size: int) -> Iterator[tuple[str, int, int]]:
-    """Where vectors of `size` bytes lie: shard, first byte and bytes, neighbours in one."""
+    """Where vectors of `size` bytes lie: shard, first byte and bytes; neighbours are joined."""
     offsets, shards = table.offsets[rows], table.shards[rows]
     apart = (np.diff(offsets) != size) | (np.diff(shards) != 0)
     edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(rows)]
@@ -97,7 +97,7 @@ def extents(table: Rows, rows: np.ndarray, size: int) -> Iterator[tuple[str, int
 
 
 def whole(table: Rows, rows: np.ndarray, out: np.ndarray) -> Iterator[Read]:
-    """The reads that fill `out` [n, length] with vectors as stored, neighbours in one."""
+    """The reads that fill `out` [n, length] with whole stored vectors; neighbours are joined."""
     view = out.data.cast("B")
     for name, offset, size in extents(table, rows, out.itemsize * out.shape[1]):
         yield name, offset, (view[:size],), size
@@ -107,7 +107,7 @@ def whole(table: Rows, rows: np.ndarray, out: np.ndarray) -> Iterator[Read]:
 def _gathered(
     name: str, offset: int, pieces: Sequence[tuple[int, int]], out: memoryview, each: int
 ) -> Iterator[Read]:
-    """One read for pieces that lie close together, what is between them read and forgotten."""
+    """One read for pieces that are close together; the bytes between them are read and ignored."""
     buffers: list[memoryview] = []
     first = end = done = 0
     for low, count in pieces:

@@ -1,4 +1,4 @@
-"""Which slices to take: a balanced, reproducible draw over nets, snapshots and positions."""
+"""Which slices to read: a balanced, reproducible draw over nets, snapshots and positions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ from weightspace.errors import UsageError
 
 @dataclass(frozen=True)
 class Slices:
-    """Consecutive values of snapshots, one slice a row.
+    """Consecutive values of vectors, one slice in each row.
 
-    `values` is float32 [n, length]; `net` (text), `snapshot` (int64, from 1) and `start` (int64,
-    position of the first value in the selected part) are [n].
+    Attributes
+    ----------
+    values : ndarray of float32, shape (n, length)
+        The values.
+    net : ndarray of str, shape (n,)
+        The name of each slice's net.
+    snapshot : ndarray of int64, shape (n,)
+        The number of the snapshot, from 1.
+    start : ndarray of int64, shape (n,)
+        The position of the first value in the selected part of the vector.
     """
 
     values: np.ndarray
@@ -29,7 +37,17 @@ class Slices:
 
 @dataclass(frozen=True)
 class Vectors:
-    """All asked for of one net: `snapshots` int64 [k] from 1, `values` float32 [k, length]."""
+    """Snapshots of one net.
+
+    Attributes
+    ----------
+    net : str
+        The name of the net.
+    snapshots : ndarray of int64, shape (k,)
+        Their numbers, from 1.
+    values : ndarray of float32, shape (k, length)
+        One flat vector in each row.
+    """
 
     net: str
     snapshots: np.ndarray
@@ -37,9 +55,9 @@ class Vectors:
 
 
 def choose(available: np.ndarray, wanted: Sequence[int] | None) -> np.ndarray:
-    """Positions in one net's `available` snapshot numbers (ascending) that were asked for.
+    """The positions of wanted numbers among the snapshot numbers of one net, which ascend.
 
-    Negative numbers count from the net's last snapshot; what the net lacks is left out.
+    Negative numbers count back from the net's last snapshot. Snapshots that it lacks are left out.
     """
     if wanted is None:
         return np.arange(len(available))
@@ -49,7 +67,7 @@ def choose(available: np.ndarray, wanted: Sequence[int] | None) -> np.ndarray:
 
 
 def check_out(out: np.ndarray, n: int, length: int) -> np.ndarray:
-    """The array that slices are to be put in; refused where they would not fit it."""
+    """The array that receives slices; UsageError if its type or shape does not fit."""
     if out.dtype != np.float32 or out.shape != (n, length) or not out.flags.c_contiguous:
         raise UsageError(
             f"out: is {out.dtype} {list(out.shape)}; give float32 [{n}, {length}] in C order"
@@ -58,7 +76,7 @@ def check_out(out: np.ndarray, n: int, length: int) -> np.ndarray:
 
 
 def check_snapshots(snapshots: Iterable[int] | None) -> list[int] | None:
-    """The snapshot numbers as a list; 0 and nothing at all are refused."""
+    """The snapshot numbers as a list; UsageError for an empty list or a 0."""
     if snapshots is None:
         return None
     wanted = [int(s) for s in snapshots]
@@ -74,9 +92,10 @@ def draw(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each of n slices: which net, which of its candidate snapshots, which start.
 
-    `counts` [m] are the candidate snapshots of each net, `room` [m] its possible starts. Every net
-    comes once in each block of m slices, so nets are equally often there, give or take one. Each
-    of the three choices has its own random stream: the first n of a larger draw are a draw of n.
+    `counts` [m] are the candidate snapshots of each net, `room` [m] its possible starts. In each
+    block of m slices every net occurs once, so all nets are drawn equally often, up to one draw.
+    Each of the three choices has its own random stream, so the first n slices of a larger draw are
+    a draw of n.
     """
     order, which, where = (np.random.default_rng([seed, tag]) for tag in (1, 2, 3))
     m = len(counts)
@@ -87,7 +106,7 @@ def draw(
 
 
 class Selection:
-    """The ranges of a vector that a part selects, as if joined into one shorter vector."""
+    """The ranges of a vector that a part selects, treated as one shorter vector."""
 
     def __init__(self, ranges: Sequence[tuple[int, int]]) -> None:
         self._ranges = list(ranges)
@@ -96,16 +115,16 @@ class Selection:
 
     @property
     def size(self) -> int:
-        """Values that are selected."""
+        """The number of selected values."""
         return int(self._edges[-1])
 
     @property
     def only(self) -> int | None:
-        """Where in the vector the selection begins, if it is of one piece."""
+        """Where the selection begins in the vector, if it is one range."""
         return self._ranges[0][0] if len(self._ranges) == 1 else None
 
     def pieces(self, start: int, length: int) -> list[tuple[int, int]]:
-        """`length` selected values from `start` on, as (position in the vector, count)."""
+        """`length` selected values from `start`, as (position in the vector, count)."""
         at = int(np.searchsorted(self._edges, start, "right")) - 1
         found, done = [], 0
         while done < length:

@@ -1,4 +1,4 @@
-"""Where a zoo's files come from: a folder of this machine, or a URL (`remote`)."""
+"""Where a zoo's files come from: a folder on this machine, or a URL (see `remote`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from weightspace.zoo.reading.spotchecks import SpotChecks
 
 
 class Shards(Protocol):
-    """The vectors of a zoo; any number of threads may ask. All raise DataError."""
+    """The vectors of a zoo; threads may use it at the same time. All methods raise DataError."""
 
     def extent(self, name: str) -> tuple[int, int]:
         """Where a shard's data begins and ends, in bytes."""
@@ -28,17 +28,17 @@ class Shards(Protocol):
         """Do all reads, many at a time."""
 
     def expect(self, extents: Iterable[tuple[str, int, int]]) -> None:
-        """Bytes of shards (name, first, how many) will be scanned soon."""
+        """Announce bytes of shards (name, first byte, count) that will be scanned soon."""
 
     def scan(self, reads: Iterable[Read]) -> None:
-        """Do reads that are large and were expected."""
+        """Do large reads that were announced with `expect`."""
 
     def view(self, name: str, offset: int, size: int) -> np.ndarray:
-        """`size` bytes from byte `offset` on, uint8."""
+        """Read `size` bytes from byte `offset`, uint8."""
 
 
 class Source(Protocol):
-    """All that `Zoo` asks of where it lies. All raise DataError."""
+    """Everything that `Zoo` needs to know about the place of its files; all raise DataError."""
 
     @property
     def name(self) -> str:
@@ -46,7 +46,7 @@ class Source(Protocol):
 
     @property
     def path(self) -> Path:
-        """The folder; of a zoo at a URL, that of what was fetched."""
+        """The folder; for a zoo at a URL, the folder of the files that were fetched."""
 
     @property
     def files(self) -> Shards:
@@ -54,28 +54,28 @@ class Source(Protocol):
 
     @property
     def checks(self) -> SpotChecks | None:
-        """Where what is read may be other than what was written: which vectors to look at."""
+        """Which vectors to compare with checksums; None where that is not needed."""
 
     def meta(self) -> dict[str, Any]:
         """The content of zoo.json."""
 
     def units(self) -> list[str]:
-        """The committed units."""
+        """The names of the committed stacks."""
 
     def tables(self, table: str, units: list[str]) -> list[pa.Table]:
-        """The parts of these units."""
+        """Tables with the rows of these stacks."""
 
     def layout(self, key: str) -> Layout:
-        """The layout of a key."""
+        """The layout with this key."""
 
     def rounds(self) -> dict[int, Round]:
-        """Which nets were to be sampled."""
+        """The nets that each sampling run set out to train."""
 
 
 class Folder:
     """A zoo in a folder."""
 
-    checks = None  # `check --full` looks at all
+    checks = None  # a folder is checked by `check --full`
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -84,21 +84,21 @@ class Folder:
         self._layout = lru_cache(None)(partial(layouts.read_layout, path))
 
     def meta(self) -> dict[str, Any]:
-        """As `Source` says."""
+        """See `Source`."""
         return manifest.read(self.path)
 
     def units(self) -> list[str]:
-        """As `Source` says."""
+        """See `Source`."""
         return places.units(self.path, places.NETS)
 
     def tables(self, table: str, units: list[str]) -> list[pa.Table]:
-        """As `Source` says; from the index where it has them."""
+        """See `Source`; the rows come from the index where it is up to date."""
         return index.read_parts(self.path, table, units)
 
     def layout(self, key: str) -> Layout:
-        """As `Source` says."""
+        """See `Source`."""
         return self._layout(key)
 
     def rounds(self) -> dict[int, Round]:
-        """As `Source` says."""
+        """See `Source`."""
         return rounds.read(self.path)

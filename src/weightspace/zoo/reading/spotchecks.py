@@ -1,8 +1,8 @@
-"""Which whole vectors are compared with their checksums while parts of vectors come from afar.
+"""Which vectors of a zoo at a URL are read whole, to compare slices with a checksum.
 
-A part has no checksum of its own, so some of the vectors that parts were taken of are fetched
-whole: of each shard the first that are touched. That costs a quarter of what the parts cost at
-most, and a little in advance.
+A slice has no checksum of its own. So some of the vectors from which slices were read are fetched
+whole: the first ones of each shard. This costs at most a quarter of the bytes of the slices, plus a
+small constant.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import numpy as np
 from weightspace.zoo.reading.rows import Rows
 from weightspace.zoo.reading.selecting import Selected
 
-_OF_SHARD = 2  # vectors that are compared
-_SHARE = 0.25  # of the bytes read as parts, that may be fetched besides
-_ADVANCE = 2**23  # bytes that may be fetched before that
+_OF_SHARD = 2  # vectors that are compared in each shard
+_SHARE = 0.25  # of the bytes of slices, that may be fetched in addition
+_ADVANCE = 2**23  # bytes that may always be fetched
 
 
 class SpotChecks:
-    """Whole vectors, compared with parts that were read of them; with `every`, all of them.
+    """Compares slices with their whole vectors, for some vectors or, with `every`, for all.
 
-    Threads may ask at the same time: then one vector more is compared, or one less.
+    Threads may use it at the same time; then one vector more or fewer may be compared.
     """
 
     def __init__(self, every: bool = False) -> None:
@@ -40,11 +40,11 @@ class SpotChecks:
         stored: np.ndarray,
         whole: Callable[[int], np.ndarray],
     ) -> int | None:
-        """The first row whose slices are not what its vector holds; None where there is none.
+        """The first row whose slices differ from its whole vector; None if there is none.
 
-        The arguments are those of `Zoo.gather`, `stored` [n, length] as read; `whole` fetches the
-        vector of a row and compares it with its checksum. It is called when the slices are there:
-        a server cannot tell before which of them are looked at.
+        The arguments are those of `Zoo.gather`; `stored` [n, length] is what was read, and `whole`
+        fetches the vector of a row and compares it with its checksum. The check comes after the
+        slices were read, so that a server cannot know which of them are checked.
         """
         for row in self._choose(table, rows, stored):
             vector = whole(row)
@@ -57,7 +57,7 @@ class SpotChecks:
         return None
 
     def _choose(self, table: Rows, rows: np.ndarray, stored: np.ndarray) -> list[int]:
-        """Rows to fetch, each once."""
+        """The rows to fetch, each once."""
         if self._every:
             return np.unique(rows).tolist()
         self._credit += _SHARE * stored.nbytes

@@ -1,1 +1,1 @@
-"""Writing a zoo, a unit at a time, by any number of processes."""
+"""Writing a zoo, one stack at a time, by any number of processes."""

@@ -1,4 +1,4 @@
-"""A finished unit on its way from one zoo into another: its tables, then its vectors net by net."""
+"""A finished stack that is sent from one zoo to another: its tables, then its vectors by net."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from weightspace.zoo.writing.writer import Writer
 
 @dataclass(frozen=True)
 class Parcel:
-    """All of a unit but its vectors: rows of the two tables, checksums included.
+    """The rows of a stack's two tables, with checksums; everything but the vectors.
 
-    `rows` is how many snapshots of a net its shard has room for.
+    `rows` is the number of snapshots of a net for which the shard has room.
     """
 
     unit: str
@@ -33,7 +33,7 @@ class Parcel:
 
 
 def pack(zoo: Zoo, unit: str) -> Parcel:
-    """The parcel of a committed unit of `zoo`, nets in the order of the shard."""
+    """The parcel of a committed stack of `zoo`, with nets in the order of the shard."""
     header = shard.read(places.part(zoo.path, places.SHARDS, unit), zoo.dtype)
     nets = zoo.nets.filter(unit=unit).to_dicts()
     nets.sort(key=lambda row: header.nets.index(row["net"]))
@@ -51,10 +51,9 @@ def vectors(zoo: Zoo, parcel: Parcel) -> Iterator[np.ndarray]:
 
 
 def accept(writer: Writer, parcel: Parcel, stacks: Iterable[np.ndarray]) -> None:
-    """Commit a parcel, whose vectors come as `vectors` gives them, under its own unit's name.
+    """Commit a parcel under the name of its stack; `stacks` are vectors as `vectors` gives them.
 
-    Raises `DataError`, with the zoo as it was, where a vector is not the one its checksum was
-    taken of.
+    Raises `DataError`, with the zoo unchanged, if a vector does not fit its checksum.
     """
     dtype = manifest.dtype(writer.meta)
     checksums = {(row["net"], row["snapshot"]): row["checksum"] for row in parcel.snapshots}
@@ -64,7 +63,7 @@ def accept(writer: Writer, parcel: Parcel, stacks: Iterable[np.ndarray]) -> None
             for number, vector in zip(_numbers(parcel, net), stack, strict=True):
                 if shard.digest(dtype.narrow(vector).data) != checksums[net, number]:
                     raise DataError(
-                        f"{parcel.unit}: net {net}, snapshot {number} was damaged on its way; "
+                        f"{parcel.unit}: net {net}, snapshot {number} was damaged in transit; "
                         "run the same command again to continue"
                     )
                 out.put(net, number, vector)
@@ -72,7 +71,7 @@ def accept(writer: Writer, parcel: Parcel, stacks: Iterable[np.ndarray]) -> None
 
 
 def twin(writer: Writer, path: Path) -> Writer:
-    """A writer of an empty zoo elsewhere whose units belong into `writer`'s."""
+    """A writer of an empty zoo elsewhere, whose stacks belong in the zoo of `writer`."""
     meta = writer.meta
     return Writer(
         path,

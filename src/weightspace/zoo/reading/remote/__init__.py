@@ -1,1 +1,1 @@
-"""Zoos behind a URL, read by ranges, from servers that may lie."""
+"""Zoos at a URL, read by byte ranges, from servers that are not trusted."""

@@ -1,7 +1,8 @@
-"""Files at a URL, through fsspec: whole ones up to a cap, and exactly the ranges asked for.
+"""Files at a URL, through fsspec: whole files up to a limit, and exact byte ranges.
 
-`web` reads from `http://` and `https://`, since a stranger answers there and fsspec hides what he
-says of his answer; `file://` goes through the door to the disk; all others as fsspec has them.
+The module `web` reads from `http://` and `https://`, because such a server may not be trusted and
+fsspec hides its answer headers. `file://` goes through the package's own file access (`disk`). All
+other URLs are read by fsspec.
 """
 
 from __future__ import annotations
@@ -25,19 +26,18 @@ from weightspace.zoo.reading.remote.wanted import (
 )
 
 _WEB = ("http://", "https://")
-_TIME = 60.0  # seconds for an answer of other file systems
-_RATE = 50_000  # bytes in a second, more for what is larger
+_TIME = 60.0  # seconds to wait for an answer of other file systems
+_RATE = 50_000  # bytes in a second; larger files get more time
 
 _INHERITED: list[Any] = []
-"""Files of the process that this one was forked from. The collector must not close them here:
-their event loop is the kernel's as well, and the parent would never hear an answer again."""
+"""Files of the process that this one was forked from. The garbage collector must not close them
+here: both processes share the kernel objects of their event loop, and the parent would hang."""
 
 
 class Server:
     """Files below a URL; every failure is a DataError that names the file.
 
-    `sizes` holds how many bytes files have, as far as that is known: over HTTP every answer must
-    agree with it.
+    `sizes` holds the known sizes of files, in bytes. Over HTTP every answer must agree with them.
     """
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
@@ -48,11 +48,11 @@ class Server:
         self._files()
 
     def whole(self, asked: Sequence[tuple[str, int]]) -> list[Data | None]:
-        """Whole files, None for those of more bytes than the number beside the name."""
+        """Fetch whole files; None for a file with more bytes than the given limit."""
         return self._fetch([Wanted(name, 0, most, whole=True) for name, most in asked])
 
     def ranges(self, asked: Sequence[tuple[str, int, int]]) -> list[Data]:
-        """Bytes start..stop of files, each of exactly that length."""
+        """Fetch bytes start..stop of files, each of exactly that length."""
         wanted = [Wanted(*one) for one in asked]
         found = []
         for one, data in zip(wanted, self._fetch(wanted), strict=True):
@@ -68,14 +68,14 @@ class Server:
         return self.sizes[name]
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder, where the server lists it."""
+        """The names in a folder, if the server lists it."""
         return self._files().names(folder)
 
     def _fetch(self, wanted: Sequence[Wanted]) -> list[Data | None]:
         return self._files().fetch(wanted) if wanted else []
 
     def _files(self) -> Files:
-        """Opened once for each process, since file systems have threads."""
+        """The files, opened once in each process because file systems use threads."""
         if self._opened is None or self._opened[0] != os.getpid():
             if self._opened is not None:
                 _INHERITED.append(self._opened)
@@ -86,7 +86,7 @@ class Server:
 def _open(url: str, options: Mapping[str, Any], sizes: dict[str, int]) -> Files:
     if "::" in url and any(scheme in url for scheme in _WEB):
         raise UsageError(
-            f"{url}: cannot be opened, what a server answers is not looked at behind `::`; "
+            f"{url}: cannot be opened, answers of servers behind `::` cannot be checked; "
             "give the address that begins with http"
         )
     try:
@@ -118,10 +118,10 @@ class _FileSystem:
         self._url, self._system, self._root = url, system, root
 
     def fetch(self, wanted: Sequence[Wanted]) -> list[Data | None]:
-        """As `Files` says."""
+        """See `Files`."""
         paths = [f"{self._root}/{one.name}" for one in wanted]
         starts = [one.start for one in wanted]
-        stops = [one.stop + one.whole for one in wanted]  # one byte more shows that it is longer
+        stops = [one.stop + one.whole for one in wanted]  # +1: a longer file
         with explained(f"{self._url}/{wanted[0].name}"):
             found = self._asked(paths, starts, stops)
         for one, data in zip(wanted, found, strict=True):
@@ -134,12 +134,12 @@ class _FileSystem:
         ]
 
     def size(self, name: str) -> int:
-        """As `Files` says."""
+        """See `Files`."""
         with explained(f"{self._url}/{name}"):
             return int(self._system.info(f"{self._root}/{name}")["size"])
 
     def names(self, folder: str) -> list[str]:
-        """As `Files` says."""
+        """See `Files`."""
         with explained(f"{self._url}/{folder}"):
             found = self._system.ls(f"{self._root}/{folder}", detail=False)
         return [str(name).rstrip("/").rsplit("/", 1)[-1] for name in found]
@@ -165,22 +165,22 @@ class _FileSystem:
 
 
 class _Local:
-    """A folder of this machine, as `Files`."""
+    """A folder on this machine, as `Files`."""
 
     def __init__(self, url: str, root: Path) -> None:
         self._url, self._root = url, InnerPath(root)
 
     def fetch(self, wanted: Sequence[Wanted]) -> list[Data | None]:
-        """As `Files` says."""
+        """See `Files`."""
         return [self._read(one) for one in wanted]
 
     def size(self, name: str) -> int:
-        """As `Files` says."""
+        """See `Files`."""
         with explained(f"{self._url}/{name}"):
             return disk.size(self._place(name))
 
     def names(self, folder: str) -> list[str]:
-        """As `Files` says."""
+        """See `Files`."""
         return disk.names(self._place(folder))
 
     def _read(self, wanted: Wanted) -> bytes | None:

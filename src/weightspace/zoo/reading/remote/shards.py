@@ -1,4 +1,4 @@
-"""The shards of a zoo at a URL: of each only the bytes that are asked for."""
+"""The shards of a zoo at a URL: only the bytes that are needed are fetched."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from weightspace.zoo.format import index
 from weightspace.zoo.reading.remote.server import Server
 
 _WINDOW = 256  # ranges whose answers are held in memory
-_HELD = 2**26  # bytes of them
-_PIECE = 2**24  # bytes of a range; what is longer is asked for in several
+_HELD = 2**26  # bytes of such answers
+_PIECE = 2**24  # bytes of a range; longer reads are split
 
 Piece = tuple[str, int, list[memoryview]]
-"""File, first byte, where to put what follows."""
+"""File, first byte, the buffers to fill."""
 
 
 class RemoteShards:
@@ -30,18 +30,18 @@ class RemoteShards:
         self._known = known
 
     def extent(self, name: str) -> tuple[int, int]:
-        """As `Shards` says."""
+        """See `Shards`."""
         file = self._file(name)
         unit = self._known.units.get(Path(name).stem) if self._known else None
         if unit:
-            self._server.sizes[file] = unit.end  # with which every answer must agree
+            self._server.sizes[file] = unit.end  # every answer must agree with it
             return unit.start, unit.end
         (start,) = self._server.ranges([(file, 0, 8)])
         size = self._server.size(file)
         return shard.data_start(Path(name), size, bytes(start)), size
 
     def fill(self, reads: Iterable[Read]) -> None:
-        """As `Shards` says."""
+        """See `Shards`."""
         for window in _windows(self._pieces(reads)):
             asked = [(file, at, at + _length(buffers)) for file, at, buffers in window]
             for (_, _, buffers), data in zip(window, self._server.ranges(asked), strict=True):
@@ -51,15 +51,15 @@ class RemoteShards:
                     view = view[len(buffer) :]
 
     def expect(self, extents: Iterable[tuple[str, int, int]]) -> None:
-        """As `Shards` says: nothing is fetched ahead."""
+        """See `Shards`; nothing is fetched ahead."""
 
     def scan(self, reads: Iterable[Read]) -> None:
-        """As `Shards` says."""
+        """See `Shards`."""
         for read in reads:
             self.fill([read])
 
     def view(self, name: str, offset: int, size: int) -> np.ndarray:
-        """As `Shards` says: fetched anew each time."""
+        """See `Shards`; the bytes are fetched anew each time."""
         self._refuse_large(name, size)
         data = np.empty(size, np.uint8)
         self.fill([(name, offset, (data.data,), size)])
@@ -67,7 +67,7 @@ class RemoteShards:
         return data
 
     def _pieces(self, reads: Iterable[Read]) -> Iterator[Piece]:
-        """The reads in ranges that are not too long to be held."""
+        """The reads, split into ranges short enough to be held in memory."""
         for name, at, buffers, size in reads:
             self._refuse_large(name, size)
             some: list[memoryview] = []
@@ -82,11 +82,11 @@ class RemoteShards:
                 yield self._file(name), at, some
 
     def _refuse_large(self, name: str, size: int) -> None:
-        """What a table says of a shard may be of any size."""
+        """Refuse a read larger than memory: a damaged table can state any size."""
         if size > (most := _memory()):
             raise DataError(
                 f"{self._server.url}/{self._file(name)}: {size:,} bytes of it are to be read at "
-                f"once, {most:,} are the most on this machine; ask for fewer snapshots, or use one "
+                f"once, at most {most:,} fit this machine; ask for fewer snapshots, or use one "
                 "of more memory"
             )
 

@@ -1,8 +1,8 @@
-"""A zoo at a URL: its tables are fetched, of its shards only the bytes that are asked for.
+"""A zoo at a URL: its tables are fetched whole, and of its shards only the bytes that are needed.
 
-What is fetched whole lies in a temporary folder, where it is read with the same suspicion as the
-files of a zoo on this machine; messages name the URL. How much that may be is bounded, whatever
-the server has, and so is the time that it may take (`web`).
+Whole files are kept in a temporary folder, where they are checked like the files of a zoo on this
+machine; messages name the URL. The number of bytes that are fetched is limited, whatever the server
+sends, and so is the time (see `web`).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from weightspace.zoo.reading.remote.server import Server
 from weightspace.zoo.reading.remote.shards import RemoteShards
 from weightspace.zoo.reading.spotchecks import SpotChecks
 
-_MOST_FETCHED = 2**31  # bytes of what is kept here
-_MOST_FILES = 10_000  # units, or rounds, that a list may have; more need an index
-_HELD = 2**28  # bytes of answers that wait in memory to be kept
-_WINDOW = 256  # files that are asked for together
+_MOST_FETCHED = 2**31  # bytes kept in the temporary folder
+_MOST_FILES = 10_000  # stacks, or rounds, in a list; more need an index
+_HELD = 2**28  # bytes of answers in memory at a time
+_WINDOW = 256  # files that are requested together
 _MOST = {
     places.MANIFEST: 2**24,
     "index/contents.json": 2**28,
@@ -42,19 +42,19 @@ _MOST = {
     places.SNAPSHOTS: 2**29,
     "index": 2**29,
 }
-"""Bytes that a file of this name, or in this folder, may have: what those who read it allow."""
+"""The most bytes of a file of this name or in this folder, as its reader allows."""
 
 
 def is_url(path: str | Path) -> bool:
-    """Whether a path is meant for fsspec."""
+    """Whether a path is a URL for fsspec."""
     return isinstance(path, str) and "://" in path
 
 
 class Remote:
     """A zoo at a URL, as `source.Source`.
 
-    Of `options` one is not fsspec's: `checksums`, "all" where every vector of which a part is read
-    is to be compared with its checksum, and "sample", the default, for some.
+    `options` are fsspec's, except `checksums`: "all" compares every vector with its checksum when a
+    slice of it is read, "sample", the default, compares some of them.
     """
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
@@ -65,26 +65,26 @@ class Remote:
             raise UsageError(f"checksums {checksums!r}: give sample or all")
         self.checks = SpotChecks(every=checksums == "all")
         self._server = Server(url, more)
-        self.path = Path(tempfile.mkdtemp(prefix="weightspace-"))  # nobody else's to read
+        self.path = Path(tempfile.mkdtemp(prefix="weightspace-"))  # only this user may read it
         self._owner = os.getpid()
         weakref.finalize(self, _remove, self.path, self._owner)
         self._kept: set[str] = set()
         self._room = _MOST_FETCHED
         self._lock = threading.Lock()
         self._fetch([places.MANIFEST])
-        # A server that does not know ranges would send whole shards: better found out here.
+        # A server without byte ranges would send whole shards, so find that out now.
         self._server.ranges([(places.MANIFEST, 0, 2)])
         self._index = self._fetched_index()
         self.files = RemoteShards(self._server, self._index)
         self._layouts: dict[str, Layout] = {}
 
     def meta(self) -> dict[str, Any]:
-        """As `Source` says."""
+        """See `Source`."""
         with self._renamed():
             return manifest.read(self.path)
 
     def units(self) -> list[str]:
-        """As `Source` says: from the index, or else from a list that the server gives."""
+        """See `Source`; from the index, or from the server's list of files if there is no index."""
         if self._index:
             return list(self._index.units)
         try:
@@ -96,7 +96,7 @@ class Remote:
             ) from None
 
     def tables(self, table: str, units: list[str]) -> list[pa.Table]:
-        """As `Source` says."""
+        """See `Source`."""
         with self._renamed():
             if self._index:
                 files = self._index.files[table]
@@ -109,7 +109,7 @@ class Remote:
             return index.read_parts(self.path, table, units)
 
     def layout(self, key: str) -> Layout:
-        """As `Source` says."""
+        """See `Source`."""
         if key not in self._layouts:
             with self._renamed():
                 file = f"{places.LAYOUTS}/{places.layout_path(self.path, key).name}"
@@ -120,7 +120,7 @@ class Remote:
         return self._layouts[key]
 
     def rounds(self) -> dict[int, Round]:
-        """As `Source` says; none where the server gives no list of them."""
+        """See `Source`; empty if the server does not list the files."""
         try:
             stems = self._listed(places.ROUNDS)
         except DataError:
@@ -130,7 +130,7 @@ class Remote:
             return rounds.read(self.path)
 
     def _listed(self, folder: str) -> list[str]:
-        """The units of a folder, or whatever has such names; other names are passed over."""
+        """The names in a folder that are valid names of stacks; other names are ignored."""
         suffix = places.SUFFIX[folder]
         names = self._server.names(folder)
         stems = {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
@@ -152,7 +152,7 @@ class Remote:
             self._keep(f"{places.LAYOUTS}/{places.layout_path(self.path, key).name}", text.encode())
 
     def _fetch(self, names: Sequence[str], sizes: Mapping[str, int] | None = None) -> None:
-        """Bring files here, some at a time; of `sizes`, where they are known, at most."""
+        """Fetch files into the temporary folder, some at a time, up to `sizes` where known."""
         sizes = sizes or {}
         missing = [name for name in names if name not in self._kept]
         if sum(sizes.get(name, 0) for name in missing) > self._room:
@@ -171,7 +171,7 @@ class Remote:
                 self._keep(name, data)
 
     def _keep(self, name: str, data: bytes | bytearray) -> None:
-        """Write a file into the folder here; its name may come from the server."""
+        """Write a file into the temporary folder; its name may come from the server."""
         place = InnerPath(self.path, tuple(name.split("/")))
         with self._lock if os.getpid() == self._owner else nullcontext():
             if name in self._kept:
@@ -181,9 +181,9 @@ class Remote:
             try:
                 disk.make_folder(place.parent)
                 if os.getpid() == self._owner:
-                    with suppress(FileExistsError):  # whole, from a forked worker
+                    with suppress(FileExistsError):  # a forked worker wrote it already
                         disk.put(place, bytes(data))
-                else:  # the parent and its other workers may read or write there at this moment
+                else:  # the parent and its other workers may use the folder at this moment
                     disk.write_file(place, bytes(data))
             except OSError as error:
                 disk.remove(place)
@@ -196,7 +196,7 @@ class Remote:
 
     def _too_long(self, name: str, most: int) -> DataError:
         return DataError(
-            f"{self.name}/{name}: has more than {most:,} bytes, the most that it may have; "
+            f"{self.name}/{name}: has more than {most:,} bytes, more than any zoo needs; "
             "fetch the zoo anew from where it was made"
         )
 
@@ -208,13 +208,13 @@ class Remote:
 
     def _too_many(self, what: str) -> DataError:
         return DataError(
-            f"{self.name}: its {what}, {_MOST_FILES:,} are the most; run `weightspace index` "
-            "where it lies"
+            f"{self.name}: its {what}, at most {_MOST_FILES:,} can be read; "
+            "run `weightspace index` where it lies"
         )
 
     @contextmanager
     def _renamed(self) -> Iterator[None]:
-        """What is wrong with a file that was fetched is told of the one at the URL."""
+        """Errors about fetched files name the URL instead of the temporary folder."""
         try:
             yield
         except DataError as error:
@@ -234,7 +234,7 @@ def _most(name: str) -> int:
 
 
 def _windows(guessed: Mapping[str, int]) -> Iterator[list[str]]:
-    """Names to ask for together, so that their answers fit in memory."""
+    """Names to request together, so that the answers fit in memory."""
     some: list[str] = []
     held = 0
     for name, size in guessed.items():
@@ -248,6 +248,6 @@ def _windows(guessed: Mapping[str, int]) -> Iterator[list[str]]:
 
 
 def _remove(folder: Path, owner: int) -> None:
-    if os.getpid() == owner:  # not in a forked worker, whose parent still reads there
+    if os.getpid() == owner:  # not in a forked worker: its parent still needs the folder
         with suppress(OSError, DataError):
             disk.remove_tree(inner_of(folder))

@@ -1,4 +1,4 @@
-"""What is asked of a file at a URL, and what is said where the answer is another."""
+"""Requests for bytes of files at a URL, and the errors for wrong answers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Protocol
 from weightspace.errors import DataError
 from weightspace.printable import printable
 
-AT_ONCE = 32  # requests on their way
+AT_ONCE = 32  # requests at a time
 
 Data = bytes | bytearray
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Bytes start..stop of a file; if `whole`, all of it, where it has no more than `stop`."""
+    """Bytes start..stop of a file; with `whole`, the whole file if it has at most `stop` bytes."""
 
     name: str
     start: int
@@ -26,26 +26,26 @@ class Wanted:
 
     @property
     def most(self) -> int:
-        """Bytes that the answer may have."""
+        """The most bytes that the answer may have."""
         return self.stop - self.start
 
 
 class Files(Protocol):
-    """Files below a URL, in one process. All raise DataError, and name the file in it."""
+    """Files below a URL, in one process. All methods raise DataError with the name of the file."""
 
     def fetch(self, wanted: Sequence[Wanted]) -> list[Data | None]:
-        """What is wanted, many at a time, cut nowhere; None for whole files that are too long."""
+        """Fetch many requests at a time; None for whole files that are too long."""
 
     def size(self, name: str) -> int:
         """Bytes of a file."""
 
     def names(self, folder: str) -> list[str]:
-        """The names in a folder, where the server lists it; not all need to be names of files."""
+        """The names in a folder if the server lists it; some may be no names of files."""
 
 
 @contextmanager
 def explained(file: str) -> Iterator[None]:
-    """Every failure of a file system, which have errors of their own, as a DataError."""
+    """Turn every failure of a file system, which may have errors of its own, into a DataError."""
     try:
         yield
     except DataError:
@@ -58,15 +58,15 @@ def explained(file: str) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """An error in one line."""
+    """An error as one line."""
     lines = str(error).splitlines()
     return printable(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__, 200)
 
 
 def other_length(file: str, wanted: Wanted, given: int | str) -> DataError:
-    """An answer that is shorter or longer than what was asked for."""
+    """The error for an answer that is shorter or longer than the request."""
     count = f"{given:,}" if isinstance(given, int) else given
     return DataError(
-        f"{file}: the server gave {count} bytes where {wanted.most:,} were asked for; "
-        "it must know ranges and hold the whole file"
+        f"{file}: the server gave {count} bytes instead of {wanted.most:,}; "
+        "use a server that supports byte ranges and has the whole file"
     )

@@ -1,7 +1,7 @@
-"""Files of an HTTP server, of which nothing is taken that was not asked for.
+"""Files of an HTTP server; nothing is accepted that was not requested.
 
-A stranger answers. So what his headers say of the answer is compared with the question, nothing is
-inflated, bodies are counted while they come, and time runs out for who sends too little.
+The server is not trusted. Its answer headers are compared with the request, compressed bodies are
+refused, bodies are counted while they arrive, and a server that is too slow is given up.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from weightspace.errors import DataError
 from weightspace.printable import printable
 from weightspace.zoo.reading.remote.wanted import AT_ONCE, Data, Wanted, explained, other_length
 
-GRACE = 60.0  # seconds that a server may lose in all, before it is given up
-EACH_CALL, EACH_FILE = 5.0, 0.1  # that it has for some requests together, and for each of them
-RATE = 50_000  # bytes that it must send in a second, over and above
+GRACE = 60.0  # seconds that a server may be late in total
+EACH_CALL, EACH_FILE = 5.0, 0.1  # seconds for a group of requests, and for each of them
+RATE = 50_000  # bytes in a second that it must send otherwise
 
 _CONNECT, _SILENT = 30, 60  # seconds to wait for a connection, and for its next byte
 _REDIRECTS = 5
@@ -34,17 +34,17 @@ _LINK = re.compile(r"""href=["']([^"'<>]{1,1000})["']""", re.IGNORECASE)
 
 
 class Web:
-    """What lies below an `http://` URL, as `wanted.Files`.
+    """The files below an `http://` URL, as `wanted.Files`.
 
-    `system` is fsspec's file system of the URL, whose session and options are used; `sizes` what
-    is known of files' sizes, to which is added what is learnt.
+    `system` is fsspec's file system of the URL, whose session and options are used. `sizes` are the
+    known sizes of files; sizes that the server states are added.
     """
 
     def __init__(self, url: str, system: Any, sizes: dict[str, int]) -> None:
         self._url, self._system, self._sizes = url, system, sizes
         self._left = GRACE
         waits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENT)
-        # What is compressed is refused, not inflated: a thousandth of it may come over the wire.
+        # Compressed bodies are refused: they could inflate to a thousand times their size.
         system.client_kwargs = {
             "timeout": waits,
             **system.client_kwargs,
@@ -53,11 +53,11 @@ class Web:
         self._get_client, system.get_client = system.get_client, self._client
 
     def fetch(self, wanted: Sequence[Wanted]) -> list[Data | None]:
-        """As `Files` says."""
+        """See `Files`."""
         return sync(self._system.loop, self._all, wanted)
 
     def size(self, name: str) -> int:
-        """As `Files` says: asked for with the first byte."""
+        """See `Files`; found out by requesting the first byte."""
         if name not in self._sizes:
             self.fetch([Wanted(name, 0, 1)])
         if name not in self._sizes:
@@ -68,7 +68,7 @@ class Web:
         return self._sizes[name]
 
     def names(self, folder: str) -> list[str]:
-        """As `Files` says: from the links of a page."""
+        """See `Files`; taken from the links of a page."""
         (page,) = self.fetch([Wanted(folder, 0, _LISTING, whole=True)])
         if page is None:
             raise DataError(f"{self._url}/{folder}: its list has more than {_LISTING:,} bytes")
@@ -79,20 +79,20 @@ class Web:
                 there = urljoin(here, unescape(link))
             except ValueError:
                 continue
-            # Without the scheme: behind a proxy a server may call itself http where the user says
-            # https. What lies elsewhere keeps its slashes, and is no file's name.
+            # Without the scheme: behind a proxy a server may write http where the user wrote
+            # https. A link to another place keeps its slashes, so it is no file name.
             found.add(_bare(there).removeprefix(_bare(here)).rstrip("/"))
-        self._sizes.pop(folder, None)  # a list may grow
+        self._sizes.pop(folder, None)  # a list of files may grow
         return sorted(found)
 
     async def _client(self, **options: Any) -> aiohttp.ClientSession:
-        """The session; without a jar for cookies, which a server could fill."""
+        """The session, without a cookie jar, which a server could fill."""
         if not {"cookies", "cookie_jar"} & options.keys():
             options["cookie_jar"] = aiohttp.DummyCookieJar()
         return await self._get_client(**options)
 
     async def _all(self, wanted: Sequence[Wanted]) -> list[Data | None]:
-        """All answers, or the first error; none takes longer than the server is given."""
+        """All answers, or the first error; stops when the time of the server is over."""
         with explained(self._url):
             session = await self._system.set_session()
         gate, clock = asyncio.Semaphore(AT_ONCE), _Clock(self._left, len(wanted))
@@ -112,7 +112,7 @@ class Web:
                 raise clock.ran_out(f"{self._url}/{late[0].name}") from None
         finally:
             self._left = clock.left()
-        for task in tasks:  # those that were cancelled, for the error of another, come to nothing
+        for task in tasks:  # a task that was cancelled because another failed has no result
             if not task.cancelled() and (error := task.exception()):
                 raise error
         return [task.result() for task in tasks]
@@ -143,7 +143,7 @@ class Web:
     ) -> Data | None:
         if answer.status != 200:
             raise DataError(
-                f"{file}: the server answered {answer.status} where the whole file was asked for; "
+                f"{file}: the server answered {answer.status} to a request for the whole file; "
                 "check the address"
             )
         if (answer.content_length or 0) > wanted.most:
@@ -165,10 +165,10 @@ class Web:
         if first == wanted.start and first <= last < wanted.stop - 1:
             raise other_length(file, wanted, last - first + 1)
         if found is None or (first, last) != (wanted.start, wanted.stop - 1):
-            told = printable(", ".join(said), 80) or "without saying which"
+            told = printable(", ".join(said), 80) or "without stating which"
             raise DataError(
-                f"{file}: the server gave other bytes ({told}) where the bytes "
-                f"{wanted.start}-{wanted.stop - 1} were asked for; it must know ranges"
+                f"{file}: the server gave other bytes ({told}) than the requested "
+                f"{wanted.start}-{wanted.stop - 1}; use a server that supports byte ranges"
             )
         if found[3] != "*":
             self._check_size(file, wanted.name, int(found[3]))
@@ -183,13 +183,13 @@ class Web:
         known = self._sizes.setdefault(name, size)
         if known != size:
             raise DataError(
-                f"{file}: has {size:,} bytes, and {known:,} are noted or were there before; open "
+                f"{file}: has {size:,} bytes instead of {known:,}, as stated before; open "
                 "the zoo anew, or have `weightspace index` run where it lies"
             )
 
 
 class _Clock:
-    """The time that a server has for some requests: more with every byte that it sends."""
+    """The time that a server has for a group of requests; each byte that it sends adds time."""
 
     def __init__(self, grace: float, requests: int) -> None:
         self._begin = asyncio.get_running_loop().time()
@@ -198,13 +198,13 @@ class _Clock:
         self.limit = asyncio.timeout_at(self._begin + self._given)
 
     def came(self, count: int) -> None:
-        """Bytes came."""
+        """Count bytes that arrived."""
         self._bytes += count
         if not self.limit.expired():
             self.limit.reschedule(self._begin + self._given + self._bytes / RATE)
 
     def left(self) -> float:
-        """What is left of the time, for later requests: the grace at most."""
+        """The time that is left for later requests, at most the grace period."""
         return max(0.0, min(GRACE, self._given + self._bytes / RATE - self._passed()))
 
     def ran_out(self, file: str) -> DataError:
@@ -223,7 +223,7 @@ def _bare(url: str) -> str:
 
 
 async def _body(answer: aiohttp.ClientResponse, most: int, clock: _Clock) -> Data | None:
-    """What comes, as soon as it comes; None where it is more than the most."""
+    """The body, counted while it arrives; None if it has too many bytes."""
     data = bytearray()
     async for piece in answer.content.iter_any():
         clock.came(len(piece))

@@ -1,0 +1,57 @@
+"""`Finding`: one thing that is wrong with a zoo, and how an error becomes one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from weightspace.errors import DataError
+from weightspace.printable import printable
+
+MOVE = "move it elsewhere"
+RESUME = "run the same `weightspace sample` command again to finish the stack"
+REPAIR = "run `weightspace repair`, then the same `weightspace sample` command again"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One problem that `check` found.
+
+    Attributes
+    ----------
+    severity : str
+        "error" (part of the zoo is damaged), "warning" (a sampling run was stopped; readers are not
+        affected) or "info".
+    thing : str
+        The file, relative to the zoo.
+    message : str
+        What is wrong, with the net and its snapshots, or the first of many nets.
+    remedy : str
+        What to do.
+    """
+
+    severity: str
+    thing: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.thing}: {self.message}; {self.remedy}"
+
+
+def from_error(error: DataError, path: Path, thing: str) -> Finding:
+    """Split the text of an error, `file: what is wrong; remedy`, into a finding."""
+    message, _, remedy = str(error).rpartition("; ")
+    message = message.removeprefix(str(path)).removeprefix(f"/{thing}").lstrip("/")
+    return Finding("error", thing, message.split(": ", 1)[-1], remedy)
+
+
+def naming(found: Finding, nets: Sequence[str]) -> Finding:
+    """The finding with the name of the first of these nets."""
+    if not nets:
+        return found
+    more = f" and {len(nets) - 1:,} more" if len(nets) > 1 else ""
+    message = f"{found.message}, which concerns net {printable(nets[0], 64)}{more}"
+    return dataclasses.replace(found, message=message)
