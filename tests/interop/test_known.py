@@ -92,7 +92,7 @@ def test_the_space_says_what_varies_and_what_nobody_noted(added):
     assert isinstance(rate, Uniform)
     assert rate.scale == "log"
     assert Zoo(added.path).space == space
-    with pytest.raises(UsageError, match="dataset: is unknown, as of nets trained elsewhere"):
+    with pytest.raises(UsageError, match="dataset: is unknown for these nets"):
         space.draw(3)
 
 

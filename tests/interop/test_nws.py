@@ -232,7 +232,7 @@ def columns(one: Path, old: str, new: str) -> None:
         (lambda one: cells(one, batch_norm="maybe"), r"batch_norm: 'maybe' is not true or false"),
         (lambda one: cells(one, weightn_fc=7), r":2: net nws_main/0001: weightn_fc is 7, .* has 1"),
         (lambda one: cells(one, path="../in/nws_main/0001"), r"train.csv:2: path: '../in/nws_main"),
-        (lambda one: cells(one, path="/etc"), r"path: '/etc' does not lead to a folder beside the"),
+        (lambda one: cells(one, path="/etc"), r"path: '/etc' does not lead to a folder next to"),
         (lambda one: cells(one, path="C:\\nws"), r"path: 'C:.+nws' does not lead to a folder"),
         (lambda one: cells(one, path=""), r"path: '' does not lead to a folder next to the table"),
         (

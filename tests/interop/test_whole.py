@@ -145,14 +145,14 @@ def test_a_zoo_whose_net_leads_out_is_not_exported(small, tmp_path, name, format
     ("column", "values", "message"),
     [
         ("nws_table", ["../../x"] * 2, r"net 0: its table '../../x' is not a file name"),
-        ("nws_table", ["a/b"] * 2, r"net 0: its table 'a/b' is no name of a file"),
-        ("nws_table", ["a\0"] * 2, r"net 0: its table 'a.' is no name of a file"),
-        ("nws_table", ["/etc/x"] * 2, r"net 0: its table '/etc/x' is no name of a file"),
+        ("nws_table", ["a/b"] * 2, r"net 0: its table 'a/b' is not a file name"),
+        ("nws_table", ["a\0"] * 2, r"net 0: its table 'a.' is not a file name"),
+        ("nws_table", ["/etc/x"] * 2, r"net 0: its table '/etc/x' is not a file name"),
         ("source", ["../../x", "b"], r"net 0: its source '../../x' is not a relative path"),
         ("source", ["/etc", "b"], r"net 0: its source '/etc' is not a relative path"),
         ("source", ["a", "a"], r"net 1: its source 'a' is that of another net as well"),
         ("source", ["a/weights", "a"], r"net 1: its source 'a' is that of another net as well"),
-        ("split", ["/../../x"] * 2, r"is no name of a file or folder"),
+        ("split", ["/../../x"] * 2, r"is not a valid name of a file or folder"),
     ],
 )
 def test_texts_of_a_zoo_that_lead_out_of_a_release(release, tmp_path, column, values, message):

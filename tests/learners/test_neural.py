@@ -120,7 +120,7 @@ def test_what_is_stored_answers_the_same(tmp_path):
     with pytest.raises(DataError, match="a Patches, not a Paper"):
         Paper.load(tmp_path / "network")
     (tmp_path / "network" / "network.safetensors").write_bytes(b"none")
-    with pytest.raises(DataError, match="no sound network"):
+    with pytest.raises(DataError, match="not a complete network"):
         Patches.load(tmp_path / "network")
 
 

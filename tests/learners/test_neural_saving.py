@@ -60,7 +60,7 @@ def test_arrays_of_another_network_and_a_foreign_json(folder, tmp_path):
     with pytest.raises(DataError, match=r"network\.safetensors: holds other arrays than network"):
         Sequence.load(folder)
     (other / "network.json").write_text('{"nodes": []}')
-    with pytest.raises(UsageError, match=r"network\.json: describes no network of weightspace"):
+    with pytest.raises(UsageError, match=r"network\.json: is not a network of weightspace"):
         Sequence(epochs=1, tokens=3).fit(x, y).save(other)
     assert (other / "network.json").read_text() == '{"nodes": []}'
 
@@ -86,6 +86,6 @@ def test_what_is_no_file_of_a_network_is_refused_at_once(folder, name, kind):
 def test_a_network_takes_no_more_memory_than_its_file_has(folder, change):
     plain = json.loads((folder / "network.json").read_text())
     (folder / "network.json").write_text(json.dumps(plain | change))
-    with pytest.raises(DataError, match="no sound network") as caught:
+    with pytest.raises(DataError, match="not a complete network") as caught:
         Sequence.load(folder)
     assert "allocate" not in str(caught.value)

@@ -151,7 +151,7 @@ def test_what_is_stored_answers_the_same_and_is_read_with_suspicion(tmp_path):
     with pytest.raises(DataError, match=r"not a complete network \(a weight is not finite"):
         Sequence.load(folder)
     save_file(state | {"centre": state["centre"][:-1].clone()}, file)
-    with pytest.raises(DataError, match="no sound network"):
+    with pytest.raises(DataError, match="not a complete network"):
         Sequence.load(folder)
 
 

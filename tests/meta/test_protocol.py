@@ -355,7 +355,7 @@ def test_learning_that_takes_long_tells_of_every_labeling(zoo):
             r"slice_length: 9,000 values do not fit the shortest vector .*net",
         ),
         ({"slice_length": 10}, r"slice_length: 10 values are too few; give at least 64"),
-        ({"part": "tail"}, r"part: 'tail' is none of"),
+        ({"part": "tail"}, r"part: 'tail' is not one of"),
         ({"folds": 40}, r"too few nets for an interval: 100 usable, 40 folds need 200"),
         ({"permutations": 1}, r"permutations: 1 are too few for an interval; give at least 5"),
         ({"permutations": 4}, r"permutations: 4 are too few for an interval; give at least 5"),

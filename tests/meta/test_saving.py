@@ -143,7 +143,7 @@ def test_a_model_json_of_somebody_else_is_not_overwritten(tmp_path, text):
     data = text.encode("latin1")
     (tmp_path / "model.json").write_bytes(data)
     (tmp_path / "arrays.safetensors").write_bytes(b"theirs")
-    with pytest.raises(UsageError, match=r"model\.json: describes no model of weightspace"):
+    with pytest.raises(UsageError, match=r"model\.json: is not a model of weightspace"):
         small_model(1).save(tmp_path)
     assert (tmp_path / "model.json").read_bytes() == data
     assert (tmp_path / "arrays.safetensors").read_bytes() == b"theirs"

@@ -346,7 +346,7 @@ def test_the_folder_of_what_was_fetched_is_nobody_elses(path):
 def test_a_name_never_leads_out_of_that_folder(path, name):
     zoo = Zoo(f"file://{path}")
     there = (zoo.path.parent / "x").exists()  # somebody else's
-    with pytest.raises(DataError, match="is no name of a file or folder"):
+    with pytest.raises(DataError, match="is not a valid name of a file or folder"):
         zoo._source._keep(f"nets/{name}", b"data")
     assert (zoo.path.parent / "x").exists() == there
 
