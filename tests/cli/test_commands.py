@@ -327,6 +327,7 @@ def test_results_do_not_go_where_they_cannot_or_should_not(
 def test_ctrl_c_says_what_is_kept_and_leaves_no_process(tmp_path: Path) -> None:
     script = Path(sys.executable).parent / "weightspace"
     command = [script, "sample", "demo", "--nets", "200", "--out", tmp_path / "zoo"]
+    command += ["--datasets", "digits"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while not list((tmp_path / "zoo").glob("shards/.*")):  # until a unit has begun
         assert process.poll() is None
