@@ -21,7 +21,8 @@ demo: .venv/.installed
 	$(BIN)/weightspace demo $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile \
+		--no-loadscope-reorder $(ARGS)
 
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow $(ARGS)

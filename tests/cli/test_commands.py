@@ -107,7 +107,8 @@ def test_sample_after_named_epochs(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_one_net_is_reproduced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "zoo"
-    document(capsys, "sample", "demo", "--nets", 2, "--epochs", 1, "--snapshots", 3, "--out", out)
+    document(capsys, "sample", "demo", "--nets", 2, "--epochs", 1, "--snapshots", 3, "--out", out,
+             "--workers", 1)  # fmt: skip
     net = Zoo(out).nets["net"][1]
     found = document(capsys, "reproduce", out, net)
     assert [row["snapshot"] for row in found["differences"]] == [1, 2, 3]
@@ -151,7 +152,8 @@ def test_dissect_writes_a_page(
 ) -> None:
     out = tmp_path / "results"
     found = document(capsys, "dissect", zoo.path, "--out", out, "--slice-length", 1000,
-                     "--seeds", "0", "--properties", "initialization")  # fmt: skip
+                     "--seeds", "0", "--properties", "initialization", "--positions", 10,
+                     "--permutations", 5, "--slices-per-net", 2)  # fmt: skip
     page = Path(found["page"])
     assert page.parent == out
     assert "<html" in page.read_text(encoding="utf-8")
@@ -326,11 +328,14 @@ def test_results_do_not_go_where_they_cannot_or_should_not(
 def test_ctrl_c_says_what_is_kept_and_leaves_no_process(tmp_path: Path) -> None:
     script = Path(sys.executable).parent / "weightspace"
     command = [script, "sample", "demo", "--nets", "200", "--out", tmp_path / "zoo"]
+    command += ["--datasets", "digits", "--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while not (tmp_path / "zoo" / "zoo.json").exists():
+    workers: list[psutil.Process] = []
+    while len(workers) < 2:
+        time.sleep(0.02)
         assert process.poll() is None
-        time.sleep(0.05)
-    time.sleep(2)
+        children = psutil.Process(process.pid).children(recursive=True)
+        workers = [p for p in children if "LokyProcess" in " ".join(p.cmdline())]
     workers = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=30)

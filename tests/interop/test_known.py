@@ -103,7 +103,8 @@ def test_what_is_known_can_be_read_off_and_dissected(added, tmp_path):
     found = evaluate(added, properties=["optimizer"], **options).frame()
     assert found["n_nets"].unique().to_list() == [60]
     assert found["accuracy"].max() > 0.9
-    half = evaluate(added, properties=["augmentation"], **options).frame()
+    quick = options | {"classifiers": ["shallow"]}
+    half = evaluate(added, properties=["augmentation"], **quick).frame()
     assert half["n_nets"].unique().to_list() == [30]
     result = dissect(added, properties=["optimizer"], positions=3, **options)
     assert result.when.frame()["fraction"].to_list() == [1.0]

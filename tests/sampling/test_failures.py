@@ -17,6 +17,8 @@ import psutil
 import pytest
 import yaml
 
+from support import copies
+from support.copies import Copy
 from support.tiny_runs import TINY, continued, same, stacks_of
 from weightspace.sampling import estimate, sample
 from weightspace.zoo import Zoo, check
@@ -34,16 +36,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
         return sample(SPACE, nets=NETS, out=out, snapshots=SNAPSHOTS, workers=1)
 
 
-Start = Callable[..., "subprocess.Popen[str]"]
+Process = Copy | subprocess.Popen[str]
+Start = Callable[..., Process]
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Starts the command; what it started does not outlive the test."""
-    begun: list[subprocess.Popen[str]] = []
+    begun: list[Process] = []
 
-    def begin(*arguments: Any) -> subprocess.Popen[str]:
-        begun.append(started(*arguments))
+    def begin(*arguments: Any, **options: Any) -> Process:
+        begun.append(started(*arguments, **options))
         return begun[-1]
 
     yield begin
@@ -53,24 +56,33 @@ def start() -> Iterator[Start]:
             process.communicate()
 
 
-def started(out: Path, whole: Zoo, workers: int, save: str = "0.1") -> subprocess.Popen[str]:
-    """The command, in a process group of its own, that makes the zoo which `whole` is."""
+def started(out: Path, whole: Zoo, workers: int, save: str = "0.1", fresh: bool = False) -> Process:
+    """The command, in a process group of its own, that makes the zoo which `whole` is.
+
+    Where it is `fresh`, every array of a net comes from the system and goes back to it: so it is
+    with a threshold that is set when a process starts, and a copy has started before.
+    """
     space = out.parent / f"{out.name}.yaml"
     space.write_text(yaml.safe_dump(SPACE.to_dict()))
     if not out.exists():
         out.mkdir()
         continued(out, whole)
-    command = [sys.executable, "-m", "weightspace", "sample", str(space), "--out", str(out)]
-    command += ["--nets", str(NETS), "--snapshots", str(SNAPSHOTS), "--workers", str(workers)]
-    # With a threshold that is set, every array of a net comes from the system and goes back to it.
-    environment = {"WEIGHTSPACE_SAVE_SECONDS": save, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    typed = ["sample", space, "--out", out, "--nets", NETS, "--snapshots", SNAPSHOTS]
+    typed += ["--workers", workers]
+    environment = {"WEIGHTSPACE_SAVE_SECONDS": save}
+    if not fresh:
+        return copies.command(*typed, env=environment)
     return subprocess.Popen(
-        command, text=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        env=os.environ | environment, start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "weightspace", *map(str, typed)],
+        text=True,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env=os.environ | environment | {"MALLOC_MMAP_THRESHOLD_": "65536"},
+        start_new_session=True,
+    )
 
 
-def until(process: subprocess.Popen[str], what: Callable[[], object]) -> None:
+def until(process: Process, what: Callable[[], object]) -> None:
     """Wait until something is so, while the process runs."""
     while not what():
         assert process.poll() is None, process.communicate()[1]
@@ -81,7 +93,7 @@ def saved(out: Path) -> list[Path]:
     return list(out.glob("states/*.safetensors"))
 
 
-def ended(process: subprocess.Popen[str], code: int) -> str:
+def ended(process: Process, code: int) -> str:
     """The one line that a process says when it ends."""
     _, said = process.communicate(timeout=300)
     lines = [line for line in said.splitlines() if line.startswith("error: ")]
@@ -91,10 +103,14 @@ def ended(process: subprocess.Popen[str], code: int) -> str:
     return lines[0]
 
 
-def assert_continued(start: Start, out: Path, whole: Zoo, workers: int) -> None:
-    """Nothing half-written counts, and the same command ends in the same zoo."""
+def assert_continued(start: Start, out: Path, whole: Zoo) -> None:
+    """Nothing half-written counts, and the same command ends in the same zoo.
+
+    Each worker process loads torch anew, which takes seconds: that two continue what two began is
+    shown in `test_runs.py` alone.
+    """
     assert not [f for f in check(out, full=True) if f.severity == "error"]
-    process = start(out, whole, workers, "60")
+    process = start(out, whole, 1, "60")
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert same(Zoo(out), whole)
@@ -114,13 +130,13 @@ def test_ctrl_c_in_the_middle_of_a_unit(
     )
     assert Zoo(out).nets.height < NETS
     assert saved(out)
-    assert_continued(start, out, whole, workers)
+    assert_continued(start, out, whole)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_memory_that_runs_out(start: Start, whole: Zoo, tmp_path: Path, workers: int) -> None:
     out = tmp_path / "zoo"
-    process = start(out, whole, workers)
+    process = start(out, whole, workers, fresh=True)
     until(process, lambda: len(saved(out)) >= workers)
     trains = psutil.Process(process.pid)
     if workers > 1:
@@ -131,7 +147,7 @@ def test_memory_that_runs_out(start: Start, whole: Zoo, tmp_path: Path, workers:
     assert re.match(r"error: unit-\w+, [12] nets together: out of memory; what is finished", line)
     assert "run the same command to continue" in line
     assert Zoo(out).nets.height < NETS
-    assert_continued(start, out, whole, workers)
+    assert_continued(start, out, whole)
 
 
 def test_a_file_that_may_not_be_so_large(start: Start, whole: Zoo, tmp_path: Path) -> None:
@@ -141,7 +157,7 @@ def test_a_file_that_may_not_be_so_large(start: Start, whole: Zoo, tmp_path: Pat
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2**19, resource.RLIM_INFINITY))
     line = ended(process, 2)
     assert "bytes are more than a file may have here; raise the limit" in line
-    assert_continued(start, out, whole, 1)
+    assert_continued(start, out, whole)
 
 
 @pytest.fixture
@@ -193,4 +209,4 @@ def test_a_disk_that_fills_up(start: Start, disk: Path, whole: Zoo) -> None:
     assert "then run the same command again" in line
     assert Zoo(out).nets.height < NETS
     filler.unlink()
-    assert_continued(start, out, whole, 2)
+    assert_continued(start, out, whole)

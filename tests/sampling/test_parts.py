@@ -6,8 +6,7 @@ import errno
 import json
 import os
 import shutil
-import subprocess
-import sys
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from support.copies import Copy
 from support.small_units import flat, moment, net_row, open_writer, recipes, write
-from support.tiny_runs import SCRIPT, TINY, same, small, stacks_of
+from support.tiny_runs import TINY, merged_until, same, small, stacks_of, watched
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Plan
 from weightspace.sampling.drawing import Draw
@@ -129,10 +129,8 @@ def test_shards_in_zoos_of_their_own_merge_to_the_run(
 
 
 def test_shards_that_share_a_path_make_the_run(whole: Zoo, tmp_path: Path) -> None:
-    script = SCRIPT.replace("snapshots=5", "snapshots=3, shard=(int(sys.argv[4]), 3)")
     out = str(tmp_path / "zoo")
-    command = [sys.executable, "-c", script, json.dumps(TINY.to_dict()), out, "1"]
-    crowd = [subprocess.Popen([*command, str(i)]) for i in (1, 2, 3)]
+    crowd = [Copy(watched, out, shard=(i, 3), snapshots=3) for i in (1, 2, 3)]
     assert [process.wait(timeout=200) for process in crowd] == [0, 0, 0]
     zoo = Zoo(out)
     assert zoo.nets.select(ROW).equals(whole.nets.select(ROW))
@@ -165,10 +163,8 @@ def test_a_zoo_grows_and_what_was_there_stays(tmp_path: Path, whole: Zoo) -> Non
 
 
 def test_two_who_let_a_zoo_grow_at_once_double_nothing(tmp_path: Path) -> None:
-    script = SCRIPT.replace("nets=24", "nets=int(sys.argv[4])").replace("=5", "=3")
     out = str(tmp_path / "zoo")
-    command = [sys.executable, "-c", script, json.dumps(TINY.to_dict()), out, "1"]
-    crowd = [subprocess.Popen([*command, str(nets)]) for nets in (12, 30, 20)]
+    crowd = [Copy(watched, out, nets=nets, snapshots=3) for nets in (12, 30, 20)]
     assert [process.wait(timeout=200) for process in crowd] == [0, 0, 0]
     zoo = Zoo(out)
     assert zoo.nets["net"].to_list() == [recipe.net for recipe in TINY.draw(30, 0)]
@@ -270,30 +266,13 @@ def test_a_merged_zoo_without_a_shard_is_completed_by_sampling(
     assert check(merged.path, full=True) == []
 
 
-STOP = """
-import os, signal, sys
-from weightspace.zoo import merge
-left, link = [int(sys.argv[1])], os.link
-def stop(*arguments, **how):
-    link(*arguments, **how)
-    left[0] -= 1
-    if left[0] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-os.link = stop
-merge(sys.argv[2], sys.argv[3:])
-"""
-
-
 @pytest.mark.parametrize("files", [1, 4, 9, 20])
 def test_a_killed_merge_shows_and_is_continued(
     thirds: list[Path], tmp_path: Path, files: int
 ) -> None:
     """Killed when a file has its hidden name and not yet its own."""
     out = tmp_path / "zoo"
-    done = subprocess.run(
-        [sys.executable, "-c", STOP, str(files), str(out), *map(str, thirds)], check=False
-    )
-    assert done.returncode == -9
+    assert Copy(merged_until, files, out, thirds).wait(timeout=60) == -signal.SIGKILL
     findings = check(out, full=True)
     assert {f.severity for f in findings} == {"warning"}
     nets = Zoo(out).nets.height

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +14,8 @@ import numpy as np
 import psutil
 import pytest
 
-from support.tiny_runs import SCRIPT, TINY, continued, same, small, stacks_of
+from support.copies import Copy
+from support.tiny_runs import TINY, continued, same, small, stacks_of, threads, watched
 from weightspace.errors import DataError, UsageError
 from weightspace.sampling import estimate, sample
 from weightspace.sampling.calibration import Pace
@@ -28,8 +26,11 @@ from weightspace.zoo import Zoo, check, stratified
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
-    """Sampled in stacks of two, so that there are units enough to be killed between."""
-    with stacks_of(2):
+    """Sampled in stacks of two, so that there are units enough to be killed between.
+
+    Where torch has two threads, as outside of tests: processes of one thread make the same zoo.
+    """
+    with stacks_of(2), threads(2):
         return small(tmp_path_factory.mktemp("sampling") / "zoo")
 
 
@@ -131,28 +132,22 @@ def killed_and_continued(
     """
     out.mkdir()
     continued(out, whole)
-    command = [sys.executable, "-c", SCRIPT, json.dumps(TINY.to_dict()), str(out), str(workers)]
-    environment = os.environ | {"WEIGHTSPACE_SAVE_SECONDS": "0"}
     units = len(list((whole.path / "nets").iterdir()))
     kills = Kills()
     while True:
-        with (out.parent / "said").open("w+") as said:
-            process = subprocess.Popen(
-                command, start_new_session=True, env=environment, stdout=said
-            )
-            # A moment of the training: some time after some number of units has been committed.
-            target = len(list(out.glob("nets/*.parquet"))) + int(rng.integers(0, 1 + units // 4))
-            if kills.all == most:
-                assert process.wait(timeout=300) == 0
-            while process.poll() is None and len(list(out.glob("nets/*.parquet"))) < target:
-                time.sleep(0.01)
-            time.sleep(rng.uniform(0, 0.2))
-            ended = process.poll() is not None
-            if not ended:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            said.seek(0)
-            kills.begun += [int(line.split()[-1]) for line in said]
+        process = Copy(watched, str(out), workers, env={"WEIGHTSPACE_SAVE_SECONDS": "0"})
+        # A moment of the training: some time after some number of units has been committed.
+        target = len(list(out.glob("nets/*.parquet"))) + int(rng.integers(0, 1 + units // 4))
+        if kills.all == most:
+            assert process.wait(timeout=300) == 0
+        while process.poll() is None and len(list(out.glob("nets/*.parquet"))) < target:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.2))
+        ended = process.poll() is not None
+        if not ended:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=60)
+        kills.begun += [int(line.split()[-1]) for line in process.said().splitlines()]
         if ended:
             assert process.returncode == 0
             return kills
@@ -234,8 +229,7 @@ def test_other_images_do_not_continue_a_zoo(tmp_path: Path) -> None:
 
 
 def test_two_starts_of_one_command_make_one_sound_zoo(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", SCRIPT, json.dumps(TINY.to_dict()), str(tmp_path / "zoo"), "1"]
-    both = [subprocess.Popen(command) for _ in range(2)]
+    both = [Copy(watched, str(tmp_path / "zoo")) for _ in range(2)]
     assert [process.wait(timeout=200) for process in both] == [0, 0]
     assert Zoo(tmp_path / "zoo").nets.height == 24
     assert check(tmp_path / "zoo", full=True) == []
@@ -245,18 +239,10 @@ def test_two_starts_of_one_command_make_one_sound_zoo(tmp_path: Path) -> None:
 def test_workers_do_not_outlive_their_parent(tmp_path: Path, kill: signal.Signals) -> None:
     """Only the parent is killed, as `timeout` or the kernel does."""
     space = TINY.with_constants(epochs=400)
-    command = [
-        sys.executable,
-        "-c",
-        SCRIPT,
-        json.dumps(space.to_dict()),
-        str(tmp_path / "zoo"),
-        "2",
-    ]
-    parent = subprocess.Popen(command)
+    parent = Copy(watched, str(tmp_path / "zoo"), 2, space=space)
     workers: list[psutil.Process] = []
     while len(workers) < 2:
-        time.sleep(0.1)
+        time.sleep(0.02)
         assert parent.poll() is None
         children = psutil.Process(parent.pid).children(recursive=True)
         workers = [p for p in children if "LokyProcess" in str(p.cmdline())]
@@ -377,4 +363,4 @@ def test_a_killed_worker_is_a_clear_message_and_the_run_continues(
     with pytest.raises(DataError, match=r"a worker process died .* run the same command"):
         small(out, workers=2, progress=kill_a_worker)
     assert killed
-    assert same(small(out, workers=2), whole)
+    assert same(small(out), whole)

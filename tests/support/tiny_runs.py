@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from weightspace.sampling import sample
+from weightspace.sampling import sample, work
 from weightspace.sampling.calibration import Pace
 from weightspace.sampling.engines import local
 from weightspace.space import Space
-from weightspace.zoo import Zoo
+from weightspace.training import StackTrainer
+from weightspace.zoo import UnitWriter, Zoo, merge
 
 TINY = Space.from_dict(
     {
@@ -38,21 +44,34 @@ TINY = Space.from_dict(
     }
 )
 
-SCRIPT = """
-import json, signal, sys
-from weightspace.sampling import sample
-from weightspace.space import Space
-from weightspace.sampling import work
-go_on = work.go_on
-def told(unit, trainer):
-    rows = go_on(unit, trainer)
-    print("begins at step", trainer.step, flush=True)
-    return rows
-work.go_on = told
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-space, out, workers = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-sample(Space.from_dict(space), nets=24, out=out, workers=workers, snapshots=5)
-"""
+
+def watched(out: str, workers: int = 1, space: Space = TINY, **options: object) -> None:
+    """Sample in a process of its own, which says at which step each unit begins or goes on."""
+    go_on = work.go_on
+
+    def told(unit: UnitWriter, trainer: StackTrainer) -> list[dict[str, Any]]:
+        rows = go_on(unit, trainer)
+        print("begins at step", trainer.step, flush=True)
+        return rows
+
+    work.go_on = told
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sample(space, out=out, workers=workers, **({"nets": 24, "snapshots": 5} | options))
+
+
+def merged_until(files: int, out: Path, zoos: list[Path]) -> None:
+    """Merge in a process of its own, which is killed once it has linked so many files."""
+    link, done = os.link, 0
+
+    def linked(*arguments: Any, **options: Any) -> None:
+        nonlocal done
+        link(*arguments, **options)
+        done += 1
+        if done == files:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.link = linked
+    merge(out, zoos)
 
 
 def small(out: Path, **options: object) -> Zoo:
@@ -66,6 +85,17 @@ def stacks_of(size: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "calibrate", lambda recipes, device: paces)
         yield
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads for torch, of which tests have one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def same(one: Zoo, other: Zoo) -> bool:
