@@ -77,8 +77,11 @@ def test_a_part_that_is_too_short_is_named(tmp_path, capsys):
     line = refused(capsys, "evaluate", zoo.path, "--out", tmp_path / "out", "--part", "conv")
     short = values(zoo, "conv", running_stats=True)
     assert f"part: conv has {short} values in the shortest net, a slice takes 64 or more" in line
-    line = refused(capsys, "evaluate", zoo.path, "--out", tmp_path / "out", "--slice-length", 0)
-    assert "0" in line  # refused, not taken for none
+
+
+def test_a_slice_of_no_values_is_refused_and_not_taken_for_the_default(zoo, tmp_path, capsys):
+    line = refused(capsys, "evaluate", zoo.path, "--out", tmp_path, "--slice-length", 0)
+    assert "slice_length: 0 values are too few; give at least 64" in line
 
 
 def test_tables_of_an_earlier_run_do_not_stay_beside_the_new(zoo, tmp_path, capsys):

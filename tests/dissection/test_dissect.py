@@ -29,9 +29,11 @@ from weightspace.dissection.when import WHEN_COLUMNS
 from weightspace.dissection.where import WHERE_COLUMNS
 from weightspace.errors import DataError, UsageError
 from weightspace.meta import Study
+from weightspace.meta.design import labels, layerrows
 from weightspace.meta.evaluation.crossfit import judge
 from weightspace.meta.model.reader import FEATURE_NAMES
 from weightspace.progress import silent
+from weightspace.zoo import Zoo
 
 QUICK = {"seeds": (0,), "permutations": 5, "slices_per_net": 2, "classifiers": ["kernel"]}
 PROPERTIES = ("augmentation", "filter_size", "batch_size")
@@ -467,3 +469,26 @@ def test_a_map_shows_nets_that_are_alike_near_each_other(zoo, dissection):
         apart = np.linalg.norm(xy[:, None, 2] - xy[None, :, 2], axis=2)
         # A net moves less from snapshot to snapshot than nets lie apart.
         assert step < apart[np.triu_indices(80, 1)].mean()
+
+
+def test_labels_are_worked_out_once_and_layers_of_a_snapshot_once(zoo, monkeypatch):
+    """However many analyses ask, each vector's layers are read once."""
+    made, read = [], []
+    labels_from, layers = labels.labels_from, layerrows.layers
+
+    def labelling(*arguments):
+        made.append(arguments)
+        return labels_from(*arguments)
+
+    def reading(vector, layout, *, part, running_stats):
+        read.append((vector.tobytes(), running_stats))
+        return layers(vector, layout, part=part, running_stats=running_stats)
+
+    monkeypatch.setattr(labels, "labels_from", labelling)
+    monkeypatch.setattr(layerrows, "layers", reading)
+    monkeypatch.setattr(layerrows, "_MANY", 10**9)  # no other processes, where nobody listens
+    also = ("bare", "numbers", "what", "map", "unseen")
+    dissect(Zoo(zoo.path), properties=PROPERTIES[:1], positions=1, also=also, **QUICK)
+    assert len(made) == 1
+    assert len(read) == len(set(read))
+    assert read

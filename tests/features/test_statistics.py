@@ -181,6 +181,12 @@ def test_any_finite_slice_has_finite_tame_features(x):
     assert np.abs(rows).max() < 1e3
 
 
+def test_blocks_of_nearly_equal_values_have_tame_features():
+    rows = np.full((1, 64), 6.9089407e16, np.float32)
+    rows[0, 0] = 6.9350137e16
+    assert np.abs(local(rows)).max() < 1e3
+
+
 @pytest.mark.parametrize(("function", "names"), SETS)
 def test_rows_do_not_know_each_other(function, names):
     x = slices(40, 5000)

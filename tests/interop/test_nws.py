@@ -145,7 +145,7 @@ def test_another_zoo_or_folder_is_left_alone(one, zoo, tmp_path):
     assert files(copy) == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/file").write_text("mine")
-    with pytest.raises(UsageError, match=r"mine: has other files in it"):
+    with pytest.raises(UsageError, match=r"mine: is not a zoo and has other files in it"):
         import_zoo(one, tmp_path / "mine", "nws")
     assert files(tmp_path / "mine") == {"file": b"mine"}
 

@@ -204,7 +204,10 @@ def claimed(folder: Path) -> None:
             lambda f: (f / "metrics.csv").unlink(),
             r"metrics.csv: does not exist, nor does metrics.csv.gz",
         ),
-        (saved(np.zeros((23, SIZE))), r"weights.npy: holds float64 \[23, 4970\], float32 \[snaps"),
+        (
+            saved(np.zeros((23, SIZE))),
+            r"weights.npy: holds float64 \[23, 4970\] instead of float32",
+        ),
         (saved(np.zeros((3, SIZE), "<f4")), r"weights.npy: has 3 rows of 4,970 values, .* 23 rows"),
         (saved(np.zeros((23, 9), "<f4")), r"weights.npy: has 23 rows of 9 values, .* 4,970 values"),
         (saved(np.array([{}] * 23)), r"weights.npy: cannot be read \(.*; fetch it again"),

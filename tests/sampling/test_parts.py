@@ -287,7 +287,7 @@ def test_what_does_not_belong_together_is_not_merged(
 ) -> None:
     out, one = tmp_path / "zoo", thirds[0]
     other = {
-        "the seed is 1 and not 0": {"seed": 1},
+        "the seed is 1, not 0": {"seed": 1},
         "the number of snapshots is 4 and not 3": {"snapshots": 4},
         "evaluation_images is 9 and not 500": {"evaluation_images": 9},
         "dataset of the space": {"datasets": ["digits"]},
@@ -322,7 +322,7 @@ def test_other_images_are_not_merged(thirds: list[Path], tmp_path: Path) -> None
     plain["images"]["digits"] = "0" * 16
     del plain["checksum"]
     file.write_text(json.dumps(plain))
-    with pytest.raises(UsageError, match=r"the digest of digits is 0{16} and not [0-9a-f]{16}"):
+    with pytest.raises(UsageError, match=r"the digest of digits is 0{16}, not [0-9a-f]{16}"):
         merge(tmp_path / "zoo", [thirds[1], other])
 
 

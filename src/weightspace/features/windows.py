@@ -25,6 +25,8 @@ _RANKS = (0.0, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 1.0)
 _IN_BLOCKS = ("spread", "mean", "kurtosis", "shift", "next")
 _FAINT, _FAINTER, _STRONGER = 0.01, 0.25, 4.0
 _LARGEST = np.float32(1e3)
+_MOST_SHIFT = np.float32(999)
+"""Of a block whose values hardly differ, the mean over the spread has no bound of its own."""
 
 WINDOWS_NAMES: tuple[str, ...] = (
     *(f"window{size}_{what}" for size in _WINDOWS for what in _IN_WINDOWS),
@@ -98,7 +100,7 @@ def _in_blocks(tamed: np.ndarray) -> np.ndarray:
         np.where(flat, np.log(1e-4), np.log(np.sqrt(variance))),
         mean,
         np.log1p(fourth),
-        np.where(flat, 0.0, mean / np.sqrt(variance)),
+        np.where(flat, 0.0, np.clip(mean / np.sqrt(variance), -_MOST_SHIFT, _MOST_SHIFT)),
         np.where(flat, 0.0, following / variance),
     )
     places = [round(rank * (count - 1)) for rank in _RANKS]
