@@ -1,0 +1,41 @@
+"""Check an installed weightspace: the native step computes, and no data file is missing."""
+
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+
+import weightspace
+from weightspace.networks import Plan
+from weightspace.networks.batch import Images
+from weightspace.networks.native import NativeStack, builds, load
+from weightspace.networks.stack import StackShape, TorchStack
+from weightspace.space import preset
+
+ROOT = Path(weightspace.__file__).parent
+assert "site-packages" in ROOT.parts, f"{ROOT} is not an installed package"
+
+for name in ("demo", "nws-small", "nws-fixed", "nws-main", "model-zoos"):
+    assert preset(name).properties, f"the preset {name} is empty"
+for name in ("page.html.jinja", "page.css", "page.js"):
+    assert files("weightspace.report.page").joinpath(name).is_file(), f"{name} is missing"
+for arguments in (["--version"], ["spaces"]):
+    subprocess.run([sys.executable, "-m", "weightspace", *arguments], check=True)
+
+(recipe,) = preset("demo").draw(1, seed=0)
+shape = StackShape.of(Plan.from_recipe(recipe))
+numbers = torch.Generator().manual_seed(0)
+vector = torch.rand(1, shape.layout.size, generator=numbers) * 0.2
+weights, stats = shape.split(vector)
+size = (40, shape.plan.channels, shape.plan.input_size, shape.plan.input_size)
+pool = torch.randint(0, 256, size, dtype=torch.uint8, generator=numbers)
+images = Images(pool, torch.arange(32).unsqueeze(0))
+expected = TorchStack(shape, torch.float32).logits(images, weights, stats, ["relu"])
+assert builds(), "the native step was not built"
+for build in builds():
+    native = NativeStack(shape.plan, shape.layout, torch.float32, load(build))
+    found = native.logits(images, weights, stats, ["relu"])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    print(f"{build.name}: the native step agrees with torch")
