@@ -288,8 +288,8 @@ def test_what_does_not_belong_together_is_not_merged(
     out, one = tmp_path / "zoo", thirds[0]
     other = {
         "the seed is 1, not 0": {"seed": 1},
-        "the number of snapshots is 4 and not 3": {"snapshots": 4},
-        "evaluation_images is 9 and not 500": {"evaluation_images": 9},
+        "the number of snapshots is 4, not 3": {"snapshots": 4},
+        "evaluation_images is 9, not 500": {"evaluation_images": 9},
         "dataset of the space": {"datasets": ["digits"]},
     }
     for i, (told, options) in enumerate(other.items()):
