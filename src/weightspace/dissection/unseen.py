@@ -86,7 +86,8 @@ def unseen(reader: Reader, place: Place, progress: Progress) -> Unseen:
 def _parts_no_group(reader: Reader, name: str) -> bool:
     """Whether nets of one seed or start all have one level of the property."""
     pairs = np.stack([reader.labels.groups, reader.labels.codes[name]])
-    return np.unique(pairs, axis=1).shape[1] == len(np.unique(reader.labels.groups))
+    distinct_pairs: int = np.unique(pairs, axis=1).shape[1]
+    return distinct_pairs == len(np.unique(reader.labels.groups))
 
 
 def _rows(

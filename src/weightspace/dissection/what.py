@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from weightspace.dissection.part import Part, ranked
 from weightspace.dissection.reader import Outcomes, Reader
@@ -19,6 +20,8 @@ from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.meta.evaluation.crossfit import right_answers
 from weightspace.meta.model.reader import FEATURE_NAMES
 from weightspace.progress import Progress
+
+Values = NDArray[np.float32]
 
 WHAT_COLUMNS: dict[str, Any] = {
     "property": pl.String,
@@ -87,31 +90,33 @@ def group_of(name: str, features: str) -> str:
     return next(fitting, name.split("_")[0])
 
 
-def _shuffled(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _shuffled(values: Values, rng: np.random.Generator) -> Values:
     return rng.permuted(values, axis=1)
 
 
-def _signs(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _signs(values: Values, rng: np.random.Generator) -> Values:
     return np.sign(values)
 
 
-def _unscaled(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _unscaled(values: Values, rng: np.random.Generator) -> Values:
     spread = values.std(axis=1, keepdims=True)
-    return values / np.where(spread > 0, spread, np.float32(1))
+    scale: Values = np.where(spread > 0, spread, np.float32(1))
+    return values / scale
 
 
-def _ranks(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _ranks(values: Values, rng: np.random.Generator) -> Values:
     order = values.argsort(axis=1, kind="stable").argsort(axis=1)
-    return (order / values.shape[1] - 0.5).astype(np.float32)
+    ranks: np.ndarray = order / values.shape[1] - 0.5
+    return ranks.astype(np.float32)
 
 
-def _half(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _half(values: Values, rng: np.random.Generator) -> Values:
     out = values.copy()
     out[:, values.shape[1] // 2 :] = 0
     return out
 
 
-TAMPERINGS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+TAMPERINGS: dict[str, Callable[[Values, np.random.Generator], Values]] = {
     "as it is": lambda values, rng: values,
     "shuffled": _shuffled,
     "scale removed": _unscaled,

@@ -124,14 +124,16 @@ def tensors(
 
 def tamed(row: np.ndarray) -> np.ndarray:
     """Any numbers as finite float32."""
-    return np.clip(np.nan_to_num(row), -1e30, 1e30).astype(np.float32)
+    finite: np.ndarray = np.nan_to_num(row)
+    return finite.clip(-1e30, 1e30).astype(np.float32)
 
 
 def _place(rows: list[np.ndarray], place: str) -> np.ndarray:
     """The row of the first or last layer, or the mean row of the layers between."""
     if place == "rest":
         between = rows[1:-1] or [rows[0], rows[-1]]
-        return np.mean(between, axis=0)
+        mean_row: np.ndarray = np.mean(between, axis=0)
+        return mean_row
     return rows[0 if place == "first" else -1]
 
 

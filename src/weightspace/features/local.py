@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from weightspace.features.chunks import by_chunks
 from weightspace.features.spectrum import SPECTRUM_NAMES, spectrum
@@ -136,7 +137,7 @@ def _fractions(
     below = [(size <= near).mean(axis=1) for near in _NEAR]
     below += [(size <= near * scale[:, None]).mean(axis=1) for near in _NEAR_RELATIVE]
     positive = values > 0
-    shares = [
+    shares: list[NDArray[np.float64]] = [
         *below,
         (np.abs(values - 1) < 0.1).mean(axis=1),
         positive.mean(axis=1),

@@ -69,7 +69,7 @@ def spectrum(tamed: np.ndarray, log_size: np.ndarray) -> np.ndarray:
 
 def level(values: np.ndarray) -> np.ndarray:
     """Values [n, L] minus the mean of the 129 values around each, divided by their spread."""
-    out = values - _mean(values)
+    out: np.ndarray = values - _mean(values)
     out /= np.sqrt(np.maximum(_mean(np.square(out)), 0)) + np.float32(1e-6)
     return np.clip(out, -_FAR, _FAR, out=out)
 
@@ -162,4 +162,5 @@ def _periods(power: np.ndarray, length: int) -> np.ndarray:
 def _flatness(power: np.ndarray) -> np.ndarray:
     """The log ratio of the geometric and the arithmetic mean of the power: 0 is white noise."""
     logs = np.log(power + 1e-9)
-    return (logs.mean(axis=1) - np.log(power.mean(axis=1) + 1e-9))[:, None]
+    ratio: np.ndarray = logs.mean(axis=1) - np.log(power.mean(axis=1) + 1e-9)
+    return ratio[:, None]

@@ -84,4 +84,5 @@ def quantiles(ordered: np.ndarray, levels: tuple[float, ...] | np.ndarray) -> np
     above = np.minimum(below + 1, ordered.shape[1] - 1)
     share = position - below
     low = ordered[:, below].astype(np.float64)
-    return low + share * (ordered[:, above] - low)
+    interpolated: np.ndarray = low + share * (ordered[:, above] - low)
+    return interpolated

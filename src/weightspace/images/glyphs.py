@@ -121,4 +121,5 @@ def _cover(masters: np.ndarray, which: np.ndarray, view: np.ndarray) -> np.ndarr
     column, row = np.clip(at, 0, _MASTER - 1).astype(np.int32).transpose(1, 0, 2)
     hit = masters[which[:, None], row, column]
     shape = (len(which), SIDE, _FINE, SIDE, _FINE)
-    return hit.reshape(shape).mean((2, 4), dtype=np.float32)
+    covered: np.ndarray = hit.reshape(shape).mean((2, 4), dtype=np.float32)
+    return covered

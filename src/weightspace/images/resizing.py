@@ -94,7 +94,9 @@ def weights(old: int, new: int) -> np.ndarray:
         edges = np.arange(new + 1) * scale
         low = np.maximum(edges[:-1, None], np.arange(old))
         high = np.minimum(edges[1:, None], np.arange(1, old + 1))
-        shares = np.maximum(high - low, 0)
-        return (shares / shares.sum(1, keepdims=True)).astype(np.float32)
-    centre = np.clip((np.arange(new) + 0.5) * scale - 0.5, 0, old - 1)
-    return np.maximum(1 - abs(centre[:, None] - np.arange(old)), 0).astype(np.float32)
+        shares: np.ndarray = np.maximum(high - low, 0)
+        shares /= shares.sum(1, keepdims=True)
+    else:
+        centre = np.clip((np.arange(new) + 0.5) * scale - 0.5, 0, old - 1)
+        shares = np.maximum(1 - abs(centre[:, None] - np.arange(old)), 0)
+    return shares.astype(np.float32)

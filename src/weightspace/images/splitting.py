@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from weightspace.errors import UsageError
 from weightspace.images.imageset import ImageSet
@@ -81,9 +82,9 @@ def split(
     )
 
 
-def shares(sizes: np.ndarray, total: int) -> np.ndarray:
+def shares(sizes: np.ndarray, total: int) -> NDArray[np.int64]:
     """Divide `total` in proportion to `sizes` by largest remainder; int64, sums to `total`."""
-    exact = sizes * (total / sizes.sum())
+    exact: NDArray[np.float64] = sizes * (total / sizes.sum())
     dealt = np.floor(exact + 1e-9).astype(np.int64)
     # A stable sort, so that the earlier class wins if remainders are equal.
     order = np.argsort(-(exact - dealt), kind="stable")

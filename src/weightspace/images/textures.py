@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from weightspace.images.imageset import Arrays, Sizes
 
 SIDE = 16
 SIZES = Sizes(3000, 1000, (SIDE, SIDE, 1))
 
-Field = np.ndarray
+Field = NDArray[np.float64]
 Generator = np.random.Generator
 # A pattern: (u, v, scale [n, 1, 1], rng) -> about -1..1 [n, SIDE, SIDE]. u and v [n, SIDE, SIDE]
 # are co-ordinates in pixels, already turned and shifted at random.
@@ -48,10 +49,11 @@ def _draw(pattern: Pattern, n: int, rng: Generator) -> np.ndarray:
     contrast = rng.uniform(25, 75, (n, 1, 1))
     noise = rng.normal(size=value.shape) * rng.uniform(5, 32, (n, 1, 1))
     level = rng.uniform(95, 160, (n, 1, 1))
-    return np.clip(np.rint(level + contrast * value + noise), 0, 255).astype(np.uint8)[..., None]
+    grey: Field = np.rint(level + contrast * value + noise)
+    return np.clip(grey, 0, 255).astype(np.uint8)[..., None]
 
 
-def _sign(n: int, rng: Generator) -> np.ndarray:
+def _sign(n: int, rng: Generator) -> Field:
     """[n, 1, 1]: dark on light or light on dark."""
     return rng.choice([-1.0, 1.0], (n, 1, 1))
 
@@ -74,7 +76,8 @@ def _checks(u: Field, v: Field, scale: Field, rng: Generator) -> Field:
 
 def _dots(u: Field, v: Field, scale: Field, rng: Generator) -> Field:
     lattice = _upright(u, v, 1.2 * scale, rng) + _upright(v, u, 1.2 * scale, rng)
-    return _sign(len(u), rng) * (2 * np.exp(lattice - 2) / np.exp(0.4) - 0.4) * 1.6
+    dots: Field = 2 * np.exp(lattice - 2) / np.exp(0.4) - 0.4
+    return _sign(len(u), rng) * dots * 1.6
 
 
 def _rings(u: Field, v: Field, scale: Field, rng: Generator) -> Field:
@@ -99,13 +102,14 @@ def _grain(u: Field, v: Field, scale: Field, rng: Generator) -> Field:
     return _filtered(lambda f: np.exp(-(((f * scale - 0.25) / 0.05) ** 2)), len(u), rng)
 
 
-def _filtered(gain: Callable[[np.ndarray], np.ndarray], n: int, rng: Generator) -> np.ndarray:
+def _filtered(gain: Callable[[Field], Field], n: int, rng: Generator) -> Field:
     """Normal noise with the spectrum `gain` (of cycles per pixel); each image has deviation 0.7."""
     f = np.fft.fftfreq(SIDE)
     spectrum = np.fft.fft2(rng.normal(size=(n, SIDE, SIDE))) * gain(np.hypot(f, f[:, None]))
     spectrum[:, 0, 0] = 0
     field = np.fft.ifft2(spectrum).real
-    return 0.7 * field / field.std((1, 2), keepdims=True)
+    deviation: Field = field.std((1, 2), keepdims=True)
+    return 0.7 * field / deviation
 
 
 PATTERNS: dict[str, Pattern] = {

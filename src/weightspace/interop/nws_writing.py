@@ -102,7 +102,8 @@ def _unfit(row: Mapping[str, Any], moments: pl.DataFrame | None) -> str:
 def _folder(row: Mapping[str, Any], out: InnerPath) -> InnerPath:
     """Where to write a net: at its original path, if it was imported from this format."""
     if row.get("nws_table") is None:
-        return out / "nets" / row["net"]
+        net: str = row["net"]
+        return out / "nets" / net
     found = below(out, str(row["source"]))
     if found is None:
         raise _strange(

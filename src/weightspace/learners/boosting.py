@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import log_softmax
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
@@ -79,7 +80,7 @@ class Boostings:
 
 def _columns(made: HistGradientBoostingClassifier, count: int) -> np.ndarray:
     """What a tree's value adds to each level's log-odds: float64 [trees per round, levels]."""
-    every = np.eye(count)[made.classes_]
+    every: NDArray[np.float64] = np.eye(count)[made.classes_]
     if len(every) == 2:  # one tree in each round: the second class against the first
         return (every[1:] - every[:1]) / 2
     return every

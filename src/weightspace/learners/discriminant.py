@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import log_softmax
 
@@ -193,8 +194,10 @@ def blocks_of_columns(levels: tuple[int, ...]) -> Iterator[list[int]]:
 
 def balanced_targets(codes: np.ndarray, levels: int) -> np.ndarray:
     """One-hot columns divided by their class's share, minus 1: mean 0, and equal class weights."""
-    share = np.bincount(codes, minlength=levels) / len(codes)
-    return (codes[:, None] == np.arange(levels)) / np.maximum(share, 1e-12) - 1.0
+    counts = np.bincount(codes, minlength=levels)
+    share: NDArray[np.float64] = np.maximum(counts / len(codes), 1e-12)
+    one_hot: NDArray[np.bool_] = codes[:, None] == np.arange(levels)
+    return one_hot / share - 1.0
 
 
 def discriminate(

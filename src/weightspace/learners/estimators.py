@@ -91,7 +91,8 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        return np.exp(self.fitted_.log_probabilities(X)[0])
+        chances: np.ndarray = np.exp(self.fitted_.log_probabilities(X)[0])
+        return chances
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the most probable class of each row.
@@ -106,7 +107,8 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
         ndarray, shape (n,)
         """
         check_is_fitted(self)
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        most_probable: np.ndarray = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return most_probable
 
     @abstractmethod
     def fit_labelings(

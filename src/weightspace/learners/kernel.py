@@ -82,4 +82,5 @@ class NystroemMap:
         squared += np.square(self.landmarks).sum(axis=1)
         np.maximum(squared, 0, out=squared)
         squared *= -self.gamma
-        return np.exp(squared, out=squared)
+        kernel: np.ndarray = np.exp(squared, out=squared)
+        return kernel

@@ -114,7 +114,7 @@ def _coefficients(made: SVC) -> np.ndarray:
 
 def _class_scores(margins: np.ndarray) -> np.ndarray:
     """From margins [n, pairs] of the first class: each class's mean over the others [n, k]."""
-    classes = round((1 + np.sqrt(1 + 8 * margins.shape[1])) / 2)
+    classes: int = round((1 + np.sqrt(1 + 8 * margins.shape[1])) / 2)
     scores = np.zeros((len(margins), classes))
     first, second = np.triu_indices(classes, 1)
     for pair, (i, j) in enumerate(zip(first, second, strict=True)):

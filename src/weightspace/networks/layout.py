@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from weightspace.errors import DataError, UsageError
 
@@ -121,7 +122,7 @@ class Layout:
                 ranges.append((spec.offset, spec.stop))
         return ranges
 
-    def indices(self, part: str = "all", running_stats: bool = True) -> np.ndarray:
+    def indices(self, part: str = "all", running_stats: bool = True) -> NDArray[np.int64]:
         """The positions in the vector that belong to a part.
 
         Parameters

@@ -106,7 +106,7 @@ class _Loader(yaml.SafeLoader):
     values = depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # untyped in types-PyYAML
         self.values += 1
         self.depth += 1
         if isinstance(event, yaml.AliasEvent) or event.anchor:

@@ -10,7 +10,8 @@ docs/format.md. This room needs NumPy, pyarrow and polars, but no torch, and doe
 nets were trained.
 """
 
-from weightspace.zoo.care.check import Finding, check
+from weightspace.zoo.care.check import check
+from weightspace.zoo.care.findings import Finding
 from weightspace.zoo.care.merge import merge
 from weightspace.zoo.care.repair import Repair, repair
 from weightspace.zoo.files.places import MANIFEST
@@ -23,7 +24,8 @@ from weightspace.zoo.format.splits import Split, stratified
 from weightspace.zoo.reading.loading import Batch, SliceDataset
 from weightspace.zoo.reading.reader import Zoo, opened
 from weightspace.zoo.reading.slices import Slices, Vectors
-from weightspace.zoo.writing.writer import UnitWriter, Writer, reclaimable
+from weightspace.zoo.writing.unitwriter import UnitWriter
+from weightspace.zoo.writing.writer import Writer, reclaimable
 
 __all__ = [
     "FORMAT",

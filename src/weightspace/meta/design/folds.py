@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 _MOST_CELLS = 4
@@ -24,7 +25,7 @@ class Cells:
     chance. Under the null hypothesis nets of a cell are exchangeable, so the control is exact.
     """
 
-    cell: np.ndarray
+    cell: NDArray[np.int64]
     folds: int
 
     @property
@@ -74,7 +75,8 @@ class HeldOut(Cells):
     @property
     def judged(self) -> np.ndarray:
         """Which nets are tested: bool [N]."""
-        return self.cell == 1
+        tested: np.ndarray = self.cell == 1
+        return tested
 
     def fold_of(self, seed: int) -> np.ndarray:
         """0 for a net that is tested, -1 for one that is only trained on: int64 [N]."""

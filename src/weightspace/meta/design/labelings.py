@@ -22,7 +22,7 @@ class Labelings:
         The number of levels of each property.
     """
 
-    codes: np.ndarray
+    codes: np.ndarray[tuple[int, int, int]]
     levels: tuple[int, ...]
 
     @classmethod

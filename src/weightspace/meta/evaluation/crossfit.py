@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from weightspace._moved import renamed
 from weightspace.errors import UsageError
@@ -163,7 +164,10 @@ def _by_labeling(targets: list[np.ndarray], properties: int) -> list[list[np.nda
 
 
 def right_answers(
-    log_probabilities: list[np.ndarray], codes: np.ndarray, owners: np.ndarray, nets: np.ndarray
+    log_probabilities: list[np.ndarray],
+    codes: np.ndarray,
+    owners: np.ndarray,
+    nets: NDArray[np.int64],
 ) -> np.ndarray:
     """Share of a net's rows that are answered rightly: float64 [tested net, target].
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from weightspace.errors import UsageError
 from weightspace.learners.estimators import MetaClassifier
@@ -191,8 +192,8 @@ class _Tally:
     net_hits: Any = 0.0
     seeds: int = 0
     rows: Any = 0
-    slice_answers: Any = None
-    net_answers: Any = None
+    slice_answers: list[np.ndarray] = field(default_factory=list)
+    net_answers: list[np.ndarray] = field(default_factory=list)
     claims: list[list[np.ndarray]] = field(default_factory=list)
     folds: list[np.ndarray] = field(default_factory=list)
 
@@ -215,7 +216,8 @@ class _Tally:
             self.net_answers = [a + b for a, b in zip(self.net_answers, by_net, strict=True)]
 
     def hits(self, unit: str) -> np.ndarray:
-        return (self.slice_hits if unit == "slice" else self.net_hits) / self.seeds
+        sums: NDArray[np.float64] = self.slice_hits if unit == "slice" else self.net_hits
+        return sums / self.seeds
 
     def answers(self, unit: str) -> list[np.ndarray]:
         return self.slice_answers if unit == "slice" else self.net_answers

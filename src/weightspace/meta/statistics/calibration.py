@@ -92,7 +92,8 @@ class Claims:
 
     def ece(self) -> float:
         """Expected calibration error: mean distance of claimed and true shares over the bins."""
-        return sum(r["share"] * abs(r["confidence"] - r["accuracy"]) for r in self.reliability())
+        bins = self.reliability()
+        return float(sum(r["share"] * abs(r["confidence"] - r["accuracy"]) for r in bins))
 
 
 def calibration(

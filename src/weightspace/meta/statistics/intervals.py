@@ -198,10 +198,10 @@ def dependence_of(hits: np.ndarray, codes: np.ndarray) -> float:
             sum(own[truth == level].var() / (truth == level).sum() for level in levels)
             / len(levels) ** 2
         )
-    count = hits.shape[1]
+    count: int = hits.shape[1]
     if resampled == 0:
         return DEPENDENCE
-    ratio = spread / resampled
+    ratio: float = spread / resampled
     return max(1.0, (_PRIOR_WEIGHT * DEPENDENCE + count * ratio) / (_PRIOR_WEIGHT + count))
 
 

@@ -87,7 +87,9 @@ def page_rows(frame: pl.DataFrame, loss: str = "loss") -> list[rows.Row]:
 
 
 def _skill(row: dict[str, Any]) -> float:
-    return max(0.0, (row["accuracy"] - row["chance"]) / (1 - row["chance"]))
+    accuracy: float = row["accuracy"]
+    chance: float = row["chance"]
+    return max(0.0, (accuracy - chance) / (1 - chance))
 
 
 def _control(row: dict[str, Any]) -> str:

@@ -64,7 +64,7 @@ class Guesses:
         """At most `_DOTS` guesses, even over the truth: [n, 2], drawn no further than the axes."""
         order = np.argsort(self.truth, kind="stable")
         step = np.linspace(0, len(order) - 1, min(_DOTS, len(order))).round().astype(int)
-        points = np.stack([self.truth, self.guess], axis=1)[order[step]]
+        points: np.ndarray = np.stack([self.truth, self.guess], axis=1)[order[step]]
         return points.clip(*self.ends)
 
     def text(self, value: float) -> str:

@@ -243,7 +243,8 @@ def _beacon(work: Work, via: str) -> Iterator[node.Beacon | None]:
 def _of_ray(error: Any, errors: Any) -> Exception:
     """What failed, if it was Ray: a node or worker died, something was lost; else it is raised."""
     cause: Exception = error.cause if isinstance(error, errors.RayTaskError) else error
-    if not isinstance(cause, errors.RayError):
+    by_ray: type[Exception] = errors.RayError
+    if not isinstance(cause, by_ray):
         raise cause from error  # as it was raised in the task
     if "No module named" in str(cause):
         raise DataError(

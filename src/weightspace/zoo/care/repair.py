@@ -21,7 +21,8 @@ from weightspace.networks import Plan
 from weightspace.progress import Progress, silent
 from weightspace.space import Recipe
 from weightspace.space.recipe import FIELDS
-from weightspace.zoo.care.check import Finding, check, links
+from weightspace.zoo.care.check import check, links
+from weightspace.zoo.care.findings import Finding
 from weightspace.zoo.files import hashing, places, shard
 from weightspace.zoo.files.dtypes import Dtype
 from weightspace.zoo.format import index, manifest, tables

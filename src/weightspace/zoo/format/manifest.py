@@ -44,9 +44,10 @@ def compose(
         "info": info,
     }
     try:
-        return json.loads(json.dumps(meta, allow_nan=False))
+        content: dict[str, Any] = json.loads(json.dumps(meta, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise UsageError(f"info: has a value that JSON cannot hold ({error})") from None
+    return content
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -94,7 +94,8 @@ class Round:
         """
         spans = np.array(self.nets, np.int64).reshape(-1, 2)
         at = np.searchsorted(spans[:, 0], indices, side="right") - 1
-        return (at >= 0) & (indices < spans[at, 1])
+        inside: np.ndarray = (at >= 0) & (indices < spans[at, 1])
+        return inside
 
     @property
     def indices(self) -> np.ndarray:
@@ -133,7 +134,8 @@ def not_held(indices: Iterable[int], rounds: Iterable[Round]) -> list[int]:
     left = np.unique(np.fromiter(indices, np.int64))
     for one in rounds:
         left = left[~one.held(left)]
-    return left.tolist()
+    positions: list[int] = left.tolist()
+    return positions
 
 
 def add(path: Path, number: int, added: Round) -> bool:

@@ -129,7 +129,8 @@ def to_bytes(table: pa.Table, facts: ShardFacts | None = None, group: int | None
         write_page_checksum=True,
         write_statistics=False,
     )
-    return sink.getvalue().to_pybytes()
+    parquet: bytes = sink.getvalue().to_pybytes()
+    return parquet
 
 
 def marked(table: pa.Table) -> pa.Table:

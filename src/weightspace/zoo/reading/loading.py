@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from weightspace.errors import UsageError
 from weightspace.zoo.reading.reader import Zoo, opened
@@ -192,7 +193,7 @@ class SliceDataset:
 
     def _uniform(self, net: np.ndarray, number: np.ndarray, purpose: int) -> np.ndarray:
         """Numbers in [0, 1), float64: SplitMix64 of everything that a slice depends on."""
-        state = self._keys[net]
+        state: NDArray[np.uint64] = self._keys[net]
         for more in (self.seed, self.epoch, purpose, number):
             state = _mixed(state + np.asarray(more).astype(np.uint64))
         return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
@@ -226,7 +227,7 @@ def _key(net: str) -> int:
     return int.from_bytes(hashlib.blake2b(net.encode(), digest_size=8).digest(), "little")
 
 
-def _mixed(state: np.ndarray) -> np.ndarray:
+def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """One step of SplitMix64 (Steele, Lea and Flood 2014), on uint64 that wrap."""
     state = state + np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

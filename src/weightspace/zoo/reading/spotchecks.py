@@ -59,7 +59,8 @@ class SpotChecks:
     def _choose(self, table: Rows, rows: np.ndarray, stored: np.ndarray) -> list[int]:
         """The rows to fetch, each once."""
         if self._every:
-            return np.unique(rows).tolist()
+            distinct: list[int] = np.unique(rows).tolist()
+            return distinct
         self._credit += _SHARE * stored.nbytes
         sizes = stored.itemsize * table.lengths[rows]
         chosen = []

@@ -145,14 +145,16 @@ class _FileSystem:
         return [str(name).rstrip("/").rsplit("/", 1)[-1] for name in found]
 
     def _asked(self, paths: list[str], starts: list[int], stops: list[int]) -> list[Any]:
+        answers: list[Any]
         if not self._system.async_impl:
-            return self._system.cat_ranges(paths, starts, stops, on_error="return")
+            answers = self._system.cat_ranges(paths, starts, stops, on_error="return")
+            return answers
         from fsspec.asyn import sync
 
         seconds = (
             _TIME + sum(stop - start for start, stop in zip(starts, stops, strict=True)) / _RATE
         )
-        return sync(
+        answers = sync(
             self._system.loop,
             self._system._cat_ranges,
             paths,
@@ -162,6 +164,7 @@ class _FileSystem:
             on_error="return",
             timeout=seconds,
         )
+        return answers
 
 
 class _Local:

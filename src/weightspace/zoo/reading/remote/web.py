@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from html import unescape
 from typing import Any
 from urllib.parse import urljoin
@@ -50,11 +50,13 @@ class Web:
             **system.client_kwargs,
             "auto_decompress": False,
         }
-        self._get_client, system.get_client = system.get_client, self._client
+        self._get_client: Callable[..., Awaitable[aiohttp.ClientSession]] = system.get_client
+        system.get_client = self._client
 
     def fetch(self, wanted: Sequence[Wanted]) -> list[Data | None]:
         """See `Files`."""
-        return sync(self._system.loop, self._all, wanted)
+        answers: list[Data | None] = sync(self._system.loop, self._all, wanted)
+        return answers
 
     def size(self, name: str) -> int:
         """See `Files`; found out by requesting the first byte."""
