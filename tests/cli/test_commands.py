@@ -143,7 +143,7 @@ def test_evaluate_writes_tables_and_prints_them(
     assert {row["property"] for row in rows} == {"initialization", "filter_size"}
     assert (out / "evaluation.parquet").exists()
     text = printed(capsys, *arguments)
-    for word in ("initialization", "95 % interval", "chance", "shallow", "meaningless labels"):
+    for word in ("initialization", "95 % interval", "chance", "shallow", "permuted labels"):
         assert word in text
 
 
