@@ -76,7 +76,7 @@ def test_a_part_that_is_too_short_is_named(tmp_path, capsys):
     zoo = synthetic_zoo(tmp_path / "zoo", nets=3, space=space)
     line = refused(capsys, "evaluate", zoo.path, "--out", tmp_path / "out", "--part", "conv")
     short = values(zoo, "conv", running_stats=True)
-    assert f"part: conv has {short} values in the shortest net, a slice takes 64 or more" in line
+    assert f"part: conv has {short} values in the shortest net, a slice needs 64 or more" in line
     line = refused(capsys, "evaluate", zoo.path, "--out", tmp_path / "out", "--slice-length", 0)
     assert "0" in line  # refused, not taken for none
 

@@ -55,12 +55,12 @@ def evaluate(
     """
     from weightspace import meta
     from weightspace.disk import InnerPath
-    from weightspace.meta.evaluation import regression, tables
+    from weightspace.meta.evaluation import regressed, regression, tables
     from weightspace.meta.evaluation import result as evaluation
     from weightspace.zoo import Zoo
 
     arguments.folder(out)
-    tables.refuse_foreign(InnerPath(out), evaluation.FILES | regression.FILES)
+    tables.refuse_foreign(InnerPath(out), evaluation.FILES | regressed.FILES)
     with bars() as listener:
         population = Zoo(zoo)
         named = arguments.properties(properties)
