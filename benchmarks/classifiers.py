@@ -20,7 +20,7 @@ from weightspace.meta.design.folds import Cells
 from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.layerrows import net_rows
 from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
-from weightspace.meta.evaluation.crossfit import judge
+from weightspace.meta.evaluation.crossfit import cross_predict
 from weightspace.meta.statistics.intervals import crossfitted
 from weightspace.zoo import Zoo
 
@@ -54,7 +54,7 @@ def main() -> None:
             else:
                 features, nets = drawn[kind.features][turn < count], owners[turn < count]
             start = time.perf_counter()
-            judged = judge(
+            judged = cross_predict(
                 features, nets, Labelings.of(codes), fold, labels.groups, kind.estimator(0)
             )
             taken = time.perf_counter() - start

@@ -20,7 +20,7 @@ from weightspace.meta.design.folds import HeldOut
 from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.meta.design.whole import WHOLE_ROWS
-from weightspace.meta.evaluation.crossfit import judge
+from weightspace.meta.evaluation.crossfit import cross_predict
 from weightspace.meta.statistics.intervals import balanced_accuracy, crossfitted
 from weightspace.zoo import Zoo
 
@@ -55,7 +55,7 @@ def main() -> None:
             rng = np.random.default_rng([count, draw])
             taught = np.isin(owners, rng.choice(teachers, count, replace=False))
             seen = taught | judged[owners]
-            own = judge(
+            own = cross_predict(
                 features[seen], owners[seen], Labelings.of(labels.matrix), fold, labels.groups,
                 kind.estimator(draw),
             )  # fmt: skip

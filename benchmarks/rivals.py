@@ -31,7 +31,7 @@ from weightspace.meta import CLASSIFIERS, labels_of
 from weightspace.meta.design.folds import HeldOut
 from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.slices import SLICE_FEATURES, Source, fresh_slices, random_slices
-from weightspace.meta.evaluation.crossfit import UNITS, judge
+from weightspace.meta.evaluation.crossfit import UNITS, cross_predict
 from weightspace.meta.statistics.intervals import crossfitted
 from weightspace.meta.statistics.pairs import compare
 from weightspace.zoo import Zoo
@@ -86,7 +86,7 @@ def learn(asked: argparse.Namespace) -> None:
             if kind.features == "values":
                 estimator.draw = fresh_slices(zoo, labels.nets, source)
                 estimator.set_params(epochs=asked.epochs or estimator.get_params()["epochs"])
-            answers = judge(
+            answers = cross_predict(
                 rows[kind.features],
                 nets,
                 Labelings.of(codes),

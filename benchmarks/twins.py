@@ -28,7 +28,7 @@ from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.labels import Labels
 from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.meta.design.whole import WHOLE_ROWS
-from weightspace.meta.evaluation.crossfit import UNITS, judge
+from weightspace.meta.evaluation.crossfit import UNITS, cross_predict
 from weightspace.meta.statistics.intervals import crossfitted
 from weightspace.meta.statistics.pairs import compare
 from weightspace.zoo import Zoo
@@ -90,7 +90,7 @@ def hits(zoo: Zoo, reading: Reading, twins: list[int], slices: int, side: str) -
     summed = {unit: np.zeros(codes.shape) for unit in reading.units}
     for seed in SEEDS:
         rows, owners = features(zoo, nets, reading, slices, seed)
-        answers = judge(
+        answers = cross_predict(
             rows, owners, Labelings.of(codes), cells.fold_of(seed), groups,
             CLASSIFIERS[reading.classifier].estimator(seed),
         )  # fmt: skip

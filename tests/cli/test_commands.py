@@ -73,9 +73,9 @@ def test_evaluate_on_nets_set_aside(
     assert {row["split"] for row in found["rows"]} == {"augmentation=true"}
     assert {row["n_nets"] for row in found["rows"]} == {30}
     assert "no net has dataset mnist" in refused(capsys, *arguments, "--leave-out", "dataset=mnist")
-    assert "names no level; write like" in refused(capsys, *arguments, "--leave-out", "dataset")
+    assert "names no level; write it" in refused(capsys, *arguments, "--leave-out", "dataset")
     both = refused(capsys, *arguments, "--leave-out", "dataset=digits", "--split")
-    assert "are two ways to test" in both
+    assert "cannot be combined" in both
     few = "split, side test: too few nets for an interval: 12 usable, a side needs 25"
     assert few in refused(capsys, *arguments, "--split")
 
@@ -99,7 +99,7 @@ def test_sample_after_named_epochs(tmp_path: Path, capsys: pytest.CaptureFixture
     arguments = ("sample", "demo", "--nets", 2, "--out", tmp_path / "zoo", "--workers", 1,
                  "--datasets", "digits", "--evaluation-images", 50)  # fmt: skip
     said = refused(capsys, *arguments, "--snapshot-epochs", "0,one")
-    assert said == "error: snapshot_epochs: '0,one' are no numbers; write like 0,0.5,1,2,5"
+    assert said == "error: snapshot_epochs: '0,one' holds no numbers; write 0,0.5,1,2,5"
     facts = document(capsys, *arguments, "--snapshot-epochs", "0,0.5,1")
     assert facts["snapshots"] == 6
     assert sorted(set(Zoo(tmp_path / "zoo").snapshots["epoch"].round(1))) == [0, 0.5, 1]
@@ -117,7 +117,7 @@ def test_one_net_is_reproduced(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert f"net {net}" in text
     assert "largest difference" in text
     line = refused(capsys, "sample", "demo", "--nets", 2, "--out", out, "--only", net)
-    assert "--only takes it from the zoo; leave it out" in line
+    assert "--only reads it from the zoo; leave it out" in line
     assert "has no net 'abc'" in refused(capsys, "reproduce", out, "abc")
     assert "SPACE and --nets: say what to sample" in refused(capsys, "sample", "--out", out)
 
@@ -143,7 +143,7 @@ def test_evaluate_writes_tables_and_prints_them(
     assert {row["property"] for row in rows} == {"initialization", "filter_size"}
     assert (out / "evaluation.parquet").exists()
     text = printed(capsys, *arguments)
-    for word in ("initialization", "95 % interval", "chance", "shallow", "meaningless labels"):
+    for word in ("initialization", "95 % interval", "chance", "shallow", "permuted labels"):
         assert word in text
 
 
@@ -321,7 +321,7 @@ def test_results_do_not_go_where_they_cannot_or_should_not(
         line = refused(capsys, command, zoo.path, "--out", file)
         assert "notes.txt: is a file; choose another --out" in line
         line = refused(capsys, command, zoo.path, "--out", zoo.path)
-        assert "is a zoo, which results would litter" in line
+        assert "is a zoo, not a folder for results" in line
     assert file.read_text() == "precious"
 
 

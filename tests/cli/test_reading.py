@@ -76,7 +76,7 @@ def test_a_part_that_is_too_short_is_named(tmp_path, capsys):
     zoo = synthetic_zoo(tmp_path / "zoo", nets=3, space=space)
     line = refused(capsys, "evaluate", zoo.path, "--out", tmp_path / "out", "--part", "conv")
     short = values(zoo, "conv", running_stats=True)
-    assert f"part: conv has {short} values in the shortest net, a slice takes 64 or more" in line
+    assert f"part: conv has {short} values in the shortest net, a slice needs 64 or more" in line
 
 
 def test_a_slice_of_no_values_is_refused_and_not_taken_for_the_default(zoo, tmp_path, capsys):

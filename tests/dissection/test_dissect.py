@@ -30,7 +30,7 @@ from weightspace.dissection.where import WHERE_COLUMNS
 from weightspace.errors import DataError, UsageError
 from weightspace.meta import Study
 from weightspace.meta.design import labels, layerrows
-from weightspace.meta.evaluation.crossfit import judge
+from weightspace.meta.evaluation.crossfit import cross_predict
 from weightspace.meta.model.reader import FEATURE_NAMES
 from weightspace.progress import silent
 from weightspace.zoo import Zoo
@@ -291,15 +291,15 @@ def test_what_was_not_asked_for_is_not_there(zoo, tmp_path, saved):
 
 
 @pytest.mark.parametrize("classifier", ["kernel", "logistic"])
-def test_nets_of_a_level_are_judged_by_who_never_met_it(zoo, monkeypatch, classifier):
+def test_nets_of_a_level_are_tested_by_classifiers_trained_without_it(zoo, monkeypatch, classifier):
     """Every fold of a property left out is one of its levels; the rivals mix them."""
     folds = []
 
     def listening(features, owners, labelings, fold, groups, estimator):
         folds.append((fold, labelings.codes[:, 0]))
-        return judge(features, owners, labelings, fold, groups, estimator)
+        return cross_predict(features, owners, labelings, fold, groups, estimator)
 
-    monkeypatch.setattr(sys.modules["weightspace.dissection.reader"], "judge", listening)
+    monkeypatch.setattr(sys.modules["weightspace.dissection.reader"], "cross_predict", listening)
     names = ("augmentation", "filter_size")
     quick = QUICK | {"classifiers": [classifier]}
     dissect(zoo, properties=names, positions=2, also=("unseen",), **quick)

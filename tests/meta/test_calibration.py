@@ -88,7 +88,7 @@ def test_two_classifiers_are_compared_on_the_same_nets(found):
     assert better["difference"] == pytest.approx(better["first"] - better["second"])
     equal = rows["learning_rate"]
     assert equal["low"] < 0 < equal["high"]
-    with pytest.raises(UsageError, match=r"no answers of layers for the unit slice; .*kernel"):
+    with pytest.raises(UsageError, match=r"no predictions of layers for the unit slice; .*kernel"):
         found.compare("layers", "kernel", "slice")
 
 
@@ -103,17 +103,17 @@ def test_a_difference_of_nothing_is_rarely_found():
 
 
 def hits_at_chance(rng, codes, fold):
-    """Of a cross-fitted judge, the nearest mean, on features that tell nothing."""
+    """Hits of a cross-fitted classifier, the nearest mean, on features without information."""
     x, hits = rng.standard_normal((len(codes), 5)), np.empty(len(codes))
     for part in np.unique(fold):
-        teach = fold != part
-        means = np.stack([x[teach & (codes == level)].mean(axis=0) for level in np.unique(codes)])
+        train = fold != part
+        means = np.stack([x[train & (codes == level)].mean(axis=0) for level in np.unique(codes)])
         nearest = np.square(x[:, None] - means).sum(axis=2).argmin(axis=1)
-        hits[~teach] = (nearest == codes)[~teach]
+        hits[~train] = (nearest == codes)[~train]
     return hits
 
 
-def test_judges_that_teach_each_other_rarely_differ_by_luck():
+def test_cross_fitted_classifiers_rarely_differ_by_chance():
     rng = np.random.default_rng(0)
     codes, fold = np.arange(60) % 2, np.arange(60) // 2 % 5
     wrong = 0
@@ -125,7 +125,7 @@ def test_judges_that_teach_each_other_rarely_differ_by_luck():
 
 
 @pytest.mark.parametrize(("share", "nets"), [(0.03, 60), (0.02, 100), (0.01, 300)])
-def test_judges_that_hardly_differ_are_not_said_to_be_equal(share, nets):
+def test_classifiers_that_hardly_differ_are_not_called_equal(share, nets):
     """The first is right a little more often, on few nets or none of those at hand."""
     rng = np.random.default_rng(1)
     codes, covered = np.arange(nets) % 3, 0

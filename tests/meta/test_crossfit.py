@@ -9,7 +9,7 @@ from weightspace.errors import UsageError
 from weightspace.meta import Kernel, crossfit
 from weightspace.meta.design.folds import Cells, assert_apart
 from weightspace.meta.design.labelings import Labelings
-from weightspace.meta.evaluation.crossfit import judge
+from weightspace.meta.evaluation.crossfit import cross_predict
 
 N = 90
 
@@ -53,7 +53,7 @@ def test_splitting_rows_instead_would_leak():
     assert rows["nothing"].accuracy > 0.8
 
 
-def test_meaningless_labels_score_chance_on_average():
+def test_permuted_labels_score_chance_on_average():
     controls = []
     for seed in range(6):
         x, nets, labels = population(seed=seed)
@@ -96,7 +96,7 @@ def test_a_place_is_reported_by_itself():
     assert scores[0].n_rows + scores[1].n_rows == len(nets)
 
 
-def test_nets_without_rows_are_not_judged():
+def test_nets_without_rows_are_not_tested():
     x, nets, labels = population()
     kept = nets < 40
     (score, _) = crossfit(x[kept], nets[kept], labels)
@@ -118,8 +118,8 @@ def test_order_of_rows_does_not_matter():
     # Every row a landmark: which rows are drawn cannot matter then.
     estimator = Kernel(landmarks=len(nets))
     labelings = Labelings.of(codes)
-    one = judge(x, nets, labelings, fold, np.arange(N), estimator, detailed=1)
-    two = judge(x[order], nets[order], labelings, fold, np.arange(N), estimator, detailed=1)
+    one = cross_predict(x, nets, labelings, fold, np.arange(N), estimator, detailed=1)
+    two = cross_predict(x[order], nets[order], labelings, fold, np.arange(N), estimator, detailed=1)
     np.testing.assert_array_equal(one.net_answers, two.net_answers)
     for a, b in zip(one.log_probabilities[0], two.log_probabilities[0], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
@@ -134,10 +134,10 @@ def test_net_answers_are_averaged_log_probabilities():
     x, nets, labels = population(signal=0.5)
     codes = labels["clear"][:, None]
     fold, own = np.arange(N) % 5, np.arange(N)
-    judged = judge(x, nets, Labelings.of(codes), fold, own, Kernel(), detailed=1)
-    answers = judged.log_probabilities[0][0][:, 0].argmax(axis=1)
-    np.testing.assert_array_equal(judged.net_answers[:, 0, 0, 0], answers)
-    np.testing.assert_array_equal(judged.net_hits[:, 0, 0, 0], answers == codes[:, 0])
+    predicted = cross_predict(x, nets, Labelings.of(codes), fold, own, Kernel(), detailed=1)
+    answers = predicted.log_probabilities[0][0][:, 0].argmax(axis=1)
+    np.testing.assert_array_equal(predicted.net_answers[:, 0, 0, 0], answers)
+    np.testing.assert_array_equal(predicted.net_hits[:, 0, 0, 0], answers == codes[:, 0])
 
 
 def test_folds_are_balanced_in_every_property_at_once():
@@ -221,14 +221,14 @@ def test_fewer_seeds_than_folds_are_refused():
 def test_a_leak_is_loud():
     groups = np.array([0, 1, 2, 2])
     assert_apart(np.array([0, 1]), np.array([2, 3]), groups)
-    with pytest.raises(AssertionError, match="net 1 stands on both sides"):
+    with pytest.raises(AssertionError, match="net 1 is on both sides"):
         assert_apart(np.array([0, 1]), np.array([1, 2]), groups)
     with pytest.raises(AssertionError, match="nets of one seed"):
         assert_apart(np.array([0, 2]), np.array([1, 3]), groups)
     x, nets, labels = population()
     codes = labels["clear"][:, None]
     with pytest.raises(AssertionError, match="nets of one seed"):
-        judge(x, nets, Labelings.of(codes), np.arange(N) % 5, np.arange(N) // 2, Kernel())
+        cross_predict(x, nets, Labelings.of(codes), np.arange(N) % 5, np.arange(N) // 2, Kernel())
 
 
 @pytest.mark.parametrize(

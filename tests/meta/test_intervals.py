@@ -142,7 +142,7 @@ def test_control_interval_is_a_prediction_interval():
 
 @pytest.mark.parametrize("signal", [0.0, 1.5])
 def test_intervals_of_cross_fitted_accuracies_cover_their_mean(signal):
-    """Nets that teach each other's judges are not independent; the interval knows."""
+    """Nets in the training sets of each other's classifiers are not independent."""
     rng = np.random.default_rng(3)
     found = []
     for trial in range(160):
@@ -175,7 +175,7 @@ def test_widening_fades_with_skill():
         assert (wide.high - wide.low) / (bare.high - bare.low) == pytest.approx(factor, rel=0.04)
 
 
-def test_dependence_is_measured_from_meaningless_labels():
+def test_dependence_is_measured_from_permuted_labels():
     rng = np.random.default_rng(0)
     codes = np.stack([rng.permutation(np.arange(100) % 2) for _ in range(400)], axis=1)
     independent = rng.integers(0, 2, codes.shape).astype(float)

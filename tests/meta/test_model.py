@@ -119,7 +119,7 @@ def test_the_limit_of_novelty_is_that_of_single_vectors():
     features = rng.normal(size=(500, 200))
     odd = (moments == nets % 5) & (nets % 10 == 0)
     features[odd, :100] *= 50
-    range_ = Range.learn(features, nets, moments, np.arange(100) % 5)
+    range_ = Range.fit(features, nets, moments, np.arange(100) % 5)
     beyond = [range_.outside(features[i : i + 1]) > range_.limit for i in range(500)]
     assert np.mean(beyond) <= 0.011
     assert range_.limit > 0.3
@@ -257,10 +257,10 @@ FOREST = [
     (chain, "a tree is deeper than 64"),
     (put("forest0.left", 0, 10**9), "a tree's node leads back or out"),
     (put("forest0.right", 0, -5), "a tree's node leads back or out"),
-    (put("forest1.feature", 0, 10**6), "a tree asks for more"),
-    (put("forest1.feature", 0, -1), "a tree asks for more"),
+    (put("forest1.feature", 0, 10**6), "a tree reads a feature that does not exist"),
+    (put("forest1.feature", 0, -1), "a tree reads a feature that does not exist"),
     (put("forest0.roots", 0, -1), "a tree has no root"),
-    (put("forest0.roots", 1, 0), "a tree stands twice"),
+    (put("forest0.roots", 1, 0), "a tree occurs twice"),
     (put("forest0.leaves", 0, np.nan), "array forest0.leaves is not finite"),
     (put("forest0.leaves", 0, 7), "a leaf holds no probability"),
     (lambda p, a: a.pop("0.forest0.roots"), "array forest0.roots is missing"),
@@ -305,7 +305,7 @@ KERNEL = [
     (say(1e300, "readers", 0, "numbers", "gamma"), r"gamma is 1e\+300"),
     (
         say(["one", "one"], "readers", 0, "abilities", 0, "levels"),
-        "a level of dataset stands twice",
+        "a level of dataset occurs twice",
     ),
     (
         say(["one", "\x1b[2J"], "readers", 0, "abilities", 0, "levels"),
@@ -353,7 +353,7 @@ def test_a_hostile_model_that_loads_gives_numbers(model, zoo, tmp_path):
         assert sum(reading.probabilities) == pytest.approx(1)
 
 
-def test_a_net_without_the_snapshot_does_not_teach(zoo):
+def test_a_net_without_the_snapshot_is_not_trained_on(zoo):
     short = Zoo(zoo.path)
     gone = pl.col("net").is_in(zoo.nets["net"][:30].to_list()) & (pl.col("snapshot") == 5)
     short.snapshots = zoo.snapshots.filter(~gone)

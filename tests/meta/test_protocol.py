@@ -197,7 +197,7 @@ def lacking(zoo, nets, snapshot):
     return short
 
 
-def test_nets_without_the_snapshot_are_left_out_not_judged_wrong(zoo):
+def test_nets_without_the_snapshot_are_left_out_not_counted_as_wrong(zoo):
     asked = {"properties": ["initialization"], "slices_per_net": 2, "seeds": (0,)}
     asked |= {"permutations": 0, "snapshots": (5,)}
     short = evaluate(lacking(zoo, 30, 5), **asked)
@@ -213,7 +213,7 @@ def test_nets_without_the_snapshot_are_left_out_not_judged_wrong(zoo):
         assert confusion["count"].sum() == found["n_slices" if unit == "slice" else "n_nets"]
 
 
-def test_nets_that_have_some_of_the_snapshots_are_judged_by_those(zoo):
+def test_nets_that_have_some_of_the_snapshots_are_tested_on_those(zoo):
     found = evaluate(
         lacking(zoo, 30, 5),
         properties=["initialization"],
@@ -364,7 +364,7 @@ def test_learning_that_takes_long_tells_of_every_labeling(zoo):
         ({"seeds": (1, 1)}, r"seeds: \[1, 1\]; give distinct whole numbers"),
         ({"seeds": ()}, r"seeds: \[\]; give distinct"),
         ({"slices_per_net": 0}, r"slices_per_net: 0; give at least 1"),
-        ({"resamples": 5}, r"resamples: 5 cannot bound"),
+        ({"resamples": 5}, r"resamples: 5 are too few for 95 % intervals"),
     ],
 )
 def test_refusals(zoo, change, message):

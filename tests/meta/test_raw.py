@@ -232,11 +232,11 @@ def thrice(plain, arrays):
 
 
 HOSTILE = [
-    (thrice, "each weight is looked at in 3 ways"),
+    (thrice, "each weight is read in 3 ways"),
     (say("0" * 16, "readers", 0, "columns"), "other weights features than this release"),
     (say(5, "readers", 0, "view", "values"), r"array weights has the shape|has the shape"),
     (say(0, "readers", 0, "view", "values"), "values are 0"),
-    (say(1e4, "readers", 0, "view", "values"), "its alignment is none"),
+    (say(1e4, "readers", 0, "view", "values"), "its alignment is invalid"),
     (say("kernel", "readers", 0, "view", "classifier"), r"values are 7\d{3}"),
     (say("paper", "readers", 0, "view", "classifier"), "no model can hold paper"),
     (put("inverse", 0, -1.0), "a weight has a negative deviation"),

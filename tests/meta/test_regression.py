@@ -217,7 +217,7 @@ def test_published_tables_are_those_of_this_code():
 def test_what_will_be_refused_is_known_before(zoo, tmp_path):
     assert refusal(Study.of(zoo)) is None
     assert refusal(Study.of(zoo, folds=17)) == (
-        "100 nets are too few for an interval of a regression with 17 folds; it takes 102"
+        "100 nets are too few for an interval of a regression with 17 folds; it needs 102"
     )
     space = Space("plain", SPACE.distributions | {"learning_rate": Constant(1e-3)})
     plain = synthetic_zoo(tmp_path / "zoo", nets=40, space=space)
@@ -233,5 +233,5 @@ def test_what_will_be_refused_is_known_before(zoo, tmp_path):
 def test_refusals_name_what_is_known(zoo):
     with pytest.raises(UsageError, match=r"speed: no number .*; known are learning_rate"):
         regress(zoo, targets=["speed"], slice_length=1000)
-    with pytest.raises(UsageError, match=r"100 nets are too few .* it takes 240"):
+    with pytest.raises(UsageError, match=r"100 nets are too few .* it needs 240"):
         regress(zoo, folds=40, slice_length=1000)

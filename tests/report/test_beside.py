@@ -156,30 +156,34 @@ def null_map(rng, nets=60, properties=3):
 @pytest.mark.parametrize(
     ("finding", "made", "silence"),
     [
-        (slices.finding, null_slices, "No property is clearly above chance"),
-        (transfer.finding, null_transfer, "Nothing that is learned before the first step is"),
+        (slices.finding, null_slices, "No property is significantly above chance"),
+        (
+            transfer.finding,
+            null_transfer,
+            "Classifiers trained on snapshots before the first step read no property significantly",
+        ),
         (bare.finding, null_pairs, "Leaving out batch norm's running statistics changes no"),
         (
             lambda frame: what.finding(frame, "slice"),
             lambda rng: null_what(rng, "slice"),
-            "No property clearly hangs on a single group",
+            "No property depends significantly on a single group",
         ),
         (
             lambda frame: what.finding(frame, "tampering"),
             lambda rng: null_what(rng, "tampering"),
-            "No property is clearly harder to read off slices that were tampered with",
+            "No property is read significantly worse from altered slices",
         ),
         (
             lambda frame: unseen.finding(frame, "net"),
             null_unseen,
-            "Nothing is clearly lost on nets of a kind",
+            "No accuracy is significantly lower on nets with levels left out",
         ),
         (
             classifiers.finding,
             null_classifiers,
-            "No classifier is clearly the best reader of slices",
+            "No classifier reads slices significantly better",
         ),
-        (lambda frame: maps.finding(frame, []), null_map, "Nets that lie next to each other share"),
+        (lambda frame: maps.finding(frame, []), null_map, "Neighbouring nets share no property"),
     ],
     ids=["slices", "transfer", "bare", "groups", "tampering", "unseen", "classifiers", "map"],
 )
@@ -196,8 +200,8 @@ def test_chance_makes_no_finding(finding, made, silence):
 
 def test_slices_name_the_shortest_and_what_several_gain():
     said = slices.finding(slices_frame(), list(PROPERTIES))
-    assert said.startswith("Filter size, optimizer, initialization and activation can be read off")
-    assert "augmentation, width conv, dataset and depth conv take 500 to 5,000 weights" in said
+    assert said.startswith("Filter size, optimizer, initialization and activation can be read from")
+    assert "augmentation, width conv, dataset and depth conv need 500 to 5,000 weights" in said
     # Lengths that only some nets reach are compared with nothing.
     assert said.endswith(
         "16 slices of 5,000 weights instead of one lift the accuracy for filter size from 77 % "
@@ -213,8 +217,9 @@ def test_one_number_of_slices_has_nothing_to_gain():
 
 def test_transfer_tells_what_stays_from_what_changes():
     said = transfer.finding(transfer_frame())
-    assert re.match(r"Learned before the first step, filter size \(.*width conv.*depth conv", said)
-    assert re.search(r"the trace of initialization changes .*\(28\s% instead of 77\s%\)$", said)
+    first = r"Classifiers trained on snapshots before the first step still read filter size \("
+    assert re.match(rf"{first}.*width conv.*depth conv", said)
+    assert re.search(r"for initialization, training on .* from 77\s% to 28\s%$", said)
 
 
 def test_what_could_not_be_read_when_it_was_learned_is_not_read_later():
@@ -234,12 +239,13 @@ def test_what_could_not_be_read_when_it_was_learned_is_not_read_later():
 
 def test_numbers_name_what_is_read_and_what_is_not():
     assert numbers.finding(regression()) == (
-        "Test accuracy (R²\u00a00.95) and learning rate (R²\u00a00.60) can be read off whole nets "
-        "as numbers; progress cannot be told from chance"
+        "Test accuracy (R²\u00a00.95) and learning rate (R²\u00a00.60) can be read from whole nets "
+        "as numbers; progress cannot be distinguished from chance"
     )
     nothing = regression({"progress": ("linear", (0.0, 1.0), 0.02)})
-    assert numbers.finding(nothing).startswith("No number is read off the weights clearly better")
-    assert guesses.finding(guesses.guesses(nothing)).startswith("No guess of a number is clearly")
+    assert numbers.finding(nothing).startswith("No number is read significantly better than by")
+    found = guesses.finding(guesses.guesses(nothing))
+    assert found.startswith("No prediction of a number is significantly better")
 
 
 def test_guesses_are_told_on_the_scale_a_reader_knows():
@@ -247,7 +253,7 @@ def test_guesses_are_told_on_the_scale_a_reader_knows():
     assert by_name["learning_rate"].miss.startswith("a factor of 1.")
     assert by_name["learning_rate"].text(-3.0) == "0.001"
     assert by_name["test_accuracy"].miss.endswith("points")
-    assert not by_name["progress"].clear
+    assert not by_name["progress"].significant
     many = by_name["progress"]
     longer = replace(many, truth=np.tile(many.truth, 9), guess=np.tile(many.guess, 9))
     assert len(longer.drawn) == 600
@@ -260,7 +266,7 @@ def test_a_truth_that_never_varies_has_no_scatter():
     assert guesses.guesses(Regression(known.table, flat_truth)) == []
 
 
-def test_running_statistics_are_judged_on_the_same_nets(full):
+def test_running_statistics_are_tested_on_the_same_nets(full):
     pairs = bare.pairs(full.much, full.bare, headline(full.much.frame()))
     assert all(pair.low is not None for pair in pairs)
     assert bare.finding(pairs).startswith("Without batch norm's running statistics filter size is")
@@ -271,7 +277,7 @@ def test_running_statistics_are_judged_on_the_same_nets(full):
     assert all(p.low is None for p in bare.pairs(*tables, headline(full.much.frame())))
 
 
-def test_a_cell_shows_a_loss_where_it_is_clear(full, drawn):
+def test_a_cell_shows_a_loss_where_it_is_significant(full, drawn):
     rows = cells.page_rows(full.what.frame().filter(kind="tampering", property="filter_size"))
     assert [(row["text"], row["lost"]) for row in rows] == [("91", ""), ("45", "−46"), ("85", "−6")]
     vague = full.what.frame().with_columns(drop_low=-0.01)
@@ -293,7 +299,9 @@ def test_the_page_explains_what_its_figures_show(full):
     assert groups | (set(TAMPERINGS) - {what.UNTOUCHED}) <= set(WHAT)
     words = dict(glossary(full))
     shown = {name.rpartition(", ")[2] for name in full.what.frame()["name"]}
-    assert {"snapshot", "progress", "meaningless labels"} | (shown & set(WHAT)) <= set(words)
+    assert {"snapshot", "progress", "permuted labels", "significant"} | (shown & set(WHAT)) <= set(
+        words
+    )
     gone = full.but(what=None, numbers=None, bare=None, when=When(full.when.frame().clear()))
     assert not {"snapshot", "progress", "running statistics", *WHAT} & set(dict(glossary(gone)))
 
@@ -301,8 +309,8 @@ def test_the_page_explains_what_its_figures_show(full):
 def test_calibration_is_told_in_points(full):
     table, _ = calibration.figures_of(full.much)
     assert calibration.finding(table) == (
-        "Claimed probabilities are off by 2.8 percentage points on average (12.3 without scaling), "
-        "at most by 4.6, for batch size"
+        "Predicted probabilities and observed frequencies differ by 2.8 percentage points on "
+        "average (12.3 without scaling), at most by 4.6, for batch size"
     )
     assert calibration.figures_of(Evaluation(much_frame())) is None
 
@@ -310,16 +318,16 @@ def test_calibration_is_told_in_points(full):
 def test_how_sure_tells_of_dead_nets_and_calibration(full):
     head = headline(full.much.frame())
     told = trust.sureness(full.much, head, full.facts)
-    (dead,) = [said for said in told if "without the dead" in said]
+    (dead,) = [said for said in told if "dead nets are left out of the test" in said]
     change = full.much.among_living().filter(classifier="boosted", unit="slice")
     gain = (change["accuracy"] - change["all"]).abs().max()
     assert f"{100 * gain:+.1f} points" in dead
     assert "293 nets" in dead
     assert "on the same nets" in " ".join(told)
-    assert "off by 2.8 percentage points on average" in trust.summary(full.much, head)
+    assert "differ by 2.8 percentage points on average" in trust.summary(full.much, head)
     living = full.much.hits.with_columns(dead=False)
     told = trust.sureness(replace(full.much, hits=living), head, full.facts)
-    assert not any("without the dead" in said for said in told)
+    assert not any("dead nets are left out of the test" in said for said in told)
 
 
 def test_classifiers_stand_side_by_side_on_the_same_nets(full):
@@ -330,7 +338,7 @@ def test_classifiers_stand_side_by_side_on_the_same_nets(full):
     own = frame.filter(property=pair["property"], name="shallow: slice").row(0, named=True)
     assert (own["drop"], own["drop_low"]) == (pair["difference"], pair["low"])
     assert frame.filter(classifier="boosted")["drop"].is_null().all()
-    assert classifiers.finding(frame).startswith("Off slices, boosted reads")
+    assert classifiers.finding(frame).startswith("From slices, boosted reads")
     one = frame.filter(classifier="boosted")
     assert classifiers.finding(one) == "Only boosted reads slices"
     # Without hits of single nets there is nothing to compare.
@@ -342,7 +350,7 @@ def test_rivals_are_compared_in_the_terminal_where_there_are_two(full):
     assert rival_tables(full.much) == []
     more = renamed(full.much, "shallow", "patches")
     lines = printed(rival_tables(more)[0]).splitlines()
-    assert lines[0].strip() == "Off slices, in points less than boosted"
+    assert lines[0].strip() == "From slices, in points relative to boosted"
     pair = more.compare("boosted", "patches", "slice").filter(property="filter_size")
     (row,) = pair.to_dicts()
     (line,) = [line for line in lines if "filter size" in line]
@@ -364,7 +372,8 @@ def test_a_baseline_that_leads_is_no_rival(full):
     (drawn,) = rival_tables(more)
     (line,) = [line for line in printed(drawn).splitlines() if "filter size" in line]
     assert "+0 (-" in line
-    assert classifiers.finding(classifiers.side_by_side(more)).startswith("No classifier is clear")
+    found = classifiers.finding(classifiers.side_by_side(more))
+    assert found.startswith("No classifier reads slices significantly better")
 
 
 def renamed(evaluation, name, other):
@@ -381,15 +390,15 @@ def renamed(evaluation, name, other):
 def test_what_names_the_group_whose_loss_costs_most(full):
     frame = full.what.frame()
     assert what.finding(frame, "slice") == (
-        "Filter size hangs most on quantiles: its accuracy falls by 35 points where these are "
-        "swapped between nets; 8 more clearly lose by some group"
+        "Filter size depends most on quantiles: its accuracy falls by 35 points when these "
+        "features are swapped between nets; 8 more depend on some group"
     )
     said = what.finding(frame, "tampering")
     assert said == "Without the order of the weights, filter size falls from 91 % to 45 %"
 
 
 @pytest.mark.parametrize("kind", ["slice", "tampering"])
-def test_what_meaningless_labels_lose_too_is_no_finding(full, kind):
+def test_what_permuted_labels_lose_too_is_no_finding(full, kind):
     """The largest losses are of 35 and of 46 points, where luck gives 30 either way."""
     frame = full.what.frame()
     wide = frame.with_columns(
@@ -398,30 +407,33 @@ def test_what_meaningless_labels_lose_too_is_no_finding(full, kind):
     assert what.finding(frame, kind) != what.finding(wide, kind)
     assert what.finding(wide, kind).startswith("No property")
     shown = cells.page_rows(wide.filter(kind=kind, property="filter_size"))
-    assert str(shown[0]["tip_shown"]).endswith("chance 33 %, meaningless labels 3–63 %")
+    assert str(shown[0]["tip_shown"]).endswith("chance 33 %, permuted labels 3–63 %")
 
 
 def test_new_kinds_of_nets_name_what_is_lost_and_what_holds(full):
     said = unseen.finding(full.unseen.frame(), "net")
     assert said.startswith(
-        "Activation falls from 65 % to 25 % on nets whose dataset, level 0, was never taught; "
+        "Activation falls from 65 % to 25 % on nets whose dataset (level 0) is not in the training "
+        "set; "
     )
-    assert said.endswith("can be read off nets of any new kind")
+    assert said.endswith("can be read whatever level is left out")
     assert "batch size" not in said
     two = full.unseen.frame().filter(pl.col("property").is_in(["activation", "filter_size"]))
-    assert unseen.finding(two, "net").endswith("; filter size can be read off nets of any new kind")
+    found = unseen.finding(two, "net")
+    assert found.endswith("; filter size can be read whatever level is left out")
     cell = unseen.shown(full.unseen.frame(), "net").filter(property="activation")
     weak = cell.filter("weak")
     assert weak.select("without", "worst").rows() == [("dataset", "level 0: 25 %")]
     assert [row["lost"] for row in cells.page_rows(weak)] == ["−20 !"]
     one = full.unseen.frame().filter(property="batch_size")
-    assert unseen.finding(one, "slice").startswith("Nothing is clearly lost")
+    assert unseen.finding(one, "slice").startswith("No accuracy is significantly lower")
 
 
 def test_the_map_names_what_neighbours_share(full):
     frame = full.map.frame()
     assert maps.finding(frame, []) == (
-        "Of nets and their nearest on the map, 100 % share their initialization (24 % by chance)"
+        "100 % of nets have the same initialization as their nearest neighbour on the map "
+        "(24 % by chance)"
     )
     # All nets move by 9, whatever the distance between them.
     assert maps.paths_finding(frame).startswith("In this plane, training moves the median net by 0")
@@ -439,7 +451,7 @@ def maps_of(frame, times):
 
 def test_numbers_and_slices_are_told_in_markdown(full):
     told = markdown.numbers_markdown(full.numbers)
-    assert "read off 300 nets" in told
+    assert "read from 300 nets" in told
     assert "| test accuracy | whole nets | **0.95** | 0.87 to 1.00 |" in told
     assert "| progress | whole nets | 0.02 | -0.06 to 0.10 |" in told
     told = markdown.slices_markdown(full.slices)
@@ -463,8 +475,8 @@ def test_every_part_has_a_display(full, part):
 
 def test_displays_can_be_drawn_another_way(full):
     shown = displays(full)
-    assert title(shown["numbers"].plot("guesses")).startswith("Half of the guesses lie within")
-    assert title(shown["classifiers"].plot()).startswith("Off slices, boosted reads")
+    assert title(shown["numbers"].plot("guesses")).startswith("Half of the predictions lie within")
+    assert title(shown["classifiers"].plot()).startswith("From slices, boosted reads")
     assert title(shown["map"].plot("paths")).startswith("In this plane")
     assert set(displays(made_up())) == {"much", "where", "when", "training"}
     with pytest.raises(UsageError, match=r"^plot: no figure path; there are map, paths$"):

@@ -33,9 +33,9 @@ def drawn():
 
 def test_every_question_has_its_figure_titled_with_its_finding(drawn):
     assert tuple(drawn) == NAMES
-    assert title(drawn["much"]).startswith("Filter size is read off 5,000 weights at 91 % (chance")
-    assert "clearest near the start" in title(drawn["where"])
-    assert title(drawn["part"]) == "Conv weights tell more than fc weights about optimizer"
+    assert title(drawn["much"]).startswith("Filter size is read from 5,000 weights with 91 % acc")
+    assert "read best near the start" in title(drawn["where"])
+    assert title(drawn["part"]) == "Conv weights are better than fc weights for optimizer"
     assert "can be read before the first step" in title(drawn["when"])
     assert "mnist" in title(drawn["training"])
     assert "fashion mnist: 85 %" in [text.get_text() for text in texts(drawn["training"])]
@@ -128,7 +128,7 @@ def test_a_dissection_is_written_as_one_folder(tmp_path):
 
 def test_the_table_says_what_is_encoded():
     lines = printed(table(made_up().much)).splitlines()
-    assert "Read off 5,000 weights by boosted, 300 nets" in lines[0]
+    assert "Read from 5,000 weights by boosted, 300 nets" in lines[0]
     best = next(line for line in lines if "filter size" in line)
     assert " ".join(best.split()) == "filter size 91 % 88–94 % 33 % 74 % 28–38 % encoded"
     worst = next(line for line in lines if "batch size" in line)
@@ -136,10 +136,10 @@ def test_the_table_says_what_is_encoded():
     assert "several slices" in printed(table(made_up().much, unit="net"))
 
 
-def test_the_table_says_which_part_and_moment_was_read():
+def test_the_table_says_which_part_and_snapshot_was_read():
     frame = much_frame().with_columns(part=pl.lit("conv"), snapshots=pl.lit("1, 10"))
     said = printed(table(made_up(much=frame).much)).splitlines()[0]
-    assert "Read off 5,000 conv weights by boosted, 300 nets, at snapshots 1, 10" in said
+    assert "Read from 5,000 conv weights by boosted, 300 nets, at snapshots 1, 10" in said
     whole = frame.with_columns(classifier=pl.lit("layers"))
     said = printed(table(made_up(much=whole).much, unit="net")).splitlines()[0]
     assert "Read off all conv weights of nets by layers" in said
@@ -167,14 +167,14 @@ def test_an_answer_is_trusted_only_where_the_classifier_is_good():
     assert " ".join(optimizer.split()) == "optimizer [b] 80 % 80 % 75–85 % 50 % trusted"
     batch_size = next(line for line in shown.splitlines() if "batch size" in line)
     assert batch_size.rstrip().endswith("no better than chance")
-    assert "Like those nets: 1.0 % of its features" in shown
+    assert "Like the training nets: 1.0 % of its features" in shown
 
 
 def test_an_answer_outside_of_the_population_is_not_trusted():
     shown = printed(answer_table(answer(novelty=0.4)))
     assert "trusted" not in shown.replace("no answer is to be trusted", "").replace("\n", " ")
-    assert "unlike the nets it knows" in shown
-    assert "Unlike those nets: 40.0 %" in shown
+    assert "unlike the training nets" in shown
+    assert "Unlike the training nets: 40.0 %" in shown
 
 
 @pytest.mark.parametrize("kind", ["much", "where", "when"])
@@ -197,4 +197,4 @@ def test_a_display_escapes_what_a_zoo_says():
 
 def test_where_can_be_drawn_by_part():
     whole = made_up()
-    assert title(display(whole.where).plot("part")).startswith("Conv weights tell more")
+    assert title(display(whole.where).plot("part")).startswith("Conv weights are better")

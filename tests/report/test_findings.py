@@ -58,32 +58,33 @@ def test_chance_makes_no_finding(finding, frame):
 
 def test_how_much_names_the_best_and_what_cannot_be_told():
     assert findings.much(headline(much_frame())) == (
-        "Filter size is read off 5,000 weights at 91 % (chance 33 %); "
-        "batch size cannot be told from chance"
+        "Filter size is read from 5,000 weights with 91 % accuracy (chance 33 %); "
+        "batch size cannot be distinguished from chance"
     )
 
 
 def test_how_much_says_so_when_nothing_is_shown():
     nothing = dict.fromkeys(("augmentation", "batch_norm"), (2, 0.5))
     text = findings.much(headline(much_frame(nothing)))
-    assert text.startswith("Nothing can be read off 5,000 weights better than by chance (2 prop")
+    assert text.startswith("Nothing can be read from 5,000 weights better than by chance (2 prop")
 
 
 def test_how_much_counts_when_all_are_shown():
     text = findings.much(headline(much_frame({"optimizer": (3, 0.8), "dataset": (5, 0.7)})))
-    assert text.endswith("at 80 % (chance 33 %), and all 2 properties are above chance")
+    assert text.endswith("with 80 % accuracy (chance 33 %), and all 2 properties are above chance")
 
 
 def test_where_names_the_place_that_matters_most():
     text = findings.where(where_frame())
-    assert text.startswith("Filter size is clearest near the start of the vector (9")
-    assert "faintest" in text
+    assert text.startswith("Filter size is read best near the start of the vector (9")
+    assert "and worst" in text
     assert "more depend on the place" in text
 
 
 def test_where_is_silent_about_a_single_place():
     one = where_frame().filter(axis="position", place="1")
-    assert findings.where(one) == "No property depends clearly on where along the vector one looks"
+    none = "No property's accuracy depends significantly on the place along the vector"
+    assert findings.where(one) == none
 
 
 def test_parts_name_both_sides():
@@ -93,30 +94,31 @@ def test_parts_name_both_sides():
             about = {"property": name, "axis": "part", "place": part, "start": 0.0, "stop": 1.0}
             span = {"accuracy": accuracy, "low": accuracy - 0.04, "high": accuracy + 0.04}
             rows.append(about | span | {"chance": 0.5, "running_stats": True})
-    expected = "Conv weights tell more about augmentation; fc weights about width fc"
+    expected = "Conv weights are better for augmentation; fc weights for width fc"
     assert findings.parts(flat(rows)) == expected
 
 
 def test_when_tells_the_first_snapshot_from_later_ones():
     text = findings.when(when_frame(), ["initialization", "filter_size"])
     assert text.startswith("Initialization, filter size, width conv and depth conv can be read bef")
-    assert "become legible between" in text
+    assert "become readable between" in text
     assert "batch size" not in text
 
 
-def test_an_accuracy_within_reach_of_meaningless_labels_is_no_finding():
+def test_an_accuracy_within_reach_of_permuted_labels_is_no_finding():
     rows = [
         {"property": "optimizer", "snapshot": 1, "fraction": 0.0}
         | {"accuracy": 0.6, "low": 0.57, "high": 0.63, "chance": 0.5, "running_stats": True}
     ]
     assert "can be read before the first step" in findings.when(flat(rows))
     wide = flat(rows).with_columns(control_low=pl.lit(0.3), control_high=pl.lit(0.7))
-    assert findings.when(wide) == "No property is clearly above chance at any moment of training"
+    assert findings.when(wide) == "No property is significantly above chance at any snapshot"
 
 
 def test_training_names_the_best_and_the_worst():
     text = findings.training(training_frame())
-    assert text.endswith("half of the nets end above 96 % on mnist and above 47 % on stl10")
+    said = "Half of the nets reach a test accuracy above 96 % on mnist and above 47 % on stl10"
+    assert text == said
 
 
 def test_the_order_is_by_the_share_of_the_way_from_chance():
@@ -177,9 +179,9 @@ def test_how_sure_tells_of_dead_and_diverged_nets():
     assert (
         "Of 310 nets, 1 net diverged and was left out and 7 nets stayed at chance (or never" in told
     )
-    assert "Judged on 300 nets" in told
+    assert "Tested on 300 nets" in told
     assert "5 folds, split by net" in told
-    assert "95 % of its accuracies stay below 55 % where chance is 50 %" in told
+    assert "95 % range of its accuracies ends at 55 % where chance is 50 %" in told
     none = " ".join(sureness(Evaluation(frame), head, {"nets": 310, "diverged": 0, "dead": 0}))
     assert "No net diverged, and none stayed at chance" in none
 
@@ -191,7 +193,7 @@ def test_without_a_control_nothing_is_called_encoded():
     frame = much_frame().with_columns(missing)
     head = headline(frame)
     told = " ".join(sureness(Evaluation(frame), head, {}))
-    assert "No control with shuffled labels was run, so that nothing is called encoded" in told
+    assert "No control with permuted labels was run, so no property is called encoded" in told
     assert "Control:" not in told
     text = markdown(Evaluation(frame))
     assert "| above chance |" in text

@@ -82,8 +82,8 @@ def test_every_number_is_in_the_page_as_text(plain):
     for name in PROPERTIES:
         assert name.replace("_", " ") in text
     facts = (
-        "Filter size is read off 5,000 weights at 91 % (chance 33 %)",
-        "Judged on 300 nets",
+        "Filter size is read from 5,000 weights with 91 % accuracy (chance 33 %)",
+        "Tested on 300 nets",
         "weightspace dissect my-zoo",
         "557,208,000",
         "not shown",

@@ -379,28 +379,28 @@ def test_a_url_where_nothing_can_lie_is_refused(url: str, kind: type[Exception],
 
 def test_a_node_knows_the_zoo_by_what_only_the_driver_can_have_put_there(tmp_path: Path) -> None:
     path = tmp_path / "beacon"
-    beacon = node.Beacon(InnerPath(tmp_path) / "beacon", b"secret")
-    assert not beacon.seen()
+    probe = node.SharedFolderProbe(InnerPath(tmp_path) / "beacon", b"secret")
+    assert not probe.seen()
     path.write_bytes(b"another")  # the same path on another disk
-    assert not beacon.seen()
+    assert not probe.seen()
     path.write_bytes(b"secret and more")
-    assert not beacon.seen()
+    assert not probe.seen()
     path.unlink()
     os.mkfifo(path)
-    assert not beacon.seen()
+    assert not probe.seen()
     path.unlink()
     path.write_bytes(b"secret")
-    assert beacon.seen()
+    assert probe.seen()
 
 
 def test_a_node_with_another_torch_is_refused(tmp_path: Path) -> None:
-    told = node.Errand(
+    told = node.TaskSpec(
         run="r",
         job=None,
         writer=open_writer(tmp_path / "zoo"),
-        beacon=None,
+        probe=None,
         depot=None,
         versions=node.versions() | {"torch": "1.0"},
     )
     with pytest.raises(DataError, match=r"node .*: has torch .*, the run was started with 1\.0"):
-        list(node.errand(told, {}, Unit((), 0.0), None))
+        list(node.run_task(told, {}, Unit((), 0.0), None))

@@ -47,14 +47,14 @@ def changed(file: Path, **values: Any) -> None:
 def test_a_round_that_does_not_say_how_its_work_was_cut(zoo, tmp_path, paces):
     copy = Path(shutil.copytree(zoo, tmp_path / "zoo"))
     changed(copy / "rounds" / "000001.json", info={"paces": paces})
-    with pytest.raises(DataError, match="does not say how its work was cut"):
+    with pytest.raises(DataError, match="does not say how its work was divided"):
         sample(TINY, nets=4, out=copy, snapshots=5, workers=1)
 
 
 def test_a_round_that_reaches_far_beyond_what_was_asked_for(zoo, tmp_path):
     copy = Path(shutil.copytree(zoo, tmp_path / "zoo"))
     changed(copy / "rounds" / "000001.json", nets=[[0, 10**7]])
-    with pytest.raises(DataError, match="sets out to sample 10,000,000 nets"):
+    with pytest.raises(DataError, match="plans 10,000,000 nets"):
         sample(TINY, nets=4, out=copy, snapshots=5, workers=1)
 
 

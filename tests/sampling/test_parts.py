@@ -179,7 +179,7 @@ def test_other_images_do_not_enter_a_zoo_that_grows(tmp_path: Path) -> None:
     plain["images"]["digits"] = "0" * 16
     del plain["checksum"]
     file.write_text(json.dumps(plain))
-    with pytest.raises(UsageError, match="was begun with other images of digits; give the same"):
+    with pytest.raises(UsageError, match="was started with other images of digits; give the same"):
         small(zoo.path, nets=4, snapshots=3)
 
 

@@ -206,14 +206,14 @@ def test_what_lies_at_the_url_is_not_trained_again(
     shutil.rmtree(tmp_path / "lost")
     damaged = next((tmp_path / "depot").rglob("unit-*.tar"))
     damaged.write_bytes(damaged.read_bytes()[:3000])
-    begin = engine._Flights._begin
+    begin = engine._Tasks._begin
     trained: list[set[str]] = []
 
     def watch(flights: Any) -> None:
         trained.append({unit.name for unit in flights.waiting})
         begin(flights)
 
-    monkeypatch.setattr(engine._Flights, "_begin", watch)
+    monkeypatch.setattr(engine._Tasks, "_begin", watch)
     again = small(begun(tmp_path / "zoo", whole), **options)
     assert trained[0] == {damaged.stem}
     assert equal_files(again.path, whole.path)

@@ -224,7 +224,7 @@ def test_other_images_do_not_continue_a_zoo(tmp_path: Path) -> None:
     out = tmp_path / "zoo"
     options = {"nets": 2, "snapshots": 3, "workers": 1, "out": out}
     sample(space, data_dir=str(tmp_path / "one"), **options)
-    with pytest.raises(UsageError, match=r"was begun with other images of mine; give the same"):
+    with pytest.raises(UsageError, match=r"was started with other images of mine; give the same"):
         sample(space, data_dir=str(tmp_path / "other"), **options)
 
 
@@ -297,12 +297,12 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
         ({"optimizer": "adamant"}, r"optimizer: 'adamant' is unknown; known are adam, adamw"),
         ({"activation": "rely"}, r"activation: 'rely' is unknown; known are relu"),
         ({"initialization": "he"}, r"initialization: 'he' is unknown; known are constant"),
-        ({"train_images": 50_000}, r"train_images: 50,000 asked of digits, which has"),
+        ({"train_images": 50_000}, r"train_images: digits has"),
         ({"epochs": 1, "batch_size": 128}, r"snapshots: 5 do not fit in a run of 1 steps"),
         ({"dataset": "minst"}, r"minst"),
         ({"train_images": 9}, r"train_images: 9 of \w+ are too few"),
         ({"train_images": 15, "batch_size": 14}, r"batch_size: 14 is more than the 13 training"),
-        ({"outputs": 5}, r"outputs: 5 cannot tell the 10 classes of digits"),
+        ({"outputs": 5}, r"outputs: 5 are too few for the 10 classes of digits"),
     ],
 )
 def test_a_space_that_cannot_be_trained_is_refused_before_anything_is_written(
@@ -321,8 +321,8 @@ def test_a_space_that_cannot_be_trained_is_refused_before_anything_is_written(
         ("initialization: he", r"mine.yaml:4: initialization: 'he' is unknown; known are const"),
         ("architecture: vgg", r"mine.yaml:4: architecture: 'vgg' is unknown; known are nws, mod"),
         ("input_size: [8, 16]", r"mine.yaml:4: input_size: must be one value in a space"),
-        ("train_images: 50000", r"mine.yaml:4: train_images: 50,000 asked of digits, which has"),
-        ("outputs: 9", r"mine.yaml:4: outputs: 9 cannot tell the 10 classes of digits"),
+        ("train_images: 50000", r"mine.yaml:4: train_images: digits has"),
+        ("outputs: 9", r"mine.yaml:4: outputs: 9 are too few for the 10 classes of digits"),
         ("batch_size: 4096", r"mine.yaml:4: batch_size: 4096 is more than the .* images of digits"),
     ],
 )

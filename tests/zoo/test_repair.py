@@ -277,7 +277,7 @@ def test_the_command_says_what_it_did(zoo, capsys):
     said = capsys.readouterr().out
     assert f"net {bad}, snapshot 2: its values are damaged" in said
     assert f"set aside in {zoo}/aside/0001: 1 error\n" in said
-    assert "nets of damaged units: 3 kept, 1 gone" in said
+    assert "nets of damaged shards: 3 kept, 1 lost" in said
     assert run(["check", str(zoo), "--full"]) == 0
     spoil(zoo, recipes(0)[0].net, 1)
     capsys.readouterr()

@@ -176,5 +176,5 @@ def test_what_cannot_be_learnt_or_tested_is_refused(zoo):
     pair = [zoo.split().train[0], zoo.split().test[0]]
     one_seed = pl.when(pl.col("net").is_in(pair)).then(1).otherwise(pl.col("seed"))
     kin.nets = kin.nets.with_columns(one_seed.alias("seed"))
-    with pytest.raises(UsageError, match="were trained from one seed and stand on both sides"):
+    with pytest.raises(UsageError, match="were trained from one seed and are on both sides"):
         evaluate(kin, split=kin.split(), **ASKED)

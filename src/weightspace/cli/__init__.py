@@ -1,9 +1,9 @@
 """The command line: parse, call one public function, show progress, set the exit code.
 
 In: arguments. Out: text for people or, with `--json`, one JSON document on standard output;
-progress goes to standard error. Promises: 0 only for success, 2 for anything the user can mend
-(one line that names the thing and the remedy, no traceback), 130 when interrupted, 1 for a zoo
-that `check` finds damaged and for a bug.
+progress goes to standard error. Promises: exit code 0 only for success, 2 for anything that the
+user can correct (one line that names the thing and the remedy, no traceback), 130 when interrupted,
+1 for a zoo that `check` finds damaged and for a bug.
 """
 
 from weightspace.cli.app import main

@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Dissect the weight space of neural networks.",
+    help="Sample trained neural networks, and read from weights how they were trained.",
 )
 
 
@@ -36,66 +36,76 @@ def _version(value: bool) -> None:
 @app.callback()
 def _about(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Dissect the weight space of neural networks."""
+    """Sample trained neural networks, and read from weights how they were trained."""
 
 
 @app.command()
 def sample(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="The zoo's directory; an unfinished one is continued.")],
+    out: Annotated[Path, typer.Option(help="The zoo's folder. An unfinished zoo is continued.")],
     space: Annotated[
-        str | None, typer.Argument(metavar="SPACE", help="A preset or a YAML file.")
+        str | None, typer.Argument(metavar="SPACE", help="A preset's name, or a YAML file.")
     ] = None,
     nets: Annotated[
         int | None,
-        typer.Option(min=LEAST["nets"], help="How many nets; more than before: it grows."),
+        typer.Option(min=LEAST["nets"], help="Nets in the zoo. A larger number adds nets."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=LEAST["seed"], help="Seed of the draw.")] = Options.seed,
+    seed: Annotated[
+        int, typer.Option(min=LEAST["seed"], help="Seed of the random recipes.")
+    ] = Options.seed,
     shard: Annotated[
-        str, typer.Option(metavar="I/N", help="Only the I-th of N disjoint parts of the nets.")
+        str, typer.Option(metavar="I/N", help="Sample only part I of N disjoint parts.")
     ] = "/".join(map(str, Options.shard)),
     data_dir: DataDir = Options.data_dir,
-    datasets: Annotated[str | None, typer.Option(help="Image sets instead of the space's.")] = None,
+    datasets: Annotated[
+        str | None, typer.Option(help="Override the space's image sets (comma-separated).")
+    ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=LEAST["epochs"], help="Instead of the space's.")
+        int | None, typer.Option(min=LEAST["epochs"], help="Override the space's epochs.")
     ] = Options.epochs,
     snapshots: Annotated[
-        int, typer.Option(min=LEAST["snapshots"], help="Snapshots kept of each net.")
+        int, typer.Option(min=LEAST["snapshots"], help="Snapshots to keep of each net.")
     ] = Options.snapshots,
     snapshot_epochs: Annotated[
-        str | None, typer.Option(help="Keep them after these epochs instead, like 0,0.5,1,2,5.")
+        str | None, typer.Option(help="Keep snapshots after these epochs, such as 0,0.5,1,2,5.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=LEAST["workers"], help="Processes; default one a core.")
+        int | None,
+        typer.Option(min=LEAST["workers"], help="Processes; by default one per core."),
     ] = Options.workers,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = Options.device,
+    device: Annotated[str, typer.Option(help="Train on auto, cpu or cuda.")] = Options.device,
     dtype: Annotated[
-        str, typer.Option(help="Of the zoo's values: float32, or bfloat16 in half the space.")
+        str, typer.Option(help="Store weights as float32, or as bfloat16 in half the space.")
     ] = Options.dtype,
-    engine: Annotated[str, typer.Option(help="local, or ray for many machines.")] = Options.engine,
+    engine: Annotated[
+        str, typer.Option(help="Train on this machine (local) or on a Ray cluster (ray).")
+    ] = Options.engine,
     address: Annotated[
-        str | None, typer.Option(help="Ray: HOST:PORT; default: found or started here.")
+        str | None,
+        typer.Option(help="HOST:PORT of the Ray cluster; by default found or started here."),
     ] = Options.address,
     via: Annotated[
-        str, typer.Option(help="Ray: how nets get here: auto, driver or a URL.")
+        str, typer.Option(help="How nets come from Ray's nodes: auto, driver or a URL.")
     ] = Options.via,
     evaluation_images: Annotated[
         int,
         typer.Option(
-            min=LEAST["evaluation_images"], help="Images that measure each snapshot, at most."
+            min=LEAST["evaluation_images"], help="Most images that measure each snapshot."
         ),
     ] = Options.evaluation_images,
-    estimate: Annotated[bool, typer.Option("--estimate", help="Only say what it needs.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only print time, disk and memory.")
+    ] = False,
     only: Annotated[
-        str | None, typer.Option(metavar="NET", help="Write nothing; see `reproduce`.")
+        str | None, typer.Option(metavar="NET", help="Train one net again, as `reproduce` does.")
     ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Sample trained nets into a zoo, or continue it."""
+    """Sample trained nets into a zoo, or continue a zoo."""
     from weightspace import sampling
 
     if only is not None:
@@ -115,17 +125,17 @@ def sample(
 
 
 def _refuse_others(context: typer.Context, taken: set[str]) -> None:
-    """Refuse what was typed beside --only: a net is made again with the zoo's own settings."""
+    """Refuse options beside --only: the net is trained again with the zoo's own settings."""
     for name in context.params:
         source = context.get_parameter_source(name)
         if name not in taken and source is not None and source.name == "COMMANDLINE":
             typed = "SPACE" if name == "space" else f"--{name.replace('_', '-')}"
-            raise UsageError(f"{typed}: --only takes it from the zoo; leave it out")
+            raise UsageError(f"{typed}: --only reads it from the zoo; leave it out")
 
 
 @app.command()
 def info(zoo: ZooName, as_json: Json = False, debug: Debug = False) -> None:
-    """Say what a zoo holds."""
+    """Print what a zoo holds."""
     from weightspace.zoo import Zoo
 
     found = Zoo(zoo)
@@ -135,13 +145,15 @@ def info(zoo: ZooName, as_json: Json = False, debug: Debug = False) -> None:
 @app.command()
 def check(
     zoo: ZooPath,
-    full: Annotated[bool, typer.Option("--full", help="Also re-hash every vector.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also verify every vector's checksum.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Find what is damaged or unfinished in a zoo.
+    """Find damaged and unfinished parts of a zoo.
 
-    Exit code 1 when a part of the zoo is damaged.
+    The exit code is 1 if a part of the zoo is damaged.
     """
     import dataclasses
 
@@ -170,13 +182,15 @@ def demo(
         int, typer.Option(min=LEAST["nets"], help="How many nets.")
     ] = arguments.DEMO_NETS,
     out: Annotated[
-        Path, typer.Option(help="Where the zoo and the report go.")
+        Path, typer.Option(help="The folder for the zoo and the report.")
     ] = arguments.DEMO_FOLDER,
-    seed: Annotated[int, typer.Option(min=LEAST["seed"], help="Seed of the draw.")] = Options.seed,
+    seed: Annotated[
+        int, typer.Option(min=LEAST["seed"], help="Seed of the random recipes.")
+    ] = Options.seed,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """The whole way, small, on built-in images."""
+    """Sample a small zoo of built-in images, dissect it, and write a report."""
     from weightspace.cli.demo import demo as run
 
     if not as_json:
@@ -203,7 +217,7 @@ def spaces(as_json: Json = False, debug: Debug = False) -> None:
 
 @app.command()
 def images(data_dir: DataDir = None, as_json: Json = False, debug: Debug = False) -> None:
-    """List image sets, and where files belong."""
+    """List image sets, and where their files must be."""
     import dataclasses
 
     from weightspace.images import catalogue
@@ -214,8 +228,8 @@ def images(data_dir: DataDir = None, as_json: Json = False, debug: Debug = False
 
 
 def main() -> None:
-    """Run a command and leave with its exit code."""
-    # As on Ctrl-C, worker processes are ended on the way out.
+    """Run a command and exit with its exit code."""
+    # On SIGTERM, as on Ctrl-C, worker processes are ended before the exit.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(run(sys.argv[1:]))
 
@@ -239,7 +253,7 @@ def run(typed: list[str]) -> int:
     except OSError as error:
         return fail(f"{error.filename or 'output'}: {error.strerror}; check path and disk", 2)
     except MemoryError:
-        return fail("out of memory; what is finished is kept, free some and run it again", 2)
+        return fail("out of memory; finished work is kept, free some memory and run it again", 2)
     except Exception as error:  # a bug: one line for the user, the traceback on request
         return fail(f"{type(error).__name__}: {error}; this is a bug, --debug shows where", 1)
     if code == 130:

@@ -1,4 +1,4 @@
-"""The options that several commands share, and what their text means."""
+"""The options that several commands share, and how their text is parsed."""
 
 from __future__ import annotations
 
@@ -21,42 +21,43 @@ MOST_NUMBERS = 10_000
 DEMO_NETS, DEMO_FOLDER = 300, Path("demo")
 
 typed: list[str] = []
-"""What was typed after `weightspace`, for results that say how they were made."""
+"""The command-line arguments, for results that record their command."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-ZooPath = Annotated[Path, typer.Argument(metavar="ZOO", help="The zoo's directory.")]
-ZooName = Annotated[str, typer.Argument(metavar="ZOO", help="The zoo's directory, or its URL.")]
-Out = Annotated[Path, typer.Option(help="Where the results go; made when missing.")]
+ZooPath = Annotated[Path, typer.Argument(metavar="ZOO", help="The zoo's folder.")]
+ZooName = Annotated[str, typer.Argument(metavar="ZOO", help="The zoo's folder, or its URL.")]
+Out = Annotated[Path, typer.Option(help="The folder for the results; made if missing.")]
 DataDir = Annotated[
-    str | None, typer.Option(help="Where image files are; see `weightspace images`.")
+    str | None, typer.Option(help="The folder of image files; see `weightspace images`.")
 ]
-Names = Annotated[str | None, typer.Option(help="Comma-separated names.")]
+Names = Annotated[str | None, typer.Option(help="Comma-separated names; by default all.")]
 SliceLength = Annotated[
     int | None,
-    typer.Option(help="Values that a slice holds; default 5000, or all that the shortest net has."),
+    typer.Option(help="Weights in a slice; by default 5000, or those of the shortest net."),
 ]
-Part = Annotated[str, typer.Option(help="Which part of the net is read: all, conv or fc.")]
+Part = Annotated[str, typer.Option(help="Layers to read: all, conv or fc.")]
 RunningStats = Annotated[
     bool,
     typer.Option(
         "--running-stats/--no-running-stats", help="Read batch norm's running statistics."
     ),
 ]
-Moments = Annotated[
-    str, typer.Option(help="Snapshots to read, like 20 or 1,10,20 or 1-20; -1 is the last.")
+Snapshots = Annotated[
+    str, typer.Option(help="Snapshots to read, such as 20, 1,10,20 or 1-20; -1 is the last.")
 ]
-Seeds = Annotated[str, typer.Option(help="Seeds of the protocol, comma-separated.")]
-SlicesPerNet = Annotated[int, typer.Option(min=1, help="Slices drawn of each net.")]
+Seeds = Annotated[str, typer.Option(help="Comma-separated seeds; the test runs once for each.")]
+SlicesPerNet = Annotated[int, typer.Option(min=1, help="Slices to read of each net.")]
 Permutations = Annotated[
-    int, typer.Option(help="Repetitions with permuted labels, the control; 0 for none.")
+    int, typer.Option(help="Repetitions with permuted labels as the control; 0 for none.")
 ]
 StoredSplit = Annotated[
-    bool, typer.Option("--split", help="Test on the nets that the zoo sets aside, without folds.")
+    bool, typer.Option("--split", help="Test on the zoo's test nets instead of folds.")
 ]
 LeaveOut = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME=LEVEL", help="Test on the nets of a level, like depth_conv=5; train without."
+        metavar="NAME=LEVEL",
+        help="Test on this level, such as depth_conv=5; train without it.",
     ),
 ]
 
@@ -67,7 +68,7 @@ def names(option: str, text: str | None) -> list[str] | None:
         return None
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise UsageError(f"{option}: {text!r} names nothing; leave it out for all")
+        raise UsageError(f"{option}: {text!r} has no names; leave the option out for all")
     return names
 
 
@@ -78,7 +79,7 @@ def properties(text: str | None) -> list[str] | None:
 
 
 def also(text: str) -> tuple[str, ...]:
-    """What a dissection holds besides how much, where and when."""
+    """The optional analyses of a dissection, from text."""
     from weightspace.dissection import ALSO
 
     if text in ("all", "none"):
@@ -87,19 +88,19 @@ def also(text: str) -> tuple[str, ...]:
 
 
 def split(zoo: Zoo, stored: bool, left_out: str | None) -> Split | None:
-    """The split that was asked for; None for folds."""
+    """The requested split; None for folds."""
     if left_out is None:
         return zoo.split() if stored else None
     if stored:
-        raise UsageError("--split and --leave-out: are two ways to test; give one of them")
+        raise UsageError("--split and --leave-out: cannot be combined; give one of them")
     name, equals, level = left_out.partition("=")
     if not equals:
-        raise UsageError(f"leave_out: {left_out!r} names no level; write like depth_conv=5")
+        raise UsageError(f"leave_out: {left_out!r} names no level; write it as in depth_conv=5")
     return zoo.split(leave_out=(name.strip(), level.strip()))
 
 
 def shard(text: str) -> tuple[int, int]:
-    """Which of how many shards, from text like 2/8."""
+    """The number of a shard and the number of shards, from text such as 2/8."""
     number, slash, count = text.partition("/")
     if not (slash and number.strip().isdecimal() and count.strip().isdecimal()):
         raise UsageError(f"shard: {text!r} is no shard; write 2/8 for the second of eight")
@@ -107,7 +108,7 @@ def shard(text: str) -> tuple[int, int]:
 
 
 def options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `sampling.sample` among a command's parameters, text made what it means."""
+    """The arguments of `sampling.sample` among a command's parameters, parsed from text."""
     meant: dict[str, Callable[[Any], Any]] = {
         "shard": shard,
         "datasets": partial(names, "datasets"),
@@ -118,7 +119,7 @@ def options(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def folder(out: Path) -> Path:
-    """`out`, if results can go there: said before anything is computed."""
+    """`out`, if results can be written there; checked before anything is computed."""
     from weightspace.zoo.files.places import refuse_url
 
     refuse_url(out)
@@ -127,7 +128,7 @@ def folder(out: Path) -> Path:
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; choose another --out")
     if (out / "zoo.json").exists():
-        raise UsageError(f"{out}: is a zoo, which results would litter; choose another --out")
+        raise UsageError(f"{out}: is a zoo, not a folder for results; choose another --out")
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
         raise UsageError(f"{out}: cannot be written, {there} is not writable; choose another --out")
@@ -135,7 +136,7 @@ def folder(out: Path) -> Path:
 
 
 def numbers(option: str, text: str) -> tuple[int, ...]:
-    """Whole numbers from text like 20, 1,10,20 or 1-20."""
+    """Whole numbers from text such as 20, 1,10,20 or 1-20."""
     found: list[int] = []
     for piece in text.split(","):
         first, dash, last = piece.strip().rpartition("-")
@@ -152,10 +153,10 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
 
 
 def epochs(option: str, text: str | None) -> tuple[float, ...] | None:
-    """Numbers of epochs from text like 0,0.5,1,2; None where the option was not given."""
+    """Numbers of epochs from text such as 0,0.5,1,2; None where the option was not given."""
     if text is None:
         return None
     try:
         return tuple(float(piece) for piece in text.split(","))
     except ValueError:
-        raise UsageError(f"{option}: {text!r} are no numbers; write like 0,0.5,1,2,5") from None
+        raise UsageError(f"{option}: {text!r} holds no numbers; write 0,0.5,1,2,5") from None

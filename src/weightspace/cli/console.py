@@ -1,4 +1,4 @@
-"""Progress on standard error: bars on a terminal, a line now and then elsewhere."""
+"""Progress on standard error: bars on a terminal, lines at intervals elsewhere."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ LINE_SECONDS = 15.0
 
 @contextmanager
 def bars() -> Iterator[Progress]:
-    """A listener to hand to long work; what it showed stays on the screen.
+    """Show the progress of long work as bars; the last state stays on the screen.
 
     Yields
     ------
     Progress
-        Shows each task with the time that is left: from what the work expects, where it does, and
-        from its pace, once enough was measured.
+        A listener for functions that take `progress`. It shows each task with the time left,
+        which comes from the task's own estimate, if there is one, and from its measured pace.
 
     Examples
     --------
@@ -58,10 +58,10 @@ def bars() -> Iterator[Progress]:
 
 
 class _Times(ProgressColumn):
-    """How long a task has taken and, until it is over, how long it will still take."""
+    """The time that a task has taken and, until it is over, the time left."""
 
     def render(self, task: Task) -> Text:
-        """Both, with hours; without the second where nobody can know it."""
+        """Both times, with hours; without the time left where it is unknown."""
         times: TimeLeft = task.fields["times"]
         elapsed = task.finished_time if task.finished else task.elapsed
         shown = [(_hours(elapsed or 0.0), "progress.elapsed"), (" elapsed", "")]
@@ -72,7 +72,7 @@ class _Times(ProgressColumn):
 
 
 class _Terminal:
-    """One bar a task."""
+    """One bar for each task."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
@@ -80,7 +80,7 @@ class _Terminal:
         self._times: dict[str, TimeLeft] = {}
 
     def foresee(self, task: str, left: float, whole: float) -> None:
-        """Expect the task to take so many seconds."""
+        """Take note of the estimated seconds of the task."""
         self._times.setdefault(task, TimeLeft()).foresee(left, whole)
 
     def __call__(self, task: str, done: float, total: float) -> None:
@@ -89,7 +89,7 @@ class _Terminal:
         times.hear(done, total)
         if task not in self._tasks:
             self._tasks[task] = self._bars.add_task(task, total=total, times=times)
-        # A task that begins anew (a second data set, a second seed) gets its time anew.
+        # A task that starts again (a second data set, a second seed) is timed from its new start.
         finished = self._bars.tasks[self._bars.task_ids.index(self._tasks[task])].finished
         if finished and done < total:
             self._bars.reset(self._tasks[task], total=total)
@@ -97,14 +97,14 @@ class _Terminal:
 
 
 class Lines:
-    """A line every quarter of a minute, and one at the end of what took more than a second.
+    """A line every 15 seconds, and one at the end of each task that took more than a second.
 
     Parameters
     ----------
     console
         Where the lines go.
     clock
-        Gives the time in seconds.
+        Returns the time in seconds.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -113,11 +113,11 @@ class Lines:
         self._said: dict[str, float] = {}
 
     def foresee(self, task: str, left: float, whole: float) -> None:
-        """Expect the task to take so many seconds."""
+        """Take note of the estimated seconds of the task."""
         self._of(task).foresee(left, whole)
 
     def __call__(self, task: str, done: float, total: float) -> None:
-        """Say where the task stands, if there is reason to."""
+        """Take note of the progress of a task, and print a line if it is time to."""
         times = self._of(task)
         times.hear(done, total)
         elapsed = times.elapsed

@@ -1,4 +1,4 @@
-"""`demo`: the whole way from a recipe to a report, small, on built-in images."""
+"""`demo`: sample a small zoo of built-in images, dissect it, and write a report."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from weightspace.report.writing import refuse_foreign
 from weightspace.sampling.options import Options
 
 SLICE_LENGTH = 1000
-"""Values a slice: less than a third of the demo's shortest vector."""
+"""The length of a slice: less than a third of the demo's shortest vector."""
 
 FEWEST_NETS = 40
-"""Ten nets of each level of a property of four levels: two for each of five folds."""
+"""For a property of four levels, ten nets of each level: two for each of five folds."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo made: the zoo's directory, the dissection and the page's path."""
+    """The results of the demo: the zoo's folder, the dissection and the page's path."""
 
     zoo: Path
     dissection: Dissection
@@ -38,8 +38,8 @@ def demo(
 ) -> Demo:
     """Sample `nets` nets of the `demo` space, dissect them, and write one HTML page.
 
-    The zoo goes to `out`/zoo, tables, figures and the page to `out`/report. Raises `UsageError`
-    for too few nets, with the number that would do, and where the page cannot go there.
+    The zoo is written to `out`/zoo; tables, figures and the page are written to `out`/report.
+    Raises `UsageError` for too few nets, with the number needed, and if the page cannot be written.
     """
     if nets < FEWEST_NETS:
         raise UsageError(f"nets: {nets} are too few for intervals; the demo needs {FEWEST_NETS}")
@@ -52,7 +52,7 @@ def demo(
         zoo,
         slice_length=SLICE_LENGTH,
         classifiers=("kernel", "layers"),
-        also=(),  # a demo is over in minutes
+        also=(),  # the demo must end within minutes
         command=f"weightspace demo --nets {nets} --seed {seed}",
         progress=progress,
     )

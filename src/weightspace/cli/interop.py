@@ -1,4 +1,4 @@
-"""The commands for the ways in and out of a zoo: export, import, add."""
+"""The commands that convert zoos: export, import, add, publish."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from weightspace.cli.output import Debug, answer
 from weightspace.errors import DataError
 from weightspace.printable import printable
 
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the nets are.")]
-Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is made; nothing is overwritten.")]
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the nets.")]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="The new folder; nothing is overwritten.")]
 Skip = Annotated[bool, typer.Option("--skip", help="Leave out nets that cannot be read.")]
 
 
 def export(
     zoo: ZooName,
     out: Out,
-    format: Annotated[str, typer.Option(help="safetensors or nws.")],
+    format: Annotated[str, typer.Option(help="The format to write: safetensors or nws.")],
     nets: Names = None,
     snapshots: Annotated[
-        str | None, typer.Option(help="Only these, like 20 or 1-20; -1 is the last.")
+        str | None,
+        typer.Option(help="Export only these, such as 20 or 1-20; -1 is the last."),
     ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write a zoo in a form that others read.
+    """Write a zoo in a format that other programs read.
 
-    safetensors: a torch state dict a net and snapshot; nws: the release of the NWS data set.
+    safetensors: a torch state dict for each net and snapshot; nws: the format of the NWS data set.
     """
     from weightspace import interop
 
@@ -61,15 +62,15 @@ def export(
 def import_(
     folder: Folder,
     out: Out,
-    format: Annotated[str, typer.Option(help="nws, unterthiner or modelzoos.")],
+    format: Annotated[str, typer.Option(help="The format to read: nws, unterthiner or modelzoos.")],
     rounded: Annotated[
-        bool, typer.Option("--round", help="Take the nearest float32 of values that are none.")
+        bool, typer.Option("--round", help="Round values of higher precision to float32.")
     ] = False,
     skip: Skip = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make a zoo of a population in another form.
+    """Make a zoo from a population in another format.
 
     nws: the NWS data set; unterthiner: the Small CNN Zoo; modelzoos: trial folders of Ray Tune.
     """
@@ -93,13 +94,13 @@ def add(
     folder: Folder,
     out: Out,
     known: Annotated[
-        Path | None, typer.Option(help="A CSV file: file, and what is known of it.")
+        Path | None, typer.Option(help="A CSV file: a row per file, with known settings.")
     ] = None,
     skip: Skip = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make a zoo of checkpoints that others trained.
+    """Make a zoo from checkpoints of any origin.
 
     FOLDER holds .pt, .pth and .safetensors files.
     """
@@ -121,22 +122,23 @@ def add(
 def publish(
     zoo: ZooPath,
     repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on the hub.")],
-    out: Annotated[Path, typer.Option(help="The folder that is prepared.")],
+    out: Annotated[Path, typer.Option(help="The folder in which the repository is prepared.")],
     licence: Annotated[
-        str, typer.Option(help="Of the nets: a name such as cc-by-4.0, or a file with the text.")
+        str,
+        typer.Option(help="The nets' licence: a name such as cc-by-4.0, or a file with its text."),
     ],
-    title: Annotated[str | None, typer.Option(help="Default: NAME.")] = None,
+    title: Annotated[str | None, typer.Option(help="The title; by default NAME.")] = None,
     author: Annotated[
-        list[str] | None, typer.Option(help="May be given several times. Default: OWNER.")
+        list[str] | None, typer.Option(help="An author; may be repeated. By default OWNER.")
     ] = None,
-    private: Annotated[bool, typer.Option("--private", help="Only you can see it.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Make it private.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Prepare the folder, upload nothing.")
+        bool, typer.Option("--dry-run", help="Prepare the folder, but upload nothing.")
     ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Publish a zoo as a data set of the Hugging Face hub."""
+    """Publish a zoo as a data set on the Hugging Face hub."""
     from weightspace import interop
 
     with bars() as listener:
@@ -160,6 +162,6 @@ def _noting(left_out: dict[str, str]) -> Callable[[str, DataError], None]:
 
 
 def _tell(left_out: dict[str, str]) -> None:
-    """Say on standard error which nets are not in the zoo."""
+    """Print on standard error which nets are not in the zoo."""
     for net, reason in left_out.items():
         print(f"left out: net {net}: {printable(reason, 4096)}", file=sys.stderr)

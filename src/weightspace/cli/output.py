@@ -1,4 +1,4 @@
-"""How commands answer: text or one JSON document, and one line for an error."""
+"""The output of commands: text or one JSON document, and one line for an error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _debug = False
 
 
 def set_debug(value: bool) -> None:
-    """Show tracebacks from now on, or not."""
+    """Switch the output of tracebacks on or off."""
     global _debug
     _debug = value
 
@@ -32,7 +32,7 @@ Debug = Annotated[
 
 
 def answer(as_json: bool, plain: Any, text: Callable[[], None]) -> None:
-    """Print plain values as JSON, or call what prints them as text."""
+    """Print plain values as JSON, or call `text`, which prints them as text."""
     if as_json:
         print(json.dumps(plain, indent=1, default=str))
     else:
@@ -40,7 +40,7 @@ def answer(as_json: bool, plain: Any, text: Callable[[], None]) -> None:
 
 
 def fail(line: str, code: int) -> int:
-    """Say in one line what is wrong; returns the exit code."""
+    """Print an error in one line; returns the exit code."""
     if _debug:
         traceback.print_exc()
     print(f"error: {printable(line, 4096)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The commands that mend zoos: join parts, set damage aside, make one net again."""
+"""The commands for parts of zoos: merge, index, repair, and reproduce one net."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from weightspace.cli.output import Debug, answer
 
 
 def merge(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The zoo that is made or added to.")],
-    zoos: Annotated[list[Path], typer.Argument(metavar="ZOO...", help="Zoos of one run.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The zoo to make, or to add to.")],
+    zoos: Annotated[list[Path], typer.Argument(metavar="ZOO...", help="Zoos of the same run.")],
     copy: Annotated[
-        bool, typer.Option("--copy", help="Make no hard links to their files.")
+        bool, typer.Option("--copy", help="Copy files instead of making hard links.")
     ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Join zoos of one run, such as its shards."""
+    """Join zoos of the same run, such as its shards."""
     from weightspace import zoo as room
 
     with bars() as listener:
@@ -32,9 +32,9 @@ def merge(
 
 
 def index(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
-    """Put the tables of a zoo in a few files, so that it opens at once, and from a URL.
+    """Collect the tables of a zoo in a few files, so that it opens fast, also from a URL.
 
-    Readers notice what came later; run it again when much has.
+    Readers also find nets that were added later; run this command again after adding many.
     """
     from weightspace import zoo as room
 
@@ -47,9 +47,9 @@ def index(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
 
 
 def repair(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
-    """Set aside what is damaged, so that a zoo is sound.
+    """Move damaged parts of a zoo aside, so that the rest can be read.
 
-    Nothing is deleted; the same `weightspace sample` command trains again what is gone.
+    Nothing is deleted. The same `weightspace sample` command trains the missing nets again.
     """
     from weightspace import zoo as room
 
@@ -63,12 +63,12 @@ def reproduce(
     net: Annotated[str, typer.Argument(metavar="NET", help="The net's 16 hex digits.")],
     data_dir: DataDir = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; by default what the zoo was made on.")
+        str | None, typer.Option(help="cpu or cuda; by default the device of the zoo.")
     ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train one net of a zoo again, alone, and compare.
+    """Train one net of a zoo again, alone, and compare the weights.
 
     Nothing is written.
     """

@@ -1,4 +1,4 @@
-"""The commands that read hyper-parameters off weights: evaluate, dissect, fit, predict."""
+"""The commands that read hyper-parameters from weights: evaluate, dissect, fit, predict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from weightspace.cli import arguments, show
 from weightspace.cli.arguments import (
     Json,
     LeaveOut,
-    Moments,
     Names,
     Out,
     Part,
@@ -22,6 +21,7 @@ from weightspace.cli.arguments import (
     Seeds,
     SliceLength,
     SlicesPerNet,
+    Snapshots,
     StoredSplit,
     ZooName,
 )
@@ -37,7 +37,7 @@ def evaluate(
     properties: Names = None,
     classifiers: Names = None,
     slice_length: SliceLength = None,
-    snapshots: Moments = "-1",
+    snapshots: Snapshots = "-1",
     part: Part = "all",
     running_stats: RunningStats = True,
     slices_per_net: SlicesPerNet = 8,
@@ -48,19 +48,19 @@ def evaluate(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say how well properties are read off weights.
+    """Test how well properties can be read from weights.
 
-    Without --properties, --split and --leave-out also how well numbers are, such as the learning
-    rate. Tables of an earlier evaluation in the folder are replaced.
+    Numbers, such as the learning rate, are tested too, except with --properties, --split or
+    --leave-out. Tables of an earlier evaluation in the folder are replaced.
     """
     from weightspace import meta
     from weightspace.disk import InnerPath
-    from weightspace.meta.evaluation import regression, tables
+    from weightspace.meta.evaluation import regressed, regression, tables
     from weightspace.meta.evaluation import result as evaluation
     from weightspace.zoo import Zoo
 
     arguments.folder(out)
-    tables.refuse_foreign(InnerPath(out), evaluation.FILES | regression.FILES)
+    tables.refuse_foreign(InnerPath(out), evaluation.FILES | regressed.FILES)
     with bars() as listener:
         population = Zoo(zoo)
         named = arguments.properties(properties)
@@ -84,7 +84,8 @@ def evaluate(
         result = meta.evaluate(
             study, classifiers=arguments.names("classifiers", classifiers), progress=listener
         )
-        # Before the numbers, which take their time; those of an earlier run belong to other tables.
+        # Tables are written before the regression, which is slow. Numbers of an earlier run do not
+        # belong to the new tables.
         result.to_parquet(out)
         meta.Regression.remove(out)
         wanted = everything and lacking is None
@@ -101,17 +102,21 @@ def dissect(
     properties: Names = None,
     classifiers: Names = None,
     slice_length: SliceLength = None,
-    positions: Annotated[int, typer.Option(min=1, help="Places along the vector.")] = 100,
+    positions: Annotated[int, typer.Option(min=1, help="Windows along the vector.")] = 100,
     slices_per_net: SlicesPerNet = 8,
     seeds: Seeds = "0,1,2",
     permutations: Permutations = 10,
     also: Annotated[
-        str, typer.Option(help="What else, comma-separated, or none: see the documentation.")
+        str,
+        typer.Option(
+            help="Optional analyses: all, none, or some of bare, numbers, slices, transfer, what, "
+            "map and unseen, comma-separated."
+        ),
     ] = "all",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say how much, where and when; write a page."""
+    """Test how well, where and when properties can be read; write a report page."""
     from weightspace import dissection, report
     from weightspace.report.writing import refuse_foreign
     from weightspace.zoo import Zoo
@@ -140,14 +145,14 @@ def dissect(
 
 def fit(
     zoo: ZooName,
-    out: Annotated[Path, typer.Option(help="The model's directory.")],
+    out: Annotated[Path, typer.Option(help="The model's folder.")],
     properties: Names = None,
-    classifier: Annotated[str | None, typer.Option(help="A meta-classifier's name.")] = None,
+    classifier: Annotated[str | None, typer.Option(help="A classifier's name.")] = None,
     slice_length: SliceLength = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train meta-classifiers on a zoo and save them."""
+    """Train classifiers on a zoo, and save them as a model."""
     from weightspace import meta
     from weightspace.meta.model.storage import refuse_foreign
     from weightspace.zoo import Zoo
@@ -169,12 +174,12 @@ def fit(
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A directory made by `fit`.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A folder that `fit` made.")],
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Checkpoints.")],
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say how the nets in files were trained.
+    """Predict how the nets in files were trained.
 
     FILE is a .safetensors file or a torch state dict.
     """
@@ -187,7 +192,7 @@ def predict(
         try:
             predictions.append(read(fitted, file))
             plain.append(predictions[-1].to_dict())
-        except DataError as error:  # the other files are answered all the same
+        except DataError as error:  # predict the other files all the same
             failed = True
             plain.append({"file": str(file), "error": str(error)})
             fail(str(error), 2)

@@ -1,4 +1,4 @@
-"""What the commands say to people."""
+"""The text output of the commands."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _LONGEST_LINE = 4096  # characters, as many as a path may have
 
 
 def _out() -> Console:
-    # Wrapping at a fixed width when piped, so that tables are not squeezed into 80 columns.
+    # A fixed width when piped, so that tables are not squeezed into 80 columns.
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=WIDTH)
 
 
 def _text(said: object, style: str = "") -> Text:
-    """A line with names that others chose: no markup, and nothing that steers a terminal."""
+    """A line with names from outside: without markup and without control characters."""
     return Text(printable(said, _LONGEST_LINE), style=style)
 
 
@@ -52,7 +52,7 @@ def _table(*columns: str) -> Table:
 
 
 def facts(zoo: Zoo) -> dict[str, Any]:
-    """What a zoo holds, as plain values."""
+    """The contents of a zoo as plain values."""
     nets = zoo.nets
     indices = nets["index"].to_numpy()
     missing_nets = sum(one.count - int(one.held(indices).sum()) for one in zoo.rounds.values())
@@ -89,7 +89,7 @@ def facts(zoo: Zoo) -> dict[str, Any]:
 
 
 def _size(zoo: Zoo) -> int | None:
-    """Bytes of its files; None at a URL, where not all of them are asked for."""
+    """The bytes of a zoo's files; None at a URL, where files are not all listed."""
     if zoo.name != str(zoo.path):
         return None
     files = disk.walk(InnerPath(zoo.path))
@@ -97,7 +97,7 @@ def _size(zoo: Zoo) -> int | None:
 
 
 def zoo(zoo: Zoo) -> None:
-    """A zoo's facts, a line each."""
+    """Print the facts of a zoo, a line for each."""
     found = facts(zoo)
     planned = found["nets_planned"]
     whole = planned == found["nets"]
@@ -113,7 +113,7 @@ def zoo(zoo: Zoo) -> None:
         (
             "nets",
             f"{found['nets']:,}"
-            + ("" if whole else f" of {planned:,}; the command that began it continues"),
+            + ("" if whole else f" of {planned:,}; the command that started it continues it"),
         ),
         *([("on record", f"only of some: {partly}")] if partly else []),
         ("of these", f"{found['dead']:,} dead (at chance), {found['diverged']:,} diverged"),
@@ -134,7 +134,7 @@ def zoo(zoo: Zoo) -> None:
 
 
 def estimate(needs: Estimate) -> None:
-    """What a run would need."""
+    """Print what a run needs."""
     table = Table.grid(padding=(0, 2))
     for name, text in (
         ("nets", f"{needs.nets:,} in {needs.stacks:,} stacks, {needs.snapshots} snapshots each"),
@@ -149,7 +149,7 @@ def estimate(needs: Estimate) -> None:
 
 
 def reproduction(found: Reproduction) -> None:
-    """How far a net trained again is from the stored one."""
+    """Print how much a net trained again differs from the stored one."""
     table = _table("snapshot", "step", "largest difference", "relative", "equal bits")
     for one in found.differences:
         apart = ("-" if v is None else f"{v:.2g}" for v in (one.largest, one.relative))
@@ -157,11 +157,11 @@ def reproduction(found: Reproduction) -> None:
     _out().print(table)
     odd = [one.snapshot for one in found.differences if not one.equal]
     said = f"bits differ from snapshot {odd[0]} on" if odd else "every bit is equal"
-    _out().print(f"net {found.net}: {said}; trained in a stack of {found.stack} then, alone now")
+    _out().print(f"net {found.net}: {said}; trained in a stack of {found.stack} before, alone now")
 
 
 def exported(made: Exported) -> None:
-    """Where a zoo went, and what did not go."""
+    """Print where a zoo was exported, and which nets were left out."""
     for net, reason in made.left_out.items():
         _out().print(_text(f"left out: net {net}: {reason}"), soft_wrap=True)
     if made.without_plan:
@@ -171,24 +171,24 @@ def exported(made: Exported) -> None:
 
 
 def published(made: Published) -> None:
-    """Where a repository was prepared, and where it is on the hub."""
+    """Print where a repository was prepared, and where it is on the hub."""
     _out().print(_text(f"{made.folder}: {made.files:,} files, {made.bytes / 1e6:,.2f} MB"))
-    where = made.url or f"not uploaded; look at it, then leave out --dry-run to make {made.repo}"
+    where = made.url or f"not uploaded; check it, then leave out --dry-run to make {made.repo}"
     _out().print(_text(where))
 
 
 def findings(found: Sequence[Finding], path: Path, full: bool) -> None:
-    """What a check found, a line each."""
+    """Print the findings of a check, a line for each."""
     for finding in found:
         _out().print(_text(finding), soft_wrap=True)
     errors = sum(finding.severity == "error" for finding in found)
-    depth = "every vector was re-hashed" if full else "add --full to re-hash every vector"
+    depth = "every vector was verified" if full else "add --full to verify every vector"
     counts = f"{_counted(errors, 'error')}, {_counted(len(found) - errors, 'remark')}"
     _out().print(_text(f"{path}: {counts}; {depth}"), soft_wrap=True)
 
 
 def repair(done: Repair) -> None:
-    """What a repair found, moved and kept."""
+    """Print what a repair found, moved and kept."""
     for finding in done.findings:
         _out().print(_text(str(finding)), soft_wrap=True)
     if done.aside is None:
@@ -196,18 +196,18 @@ def repair(done: Repair) -> None:
         return
     errors = _counted(len(done.findings), "error")
     _out().print(_text(f"set aside in {done.aside}: {errors}"), soft_wrap=True)
-    _out().print(f"nets of damaged units: {len(done.kept):,} kept, {len(done.lost):,} gone")
+    _out().print(f"nets of damaged shards: {len(done.kept):,} kept, {len(done.lost):,} lost")
     if done.lost:
         _out().print("run the same `weightspace sample` command to train them again")
 
 
 def index(folder: Path, size: int) -> None:
-    """Where an index went."""
+    """Print where an index was written."""
     _out().print(_text(f"index: {folder}, {size:,} bytes"), soft_wrap=True)
 
 
 def evaluation(result: Evaluation, numbers: Regression | None, out: Path) -> None:
-    """The tables by property, of numbers, and where they went."""
+    """Print the tables of properties and of numbers, and where they were written."""
     from weightspace.report import number_table
 
     _tables(result)
@@ -217,7 +217,7 @@ def evaluation(result: Evaluation, numbers: Regression | None, out: Path) -> Non
 
 
 def _tables(result: Evaluation) -> None:
-    """What slices tell, what whole nets tell, and how far classifiers are apart."""
+    """Print the tables of slices and of whole nets, and the comparison of classifiers."""
     from weightspace.report import rival_tables, table
 
     units = result.frame()["unit"].unique().to_list()
@@ -229,7 +229,7 @@ def _tables(result: Evaluation) -> None:
 
 
 def dissection(result: Dissection, page: Path) -> None:
-    """The tables by property, of numbers, and where the page went."""
+    """Print the tables of properties and of numbers, and where the page was written."""
     from weightspace.report import number_table
 
     _tables(result.much)
@@ -241,7 +241,7 @@ def dissection(result: Dissection, page: Path) -> None:
 
 
 def model(fitted: Model, out: Path) -> None:
-    """What a fitted model reads, and how well."""
+    """Print what a model predicts, and how well."""
     table = _table("property", "accuracy by net", "95 % interval", "chance")
     for row in fitted.to_dict()["properties"]:
         table.add_row(
@@ -255,7 +255,7 @@ def model(fitted: Model, out: Path) -> None:
 
 
 def predictions(results: Sequence[Prediction]) -> None:
-    """A model's answer for each checkpoint, with the tensors that were used and skipped."""
+    """Print a model's predictions for each checkpoint, with the tensors used and skipped."""
     for result in results:
         _prediction(result)
 
@@ -266,7 +266,7 @@ def _prediction(result: Prediction) -> None:
     checkpoint = result.checkpoint
     _out().print(_text(checkpoint.path, "bold"))
     if result.answer.outside:
-        warning = "Unlike the nets that taught the model: no answer below is to be trusted."
+        warning = "Unlike the training nets of the model: do not trust any answer below."
         _out().print(Text(warning, style="bold red"))
     _out().print(answer_table(result.answer))
     used, skipped = len(checkpoint.used), checkpoint.skipped
@@ -276,25 +276,25 @@ def _prediction(result: Prediction) -> None:
 
 
 def welcome(nets: int, out: Path) -> None:
-    """What the demo is about to do."""
+    """Print what the demo will do."""
     said = (
         f"Training {nets:,} small nets that differ in data, optimizer, activation and more, then "
-        f"reading off their weights how they were trained. Everything goes to {out}/."
+        f"reading from their weights how they were trained. All results are written to {out}/."
     )
     _out().print(_text(said))
 
 
 def demo(result: Demo) -> None:
-    """The demo's tables, and what to do next."""
+    """Print the demo's tables, and what to do next."""
     _tables(result.dissection.much)
-    # As it was called: `make demo` puts no command on the path.
+    # The name as it was called, because `make demo` puts no command on the path.
     name = "weightspace" if shutil.which("weightspace") else sys.argv[0]
     lines = (
         "What next:",
         f"  open {result.page}",
         f"  {name} info {result.zoo}",
         f"  {name} fit {result.zoo} --out model --slice-length 1000",
-        f"  {name} images        which real image sets are ready, and where others belong",
+        f"  {name} images        which image sets are ready, and where the others must be",
         f"  {name} sample nws-small --nets 300 --out zoo --estimate",
     )
     for line in lines:
@@ -302,16 +302,16 @@ def demo(result: Demo) -> None:
 
 
 def spaces(found: Sequence[Space]) -> None:
-    """The presets and what varies in each."""
+    """Print the presets and what varies in each."""
     table = _table("space", "what it is", "varies")
     for space in found:
         table.add_row(space.name, space.description, ", ".join(space.properties))
     _out().print(table)
-    _out().print("A YAML file makes your own; docs/spaces.md shows how.")
+    _out().print("Define your own space in a YAML file; docs/spaces.md shows how.")
 
 
 def images(entries: Sequence[Entry]) -> None:
-    """Every image set with its state; below, what to do about those that are not ready."""
+    """Print every image set with its state, and what to do about those that are not ready."""
     table = _table("set", "state", "shape", "train + test", "note")
     ready = [entry for entry in entries if entry.state == "ready"]
     for entry in entries:

@@ -1,4 +1,4 @@
-"""`TimeLeft`: how long a task will still take, from what was expected and from how fast it goes."""
+"""`TimeLeft`: how long a task will still take, from its estimate and from its measured pace."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from collections import deque
 from collections.abc import Callable
 
 FIRST_SHARE, FIRST_SECONDS = 0.02, 2.0
-"""Of a task of which nothing was expected, this much is measured before a time is told."""
+"""For a task without an estimate, this share and time are measured before a time is shown."""
 
 DOUBT = 0.12
-"""The share of a task after which what was measured counts as much as what was expected."""
+"""The share of a task after which the measured pace has the same weight as the estimate."""
 
 MOMENTS = 200
-"""Of the time measured: moments nearer to each other than this part of it are kept as one."""
+"""Measurements closer together than the measured time divided by this number are merged."""
 
 
 class TimeLeft:
-    """Follows one task and says how many seconds of it are left.
+    """Follows one task and computes how many seconds of it are left.
 
-    The pace is that of the last half of the time since the first sign of work: a slow start is not
-    measured, and a machine that becomes slower is soon noticed. Where a time was expected
-    (`foresee`), pace and expectation are multiplied, each raised to a weight: the more of the task
-    has been measured, the more the pace counts. So one slow unit at the beginning moves the result
-    little, and a machine ten times as slow as expected is found out after a fifth of the task.
-    What earlier runs did is no part of the measured work. Any number of threads may call.
+    The pace is measured over the last half of the time since the first progress, so that a slow
+    start does not count and a machine that slows down is soon noticed. Where there is an estimate
+    (`foresee`), the result is the weighted geometric mean of pace and estimate, in which the weight
+    of the pace grows with the measured share of the task. One slow stack at the beginning thus
+    changes the result little, and a machine ten times as slow as estimated is noticed after a fifth
+    of the task. Work of earlier runs is not part of the measured work. Calls are thread-safe.
 
     Parameters
     ----------
     clock
-        Gives the time in seconds.
+        Returns the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,28 +40,28 @@ class TimeLeft:
 
     def _begin(self) -> None:
         self._start = self._clock()
-        self._first: float | None = None  # what was done when the task was first heard of
-        self._whole: float | None = None  # seconds expected of this run's work
-        self._left = 0.0  # of those
-        self._begun = (self._start, 0.0)  # the first sign of work: time, share
+        self._first: float | None = None  # how much was done at the first report
+        self._whole: float | None = None  # estimated seconds of this run's work
+        self._left = 0.0  # estimated seconds left
+        self._begun = (self._start, 0.0)  # the first progress: time, share
         self._moments = deque([self._begun])
-        self._gap = 0.0  # the longest time between two moments
+        self._gap = 0.0  # the longest time between two measurements
         self.over = False
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the task was first heard of."""
+        """Seconds since the first report of the task."""
         return self._clock() - self._start
 
     def foresee(self, left: float, whole: float) -> None:
-        """Expect `left` seconds from here, of `whole` seconds for all of this run's work."""
+        """Note an estimate: `left` seconds from now, of `whole` seconds for this run's work."""
         with self._lock:
             if self.over:
                 self._begin()
             self._left, self._whole = left, whole
 
     def hear(self, done: float, total: float) -> None:
-        """The task stands at `done` of `total`; one that was over begins anew."""
+        """Note that `done` of `total` is done; a task that was over starts again."""
         with self._lock:
             if self.over and done < total:
                 self._begin()
@@ -71,7 +71,7 @@ class TimeLeft:
             self._measure(self._share(done, total))
 
     def seconds(self) -> float | None:
-        """Seconds left at this moment; None as long as nobody can know."""
+        """Seconds left now; None as long as too little was measured."""
         with self._lock:
             at, share = self._moments[-1]
             measured = share - self._begun[1]
@@ -85,7 +85,7 @@ class TimeLeft:
             return max(0.0, pace * (1 - share) - min(since, self._gap))
 
     def _pace(self, late: float) -> float:
-        """Seconds that all of the work takes; news that are `late` are time without work."""
+        """Seconds for all of the work; `late` is the overdue time since the last report."""
         (earlier, then), (at, share) = self._moments[0], self._moments[-1]
         pace = (at + late - earlier) / (share - then)
         if not self._whole:
@@ -102,12 +102,12 @@ class TimeLeft:
         return (done - first) / (total - first) if total > first else 1.0
 
     def _measure(self, share: float) -> None:
-        """Note when so much was done; moments from which no pace is measured are dropped."""
+        """Note the time of this share; measurements that are no longer needed are dropped."""
         now, moments = self._clock(), self._moments
         before, last = moments[-1]
         if share <= last:
             return
-        if last == 0 and share <= FIRST_SHARE:  # what came before was no work
+        if last == 0 and share <= FIRST_SHARE:  # the time before was no work
             self._begun = (now, share)
             self._moments = deque([self._begun])
             return

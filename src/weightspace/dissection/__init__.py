@@ -1,10 +1,10 @@
-"""How much, where and when each hyper-parameter can be read off the weights of a population.
+"""How well, where and when each hyper-parameter can be read from the weights of a population.
 
-In: a zoo. Out: a `Dissection`: tidy frames of accuracies with 95 % intervals over nets and
-chance, the training of the nets themselves, and the facts it takes to trust and repeat it, kept
-in a folder as Parquet and JSON. Promises: split by net everywhere; at every place all nets are
-read at one length, so that a net's size is not read off the length of a slice; the same zoo and
-arguments give the same numbers. Knows nothing of figures or pages.
+In: a zoo. Out: a `Dissection`: tables of accuracies with 95 % intervals over nets and chance, the
+training curves of the nets, and the facts needed to check and repeat it, saved in a folder as
+Parquet and JSON. Promises: folds are by net everywhere; at every place slices of all nets have one
+length, so that the length does not encode the size of a net; the same zoo and arguments give the
+same numbers. This room knows nothing of figures or pages.
 """
 
 from weightspace.dissection.analyses import ALSO, ANALYSES, Analysis

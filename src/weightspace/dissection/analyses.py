@@ -1,4 +1,4 @@
-"""The analyses of a dissection: one line each. To add one, write a module and its line here."""
+"""The analyses of a dissection. To add one, write a module and add its entry to `ANALYSES`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from weightspace.progress import Progress
 
 @dataclass(frozen=True)
 class Work:
-    """What analyses are given.
+    """The input of an analysis.
 
     Parameters
     ----------
@@ -34,15 +34,15 @@ class Work:
     whole : Place
         Slices over the whole vector.
     moments : dict of int to float
-        Snapshot number to fraction of training, of those that are read.
+        The snapshots to read: number to fraction of training, 0..1.
     positions : int
-        Windows along the vector.
+        The number of windows along the vector.
     slice_length : int
-        Values of a slice that were asked for; where there are fewer, all are read.
+        The requested length of a slice; places with fewer values are read whole.
     classifiers : sequence of str or None
-        What evaluations compare.
+        The classifiers that evaluations compare.
     progress : callable
-        Called with a task, what is done and the total.
+        Called with a task, how much is done, and the total.
     """
 
     reader: Reader
@@ -55,18 +55,18 @@ class Work:
 
 
 class Kept(Protocol):
-    """What an analysis finds: it knows its files and reads them again."""
+    """The result of an analysis, which can be saved and read."""
 
     @classmethod
     def files(cls) -> dict[str, Columns]:
-        """The files it is kept in, with the columns of their tables."""
+        """The columns of each file by the file's name."""
 
     def to_bytes(self) -> dict[str, bytes]:
-        """The content of these files."""
+        """The content of each file by the file's name."""
 
     @classmethod
     def read_in(cls, folder: InnerPath) -> Self:
-        """What is kept in a folder."""
+        """Read the result that is saved in a folder."""
 
 
 @dataclass(frozen=True)
@@ -76,19 +76,19 @@ class Analysis:
     Parameters
     ----------
     name : str
-        The attribute of a `Dissection`, and what `also` calls it.
+        The attribute of a `Dissection`, and the name in `also`.
     kind : type
-        What it finds.
+        The class of its result.
     run : function
-        Takes `Work`; gives what it finds, or None where there is nothing to find.
+        Takes `Work`; returns the result, or None where the analysis does not apply.
     about : str
-        What it asks, in a few words.
+        Its question in a few words.
     folder : str
-        Where its files lie below those of the dissection, "" for beside them.
+        The folder of its files below that of the dissection; "" for the same folder.
     always : bool
-        Whether it is done whatever was asked for.
+        Whether it always runs.
     may_lack : bool
-        Whether a zoo may not allow it: its UsageError is then kept in the facts.
+        Whether some zoos do not allow it. Its UsageError is then kept in the facts.
     """
 
     name: str
@@ -100,7 +100,13 @@ class Analysis:
     may_lack: bool = False
 
     def files(self) -> dict[str, Columns]:
-        """Its files by their names below the dissection's folder."""
+        """Return the columns of each of its files.
+
+        Returns
+        -------
+        dict of str to dict
+            Columns by the file's name below the folder of the dissection.
+        """
         own = self.kind.files()
         return {f"{self.folder}/{name}" if self.folder else name: c for name, c in own.items()}
 
@@ -146,22 +152,24 @@ ANALYSES = (
         "when in training",
         always=True,
     ),
-    Analysis("bare", Evaluation, _bare, "how much without running statistics", folder="bare"),
+    Analysis("bare", Evaluation, _bare, "how much, without running statistics", folder="bare"),
     Analysis(
         "numbers",
         Regression,
         lambda w: regress(w.reader.study, progress=w.progress),
-        "what is read as a number",
+        "how well numbers are read",
         folder="numbers",
         may_lack=True,
     ),
-    Analysis("slices", Slices, lambda w: slices(w.reader, w.progress), "how long a slice"),
+    Analysis(
+        "slices", Slices, lambda w: slices(w.reader, w.progress), "accuracy by length of slice"
+    ),
     Analysis("transfer", Transfer, _transfer, "trained on one snapshot, tested on another"),
     Analysis(
         "what",
         What,
         lambda w: what(w.reader, w.whole.length, w.whole.count, w.progress),
-        "which features tell a property",
+        "which features carry a property",
     ),
     Analysis(
         "map",
@@ -173,16 +181,16 @@ ANALYSES = (
         "unseen",
         Unseen,
         lambda w: unseen(w.reader, w.whole, w.progress),
-        "nets of a level that was never trained on",
+        "nets of a level left out of training",
     ),
     Analysis(
         "training",
         Training,
         lambda w: training(w.reader.zoo, w.reader.labels),
-        "how well the nets themselves do",
+        "test accuracy of the nets",
         always=True,
     ),
 )
 BY_NAME = {analysis.name: analysis for analysis in ANALYSES}
 ALSO = tuple(analysis.name for analysis in ANALYSES if not analysis.always)
-"""What a dissection holds besides how much, where and when: see `dissect`."""
+"""The names of the optional analyses: see `dissect`."""

@@ -1,4 +1,4 @@
-"""`dissect`: how much, where and when each property is in the weights of a population."""
+"""`dissect`: how well, where and when each property can be read from a population's weights."""
 
 from __future__ import annotations
 
@@ -39,37 +39,36 @@ def dissect(
     command: str | None = None,
     progress: Progress = silent,
 ) -> Dissection:
-    """How much, where and when each property can be read off the weights of a zoo's nets.
+    """Test how well, where and when each property can be read from the weights of a zoo's nets.
 
     *How much* is `evaluate` on the last snapshot. *Where* reads the last snapshot at `positions`
-    windows at equal relative positions of every vector (a twentieth of it each, or longer where
-    there are fewer than twenty), by part, and by depth. *When* trains and tests within each
-    snapshot. All are split by net and repeated with permuted labels; where and when use the first
-    of `seeds`, the first of `classifiers` that reads slices and has a control, and at most four
-    slices a net and place. Every net is read at the same length, so that lengths tell nothing.
+    windows at equal relative positions of every vector, and by part and by depth. *When* trains
+    and tests classifiers on each snapshot alone.
 
     Parameters
     ----------
     zoo : Zoo, str, Path or Study
-        As for `evaluate`: with a `Study` the arguments `properties`, `slice_length`,
-        `slices_per_net`, `folds`, `seeds` and `permutations` are left out.
+        As for `evaluate`. With a `Study`, leave out `properties`, `slice_length`,
+        `slices_per_net`, `folds`, `seeds` and `permutations`.
     properties, slice_length, slices_per_net, folds, seeds, permutations, classifiers
-        As for `evaluate`. At a place that is shorter than a slice, all of it is read.
+        As for `evaluate`. A place with fewer values than a slice is read whole.
     positions : int
-        Windows along the vector.
+        The number of windows along the vector. A window is a twentieth of the vector, or longer
+        where there are fewer than twenty windows.
     snapshots : sequence of int, optional
-        Which to train and test within: from 1, or back from -1; by default all that every net has.
+        The snapshots for *when*: numbers from 1, or back from -1; by default all that every net
+        has.
     also : sequence of str
-        What else is done, by default all of `ALSO`. "bare" repeats how much without batch norm's
-        running statistics. "numbers" reads learning rate, test accuracy and progress as numbers
-        (`regress`). "slices" varies the length and the number of slices. "transfer" tests on each
-        snapshot what was trained on each other one. "what" asks which features tell a property, and
-        what is left when slices are changed. "map" puts nets in the plane. "unseen" reads nets of
-        levels that were never trained on.
+        The optional analyses to run, by default all of `ALSO`. "bare" repeats *how much* without
+        batch norm's running statistics. "numbers" predicts learning rate, test accuracy and
+        progress as numbers (`regress`). "slices" varies the length and the number of slices.
+        "transfer" tests classifiers trained on one snapshot on every other one. "what" tests which
+        features carry a property, and what can be read from altered slices. "map" places nets in
+        the plane. "unseen" tests on nets of levels that were left out of training.
     command : str, optional
-        Kept in the facts.
+        The command that runs the dissection; kept in the facts.
     progress : callable
-        Called with a task, what is done and the total.
+        Called with a task, how much is done, and the total.
 
     Returns
     -------
@@ -78,8 +77,15 @@ def dissect(
     Raises
     ------
     UsageError
-        With the numbers, for too few nets for an interval, unknown properties, classifiers or
-        snapshots, and vectors too short to read.
+        For too few nets for an interval, unknown properties, classifiers or snapshots, and vectors
+        that are too short; the message has the numbers.
+
+    Notes
+    -----
+    Folds are by net, and everything is repeated with permuted labels. *Where* and *when* use the
+    first of `seeds`, the first of `classifiers` that reads slices and has a control, and at most
+    four slices for each net and place. At each place the slices of all nets have one length, so
+    that the length does not encode the size of a net.
     """
     began = time.perf_counter()
     for name in also:
@@ -133,19 +139,19 @@ def dissect(
 
 
 def _classifier(names: Sequence[str] | None) -> str:
-    """The first that reads slices and is quick enough for every place; the default if none is."""
+    """The first classifier that reads slices and has a control; the default if there is none."""
     known = [CLASSIFIERS[name] for name in names or () if name in CLASSIFIERS]
     fitting = (kind.name for kind in known if kind.controlled and kind.features in SLICE_FEATURES)
     return next(fitting, DEFAULT)
 
 
 def _moments(known: dict[int, float], wanted: Sequence[int] | None) -> dict[int, float]:
-    """Snapshot number -> fraction of training, of those wanted."""
+    """The wanted snapshots: number -> fraction of training."""
     numbers = list(known)
     if not numbers:
         raise UsageError("snapshots: the nets have none in common; run `weightspace check`")
     if wanted is not None and not len(wanted):
-        raise UsageError("snapshots: none to look at; name at least one, or leave it out for all")
+        raise UsageError("snapshots: none to read; name at least one, or leave it out for all")
     chosen = []
     for number in numbers if wanted is None else wanted:
         back = -len(numbers) <= number < 0

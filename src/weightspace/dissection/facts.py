@@ -1,4 +1,4 @@
-"""What a dissection is about and rests on: counts, borders of layers, versions."""
+"""The facts of a dissection: counts, borders of layers, times of snapshots."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def population(zoo: Zoo, labels: Labels) -> dict[str, Any]:
-    """Counts of nets, snapshots, vectors and values; what was left out and why."""
+    """Counts of nets, snapshots, vectors and values, and of nets that were left out."""
     return {
         "space": zoo.space.name,
         "nets": zoo.nets.height,
@@ -32,9 +32,9 @@ def population(zoo: Zoo, labels: Labels) -> dict[str, Any]:
 
 
 def boundaries(layouts: Sequence[Layout]) -> list[dict[str, Any]]:
-    """Where layers begin and end along the vector, 0..1, as means over nets.
+    """The start and the end of layers along the vector, 0..1, as means over nets.
 
-    One row a layer where all nets have the same layers, else one row a part.
+    A row for each layer if all nets have the same layers, otherwise a row for each part.
     """
     names = [{(t.part, t.layer): t.name.split(".")[0] for t in lay.tensors} for lay in layouts]
     same = all(own == names[0] for own in names)
@@ -54,9 +54,10 @@ def boundaries(layouts: Sequence[Layout]) -> list[dict[str, Any]]:
 
 
 def fractions(zoo: Zoo, nets: Sequence[str]) -> dict[int, float]:
-    """Snapshot number -> fraction of training, 0..1, the mean over nets; only those all have.
+    """Snapshot number -> fraction of training, 0..1, as a mean over nets.
 
-    By steps; where they are not on record by epochs, or else by the order of the snapshots.
+    Only snapshots that all nets have are included. The fraction is that of steps; where steps are
+    not on record, that of epochs; where neither is, that of the number of the snapshot.
     """
     own = zoo.snapshots.filter(pl.col("net").is_in(list(nets)))
     share = pl.coalesce(_share("step"), _share("epoch"), _share("snapshot", first=1))
@@ -67,9 +68,9 @@ def fractions(zoo: Zoo, nets: Sequence[str]) -> dict[int, float]:
 
 
 def _share(column: str, first: int = 0) -> pl.Expr:
-    """How far each snapshot is on the way from `first` to the last of its net; null where unknown.
+    """Each snapshot's place between `first` and the last value of its net; null where unknown.
 
-    A net that never left `first` is at its start, unless that is only the number of a snapshot.
+    Where the last value is `first`, the place is 0, or 1 if the column is the snapshot number.
     """
     way = pl.col(column).max().over("net") - first
     resting = 1.0 if first else 0.0

@@ -1,4 +1,4 @@
-"""A map of weight space: nets at moments of their training as points, near where they are alike."""
+"""A map of weight space: snapshots of nets as points in the plane, similar ones near each other."""
 
 from __future__ import annotations
 
@@ -27,9 +27,14 @@ MAP_COLUMNS: dict[str, Any] = {
 
 
 class Map(Part):
-    """Nets at moments of their training as points in the plane, by "pca" and by "tsne".
+    """Snapshots of nets as points in the plane, by the methods "pca" and "tsne".
 
-    After `MAP_COLUMNS` follow the levels of the properties, as text.
+    The columns are `MAP_COLUMNS`, followed by the level of each property as text.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row for each net, snapshot and method.
     """
 
     NAME = "map"
@@ -37,18 +42,18 @@ class Map(Part):
 
 
 NETS, MOMENTS = 300, 7
-"""Nets and snapshots of each that are drawn at most: more are no longer told apart."""
+"""The most nets and the most snapshots of each: more points could not be distinguished."""
 
 _DIMENSIONS = 30
 
 
 def map_of(reader: Reader, length: int, moments: dict[int, float], progress: Progress) -> Map:
-    """Per-layer numbers of vectors, put in the plane by principal components and by t-SNE.
+    """Place per-layer features of vectors in the plane by principal components and by t-SNE.
 
-    Nets are drawn at random, `NETS` at most, with up to `MOMENTS` of their snapshots, so that paths
-    of training can be followed. Features are normal scores; t-SNE (perplexity 30, at most a third
-    of the points) begins from the first principal components and sees 30 of them. Descriptive: it
-    tests nothing, and distances across a t-SNE map mean little.
+    At most `NETS` nets are chosen at random, each with up to `MOMENTS` of its snapshots, so that
+    the path of a net can be followed. Features are normal scores. t-SNE (perplexity 30, at most a
+    third of the points) reads 30 principal components and starts from the first two. The map is
+    descriptive: it tests nothing, and large distances in a t-SNE map mean little.
     """
     labels = reader.labels
     rng = np.random.default_rng([reader.seed, 0x3A9])

@@ -1,4 +1,4 @@
-"""`Part`: the table that one analysis of a dissection finds, in memory and as a file."""
+"""`Part`: the result of one analysis of a dissection, a table in memory and as a file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCORE: dict[str, Any] = {
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What one analysis found: a table of one row an accuracy, or whatever `COLUMNS` say.
+    """The result of one analysis: a table with a row for each accuracy, or as `COLUMNS` say.
 
     Parameters
     ----------
@@ -40,22 +40,28 @@ class Part:
     table: pl.DataFrame
 
     def frame(self) -> pl.DataFrame:
-        """The table."""
+        """Return the table.
+
+        Returns
+        -------
+        DataFrame
+            With the columns `COLUMNS`.
+        """
         return self.table
 
     @classmethod
     def files(cls) -> dict[str, tables.Columns]:
-        """The file it is kept in, with the columns of the table."""
+        """Return the columns of the file by the file's name."""
         return {f"{cls.NAME}.parquet": cls.COLUMNS}
 
     def to_bytes(self) -> dict[str, bytes]:
-        """The table as Parquet, by the name of its file."""
+        """Return the content of the file, as Parquet, by the file's name."""
         (file,) = self.files()
         return {file: tables.parquet(self.table)}
 
     @classmethod
     def read_in(cls, folder: InnerPath) -> Self:
-        """What is kept in a folder; DataError names a file that is missing or damaged."""
+        """Read the table from a folder; DataError names a file that is missing or damaged."""
         ((file, columns),) = cls.files().items()
         return cls(tables.read_table(folder / file, columns, REMEDY))
 
@@ -66,7 +72,7 @@ REMEDY = "save the dissection again, or name the folder that holds one"
 def ranked(
     rows: list[dict[str, Any]], columns: tables.Columns, properties: Sequence[str]
 ) -> pl.DataFrame:
-    """The rows, those of one property together, in the order of the properties."""
+    """A table of the rows, sorted by property in the order of `properties`."""
     rank = {name: i for i, name in enumerate(properties)}
     rows = sorted(rows, key=lambda row: rank[row["property"]])
     return pl.DataFrame(rows, schema=columns)

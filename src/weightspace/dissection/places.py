@@ -1,4 +1,4 @@
-"""Places in a net: which values of its vector belong to each, whatever the net's lay-out."""
+"""Places in a net: which values of a vector belong to each place, for any layout."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 Ranges = list[tuple[int, int]]
 PARTS = ("conv", "fc")
 _APART = 20
-"""Windows along a vector that lie side by side; each of more is as long as one of these."""
+"""The most windows along a vector that do not overlap; more windows have the same length."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Somewhere to look: `select` gives the ranges [start, stop) of a vector by its layout.
+    """A place to read: `select` returns the ranges [start, stop) of a vector from its layout.
 
-    `length` values are read there at once, the same for every net, and `count` times.
+    `count` slices of `length` values are read there; both are the same for every net.
     """
 
     axis: str
@@ -36,11 +36,11 @@ class Place:
     count: int = 1
 
     def room(self, layout: Layout) -> int:
-        """How many values a vector of this layout has here."""
+        """How many values a vector of this layout has at this place."""
         return sum(stop - start for start, stop in self.select(layout))
 
     def read(self, vector: np.ndarray, layout: Layout) -> np.ndarray:
-        """The values here, `count` slices spread evenly: float32 [count, length]."""
+        """Read `count` evenly spaced slices at this place: float32 [count, length]."""
         pieces = [vector[start:stop] for start, stop in self.select(layout)]
         joined = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         starts = slice_starts(len(joined), self.length, self.count)
@@ -56,14 +56,14 @@ class Place:
 
 
 def slice_starts(size: int, length: int, count: int) -> np.ndarray:
-    """Where `count` slices of `length` values begin among `size`: one centred, or end to end."""
+    """The starts of `count` slices of `length` among `size` values: centred, or with both ends."""
     if count == 1:
         return np.array([(size - length) // 2], np.int64)
     return np.linspace(0, size - length, count).round().astype(np.int64)
 
 
 def whole(layouts: Sequence[Layout], slice_length: int, count: int) -> Place:
-    """The whole vector, read `count` times at equal distances."""
+    """The whole vector, read in `count` slices at equal distances."""
     place = Place("whole", "all", lambda layout: [(0, layout.size)], count=count)
     return _fitted(place, layouts, slice_length)
 
@@ -71,10 +71,10 @@ def whole(layouts: Sequence[Layout], slice_length: int, count: int) -> Place:
 def along(layouts: Sequence[Layout], slice_length: int, positions: int) -> list[Place]:
     """Windows at the same relative positions of every vector, from its start to its end.
 
-    They lie end to end; more than `_APART` overlap, so that each still holds enough to read.
+    Up to `_APART` windows do not overlap. More windows overlap, so that each has enough values.
     """
     if positions < 1:
-        raise UsageError(f"positions: {positions} places are none; give at least 1")
+        raise UsageError(f"positions: {positions} is no number of places; give at least 1")
     windows = [
         Place("position", _window_name(i, positions), _window(i, positions))
         for i in range(positions)
@@ -83,10 +83,10 @@ def along(layouts: Sequence[Layout], slice_length: int, positions: int) -> list[
 
 
 def parts(layouts: Sequence[Layout], slice_length: int, count: int) -> list[Place]:
-    """Conv and fc, each with and without running statistics, all read at one length.
+    """The parts conv and fc, each with and without running statistics, read at one length.
 
-    Without the second kind where no net has running statistics, and nothing where the nets have
-    one part only.
+    If no net has running statistics, there is one place for each part. If a net has only one part,
+    there is no place.
     """
     if not all(layout.select(part) for layout in layouts for part in PARTS):
         return []
@@ -100,10 +100,10 @@ def parts(layouts: Sequence[Layout], slice_length: int, count: int) -> list[Plac
 
 
 def depths(layouts: Sequence[Layout], slice_length: int) -> list[Place]:
-    """First, middle and last layer of each part; a layer of few values with its neighbours.
+    """The first, middle and last layer of each part; a short layer is read with its neighbours.
 
-    The middle one only where every net has three layers of the part, first and last only where
-    every net has two; a single layer is called the only one.
+    There is a middle layer if every net has three layers of the part, and a first and a last one if
+    every net has two. Otherwise the place is called the only layer.
     """
     found = []
     for part in PARTS:
@@ -114,13 +114,13 @@ def depths(layouts: Sequence[Layout], slice_length: int) -> list[Place]:
 
 
 def _alike(found: Sequence[Place], layouts: Sequence[Layout], slice_length: int) -> list[Place]:
-    """The places, all read at the one length that fits each of them."""
+    """The places, all with the longest length that fits each of them."""
     length = min(_fitted(place, layouts, slice_length).length for place in found)
     return [replace(place, length=length) for place in found]
 
 
 def _fitted(place: Place, layouts: Sequence[Layout], slice_length: int) -> Place:
-    """The place with the longest slice, at most `slice_length`, that fits every layout."""
+    """The place with the longest slices that fit every layout, of at most `slice_length`."""
     shortest = min(place.room(layout) for layout in layouts)
     if min(shortest, slice_length) < SHORTEST:
         what = "slice_length" if slice_length < SHORTEST else f"{place.axis} {place.name}"
@@ -132,7 +132,7 @@ def _fitted(place: Place, layouts: Sequence[Layout], slice_length: int) -> Place
 
 
 def _window_ends(index: int, positions: int) -> tuple[Fraction, Fraction]:
-    """The relative range, within 0..1, of one of so many windows."""
+    """The relative range, within 0..1, of window `index` of `positions`."""
     share = Fraction(1, min(positions, _APART))
     start = Fraction(index, max(1, positions - 1)) * (1 - share)
     return start, start + share
@@ -176,7 +176,7 @@ def _layers(layout: Layout, part: str) -> Ranges:
 
 
 def _widened(start: int, stop: int, size: int) -> tuple[int, int]:
-    """The range, widened about its centre to what features need, within 0..size."""
+    """The range, widened around its centre to the length that features need, within 0..size."""
     missing = max(0, min(SHORTEST, size) - (stop - start))
     start = min(max(0, start - missing // 2), size - (stop - start) - missing)
     return start, max(stop, start + min(SHORTEST, size))

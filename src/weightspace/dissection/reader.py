@@ -1,4 +1,4 @@
-"""`Reader`: places of a zoo's vectors, and how well each property is read off them."""
+"""`Reader`: reads places of a zoo's vectors and tests how well properties can be read there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from weightspace.meta import CLASSIFIERS, Labels, Score, Study, control_interval
 from weightspace.meta.design.folds import Cells
 from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.slices import SLICE_FEATURES
-from weightspace.meta.evaluation.crossfit import judge
+from weightspace.meta.evaluation.crossfit import cross_predict
 from weightspace.meta.statistics.intervals import balanced_accuracy
 from weightspace.meta.statistics.pairs import difference_interval
 from weightspace.meta.statistics.scores import IntervalOf, resampled, score
@@ -28,14 +28,14 @@ INTERVAL = resampled(400)
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Who was read rightly, of several nets under several labelings.
+    """The share of right predictions for each net, under several labelings.
 
     Parameters
     ----------
     hits : float [net, labeling, property]
-        The share of a net's answers that are right.
+        The share of a net's predictions that are right.
     codes : int [net, labeling, property]
-        The levels that were right.
+        The true levels under each labeling.
     groups : int [net]
         Nets of one seed share a number.
     """
@@ -50,7 +50,7 @@ class Outcomes:
         return self.hits[:, 0].astype(np.float64)
 
     def of(self, nets: np.ndarray) -> Outcomes:
-        """Of some nets, by their places or as bool [net]."""
+        """The outcomes of some nets, given as positions or as bool [net]."""
         return Outcomes(self.hits[nets], self.codes[nets], self.groups[nets])
 
     def score(self, i: int, interval: IntervalOf = INTERVAL) -> dict[str, Any]:
@@ -59,9 +59,9 @@ class Outcomes:
         return score(hits, self.codes[:, :, i], self.groups, interval).columns("control")
 
     def loss(self, i: int, lost: np.ndarray) -> dict[str, float]:
-        """The mean over classes of the share of hits lost, float64 [net], of property `i`.
+        """The mean over classes of `lost`, the loss of hits float64 [net], for property `i`.
 
-        `drop`, and its paired 95 % interval `drop_low`..`drop_high`.
+        Returns `drop` and its paired 95 % interval, `drop_low`..`drop_high`.
         """
         codes = self.codes[:, 0, i]
         low, high = difference_interval(lost, codes, self.groups)
@@ -70,9 +70,9 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads places of a zoo's vectors and says how well each property is read off them.
+    """Reads places of a zoo's vectors and tests how well properties can be read there.
 
-    `layouts` are those of the study's nets, `classifier` is one that reads slices.
+    `layouts` are those of the study's nets; `classifier` names one that reads slices.
     """
 
     study: Study
@@ -81,7 +81,7 @@ class Reader:
 
     @property
     def zoo(self) -> Zoo:
-        """The zoo that is read."""
+        """The zoo of the study."""
         return self.study.zoo
 
     @property
@@ -91,11 +91,11 @@ class Reader:
 
     @property
     def seed(self) -> int:
-        """The first of the seeds: of folds, slices and estimators."""
+        """The first seed of the study, for folds, slices and estimators."""
         return self.study.seeds[0]
 
     def features(self, spots: Sequence[Place], snapshot: int) -> list[np.ndarray]:
-        """Features of all nets at every place, float32 [nets x count, F]; a few nets at a time."""
+        """Features of all nets at every place, float32 [nets x count, F], read in small batches."""
         function = SLICE_FEATURES[CLASSIFIERS[self.classifier].features]
         size = sum(place.count * place.length * 4 for place in spots)
         step = max(1, _BYTES // size)
@@ -116,9 +116,9 @@ class Reader:
         cells: Cells,
         permutations: int,
     ) -> Outcomes:
-        """Test rows `features` [n, F] of the nets `owners` int [n], split into folds by `cells`."""
+        """Cross-fit rows `features` [n, F] of the nets `owners` int [n], with folds of `cells`."""
         labelings = Labelings.of(self.labels.matrix, cells, permutations)
-        judged = judge(
+        predicted = cross_predict(
             features,
             owners,
             labelings,
@@ -126,10 +126,10 @@ class Reader:
             self.labels.groups,
             CLASSIFIERS[classifier].estimator(self.seed),
         )
-        return Outcomes(judged.slice_hits[:, 0], labelings.codes, self.labels.groups)
+        return Outcomes(predicted.slice_hits[:, 0], labelings.codes, self.labels.groups)
 
     def scores(self, place: Place, features: np.ndarray) -> list[dict[str, Any]]:
-        """A row a property: accuracy, interval, chance, nets."""
+        """A row for each property: accuracy, interval, chance, control, number of nets."""
         scores = crossfit(
             features,
             np.repeat(np.arange(len(self.labels.nets)), place.count),
@@ -149,7 +149,7 @@ class Reader:
 
 
 def _control(score: Score) -> dict[str, float | None]:
-    """The interval of accuracies from permuted labels, None where none were asked for."""
+    """The interval of accuracies from permuted labels; None without permutations."""
     if not score.controls:
         return {"control_low": None, "control_high": None}
     found = control_interval(score.controls)
@@ -157,5 +157,5 @@ def _control(score: Score) -> dict[str, float | None]:
 
 
 def distinct(layouts: dict[str, Layout]) -> list[Layout]:
-    """The layouts that occur, each once."""
+    """The different layouts, each once."""
     return list({layout.key: layout for layout in layouts.values()}.values())

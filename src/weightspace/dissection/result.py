@@ -1,4 +1,4 @@
-"""`Dissection`: how much, where and when as tidy tables, in memory and in a folder."""
+"""`Dissection`: the results of all analyses as tables, in memory and in a folder."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from weightspace.dissection.analyses import BY_NAME
 
 @dataclass(frozen=True, eq=False)
 class Dissection:
-    """How much, where and when each hyper-parameter can be read off a population's weights.
+    """How well, where and when each hyper-parameter can be read from a population's weights.
 
-    Each part is an attribute, by the name of its analysis: `much` (an `Evaluation`), `where`,
-    `when` and `training` always; `bare` (`much` without batch norm's running statistics),
-    `numbers`, `slices`, `transfer`, `what`, `map` and `unseen` are None where they were not asked
-    for.
+    Each result is an attribute by the name of its analysis. `much` (an `Evaluation`), `where`,
+    `when` and `training` are always there. `bare` (`much` without batch norm's running
+    statistics), `numbers`, `slices`, `transfer`, `what`, `map` and `unseen` are None where they
+    were not requested.
 
     Parameters
     ----------
     facts : dict
-        What is needed to trust and to repeat it: nets, dead, diverged, snapshots, vectors, values,
-        datasets, properties, boundaries, seeds, versions, seconds, command.
+        The facts needed to check and repeat the dissection: nets, dead, diverged, snapshots,
+        vectors, values, datasets, properties, boundaries, seeds, versions, seconds, command.
     parts : dict
-        What each analysis found, by its name.
+        The result of each analysis by its name.
     """
 
     facts: dict[str, Any]
@@ -37,21 +37,30 @@ class Dissection:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def but(self, **parts: Any) -> Dissection:
-        """The same with other parts; one that is None is left out."""
+        """Return a dissection with some results replaced.
+
+        Parameters
+        ----------
+        **parts
+            New results by the names of their analyses; None removes a result.
+
+        Returns
+        -------
+        Dissection
+        """
         both = self.parts | parts
         return Dissection(self.facts, {k: part for k, part in both.items() if part is not None})
 
     def save(self, directory: str | Path) -> Path:
-        """Write the tables as Parquet, one a file, and `facts.json`.
+        """Write each table as a Parquet file, and `facts.json`.
 
-        The tables of `much` and one a part lie in the folder, those of `bare` and `numbers` in
-        folders of these names. Files of an older dissection are replaced or removed, once all that
-        is new lies on the disk.
+        The tables of `bare` and `numbers` are in folders of these names, all others in `directory`.
+        Files of an older dissection are replaced or removed, after all new files are on the disk.
 
         Parameters
         ----------
         directory : str or Path
-            Made when it is missing.
+            The folder. It is made when it is missing.
 
         Returns
         -------
@@ -61,16 +70,37 @@ class Dissection:
         Raises
         ------
         UsageError
-            Where a file in the place of one of them is none that weightspace wrote: tables are
-            told by their columns, the facts by their keys.
+            If weightspace did not write a file that would be replaced. Tables are recognised by
+            their columns, the facts by their keys.
         """
         return storage.save(Path(directory), self.to_bytes())
 
     def to_bytes(self) -> dict[str, bytes]:
-        """The files that `save` writes, by their names below the folder."""
+        """Return the files that `save` writes.
+
+        Returns
+        -------
+        dict of str to bytes
+            The content of each file by its name below the folder.
+        """
         return storage.files(self.facts, self.parts)
 
     @classmethod
     def load(cls, directory: str | Path) -> Dissection:
-        """Read what `save` wrote; DataError names the file that is missing or damaged."""
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        directory : str or Path
+            The folder.
+
+        Returns
+        -------
+        Dissection
+
+        Raises
+        ------
+        DataError
+            With the name of the file that is missing or damaged.
+        """
         return cls(*storage.load(Path(directory)))

@@ -1,4 +1,4 @@
-"""How long a slice, and how many of one net: accuracy as both grow."""
+"""Accuracy by the length of slices and by the number of slices of a net."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from weightspace.meta.design.folds import Cells
 from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.labels import require
 from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
-from weightspace.meta.evaluation.crossfit import judge
+from weightspace.meta.evaluation.crossfit import cross_predict
 from weightspace.progress import Progress
 
 SLICES_COLUMNS: dict[str, Any] = {
@@ -35,7 +35,14 @@ SLICES_COLUMNS: dict[str, Any] = {
 
 
 class Slices(Part):
-    """Accuracy by the length of a slice and the number of slices of a net taken together."""
+    """Accuracy by the length of slices and the number of slices of a net taken together.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row for each property, `slice_length` (values) and number of `slices`, with columns
+        `SLICES_COLUMNS`.
+    """
 
     NAME = "slices"
     COLUMNS = SLICES_COLUMNS
@@ -51,11 +58,11 @@ def slices(
     lengths: Sequence[int] = LENGTHS,
     counts: Sequence[int] = COUNTS,
 ) -> Slices:
-    """Random slices of the last snapshot; a net's are combined by their log-probabilities.
+    """Test random slices of the last snapshot, combined by the sum of their log-probabilities.
 
-    A length is tried on the nets that are long enough, where those are enough for an interval:
-    `n_nets` says how many. The classifiers of a length are trained on as many slices a net as the
-    most that are combined.
+    Each length is tested on the nets that are long enough, if these are enough for an interval;
+    `n_nets` is their number. For every length, classifiers are trained on as many slices of each
+    net as the largest of `counts`.
     """
     rows: list[dict[str, Any]] = []
     sizes = np.array([layout.size for layout in reader.layouts.values()])
@@ -95,7 +102,7 @@ def _of_length(
     groups = labels.groups[room]
     cells = Cells.build(labels.matrix[room], groups, reader.study.folds)
     labelings = Labelings.of(labels.matrix[room], cells, reader.study.permutations)
-    judged = judge(
+    predicted = cross_predict(
         found[name],
         owners,
         labelings,
@@ -106,7 +113,7 @@ def _of_length(
         detailed=1 + labelings.permutations,
     )
     rows = []
-    sums = [[logs.cumsum(axis=1) for logs in own] for own in judged.log_probabilities]
+    sums = [[logs.cumsum(axis=1) for logs in own] for own in predicted.log_probabilities]
     for count in counts:
         answers = [[total[:, count - 1].argmax(axis=1) for total in own] for own in sums]
         right = np.moveaxis(np.array(answers), 2, 0) == labelings.codes

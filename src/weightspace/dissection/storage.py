@@ -1,4 +1,4 @@
-"""A dissection in a folder: which files, which of those there are ours, read with suspicion."""
+"""A dissection in a folder: its files, which files there are ours, and checks when reading."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from weightspace.meta.evaluation import tables
 
 FACTS = "facts.json"
 MOST_FACTS = 2**24
-"""Bytes of the facts that are read."""
+"""The most bytes of a file of facts that is read."""
 _KEYS = {
     *("nets", "used", "diverged", "dead", "layouts", "snapshots", "vectors", "values"),
     *("space", "datasets", "properties", "boundaries", "seeds", "versions", "seconds", "command"),
@@ -28,7 +28,7 @@ FILES = (FACTS, *TABLES)
 
 
 def files(facts: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, bytes]:
-    """What a dissection is kept in, by names below the folder; the facts, which tell it, first."""
+    """The content of a dissection's files by their names below the folder, the facts first."""
     text = json.dumps(facts, indent=2, ensure_ascii=False)
     found = {FACTS: (text + "\n").encode()}
     for analysis in ANALYSES:
@@ -39,10 +39,10 @@ def files(facts: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, bytes
 
 
 def refuse_foreign(root: InnerPath) -> bool:
-    """UsageError where a file that a dissection would replace is none that weightspace wrote.
+    """Raise UsageError if a dissection would replace a file that weightspace did not write.
 
-    Returns whether the folder holds a dissection's facts. Those are told by their keys (all are
-    known, or two of them), tables by their columns. DataError where a folder of tables is a link.
+    Returns whether the folder holds a dissection's facts. Facts are recognised by their keys (all
+    are known, or at least two), tables by their columns. DataError if a folder of tables is a link.
     """
     tables.refuse_foreign(root, TABLES)
     try:
@@ -52,7 +52,7 @@ def refuse_foreign(root: InnerPath) -> bool:
     except (OSError, ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict) or not (facts.keys() <= _KEYS or len(facts.keys() & _KEYS) > 1):
-        raise tables.foreign(root / FACTS, "no facts of a dissection")
+        raise tables.foreign(root / FACTS, "not the facts of a dissection")
     return True
 
 

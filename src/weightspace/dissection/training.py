@@ -1,4 +1,4 @@
-"""The nets' own test accuracy while they trained, by data set."""
+"""The nets' own test accuracy during training, by data set."""
 
 from __future__ import annotations
 
@@ -25,10 +25,14 @@ TRAINING_COLUMNS: dict[str, Any] = {
 
 
 class Training(Part):
-    """The nets' own test accuracy while they trained, by data set.
+    """The nets' own test accuracy during training, by data set.
 
-    `accuracy` is the median over nets, `low` and `high` hold the middle 80 % of the nets: the
-    spread of the population, not an interval of an estimate.
+    Parameters
+    ----------
+    table : DataFrame
+        A row for each data set and snapshot, with columns `TRAINING_COLUMNS`. `accuracy` is the
+        median over nets. `low`..`high` holds the middle 80 % of the nets: it is the spread of the
+        population, not a confidence interval.
     """
 
     NAME = "training"

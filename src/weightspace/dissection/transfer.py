@@ -1,4 +1,4 @@
-"""Classifiers trained on one snapshot, tested on every other: a map of snapshots."""
+"""Classifiers trained on one snapshot and tested on every other one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,14 @@ TRANSFER_COLUMNS: dict[str, Any] = {
 
 
 class Transfer(Part):
-    """Accuracy of what was learned at one snapshot when tested at another, on other nets."""
+    """Accuracy of classifiers trained on one snapshot and tested on another, on other nets.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row for each property and pair of snapshots, with columns `TRANSFER_COLUMNS`: `learned`
+        is the snapshot of training, `tested` that of the test.
+    """
 
     NAME = "transfer"
     COLUMNS = TRANSFER_COLUMNS
@@ -44,11 +51,11 @@ class Transfer(Part):
 def transfer(
     reader: Reader, place: Place, moments: dict[int, float], progress: Progress
 ) -> Transfer:
-    """The map of `moments` (snapshot number -> fraction of training), read at one place.
+    """Test all pairs of `moments` (snapshot number -> fraction of training) at one place.
 
-    Nets are split as everywhere: a net that is tested on any snapshot was trained on at none.
-    Intervals are normal approximations (there are many cells); the control repeats all of it with
-    labels permuted over nets.
+    Folds are by net: no snapshot of a tested net is in the training set. Intervals are normal
+    approximations, because there are many pairs. The control repeats everything with labels
+    permuted over nets.
     """
     numbers = list(moments)
     features = []
@@ -77,13 +84,13 @@ def transfer(
 def _hits(
     reader: Reader, features: Sequence[np.ndarray], learned: int, owners: np.ndarray
 ) -> np.ndarray:
-    """Shares of right answers at every snapshot: float32 [snapshot, net, labeling, property]."""
+    """Shares of right predictions by snapshot: float32 [snapshot, net, labeling, property]."""
     labelings, fold = reader.study.labelings(), reader.study.cells.fold_of(reader.seed)
     codes = labelings.targets
     hits = np.zeros((len(features), *codes.shape), np.float32)
     estimator = CLASSIFIERS[reader.classifier].estimator(reader.seed)
 
-    def judge(part: int, nets: np.ndarray) -> None:
+    def predict_fold(part: int, nets: np.ndarray) -> None:
         tested = fold[owners] == part
         trained = owners[~tested]
         fitted = estimator.fit_labelings(
@@ -93,5 +100,5 @@ def _hits(
             logs = fitted.log_probabilities(rows[tested])
             hits[snapshot, nets] = right_answers(logs, codes, owners[tested], nets)
 
-    each_fold(fold, reader.labels.groups, judge)
+    each_fold(fold, reader.labels.groups, predict_fold)
     return labelings.by_property(hits)

@@ -1,4 +1,4 @@
-"""Nets of a kind that was never trained on: every level of every property left out in turn."""
+"""Levels left out of training: every level of every property in turn."""
 
 from __future__ import annotations
 
@@ -37,11 +37,16 @@ UNSEEN_COLUMNS: dict[str, Any] = {
 
 
 class Unseen(Part):
-    """Accuracy on nets of a level that no teacher had.
+    """Accuracy on nets of a level that was left out of training.
 
-    `without` is the property whose `level` was left out (null: each in turn, all nets together),
-    `unit` "slice" or "net". `known` is the accuracy, on the same nets, of classifiers that learned
-    from as many nets of all levels; `drop` the loss against it, with its paired interval.
+    Parameters
+    ----------
+    table : DataFrame
+        A row for each property, property left out, level and unit, with columns `UNSEEN_COLUMNS`.
+        `without` is the property whose `level` was left out (null for all levels in turn, with all
+        nets together); `unit` is "slice" or "net". `known` is the accuracy on the same nets of
+        classifiers trained on as many nets of all levels; `drop` is the loss against it, with its
+        paired interval.
     """
 
     NAME = "unseen"
@@ -52,25 +57,25 @@ _WHOLE = "layers"
 
 
 def unseen(reader: Reader, place: Place, progress: Progress) -> Unseen:
-    """Whether properties can be read off nets of a data set, depth and so on never trained on.
+    """Test properties on nets of a data set, depth and so on that is not in the training set.
 
-    The levels of each property are left out one after the other, so that every net is tested once,
-    by a classifier that was trained on nets of the other levels. Beside it (`known`) stands what
-    classifiers reach that were trained on as many nets of all levels: those of as many random folds
-    as there are levels. Slices of `place` and whole nets are read, at the last snapshot. A
-    property is not left out if nets of one group have several of its levels.
+    The levels of each property are left out one after the other. Every net is thus tested once, by
+    a classifier that was trained on nets of the other levels. For comparison (`known`), classifiers
+    are trained on as many nets of all levels, with as many random folds as there are levels. Slices
+    of `place` and whole nets are read at the last snapshot. A property is not left out if nets of
+    one group have several of its levels.
     """
     labels = reader.labels
     slices = reader.features([place], -1)[0]
     owners = np.repeat(np.arange(len(labels.nets)), place.count)
     layers, nets = net_rows(reader.zoo, labels.nets, Source(place.length), progress)
     read = [("slice", reader.classifier, slices, owners), ("net", _WHOLE, layers, nets)]
-    left_out = [name for name in labels.properties if _parts_no_group(reader, name)]
+    left_out = [name for name in labels.properties if _keeps_groups(reader, name)]
     rows: list[dict[str, Any]] = []
     for done, (unit, classifier, features, own) in enumerate(read):
         known: dict[int, np.ndarray] = {}
         for turn, name in enumerate(left_out):
-            progress("levels never trained on", done * len(left_out) + turn, 2 * len(left_out))
+            progress("levels left out", done * len(left_out) + turn, 2 * len(left_out))
             count = len(labels.levels[name])
             if count not in known:
                 cells = Cells.build(labels.matrix, labels.groups, count)
@@ -79,12 +84,12 @@ def unseen(reader: Reader, place: Place, progress: Progress) -> Unseen:
             found = reader.hits(classifier, features, own, cells, reader.study.permutations)
             about = {"without": name, "unit": unit}
             rows += [about | row for row in _rows(reader, name, found, known[count])]
-    progress("levels never trained on", 2 * len(left_out), 2 * len(left_out))
+    progress("levels left out", 2 * len(left_out), 2 * len(left_out))
     return Unseen(ranked(rows, UNSEEN_COLUMNS, labels.properties))
 
 
-def _parts_no_group(reader: Reader, name: str) -> bool:
-    """Whether nets of one seed or start all have one level of the property."""
+def _keeps_groups(reader: Reader, name: str) -> bool:
+    """Whether all nets of a group have the same level of the property."""
     pairs = np.stack([reader.labels.groups, reader.labels.codes[name]])
     distinct_pairs: int = np.unique(pairs, axis=1).shape[1]
     return distinct_pairs == len(np.unique(reader.labels.groups))
@@ -93,7 +98,7 @@ def _parts_no_group(reader: Reader, name: str) -> bool:
 def _rows(
     reader: Reader, without: str, found: Outcomes, known: np.ndarray
 ) -> Iterator[dict[str, Any]]:
-    """A row a property and level left out, after one of all levels together.
+    """A row for each property and level left out, after a row for all levels together.
 
     `known` float64 [net, property] are the hits of classifiers trained on nets of all levels.
     """

@@ -1,4 +1,4 @@
-"""What carries a property: groups of features, and what is left when slices are tampered with."""
+"""What carries a property: groups of features, and accuracy from altered slices."""
 
 from __future__ import annotations
 
@@ -42,10 +42,17 @@ WHAT_COLUMNS: dict[str, Any] = {
 
 
 class What(Part):
-    """What carries a property. `kind` is "slice" or "net" (`name` a group of features of slices or
-    of whole nets; `accuracy` of a classifier that knows the group alone, `drop` the loss where the
-    group is swapped between nets at the test) or "tampering" (`name` what was done to slices,
-    `accuracy` after it, `drop` the loss). Bounds of losses are paired over nets.
+    """Which features carry a property.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row for each property, `kind` and `name`, with columns `WHAT_COLUMNS`. For the kinds
+        "slice" and "net", `name` is a group of features of slices or of whole nets; `accuracy` is
+        that of a classifier of this group alone; `drop` is the loss of a classifier of all groups
+        when this group is swapped between test nets. For the kind "tampering", `name` says how
+        slices were altered; `accuracy` is that on altered slices, `drop` the loss. Intervals of
+        losses are paired over nets.
     """
 
     NAME = "what"
@@ -79,7 +86,7 @@ _ROLES = {
 
 
 def group_of(name: str, features: str) -> str:
-    """The group of a feature: what it measures in a slice, or which tensors of a net it is of."""
+    """The group of a feature: what it measures in a slice, or which tensors of a net it reads."""
     if features == "layers":
         found = re.match(_PLACES, name)
         if not found:
@@ -124,19 +131,20 @@ TAMPERINGS: dict[str, Callable[[Values, np.random.Generator], Values]] = {
     "signs only": _signs,
     "second half hidden": _half,
 }
-"""What is done to a slice, float32 [n, L], before its features are taken: without its order, its
-scale, its distribution (ranks keep the order, and which value is larger), all but signs, half."""
+"""How slices, float32 [n, L], are altered before their features are computed. The alterations
+remove the order, the scale, the distribution (ranks keep the order of sizes), everything but signs,
+and the second half."""
 
 
 def what(reader: Reader, length: int, per_net: int, progress: Progress) -> What:
-    """Importance of groups of features, and accuracy after tampering, at the last snapshot.
+    """Test the importance of groups of features, and altered slices, at the last snapshot.
 
-    Of each group of features of the slice classifier ("slice") and of `layers` ("net"): `accuracy`
-    of a classifier that was trained on the group alone; `drop`, by how much the accuracy of one
-    that was trained on all groups falls when, at the test, the group is swapped between nets: all
-    rows of a net take those of another, mean of three swaps. Features overlap, so a small drop does
-    not say that a group tells nothing. Then ("tampering") the accuracy of classifiers that are
-    trained and tested on slices that were tampered with, and the drop.
+    For each group of features of the slice classifier ("slice") and of `layers` ("net"),
+    `accuracy` is that of a classifier trained on the group alone. `drop` is the fall in accuracy of
+    a classifier trained on all groups when the group is swapped between test nets: all rows of a
+    net get the group's features of another net; the mean of three swaps is taken. Features overlap,
+    so a group with a small drop may still encode the property. For "tampering", classifiers are
+    trained and tested on altered slices.
     """
     rows: list[dict[str, Any]] = []
     read = SLICE_FEATURES[CLASSIFIERS[reader.classifier].features]
@@ -173,7 +181,7 @@ def _tampered(
 def _outcomes(
     reader: Reader, classifier: str, features: np.ndarray, owners: np.ndarray
 ) -> Outcomes:
-    """Cross-fitted on these features."""
+    """Cross-fit a classifier on these features."""
     permutations = reader.study.permutations if CLASSIFIERS[classifier].controlled else 0
     return reader.hits(classifier, features, owners, reader.study.cells, permutations)
 
@@ -181,7 +189,7 @@ def _outcomes(
 def _rows(
     reader: Reader, found: Outcomes, lost: np.ndarray, about: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """A row a property, with its loss: `lost` float64 [net, property]."""
+    """A row for each property with its loss; `lost` is float64 [net, property]."""
     return [
         {"property": name} | found.score(i) | about | found.loss(i, lost[:, i])
         for i, name in enumerate(reader.labels.properties)
@@ -196,7 +204,7 @@ def _groups(
     owners: np.ndarray,
     progress: Progress,
 ) -> list[dict[str, Any]]:
-    """Rows of every group of features of a classifier."""
+    """The rows of every group of features of a classifier."""
     source = CLASSIFIERS[classifier].features
     groups: dict[str, list[int]] = {}
     for column, name in enumerate(FEATURE_NAMES[source]):
@@ -220,7 +228,7 @@ def _lost(
     owners: np.ndarray,
     groups: Sequence[Sequence[int]],
 ) -> np.ndarray:
-    """Shares of right answers lost where a group is swapped: float64 [groups, N, properties]."""
+    """The loss of right predictions when a group is swapped: float64 [groups, N, properties]."""
     labels = reader.labels
     codes = labels.matrix
     fold = reader.study.cells.fold_of(reader.seed)
@@ -228,7 +236,7 @@ def _lost(
     lost = np.zeros((len(groups), *codes.shape))
     estimator = CLASSIFIERS[classifier].estimator(reader.seed)
 
-    def judge(part: int, nets: np.ndarray) -> None:
+    def predict_fold(part: int, nets: np.ndarray) -> None:
         tested = fold[owners] == part
         trained = owners[~tested]
         fitted = estimator.fit_labelings(features[~tested], codes[trained], levels, trained)
@@ -238,22 +246,23 @@ def _lost(
 
         rows = features[tested]
         whole = right(rows)
-        givers = list(_others(owners[tested], np.random.default_rng([reader.seed, part, 0x5A4])))
+        sources = list(_others(owners[tested], np.random.default_rng([reader.seed, part, 0x5A4])))
         for place, columns in enumerate(groups):
-            for giver in givers:
+            for source_rows in sources:
                 swapped = rows.copy()
-                swapped[:, columns] = rows[giver][:, columns]
-                lost[place, nets] += (whole - right(swapped)) / len(givers)
+                swapped[:, columns] = rows[source_rows][:, columns]
+                lost[place, nets] += (whole - right(swapped)) / len(sources)
 
-    each_fold(fold, labels.groups, judge)
+    each_fold(fold, labels.groups, predict_fold)
     return lost
 
 
 def _others(owners: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """`_SWAPS` times for each row one of another net, all of a net's those of one: int [n].
+    """Yield `_SWAPS` arrays int [n] that map each row to a row of another net.
 
-    `owners` int [n] are the rows' nets. Nets stand in a ring, drawn at random, and take from the
-    first before them, then the second, then the third: never their own, each time another's.
+    All rows of a net are mapped to rows of one other net. `owners` int [n] are the nets of the
+    rows. Nets are arranged in a random ring. Each is mapped to its predecessor, then to the second
+    and the third net before it, so that the other net differs each time.
     """
     _, owner, sizes = np.unique(owners, return_inverse=True, return_counts=True)
     by_net = np.argsort(owner, kind="stable")
@@ -264,5 +273,5 @@ def _others(owners: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray
     for shift in range(1, 1 + _SWAPS):
         before = np.empty(len(sizes), np.int64)
         before[ring] = np.roll(ring, shift)
-        giver = before[owner]
-        yield by_net[first[giver] + turn % sizes[giver]]
+        other = before[owner]
+        yield by_net[first[other] + turn % sizes[other]]

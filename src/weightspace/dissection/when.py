@@ -1,4 +1,4 @@
-"""When: accuracy by snapshot, trained and tested within that snapshot."""
+"""When: accuracy by snapshot, with classifiers trained and tested on that snapshot alone."""
 
 from __future__ import annotations
 
@@ -19,14 +19,21 @@ WHEN_COLUMNS: dict[str, Any] = {
 
 
 class When(Part):
-    """Accuracy by snapshot, learned and tested within that snapshot."""
+    """Accuracy by snapshot, with classifiers trained and tested on that snapshot alone.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row for each property and snapshot, with columns `WHEN_COLUMNS`; `fraction` is the
+        fraction of training, 0..1.
+    """
 
     NAME = "when"
     COLUMNS = WHEN_COLUMNS
 
 
 def when(reader: Reader, place: Place, moments: dict[int, float], progress: Progress) -> When:
-    """Accuracy at every snapshot, read at the same place."""
+    """Test every snapshot of `moments` (number -> fraction of training) at the same place."""
     rows = []
     for done, (snapshot, fraction) in enumerate(moments.items()):
         progress("when", done, len(moments))

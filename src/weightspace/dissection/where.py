@@ -25,10 +25,14 @@ WHERE_COLUMNS: dict[str, Any] = {
 class Where(Part):
     """Accuracy by place in the net.
 
-    `axis` is "position" (windows at equal relative positions along the vector), "part" (conv or
-    fc, with and without batch norm's running statistics) or "depth" (first, middle, last layer of
-    a part). `start` and `stop` are the mean relative range of the vector that was looked at,
-    `slice_length` the number of values that were read there, the same for every net.
+    Parameters
+    ----------
+    table : DataFrame
+        A row for each property and place, with columns `WHERE_COLUMNS`. `axis` is "position"
+        (windows at equal relative positions along the vector), "part" (conv or fc, with and without
+        batch norm's running statistics) or "depth" (first, middle, last layer of a part).
+        `start`..`stop` is the relative range of the vector that was read, as a mean over nets;
+        `slice_length` is the number of values read there, the same for every net.
     """
 
     NAME = "where"
@@ -36,7 +40,7 @@ class Where(Part):
 
 
 def where(reader: Reader, spots: Sequence[Place], progress: Progress) -> Where:
-    """Accuracy at every place of the last snapshot."""
+    """Test every place at the last snapshot."""
     rows = []
     for done, (place, features) in enumerate(zip(spots, reader.features(spots, -1), strict=True)):
         progress("where", done, len(spots))

@@ -1,10 +1,11 @@
-"""Meta-classifiers: how much of a recipe can be read off the weights it led to.
+"""Meta-classifiers: how much of a net's recipe can be read from its weights.
 
-In: a zoo (or features and labels). Out: an `Evaluation`, accuracies with intervals, chance and a
-permuted-label control; or a `Model` that answers for one vector, calibrated, with a number for
-how strange the vector is. Promises: every judgement is by a classifier that saw neither the net
-nor another of its seed; accuracies weigh classes alike; too few nets are refused with the
-numbers; a stored model holds arrays and JSON, and loading it executes nothing.
+In: a zoo (or features and labels). Out: an `Evaluation` of accuracies with intervals, chance and a
+control with permuted labels; or a `Model`, which predicts the recipe of one vector with calibrated
+probabilities and says how unlike the training nets the vector is. Promises: a net is tested by
+classifiers whose training set holds neither the net nor another net of its seed; all classes have
+the same weight in an accuracy; too few nets are refused with the numbers; a stored model holds
+arrays and JSON, and loading it executes nothing.
 """
 
 from weightspace.learners.estimators import (

@@ -1,10 +1,10 @@
 """Results for people: tables, figures and one self-contained page.
 
 In: what `meta` and `dissection` return. Out: rich tables for the terminal, matplotlib figures for
-print, displays for notebooks, and an HTML page that loads nothing. Promises: every figure is
-titled with its finding, computed from the numbers and held to a bar that counts how many were
-compared; chance, control and baseline stand beside every accuracy; text from a zoo is never run,
-and drawing changes no global state. How the numbers arose is not known here.
+print, displays for notebooks, and an HTML page that loads nothing. Promises: the title of a figure
+is its finding, computed from the numbers and corrected for the number of comparisons; chance,
+control and baseline stand beside every accuracy; text from a zoo is never run, and drawing changes
+no global state. This room does not know how the numbers were computed.
 """
 
 import warnings
@@ -36,7 +36,7 @@ _DISPLAYS = ("Evaluation", "Where", "When", "Slices", "Transfer", "Regression", 
 
 
 def __getattr__(name: str) -> Any:
-    """The classes of the release before, one a result: `display` makes them all."""
+    """The display classes of the release before, one for each result; `display` replaces them."""
     if name not in {f"{kind}Display" for kind in _DISPLAYS}:
         raise AttributeError(f"module 'weightspace.report' has no attribute {name!r}")
     warnings.warn(

@@ -1,6 +1,6 @@
-"""What a page shows of a dissection, in the order of its questions: one line a result.
+"""What a page shows of a dissection, in the order of its questions: one entry for each result.
 
-To show a new analysis, write a module in `sections` and its line here.
+To show a new analysis, write a module in `sections` and add its entry here.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class Shown:
     Parameters
     ----------
     name : str
-        Of its display: that of the analysis, or of what was made of it.
+        The name of its display: the name of the analysis, or of a result derived from it.
     analysis : str
         The part of the dissection that is shown.
     figures : tuple of str
-        The names of the figures that there may be, the main one first.
+        The names of all figures that can occur, the main one first.
     sections : function
-        Takes the dissection and its properties in order; gives the sections that have numbers.
+        Takes the dissection and its properties in order; returns the sections that have numbers.
     frame : function or None
-        Takes the dissection; gives the numbers, by default the frame of the part.
+        Takes the dissection; returns the numbers. By default they are the frame of the part.
     """
 
     name: str
@@ -82,7 +82,7 @@ def _of_table(
 
 
 def _where(frame: pl.DataFrame, order: list[str], facts: dict[str, Any]) -> list[Section]:
-    """Along the vector, and by part and depth."""
+    """The sections along the vector, and by part and depth."""
     found, along = [], frame["axis"] == "position"
     if along.any():
         found.append(where.section(frame, order, facts))

@@ -1,4 +1,4 @@
-"""`Display`: one result that gives its frame, its figures and itself in a notebook."""
+"""`Display`: one result with its frame and its figures, which a notebook shows."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from weightspace.meta import Evaluation, Regression
 
 _MOST = 1000
-"""Rows that a notebook is given; the frame has them all."""
+"""The most rows that a notebook shows; the frame has all rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Display:
-    """One result: `.frame()` are its numbers, `.plot()` draws them, a notebook shows both.
+    """One result: `.frame()` returns its numbers, `.plot()` draws them, a notebook shows both.
 
     Parameters
     ----------
@@ -54,7 +54,13 @@ class Display:
         return tuple(section.name for section in self.sections)
 
     def frame(self) -> pl.DataFrame:
-        """The numbers."""
+        """Return the numbers.
+
+        Returns
+        -------
+        DataFrame
+            A row for each number that the figures show; accuracies are shares from 0 to 1.
+        """
         return self.table
 
     def plot(self, figure: str | None = None) -> Figure:
@@ -72,7 +78,7 @@ class Display:
         Raises
         ------
         UsageError
-            For a name that is none of `figures`.
+            If the name is not in `figures`.
         """
         if figure is None:
             return self.sections[0].draw()
@@ -86,24 +92,39 @@ class Display:
 
 
 def displays(dissection: Dissection) -> dict[str, Display]:
-    """A display of every result that a dissection holds and that has numbers, by its name."""
+    """Make a display of every result of a dissection that has numbers.
+
+    Parameters
+    ----------
+    dissection : Dissection
+        As `dissect` or `Dissection.load` returns it.
+
+    Returns
+    -------
+    dict of str to Display
+        The displays by their names, such as "much", "where" and "when".
+    """
     return _made(dissection, headline(dissection.much.frame()).properties)
 
 
 def display(result: Evaluation | Regression | Part, facts: dict[str, Any] | None = None) -> Display:
-    """The display of one result by itself.
+    """Make the display of one result.
 
     Parameters
     ----------
     result : Evaluation, Regression or part of a dissection
-        As `evaluate`, `regress` or an attribute of a dissection give it.
+        As `evaluate`, `regress` or an attribute of a dissection returns it.
     facts : dict, optional
-        Of a dissection: they add the borders of layers to where.
+        The facts of a dissection. The figure "where" takes the borders of layers from them.
+
+    Returns
+    -------
+    Display
 
     Raises
     ------
     UsageError
-        Where it has no numbers.
+        If the result has no numbers.
     """
     (name, *_) = [analysis.name for analysis in ANALYSES if type(result) is analysis.kind]
     frame = result.frame()
@@ -123,7 +144,7 @@ def _made(whole: Dissection, order: list[str]) -> dict[str, Display]:
 
 
 def _html(drawn: Figure, frame: pl.DataFrame, finding: str) -> str:
-    """The figure as an image that cannot run anything, and the numbers folded below it."""
+    """HTML of the figure as an image, which runs nothing, and of the numbers, folded below it."""
     drawing = io.BytesIO()
     drawn.savefig(drawing, format="png", dpi=150)
     image = base64.b64encode(drawing.getvalue()).decode()

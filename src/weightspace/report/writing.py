@@ -1,4 +1,4 @@
-"""A dissection's figures, and everything that it says, as files in one folder."""
+"""A dissection's figures, tables and page as files in one folder."""
 
 from __future__ import annotations
 
@@ -21,17 +21,38 @@ _DRAWN = tuple(f"figures/{name}{suffix}" for name in FIGURES for suffix in _SUFF
 
 
 def figures(dissection: Dissection) -> dict[str, Figure]:
-    """The figures of a dissection, by the names that `contents.FIGURES` lists.
+    """Draw the figures of a dissection for print.
 
-    What a dissection does not hold is left out. Titles are findings computed from the numbers.
+    Parameters
+    ----------
+    dissection : Dissection
+        As `dissect` or `Dissection.load` returns it.
+
+    Returns
+    -------
+    dict of str to matplotlib.figure.Figure
+        The figures by the names that `contents.FIGURES` lists. A figure is missing where the
+        dissection holds no numbers for it. Titles are findings, computed from the numbers.
     """
     return {section.name: section.draw() for section in sections(dissection)}
 
 
 def save_all(drawn: dict[str, Figure], directory: str | Path) -> list[Path]:
-    """Write every figure as PNG and SVG under its name; the folder is made when missing.
+    """Write every figure as PNG and SVG under its name.
 
-    Files of these names there are replaced, once all that is new lies on the disk.
+    Files of these names are replaced together, after all new files are on the disk.
+
+    Parameters
+    ----------
+    drawn : dict of str to matplotlib.figure.Figure
+        The figures by name, as `figures` returns them.
+    directory : str or Path
+        The folder for the files. It is made when it is missing.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
     """
     directory = Path(directory)
     found = _images(drawn)
@@ -40,10 +61,26 @@ def save_all(drawn: dict[str, Figure], directory: str | Path) -> list[Path]:
 
 
 def write(dissection: Dissection, directory: str | Path) -> Path:
-    """Write tables (Parquet and Markdown), `figures/` and `report.html`; returns the page's path.
+    """Write tables (Parquet and Markdown), `figures/` and `report.html`.
 
-    The folder is made when it is missing. Results of an earlier dissection there are replaced or
-    removed, once all that is new lies on the disk. UsageError as in `refuse_foreign`.
+    Results of an earlier dissection are replaced or removed, after all new files are on the disk.
+
+    Parameters
+    ----------
+    dissection : Dissection
+        As `dissect` or `Dissection.load` returns it.
+    directory : str or Path
+        The folder for the files. It is made when it is missing.
+
+    Returns
+    -------
+    Path
+        The path of the page, `report.html`.
+
+    Raises
+    ------
+    UsageError
+        If weightspace did not write a file that would be replaced.
     """
     directory = Path(directory)
     refuse_foreign(directory)
@@ -57,11 +94,11 @@ def write(dissection: Dissection, directory: str | Path) -> Path:
 
 
 def refuse_foreign(directory: str | Path) -> None:
-    """UsageError where a file that `write` would replace is none that weightspace wrote.
+    """Raise UsageError where `write` would replace a file that weightspace did not write.
 
-    Tables are told by their columns and `facts.json` by its keys; the page, the figures and the
-    Markdown by the `facts.json` that lies in the folder. DataError where a link or a file is in the
-    place of a folder.
+    Tables are recognised by their columns and `facts.json` by its keys. The page, the figures and
+    the Markdown are recognised by a `facts.json` in the folder. DataError where a link or a file
+    is in the place of a folder.
     """
     root = InnerPath(Path(directory))
     known = storage.refuse_foreign(root)

@@ -1,10 +1,10 @@
 """Plan the work, run it, resume it: from a space to a zoo on disk.
 
-In: a space, a number of nets and a directory. Out: a `Zoo`. Promises: work is cut into units (one
-stack each) by a pure function of the recipes and the stack sizes stored in the zoo, so the same
-command continues where a killed one stopped and ends in the same zoo; a unit counts only when it
-is whole; time, disk and memory are estimated before anything is written. The names below are
-loaded when they are first used: the command line shows the options' defaults without torch.
+In: a space, a number of nets and a folder. Out: a `Zoo`. Promises: work is divided into stacks (in
+code: units) by a pure function of the recipes and the stack sizes stored in the zoo, so that the
+same command continues where a killed one stopped and gives the same zoo; only complete stacks
+count; time, disk and memory are estimated before anything is written. The names below are imported
+on first use, so that the command line can show the defaults of options without torch.
 """
 
 import importlib

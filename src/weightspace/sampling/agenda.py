@@ -1,7 +1,7 @@
-"""Which work is to do: the zoo's rounds that hold the nets asked for, cut into units.
+"""The work to do: the rounds of the zoo that hold the requested nets, divided into stacks.
 
-Nets that no round holds get a new one, with stack sizes measured here. A round never changes, so
-that whoever starts next, with more nets or another shard, finds the same units.
+Nets that no round holds get a new round, with stack sizes measured here. A round never changes, so
+that a later run, with more nets or another shard, finds the same stacks.
 """
 
 from __future__ import annotations
@@ -32,17 +32,16 @@ from weightspace.zoo.format.rounds import not_held
 
 @dataclass(frozen=True)
 class Agenda:
-    """Units, the costliest first, and all their nets by position in the draw."""
+    """Stacks, the costliest first, and all their nets by position in the draw."""
 
     units: list[Unit]
     nets: dict[int, Recipe]
     images: dict[str, int]
 
     def without(self, writer: Writer) -> Agenda:
-        """What is left to do in the writer's zoo.
+        """The work that is left to do in the writer's zoo.
 
-        Of units that are not finished the nets that are there all the same are left out: a repair
-        kept them.
+        An unfinished stack can have nets in the zoo, which a repair kept. These nets are left out.
         """
         finished = writer.finished
         units = [unit for unit in self.units if unit.name not in finished]
@@ -54,7 +53,7 @@ class Agenda:
         return Agenda(units, left, self.images)
 
     def estimate(self, request: Request) -> Estimate:
-        """What the units need."""
+        """The time, disk and memory that the stacks need."""
         side, channels = request.size
         return add_up(
             self.units,
@@ -71,23 +70,23 @@ class Agenda:
 
 
 def enlist(request: Request, pool: Pool, writer: Writer | None) -> tuple[Writer, Agenda]:
-    """The zoo's writer, made if need be, and the units in it that hold nets asked for.
+    """The zoo's writer, opened if necessary, and the stacks that hold requested nets.
 
     Parameters
     ----------
     request
-        What was asked.
+        The validated arguments.
     pool
-        The images of the nets asked for.
+        The images of the requested nets.
     writer
-        The zoo's writer, if it was opened already.
+        The zoo's writer, if it is already open.
 
     Raises
     ------
     UsageError
-        Where the zoo is another, or was begun with other images.
+        If the folder holds another zoo, or one that was started with other images.
     DataError
-        Where the disk is too small, with nothing written.
+        If the disk is too small; nothing is written then.
     """
     images = {name: digest(image_set) for name, image_set in pool.sets.items()}
     measured: dict[tuple[int, ...], Round] = {}
@@ -104,13 +103,13 @@ def enlist(request: Request, pool: Pool, writer: Writer | None) -> tuple[Writer,
         todo = found.without(writer) if writer else found
         refuse_without_room(todo.estimate(request), request.out)
         writer = writer or open_zoo(request)
-        # Another process may have been first; then its nets are no longer new.
+        # Another process may have been faster; then these nets are no longer new.
         if not added or writer.begin(max(rounds, default=0) + 1, added[0]):
             return writer, found
 
 
 def open_zoo(request: Request) -> Writer:
-    """The zoo's writer; UsageError where `out` holds another zoo."""
+    """Open the zoo's writer; UsageError if `out` holds another zoo."""
     options = request.options
     identity = {
         "snapshots": options.count,
@@ -133,7 +132,7 @@ def open_zoo(request: Request) -> Writer:
 
 
 def new_round(request: Request, nets: Iterable[int], images: Mapping[str, str]) -> Round:
-    """A round of the nets at these positions, its stack sizes measured where they will train."""
+    """A round of the nets at these positions, with stack sizes measured where nets will train."""
     recipes = [request.asked[i] for i in nets]
     paces = request.engine.calibrate(recipes, request.device)
     used = {recipe.dataset for recipe in recipes}
@@ -148,7 +147,7 @@ def new_round(request: Request, nets: Iterable[int], images: Mapping[str, str]) 
 
 
 def agenda(request: Request, rounds: Iterable[Round], writer: Writer | None = None) -> Agenda:
-    """The units of these rounds that hold nets asked for; `writer` is that of the zoo there."""
+    """The stacks of these rounds that hold requested nets; `writer` is that of the zoo."""
     asked = {recipe.net for recipe in request.asked.values()}
     wanted = np.fromiter(request.asked, np.int64)
     mine = [one for one in rounds if one.held(wanted).any()]
@@ -171,11 +170,11 @@ def agenda(request: Request, rounds: Iterable[Round], writer: Writer | None = No
 
 
 def _refuse_far(request: Request, stop: int) -> None:
-    """Refuse to draw far more recipes than were asked for, because a file says so."""
+    """Refuse to draw far more recipes than requested because a file of the zoo says so."""
     if stop > most_drawn(request.options.nets):
         raise DataError(
-            f"{request.out}: one of its rounds sets out to sample {stop:,} nets; ask for as many, "
-            "or run `weightspace check`"
+            f"{request.out}: one of its rounds plans {stop:,} nets; request as many, or run "
+            "`weightspace check`"
         )
 
 
@@ -184,9 +183,9 @@ def _versions() -> dict[str, str]:
 
 
 def _in_no_round(request: Request, rounds: Iterable[Round], writer: Writer | None) -> list[int]:
-    """Positions of nets asked for that no round holds, nor the zoo by itself."""
+    """Positions of requested nets that neither a round nor the zoo holds."""
     new = {i: request.asked[i].net for i in not_held(request.asked, rounds)}
-    if new and writer:  # as where the file of a round was lost
+    if new and writer:  # the zoo can hold nets without a round if the round's file was lost
         there = writer.nets
         new = {i: net for i, net in new.items() if net not in there}
     return sorted(new)
@@ -204,7 +203,7 @@ def _paces(request: Request, one: Round, recipes: Iterable[Recipe]) -> dict[str,
         sound = False
     if not sound:
         raise DataError(
-            f"{request.out}: one of its rounds does not say how its work was cut; "
+            f"{request.out}: one of its rounds does not say how its work was divided; "
             "run `weightspace check`"
         )
     return paces
@@ -213,7 +212,7 @@ def _paces(request: Request, one: Round, recipes: Iterable[Recipe]) -> dict[str,
 def _refuse_unfinished_merge(
     request: Request, uncut: Iterable[Round], writer: Writer | None
 ) -> None:
-    """Rounds that only say what a merge brings: how to make it is known elsewhere."""
+    """Refuse rounds of an unfinished merge: they hold no stack sizes."""
     at = np.fromiter(request.asked, np.int64)
     wanted = {request.asked[i].net for one in uncut for i in at[one.held(at)].tolist()}
     if wanted and not (writer and wanted <= writer.nets):
@@ -229,6 +228,6 @@ def _refuse_other_images(
         for name, digest_there in one.images.items():
             if images.get(name, digest_there) != digest_there:
                 raise UsageError(
-                    f"{request.out}: was begun with other images of {name}; "
+                    f"{request.out}: was started with other images of {name}; "
                     "give the same --data-dir, or choose another --out"
                 )

@@ -1,7 +1,7 @@
-"""How long a step takes on this machine, and how many nets a stack should hold: measured.
+"""Measure how long a step takes on this machine, and how many nets a stack should hold.
 
-Plans are grouped by the work of a step (multiplications x batch size, to the next power of two);
-one plan of each group is timed on random images for a fraction of a second.
+Plans are grouped by the work of a step (multiplications x batch size, to the next power of two).
+One plan of each group is timed on random images for a fraction of a second.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from weightspace.training import Pool, StackTrainer
 STACK_SIZES = (1, 2, 4, 8, 16, 32)
 WARM_STEPS, TIMED_STEPS = 2, 5
 GAIN = 0.95
-"""A larger stack must save at least 5 % to be preferred: smaller ones need less memory."""
+"""A larger stack is used only if it saves at least 5 %, because smaller ones need less memory."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """The chosen stack size, and seconds of one core a net and step at that size."""
+    """The chosen stack size, and core seconds for each net and step at that size."""
 
     stack: int
     seconds: float
 
 
 def work_class(recipe: Recipe) -> str:
-    """The group that a recipe's step belongs to, by the power of two of its multiplications."""
+    """The group of a recipe's step: the power of two of its multiplications."""
     work = Plan.from_recipe(recipe).multiplications * recipe.batch_size
     return f"2^{math.ceil(math.log2(work))}"
 
 
 def buckets(recipes: Iterable[Recipe]) -> dict[tuple[Plan, int], list[Recipe]]:
-    """Recipes that can share a stack, by plan and batch size, each bucket in the given order."""
+    """Recipes that can share a stack, by plan and batch size, in the given order."""
     found: dict[tuple[Plan, int], list[Recipe]] = {}
     for recipe in recipes:
         found.setdefault((Plan.from_recipe(recipe), recipe.batch_size), []).append(recipe)
@@ -56,14 +56,14 @@ def calibrate(recipes: Iterable[Recipe], device: str) -> dict[str, Pace]:
         if len(bucket) > len(largest.get(name, [])):
             largest[name] = bucket
     with one_thread(device):
-        # What torch loads and compiles once must not count against whoever comes first.
+        # torch loads and compiles code on the first step, which must not count as its time.
         _seconds_per_step(next(iter(largest.values()))[:1], device)
         return {name: _pace(bucket, device) for name, bucket in sorted(largest.items())}
 
 
 @contextmanager
 def one_thread(device: str) -> Iterator[None]:
-    """One thread, as worker processes have: neither times nor results depend on the engine."""
+    """Use one thread, as worker processes do, so that times and results are the same here."""
     before = torch.get_num_threads()
     if device == "cpu":
         torch.set_num_threads(1)
@@ -87,7 +87,7 @@ def _pace(bucket: list[Recipe], device: str) -> Pace:
 def _seconds_per_step(recipes: list[Recipe], device: str) -> float:
     """Seconds of a training step of these nets on random images: the fastest of a few.
 
-    What else the machine does only ever makes a step slower.
+    The fastest is taken because other work on the machine can only make a step slower.
     """
     first = recipes[0]
     noise = np.random.default_rng(0).integers(

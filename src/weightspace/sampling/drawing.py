@@ -1,4 +1,4 @@
-"""`Draw`: the recipes of a run, drawn once for all who ask for them, and the split of its nets."""
+"""`Draw`: the recipes of a run, drawn once, and the split of its nets."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from weightspace.zoo import MANIFEST, read_rounds
 from weightspace.zoo.format.splits import BLOCK, stratified
 
 MOST_DRAWN = 1_000_000
-"""Recipes that are drawn although fewer nets are asked for, because others were before."""
+"""The most recipes that are drawn where fewer nets are requested than the zoo already plans."""
 
 
 def most_drawn(nets: int) -> int:
-    """How many recipes are drawn at most, where `nets` nets are asked for."""
+    """The most recipes that are drawn where `nets` nets are requested."""
     return max(MOST_DRAWN, 2 * nets)
 
 
 class Draw:
     """The recipes of a space under a seed, by their positions in the draw.
 
-    They are drawn when the first is asked for, `expected` of them or more, and again only where
-    more are asked for than were drawn: a larger draw begins with the smaller.
+    They are drawn on first use, at least `expected` of them, and again only if more are needed. A
+    larger draw begins with the recipes of a smaller one.
     """
 
     def __init__(self, space: Space, seed: int, expected: int = 1) -> None:
@@ -37,19 +37,18 @@ class Draw:
         return self._recipes[:nets]
 
     def splits(self, nets: int) -> list[str]:
-        """The split of the first `nets` nets: of every five in a row, one is a test net.
+        """The split of the first `nets` nets: one of every five consecutive nets is a test net.
 
-        Which of the five depends on no net after them, so it is the same however many are asked
-        for.
+        The choice does not depend on later nets, so it is the same for any number of nets.
         """
         drawn = self.first(-(-nets // BLOCK) * BLOCK)
         return stratified(self._space.levels(drawn), self._seed)[:nets]
 
 
 def drawn_before(out: Path, nets: int) -> int:
-    """How far into the draw the zoo at `out` reaches with rounds that hold any of `nets` nets.
+    """How many recipes the rounds of the zoo at `out` need that hold any of the `nets` nets.
 
-    What is wrong with the zoo is left to those who open it to say; then this is 0.
+    It is 0 if the zoo cannot be read: the code that opens the zoo later reports the error.
     """
     try:
         rounds = read_rounds(out) if (out / MANIFEST).exists() else {}

@@ -1,4 +1,4 @@
-"""Out of memory, said in one line."""
+"""One-line errors for lack of memory."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import torch
 from weightspace.errors import DataError
 
 _SAID = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
-"""How torch and the system put it, whose exceptions are of no kind of their own."""
+"""Texts of errors for lack of memory that torch and the system raise without a class of its own."""
 
 
 @contextmanager
 def memory_for(what: str) -> Iterator[None]:
-    """Turn every way in which memory runs out into a `DataError` that names what it was for."""
+    """Raise a `DataError` that says what the memory was for, if memory runs out in the block."""
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:
         if not _is_of_memory(error):
             raise
         raise DataError(
-            f"{what}: out of memory; what is finished is kept, run the same command to continue, "
+            f"{what}: out of memory; finished nets are kept, run the same command to continue, "
             "with fewer --workers or with more memory"
         ) from None
 

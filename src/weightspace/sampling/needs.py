@@ -1,4 +1,4 @@
-"""What a run will need, in numbers, before it starts."""
+"""Estimates of the time, disk and memory of a run before it starts."""
 
 from __future__ import annotations
 
@@ -16,24 +16,41 @@ from weightspace.sampling.plan import Unit, net_steps
 from weightspace.zoo import reclaimable
 
 BASE_MEMORY = 450_000_000
-"""Resident bytes of a worker that has loaded its libraries and trained nothing (measured)."""
+"""Measured resident bytes of a worker that has imported its libraries and trained nothing."""
 
 LIVE_COPIES = 8
-"""Tensors as large as a stack's weights alive at once: two slots, gradient and so on."""
+"""How many tensors of the size of a stack's weights are in memory: two slots, gradient, ..."""
 
 UNIT_BYTES, NET_BYTES, SNAPSHOT_BYTES = 15_000, 150, 100
-"""On disk beside the vectors: of tables and headers (measured, with some room)."""
+"""Measured bytes on disk besides the vectors, for tables and headers, with a margin."""
 
 WATCHING = 1 / 27
-"""Of its training, what hearing every epoch's validation accuracy costs a net that stops by a rule:
-a tenth of the images, on nine tenths of which it trains, at a third of a step's arithmetic."""
+"""The relative extra time of a net with a stopping rule, which measures validation accuracy after
+every epoch: one image for every nine training images, at a third of a step's arithmetic."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Nets, values (numbers on disk), bytes on disk and in memory, seconds, stacks.
+    """What a run needs, as `estimate` returns it.
 
-    `arithmetic` says what trains them (`networks.arithmetic.in_use`).
+    Parameters
+    ----------
+    nets : int
+        The number of nets.
+    snapshots : int
+        The number of snapshots of each net.
+    values : int
+        The number of weights on disk.
+    disk_bytes, memory_bytes : int
+        Bytes on disk, and bytes of memory of all workers together.
+    seconds : float
+        The time on this machine.
+    stacks : int
+        The number of stacks: nets that train together.
+    workers : int
+        How many stacks train at the same time.
+    arithmetic : str
+        The code that trains them (`networks.arithmetic.in_use`).
     """
 
     nets: int
@@ -47,15 +64,21 @@ class Estimate:
     arithmetic: str
 
     def to_dict(self) -> dict[str, Any]:
-        """The estimate as plain values."""
+        """Return the estimate as plain values.
+
+        Returns
+        -------
+        dict
+            The attributes by name.
+        """
         return asdict(self)
 
 
 def stack_bytes(plan: Plan, batch_size: int, nets: int, held: int = 0, device: str = "cpu") -> int:
-    """Bytes that a stack of `nets` nets needs while it trains, images left out.
+    """Bytes of memory that a stack of `nets` nets needs while it trains, without images.
 
-    `held` vectors are kept of each until it is known which of them are snapshots. The native step
-    takes one net after the other, so that layers' values are there once.
+    `held` vectors of each net are kept until it is known which of them are snapshots. The native
+    step trains one net after the other, so that activations of only one net are in memory.
     """
     at_once = nets if in_use(device) == "torch" else 1
     weights = nets * (LIVE_COPIES + held) * plan.layout().size
@@ -63,7 +86,7 @@ def stack_bytes(plan: Plan, batch_size: int, nets: int, held: int = 0, device: s
 
 
 def state_bytes(plan: Plan, nets: int, held: int = 0) -> int:
-    """Bytes on disk of the state of a stack in the middle of its training: weights, two slots.
+    """Bytes on disk of the saved state of a stack: weights and two slots of the optimizer.
 
     `held` as in `stack_bytes`.
     """
@@ -82,10 +105,10 @@ def add_up(
     epochs: float = math.inf,
     value_bytes: int = 4,
 ) -> Estimate:
-    """What `units` need together.
+    """What all `units` need together.
 
-    `images` gives training images a data set; no net trains for more than `epochs`;
-    a value takes `value_bytes` in the zoo.
+    `images` is the number of training images by data set; no net trains for more than `epochs`; a
+    weight needs `value_bytes` in the zoo.
     """
     values, tables, seconds, peak, state = 0, 0, 0.0, 0, 0
     for unit in units:
@@ -108,7 +131,7 @@ def add_up(
         nets=sum(len(unit.recipes) for unit in units),
         snapshots=snapshots,
         values=values,
-        # A state is whole before the one that it replaces goes.
+        # A new state is written completely before the old one is removed.
         disk_bytes=values * value_bytes + tables + min(workers, len(units)) * 2 * state,
         memory_bytes=workers * (BASE_MEMORY + pool_bytes + peak),
         seconds=max(seconds / workers, longest),
@@ -119,7 +142,7 @@ def add_up(
 
 
 def refuse_without_room(needs: Estimate, out: Path) -> None:
-    """Refuse, with the numbers, where the disk cannot hold it."""
+    """Raise DataError, with the numbers, if the disk is too small."""
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free + reclaimable(out)
     if needs.disk_bytes > free:

@@ -1,6 +1,6 @@
-"""What may be asked of `sample` and `estimate`: every option and its default, spelled here alone.
+"""The options of `sample` and `estimate` with their defaults, defined only here.
 
-This module imports nothing large, so that the command line can show the defaults at once.
+This module imports nothing large, so that the command line can show the defaults quickly.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ LEAST: Mapping[str, int] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The arguments of `sample`, which explains them; each is validated by itself.
+    """The arguments of `sample`, where they are explained; each is validated alone.
 
     Raises
     ------
     UsageError
-        For a value that no run could use, whatever the space.
+        For a value that is invalid for every space.
     """
 
     space: Space | str = field(kw_only=False)
@@ -61,7 +61,7 @@ class Options:
         dtype_of(self.dtype)
         number, count = self.shard
         if not 1 <= number <= count:
-            raise UsageError(f"shard: {number}/{count} is none; the first of four is 1/4")
+            raise UsageError(f"shard: {number}/{count} is no shard; the first of four is 1/4")
         if self.datasets is not None and (isinstance(self.datasets, str) or not self.datasets):
             raise UsageError(f"datasets: {self.datasets!r} is no list of names")
         for epoch in self.snapshot_epochs or ():
@@ -70,24 +70,24 @@ class Options:
 
     @property
     def epochs_named(self) -> list[float] | None:
-        """The epochs after which snapshots are taken; None where at equal fractions of training."""
+        """The epochs after which snapshots are taken; None for equal fractions of training."""
         if self.snapshot_epochs is None:
             return None
         return [float(epoch) for epoch in self.snapshot_epochs]
 
     @property
-    def moments(self) -> int | tuple[float, ...]:
+    def schedule(self) -> int | tuple[float, ...]:
         """How many snapshots are taken, or after which epochs."""
         return self.snapshots if self.epochs_named is None else tuple(self.epochs_named)
 
     @property
     def count(self) -> int:
-        """How many snapshots a net has at most."""
+        """The most snapshots of a net."""
         return self.snapshots if self.epochs_named is None else len(self.epochs_named)
 
     @property
     def most_epochs(self) -> float:
-        """The epoch after which every net ends, infinity where its recipe says."""
+        """The epoch after which all training ends; infinity where recipes decide."""
         return max(self.epochs_named or [math.inf])
 
     def narrow(self, space: Space) -> Space:

@@ -1,4 +1,4 @@
-"""Work units: recipes grouped into stacks, as a pure function of recipes and stack sizes."""
+"""Units of work: recipes grouped into stacks by a pure function of recipes and stack sizes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from weightspace.training import VALIDATION_FRACTION, expected_epochs
 class Unit:
     """One stack to train: its recipes (one plan and batch size) and their cost in core seconds.
 
-    The name is a hash of its nets: the same nets are the same unit, whoever plans them.
+    The name is a hash of the nets, so that every run gives the same nets the same name.
     """
 
     recipes: tuple[Recipe, ...]
@@ -29,7 +29,7 @@ class Unit:
         return f"unit-{hashlib.blake2b(nets.encode(), digest_size=6).hexdigest()}"
 
     def without(self, nets: Container[str]) -> Unit | None:
-        """The unit of the other nets; None where there are none."""
+        """The stack without these nets; None if no net is left."""
         left = tuple(recipe for recipe in self.recipes if recipe.net not in nets)
         return Unit(left, self.cost * len(left) / len(self.recipes)) if left else None
 
@@ -40,10 +40,10 @@ def plan_units(
     images: Mapping[str, int],
     epochs: float = math.inf,
 ) -> list[Unit]:
-    """Cut recipes into stacks of their work class's size, the costliest first.
+    """Divide recipes into stacks of the size for their work class, the costliest first.
 
-    `images` gives each data set's training images, no net trains for more than `epochs`; buckets
-    are evened out, so 20 nets with a stack size of 16 become two stacks of 10.
+    `images` is the number of training images by data set; no net trains for more than `epochs`.
+    Stacks have similar sizes: 20 nets with a stack size of 16 become two stacks of 10.
     """
     units = []
     for bucket in buckets(recipes).values():
@@ -57,12 +57,12 @@ def plan_units(
 
 
 def urgency(unit: Unit) -> tuple[float, str]:
-    """Sorts units: the costliest first, so that none is left to run alone at the end."""
+    """A sort key: the costliest stack first, so that no long stack is left to the end."""
     return -unit.cost, unit.name
 
 
 def net_steps(recipe: Recipe, images: Mapping[str, int], epochs: float = math.inf) -> float:
-    """Training steps of a net, roughly where a rule ends it, for `epochs` epochs at most.
+    """Training steps of a net, at most `epochs` epochs; an estimate where a rule ends training.
 
     Its data set has `images[dataset]` training images.
     """

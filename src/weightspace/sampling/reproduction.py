@@ -1,4 +1,4 @@
-"""`reproduce`: one net of a zoo trained again, alone, and compared with what is stored."""
+"""`reproduce`: train one net of a zoo again, alone, and compare it with the stored net."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from weightspace.space.recipe import FIELDS
 from weightspace.training import Pool, Snapshot
 from weightspace.zoo import Zoo, opened
 
-_MOST = 10**6  # images or snapshots that a zoo may say it took
+_MOST = 10**6  # the most images or snapshots that a zoo may record
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,14 @@ class Difference:
 class Reproduction:
     """A net trained again: the differences of its snapshots from those in the zoo.
 
-    `stack` is how many nets were trained together when the zoo was made.
+    Parameters
+    ----------
+    net : str
+        The net's id.
+    stack : int
+        How many nets were trained together when the zoo was made.
+    differences : tuple of Difference
+        One for each snapshot, with the largest and the relative difference.
     """
 
     net: str
@@ -50,15 +57,27 @@ class Reproduction:
 
     @property
     def equal(self) -> bool:
-        """Whether every snapshot is the stored one, bit for bit."""
+        """Whether every snapshot equals the stored one, bit for bit."""
         return all(difference.equal for difference in self.differences)
 
     def frame(self) -> pl.DataFrame:
-        """One row a snapshot, with the fields of `Difference`."""
+        """Return the differences as a table.
+
+        Returns
+        -------
+        DataFrame
+            A row for each snapshot, with the fields of `Difference`.
+        """
         return pl.DataFrame([asdict(difference) for difference in self.differences])
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """Return the attributes as plain values.
+
+        Returns
+        -------
+        dict
+            `net`, `stack`, `differences` and `equal`.
+        """
         return asdict(self) | {"equal": self.equal}
 
 
@@ -70,13 +89,37 @@ def reproduce(
     device: str | None = None,
     progress: Progress = silent,
 ) -> Reproduction:
-    """Train one net of a zoo again from its recipe, alone, and compare; writes nothing.
+    """Train one net of a zoo again from its recipe, alone, and compare; nothing is written.
 
-    Snapshots, evaluation images and, unless given, the device are the zoo's own. Nets of a stack
-    are independent of one another up to rounding, which training amplifies: how far the last
-    snapshot moved is what the zoo's numbers are worth. A zoo of bfloat16 is compared with the
-    values as it would keep them. Raises `UsageError` for a net that the zoo does not hold and
-    `DataError` where the images are missing or are not those of the zoo.
+    Parameters
+    ----------
+    zoo : Zoo, str or Path
+        The zoo. Its snapshots and evaluation images are used.
+    net : str
+        The net's id, 16 hex digits.
+    data_dir : str, optional
+        The first folder in which image files are searched.
+    device : {"auto", "cpu", "cuda"}, optional
+        By default the device of the zoo.
+    progress : callable
+        Called with a task, how much is done, and the total.
+
+    Returns
+    -------
+    Reproduction
+
+    Raises
+    ------
+    UsageError
+        For a net that the zoo does not hold.
+    DataError
+        If images are missing, or are not those of the zoo.
+
+    Notes
+    -----
+    Nets of a stack are independent of one another up to rounding, which training amplifies. The
+    difference of the last snapshot therefore shows how reproducible the zoo's weights are. For a
+    zoo of bfloat16, the new weights are rounded to bfloat16 before the comparison.
     """
     zoo = opened(zoo)
     recipe = _recipe(zoo, net)
@@ -105,7 +148,7 @@ def _recipe(zoo: Zoo, net: str) -> Recipe:
     except UsageError as error:
         raise DataError(f"{zoo.path}: net {net} cannot be trained again, {error}") from None
     if recipe.net != net:
-        raise DataError(f"{zoo.path}: net {net} cannot be trained again, its recipe is another's")
+        raise DataError(f"{zoo.path}: net {net} cannot be trained again, it has another recipe")
     return recipe
 
 
@@ -120,7 +163,7 @@ def _job(zoo: Zoo, recipe: Recipe, data_dir: str | None, device: str | None) -> 
             raise ValueError("numbers that sample never noted")
     except (KeyError, TypeError, ValueError, OverflowError):
         raise DataError(
-            f"{zoo.path}: does not say how its nets were looked at; it was not made by sample"
+            f"{zoo.path}: has no record of its snapshots and device; it was not made by sample"
         ) from None
     return Job(
         datasets=(recipe.dataset,),

@@ -1,4 +1,4 @@
-"""`Request`: what was asked of `sample`, validated against the space, and the nets drawn."""
+"""`Request`: the arguments of `sample`, validated against the space, with the drawn recipes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from weightspace.zoo import MANIFEST
 
 @dataclass(frozen=True)
 class Request:
-    """A run that can start: what was asked, and what follows from it.
+    """A validated run: its options, and what follows from them.
 
-    `space` is narrowed to the data sets and epochs asked for, `draw` its recipes; `asked` maps
-    positions in the draw to the recipes of this run. `images` gives the training images of each
-    image set, `engine` trains on `device`.
+    `space` has the requested data sets and epochs, `draw` its recipes; `asked` maps positions in
+    the draw to the recipes of this run. `images` is the number of training images by image set;
+    `engine` trains on `device`.
     """
 
     options: Options
@@ -42,12 +42,12 @@ class Request:
 
     @classmethod
     def of(cls, options: Options, engine: Engine) -> Request:
-        """Validate what can be validated without reading images.
+        """Validate everything that can be validated without reading images.
 
         Raises
         ------
         UsageError
-            Where the space cannot be sampled as asked; its file and line come first.
+            If the space cannot be sampled with these options; file and line come first.
         """
         space = options.space
         space = options.narrow(preset(space) if isinstance(space, str) else space)
@@ -79,23 +79,23 @@ class Request:
 
     @property
     def is_begun(self) -> bool:
-        """Whether a zoo is there already."""
+        """Whether the folder already holds a zoo."""
         return (self.out / MANIFEST).exists()
 
     @property
     def size(self) -> tuple[int, int]:
-        """Side length and channels of the images, one in a space."""
+        """Side length and channels of the images, which are the same for a whole space."""
         one = next(iter(self.asked.values()))
         return one.input_size, one.channels
 
     def job(self, nets: dict[int, Recipe]) -> Job:
-        """What the work on these nets, by positions in the draw, shares."""
+        """The data that all stacks of these nets share; `nets` are by position in the draw."""
         splits = self.draw.splits(max(nets, default=0) + 1)
         return Job(
             datasets=tuple(sorted({recipe.dataset for recipe in nets.values()})),
             data_dir=self.options.data_dir,
             size=self.size,
-            snapshots=self.options.moments,
+            snapshots=self.options.schedule,
             evaluation_images=self.options.evaluation_images,
             device=self.device,
             index={recipe.net: i for i, recipe in nets.items()},
@@ -104,7 +104,7 @@ class Request:
         )
 
     def refuse_unsuitable(self, pool: Pool) -> None:
-        """Raise UsageError where some recipe cannot be trained on the images at hand."""
+        """Raise UsageError if a recipe cannot be trained on its images."""
         fields = ("dataset", "batch_size", "epochs", "stopping")
         fewest: dict[tuple[object, ...], Recipe] = {}
         for recipe in sorted(self.asked.values(), key=lambda r: -r.used_images(2**31)):
@@ -112,18 +112,18 @@ class Request:
         with _placing(self.space):
             _refuse_too_few_outputs(self.space, pool)
             for recipe in fewest.values():
-                Course.of(recipe, epoch_steps(recipe, pool), self.options.moments)
+                Course.of(recipe, epoch_steps(recipe, pool), self.options.schedule)
 
 
 def count_images(recipes: Iterable[Recipe], data_dir: str | None) -> dict[str, int]:
-    """The training images of every set that recipes name."""
+    """The number of training images of every image set that recipes name."""
     names = sorted({recipe.dataset for recipe in recipes})
     return {name: training_images(name, data_dir) for name in names}
 
 
 @contextmanager
 def _placing(space: Space) -> Iterator[None]:
-    """Errors about a hyper-parameter say where the space's file sets it."""
+    """Add to errors about a hyper-parameter the line of the space's file that sets it."""
     try:
         yield
     except UsageError as error:
@@ -131,7 +131,7 @@ def _placing(space: Space) -> Iterator[None]:
 
 
 def _refuse_unknown_names(space: Space) -> None:
-    """Names are looked up only here, so that a new one needs no change in `space`."""
+    """Refuse unknown names. They are looked up only here: a new name needs no change in `space`."""
     for key in TABLES:
         for value in space.values(key):
             if reason := unknown(key, value):
@@ -147,19 +147,19 @@ def _refuse_too_few_outputs(space: Space, pool: Pool) -> None:
         classes = len(image_set.classes)
         if not 2 <= classes <= outputs:
             raise UsageError(
-                f"outputs: {outputs} cannot tell the {classes} classes of {name}; "
-                "2 to as many classes as outputs are needed"
+                f"outputs: {outputs} are too few for the {classes} classes of {name}; "
+                "a data set needs 2 classes or more, and at most as many as outputs"
             )
 
 
 def _refuse_without_memory(recipes: Iterable[Recipe]) -> None:
-    """Refuse a net that does not fit into memory even alone, before it is timed."""
+    """Refuse a net that alone does not fit into memory, before it is timed."""
     free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
     plans = {(Plan.from_recipe(r), r.batch_size) for r in recipes}
     needed = max(stack_bytes(plan, batch, 1) for plan, batch in plans)
     if needed > free:
         raise UsageError(
-            f"width_fc and the like: one net needs {needed / 1e9:.1f} GB of memory to train, "
+            f"width_fc or another size: one net needs {needed / 1e9:.1f} GB of memory to train, "
             f"{free / 1e9:.1f} GB are free; make the nets or batches smaller"
         )
 
@@ -169,6 +169,6 @@ def _refuse_too_few_images(space: Space, images: dict[str, int]) -> None:
     name = min(images, key=images.__getitem__)
     if asked > images[name]:
         raise UsageError(
-            f"train_images: {asked:,} asked of {name}, which has {images[name]:,} training images; "
-            "ask for fewer, or 0 for all"
+            f"train_images: {name} has {images[name]:,} training images, not {asked:,}; "
+            "give fewer, or 0 for all"
         )

@@ -24,9 +24,9 @@ _Answer = TypeVar("_Answer")
 def _called_with(
     asked: Callable[_P, _Asked],
 ) -> Callable[[Callable[[_Asked], _Answer]], Callable[_P, _Answer]]:
-    """Let a function of one `asked` be called with the arguments that make one.
+    """Make a function of one `asked` take the arguments of that class instead.
 
-    So the options, which `asked` names with their defaults, are the function's own signature.
+    The fields of the class, with their defaults, are then the signature of the function.
     """
     parameters = signature(asked).parameters.values()
 
@@ -49,7 +49,7 @@ def _called_with(
 
 @dataclass(frozen=True, kw_only=True)
 class _Watched(Options):
-    """The options, and who listens to the run's progress."""
+    """The options, and the listener to the progress of the run."""
 
     progress: Progress = silent
 
@@ -60,61 +60,62 @@ def sample(asked: _Watched) -> Zoo:
 
     Parameters
     ----------
-    space
+    space : Space or str
         A `Space`, a preset's name or a YAML file's path.
-    nets
-        How many nets the zoo shall have. With more than before it grows: the nets in it stay as
-        they are.
-    out
+    nets : int
+        How many nets the zoo will have. A larger number than before adds nets; nets in the zoo do
+        not change.
+    out : str or Path
         The zoo's folder.
-    seed
-        Of the draw: which recipes are the first `nets`.
-    shard
-        (i, n) samples the i-th of n disjoint parts of the same nets, into a zoo of its own
-        (`merge` joins them) or into one that all n share.
-    data_dir
-        Where image files are looked for first.
-    datasets, epochs
-        Replace the space's own.
-    snapshots
+    seed : int
+        The seed of the random recipes.
+    shard : tuple of int
+        (i, n) samples part i of n disjoint parts of the same nets, into a zoo of its own (`merge`
+        joins them) or into one zoo that all n share.
+    data_dir : str, optional
+        The first folder in which image files are searched.
+    datasets, epochs : sequence of str, int, optional
+        Override those of the space.
+    snapshots : int
         How many vectors are kept of each net, at equal fractions of its training.
-    snapshot_epochs
-        Keep one after each of these epochs instead; the last of them ends the training.
-    evaluation_images
-        At most so many training, validation and test images each measure a net at each snapshot.
-    workers
-        Processes (by default one a core) that train a stack each on one thread; with 1, this
-        process does.
-    device
-        auto, cpu or cuda.
-    dtype
-        Of the zoo's values. With "bfloat16" it keeps 8 significant bits of each, in half the
-        space; training and its metrics are those of the values before.
-    engine
-        "local", or "ray": the nodes of a cluster train, a stack a CPU or GPU, at most `workers` at
-        once.
-    address
-        HOST:PORT of the Ray cluster; by default the one found, or else started, on this machine.
-    via
-        How nets reach the zoo from Ray's nodes: "auto" (nodes that see the folder `out` write
-        there, others send them here), "driver" (all send them here), or an fsspec URL such as
-        s3://... where nodes leave them and from which they are fetched, by this run or by the
-        next.
-    progress
-        Is told how many nets are trained.
+    snapshot_epochs : sequence of float, optional
+        Keep a snapshot after each of these epochs instead; training ends after the last of them.
+    evaluation_images : int
+        The most training, validation and test images that each measure a net at each snapshot.
+    workers : int, optional
+        The number of processes, by default one per core. Each trains a stack on one thread. With
+        1, this process trains all stacks.
+    device : {"auto", "cpu", "cuda"}
+        Where nets are trained.
+    dtype : {"float32", "bfloat16"}
+        The type of the stored weights. "bfloat16" keeps 8 significant bits in half the space.
+        Training and its metrics use float32 in both cases.
+    engine : {"local", "ray"}
+        With "ray" the nodes of a cluster train, one stack on each CPU or GPU, and at most
+        `workers` at the same time.
+    address : str, optional
+        HOST:PORT of the Ray cluster; by default a cluster that is found, or else started, on this
+        machine.
+    via : str
+        How nets come from Ray's nodes into the zoo. "auto": nodes that see the folder `out` write
+        into it, the others send nets to this process. "driver": all nodes send nets to this
+        process. An fsspec URL such as s3://...: nodes write nets there, and this run or the next
+        one fetches them.
+    progress : callable
+        Called with a task, the number of trained nets, and the total.
 
     Returns
     -------
     Zoo
-        The zoo, with all nets asked for.
+        The zoo, with all requested nets.
 
     Raises
     ------
     UsageError
-        For a space or options that cannot work, before anything is written.
+        For an invalid space or option, before anything is written.
     DataError
-        For missing images, before anything is written; for a full disk or a worker that died, and
-        what was finished is kept.
+        For missing images, before anything is written; for a full disk or a worker that died.
+        Finished nets are kept.
 
     Examples
     --------
@@ -129,28 +130,28 @@ def sample(asked: _Watched) -> Zoo:
 
 
 def _prepared(request: Request, engine: Engine) -> Work:
-    """The work that is left to do in the zoo, which is there from now on."""
-    # Another zoo there is the first thing to be said.
+    """The work that is left to do; makes the zoo if it is missing."""
+    # The first error to report is that `out` holds another zoo.
     writer = open_zoo(request) if request.is_begun else None
     images_on = request.device if engine.here else "cpu"
-    # Missing images stop the run before it writes.
+    # Missing images stop the run before it writes anything.
     pool = request.job(request.asked).pool(images_on)
     request.refuse_unsuitable(pool)
     writer, whole = enlist(request, pool, writer)
     todo = whole.without(writer)
     job = request.job(todo.nets)
     if not set(job.datasets) <= set(pool.sets):
-        pool = job.pool(images_on)  # a stack may hold nets that were not asked for
+        pool = job.pool(images_on)  # a stack may hold nets that were not requested
     kept = len(whole.nets) - len(todo.nets)
     return Work(job, pool, writer, todo.units, kept, needs=todo.estimate(request))
 
 
 @_called_with(Options)
 def estimate(asked: Options) -> Estimate:
-    """What `sample` with the same arguments would need; trains nothing, writes nothing.
+    """Estimate what `sample` with the same arguments needs; nothing is trained or written.
 
-    A few steps on random images are timed on this machine, some seconds in all. Published image
-    sets whose files are missing count as whole; what a zoo at `out` already holds is not deducted.
+    A few steps on random images are timed on this machine, which takes some seconds. Published
+    image sets need no files for this. Nets that a zoo at `out` already holds are not subtracted.
 
     Parameters
     ----------
@@ -161,12 +162,12 @@ evaluation_images, workers, device, dtype, engine, address, via
     Returns
     -------
     Estimate
-        Nets, values, bytes and seconds.
+        Nets, weights, bytes and seconds.
 
     Raises
     ------
     UsageError
-        Where the space or an option cannot work, whatever the images.
+        For an invalid space or option.
 
     Examples
     --------

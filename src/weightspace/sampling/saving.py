@@ -1,4 +1,4 @@
-"""When a unit's state is saved, what it must match to be gone on from, and what it holds."""
+"""Save the state of a stack during training, and continue from it if versions match."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from weightspace.training import StackTrainer, State, restore, state_of
 from weightspace.zoo import UnitWriter
 
 SHARE = 0.02
-"""Of a unit's time, at most, goes into saving its state."""
+"""The largest share of a stack's time that is used to save its state."""
 
 LEAST_SECONDS = 60.0
-"""Between two saves: what a kill costs at most where a save is quick."""
+"""The least time between two saves; after a kill, this much work is lost if saving is fast."""
 
 BYTES_PER_SECOND = 50e6
-"""How fast the first state is taken to be written, before one was."""
+"""The assumed speed of writing the first state, before it is measured."""
 
 ROOMS = ("space", "images", "networks", "training", "sampling")
-"""Whose code decides what a state means and what follows from it."""
+"""The rooms whose code decides how training continues from a state."""
 
 LARGEST_SOURCE = 2**28
-"""Bytes of a file of that code, builds included, at most."""
+"""The most bytes of a file of that code, including builds."""
 
 log = logging.getLogger("weightspace")
 
 
 class Saver:
-    """Saves a trainer's state into a unit now and then, so rarely that it hardly costs time.
+    """Saves a trainer's state at intervals that cost little time.
 
-    `rows` are the unit's rows of snapshots so far; they are saved with the state.
+    `rows` are the stack's rows of snapshots so far; they are saved with the state.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class Saver:
         self._next = clock() + self._pause(size / BYTES_PER_SECOND)
 
     def __call__(self) -> None:
-        """Save if it is time to; called between two steps."""
+        """Save if the interval is over; called between two steps."""
         if self._clock() >= self._next:
             self.save()
 
     def save(self) -> None:
-        """Save now, and find out how long to wait until the next time."""
+        """Save now, and compute the time of the next save."""
         begun = self._clock()
         state = state_of(self._trainer)
         made_by = made_with(self._trainer.device)
@@ -76,10 +76,11 @@ class Saver:
 
 
 def go_on(unit: UnitWriter, trainer: StackTrainer) -> list[dict[str, Any]]:
-    """Bring a trainer to where the unit was stopped, if it was; returns the rows so far.
+    """Restore a trainer to the saved state of its stack, if there is one; returns the rows so far.
 
-    A state that is damaged or was made by other code, another torch, processor or device is set
-    aside, which is said in one line, and the unit begins again: nets are of one arithmetic.
+    A state that is damaged, or was saved by other code, another torch, processor or device, is not
+    used: a warning says so in one line, and the stack is trained from its beginning. All steps of a
+    net thus use the same arithmetic.
     """
     saved, unit.saved = unit.saved, None
     if unit.trouble:
@@ -100,7 +101,7 @@ def go_on(unit: UnitWriter, trainer: StackTrainer) -> list[dict[str, Any]]:
 
 
 def made_with(device: torch.device) -> dict[str, str]:
-    """What decides the bits that training gives: a state goes on with the same alone."""
+    """All facts that decide the bits of trained weights; a state continues only with the same."""
     cuda = device.type == "cuda"
     return {
         "code": _code(),
@@ -114,7 +115,7 @@ def made_with(device: torch.device) -> dict[str, str]:
 
 @cache
 def _code() -> str:
-    """A digest of the source and the builds of the rooms that train."""
+    """A hash of the source and the builds of the rooms that train."""
     found = hashlib.blake2b(digest_size=8)
     root = Path(__file__).parent.parent
     for room in ROOMS:
@@ -126,7 +127,7 @@ def _code() -> str:
 
 
 def _asked() -> float | None:
-    """Seconds between two saves that the environment asks for, whatever they cost."""
+    """The seconds between two saves that the environment sets, or None."""
     text = os.environ.get("WEIGHTSPACE_SAVE_SECONDS")
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""`--shard i/n`: which nets of a run one of n processes samples, decided by the recipes alone."""
+"""`--shard i/n`: which nets of a run one of n processes samples; only recipes decide."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from weightspace.space import Recipe
 
 LARGEST_PIECE = 64
 PIECES = 4
-"""A shard gets at least about so many pieces, so that the last one dealt tips no balance."""
+"""A shard gets about this many pieces or more, so that shards have similar amounts of work."""
 
 
 def shard_of(
     recipes: Sequence[Recipe], shard: tuple[int, int], images: Mapping[str, int]
 ) -> list[int]:
-    """Positions in `recipes` of shard i of n: together the n shards hold each once.
+    """Positions in `recipes` of shard i of n; together the n shards hold each recipe once.
 
-    How nets are stacked is measured on each machine, so it must not decide. Nets that can share a
-    stack stay together in pieces, as large as n allows; the costliest piece goes first, each to
-    the shard that has least to do (steps x multiplications). `images` as in `plan_units`.
+    Stack sizes are measured on each machine, so they must not influence shards. Nets that can share
+    a stack stay together in pieces, as large as n allows. Pieces are assigned in order of cost, the
+    costliest first, each to the shard with the least work (steps x multiplications). `images` as
+    in `plan_units`.
     """
     number, count = shard
     if count == 1:

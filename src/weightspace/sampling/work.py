@@ -1,4 +1,4 @@
-"""What a worker does: train one unit and write it to the zoo."""
+"""The code of a worker: train one stack and write it to the zoo."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Report = Callable[[str, float, float], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What every unit of a run shares; goes to the workers once."""
+    """The data that all stacks of a run share; it is sent to the workers once."""
 
     datasets: tuple[str, ...]
     data_dir: str | None
@@ -41,20 +41,20 @@ class Job:
     index: Mapping[str, int]
     split: Mapping[str, str]
     named: Named = field(default_factory=dict)
-    """What its recipes name: a worker process knows only what came with the package."""
+    """The extensions that recipes name: a worker process knows only those of the package."""
 
     @property
     def count(self) -> int:
-        """How many snapshots a net has at most."""
+        """The most snapshots of a net."""
         return self.snapshots if isinstance(self.snapshots, int) else len(self.snapshots)
 
     def pool(self, device: str | None = None) -> Pool:
-        """The job's images, read from their files and brought to its size, on its device."""
+        """The job's images, read from files, resized, and moved to its device."""
         sets = {name: prepared(name, self.data_dir, self.size) for name in self.datasets}
         return Pool.of(sets, device or self.device)
 
     def trainer(self, recipes: Sequence[Recipe], pool: Pool) -> StackTrainer:
-        """The trainer of a stack, at its beginning."""
+        """A new trainer of a stack."""
         learn(self.named)
         return StackTrainer(
             recipes, pool, snapshots=self.snapshots, evaluation_images=self.evaluation_images
@@ -62,14 +62,14 @@ class Job:
 
 
 def prepared(name: str, data_dir: str | None, size: tuple[int, int]) -> ImageSet:
-    """An image set brought to one side length and number of channels."""
+    """An image set, resized to one side length and number of channels."""
     raw = load(name, data_dir)
     x_train, x_test = (resize(x, *size) for x in (raw.x_train, raw.x_test))
     return ImageSet(name, x_train, raw.y_train, x_test, raw.y_test, raw.classes)
 
 
 def digest(image_set: ImageSet) -> str:
-    """16 hex digits of a prepared set's images and labels: whether two runs saw the same."""
+    """A hash of a prepared set's images and labels, 16 hex digits, to compare runs."""
     found = hashlib.blake2b(digest_size=8)
     for array in (image_set.x_train, image_set.y_train, image_set.x_test, image_set.y_test):
         found.update(f"{array.shape} {array.dtype}".encode())
@@ -78,7 +78,7 @@ def digest(image_set: ImageSet) -> str:
 
 
 def train_unit(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report) -> str:
-    """Train the unit's stack, from where it was stopped, and commit it; returns its name."""
+    """Train a stack, from its saved state if there is one, and commit it; returns its name."""
     with memory_for(f"{unit.name}, {len(unit.recipes)} nets together"):
         _train(job, pool, unit, writer, report)
     return unit.name
@@ -126,38 +126,38 @@ def _train(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report) -> 
 
 
 class _Reporter:
-    """A listener to a trainer: where it begins is what an earlier run did."""
+    """A listener to a trainer; the first fraction that it gets is the work of an earlier run."""
 
     def __init__(self, report: Report, unit: str) -> None:
         self._report, self._unit = report, unit
         self._before: float | None = None
 
     def __call__(self, task: str, done: float, total: float) -> None:
-        """Report the fraction of the unit that is done."""
+        """Report the fraction of the stack that is done."""
         fraction = done / total
         if self._before is None:
             self._before = fraction
         self._report(self._unit, fraction, self._before)
 
 
-# What a worker process keeps between units: set once by `start`, read by `work`.
+# The data that a worker process keeps between stacks: set once by `start`, read by `work`.
 _mine: dict[str, Any] = {}
 
 
 def start(job: Job, writer: Writer, queue: Any, parent: int) -> None:
-    """Prepare a worker process: one thread, the job and its images, and the way back."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to hear
+    """Prepare a worker process: one thread, the job, its images, and the queue for reports."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(1)
     try:
         with memory_for("a worker's images"):
             _mine.update(job=job, pool=job.pool(), writer=writer, queue=queue)
     except WeightspaceError as error:
-        _mine["error"] = error  # what is raised here comes to nobody's ears
+        _mine["error"] = error  # an exception that is raised here would be lost
 
 
 def work(unit: Unit) -> str:
-    """Train one unit in a worker process."""
+    """Train one stack in a worker process."""
     if "error" in _mine:
         raise _mine["error"]
     queue = _mine["queue"]
@@ -167,7 +167,7 @@ def work(unit: Unit) -> str:
 
 
 def _die_with(parent: int) -> None:
-    """End this process when its parent is gone: nobody else would, after a kill -9."""
+    """End this process when its parent has ended, also after a kill -9 of the parent."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

@@ -1,1 +1,1 @@
-"""What is asked of a zoo: labels, folds, and the features of its slices and whole nets."""
+"""The design of a study: labels, folds, and features of slices and of whole nets."""

@@ -1,4 +1,4 @@
-"""Folds by net, balanced in every property at once, and permutations that keep them balanced."""
+"""Folds by net that are balanced in every property, and permutations that keep the balance."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ _CELL_GROUPS = 6
 
 @dataclass(frozen=True)
 class Cells:
-    """A fixed partition of the nets into small cells, each like the whole in every property.
+    """A fixed partition of the nets into small cells, each balanced in every property.
 
-    Folds of any seed are unions of cells, and labels are permuted within cells. So permuted
-    labels are as balanced over the folds of every seed as the true ones: without that, a class
-    that is frequent in the test fold is scarce in training, and permuted labels score below
-    chance. Under the null hypothesis nets of a cell are exchangeable, so the control is exact.
+    Folds of any seed are unions of cells, and labels are permuted within cells. Permuted labels are
+    therefore as balanced over the folds of every seed as the true labels. Without that balance, a
+    class that is frequent in the test fold is rare in training, and accuracies from permuted labels
+    lie below chance. Under the null hypothesis the nets of a cell are exchangeable, so the control
+    is exact.
     """
 
     cell: NDArray[np.int64]
     folds: int
 
     @property
-    def judged(self) -> np.ndarray:
+    def tested(self) -> np.ndarray:
         """Which nets are tested: bool [N], here all."""
         return np.ones(len(self.cell), bool)
 
     @classmethod
     def build(cls, codes: np.ndarray, groups: np.ndarray, folds: int) -> Cells:
-        """Partition nets with labels `codes` int [N, q]; `groups` of nets int [N] stay together."""
+        """Partition nets by their labels `codes` int [N, q]; `groups` int [N] stay together."""
         scarcest = min(
             int(count) for column in codes.T for count in np.bincount(column) if count > 0
         )
-        # Groups, not nets: a few large ones in many cells would make folds of any size.
+        # Count groups, not nets: a few large groups in many cells would make unequal folds.
         own = len(np.unique(groups))
         split = min(_MOST_CELLS, own // (folds * _CELL_GROUPS), scarcest // folds)
         cells = folds * max(1, split)
@@ -52,7 +53,7 @@ class Cells:
         return order[self.cell] % self.folds
 
     def permutation(self, index: int) -> np.ndarray:
-        """Permutation `index` of the nets within cells: int64 [N], a net's place of origin."""
+        """Permutation `index` of the nets within cells: int64 [N], where each label comes from."""
         rng = np.random.default_rng([index, 0x9E57])
         origin = np.arange(len(self.cell))
         for cell in np.unique(self.cell):
@@ -62,29 +63,29 @@ class Cells:
 
 
 class HeldOut(Cells):
-    """Two cells, the nets to train on and the nets to test, whatever the seed.
+    """Two cells for every seed: the nets to train on and the nets to test on.
 
-    Labels are permuted on each side by itself, so that both keep their balance.
+    Labels are permuted within each cell, so that both keep their balance.
     """
 
     @classmethod
-    def of(cls, judged: np.ndarray) -> HeldOut:
-        """The nets of `judged`, bool [N], are tested by classifiers trained on the others."""
-        return cls(judged.astype(np.int64), 1)
+    def of(cls, tested: np.ndarray) -> HeldOut:
+        """Test the nets of `tested`, bool [N], with classifiers trained on all other nets."""
+        return cls(tested.astype(np.int64), 1)
 
     @property
-    def judged(self) -> np.ndarray:
+    def tested(self) -> np.ndarray:
         """Which nets are tested: bool [N]."""
         tested: np.ndarray = self.cell == 1
         return tested
 
     def fold_of(self, seed: int) -> np.ndarray:
-        """0 for a net that is tested, -1 for one that is only trained on: int64 [N]."""
+        """0 for a net to test on, -1 for a net to train on: int64 [N]."""
         return self.cell - 1
 
 
 def _balanced(codes: np.ndarray, groups: np.ndarray, cells: int) -> np.ndarray:
-    """Deal groups to cells, the rarest labels first, each to where its labels are scarcest."""
+    """Assign groups to cells, the rarest labels first, each to the cell that lacks them most."""
     rng = np.random.default_rng([len(codes), cells])
     starts = np.concatenate([[0], np.cumsum(codes.max(axis=0) + 1)])
     flat = codes + starts[:-1]
@@ -99,7 +100,7 @@ def _balanced(codes: np.ndarray, groups: np.ndarray, cells: int) -> np.ndarray:
     cell = np.empty(len(codes), np.int64)
     for nets in order:
         labels = flat[nets].ravel()
-        # Cells may differ by one net, so that labels, not sizes, decide among the emptiest two.
+        # Sizes may differ by one net, so that labels decide among the cells of the two least sizes.
         open_cells = np.flatnonzero(sizes <= sizes.min() + 1)
         load = (counts[np.ix_(open_cells, labels)] / totals[labels]).sum(axis=1)
         load += 1e-3 * sizes[open_cells] + 1e-9 * rng.random(len(open_cells))
@@ -111,30 +112,30 @@ def _balanced(codes: np.ndarray, groups: np.ndarray, cells: int) -> np.ndarray:
 
 
 def each_fold(
-    fold: np.ndarray, groups: np.ndarray, judge: Callable[[int, np.ndarray], None]
+    fold: np.ndarray, groups: np.ndarray, call: Callable[[int, np.ndarray], None]
 ) -> None:
-    """Call `judge(part, nets)` for every fold of `fold` int [N] from 0 up, folds side by side.
+    """Call `call(part, nets)` for every fold of `fold` int [N] from 0 up, folds in parallel.
 
-    `nets` are the places of those that are tested; all others may be trained on. Raises
-    AssertionError where that would part a group (`groups` int [N]).
+    `nets` are the positions of the nets to test on; all other nets may be trained on. Raises
+    AssertionError where that would separate a group (`groups` int [N]).
     """
 
     def apart(part: int) -> None:
         nets = np.flatnonzero(fold == part)
         assert_apart(np.flatnonzero(fold != part), nets, groups)
-        judge(part, nets)
+        call(part, nets)
 
-    # One fold a core with single-threaded algebra: faster than threads within small matrices,
-    # above all on a busy machine, and the same to the last bit on any number of cores.
+    # One fold per core with single-threaded algebra. That is faster than threads within small
+    # matrices, most of all on a busy machine, and equal to the last bit on any number of cores.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(apart, np.unique(fold[fold >= 0])))
 
 
 def assert_apart(train: np.ndarray, test: np.ndarray, groups: np.ndarray) -> None:
-    """Raise AssertionError where a net, a seed or an initial vector stands on both sides."""
+    """Raise AssertionError where a net, or nets of one group, are on both sides of a split."""
     both = np.intersect1d(train, test)
     if len(both):
-        raise AssertionError(f"net {both[0]} stands on both sides of a split")
+        raise AssertionError(f"net {both[0]} is on both sides of a split")
     shared = np.intersect1d(groups[train], groups[test])
     if len(shared):
-        raise AssertionError(f"nets of one seed or start (group {shared[0]}) stand on both sides")
+        raise AssertionError(f"nets of one seed or start (group {shared[0]}) are on both sides")

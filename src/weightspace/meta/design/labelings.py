@@ -1,4 +1,4 @@
-"""True labels and permuted ones side by side, as arrays with named axes."""
+"""True and permuted labels together in arrays with named axes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Labelings:
 
     @classmethod
     def of(cls, codes: np.ndarray, cells: Cells | None = None, permutations: int = 0) -> Labelings:
-        """The labels int [net, property], then `permutations` permutations of them in `cells`."""
+        """The labels int [net, property], followed by permutations of them within `cells`."""
         permuted = [codes[cells.permutation(i)] for i in range(permutations)] if cells else []
         return cls(np.stack([codes, *permuted], axis=1), tuple(int(c.max()) + 1 for c in codes.T))
 
@@ -38,7 +38,7 @@ class Labelings:
 
     @property
     def targets(self) -> np.ndarray:
-        """What an estimator of many targets is fitted on: int64 [net, labeling x property]."""
+        """The targets of an estimator of many targets: int64 [net, labeling x property]."""
         return self.codes.reshape(len(self.codes), -1)
 
     @property
@@ -47,5 +47,5 @@ class Labelings:
         return self.levels * self.codes.shape[1]
 
     def by_property(self, targets: np.ndarray) -> np.ndarray:
-        """An array [..., labeling x property] as [..., labeling, property]."""
+        """Reshape an array [..., labeling x property] to [..., labeling, property]."""
         return targets.reshape(*targets.shape[:-1], *self.codes.shape[1:])

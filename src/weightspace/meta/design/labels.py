@@ -1,4 +1,4 @@
-"""Labels: for each property, which level each net of a population has."""
+"""Labels: the level of each net of a population, for each property."""
 
 from __future__ import annotations
 
@@ -22,13 +22,25 @@ if TYPE_CHECKING:
 class Labels:
     """The nets that take part, in the zoo's order, and their level of each property.
 
-    `nets`: ids [N]. `levels`: property -> names of its levels, those that occur, in the space's
-    order. `codes`: property -> int64 [N], positions in `levels`. `groups` int64 [N]: nets that
-    were trained from one seed, or began from one vector, share a number and never stand on both
-    sides of a split.
-    `diverged` counts the nets left out, `lacking` those left out as they have none of the snapshots
-    asked for, `unrecorded` those left out as it is not on record which level they have, `dead` the
-    nets among `nets` that stayed at chance (or never moved).
+    Parameters
+    ----------
+    nets : tuple of str
+        The ids of the N nets.
+    levels : dict of str to tuple of str
+        For each property the names of the levels that occur, in the space's order.
+    codes : dict of str to int64 [N]
+        For each property the position of each net's level in `levels`.
+    groups : int64 [N]
+        Nets that were trained from one seed, or began from one vector, share a number. They are
+        never on both sides of a split.
+    diverged : int
+        How many nets were left out because their training diverged.
+    dead : int
+        How many nets among `nets` stayed at chance, or never moved.
+    lacking : int
+        How many nets were left out because they have none of the requested snapshots.
+    unrecorded : int
+        How many nets were left out because their level of a property is not on record.
     """
 
     nets: tuple[str, ...]
@@ -42,7 +54,7 @@ class Labels:
 
     @property
     def properties(self) -> tuple[str, ...]:
-        """Names of the properties, in the space's order or the order asked for."""
+        """Names of the properties, in the space's order or in the requested order."""
         return tuple(self.codes)
 
     @property
@@ -51,12 +63,36 @@ class Labels:
         return np.stack(list(self.codes.values()), axis=1)
 
     def require(self, folds: int) -> None:
-        """Refuse, with the numbers, where no interval could mean anything; see `require`."""
+        """Raise UsageError if there are too few nets for an interval.
+
+        Parameters
+        ----------
+        folds : int
+            The number of folds: every level needs a net in each, and each fold 5 nets.
+
+        Raises
+        ------
+        UsageError
+            With the numbers and the remedy.
+        """
         require(self.codes, folds, self.levels, self.diverged, self.lacking, self.unrecorded)
         require_groups(self.groups, folds)
 
     def require_sides(self, tested: np.ndarray, folds: int) -> None:
-        """The same of each side of a split: nets `tested` bool [N], and the others."""
+        """Raise UsageError if one side of a split has too few nets, or if sides share a group.
+
+        Parameters
+        ----------
+        tested : bool [N]
+            The nets to test on; all others are trained on.
+        folds : int
+            As for `require`.
+
+        Raises
+        ------
+        UsageError
+            With the side, the numbers and the remedy.
+        """
         for side, own in (("train", ~tested), ("test", tested)):
             codes = {name: column[own] for name, column in self.codes.items()}
             try:
@@ -66,8 +102,8 @@ class Labels:
         if len(shared := np.intersect1d(self.groups[tested], self.groups[~tested])):
             nets = [self.nets[i] for i in np.flatnonzero(self.groups == shared[0])]
             raise UsageError(
-                f"split: nets {', '.join(nets[:3])} were trained from one seed and stand on both "
-                "sides; put them on one"
+                f"split: nets {', '.join(nets[:3])} were trained from one seed and are on both "
+                "sides; put them on one side"
             )
 
 
@@ -80,11 +116,11 @@ def require(
     unrecorded: int = 0,
     who: str | None = None,
 ) -> None:
-    """Refuse, with the numbers, where no interval could mean anything.
+    """Raise UsageError if there are too few nets for an interval.
 
-    `codes`: property -> int [N]; `levels`, the numbers of nets left out and `who` needs so many
-    nets make the messages say more. Raises UsageError for fewer than two folds, a property with
-    one level, fewer than 5 x folds nets, and a level with fewer nets than folds.
+    That is: fewer than two folds, a property with one level, fewer than 5 x folds nets, or a level
+    with fewer nets than folds. `codes`: property -> int [N]. The other arguments only add to the
+    messages: names of levels, numbers of nets left out, and `who` needs so many nets.
     """
     if folds < 2:
         raise UsageError(f"folds: {folds} cannot be split; give at least 2")
@@ -121,11 +157,11 @@ def require(
 
 
 def require_groups(groups: np.ndarray, folds: int) -> None:
-    """UsageError where nets of one seed, which stay together, are too few groups for the folds."""
+    """Raise UsageError if there are fewer groups than folds; nets of one seed are one group."""
     if (own := len(np.unique(groups))) < folds:
         raise UsageError(
             f"too few seeds for an interval: the {len(groups)} nets were trained from {own}, and "
-            f"nets of one seed stay together; {folds} folds need {folds}; sample nets of more seeds"
+            f"nets of one seed stay in one fold; {folds} folds need {folds}; sample more seeds"
         )
 
 
@@ -135,13 +171,29 @@ def labels_of(
     snapshots: Sequence[int] = (-1,),
     split: Split | None = None,
 ) -> Labels:
-    """The labels of a zoo's nets; diverged nets are left out, dead nets stay.
+    """Work out the labels of a zoo's nets; diverged nets are left out, dead nets stay.
 
-    `properties`: names to label, by default all that vary in the zoo's space and are on record for
-    every net; nets without a record of a property that is named are left out and counted, as are
-    those that have none of `snapshots` (from 1, or back from -1). With a `split` only its nets take
-    part, and of all properties not the one by which it was made. Raises UsageError for a name that
-    does not vary, listing those that do.
+    Parameters
+    ----------
+    zoo : Zoo
+        An open zoo.
+    properties : sequence of str, optional
+        By default all properties that vary in the zoo's space and are on record for every net.
+        Nets without a record of a named property are left out and counted.
+    snapshots : sequence of int
+        Numbers from 1, or back from -1, the last. Nets that have none of these are left out.
+    split : Split, optional
+        Only the nets of the split take part. The property that made the split is no default
+        property.
+
+    Returns
+    -------
+    Labels
+
+    Raises
+    ------
+    UsageError
+        For a name that does not vary; the message lists the properties that vary.
     """
     nets = zoo.nets
     if split is not None:
@@ -159,9 +211,9 @@ def labels_of(
 
 
 def _starts(zoo: Zoo, nets: Sequence[str]) -> list[str | None]:
-    """What each net's initial vector hashes to; None where it is not kept, or is a constant.
+    """The checksum of each net's initial vector; None where it is not kept, or is a constant.
 
-    Constant initialisations of one architecture are equal because of the recipe, not of a seed.
+    Constant initialisations of one architecture are equal because of the recipe, not of the seed.
     """
     own = zoo.nets.select("net", "initialization").join(
         zoo.snapshots.filter(pl.col("step") == 0).unique("net").select("net", "checksum"), on="net"
@@ -172,7 +224,7 @@ def _starts(zoo: Zoo, nets: Sequence[str]) -> list[str | None]:
 
 
 def joined(groups: np.ndarray, starts: Sequence[str | None]) -> np.ndarray:
-    """Groups int [N], joined where nets of two of them began from one vector."""
+    """Groups int [N], with two groups joined where they have nets that began from one vector."""
     first: dict[str, int] = {}
     found = groups.copy()
     for i, start in enumerate(starts):
@@ -184,7 +236,7 @@ def joined(groups: np.ndarray, starts: Sequence[str | None]) -> np.ndarray:
 def labels_from(
     nets: pl.DataFrame, space: Space, properties: Sequence[str] | None = None
 ) -> Labels:
-    """The same from a table of nets (one row a net: net, diverged, dead, seed, recipe fields)."""
+    """Labels from a table with a row for each net: net, diverged, dead, seed, recipe fields."""
     if isinstance(properties, str):
         properties = (properties,)
     names = _on_record(nets, space) if properties is None else tuple(dict.fromkeys(properties))
@@ -216,18 +268,18 @@ def labels_from(
 
 
 def _on_record(nets: pl.DataFrame, space: Space) -> tuple[str, ...]:
-    """The properties that every net has a record of; refused where only some nets have one."""
+    """The properties on record for every net; UsageError if there is none."""
     names = tuple(name for name in space.properties if not nets[name].null_count())
     if space.properties and not names:
         raise UsageError(
-            "properties: none is on record for every net; name one that some have of "
+            "properties: none is on record for every net; name one that some nets have, of "
             f"{', '.join(space.properties)}"
         )
     return names
 
 
 def _levels(name: str, values: list[Any], space: Space) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names of the levels that occur and each net's position among them."""
+    """The names of the levels that occur, and the position of each net's level among them."""
     distribution = space.distributions[name]
     if isinstance(distribution, Uniform):
         borders = (distribution.low, *distribution.edges(THIRDS), distribution.high)
@@ -246,7 +298,7 @@ def _levels(name: str, values: list[Any], space: Space) -> tuple[tuple[str, ...]
 
 
 def _apart(borders: Sequence[float]) -> list[str]:
-    """The borders as text, with two digits or as many more as tell them apart."""
+    """The borders as text, with two digits or as many more as make them different."""
     for digits in range(2, 17):
         names = [f"{border:.{digits}g}" for border in borders]
         if len(set(names)) == len(names):
@@ -255,12 +307,12 @@ def _apart(borders: Sequence[float]) -> list[str]:
 
 
 def level_name(value: Any) -> str:
-    """How a level is written everywhere: words as they are, switches as true and false."""
+    """The text of a level: names as they are, switches as true and false."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _groups(seeds: Sequence[int | None]) -> np.ndarray:
-    """One number for nets of one seed; where all nets share a seed, each is a group by itself."""
+    """One number for all nets of a seed; where all nets share a seed, one number for each net."""
     if len(set(seeds)) == 1:
         return np.arange(len(seeds))
     known: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""From a zoo to rows of features, a few nets at a time."""
+"""Rows of features from the slices of a zoo's nets, a few nets at a time."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ SLICE_FEATURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "local": local,
     "values": lambda values: values,
 }
-"""Feature functions of slices, float32 [n, L] -> float32 [n, F], by the registry's names."""
+"""Functions that compute features of slices, float32 [n, L] -> float32 [n, F], by name."""
 
 _BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class Source:
-    """Which values of which vectors are looked at.
+    """Which values of which vectors are read.
 
     `snapshots` count from 1, or back from -1; `part` is "all", "conv" or "fc"; without
     `running_stats` the running means and variances are skipped. A snapshot that is named twice,
-    as -1 and as its number, is looked at once.
+    as -1 and as its number, is read once.
     """
 
     slice_length: int = 5000
@@ -42,7 +42,7 @@ class Source:
     running_stats: bool = True
 
     def require(self, zoo: Zoo, nets: Sequence[str]) -> None:
-        """Refuse a slice length that features or the shortest selected vector do not allow."""
+        """Raise UsageError if slices are too short for features or too long for a vector."""
         if self.slice_length < SHORTEST:
             raise UsageError(
                 f"slice_length: {self.slice_length} values are too few; give at least {SHORTEST}"
@@ -55,7 +55,7 @@ class Source:
             )
 
     def shortest(self, zoo: Zoo, nets: Sequence[str]) -> tuple[int, str]:
-        """How many values are looked at in the shortest of the nets' vectors, and that net."""
+        """The number of values read from the shortest of the nets' vectors, and that net."""
         sizes: dict[str, int] = {}
         known = dict(zoo.nets.select("net", "layout").iter_rows())
         for net in nets:
@@ -66,9 +66,9 @@ class Source:
 
 
 def held(zoo: Zoo, snapshots: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """The snapshots asked for that each net has, as ascending numbers; nets with none left out.
+    """Those of `snapshots` that each net has, as ascending numbers; nets with none are left out.
 
-    `snapshots` count from 1, or back from the net's last at -1. UsageError where none is asked for.
+    `snapshots` count from 1, or back from the net's last at -1. UsageError if there are none.
     """
     wanted = check_snapshots(snapshots)
     numbers = zoo.snapshots.group_by("net", maintain_order=True).agg(pl.col("snapshot").sort())
@@ -90,10 +90,10 @@ def random_slices(
     seed: int,
     progress: Progress = silent,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Features of `per_net` random slices of every net, all functions on the same slices.
+    """Features of `per_net` random slices of every net; all functions read the same slices.
 
-    Returns name -> float32 [n, F], and the rows' nets as positions in `nets`, int64 [n]. Only a
-    few nets' slices are in memory at a time.
+    Returns name -> float32 [n, F], and the net of each row as a position in `nets`, int64 [n].
+    Only the slices of a few nets are in memory at a time.
     """
     place = {net: i for i, net in enumerate(nets)}
     rows: dict[str, list[np.ndarray]] = {name: [] for name in functions}
@@ -118,10 +118,10 @@ def random_slices(
 def fresh_slices(
     zoo: Zoo, nets: Sequence[str], source: Source
 ) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
-    """A function that draws one slice of each of the nets at these positions in `nets`.
+    """Make a function that draws one random slice of each of some nets.
 
-    It takes int [b] and a random stream, and returns float32 [b, L], new at every call. All nets
-    must have one of the source's snapshots.
+    The function takes positions in `nets`, int [b], and a random stream, and returns float32
+    [b, L], different at every call. All nets must have one of the source's snapshots.
     """
     selected = zoo.select(nets, source.snapshots, source.part, source.running_stats)
     room = zoo.starts(selected, source.slice_length)
@@ -137,7 +137,7 @@ def fresh_slices(
 
 
 def even_slices(values: np.ndarray, length: int, count: int) -> np.ndarray:
-    """`count` slices of a vector [P] at equal distances from first to last: [count, length]."""
+    """Cut `count` slices of a vector [P] at equal distances, with both ends: [count, length]."""
     starts = np.linspace(0, len(values) - length, count).round().astype(np.int64)
     return np.stack([values[start : start + length] for start in starts])
 

@@ -1,4 +1,4 @@
-"""`Study`: what is asked of a zoo, worked out once."""
+"""`Study`: labels, groups, folds and slices of a zoo, worked out once for several analyses."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from weightspace.meta.design.slices import Source
 from weightspace.zoo import Split, Zoo, opened
 
 USUAL_LENGTH = 5000
-"""Values of a slice where none are asked for and the shortest vector has as many."""
+"""The default length of a slice; shorter if the shortest vector has fewer values."""
 FEWEST_PERMUTATIONS = 5
-"""Permutations below which the spread of the control says next to nothing."""
+"""Fewer permutations say too little about the spread of the control."""
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Which nets of a zoo are read, where, for which properties, and how they are split.
+    """Which nets of a zoo are read, which of their values, which properties, and the split.
 
-    Make one with `Study.of` and give it to `evaluate`, `regress`, `fit` and `dissect`: labels,
+    Make one with `Study.of` and give it to `evaluate`, `regress`, `fit` and `dissect`. Labels,
     groups and folds are then worked out once for all of them.
 
     Parameters
@@ -41,15 +41,16 @@ class Study:
     source : Source
         Which values of which vectors are read.
     slices_per_net : int
-        Random slices drawn of each net and seed.
+        The number of random slices of each net, for each seed.
     folds : int
-        Folds, by net; nets of one group stay together.
+        The number of folds. Folds are by net, and nets of one group are in one fold.
     seeds : tuple of int
-        One run of the whole procedure each: folds, slices and estimators.
+        The whole procedure (folds, slices and estimators) runs once for each seed.
     permutations : int
-        Repetitions with labels permuted over nets: the control. 0, or at least 5.
+        How often the procedure is repeated with labels permuted over nets, as the control: 0, or
+        at least 5.
     split : Split or None
-        Nets to train on and nets to test, instead of folds.
+        Nets to train on and nets to test on, instead of folds.
     """
 
     zoo: Zoo
@@ -77,12 +78,12 @@ class Study:
         permutations: int = 10,
         split: Split | None = None,
     ) -> Study:
-        """Work out a study of a zoo; a study that is given is returned as it is.
+        """Work out a study of a zoo; return a given study as it is.
 
         Parameters
         ----------
         zoo : Zoo, str, Path or Study
-            With a study all other arguments must be left out, as the study holds them.
+            With a study all other arguments must be left out, because the study holds them.
         properties : sequence of str, optional
             By default all that vary in the zoo's space and are on record for every net.
         slice_length : int, optional
@@ -96,10 +97,14 @@ class Study:
         slices_per_net, folds, seeds, permutations, split
             As the attributes of these names.
 
+        Returns
+        -------
+        Study
+
         Raises
         ------
         UsageError
-            For unknown names, for numbers from which no interval comes, and where the shortest
+            For unknown names, for numbers that are too small for an interval, and if the shortest
             vector is too short for a slice.
 
         Examples
@@ -112,7 +117,7 @@ class Study:
         if isinstance(zoo, Study):
             for name, value in given.items():
                 if value is not _DEFAULTS[name] and value != _DEFAULTS[name]:
-                    raise UsageError(f"{name}: the study says it already; leave it out")
+                    raise UsageError(f"{name}: the study already has it; leave it out")
             return zoo
         seeds = tuple(int(seed) for seed in seeds)
         _require_counts(slices_per_net, seeds, permutations)
@@ -125,17 +130,33 @@ class Study:
         return cls(zoo, labels, source, slices_per_net, folds, seeds, permutations, split)
 
     def require(self) -> None:
-        """Refuse, with the numbers, too few nets for an interval and slices that do not fit."""
+        """Raise UsageError if there are too few nets for an interval, or slices do not fit.
+
+        Raises
+        ------
+        UsageError
+            With the numbers and the remedy.
+        """
         self.labels.require(self.folds)
         self.source.require(self.zoo, self.labels.nets)
 
     def reading(self, **changed: Any) -> Study:
-        """The same study with another source: `slice_length`, `part`, `running_stats`."""
+        """Return the same study with another source.
+
+        Parameters
+        ----------
+        **changed
+            New values of `slice_length`, `part` or `running_stats`.
+
+        Returns
+        -------
+        Study
+        """
         return replace(self, source=replace(self.source, **changed))
 
     @cached_property
     def cells(self) -> Cells:
-        """Who is trained on and who is tested."""
+        """The folds, or the nets to train on and the nets to test on."""
         if self.split is None:
             return Cells.build(self.labels.matrix, self.labels.groups, self.folds)
         tested = np.isin(self.labels.nets, self.split.test)
@@ -143,13 +164,24 @@ class Study:
         return HeldOut.of(tested)
 
     def labelings(self, permutations: int | None = None) -> Labelings:
-        """The true labels and `permutations` permuted ones, by default as many as asked for."""
+        """Return the true labels together with permuted labels.
+
+        Parameters
+        ----------
+        permutations : int, optional
+            How many permutations, by default those of the study.
+
+        Returns
+        -------
+        Labelings
+            With codes int64 [net, labeling, property]; labeling 0 is the true one.
+        """
         count = self.permutations if permutations is None else permutations
         return Labelings.of(self.labels.matrix, self.cells, count)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What results say of the study, by the names of their columns."""
+        """What the tables of results say about the study, by the names of their columns."""
         return {
             "slice_length": self.source.slice_length,
             "part": self.source.part,
@@ -169,18 +201,18 @@ _DEFAULTS = {
 
 
 def _fitted(source: Source, zoo: Zoo, nets: Sequence[str]) -> Source:
-    """The source with slices that fit the shortest of the nets' vectors."""
+    """The source with slices short enough for the shortest of the nets' vectors."""
     shortest = min(source.slice_length, source.shortest(zoo, nets)[0])
     if shortest < SHORTEST:
         raise UsageError(
             f"part: {source.part} has {shortest} values in the shortest net, "
-            f"a slice takes {SHORTEST} or more; read another part, or leave that net out"
+            f"a slice needs {SHORTEST} or more; read another part, or leave that net out"
         )
     return replace(source, slice_length=shortest)
 
 
 def _require_counts(slices_per_net: int, seeds: tuple[int, ...], permutations: int) -> None:
-    """Refuse numbers of repetitions from which no number with an interval comes."""
+    """Raise UsageError for numbers of repetitions that allow no interval."""
     if slices_per_net < 1:
         raise UsageError(f"slices_per_net: {slices_per_net}; give at least 1")
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:

@@ -1,4 +1,4 @@
-"""Rows of whole nets, a row a net and snapshot: by layer, as they are, or as tokens."""
+"""Rows of whole nets, one for each net and snapshot: per-layer features, raw weights or tokens."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from weightspace.zoo import Zoo
 
 MOST_BYTES = 2**30
-"""Bytes of rows of raw weights that are held; folds side by side hold a copy each."""
+"""The most bytes of raw weights in memory; parallel folds hold a copy each."""
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """What nets must share for their weights to be compared one by one.
+    """The structure that nets must share, so that their weights can be compared one by one.
 
-    `key` names roles, parts and shapes of the tensors looked at, in order (their names do not
-    matter); `values` is how many weights these have.
+    `key` is a hash of the roles, parts and shapes of the tensors that are read, in order (names of
+    tensors do not matter); `values` is the number of their weights.
     """
 
     key: str
@@ -38,7 +38,7 @@ class Alignment:
 
     @classmethod
     def of(cls, layout: Layout, part: str = "all", running_stats: bool = True) -> Alignment:
-        """Of the tensors of a layout that are looked at."""
+        """The alignment of the tensors of a layout that are read."""
         chosen = [
             spec
             for spec in layout.tensors
@@ -50,19 +50,19 @@ class Alignment:
 
 
 def alignments(zoo: Zoo, nets: Sequence[str], source: Source) -> set[Alignment]:
-    """The alignments of these nets; one, where their weights can be compared."""
+    """The alignments of these nets; a single one if their weights can be compared."""
     one_of_each = zoo.nets.filter(zoo.nets["net"].is_in(list(nets))).unique("layout")["net"]
     return {Alignment.of(zoo.layout(net), source.part, source.running_stats) for net in one_of_each}
 
 
 def can_align(zoo: Zoo, nets: Sequence[str], source: Source) -> bool:
-    """Whether raw weights of these nets can be compared, and held."""
+    """Whether raw weights of these nets can be compared and fit in memory."""
     found = alignments(zoo, nets, source)
     return len(found) == 1 and _bytes(zoo, nets, source, found) <= MOST_BYTES
 
 
 def aligned(zoo: Zoo, nets: Sequence[str], source: Source) -> Alignment:
-    """What these nets share; UsageError, with the numbers, where they do not, or are too many."""
+    """The alignment that these nets share; UsageError if they share none, or do not fit memory."""
     found = alignments(zoo, nets, source)
     if len(found) > 1:
         raise UsageError(f"raw needs nets of one layout; this zoo has {len(found):,}; use layers")
@@ -70,31 +70,31 @@ def aligned(zoo: Zoo, nets: Sequence[str], source: Source) -> Alignment:
     if size > MOST_BYTES:
         raise UsageError(
             f"raw holds at most {MOST_BYTES / 1e9:.1f} GB of weights; these are {size / 1e9:.1f} "
-            f"({len(nets):,} nets of {next(iter(found)).values:,} weights); look at one snapshot "
-            "or a part, or use layers"
+            f"({len(nets):,} nets of {next(iter(found)).values:,} weights); read one snapshot or a "
+            "part, or use layers"
         )
     return next(iter(found))
 
 
 def _bytes(zoo: Zoo, nets: Sequence[str], source: Source, found: set[Alignment]) -> int:
-    moments = held(zoo, source.snapshots)
-    return 4 * next(iter(found)).values * sum(len(moments[net]) for net in nets)
+    snapshots = held(zoo, source.snapshots)
+    return 4 * next(iter(found)).values * sum(len(snapshots[net]) for net in nets)
 
 
 def weight_rows(
     zoo: Zoo, nets: Sequence[str], source: Source, progress: Progress = silent
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights as they are of nets that share a layout: float32 [n, P], owners int64 [n].
+    """Raw weights of nets that share a layout: float32 [n, P], and their nets, int64 [n].
 
-    UsageError where they share none, or would not fit `MOST_BYTES`.
+    UsageError if the nets share no layout, or need more than `MOST_BYTES`.
     """
     width = aligned(zoo, nets, source).values
-    moments = held(zoo, source.snapshots)
-    owners = np.repeat(np.arange(len(nets)), [len(moments[net]) for net in nets])
+    snapshots = held(zoo, source.snapshots)
+    owners = np.repeat(np.arange(len(nets)), [len(snapshots[net]) for net in nets])
     rows, row = np.empty((len(owners), width), np.float32), 0
     for i, net in enumerate(nets):
         ranges = zoo.layout(net).select(source.part, source.running_stats)
-        for snapshot in moments[net]:
+        for snapshot in snapshots[net]:
             vector = zoo.vector(net, snapshot)
             np.concatenate([vector[start:stop] for start, stop in ranges], out=rows[row])
             row += 1
@@ -105,13 +105,13 @@ def weight_rows(
 def token_rows(
     zoo: Zoo, nets: Sequence[str], source: Source, progress: Progress = silent
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Layers of whole nets as tokens, one row a net and snapshot: float32 [n, F], int64 [n]."""
+    """Layers of whole nets as tokens, float32 [n, F], and the nets of the rows, int64 [n]."""
     rows, owners = [], []
-    moments = held(zoo, source.snapshots)
-    with threadpool_limits(1, "blas"):  # small matrices: threads would cost more than they do
+    snapshots = held(zoo, source.snapshots)
+    with threadpool_limits(1, "blas"):  # matrices are small: threads would cost more than they save
         for i, net in enumerate(nets):
             layout = zoo.layout(net)
-            for snapshot in moments[net]:
+            for snapshot in snapshots[net]:
                 vector = zoo.vector(net, snapshot)
                 rows.append(
                     tokens(vector, layout, part=source.part, running_stats=source.running_stats)
@@ -126,4 +126,4 @@ WHOLE_ROWS: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
     "weights": weight_rows,
     "tokens": token_rows,
 }
-"""Functions (zoo, nets, source, progress) -> rows [n, F], owners [n], by the registry's names."""
+"""Functions (zoo, nets, source, progress) -> rows [n, F] and their nets [n], by name."""

@@ -1,1 +1,1 @@
-"""Cross-fitted accuracies and errors, and the results that hold them."""
+"""Cross-fitted accuracies and errors, and the classes of their results."""

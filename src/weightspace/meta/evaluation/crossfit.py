@@ -1,4 +1,4 @@
-"""Cross-fitting: each net is tested by a classifier trained without it, many properties at once."""
+"""Cross-fitting: each net is tested by a classifier trained without it, for many properties."""
 
 from __future__ import annotations
 
@@ -22,12 +22,28 @@ UNITS = ("slice", "net")
 
 @dataclass(frozen=True)
 class Score:
-    """How well one property is read off the rows of one place.
+    """How well one property is read from the rows of one place.
 
-    `accuracy` is class-balanced arg-max accuracy, `low` and `high` its 95 % interval (bootstrap
-    over nets, widened as in `intervals.crossfitted`), `chance` is 1 / levels. `controls` holds
-    the accuracies under permuted labels (empty when none were asked for). `n_nets` and `n_rows`
-    were tested.
+    Parameters
+    ----------
+    property : str
+        The name of the property.
+    place : int
+        The number of the place; 0 where `crossfit` was called without places.
+    unit : {"slice", "net"}
+        Whether single rows or the rows of a net together are tested.
+    levels : int
+        The number of levels.
+    chance : float
+        1 / levels.
+    accuracy : float
+        Class-balanced accuracy of the most probable level, 0..1.
+    low, high : float
+        Its 95 % interval: bootstrap over nets, widened as in `intervals.crossfitted`.
+    n_nets, n_rows : int
+        How many nets and rows were tested.
+    controls : tuple of float
+        The accuracies with permuted labels; empty without permutations.
     """
 
     property: str
@@ -44,21 +60,21 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The answers about every net of classifiers that were trained on other nets.
+class CrossPredicted:
+    """Predictions for every net by classifiers that were trained on other nets.
 
     Parameters
     ----------
     slice_hits : float32 [net, place, labeling, property]
-        The share of a net's rows that are answered rightly.
+        The share of a net's rows whose prediction is right.
     net_hits : float32 [net, place, labeling, property]
-        Whether the net's answer is right, 0 or 1.
+        Whether the prediction for the net is right, 0 or 1.
     net_answers : int16 [net, place, labeling, property]
         The level with the highest mean log-probability over a net's rows.
     slice_answers : list of list of int64 [net, place, level]
-        By labeling and property, how many rows of a net are answered with each level.
+        By labeling and property, for how many rows of a net each level is predicted.
     rows : int64 [net, place]
-        How many rows the net has; hits of none are 0.
+        How many rows the net has; the hits of a net without rows are 0.
     log_probabilities : list of list of float64 [net, place, level]
         By labeling and property, the means over a net's rows.
     """
@@ -71,11 +87,11 @@ class Judged:
     log_probabilities: list[list[np.ndarray]]
 
     def hits(self, unit: str) -> np.ndarray:
-        """The hits of a unit, float32 [net, place, labeling, property]."""
+        """The hits of a unit, "slice" or "net": float32 [net, place, labeling, property]."""
         return self.slice_hits if unit == "slice" else self.net_hits
 
 
-def judge(
+def cross_predict(
     features: np.ndarray,
     nets: np.ndarray,
     labelings: Labelings,
@@ -85,32 +101,33 @@ def judge(
     *,
     places: np.ndarray | None = None,
     detailed: int = 0,
-) -> Judged:
-    """Test every net by a classifier that was fitted on the nets of the other folds.
+) -> CrossPredicted:
+    """Predict the levels of every net by a classifier fitted on the nets of the other folds.
 
     Parameters
     ----------
     features : float32 [row, feature]
-        Any number of rows a net.
+        Any number of rows for each net.
     nets : int [row]
         The net of each row.
     labelings : Labelings
         The labels of all nets.
     fold : int [net]
-        Nets of a fold below 0 are only trained on, and have no rows in what is returned.
+        The fold of each net. Nets of a fold below 0 are only trained on; the result has no rows
+        for them.
     groups : int [net]
-        Nets of one number must not stand on both sides of a split.
+        Nets of one number must not be on both sides of a split.
     estimator : MetaClassifier
         Unfitted.
     places : int [row], optional
-        Rows of different places are answered separately.
+        Rows of different places are predicted separately.
     detailed : int
-        Of how many labelings answers of slices and log-probabilities are kept.
+        For how many labelings predictions of slices and log-probabilities are kept.
 
     Raises
     ------
     AssertionError
-        Where a fold would part a group.
+        If a fold would separate a group.
     """
     codes, levels = labelings.targets, labelings.target_levels
     count, targets = codes.shape
@@ -126,7 +143,7 @@ def judge(
     kept = [np.zeros((*shape, own)) for own in wanted]
     answers = [np.zeros((*shape, own), np.int64) for own in wanted]
 
-    def judge_fold(part: int, test_nets: np.ndarray) -> None:
+    def predict_fold(part: int, test_nets: np.ndarray) -> None:
         tested = fold[nets] == part
         if not tested.any():
             return
@@ -147,9 +164,9 @@ def judge(
                 kept[j][test_nets] = (sums / divisor[:, None]).reshape(-1, width, levels[j])
                 np.add.at(answers[j], (owner, place, answer), 1)
 
-    each_fold(fold, groups, judge_fold)
+    each_fold(fold, groups, predict_fold)
     net_hits = (net_answers == codes[:, None, :]) & (rows > 0)[:, :, None]
-    return Judged(
+    return CrossPredicted(
         labelings.by_property(slice_hits),
         labelings.by_property(net_hits.astype(np.float32)),
         labelings.by_property(net_answers),
@@ -169,10 +186,10 @@ def right_answers(
     owners: np.ndarray,
     nets: NDArray[np.int64],
 ) -> np.ndarray:
-    """Share of a net's rows that are answered rightly: float64 [tested net, target].
+    """The share of each tested net's rows whose prediction is right: float64 [tested net, target].
 
-    Log-probabilities [n, levels] of each target, for rows of the nets `owners` int [n]; `codes`
-    int [N, target]; `nets` are the places in `codes` of those that are tested.
+    `log_probabilities` has an array [n, levels] for each target; row i belongs to the net
+    `owners[i]`, int [n]. `codes`: int [N, target]. `nets`: positions in `codes` of the tested nets.
     """
     sizes = np.bincount(owners, minlength=len(codes))[nets]
     right = [
@@ -197,35 +214,36 @@ def crossfit(
     permutations: int = 0,
     resamples: int = 1000,
 ) -> list[Score]:
-    """Cross-fitted accuracies of all properties, one factorisation a fold for all of them.
+    """Compute cross-fitted accuracies of all properties, with one factorisation for each fold.
 
-    Nets are split, never rows; nets without rows are not tested.
+    Folds are by net, never by row. Nets without rows are not tested.
 
     Parameters
     ----------
     features : float32 [row, feature]
-        One row a slice (or a net), any number of rows a net.
+        A row for each slice or net; any number of rows for each net.
     nets : int [row]
         Which net a row belongs to, as an index into the label arrays.
     labels : mapping of str to int [net]
         For each property the level of each net, counted from 0
         (`weightspace.meta.labels_of(zoo).codes` is such a mapping).
     places : int [row], optional
-        Train on all rows of the training nets, and report the rows of each place (a position, a
-        snapshot) by themselves: one `Score` a property x place. Places count from 0; to train on
-        one place alone, call with its rows only.
+        The place of each row (a position, a snapshot), counted from 0. Classifiers are trained on
+        all rows of the training nets, and there is a `Score` for each property and place. To train
+        on one place alone, call with its rows only.
     unit : {"slice", "net"}
-        Whether each row gives an answer, or the log-probabilities of a net's rows are averaged.
+        Whether there is a prediction for each row, or one for each net from the mean
+        log-probabilities of its rows.
     classifier : str
         A name in `weightspace.meta.CLASSIFIERS`; only its estimator is used here.
     net_groups : int [net], optional
-        Nets of one number never stand on both sides of a split (`Labels.groups`).
+        Nets of one number are never on both sides of a split (`Labels.groups`).
     folds, seed : int
         The number of folds, and the seed of the folds and the estimator.
     permutations : int
-        How many accuracies with labels permuted over nets to give in `Score.controls`.
+        How many accuracies with labels permuted over nets to return in `Score.controls`.
     resamples : int
-        Draws of the bootstrap.
+        The number of bootstrap samples.
 
     Returns
     -------
@@ -235,7 +253,7 @@ def crossfit(
     Raises
     ------
     UsageError
-        Where there are no labels, a property has one level, or nets are too few for an interval.
+        If there are no labels, if a property has one level, or if nets are too few for an interval.
     """
     if unit not in UNITS:
         raise UsageError(f"unit: {unit!r} is none of {', '.join(UNITS)}")
@@ -249,7 +267,7 @@ def crossfit(
     require_groups(own, folds)
     cells = Cells.build(codes, own, folds)
     labelings = Labelings.of(codes, cells, permutations)
-    judged = judge(
+    predicted = cross_predict(
         features,
         np.searchsorted(present, nets),
         labelings,
@@ -258,10 +276,10 @@ def crossfit(
         declared(classifier).estimator(seed),
         places=places,
     )
-    hits, interval = judged.hits(unit), resampled(resamples, seed=seed)
+    hits, interval = predicted.hits(unit), resampled(resamples, seed=seed)
     scores = []
     for i, name in enumerate(labels):
-        for place, rows in enumerate(judged.rows.T):
+        for place, rows in enumerate(predicted.rows.T):
             has = rows > 0
             if not has.any():
                 continue

@@ -1,4 +1,4 @@
-"""Rows of features with numbers to read off them, and what is predicted of nets not trained on."""
+"""Rows of features with numbers to predict, and predictions for nets outside the training set."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from weightspace.zoo import Zoo
 
 PROGRESS = "progress"
 SEVERAL = 0
-"""Stands for the snapshot of rows that were drawn from several: no snapshot has this number."""
+"""The snapshot number of rows that come from several snapshots: no snapshot has this number."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Rows of features with the numbers to read off them.
+    """Rows of features with the numbers to predict from them.
 
-    `features` [n, F], `owners` [n] places in the labels' nets, `snapshots` [n], `targets`
-    name -> [n]. With `within` the control permutes them among the snapshots of a net, each of
-    which every net has, else among nets; rows of one net and snapshot share theirs.
+    `features` [n, F]; `owners` [n], positions in the labels' nets; `snapshots` [n]; `targets`
+    name -> [n], equal for all rows of one net and snapshot. With `within` the control permutes
+    targets among the snapshots of each net (every net has all of them), otherwise among nets.
     """
 
     classifier: str
@@ -39,10 +39,10 @@ class Problem:
     within: bool
 
 
-def steps_of(zoo: Zoo, labels: Labels, moments: int) -> dict[int, np.ndarray]:
-    """Snapshot number -> fraction of training [N]; some of those that every net has.
+def steps_of(zoo: Zoo, labels: Labels, most: int) -> dict[int, np.ndarray]:
+    """Snapshot number -> fraction of training [N], for at most `most` snapshots all nets have.
 
-    Empty where the nets share no two snapshots whose steps are on record.
+    Empty if the nets share fewer than two snapshots whose steps are on record.
     """
     own = zoo.snapshots.filter(pl.col("net").is_in(list(labels.nets)))
     last = pl.col("step").max().over("net")
@@ -56,7 +56,7 @@ def steps_of(zoo: Zoo, labels: Labels, moments: int) -> dict[int, np.ndarray]:
     ]
     if len(numbers) < 2:
         return {}
-    chosen = np.unique(np.linspace(0, len(numbers) - 1, min(moments, len(numbers))).round())
+    chosen = np.unique(np.linspace(0, len(numbers) - 1, min(most, len(numbers))).round())
     return {
         numbers[int(i)]: own.filter(snapshot=numbers[int(i)])["fraction"].to_numpy() for i in chosen
     }
@@ -65,20 +65,20 @@ def steps_of(zoo: Zoo, labels: Labels, moments: int) -> dict[int, np.ndarray]:
 def of_nets(
     study: Study, classifier: str, numbers: dict[str, np.ndarray], seed: int, progress: Progress
 ) -> Problem:
-    """Rows of the source's snapshots, as `evaluate` has them, with numbers of nets."""
+    """Rows of the source's snapshots, as for `evaluate`, with a number for each net."""
     source = study.source
     features, owners = _rows(study, source, classifier, study.slices_per_net, seed, progress)
-    moment = source.snapshots[0] if len(source.snapshots) == 1 else SEVERAL
+    snapshot = source.snapshots[0] if len(source.snapshots) == 1 else SEVERAL
     targets = {name: values[owners] for name, values in numbers.items()}
     return Problem(
-        classifier, features, owners, np.full(len(owners), moment), targets, within=False
+        classifier, features, owners, np.full(len(owners), snapshot), targets, within=False
     )
 
 
 def of_progress(
     study: Study, classifier: str, steps: dict[int, np.ndarray], seed: int, progress: Progress
 ) -> Problem:
-    """Rows of each of the snapshots of `steps`, a quarter as many a net, with their progress."""
+    """Rows of each snapshot of `steps`, a quarter as many for each net, with their progress."""
     blocks = []
     for number in steps:
         own = replace(study.source, snapshots=(number,))
@@ -102,7 +102,7 @@ def _rows(
     seed: int,
     progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features [n, F] that the classifier reads, and the rows' nets [n]."""
+    """The features [n, F] that the classifier reads, and the nets of the rows [n]."""
     kind = CLASSIFIERS[classifier].features
     if kind in WHOLE_ROWS:
         return WHOLE_ROWS[kind](study.zoo, study.labels.nets, source, progress)
@@ -114,33 +114,33 @@ def _rows(
 
 
 def _permuted(problem: Problem, cells: Cells, permutations: int) -> np.ndarray:
-    """The targets, then permuted ones: float64 [n, targets x (1 + permutations)]."""
+    """The targets, followed by permuted targets: float64 [n, targets x (1 + permutations)]."""
     truth = np.stack(list(problem.targets.values()), axis=1)
-    moments, moment = np.unique(problem.snapshots, return_inverse=True)
-    # A number belongs to a net's snapshot, of which there are many rows: [N, moments, targets].
-    own = np.zeros((len(cells.cell), len(moments), truth.shape[1]))
-    own[problem.owners, moment] = truth
+    numbers, number = np.unique(problem.snapshots, return_inverse=True)
+    # All rows of a net and snapshot have one number: [N, snapshots, targets].
+    own = np.zeros((len(cells.cell), len(numbers), truth.shape[1]))
+    own[problem.owners, number] = truth
     columns = [truth]
     for index in range(permutations):
         if problem.within:
             rng = np.random.default_rng([index, 0x9E58])
-            order = rng.permuted(np.tile(np.arange(len(moments)), (len(own), 1)), axis=1)
-            columns.append(own[problem.owners, order[problem.owners, moment]])
+            order = rng.permuted(np.tile(np.arange(len(numbers)), (len(own), 1)), axis=1)
+            columns.append(own[problem.owners, order[problem.owners, number]])
         else:
-            columns.append(own[cells.permutation(index)][problem.owners, moment])
+            columns.append(own[cells.permutation(index)][problem.owners, number])
     return np.concatenate(columns, axis=1)
 
 
 def guessed(problem: Problem, study: Study, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Targets and what models trained on other nets predict: [n, targets x (1 + R)] each."""
+    """Targets and predictions of models trained on other nets: [n, targets x (1 + R)] each."""
     truth = _permuted(problem, study.cells, study.permutations)
     guess = np.empty_like(truth)
     fold = study.cells.fold_of(seed)
 
-    def judge(part: int, nets: np.ndarray) -> None:
+    def predict_fold(part: int, nets: np.ndarray) -> None:
         tested = fold[problem.owners] == part
         fitted = KernelRidge(seed=seed).fit(problem.features[~tested], truth[~tested])
         guess[tested] = fitted.predict(problem.features[tested])
 
-    each_fold(fold, study.labels.groups, judge)
+    each_fold(fold, study.labels.groups, predict_fold)
     return truth, guess

@@ -1,4 +1,4 @@
-"""`evaluate`: how much of each property is in the weights."""
+"""`evaluate`: how well each property can be read from the weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from weightspace.meta.design.labels import Labels
 from weightspace.meta.design.slices import SLICE_FEATURES, fresh_slices, random_slices
 from weightspace.meta.design.study import Study
 from weightspace.meta.design.whole import WHOLE_ROWS, can_align
-from weightspace.meta.evaluation.crossfit import UNITS, Judged, judge
+from weightspace.meta.evaluation.crossfit import UNITS, CrossPredicted, cross_predict
 from weightspace.meta.evaluation.result import COLUMNS, CONFUSION_COLUMNS, HIT_COLUMNS, Evaluation
 from weightspace.meta.evaluation.versions import in_one_line
 from weightspace.meta.statistics.calibration import (
@@ -53,48 +53,45 @@ def evaluate(
     split: Split | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
-    """How well each property is read off the weights of a population.
+    """Test how well each property can be read from the weights of a population.
 
-    For every seed, `slices_per_net` slices of `slice_length` values are drawn of every net that
-    did not diverge, the nets are dealt to `folds` folds, and every net is tested by classifiers
-    that were trained on the other folds only. A seed changes slices, estimators and, where there
-    are nets enough for folds of more than one kind (at least 12 a fold), folds; accuracies are
-    means over seeds, their intervals bootstrap over nets (widened by what the controls show of
-    the dependence that cross-fitting makes between nets). The control repeats all of it with
-    labels permuted over nets; classifiers that are too slow for that have null controls.
+    For every seed, `slices_per_net` random slices of `slice_length` values are taken from every net
+    that did not diverge. The nets are split into `folds` folds, and every net is tested by
+    classifiers that were trained on the other folds only. The control repeats the whole procedure
+    with labels permuted over nets; classifiers that are too slow for that have null controls.
 
     Parameters
     ----------
     zoo : Zoo, str, Path or Study
-        A zoo, its path or URL, or a `Study`, which holds the arguments from `properties` to
-        `permutations`, and `split`: they are then left out.
+        A zoo, its path or URL, or a `Study`. A study holds the arguments from `properties` to
+        `permutations`, and `split`: leave these out then.
     properties : sequence of str, optional
         By default all that vary in the zoo's space.
     classifiers : sequence of str, optional
-        Names in `CLASSIFIERS`, by default all but the slow (`raw` where all nets share a layout).
-        The baseline `shallow` is always added.
+        Names in `CLASSIFIERS`; by default all except the slow ones (`raw` is included only where
+        all nets share a layout). The baseline `shallow` is always added.
     slice_length : int, optional
-        Values of a slice, by default 5,000, or as many as the shortest vector has.
+        The number of values in a slice; by default 5,000, or as many as the shortest vector has.
     snapshots : sequence of int
-        From 1, or back from -1; nets that have none of them are left out.
+        Numbers from 1, or back from -1, the last. Nets that have none of these are left out.
     part : {"all", "conv", "fc"}
         Which layers are read.
     running_stats : bool
         Whether batch norm's running statistics are read.
     slices_per_net, folds : int
-        Slices of each net and seed, and folds.
+        The number of slices of each net for each seed, and the number of folds.
     seeds : sequence of int
-        One run each.
+        The whole procedure runs once for each seed.
     permutations : int
-        Repetitions with permuted labels, 0 or at least 5.
+        How often the procedure is repeated with permuted labels: 0, or at least 5.
     resamples : int
-        Draws of the bootstrap.
+        The number of bootstrap samples.
     split : Split, optional
-        `zoo.split()`, or one level left out: its test nets are tested by classifiers trained on
-        its train nets, and there are no folds. The property by which it was made is then no
-        property to predict.
+        `zoo.split()`, or one level left out. Its test nets are then tested by classifiers trained
+        on its training nets, and there are no folds. The property that made the split is not
+        predicted.
     progress : callable
-        Called with a task, what is done and the total.
+        Called with a task, how much is done, and the total.
 
     Returns
     -------
@@ -104,13 +101,21 @@ def evaluate(
     Raises
     ------
     UsageError
-        With the numbers, for too few nets for an interval, unknown names, and a slice length
-        beyond the shortest vector.
+        For too few nets for an interval, unknown names, and slices that are longer than the
+        shortest vector; the message has the numbers.
+
+    Notes
+    -----
+    A seed changes the slices and the estimators. It also changes the folds, if there are enough
+    nets for several partitions (at least 12 for each fold). Accuracies are means over seeds. Their
+    intervals are bootstrap intervals over nets, widened for the dependence of cross-fitted nets,
+    which is estimated from the control.
     """
     chosen = declared(classifiers)
     if resamples < FEWEST_RESAMPLES:
         raise UsageError(
-            f"resamples: {resamples} cannot bound 95 %; give at least {FEWEST_RESAMPLES}"
+            f"resamples: {resamples} are too few for 95 % intervals; give at least "
+            f"{FEWEST_RESAMPLES}"
         )
     study = Study.of(
         zoo,
@@ -137,14 +142,14 @@ def evaluate(
 
 
 def _run(study: Study, chosen: list[Classifier], progress: Progress) -> dict[str, _Tally]:
-    """Cross-fit all classifiers with all seeds."""
+    """Cross-fit all classifiers for all seeds."""
     zoo, labels, source, seeds = study.zoo, study.labels, study.source, study.seeds
     tallies = {c.name: _Tally() for c in chosen}
     whole = {
         name: WHOLE_ROWS[name](zoo, labels.nets, source, progress)
         for name in dict.fromkeys(c.features for c in chosen if c.whole)
     }
-    fits = len(seeds) * len(np.unique(study.cells.fold_of(seeds[0])[study.cells.judged]))
+    fits = len(seeds) * len(np.unique(study.cells.fold_of(seeds[0])[study.cells.tested]))
     told = {c.name: Together(progress, f"training {c.name}", fits) for c in chosen}
     needed = {c.features: SLICE_FEATURES[c.features] for c in chosen if not c.whole}
     for turn, seed in enumerate(seeds):
@@ -157,7 +162,7 @@ def _run(study: Study, chosen: list[Classifier], progress: Progress) -> dict[str
         for place, kind in enumerate(chosen):
             done = turn * len(chosen) + place
             progress("cross-fitting", done, len(seeds) * len(chosen))
-            judged = judge(
+            predicted = cross_predict(
                 *seen[kind.features],
                 study.labelings(_repeats(kind, study)),
                 fold,
@@ -165,7 +170,7 @@ def _run(study: Study, chosen: list[Classifier], progress: Progress) -> dict[str
                 _estimator(kind, seed, study, told[kind.name]),
                 detailed=1,
             )
-            tallies[kind.name].add(judged, fold)
+            tallies[kind.name].add(predicted, fold)
     progress("cross-fitting", len(seeds) * len(chosen), len(seeds) * len(chosen))
     return tallies
 
@@ -176,7 +181,7 @@ def _repeats(kind: Classifier, study: Study) -> int:
 
 
 def _estimator(kind: Classifier, seed: int, study: Study, progress: Progress) -> MetaClassifier:
-    """An unfitted estimator; one that reads values may draw more slices of its training nets."""
+    """An unfitted estimator; one that reads raw values can draw more slices of training nets."""
     made = kind.estimator(seed)
     made.progress = progress
     if kind.features == "values":
@@ -186,7 +191,7 @@ def _estimator(kind: Classifier, seed: int, study: Study, progress: Progress) ->
 
 @dataclass
 class _Tally:
-    """Sums over seeds: hits [net, labeling, property], answers [net, level] by property."""
+    """Sums over seeds: hits [net, labeling, property], and predictions [net, level] by property."""
 
     slice_hits: Any = 0.0
     net_hits: Any = 0.0
@@ -194,19 +199,19 @@ class _Tally:
     rows: Any = 0
     slice_answers: list[np.ndarray] = field(default_factory=list)
     net_answers: list[np.ndarray] = field(default_factory=list)
-    claims: list[list[np.ndarray]] = field(default_factory=list)
+    logs: list[list[np.ndarray]] = field(default_factory=list)
     folds: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, judged: Judged, fold: np.ndarray) -> None:
-        self.claims.append([logs[:, 0] for logs in judged.log_probabilities[0]])
+    def add(self, predicted: CrossPredicted, fold: np.ndarray) -> None:
+        self.logs.append([logs[:, 0] for logs in predicted.log_probabilities[0]])
         self.folds.append(fold)
-        self.slice_hits = self.slice_hits + judged.slice_hits[:, 0]
-        self.net_hits = self.net_hits + judged.net_hits[:, 0]
-        self.rows = self.rows + judged.rows[:, 0]
+        self.slice_hits = self.slice_hits + predicted.slice_hits[:, 0]
+        self.net_hits = self.net_hits + predicted.net_hits[:, 0]
+        self.rows = self.rows + predicted.rows[:, 0]
         self.seeds += 1
-        by_slice = [counts[:, 0] for counts in judged.slice_answers[0]]
+        by_slice = [counts[:, 0] for counts in predicted.slice_answers[0]]
         by_net = [
-            np.eye(counts.shape[1], dtype=np.int64)[judged.net_answers[:, 0, 0, j]]
+            np.eye(counts.shape[1], dtype=np.int64)[predicted.net_answers[:, 0, 0, j]]
             for j, counts in enumerate(by_slice)
         ]
         if self.seeds == 1:
@@ -226,7 +231,7 @@ class _Tally:
 def _summary(
     chosen: list[Classifier], tallies: dict[str, _Tally], study: Study, resamples: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    labels, judged = study.labels, study.cells.judged
+    labels, tested = study.labels, study.cells.tested
     facts = study.facts | {
         "n_dead": labels.dead,
         "n_diverged": labels.diverged,
@@ -235,13 +240,13 @@ def _summary(
     rows, confusions = [], []
     for kind in chosen:
         tally, repeats = tallies[kind.name], _repeats(kind, study)
-        codes = study.labelings(repeats).codes[judged]
+        codes = study.labelings(repeats).codes[tested]
         for unit in units_of(kind.name):
-            hits = tally.hits(unit)[judged]
+            hits = tally.hits(unit)[tested]
             interval = resampled(resamples, dependence=_dependence(study, hits, codes))
             for i, name in enumerate(labels.properties):
                 key = {"property": name, "classifier": kind.name, "unit": unit}
-                found = score(hits[:, :, i], codes[:, :, i], labels.groups[judged], interval)
+                found = score(hits[:, :, i], codes[:, :, i], labels.groups[tested], interval)
                 rows.append(
                     key
                     | found.columns()
@@ -249,8 +254,8 @@ def _summary(
                     | {"n_slices": int(tally.rows.sum()), "permutations": repeats}
                     | facts
                 )
-                answers = tally.answers(unit)[i][judged]
-                confusions += _confusion(key, answers, labels.codes[name][judged], labels, name)
+                answers = tally.answers(unit)[i][tested]
+                confusions += _confusion(key, answers, labels.codes[name][tested], labels, name)
     rank = {name: i for i, name in enumerate(labels.properties)}
     rows.sort(key=lambda row: rank[row["property"]])
     return (
@@ -260,8 +265,8 @@ def _summary(
 
 
 def _dependence(study: Study, hits: np.ndarray, codes: np.ndarray) -> float:
-    """What widens intervals of hits and codes [net, labeling, property] for cross-fitting."""
-    if isinstance(study.cells, HeldOut):  # no net that is tested was trained on for another
+    """The dependence that widens intervals, from hits and codes [net, labeling, property]."""
+    if isinstance(study.cells, HeldOut):  # no tested net is in a training set
         return 1.0
     if hits.shape[1] == 1:
         return DEPENDENCE
@@ -270,19 +275,19 @@ def _dependence(study: Study, hits: np.ndarray, codes: np.ndarray) -> float:
 
 
 def _hits(tallies: dict[str, _Tally], study: Study, dead: np.ndarray) -> pl.DataFrame:
-    """A row a net that was tested, property, classifier and unit."""
-    labels, judged = study.labels, study.cells.judged
-    nets = np.array(labels.nets)[judged]
+    """A row for each tested net, property, classifier and unit."""
+    labels, tested = study.labels, study.cells.tested
+    nets = np.array(labels.nets)[tested]
     tables = []
     for i, name in enumerate(labels.properties):
         for kind, tally in tallies.items():
             for unit in units_of(kind):
                 columns = {
                     "net": nets,
-                    "level": labels.codes[name][judged],
-                    "group": labels.groups[judged],
-                    "dead": dead[judged],
-                    "hit": tally.hits(unit)[judged, 0, i].astype(np.float64),
+                    "level": labels.codes[name][tested],
+                    "group": labels.groups[tested],
+                    "dead": dead[tested],
+                    "hit": tally.hits(unit)[tested, 0, i].astype(np.float64),
                 }
                 about = {"property": name, "classifier": kind, "unit": unit}
                 table = pl.DataFrame(columns).with_columns(
@@ -293,16 +298,16 @@ def _hits(tallies: dict[str, _Tally], study: Study, dead: np.ndarray) -> pl.Data
 
 
 def _calibration(tallies: dict[str, _Tally], study: Study) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What the probabilities of whole nets are worth, and their reliability."""
-    labels, judged = study.labels, study.cells.judged
+    """Calibration errors of the probabilities of nets, and their reliability diagrams."""
+    labels, tested = study.labels, study.cells.tested
     rows, bins = [], []
     for i, name in enumerate(labels.properties):
         for kind, tally in tallies.items():
-            folds = [fold[judged] for fold in tally.folds]
-            if isinstance(study.cells, HeldOut):  # one fold has no others: every second net
-                folds = [np.arange(judged.sum()) % 2] * len(folds)
-            claims = [logs[i][judged] for logs in tally.claims]
-            figures, own = calibration(claims, labels.codes[name][judged], folds)
+            folds = [fold[tested] for fold in tally.folds]
+            if isinstance(study.cells, HeldOut):  # there is one fold: split it by every second net
+                folds = [np.arange(tested.sum()) % 2] * len(folds)
+            logs = [own[i][tested] for own in tally.logs]
+            figures, own = calibration(logs, labels.codes[name][tested], folds)
             about = {"property": name, "classifier": kind}
             rows.append(about | figures)
             bins += [about | row for row in own]
@@ -324,5 +329,5 @@ def _confusion(
 
 
 def units_of(classifier: str) -> tuple[str, ...]:
-    """The units that a classifier answers for: whole nets alone if it reads those."""
+    """The units that a classifier predicts: only nets if it reads whole nets."""
     return ("net",) if CLASSIFIERS[classifier].whole else UNITS

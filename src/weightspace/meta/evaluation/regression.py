@@ -1,4 +1,4 @@
-"""`regress`: how well numbers are read off the weights, such as learning rate and test accuracy."""
+"""`regress`: how well numbers, such as the learning rate, can be read from the weights."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from weightspace.disk import InnerPath, make_root, remove
 from weightspace.errors import UsageError
 from weightspace.meta.design.labels import Labels
 from weightspace.meta.design.study import Study
-from weightspace.meta.evaluation import tables
 from weightspace.meta.evaluation.problems import (
     PROGRESS,
     SEVERAL,
@@ -24,6 +22,7 @@ from weightspace.meta.evaluation.problems import (
     of_progress,
     steps_of,
 )
+from weightspace.meta.evaluation.regressed import COLUMNS, GUESS_COLUMNS, Regression
 from weightspace.meta.evaluation.versions import in_one_line
 from weightspace.meta.statistics.intervals import control_interval
 from weightspace.meta.statistics.numbers import (
@@ -38,110 +37,9 @@ from weightspace.space import Uniform
 from weightspace.zoo import Zoo
 
 ACCURACY = "test_accuracy"
-COLUMNS: dict[str, Any] = {
-    "target": pl.String,
-    "scale": pl.String,
-    "classifier": pl.String,
-    "unit": pl.String,
-    "r2": pl.Float64,
-    "r2_low": pl.Float64,
-    "r2_high": pl.Float64,
-    "r2_control_low": pl.Float64,
-    "r2_control_high": pl.Float64,
-    "tau": pl.Float64,
-    "tau_low": pl.Float64,
-    "tau_high": pl.Float64,
-    "tau_control_low": pl.Float64,
-    "tau_control_high": pl.Float64,
-    "n_nets": pl.Int64,
-    "n_rows": pl.Int64,
-    "slice_length": pl.Int64,
-    "part": pl.String,
-    "running_stats": pl.Boolean,
-    "snapshots": pl.String,
-    "folds": pl.Int64,
-    "seeds": pl.String,
-    "permutations": pl.Int64,
-    "versions": pl.String,
-}
-GUESS_COLUMNS: dict[str, Any] = {
-    "target": pl.String,
-    "classifier": pl.String,
-    "net": pl.String,
-    "snapshot": pl.Int64,
-    "truth": pl.Float64,
-    "guess": pl.Float64,
-}
-_TABLES = {
-    "table": ("numbers.parquet", COLUMNS),
-    "guesses": ("guesses.parquet", GUESS_COLUMNS),
-}
-FILES: dict[str, tables.Columns] = dict(_TABLES.values())
-"""The columns of each file that a regression is kept in."""
 _FACTS = ("slice_length", "part", "running_stats", "folds", "seeds")
 FEWEST = 6
-"""Nets a fold below which no interval is given."""
-
-
-@dataclass(frozen=True, eq=False)
-class Regression:
-    """The outcome of `regress`.
-
-    `table` has a row a target x classifier x unit, columns `COLUMNS`; `snapshots` are those that
-    were read. `guesses` has a row a net and snapshot that was judged, the mean over slices and
-    seeds, columns `GUESS_COLUMNS`, on the target's scale; `snapshot` is null where a net was judged
-    by several together.
-    """
-
-    table: pl.DataFrame
-    guesses: pl.DataFrame
-
-    def frame(self) -> pl.DataFrame:
-        """One row a target x classifier x unit."""
-        return self.table
-
-    def to_parquet(self, directory: str | Path) -> Path:
-        """Write both tables into a folder, made where it is missing; returns the folder.
-
-        Tables of an older regression are replaced, both or none if writing fails. UsageError where
-        a file of such a name is none that weightspace wrote.
-        """
-        root = make_root(Path(directory))
-        tables.refuse_foreign(root, FILES)
-        tables.replace(root, self.to_bytes())
-        return Path(directory)
-
-    @classmethod
-    def files(cls) -> dict[str, tables.Columns]:
-        """The files it is kept in, with the columns of their tables."""
-        return FILES
-
-    def to_bytes(self) -> dict[str, bytes]:
-        """Both tables as Parquet, by the names of their files."""
-        return {file: tables.parquet(getattr(self, name)) for name, (file, _) in _TABLES.items()}
-
-    @classmethod
-    def read(cls, directory: str | Path) -> Regression:
-        """The inverse of `to_parquet`; DataError names the file that is missing or damaged."""
-        return cls.read_in(InnerPath(Path(directory)))
-
-    @classmethod
-    def read_in(cls, folder: InnerPath) -> Regression:
-        """As `read`, of a folder inside another, which must be no link."""
-        return cls(
-            *(
-                tables.read_table(folder / file, columns, "evaluate again")
-                for file, columns in FILES.items()
-            )
-        )
-
-    @staticmethod
-    def remove(directory: str | Path) -> None:
-        """Remove what `to_parquet` wrote into a folder, if it is there; UsageError as there."""
-        root = InnerPath(Path(directory))
-        tables.refuse_foreign(root, FILES)
-        for file in FILES:
-            remove(root / file)
+"""The fewest nets for each fold that allow an interval."""
 
 
 def regress(
@@ -160,32 +58,31 @@ def regress(
     moments: int = 7,
     progress: Progress = silent,
 ) -> Regression:
-    """How well numbers are read off the weights of nets that no model was trained on.
+    """Test how well numbers can be read from the weights of nets outside the training set.
 
-    Kernel ridge reads numbers off slices ("kernel": each by itself, and a net's together) and off
-    whole nets ("layers"). All is split by net and repeated with numbers permuted over nets (for
-    progress: over the snapshots of each net). R2 is 1 - squared error / variance: 0 for guessing
-    the mean. Both it and Kendall's tau stand with 95 % intervals over nets.
+    Kernel ridge regression predicts numbers from slices ("kernel": from each slice alone, and from
+    all slices of a net) and from whole nets ("layers"). Folds are by net, and the procedure is
+    repeated with numbers permuted over nets (for progress: over the snapshots of each net).
 
     Parameters
     ----------
     zoo : Zoo, str, Path or Study
-        As for `evaluate`: with a `Study` the arguments from `properties` to `permutations` are
-        left out.
+        As for `evaluate`. With a `Study`, leave out the arguments from `properties` to
+        `permutations`.
     targets : sequence of str, optional
         Continuous properties of the zoo's space, on a logarithmic scale where they are positive;
         "test_accuracy" at the end of training; "progress", the fraction of training, 0..1, at
-        which a snapshot was taken. By default all of them that the zoo has.
+        which a snapshot was taken. By default all of these that the zoo has.
     properties : sequence of str, optional
-        Nets take part and are spread over folds as `evaluate` would have them for these
-        properties, by default for those that are on record for every net.
+        The properties that decide which nets take part and how folds are balanced, as for
+        `evaluate`; by default those on record for every net.
     slice_length, snapshots, part, running_stats, slices_per_net, folds, seeds, permutations
-        As for `evaluate`: early snapshots foretell the accuracy at the end.
+        As for `evaluate`. From early snapshots, the accuracy at the end is a forecast.
     moments : int
-        Snapshots of each net that progress is read off, evenly over those that all nets have,
-        whatever `snapshots`: from one snapshot there is no progress to tell.
+        How many snapshots of each net are read for progress, evenly spaced among those that all
+        nets have. `snapshots` does not apply to progress.
     progress : callable
-        Called with a task, what is done and the total.
+        Called with a task, how much is done, and the total.
 
     Returns
     -------
@@ -195,6 +92,11 @@ def regress(
     ------
     UsageError
         For unknown targets and too few nets.
+
+    Notes
+    -----
+    R2 is 1 - squared error / variance: 0 for predicting the mean. R2 and Kendall's tau have 95 %
+    intervals over nets.
     """
     study = Study.of(
         zoo,
@@ -244,10 +146,9 @@ def regress(
 
 
 def refusal(study: Study, *, moments: int = 7) -> str | None:
-    """Why `regress` would refuse a study that `evaluate` takes: one line, known in a moment.
+    """The reason, in one line, why `regress` refuses a study that `evaluate` accepts; else None.
 
-    None where it has enough nets, and numbers to read off them. UsageError where `evaluate` would
-    refuse it as well.
+    It is known without reading vectors. UsageError if `evaluate` refuses the study as well.
     """
     study.labels.require(study.folds)
     try:
@@ -260,12 +161,12 @@ def refusal(study: Study, *, moments: int = 7) -> str | None:
 def _asked(
     study: Study, targets: Sequence[str] | None, moments: int
 ) -> tuple[dict[str, np.ndarray], dict[int, np.ndarray]]:
-    """Target -> [N] on its scale (of progress: nothing), and the snapshots to read progress off."""
+    """Target -> [N] on its scale (empty for progress), and the snapshots to read for progress."""
     zoo, labels, folds = study.zoo, study.labels, study.folds
     if len(labels.nets) < FEWEST * folds:
         raise UsageError(
             f"{len(labels.nets)} nets are too few for an interval of a regression with {folds} "
-            f"folds; it takes {FEWEST * folds}"
+            f"folds; it needs {FEWEST * folds}"
         )
     steps = steps_of(zoo, labels, moments)
     known = _numbers(zoo, labels) | ({PROGRESS: np.empty(0)} if steps else {})
@@ -273,7 +174,7 @@ def _asked(
 
 
 def _numbers(zoo: Zoo, labels: Labels) -> dict[str, np.ndarray]:
-    """Target -> float64 [N] on its scale, of numbers of nets that vary."""
+    """Target -> float64 [N] on its scale, for numbers of nets that vary."""
     own = zoo.nets.filter(pl.col("net").is_in(list(labels.nets)))
     found: dict[str, np.ndarray] = {}
     for name, distribution in zoo.space.distributions.items():
@@ -308,8 +209,8 @@ def _wanted(targets: Sequence[str] | None, known: dict[str, np.ndarray]) -> tupl
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """Targets and guesses of all seeds: `truth` and `guess` [n, 1 + R, seeds], `nets` [n]."""
+class _Pooled:
+    """Targets and predictions of all seeds: `truth` and `guess` [n, 1 + R, seeds], `nets` [n]."""
 
     truth: np.ndarray
     guess: np.ndarray
@@ -318,8 +219,8 @@ class _Judged:
 
 def _pooled(
     place: int, count: int, found: list[tuple[Problem, tuple[np.ndarray, np.ndarray]]], net: bool
-) -> _Judged:
-    """One target under all labelings; with `net` the rows of a net and snapshot averaged."""
+) -> _Pooled:
+    """One target under all labelings; with `net`, averaged over the rows of a net and snapshot."""
     truths, guesses = [], []
     for problem, (truth, guess) in found:
         own = [truth[:, place::count], guess[:, place::count]]
@@ -335,7 +236,7 @@ def _pooled(
         order = np.argsort(nets, kind="stable")
         truths.append(own[0][order])
         guesses.append(own[1][order])
-    return _Judged(np.stack(truths, axis=2), np.stack(guesses, axis=2), nets[order])
+    return _Pooled(np.stack(truths, axis=2), np.stack(guesses, axis=2), nets[order])
 
 
 def _summary(
@@ -345,30 +246,30 @@ def _summary(
     study: Study,
     facts: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """A row a unit: each slice by itself, and what is known of a vector together."""
+    """A row for each unit: single slices, and all slices of a vector together."""
     first = found[0][0]
     rows = []
     for unit in ("slice", "net") if first.classifier == "kernel" else ("net",):
-        judged = _pooled(place, len(first.targets), found, unit == "net")
+        pooled = _pooled(place, len(first.targets), found, unit == "net")
         row = {
             "target": name,
             "scale": _scale(study.zoo, name),
             "classifier": first.classifier,
             "unit": unit,
         }
-        row |= _figures(judged, study.labels.groups[judged.nets]) | {
-            "n_nets": len(np.unique(judged.nets))
+        row |= _figures(pooled, study.labels.groups[pooled.nets]) | {
+            "n_nets": len(np.unique(pooled.nets))
         }
-        rows.append(row | {"n_rows": judged.truth.shape[0] * len(found)} | facts)
+        rows.append(row | {"n_rows": pooled.truth.shape[0] * len(found)} | facts)
     return rows
 
 
-def _figures(judged: _Judged, groups: np.ndarray) -> dict[str, Any]:
-    """Measures with interval and control; `groups` int [n] of the rows' nets."""
-    seeds = range(judged.truth.shape[2])
-    r2 = wider(r_squared_interval, judged.truth[:, 0, 0], judged.guess[:, 0], judged.nets, groups)
+def _figures(pooled: _Pooled, groups: np.ndarray) -> dict[str, Any]:
+    """Measures with interval and control; `groups` int [n] are those of the rows' nets."""
+    seeds = range(pooled.truth.shape[2])
+    r2 = wider(r_squared_interval, pooled.truth[:, 0, 0], pooled.guess[:, 0], pooled.nets, groups)
     taus = [
-        wider(kendall_interval, judged.truth[:, 0, s], judged.guess[:, 0, s], judged.nets, groups)
+        wider(kendall_interval, pooled.truth[:, 0, s], pooled.guess[:, 0, s], pooled.nets, groups)
         for s in seeds
     ]
     found: dict[str, Any] = {"r2": r2.value, "r2_low": r2.low, "r2_high": r2.high}
@@ -378,8 +279,8 @@ def _figures(judged: _Judged, groups: np.ndarray) -> dict[str, Any]:
     }
     for name, measure in (("r2", r_squared), ("tau", kendall)):
         controls = tuple(
-            float(np.mean([measure(judged.truth[:, r, s], judged.guess[:, r, s]) for s in seeds]))
-            for r in range(1, judged.truth.shape[1])
+            float(np.mean([measure(pooled.truth[:, r, s], pooled.guess[:, r, s]) for s in seeds]))
+            for r in range(1, pooled.truth.shape[1])
         )
         reach = control_interval(controls, least=-1.0) if controls else None
         found |= {
@@ -395,7 +296,7 @@ def _guesses(
     found: list[tuple[Problem, tuple[np.ndarray, np.ndarray]]],
     labels: Labels,
 ) -> pl.DataFrame:
-    """What was guessed of each net and snapshot: the mean over its slices and the seeds."""
+    """The prediction for each net and snapshot: the mean over its slices and the seeds."""
     parts = [
         pl.DataFrame(
             {

@@ -1,4 +1,4 @@
-"""`Evaluation`: how well each property is read off the weights, with all it takes to trust it."""
+"""`Evaluation`: how well each property is read from the weights, with intervals and controls."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _TABLES = {
     "reliability": ("reliability.parquet", RELIABILITY_COLUMNS),
 }
 FILES: dict[str, tables.Columns] = dict(_TABLES.values())
-"""The columns of each file that an evaluation is kept in."""
+"""The columns of each file of a saved evaluation."""
 _LATER = ("group",)
 """Columns that release 0.1.0 did not write."""
 _REMEDY = "evaluate again, or name the folder that holds an evaluation"
@@ -80,16 +80,18 @@ class Evaluation:
     Parameters
     ----------
     table : DataFrame
-        One row a property x classifier x unit, columns `COLUMNS`: accuracy, interval, chance,
-        control (null where a classifier was not repeated with permuted labels), and what was read.
+        A row for each property, classifier and unit, with columns `COLUMNS`: accuracy, interval,
+        chance, control (null where a classifier was not repeated with permuted labels), and which
+        values were read.
     confusions : DataFrame or None
-        Answers by true level, counted over all seeds, columns `CONFUSION_COLUMNS`. None, as the
-        following, where only the table was kept.
+        Predictions by true level, counted over all seeds, with columns `CONFUSION_COLUMNS`. This
+        and the following are None where only the table was kept.
     hits : DataFrame or None
-        For each net that was tested, its `level` (from 0), its `group` (nets of one seed share a
-        number) and the share of right answers over slices and seeds, columns `HIT_COLUMNS`.
+        For each tested net its `level` (from 0), its `group` (nets of one seed share a number) and
+        the share of right predictions over slices and seeds, with columns `HIT_COLUMNS`.
     calibration, reliability : DataFrame or None
-        What the probabilities are worth.
+        Calibration errors and reliability diagrams of the probabilities, with columns
+        `CALIBRATION_COLUMNS` and `RELIABILITY_COLUMNS`.
     """
 
     table: pl.DataFrame
@@ -99,13 +101,34 @@ class Evaluation:
     reliability: pl.DataFrame | None = None
 
     def frame(self) -> pl.DataFrame:
-        """One row a property x classifier x unit."""
+        """Return the table.
+
+        Returns
+        -------
+        DataFrame
+            A row for each property, classifier and unit.
+        """
         return self.table
 
     def confusion(self, property: str, classifier: str, unit: str = "slice") -> pl.DataFrame:
-        """How often each true level (`truth`) was answered with each level: `count`, `share`.
+        """Return how often each level was predicted for each true level.
 
-        `share` is within the true level. UsageError where the evaluation holds no such thing.
+        Parameters
+        ----------
+        property, classifier : str
+            Names of a property and of a classifier.
+        unit : {"slice", "net"}
+            Whether predictions of slices or of nets are counted.
+
+        Returns
+        -------
+        DataFrame
+            Columns `truth`, `answer` (the predicted level), `count`, and `share` of the true level.
+
+        Raises
+        ------
+        UsageError
+            If the evaluation does not hold these predictions.
         """
         if self.confusions is None:
             raise UsageError("confusion: only the table of this evaluation was kept; evaluate anew")
@@ -124,20 +147,43 @@ class Evaluation:
         return found.select("truth", "answer", "count", share.alias("share"))
 
     def compare(self, first: str, second: str, unit: str = "net") -> pl.DataFrame:
-        """Two classifiers on the same nets: by how much `first` is right more often.
+        """Compare two classifiers on the same nets.
 
-        One row a property: `first`, `second` (accuracies), `difference` with its 95 % interval
-        `low`..`high`, paired over nets and widened for cross-fitting, and `n_nets`. UsageError
-        where the evaluation does not hold both, of that unit.
+        Parameters
+        ----------
+        first, second : str
+            Names of the classifiers.
+        unit : {"slice", "net"}
+            Whether predictions of slices or of nets are compared.
+
+        Returns
+        -------
+        DataFrame
+            A row for each property: `first` and `second` (accuracies), `difference` (`first` minus
+            `second`) with its 95 % interval `low`..`high`, paired over nets and widened for
+            cross-fitting, and `n_nets`.
+
+        Raises
+        ------
+        UsageError
+            If the evaluation does not hold both classifiers for that unit.
         """
         return compare(self._hits(), first, second, unit)
 
     def among_living(self) -> pl.DataFrame:
-        """Accuracies of the nets that are not dead, by classifiers that learned from all.
+        """Return the accuracies on nets that are not dead; classifiers were trained on all nets.
 
-        One row a property x classifier x unit: `accuracy`, `low`, `high`, `n_nets`, and `all`, the
-        accuracy with the dead. Levels of which no net lives are left out of both, and a property
-        of which fewer than two levels live has no row.
+        Returns
+        -------
+        DataFrame
+            A row for each property, classifier and unit: `accuracy`, `low`, `high`, `n_nets`, and
+            `all`, the accuracy on all nets. Both accuracies are over levels that have a net that is
+            not dead. A property with fewer than two such levels has no row.
+
+        Raises
+        ------
+        UsageError
+            If only the table was kept.
         """
         return among_living(self._hits())
 
@@ -147,7 +193,13 @@ class Evaluation:
         return self.hits
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: `rows`, `confusions` and `calibration` (empty if not kept)."""
+        """Return plain values for JSON.
+
+        Returns
+        -------
+        dict
+            `rows`, `confusions` and `calibration`; the last two are empty if they were not kept.
+        """
         plain = {
             "rows": self.table.to_dicts(),
             "confusions": [] if self.confusions is None else self.confusions.to_dicts(),
@@ -157,10 +209,24 @@ class Evaluation:
         return plain
 
     def to_parquet(self, directory: str | Path) -> Path:
-        """Write the tables into a folder, made where it is missing; returns the folder.
+        """Write the tables into a folder.
 
-        Tables of an older evaluation are replaced, all or none if writing fails. UsageError where
-        a file of such a name is none that weightspace wrote.
+        Tables of an older evaluation are replaced; if writing fails, all old ones are kept.
+
+        Parameters
+        ----------
+        directory : str or Path
+            The folder. It is made when it is missing.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        UsageError
+            If weightspace did not write a file that would be replaced.
         """
         root = make_root(Path(directory))
         tables.refuse_foreign(root, FILES)
@@ -169,11 +235,11 @@ class Evaluation:
 
     @classmethod
     def files(cls) -> dict[str, tables.Columns]:
-        """The files it is kept in, with the columns of their tables."""
+        """Return the columns of each file by the file's name."""
         return FILES
 
     def to_bytes(self) -> dict[str, bytes]:
-        """The tables as Parquet, by the names of their files."""
+        """Return the content of each file, as Parquet, by the file's name."""
         found = {}
         for name, (file, columns) in _TABLES.items():
             table = getattr(self, name)
@@ -182,12 +248,27 @@ class Evaluation:
 
     @classmethod
     def read(cls, directory: str | Path) -> Evaluation:
-        """The inverse of `to_parquet`; DataError names the file that is missing or damaged."""
+        """Read what `to_parquet` wrote into a folder.
+
+        Parameters
+        ----------
+        directory : str or Path
+            The folder.
+
+        Returns
+        -------
+        Evaluation
+
+        Raises
+        ------
+        DataError
+            With the name of the file that is missing or damaged.
+        """
         return cls.read_in(InnerPath(Path(directory)))
 
     @classmethod
     def read_in(cls, folder: InnerPath) -> Evaluation:
-        """As `read`, of a folder inside another, which must be no link."""
+        """As `read`, for a folder inside another one; the folder must not be a link."""
         table, *others = (
             tables.read_table(folder / file, columns, _REMEDY, later=_LATER)
             for file, columns in FILES.items()

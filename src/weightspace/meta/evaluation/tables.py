@@ -1,7 +1,7 @@
-"""Files of results in a folder: written together, in place of our own alone, read with suspicion.
+"""Files of results in a folder: written together, replacing only our own files, checked when read.
 
-What is replaced or removed in a folder must be ours: a Parquet table there is if it has the columns
-that we write, or some of them (releases differ), and nothing but such a table may have its name.
+Only files that weightspace wrote are replaced or removed. A Parquet table is ours if it has the
+columns that we write, or some of them (releases differ).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ Columns = Mapping[str, Any]
 """Names of columns and their types in polars."""
 
 MOST = 2**30
-"""Bytes of a table that is read."""
+"""The most bytes of a table that is read."""
 
-# A panic of polars is no Exception.
+# A panic of polars does not derive from Exception.
 _DAMAGE = (
     *(pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException),
     *(OSError, ValueError, TypeError),
@@ -52,7 +52,7 @@ _KINDS: dict[Any, Any] = {
 
 
 def at(root: InnerPath, way: str) -> InnerPath:
-    """What has this name below a folder; names of folders end in slashes."""
+    """The place of this name below a folder; slashes separate the names of folders."""
     return InnerPath(root.root, (*root.parts, *way.split("/")))
 
 
@@ -66,10 +66,10 @@ def parquet(table: pl.DataFrame) -> bytes:
 def read_table(
     place: InnerPath, columns: Columns, remedy: str, *, later: Sequence[str] = ()
 ) -> pl.DataFrame:
-    """The Parquet table there; DataError, ending in `remedy`, where it lacks the `columns`.
+    """Read a Parquet table; DataError, which ends in `remedy`, if it lacks one of the `columns`.
 
-    Other columns must be of the types that tables of ours have, too. Columns of `later` may be
-    missing, as in tables of earlier releases, and are then null.
+    Other columns must have one of the types that our tables use. Columns of `later` may be missing,
+    as in tables of earlier releases; they are null then.
     """
     try:
         data = read_bytes(place, MOST)
@@ -79,13 +79,13 @@ def read_table(
         raise DataError(f"{place}: cannot be read ({error.strerror}); {remedy}") from None
 
     def accept(file: pq.ParquetFile) -> None:
-        # Before anything is read: of some types a panic is all that comes of it.
+        # Check types before anything is read, because polars panics on some of them.
         found = set(file.schema_arrow.names)
         known = {k: v for k, v in columns.items() if k in found or k not in later}
         _require(place, file.schema_arrow, known, remedy)
 
     try:
-        # Not by polars: damaged bytes can make it panic, or ask for more memory than there is.
+        # polars does not read the file: damaged bytes can make it panic or exhaust the memory.
         read = pl.DataFrame(decode(data, place, accept, remedy).replace_schema_metadata())
     except _DAMAGE as error:
         said = printable(" ".join(str(error).split()), 200)
@@ -103,15 +103,15 @@ def _require(place: InnerPath, schema: pa.Schema, columns: Columns, remedy: str)
     for name in found.keys() - columns.keys():
         if found[name] not in _KINDS:
             raise DataError(
-                f"{place}: column {printable(name, 60)} is {printable(found[name], 60)}, which "
-                f"no column of such a table is; {remedy}"
+                f"{place}: column {printable(name, 60)} is {printable(found[name], 60)}, a type "
+                f"that no column of such a table has; {remedy}"
             )
 
 
 def refuse_foreign(root: InnerPath, tables: Mapping[str, Columns]) -> None:
-    """UsageError where one of the `tables` to be written would take a foreign file's place.
+    """Raise UsageError if one of the `tables` to write would replace a file that is not ours.
 
-    `tables`: columns by name below the folder. Nothing needs to be there yet.
+    `tables`: columns by name below the folder. The folder may be missing.
     """
     for way, columns in tables.items():
         place = at(root, way)
@@ -123,22 +123,22 @@ def refuse_foreign(root: InnerPath, tables: Mapping[str, Columns]) -> None:
         except _DAMAGE:
             found = set()
         if not found or not (found <= columns.keys() or found >= columns.keys()):
-            raise foreign(place, "no such table that weightspace wrote")
+            raise foreign(place, "not a table that weightspace wrote")
 
 
 def foreign(place: InnerPath, what: str) -> UsageError:
-    """Something that is not ours has a name that results would get."""
+    """The error for a file that is not ours where a result would be written."""
     return UsageError(
         f"{place}: is {what}, and is not overwritten; remove it, or choose another folder"
     )
 
 
 def replace(root: InnerPath, files: Mapping[str, bytes], known: Iterable[str] = ()) -> None:
-    """Put results in place of an older run's; both by their names below the folder.
+    """Replace the results of an older run; files are given by their names below the folder.
 
-    All of `files` lie on the disk before the first gets its name, in order; then those of `known`
-    that are not among them are removed, and folders that nothing is left in. Refuse what is foreign
-    before.
+    All of `files` are written under temporary names first, and then renamed in order. After that,
+    files of `known` that are not among them are removed, and so are empty folders. Call
+    `refuse_foreign` before.
     """
     old = [at(root, way) for way in known if way not in files]
     new = {at(root, way): data for way, data in files.items()}

@@ -1,4 +1,4 @@
-"""Versions of what the numbers depend on."""
+"""Versions of the packages that the numbers depend on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def versions() -> dict[str, str]:
-    """Package -> version of all that a number depends on; "unknown" where it is not installed."""
+    """Package -> version of all packages that numbers depend on; "unknown" if not installed."""
     found = {}
     for name in ("weightspace", "numpy", "scipy", "scikit-learn", "polars"):
         try:

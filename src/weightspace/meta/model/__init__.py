@@ -1,1 +1,1 @@
-"""Calibrated meta-classifiers that answer for one vector, and their files."""
+"""Models: calibrated meta-classifiers that predict from one vector, and their files."""

@@ -1,4 +1,4 @@
-"""`fit`: a model from a whole population."""
+"""`fit`: train a model on all nets of a population."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from weightspace.meta.design.labels import Labels
 from weightspace.meta.design.slices import Source, held
 from weightspace.meta.design.study import Study
 from weightspace.meta.design.whole import aligned
-from weightspace.meta.evaluation.crossfit import judge
+from weightspace.meta.evaluation.crossfit import cross_predict
 from weightspace.meta.evaluation.versions import in_one_line
 from weightspace.meta.model.model import Model
 from weightspace.meta.model.reader import FEATURE_NAMES, Range, Reader, View, abilities
@@ -23,7 +23,7 @@ from weightspace.progress import Progress, silent
 from weightspace.zoo import Zoo
 
 PREFERRED = ("layers", DEFAULT)
-"""What a model holds by default: the best where a layout is given, the best where none is."""
+"""The default classifiers of a model: the best one with a layout, and the best one without."""
 
 
 def fit(
@@ -43,24 +43,24 @@ def fit(
 ) -> Model:
     """Fit a model of every property on all nets of a population that did not diverge.
 
-    Each net gives `slices_per_net` slices at equal distances over its vector, as `Model.predict`
-    will take them, or one row of per-layer numbers or of all its weights. Beside the final
-    classifier, `folds` others are cross-fitted by net: they give each property's accuracy with its
-    interval, and the temperature that calibrates the averaged probabilities of a net.
+    Classifiers read `slices_per_net` slices of each net at equal distances over its vector, as
+    `Model.predict` does, or one row of per-layer features or of all weights. Besides the final
+    classifier, `folds` others are cross-fitted by net. They give each property's accuracy with its
+    interval, and the temperature that calibrates the mean probabilities of a net.
 
     Parameters
     ----------
     zoo : Zoo, str, Path or Study
         As for `evaluate`.
     classifier : str, optional
-        A name in `CLASSIFIERS`; by default two are kept, one for vectors with a layout and one
-        for vectors without.
+        A name in `CLASSIFIERS`. By default the model holds two classifiers, one for vectors with a
+        layout and one for vectors without.
     properties, slice_length, snapshots, part, running_stats, slices_per_net, folds, resamples
         As for `evaluate`; with a `Study` only `resamples` may be given.
     seed : int
-        Of folds and estimators.
+        The seed of folds and estimators.
     progress : callable
-        Called with a task, what is done and the total.
+        Called with a task, how much is done, and the total.
 
     Returns
     -------
@@ -69,15 +69,15 @@ def fit(
     Raises
     ------
     UsageError
-        As `evaluate`, and for a classifier that no model keeps.
+        As `evaluate`, and for a classifier that a model cannot hold.
     """
     names = PREFERRED if classifier is None else (classifier,)
     kinds = [declared(name) for name in names]
     for kind in kinds:
         if kind.features not in (*FEATURE_NAMES, "weights"):
             raise UsageError(
-                f"classifier {kind.name}: networks are evaluated, not kept in a model; fit "
-                f"{', '.join(PREFERRED)}, or store one with its own save"
+                f"classifier {kind.name}: a model cannot hold networks; fit "
+                f"{', '.join(PREFERRED)}, or save the network with its own method"
             )
     study = Study.of(
         zoo,
@@ -104,22 +104,22 @@ def fit(
         if kind.features == "weights":
             shared = aligned(zoo, labels.nets, source)
             view = replace(view, alignment=shared.key, values=shared.values)
-        features, owners, moments = _rows(zoo, labels, view, source, progress)
+        features, owners, snapshots_of = _rows(zoo, labels, view, source, progress)
         progress("fitting", done, len(kinds))
         estimator = kind.estimator(seed)
-        judged = judge(
+        predicted = cross_predict(
             features,
             owners,
             labelings,
             fold,
             labels.groups,
             estimator,
-            places=moments,
+            places=snapshots_of,
             detailed=1,
         )
         fitted = estimator.fit_kept(features, labels.matrix[owners], labelings.levels, owners)
-        far = Range.learn(features, owners, moments, fold)
-        readers.append(Reader(view, fitted, abilities(labels, judged, resamples), far))
+        far = Range.fit(features, owners, snapshots_of, fold)
+        readers.append(Reader(view, fitted, abilities(labels, predicted, resamples), far))
     progress("fitting", len(kinds), len(kinds))
     facts = {
         "space": zoo.space.name,
@@ -137,15 +137,15 @@ def fit(
 def _rows(
     zoo: Zoo, labels: Labels, view: View, source: Source, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features of every net's every snapshot, the rows' nets, and which of its own it was."""
-    rows, owners, moments = [], [], []
+    """Features of every net and snapshot, the nets of the rows, and each net's snapshots from 0."""
+    rows, owners, places = [], [], []
     numbers = held(zoo, source.snapshots)
     for i, net in enumerate(labels.nets):
         layout = zoo.layout(net)
-        for moment, snapshot in enumerate(numbers[net]):
+        for place, snapshot in enumerate(numbers[net]):
             found = view.rows(zoo.vector(net, snapshot), layout)
             rows.append(found)
             owners += [i] * len(found)
-            moments += [moment] * len(found)
+            places += [place] * len(found)
         progress(f"reading for {view.classifier}", i + 1, len(labels.nets))
-    return np.concatenate(rows), np.array(owners), np.array(moments)
+    return np.concatenate(rows), np.array(owners), np.array(places)

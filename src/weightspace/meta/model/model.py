@@ -1,4 +1,4 @@
-"""`Model`: reads off one vector how its net was trained, as far as a population allows."""
+"""`Model`: predicts from one weight vector how its net was trained."""
 
 from __future__ import annotations
 
@@ -18,12 +18,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a vector says about one property.
+    """The prediction of one property from a vector.
 
-    `probabilities` of `levels` are calibrated on nets of the population that taught the model, all
-    levels equally likely beforehand; `level` is the most probable. `accuracy`, with its 95 %
-    interval `low`..`high`, is how often such a reading is right there (class-balanced), against
-    `chance`.
+    Parameters
+    ----------
+    property : str
+        The name of the property.
+    levels : tuple of str
+        The levels that the model knows.
+    probabilities : tuple of float
+        The probability of each level, calibrated on the training population by cross-fitting. All
+        levels have the same prior probability.
+    level : str
+        The most probable level.
+    accuracy : float
+        How often such a prediction is right on nets of the population that were outside the
+        training set; class-balanced, 0..1.
+    low, high : float
+        The 95 % interval of `accuracy`.
+    chance : float
+        1 / levels.
     """
 
     property: str
@@ -38,11 +52,25 @@ class Reading:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a vector says about every property of a model.
+    """The predictions of every property of a model from a vector.
 
-    `novelty` is the fraction of features beyond the middle 99 % of the population, `novelty_limit`
-    what about 1 % of its own vectors exceed. `outside` (novelty above the limit) means that the
-    vector is unlike the population: its probabilities are then not to be trusted.
+    Parameters
+    ----------
+    readings : dict of str to Reading
+        The prediction of each property.
+    classifier : str
+        The name of the classifier that was used.
+    slices : int
+        How many slices were read; 1 for a whole net.
+    novelty : float
+        The fraction of the vector's features outside the middle 99 % of the training population.
+    novelty_limit : float
+        The novelty that about 1 % of the population's own vectors exceed.
+
+    Notes
+    -----
+    `outside` is true where the novelty is above the limit. The vector is then unlike the training
+    population, and its probabilities cannot be trusted.
     """
 
     readings: dict[str, Reading]
@@ -53,11 +81,17 @@ class Answer:
 
     @property
     def outside(self) -> bool:
-        """Whether the vector is unlike the population that taught the model."""
+        """Whether the vector is unlike the population that the model was trained on."""
         return self.novelty > self.novelty_limit
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: `readings` (one a property) and the numbers on novelty."""
+        """Return plain values for JSON.
+
+        Returns
+        -------
+        dict
+            `readings`, with an entry for each property, and the other attributes.
+        """
         return {
             "readings": [
                 vars(r) | {"levels": list(r.levels), "probabilities": list(r.probabilities)}
@@ -71,7 +105,14 @@ class Answer:
         }
 
     def frame(self) -> pl.DataFrame:
-        """One row a property x level: property, level, probability, named (the one answered)."""
+        """Return the predictions as a table.
+
+        Returns
+        -------
+        DataFrame
+            A row for each property and level: `property`, `level`, `probability`, `named` (whether
+            it is the most probable level), `accuracy`, `low`, `high` and `chance`.
+        """
         return pl.DataFrame(
             [
                 {
@@ -94,9 +135,13 @@ class Answer:
 class Model:
     """Calibrated meta-classifiers of every property of a population.
 
-    `readers` in order of preference: the first that the vector at hand allows is used (those
-    that need a layout are passed over where none is given). `facts` says what taught it: space,
-    nets, snapshots, versions.
+    Parameters
+    ----------
+    readers : tuple of Reader
+        The classifiers in order of preference. `predict` uses the first one that the vector
+        allows; without a layout, those that need one are left out.
+    facts : dict
+        What the model was trained on: space, nets, snapshots, versions.
     """
 
     readers: tuple[Reader, ...]
@@ -104,11 +149,18 @@ class Model:
 
     @property
     def properties(self) -> tuple[str, ...]:
-        """Names of the properties it reads."""
+        """The names of the properties that the model predicts."""
         return tuple(ability.property for ability in self.readers[0].abilities)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: `properties` (by the preferred classifier), `facts`."""
+        """Return plain values for JSON.
+
+        Returns
+        -------
+        dict
+            `properties` (levels and accuracy, by the preferred classifier), `classifiers` and
+            `facts`.
+        """
         return {
             "properties": [
                 {
@@ -126,11 +178,24 @@ class Model:
         }
 
     def predict(self, vector: np.ndarray, layout: Layout | None = None) -> Answer:
-        """Read off a vector how its net was trained.
+        """Predict from a weight vector how its net was trained.
 
-        `vector` float32 [values]; `layout` of it, where known: some classifiers need one and are
-        better for it. Raises DataError, with the numbers, for a vector that is too short, not
-        finite, or not of the layout.
+        Parameters
+        ----------
+        vector : float32 [values]
+            The weights of a net.
+        layout : Layout, optional
+            The layout of the vector. Some classifiers need one, and these are more accurate.
+
+        Returns
+        -------
+        Answer
+
+        Raises
+        ------
+        DataError
+            For a vector that is too short, not finite, or not of the layout; the message has the
+            numbers.
         """
         usable = [r for r in self.readers if layout is not None or not r.view.needs_layout]
         reader = (usable or self.readers)[0]
@@ -157,11 +222,25 @@ class Model:
         )
 
     def save(self, directory: str | Path) -> Path:
-        """Write model.json and arrays.safetensors into a folder, made where it is missing.
+        """Write model.json and arrays.safetensors into a folder.
 
-        A model that is there is replaced in one step (its arrays then have another name, which
-        model.json says), and stays where writing fails. UsageError where the model.json there is
-        none of weightspace.
+        A model in the folder is replaced in one step. The new arrays then have another file name,
+        which model.json holds. If writing fails, the old model stays.
+
+        Parameters
+        ----------
+        directory : str or Path
+            The folder. It is made when it is missing.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        UsageError
+            If the folder has a model.json that weightspace did not write.
         """
         return storage.save(Path(directory), self.readers, self.facts)
 
@@ -169,7 +248,19 @@ class Model:
     def load(cls, directory: str | Path) -> Model:
         """Read what `save` wrote; nothing in the files is executed.
 
-        DataError where a file is missing, of a newer format, larger than any that `save` writes
-        (4 MiB of JSON, 4 GiB of arrays), or holds what no model holds.
+        Parameters
+        ----------
+        directory : str or Path
+            The folder.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        DataError
+            If a file is missing, of a newer format, larger than any that `save` writes (4 MiB of
+            JSON, 4 GiB of arrays), or has invalid content.
         """
         return cls(*storage.load(Path(directory)))

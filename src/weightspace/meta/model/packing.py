@@ -1,7 +1,7 @@
-"""Fitted classifiers as arrays and numbers, and back, with suspicion.
+"""Fitted classifiers as arrays and numbers, and back, with checks.
 
-What prediction relies on is checked here: `Unsound` is raised of arrays with which it would crash,
-hang or leave the numbers.
+Everything that prediction relies on is checked here. `Unsound` is raised for arrays with which
+prediction would crash, hang or overflow.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from weightspace.learners.kernel import FeatureMap, LinearMap, NystroemMap
 from weightspace.learners.raw import Aligned, Scale
 from weightspace.learners.trees import DEEPEST, Forests, Trees
 
-# Bounds within which no sum or product of prediction leaves the range of float64.
+# Within these bounds no sum or product in prediction overflows float64.
 _FLOAT32 = float(np.finfo(np.float32).max)
 _MOST_SCORE = 100.0
 _MOST_WEIGHT = 1e30
@@ -28,17 +28,17 @@ _MOST_GAMMA = 1e30
 
 
 class Unsound(Exception):
-    """What the files say cannot be a model."""
+    """The content of the files is no valid model."""
 
 
 def demand(holds: bool, otherwise: str) -> None:
-    """Raise `Unsound` with these words unless it holds."""
+    """Raise `Unsound` with the text `otherwise` unless `holds` is true."""
     if not holds:
         raise Unsound(otherwise)
 
 
 class Arrays:
-    """The arrays of one reader, handed out only in the shape and type that was asked for."""
+    """The arrays of one reader; each is returned only if it has the requested shape and type."""
 
     def __init__(self, arrays: dict[str, np.ndarray], reader: int) -> None:
         self._arrays, self._prefix = arrays, f"{reader}."
@@ -60,14 +60,14 @@ class Arrays:
 
 
 def number(value: Any, low: float, high: float, what: str) -> float:
-    """The value as a float; `Unsound` of `what` where it is none from `low` to `high`."""
+    """The value as a float; `Unsound`, naming `what`, if it is no number from `low` to `high`."""
     demand(isinstance(value, int | float) and not isinstance(value, bool), f"{what} is no number")
     demand(math.isfinite(value) and low <= value <= high, f"{what} is {value!r}")
     return float(value)
 
 
 def pack(fitted: Fitted) -> tuple[str, dict[str, np.ndarray], dict[str, float]]:
-    """Kind, arrays and numbers of fitted classifiers."""
+    """The kind, the arrays and the numbers of fitted classifiers."""
     if isinstance(fitted, Forests):
         return "forests", _named("forest", fitted.forests), {}
     if isinstance(fitted, Boostings):
@@ -97,7 +97,7 @@ def _named(word: str, every: Sequence[Trees]) -> dict[str, np.ndarray]:
 def unpack(
     kind: str, numbers: dict[str, Any], arrays: Arrays, columns: int, levels: tuple[int, ...]
 ) -> Fitted:
-    """What `pack` took apart, of `columns` features and labelings with `levels` classes."""
+    """Rebuild what `pack` returned, for `columns` features and properties of `levels` classes."""
     if kind == "forests":
         forests = [_trees(arrays, f"forest{j}.", columns, n) for j, n in enumerate(levels)]
         for trees in forests:
@@ -137,7 +137,7 @@ def _discriminant(
 def _aligned(arrays: Arrays, columns: int, levels: tuple[int, ...]) -> Aligned:
     inverse = arrays.get("inverse", None, columns, most=_MOST_WEIGHT)
     kinds = len(inverse)
-    demand(kinds in (1, 2), f"each weight is looked at in {kinds} ways")
+    demand(kinds in (1, 2), f"each weight is read in {kinds} ways")
     demand(bool((inverse >= 0).all()), "a weight has a negative deviation")
     return Aligned(
         Scale(arrays.get("centre", kinds, columns), inverse),
@@ -162,10 +162,11 @@ def _trees(arrays: Arrays, name: str, columns: int, levels: int) -> Trees:
     leaf = (trees.left == own) & (trees.right == own)
     inner = (trees.left > own) & (trees.right > own)
     within = (trees.left < nodes) & (trees.right < nodes)
-    demand(bool(((leaf | inner) & within).all()), "a tree's node leads back or out")
-    demand(bool(((trees.feature >= 0) & (trees.feature < columns)).all()), "a tree asks for more")
+    demand(bool(((leaf | inner) & within).all()), "a tree's node leads back or out of the tree")
+    features = bool(((trees.feature >= 0) & (trees.feature < columns)).all())
+    demand(features, "a tree reads a feature that does not exist")
     demand(bool(((trees.roots >= 0) & (trees.roots < nodes)).all()), "a tree has no root")
-    demand(len(np.unique(trees.roots)) == len(trees.roots), "a tree stands twice")
+    demand(len(np.unique(trees.roots)) == len(trees.roots), "a tree occurs twice")
     front = trees.roots
     for _ in range(DEEPEST):
         front = front[~leaf[front]]

@@ -1,4 +1,4 @@
-"""`Reader`: one fitted meta-classifier of all properties, calibrated, with what it may claim."""
+"""`Reader`: one fitted meta-classifier of all properties, with calibration and accuracies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from weightspace.learners.temperature import temperature
 from weightspace.meta.design.labels import Labels
 from weightspace.meta.design.slices import SLICE_FEATURES, even_slices
 from weightspace.meta.design.whole import Alignment
-from weightspace.meta.evaluation.crossfit import Judged
+from weightspace.meta.evaluation.crossfit import CrossPredicted
 from weightspace.meta.statistics.scores import resampled, score
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ _COLUMNS = 4096
 
 @dataclass(frozen=True)
 class View:
-    """What of a vector becomes rows of features: one row of the whole net, or of even slices.
+    """How a vector becomes rows of features: one row of the whole net, or one for each slice.
 
     `classifier` is a name of the registry; `slices` of `slice_length` values are taken at equal
-    distances over the selected part. One that reads weights as they are knows the nets of one
-    `Alignment` alone: its key and `values` (elsewhere "" and 0).
+    distances over the selected part. A classifier that reads raw weights works only for nets of
+    one `Alignment`, with its key and `values` (for other classifiers "" and 0).
     """
 
     classifier: str
@@ -52,12 +52,12 @@ class View:
 
     @property
     def needs_layout(self) -> bool:
-        """Whether a bare vector is not enough."""
+        """Whether the layout is needed as well as the vector."""
         whole = CLASSIFIERS[self.classifier].whole
         return whole or self.part != "all" or not self.running_stats
 
     def rows(self, vector: np.ndarray, layout: Layout | None) -> np.ndarray:
-        """Features float32 [rows, F] of a vector [P]; DataError, with numbers, if it has none."""
+        """Features float32 [rows, F] of a vector [P]; DataError, with numbers, if it is invalid."""
         vector = np.asarray(vector)
         if vector.ndim != 1 or not np.issubdtype(vector.dtype, np.floating):
             raise DataError(
@@ -66,7 +66,7 @@ class View:
         bad = int(len(vector) - np.isfinite(vector).sum())
         if bad:
             raise DataError(
-                f"vector: {bad:,} of {len(vector):,} values are not finite, as of a net that "
+                f"vector: {bad:,} of {len(vector):,} values are not finite, as in a net that "
                 "diverged; give a checkpoint of finite weights"
             )
         if layout is not None and layout.size != len(vector):
@@ -80,7 +80,7 @@ class View:
             vector = vector.astype(np.float32)
         if not np.isfinite(vector).all():
             raise DataError(
-                "vector: holds values beyond float32; give a checkpoint of sane weights"
+                "vector: holds values beyond float32; give a checkpoint of finite weights"
             )
         if self.features == "layers":
             assert layout is not None
@@ -102,17 +102,17 @@ class View:
         if own != Alignment(self.alignment, self.values):
             raise DataError(
                 f"vector: its tensors ({own.values:,} values) have other shapes than those of the "
-                f"nets that taught the {self.classifier} model ({self.values:,}); read it with a "
+                f"training nets of the {self.classifier} model ({self.values:,}); read it with a "
                 "model of layers"
             )
 
 
 @dataclass(frozen=True)
 class Ability:
-    """What a property's classifier can do on nets of the population that it has not seen.
+    """How well one property is predicted on nets of the population outside the training set.
 
     `accuracy` over nets is class-balanced and cross-fitted, `low`..`high` its 95 % interval;
-    `temperature` calibrates its probabilities.
+    `temperature` calibrates the probabilities.
     """
 
     property: str
@@ -126,7 +126,7 @@ class Ability:
 
 @dataclass(frozen=True)
 class Range:
-    """Where the features of the population lie, to know a stranger.
+    """The range of the population's features, to recognise vectors that are unlike it.
 
     `low` and `high` float64 [F] bound the middle 99 % of the training rows; `limit` is the
     fraction of features outside that about 1 % of the population's own vectors exceed.
@@ -137,15 +137,15 @@ class Range:
     limit: float
 
     @classmethod
-    def learn(
-        cls, features: np.ndarray, owners: np.ndarray, moments: np.ndarray, fold: np.ndarray
+    def fit(
+        cls, features: np.ndarray, owners: np.ndarray, snapshots: np.ndarray, fold: np.ndarray
     ) -> Range:
-        """From rows [n, F] of nets `owners` [n] at `moments` [n]; nets are in `fold` [N].
+        """From rows [n, F] of nets `owners` [n] and their `snapshots` [n]; nets have a `fold` [N].
 
-        The limit comes from single vectors, as it is vectors that will be judged: a net at a
-        moment, against bounds that were learned from the nets of the other folds.
+        The limit is computed from single vectors (one net at one snapshot), because it will be
+        applied to single vectors. Each is compared with the bounds of the nets of other folds.
         """
-        vectors, vector = np.unique(np.stack([owners, moments]), axis=1, return_inverse=True)
+        vectors, vector = np.unique(np.stack([owners, snapshots]), axis=1, return_inverse=True)
         outside = np.empty(vectors.shape[1])
         for part in np.unique(fold):
             tested = fold[owners] == part
@@ -155,7 +155,7 @@ class Range:
         return cls(*_bounds(features), float(np.quantile(outside, _FAR)))
 
     def outside(self, rows: np.ndarray) -> float:
-        """The fraction of features of rows [r, F] beyond the bounds."""
+        """The fraction of the features of rows [r, F] outside the bounds."""
         return float(((rows < self.low) | (rows > self.high)).mean())
 
 
@@ -169,7 +169,7 @@ def _bounds(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Reader:
-    """A view, the classifiers on it, their abilities and the population's range."""
+    """A view, the classifiers that read it, their accuracies, and the range of the population."""
 
     view: View
     fitted: Fitted
@@ -177,7 +177,7 @@ class Reader:
     range: Range
 
     def probabilities(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Calibrated probabilities of one net's rows [r, F]: per property, float64 [levels]."""
+        """Calibrated probabilities from the rows [r, F] of one net: float64 [levels] a property."""
         return [
             np.exp(log_softmax(logs.mean(axis=0) / ability.temperature))
             for logs, ability in zip(
@@ -186,19 +186,19 @@ class Reader:
         ]
 
 
-def abilities(labels: Labels, judged: Judged, resamples: int) -> tuple[Ability, ...]:
-    """Accuracy, interval and temperature of each property from cross-fitted answers."""
-    present = judged.rows > 0
+def abilities(labels: Labels, predicted: CrossPredicted, resamples: int) -> tuple[Ability, ...]:
+    """Accuracy, interval and temperature of each property from cross-fitted predictions."""
+    present = predicted.rows > 0
     out = []
     for i, name in enumerate(labels.properties):
         codes = labels.codes[name]
         counts = present.sum(axis=1)
-        hits = judged.net_hits[:, :, :, i].sum(axis=1) / np.maximum(counts, 1)[:, None]
+        hits = predicted.net_hits[:, :, :, i].sum(axis=1) / np.maximum(counts, 1)[:, None]
         tested = counts > 0
         found = score(
             hits[tested], codes[tested, None], labels.groups[tested], resampled(resamples)
         )
-        logs = judged.log_probabilities[0][i][present]
+        logs = predicted.log_probabilities[0][i][present]
         truth = np.broadcast_to(codes[:, None], present.shape)[present]
         levels = labels.levels[name]
         out.append(

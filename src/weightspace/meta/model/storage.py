@@ -1,7 +1,7 @@
-"""A model on disk: model.json and arrays.safetensors, read with suspicion.
+"""A model on disk: model.json and arrays.safetensors, checked when they are read.
 
-Nothing is executed. Every shape, bound and number that prediction relies on is checked on
-loading, so that a damaged or hostile file raises DataError and cannot crash, hang or mislead.
+Nothing is executed. Every shape, bound and number that prediction relies on is checked on loading,
+so that a damaged or hostile file raises DataError and prediction can neither crash nor hang.
 """
 
 from __future__ import annotations
@@ -29,17 +29,15 @@ _MOST_SLICES = 10_000
 
 
 def refuse_foreign(directory: Path) -> None:
-    """UsageError where `save` would overwrite a model.json that is no model of weightspace."""
+    """Raise UsageError if `save` would replace a model.json that weightspace did not write."""
     _FILES.refuse_foreign(InnerPath(directory))
 
 
 def save(directory: Path, readers: tuple[Reader, ...], facts: dict[str, Any]) -> Path:
     """Write a model's readers and facts into a folder, in place of a model there.
 
-    `Committed` says how.
-
-    UsageError where a model.json there is not ours; a refusal, a full disk or a kill leaves the
-    folder with the model that it had.
+    `Committed` describes how. UsageError if a model.json there is not ours. After a refusal, a full
+    disk or a kill, the folder still has its old model.
     """
     folder = make_root(directory)
     arrays: dict[str, np.ndarray] = {}
@@ -66,7 +64,7 @@ def save(directory: Path, readers: tuple[Reader, ...], facts: dict[str, Any]) ->
 def load(directory: Path) -> tuple[tuple[Reader, ...], dict[str, Any]]:
     """Read a model's readers and facts from a folder.
 
-    DataError where it is none, damaged or of a newer format.
+    DataError if the folder has no model, or one that is damaged or of a newer format.
     """
     folder = InnerPath(directory)
     plain = _plain(folder)
@@ -109,7 +107,7 @@ def _plain(folder: InnerPath) -> dict[str, Any]:
 
 
 def _view(view: View) -> dict[str, Any]:
-    """Its fields, those on an alignment only where it has one."""
+    """The fields of a view; those of an alignment only if it has one."""
     plain = dict(vars(view))
     if not view.values:
         del plain["alignment"], plain["values"]
@@ -117,7 +115,7 @@ def _view(view: View) -> dict[str, Any]:
 
 
 def _columns(view: View) -> str:
-    """What names the columns that a classifier was fitted on; other columns, other meaning."""
+    """A name for the columns that a classifier was fitted on; it differs for other columns."""
     if view.features == "weights":
         return view.alignment
     names = "\n".join(FEATURE_NAMES[view.features])
@@ -136,7 +134,7 @@ def _reader(row: dict[str, Any], arrays: Arrays) -> Reader:
     demand(view.part in ("all", "conv", "fc"), f"part {view.part!r} is unknown")
     demand(type(view.running_stats) is bool, "running_stats is neither true nor false")
     demand(view.features in (*FEATURE_NAMES, "weights"), f"no model can hold {view.classifier}")
-    demand(type(view.alignment) is str and type(view.values) is int, "its alignment is none")
+    demand(type(view.alignment) is str and type(view.values) is int, "its alignment is invalid")
     demand((view.values > 0) == (view.features == "weights"), f"values are {view.values}")
     demand(
         row["columns"] == _columns(view),
@@ -144,7 +142,7 @@ def _reader(row: dict[str, Any], arrays: Arrays) -> Reader:
     )
     abilities = tuple(_ability(ability) for ability in row["abilities"])
     demand(len(abilities) > 0, "it reads no property")
-    demand(len({a.property for a in abilities}) == len(abilities), "a property stands twice")
+    demand(len({a.property for a in abilities}) == len(abilities), "a property occurs twice")
     columns = view.values or len(FEATURE_NAMES[view.features])
     levels = tuple(len(ability.levels) for ability in abilities)
     fitted = unpack(row["kind"], row["numbers"], arrays, columns, levels)
@@ -161,7 +159,7 @@ def _ability(row: dict[str, Any]) -> Ability:
         isinstance(levels, list) and len(levels) > 1 and all(isinstance(v, str) for v in levels),
         f"{name} has no levels",
     )
-    demand(len(set(levels)) == len(levels), f"a level of {name} stands twice")
+    demand(len(set(levels)) == len(levels), f"a level of {name} occurs twice")
     demand(all(level.isprintable() for level in levels), f"a level of {name} is not printable")
     shares = {k: number(row[k], 0, 1, f"{name} {k}") for k in ("accuracy", "low", "high", "chance")}
     return Ability(

@@ -1,1 +1,1 @@
-"""Intervals, paired comparisons, calibration and measures of numbers."""
+"""Intervals, paired comparisons, calibration, and measures of predicted numbers."""

@@ -1,4 +1,4 @@
-"""How far probabilities can be trusted: temperature, expected calibration error, Brier score."""
+"""Calibration of probabilities: temperature, expected calibration error, Brier score."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ CALIBRATION_COLUMNS: dict[str, Any] = {
     "log_loss_chance": pl.Float64,
     "n_nets": pl.Int64,
 }
-"""Of whole nets (a net's slices together): `_raw` before temperature scaling. Nets weigh so that
-levels weigh alike. Log loss in nats; the Brier score is the squared distance to the truth, 0..2."""
+"""Columns of calibration by net (all slices of a net together); `_raw` is before temperature
+scaling. Nets are weighted so that all levels have equal weight. Log loss is in nats; the Brier
+score is the squared distance to the truth, 0..2."""
 
 RELIABILITY_COLUMNS: dict[str, Any] = {
     "property": pl.String,
@@ -39,15 +40,15 @@ RELIABILITY_COLUMNS: dict[str, Any] = {
     "share": pl.Float64,
     "count": pl.Int64,
 }
-"""Answers by the probability that was claimed for them, `low`..`high`, over all seeds; `share` of
-the weight, `count` of answers."""
+"""Columns of bins of predicted probability, `low`..`high`, over all seeds; `share` is the bin's
+share of the weight, `count` its number of predictions."""
 
 _BINS = 10
 
 
 @dataclass(frozen=True)
 class Claims:
-    """Probabilities float64 [n, levels] that were claimed, the truth int [n], weights [n]."""
+    """Predicted probabilities float64 [n, levels], the true levels int [n], and weights [n]."""
 
     chances: np.ndarray
     codes: np.ndarray
@@ -55,7 +56,7 @@ class Claims:
 
     @classmethod
     def of(cls, logs: np.ndarray, codes: np.ndarray) -> Claims:
-        """From log-probabilities [n, levels]; levels weigh alike, the weights add to 1."""
+        """From log-probabilities [n, levels]; levels have equal weight, and weights sum to 1."""
         weights = 1 / np.bincount(codes, minlength=logs.shape[1])[codes]
         return cls(np.exp(log_softmax(logs, axis=1)), codes, weights / weights.sum())
 
@@ -70,7 +71,7 @@ class Claims:
         return float(self.weights @ np.square(self.chances - truth).sum(axis=1))
 
     def reliability(self) -> list[dict[str, Any]]:
-        """Ten equal bins of the top probability: claimed, true, weight; empty ones left out."""
+        """Ten equal bins of the highest probability, without empty bins."""
         top = self.chances.max(axis=1)
         right = self.chances.argmax(axis=1) == self.codes
         place = np.minimum((top * _BINS).astype(np.int64), _BINS - 1)
@@ -91,7 +92,7 @@ class Claims:
         return rows
 
     def ece(self) -> float:
-        """Expected calibration error: mean distance of claimed and true shares over the bins."""
+        """Expected calibration error: the mean over bins of |confidence - accuracy|."""
         bins = self.reliability()
         return float(sum(r["share"] * abs(r["confidence"] - r["accuracy"]) for r in bins))
 
@@ -99,11 +100,12 @@ class Claims:
 def calibration(
     logs: Sequence[np.ndarray], codes: np.ndarray, folds: Sequence[np.ndarray]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What the claims about one property are worth, and the rows of its reliability.
+    """Calibration errors of one property, and the rows of its reliability diagram.
 
-    `logs` and `folds`, one a seed: log-probabilities [N, levels] by judges who did not see the
-    net, and the fold [N] that each net was judged in. The temperature of a fold is learned from
-    the nets of the other folds, so no net sets the temperature of its own answer.
+    `logs` and `folds` have an entry for each seed: log-probabilities [N, levels] from classifiers
+    whose training set does not hold the net, and the fold [N] that each net was tested in. The
+    temperature of a fold is fitted on the nets of the other folds, so no net influences the
+    temperature of its own prediction.
     """
     raw, scaled, temperatures = [], [], []
     for own, fold in zip(logs, folds, strict=True):

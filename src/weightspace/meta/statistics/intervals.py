@@ -1,4 +1,4 @@
-"""Class-balanced accuracy with its bootstrap interval over nets; the control's interval."""
+"""Class-balanced accuracy with its bootstrap interval over nets, and the control's interval."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ _DRAWN = 2**20
 
 @dataclass(frozen=True)
 class Interval:
-    """A number and the bounds of its 95 % interval."""
+    """A number with its 95 % interval.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    low, high : float
+        The ends of the interval.
+    """
 
     value: float
     low: float
@@ -22,7 +30,7 @@ class Interval:
 
 
 def balanced_accuracy(hits: np.ndarray, codes: np.ndarray) -> float:
-    """Mean over classes of the mean of `hits` [N] (share of right answers a net) in each class."""
+    """Mean over classes of the mean of `hits` [N], the share of right predictions of each net."""
     return float(_recalls(hits, codes).mean())
 
 
@@ -34,19 +42,39 @@ def bootstrap(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """Balanced accuracy and its 95 % percentile interval over nets.
+    """Balanced accuracy with its 95 % percentile bootstrap interval over nets.
 
-    `hits` float [N]: share of a net's answers (over its slices and seeds) that are right.
-    `codes` int [N]: each net's class. Nets are resampled with all their answers, within classes:
-    class sizes are set by the design of the population, and the accuracy weighs classes alike
-    whatever their sizes, so letting the sizes vary would add a spread that the estimate has not.
-    A handful of nets shows too little spread: a class of five, one in ten of which is misread, is
-    mostly seen without an error. So nets are drawn once more with one imagined net a class, half
-    right and half wrong, among them, and the wider of the two intervals is given. Where all nets
-    of all classes answer alike, the exact binomial bounds of the classes are averaged instead.
+    Parameters
+    ----------
+    hits : float [N]
+        For each net the share of right predictions over its slices and seeds, 0..1.
+    codes : int [N]
+        The class of each net.
+    groups : int [N], optional
+        Nets of one number, such as nets that share a seed, are not independent.
+    resamples : int
+        The number of bootstrap samples.
+    seed : int
+        The seed of the bootstrap.
 
-    Nets of one group (`groups` int [N], as nets that share a seed) are not independent either:
-    where there are such, whole groups are resampled as well, and the wider interval counts again.
+    Returns
+    -------
+    Interval
+
+    Notes
+    -----
+    Nets are resampled within classes, each with all its predictions. The sizes of classes are set
+    by the design of the population, and all classes have the same weight in the accuracy. Varying
+    the sizes would add a spread that the estimate does not have.
+
+    A few nets show too little spread: a class of five nets with an error rate of one in ten often
+    has no error at all. Nets are therefore resampled a second time, with one pseudo-net added to
+    each class that is half right and half wrong, and the wider of the two intervals is returned.
+    Where all nets of all classes are right, or all are wrong, the exact binomial bounds of the
+    classes are averaged instead.
+
+    Where nets share a group, whole groups are resampled as well, and the widest interval is
+    returned.
     """
     value = balanced_accuracy(hits, codes)
     classes = [hits[codes == level] for level in np.unique(codes)]
@@ -55,7 +83,7 @@ def bootstrap(
         slack = 1 - float(np.mean([bound ** (1 / len(own)) for own in classes]))
         return Interval(value, max(0.0, value - slack), min(1.0, value + slack))
     rng = np.random.default_rng([seed, 0xB007])
-    # Twice the nets and one right, one wrong: to each own net the weight of both imagined halves.
+    # Each net twice, one right and one wrong: the pseudo-net has the weight of one net.
     widened = [np.concatenate([own, own, [0.0, 1.0]]) for own in classes]
     ends = [
         np.quantile(sum(means) / len(classes), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
@@ -74,7 +102,7 @@ def bootstrap(
 
 
 def shared(groups: np.ndarray | None) -> TypeGuard[np.ndarray]:
-    """Whether two nets are of one group."""
+    """Whether at least two nets share a group."""
     return groups is not None and len(np.unique(groups)) < len(groups)
 
 
@@ -86,9 +114,10 @@ def of_groups(
     rng: np.random.Generator,
     least: float = 0.0,
 ) -> np.ndarray:
-    """Both ends of the interval when groups are drawn, with all their nets: float64 [2].
+    """Both ends of the interval when whole groups of nets are resampled: float64 [2].
 
-    A draw in which a class is wanting is the mean of the others. The ends lie within `least`..1.
+    A resample that lacks a class is the mean over the other classes. The ends lie within
+    `least`..1.
     """
     own = np.unique(groups, return_inverse=True)[1]
     shape = (int(own.max()) + 1, int(codes.max()) + 1)
@@ -98,7 +127,7 @@ def of_groups(
     drawn = rng.multinomial(len(nets), np.full(len(nets), 1 / len(nets)), size=resamples)
     there = drawn @ nets
     recalls = np.where(there > 0, drawn @ right / np.maximum(there, 1), np.nan)
-    # Few groups show too little spread: that of their mean is an n - 1st, not an nth.
+    # Few groups show too little spread: the variance of their mean divides by n - 1, not by n.
     means = np.nanmean(recalls, axis=1)
     middle, widening = means.mean(), np.sqrt(len(nets) / (len(nets) - 1))
     reach = widening * stats.t.ppf(0.975, len(nets) - 1) / stats.norm.ppf(0.975)
@@ -112,7 +141,7 @@ def _resampled(
 ) -> np.ndarray:
     """Means of `size` of the values, drawn with replacement: float64 [resamples]."""
     means = np.empty(resamples)
-    # A few draws at a time: memory stays flat for any number of nets.
+    # A few resamples at a time, so that memory does not grow with the number of nets.
     for start in range(0, resamples, step := max(1, _DRAWN // size)):
         part = means[start : start + step]
         part[:] = values[rng.integers(len(values), size=(len(part), size))].mean(axis=1)
@@ -120,7 +149,7 @@ def _resampled(
 
 
 DEPENDENCE = 2.0
-"""Variance at chance, over that of resampled nets, of one cross-fitted accuracy."""
+"""The variance of a cross-fitted accuracy at chance, divided by that over resampled nets."""
 
 _PRIOR_WEIGHT = 20
 
@@ -136,10 +165,11 @@ def crossfitted(
 ) -> Interval:
     """The 95 % interval of a cross-fitted accuracy: `bootstrap`, widened for dependence.
 
-    Resampling treats nets as independent. Cross-fitted hits are not: every net trained the models
-    of the others, and at chance each pair of nets agrees or disagrees twice, once each way, which
-    doubles the variance (`dependence`). The excess fades as the skill, the share of the way from
-    chance to always right, grows: then a single net no longer turns a model.
+    Resampling treats nets as independent. Cross-fitted hits are not independent: every net is in
+    the training set of models that are tested on other nets. At chance each pair of nets agrees or
+    disagrees twice, once in each direction, which doubles the variance (`dependence`). The excess
+    falls as the skill grows (0 at chance, 1 when always right), because a single net then changes
+    a model less.
     """
     found = bootstrap(hits, codes, groups=groups, resamples=resamples, seed=seed)
     chance = 1 / len(np.unique(codes))
@@ -155,14 +185,14 @@ def crossfitted(
 def normal_interval(
     hits: np.ndarray, codes: np.ndarray, *, groups: np.ndarray | None = None
 ) -> Interval:
-    """The interval of `crossfitted` by its normal approximation: for maps of many accuracies."""
+    """The interval of `crossfitted` in normal approximation, for tables of many accuracies."""
     counts = np.bincount(codes)
     means = np.bincount(codes, weights=hits) / counts
     spread = np.bincount(codes, weights=np.square(hits - means[codes])) / counts
     value = float(means.mean())
     skill = min(1.0, max(0.0, (value - 1 / len(counts)) / (1 - 1 / len(counts))))
     factor = np.sqrt(1 + (DEPENDENCE - 1) * (1 - skill))
-    # One imagined net a class that is half right, as in `bootstrap`: no class is without spread.
+    # One pseudo-net for each class, half right, as in `bootstrap`: every class has a spread.
     error = np.sqrt(((counts * spread + 0.25) / (counts + 1) / counts).sum()) / len(counts)
     reach = float(stats.norm.ppf((1 + CONFIDENCE) / 2) * factor * error)
     if shared(groups):
@@ -171,10 +201,10 @@ def normal_interval(
 
 
 def _reach_of_groups(residuals: np.ndarray, codes: np.ndarray, groups: np.ndarray) -> float:
-    """Half the interval of a balanced accuracy whose nets vary by group, not each by itself.
+    """Half the width of the interval of a balanced accuracy when whole groups vary.
 
-    What a group adds to the accuracy is the sum over its nets of `residuals` [N] (hit less the mean
-    of the class) / (nets of the class x classes); groups are drawn, of which there are few.
+    A group contributes to the accuracy the sum over its nets of `residuals` [N] (hit minus the mean
+    of the class) / (nets of the class x classes). Student's t accounts for few groups.
     """
     counts = np.bincount(codes)
     own = np.unique(groups, return_inverse=True)[1]
@@ -185,10 +215,11 @@ def _reach_of_groups(residuals: np.ndarray, codes: np.ndarray, groups: np.ndarra
 
 
 def dependence_of(hits: np.ndarray, codes: np.ndarray) -> float:
-    """The `dependence` that permuted labels show: at least 1.
+    """Estimate `dependence`, at least 1, from permuted labels.
 
-    `hits` float and `codes` int, both [N, m], of m permuted labelings. Few labelings are averaged
-    with the value that theory gives for one seed, `DEPENDENCE`.
+    `hits` float and `codes` int, both [N, m], are those of m permuted labelings. The estimate is
+    averaged with the theoretical value for one seed, `DEPENDENCE`, which has more weight where
+    there are few labelings.
     """
     spread, resampled = 0.0, 0.0
     for own, truth in zip(hits.T, codes.T, strict=True):
@@ -206,9 +237,29 @@ def dependence_of(hits: np.ndarray, codes: np.ndarray) -> float:
 
 
 def control_interval(accuracies: np.ndarray | tuple[float, ...], *, least: float = 0.0) -> Interval:
-    """Where 95 % of accuracies from permuted labels fall, from R of them (R at least 2).
+    """The interval that holds 95 % of accuracies from permuted labels.
 
-    The prediction interval of one more draw: mean -+ t x sd x sqrt(1 + 1/R), within `least`..1.
+    Parameters
+    ----------
+    accuracies : array or tuple of float [R]
+        The accuracies of R permutations, R at least 2.
+    least : float
+        The lowest possible value, 0 for an accuracy. The interval is cut to `least`..1.
+
+    Returns
+    -------
+    Interval
+        The mean and the interval.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two accuracies.
+
+    Notes
+    -----
+    This is the prediction interval of one more permutation: mean -+ t x sd x sqrt(1 + 1/R), where t
+    is the quantile of Student's distribution with R - 1 degrees of freedom.
     """
     sample = np.asarray(accuracies, float)
     count = len(sample)

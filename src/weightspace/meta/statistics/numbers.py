@@ -1,4 +1,4 @@
-"""How well numbers are predicted: R2 and Kendall's tau, with intervals over nets."""
+"""Measures of predicted numbers: R2 and Kendall's tau, with intervals over nets."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from scipy import stats
 from weightspace.meta.statistics.intervals import DEPENDENCE, Interval
 
 _ROWS = 3000
-"""Rows among which concordance is counted: every pair of them."""
+"""The most rows whose pairs are all compared to count concordance."""
 
 
 def r_squared(truth: np.ndarray, guess: np.ndarray) -> float:
-    """1 - squared error / spread of the truth about its mean; 0 for guessing the mean."""
+    """1 - squared error / squared distance of the truth to its mean; 0 for predicting the mean."""
     spread = np.square(truth - truth.mean()).sum()
     return float(1 - np.square(truth - guess).sum() / spread)
 
@@ -29,8 +29,8 @@ def r_squared_interval(
 ) -> Interval:
     """R2 and its 95 % bootstrap interval over nets, widened for cross-fitting.
 
-    `truth` [n], `guesses` [n, repeats] (R2 is that of the mean squared error over repeats), `nets`
-    int [n]. Nets are drawn with all their rows.
+    `truth` [n]; `guesses` [n, repeats], whose squared errors are averaged over repeats; `nets` int
+    [n]. Nets are resampled with all their rows.
     """
     _, owner = np.unique(nets, return_inverse=True)
     count = int(owner.max()) + 1
@@ -65,9 +65,9 @@ def kendall_interval(
 ) -> Interval:
     """Tau-b and its 95 % interval over nets, widened for cross-fitting.
 
-    Tau is a mean over pairs; to first order its error is that of twice the mean, over nets, of each
-    net's own concordance with all others (Hoeffding's projection), here counted among at most
-    3,000 rows of nets drawn at random.
+    Tau is a mean over pairs of rows. To first order its error is that of twice the mean, over nets,
+    of each net's concordance with all others (Hoeffding's projection). Concordance is counted among
+    at most 3,000 rows of randomly drawn nets.
     """
     value = kendall(truth, guess)
     rng = np.random.default_rng([seed, 0x7A])
@@ -77,7 +77,7 @@ def kendall_interval(
     ties = np.sqrt(_untied(x) * _untied(y))
     sums = np.bincount(owner, weights=own - own.mean())
     error = 2 * np.sqrt(np.square(sums).sum()) / len(x) / max(ties, 1e-12)
-    # What a part of the rows shows of the spread holds for all: nets, not rows, are the witnesses.
+    # The spread of some rows stands for that of all; the error falls with the number of nets.
     error *= np.sqrt(len(sums) / len(np.unique(nets)))
     return _widened(value, value - 1.96 * error, value + 1.96 * error)
 
@@ -89,9 +89,9 @@ def wider(
     nets: np.ndarray,
     groups: np.ndarray,
 ) -> Interval:
-    """The interval over nets or over groups of nets, whichever is wider, of rows [n].
+    """The wider of the intervals over nets and over groups of nets, from rows [n].
 
-    Nets that share a seed are one group; where none do, both are the same.
+    Nets that share a seed are one group. If no nets share a seed, both intervals are the same.
     """
     own = interval(truth, guess, nets)
     if len(np.unique(groups)) == len(np.unique(nets)):
@@ -106,7 +106,7 @@ def _untied(values: np.ndarray) -> float:
 
 
 def _widened(value: float, low: float, high: float) -> Interval:
-    """Cross-fitted nets train each other's models: see `intervals.crossfitted`."""
+    """Widen an interval for the dependence of cross-fitted nets: see `intervals.crossfitted`."""
     factor = float(np.sqrt(1 + (DEPENDENCE - 1) * (1 - min(1.0, max(0.0, value)))))
     high = min(1.0, value + factor * (high - value))
     return Interval(value, value - factor * (value - low), high)

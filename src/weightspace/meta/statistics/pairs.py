@@ -1,4 +1,4 @@
-"""Accuracies from the hits of single nets: two classifiers on the same nets, nets without some."""
+"""Results from the hits of single nets: two classifiers compared, and accuracy of living nets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def compare(hits: pl.DataFrame, first: str, second: str, unit: str) -> pl.DataFr
         if own.is_empty():
             kept = hits.select("classifier", "unit").unique(maintain_order=True).rows()
             raise UsageError(
-                f"compare: no answers of {name} for the unit {unit}; "
+                f"compare: no predictions of {name} for the unit {unit}; "
                 f"there are those of {', '.join(f'{c} ({u})' for c, u in kept)}"
             )
         sides.append(own)
@@ -54,13 +54,14 @@ def compare(hits: pl.DataFrame, first: str, second: str, unit: str) -> pl.DataFr
 def difference_interval(
     differences: np.ndarray, codes: np.ndarray, groups: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """The 95 % interval of a mean over classes of differences [N] between two models on a net.
+    """The 95 % interval of the mean over classes of differences [N] between two models.
 
-    Bootstrap over nets within classes, once as they are and once with one imagined net a class,
-    half right by the first alone and half by the second alone: two models that never differed may
-    yet differ on the next net. Where nets share a group (`groups` int [N]), whole groups are
-    resampled as well. The widest counts; it is widened by the full dependence of cross-fitted nets,
-    as two models that are equally good may disagree anywhere.
+    This is a bootstrap over nets within classes. It is repeated with one pseudo-net added to each
+    class, on which half the predictions are right only by the first model and half only by the
+    second: two models that agreed on all nets may still differ on the next net. Where nets share a
+    group (`groups` int [N]), whole groups are resampled as well. The widest interval is widened
+    further by the full dependence of cross-fitted nets, because two models of equal accuracy may
+    disagree on any net.
     """
     rng = np.random.default_rng([len(codes), 0xD1FF])
     classes = [differences[codes == level] for level in np.unique(codes)]
@@ -69,7 +70,7 @@ def difference_interval(
     for imagined in ((), (-1.0, 1.0)):
         means = np.zeros(_RESAMPLES)
         for own in classes:
-            # Twice the nets: to each the weight of both imagined halves.
+            # Each net twice, so that both halves of the pseudo-net have the weight of one net.
             pool = np.concatenate([own, own, imagined])
             means += pool[rng.integers(len(pool), size=(_RESAMPLES, len(own)))].mean(axis=1)
         ends.append(np.quantile(means / len(classes), [0.025, 0.975]))
@@ -92,7 +93,7 @@ def among_living(hits: pl.DataFrame) -> pl.DataFrame:
         if living["level"].n_unique() < 2:
             continue
         found = crossfitted(living["hit"].to_numpy(), _codes(living), groups=groups_of(living))
-        # Of the same levels: without one that died out, accuracy is the mean of others.
+        # The same levels as among living nets: the accuracy is the mean over these levels only.
         known = own.filter(pl.col("level").is_in(living["level"].unique().to_list()))
         whole = balanced_accuracy(known["hit"].to_numpy(), _codes(known))
         figures = {"accuracy": found.value, "low": found.low, "high": found.high}
@@ -103,12 +104,12 @@ def among_living(hits: pl.DataFrame) -> pl.DataFrame:
 
 
 def groups_of(hits: pl.DataFrame) -> np.ndarray:
-    """The groups of the nets: int64 [N]; a net without one (of release 0.1.0) is one by itself."""
+    """The groups of the nets, int64 [N]; a net without a group (release 0.1.0) gets its own."""
     own = -1 - pl.int_range(pl.len())
     groups: np.ndarray = hits.select(pl.col("group").fill_null(own))["group"].to_numpy()
     return groups
 
 
 def _codes(own: pl.DataFrame) -> np.ndarray:
-    """Levels counted anew from 0, as a level may have died out."""
+    """Levels numbered again from 0, because a level may have no living net."""
     return np.unique(own["level"].to_numpy(), return_inverse=True)[1]

@@ -1,4 +1,4 @@
-"""Accuracy, interval and control of one property: one function, whoever asks."""
+"""Accuracy, interval and control of one property: one function for all analyses."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from weightspace.meta.statistics.intervals import (
 )
 
 IntervalOf = Callable[..., Interval]
-"""A function of hits [N], codes [N] and `groups=` int [N] that gives a 95 % interval."""
+"""A function of hits [N], codes [N] and `groups=` int [N] that returns a 95 % interval."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """How well one property is read off nets.
+    """How well one property is read from nets.
 
     `accuracy` is class-balanced, `low`..`high` its 95 % interval, `chance` is 1 / levels.
-    `controls` are the accuracies under permuted labels; `control` is their mean and
-    `control_low`..`control_high` holds 95 % of them, all three None where there are none.
+    `controls` are the accuracies from permuted labels; `control` is their mean and
+    `control_low`..`control_high` holds 95 % of them. These three are None without permutations.
     """
 
     accuracy: float
@@ -55,14 +55,14 @@ def score(
     Parameters
     ----------
     hits : float [net, labeling]
-        The share of right answers of each net. Labeling 0 is the true one, each other one was
-        fitted and judged with permuted labels.
+        The share of right predictions of each net. Labeling 0 is the true one; for every other
+        one, classifiers were trained and tested with permuted labels.
     codes : int [net, labeling]
         The level of each net under each labeling.
     groups : int [net] or None
         Nets of one number, such as those that share a seed, are resampled together.
     interval : function
-        What gives the 95 % interval.
+        Computes the 95 % interval.
     """
     found = interval(hits[:, 0], codes[:, 0], groups=groups)
     controls = tuple(
@@ -83,5 +83,5 @@ def score(
 
 
 def resampled(resamples: int, *, dependence: float = DEPENDENCE, seed: int = 0) -> IntervalOf:
-    """The interval of cross-fitted accuracies by so many resamples; see `crossfitted`."""
+    """The function `crossfitted` with these arguments."""
     return partial(crossfitted, dependence=dependence, resamples=resamples, seed=seed)

@@ -1,1 +1,1 @@
-"""What may be said of results: numbers in words, rankings, the headline."""
+"""What the numbers support: findings, rankings, the headline, and numbers in words."""

@@ -1,4 +1,4 @@
-"""One row a property out of an evaluation: accuracy, baseline, control and the verdict."""
+"""One row for each property of an evaluation: accuracy, baseline, control and the verdict."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Span:
 
 @dataclass(frozen=True)
 class Line:
-    """What an evaluation says of one property; shares from 0 to 1.
+    """What an evaluation says about one property; shares from 0 to 1.
 
-    `shallow` is None where no baseline stands beside the classifier, `control` where the
-    procedure was not repeated with permuted labels.
+    `shallow` is None where the baseline was not evaluated, `control` where the procedure was not
+    repeated with permuted labels.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Line:
 
     @property
     def skill(self) -> float:
-        """The share of the way from chance (0) to always right (1)."""
+        """The accuracy on a scale where chance is 0 and always right is 1."""
         return (self.accuracy - self.chance) / (1 - self.chance)
 
     @property
@@ -53,8 +53,8 @@ class Line:
     def verdict(self) -> str:
         """`encoded`, `above chance` where no control was run, or `not shown`.
 
-        `not shown` is absence of evidence, not evidence of absence. Without a control nobody knows
-        what meaningless labels would have reached, so a high accuracy is no more than that.
+        `not shown` is absence of evidence, not evidence of absence. Without a control it is not
+        known which accuracy permuted labels reach, so no property is called encoded.
         """
         if not self.shown:
             return "not shown"
@@ -63,7 +63,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Headline:
-    """The lines of one classifier and unit, the most legible property first."""
+    """The lines of one classifier and unit, the property read best first."""
 
     classifier: str
     unit: str
@@ -74,12 +74,12 @@ class Headline:
 
     @property
     def properties(self) -> list[str]:
-        """The properties, the most legible first."""
+        """The properties, the one read best first."""
         return [line.name for line in self.lines]
 
     @property
     def source(self) -> str:
-        """What the classifier looked at, in words."""
+        """What the classifier reads, in words."""
         kind = CLASSIFIERS.get(self.classifier)
         own = "" if self.part == "all" else f"{self.part} "
         if kind and kind.whole:
@@ -90,15 +90,16 @@ class Headline:
 
     @property
     def moment(self) -> str:
-        """Which snapshots were read, in words; nothing where it was the last alone."""
+        """Which snapshots were read, in words; empty where only the last was."""
         return moment(self.snapshots)
 
 
 def headline(frame: pl.DataFrame, unit: str = "slice") -> Headline:
     """The lines of the best classifier of an evaluation's frame.
 
-    One classifier for all properties, the one with the highest mean skill, so that no property
-    picks its own winner; the baseline stands beside it. `unit` is used where the frame has it.
+    One classifier is chosen for all properties: the one with the highest mean skill. Choosing a
+    classifier for each property would favour lucky results. The baseline stands beside it. `unit`
+    is used where the frame has it.
     """
     units = frame["unit"].unique().to_list()
     unit = unit if unit in units else sorted(units)[0]
@@ -119,7 +120,7 @@ def headline(frame: pl.DataFrame, unit: str = "slice") -> Headline:
 
 
 def moment(snapshots: str) -> str:
-    """Snapshots as a clause; nothing where it was the last alone.
+    """Snapshots as a clause; empty where only the last was read.
 
     >>> moment("-1"), moment("1"), moment("1, 10")
     ('', ', at snapshot 1', ', at snapshots 1, 10')
@@ -144,7 +145,7 @@ def _line(row: dict[str, Any], baseline: dict[str, Any]) -> Line:
 
 
 def _span(row: dict[str, Any], *names: str) -> Span | None:
-    """The three numbers under these names, or None where one is missing or no number."""
+    """The three numbers under these names, or None where one is missing or not finite."""
     numbers = [row.get(name) for name in names]
     if any(number is None or not math.isfinite(number) for number in numbers):
         return None

@@ -1,4 +1,4 @@
-"""Numbers and names as a reader wants them: percent, intervals, lists, labels."""
+"""Numbers and names as text for a reader: percent, intervals, lists, labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def label(name: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text with its first letter raised.
+    """The text with its first letter in upper case.
 
     >>> sentence("filter size and width conv")
     'Filter size and width conv'
@@ -47,7 +47,7 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def tight(text: str) -> str:
-    r"""The text with its percent signs tied to their numbers, so that no line breaks between.
+    r"""The text with an unbreakable space between each number and its percent sign.
 
     >>> tight("91 % of nets")
     '91\xa0% of nets'
@@ -56,7 +56,7 @@ def tight(text: str) -> str:
 
 
 def listing(names: Sequence[str], most: int = 4) -> str:
-    """Names in one phrase; from `most` on the rest is counted.
+    """Names in one phrase; of more than `most` names, the last ones are only counted.
 
     >>> listing(["a", "b", "c"]), listing(["a", "b", "c", "d", "e"], most=3)
     ('a, b and c', 'a, b and 3 more')
@@ -78,7 +78,7 @@ def count(number: int, thing: str) -> str:
 
 
 def share_of_training(fraction: float) -> str:
-    """A moment of training in words.
+    """The time of a snapshot in words.
 
     >>> share_of_training(0.0), share_of_training(0.25), share_of_training(1.0)
     ('before the first step', 'after 25 % of training', 'at the end of training')

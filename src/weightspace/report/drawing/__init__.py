@@ -1,1 +1,1 @@
-"""What figures are drawn with: canvases, charts, rows, places."""
+"""Tools for drawing figures: canvases, charts, rows, places."""

@@ -1,7 +1,7 @@
-"""The sheet that every printed figure is drawn on: type, colours, title, panels.
+"""The sheet of every printed figure: typeface, colours, title, panels.
 
-Built with matplotlib's object interface alone: no pyplot, no rcParams, so drawing a figure
-changes nothing for the caller.
+It uses matplotlib's object interface only, without pyplot and rcParams, so drawing a figure changes
+no global state.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from weightspace.disk import inner_of, write_file
 from weightspace.errors import UsageError
 from weightspace.report.claims.words import label, tight
 
-# Comparisons are blue against orange, which stay apart under every common colour blindness.
+# Comparisons are blue against orange, which people with common colour blindness can distinguish.
 INK = "#1d2329"
 MUTED = "#68717a"
 RULE = "#d9dde1"
@@ -32,7 +32,7 @@ ORANGE = "#c4622d"
 SERIES = (BLUE, ORANGE, "#3b8a5a", "#8a4f9e", "#a3892a", "#4aa3b8", "#9c3b4f", "#6b7280")
 
 WIDTH = 7.6
-"""Inches, of every figure: the width of a text column on A4."""
+"""The width of every figure in inches: that of a text column on A4."""
 
 _LEFT, _RIGHT = 0.12, 0.12
 _FAMILIES = ("Source Sans 3", "Inter", "Helvetica Neue", "Helvetica", "Arial", "Liberation Sans")
@@ -42,7 +42,7 @@ class Sheet:
     """A figure under construction; lengths are inches from the top left corner."""
 
     def __init__(self, title: str, reading: str, body: float) -> None:
-        """Open a sheet with its finding as title, how to read it below, and a body's height."""
+        """Start a sheet: its finding as title, how to read it below, the height of its body."""
         room = WIDTH - 2 * _LEFT
         titles = wrap(tight(title), 12.5, room, "bold")
         readings = wrap(tight(reading), 8.5, room)
@@ -55,14 +55,14 @@ class Sheet:
         self.write(_LEFT, below, "\n".join(readings), size=8.5, color=MUTED, va="top")
 
     def write(self, x: float, y: float, text: str, size: float = 8.5, **style: Any) -> Text:
-        """Put text at a point of the sheet."""
+        """Write text at a point of the sheet."""
         given: dict[str, Any] = {"color": INK, "ha": "left", "linespacing": 1.25}
         # A data set may be called "$x$": text from outside is never read as mathematics.
         given |= {"parse_math": False, "fontsize": size} | style
         return self.figure.text(x / WIDTH, 1 - y / self.height, text, **given)
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Axes whose top left corner lies at a point, without frame, ticks or grid."""
+        """Add axes with their top left corner at a point, without frame, ticks or grid."""
         box = (x / WIDTH, 1 - (y + height) / self.height, width / WIDTH, height / self.height)
         axes = self.figure.add_axes(box)
         axes.set_facecolor("none")
@@ -72,7 +72,7 @@ class Sheet:
         return axes
 
     def finish(self) -> Figure:
-        """The figure, every text of it in one typeface."""
+        """Return the figure, with all text in one typeface."""
         family = typeface()
         for axes in self.figure.axes:
             axes.tick_params(labelfontfamily=family)
@@ -83,7 +83,7 @@ class Sheet:
 
 @cache
 def typeface() -> str:
-    """The first sans serif of a short list that is installed; matplotlib's own otherwise."""
+    """The first installed typeface of a short list of sans serifs; else matplotlib's default."""
     installed = set(font_manager.get_font_names())
     return next((name for name in _FAMILIES if name in installed), "DejaVu Sans")
 
@@ -96,9 +96,9 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 
 def wrap(text: str, size: float, width: float, weight: str = "normal") -> list[str]:
-    """The text in lines that are at most `width` inches wide; a longer word is left whole."""
+    """The text in lines of at most `width` inches; a longer word is not broken."""
     lines: list[str] = []
-    # A drawing at few dots an inch rounds every letter's width, up more often than down.
+    # A drawing with few dots per inch rounds the width of letters, up more often than down.
     width *= 0.98
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines else word
@@ -110,7 +110,7 @@ def wrap(text: str, size: float, width: float, weight: str = "normal") -> list[s
 
 
 class Grid:
-    """Small multiples on a sheet: one panel a property, equal scales, row by row."""
+    """Small multiples on a sheet: a panel for each property, with equal scales, row by row."""
 
     def __init__(
         self,
@@ -122,10 +122,10 @@ class Grid:
         gap: float = 0.2,
         foot: float = 0.24,
     ) -> None:
-        """Lay out `n` panels; `height` is a panel's, in inches, title and axis included.
+        """Lay out `n` panels; lengths are in inches.
 
-        `left` of every row, a `gap` between panels and the `foot` of each are for the labels of
-        their axes.
+        `height` is the height of a panel with its title and axis. Labels of axes stand in `left`
+        of every row, in a `gap` between panels and in the `foot` of each panel.
         """
         self.columns = min(columns, max(1, n))
         self.rows = -(-n // self.columns)
@@ -155,14 +155,14 @@ class Grid:
 
 
 Sign = tuple[str, str, dict[str, Any]]
-"""What a sign means, "line", "dot", "tick" or "band", and how it is drawn."""
+"""A sign of a key: its text, its kind ("line", "dot", "tick" or "band") and its style."""
 
 KEY = 0.3
 """The height of a key, in inches."""
 
 
 def key(sheet: Sheet, signs: Sequence[Sign]) -> None:
-    """The meaning of signs, in one line on top of the sheet's body, which begins below it."""
+    """Draw the key in one line on top of the sheet's body; the body moves below it."""
     left = 0.42
     axes = sheet.axes(left, sheet.top, WIDTH - left, 0.22)
     axes.set_xlim(0, WIDTH - left)
@@ -184,7 +184,7 @@ def key(sheet: Sheet, signs: Sequence[Sign]) -> None:
 
 
 def percent_ticks(axes: Axes, axis: str, ticks: Sequence[float], labelled: bool = True) -> None:
-    """Ticks in percent with thin grid lines, on the axis `x` or `y`."""
+    """Set ticks in percent with thin grid lines, on the axis `x` or `y`."""
     names = [f"{100 * t:.0f} %" if labelled else "" for t in ticks]
     (axes.set_xticks if axis == "x" else axes.set_yticks)(list(ticks), names)
     if axis == "x":
@@ -202,9 +202,26 @@ def ends_inward(axes: Axes) -> None:
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure; the suffix decides: `.png` at 150 dots an inch, `.svg` or `.pdf`.
+    """Write a figure to a file without a date, so that equal figures give equal files.
 
-    No date is written. A file there is replaced, a link to one as well.
+    A file of that name is replaced, and so is a link.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure, as `figures` or `Display.plot` returns it.
+    path : str or Path
+        The file. Its suffix is the format: `.png` (150 dots per inch), `.svg` or `.pdf`.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    UsageError
+        If the suffix is another one.
     """
     path = Path(path)
     if path.suffix not in _METADATA:
@@ -214,7 +231,7 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 
 def drawn(figure: Figure, suffix: str) -> bytes:
-    """The content of a file of this suffix that shows a figure."""
+    """The bytes of a figure's file, in the format of this suffix."""
     buffer = BytesIO()
     metadata = {_METADATA[suffix]: None}
     figure.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)

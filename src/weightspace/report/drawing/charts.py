@@ -1,8 +1,8 @@
 """The page's charts as Vega-Lite specifications, without data and without fixed colours.
 
-Each is a template: the page gives it the rows under the name `rows` (and `extra`), so that the
-panels of one figure share one specification. Colours are CSS variables of the page, which makes
-one drawing right in light, in dark and on paper.
+Each is a template: the page adds the rows under the name `rows` (and `extra`), so that the panels
+of one figure share one specification. Colours are CSS variables of the page, so that one
+specification serves light and dark screens and paper.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
 
 
 def much(order: Sequence[str]) -> dict[str, Any]:
-    """How much, a row a property: control band, chance mark, baseline, accuracy with interval."""
+    """How much: for each property control, chance, baseline and accuracy with its interval."""
     y = alt.Y(
         "name:N", sort=list(order), title=None, axis=alt.Axis(labelFontSize=13, labelColor=INK)
     )
@@ -64,7 +64,7 @@ def much(order: Sequence[str]) -> dict[str, Any]:
 
 
 def along() -> dict[str, Any]:
-    """Accuracy along the vector: one panel; `extra` holds the layers' stretches."""
+    """Accuracy along the vector: one panel; `extra` holds the ranges of the layers."""
     shown = alt.Chart(EXTRA)
     part = alt.condition("datum.part == 'conv'", alt.value(BLUE), alt.value(ORANGE))
     strip = shown.mark_rect(opacity=0.55, stroke=PAPER, strokeWidth=1).encode(
@@ -89,11 +89,11 @@ def along() -> dict[str, Any]:
 
 def over_training() -> dict[str, Any]:
     """Accuracy over training: one panel."""
-    return plain(_curve(_moment(), tips("moment", "shown"), []))
+    return plain(_curve(_time(), tips("time", "shown"), []))
 
 
-def _moment() -> alt.X:
-    """The axis of training, from its start to its end."""
+def _time() -> alt.X:
+    """The axis from the start of training to its end."""
     ends = alt.Axis(
         values=[0, 1],
         grid=False,
@@ -105,7 +105,7 @@ def _moment() -> alt.X:
 
 
 def _curve(x: alt.X, shown: list[alt.Tooltip], below: list[Any]) -> Any:
-    """Band, line, dots to point at, and the chance line."""
+    """The layers of a curve: band, line, dots to point at, and the chance line."""
     base = alt.Chart(ROWS).encode(x=x)
     y = alt.Y("accuracy:Q", scale=alt.Scale(domain=[-0.07, 1], nice=False), axis=COARSE, title=None)
     layers = [
@@ -117,14 +117,14 @@ def _curve(x: alt.X, shown: list[alt.Tooltip], below: list[Any]) -> Any:
         alt.Chart(ROWS).mark_rule(color=MUTED, strokeDash=DASH).encode(y="mean(chance):Q"),
         base.mark_line(color=BLUE, strokeWidth=2).encode(y=y),
         base.mark_point(color=BLUE, filled=True, size=18, opacity=1).encode(y=y, tooltip=shown),
-        # Wide, unseen dots catch the pointer; the ones seen stay small.
+        # Large invisible dots react to the pointer; the visible ones stay small.
         base.mark_point(filled=True, size=260, opacity=0).encode(y=y, tooltip=shown),
     ]
     return alt.layer(*layers).properties(width="container", height=118)
 
 
 def parts(order: Sequence[str]) -> dict[str, Any]:
-    """Accuracy by part and depth: one panel, the places as rows in the given order."""
+    """Accuracy by part and depth: one panel, with places as rows in the given order."""
     color = alt.condition("datum.part == 'conv'", alt.value(BLUE), alt.value(ORANGE))
     fill = (
         alt.when("!datum.running_stats")
@@ -148,13 +148,13 @@ def parts(order: Sequence[str]) -> dict[str, Any]:
 
 def training() -> dict[str, Any]:
     """Test accuracy of the nets over training: one panel."""
-    base = alt.Chart(ROWS).encode(x=_moment())
+    base = alt.Chart(ROWS).encode(x=_time())
     y = alt.Y("accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=COARSE, title=None)
     layers = [
         base.mark_area(color=BLUE, opacity=0.22).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
         base.mark_line(color=BLUE, strokeWidth=2).encode(y=y),
         base.mark_point(filled=True, size=260, opacity=0).encode(
-            y=y, tooltip=tips("moment", "median", "spread", "nets")
+            y=y, tooltip=tips("time", "median", "spread", "nets")
         ),
     ]
     return plain(alt.layer(*layers).properties(width="container", height=118))
@@ -163,7 +163,7 @@ def training() -> dict[str, Any]:
 _TITLES = {
     "name": "",
     "shown": "accuracy",
-    "control": "meaningless labels",
+    "control": "permuted labels",
     "spread": "middle 80 % of nets",
     "slices": "",
     "group": "",
@@ -175,12 +175,12 @@ _TITLES = {
 
 
 def tips(*fields: str) -> list[alt.Tooltip]:
-    """Tooltips of fields that hold finished text; `tip_` keeps them apart from the numbers."""
+    """Tooltips of the fields `tip_...`, which hold text, unlike the fields of numbers."""
     return [alt.Tooltip(f"tip_{field}:N", title=_TITLES.get(field, field)) for field in fields]
 
 
 def plain(chart: Any) -> dict[str, Any]:
-    """The specification with the page's look."""
+    """The specification in the style of the page."""
     styled = (
         chart.properties(autosize=_FIT)
         .configure(background="transparent", font=_FONT)

@@ -1,4 +1,4 @@
-"""Accuracy as a curve with its interval, and the words that say how to read it."""
+"""Accuracy as a curve with its interval, and the text that says how to read it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from weightspace.report.claims.words import count
 from weightspace.report.drawing import canvas
 from weightspace.report.drawing.canvas import BAND, BLUE, MUTED, Grid
 
-GREY = "grey band: what permuted labels reach; dashed: chance"
+GREY = "grey band: accuracy from permuted labels; dashed: chance"
 
 
 def curve(
     axes: Axes, x: Sequence[float], own: Sequence[dict[str, Any]], grid: Grid, index: int
 ) -> None:
-    """Accuracy with its interval as a band, and chance as a dashed line that is named once."""
+    """Draw accuracy with its interval as a band, and chance as a dashed line, named once."""
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.05, 1.02)
     canvas.percent_ticks(axes, "y", (0, 0.5, 1), labelled=grid.first_in_row(index))

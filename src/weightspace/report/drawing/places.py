@@ -1,4 +1,4 @@
-"""The places of a dissection as rows and borders that can be drawn."""
+"""The places of a dissection as rows and borders to draw."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 
 @dataclass(frozen=True)
 class Place:
-    """A row of the part-and-depth figure, or a layer's stretch of the vector (0..1).
+    """A row of the part-and-depth figure, or the range of a layer in the vector (0..1).
 
     `y` is the row's position, with a gap between the groups.
     """
@@ -26,7 +26,7 @@ class Place:
 
     @property
     def text(self) -> str:
-        """What stands beside the row; of a layer also how many weights of it are read."""
+        """The text beside the row; for a layer, with the number of weights that are read."""
         if self.axis == "part":
             suffix = "" if self.running_stats else ", no running stats"
             return f"all {self.name}{suffix}"
@@ -34,13 +34,13 @@ class Place:
 
     @property
     def match(self) -> pl.Expr:
-        """Whether a row of the where frame belongs here."""
+        """An expression: whether a row of the where frame belongs to this place."""
         same = (pl.col("axis") == self.axis) & (pl.col("place") == self.name)
         return same & (pl.col("running_stats") == self.running_stats)
 
 
 def places(frame: pl.DataFrame) -> list[Place]:
-    """The rows of parts, then of depths, as they occur in the where frame."""
+    """The rows of parts, then of depths, in the order of the where frame."""
     rows: list[Place] = []
     y = 0.0
     for axis in ("part", "depth"):
@@ -55,7 +55,7 @@ def places(frame: pl.DataFrame) -> list[Place]:
 
 
 def boundaries(facts: dict[str, Any]) -> list[Place]:
-    """The stretches of the layers that a dissection's facts name, in the vector's order."""
+    """The ranges of the layers that a dissection's facts name, in the vector's order."""
     found = facts.get("boundaries", [])
     return [
         Place("layer", b["name"], b["part"], start=float(b["start"]), stop=float(b["stop"]))

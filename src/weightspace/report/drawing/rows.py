@@ -1,4 +1,4 @@
-"""The page's numbers as rows for charts and tables: finished text beside every number."""
+"""The page's numbers as rows for charts and tables, each with its text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def much(head: Headline) -> list[Row]:
-    """A row a property, the most legible first."""
+    """A row for each property, the one read best first."""
     return [
         {name: number(getattr(line, name)) for name in ("chance", "accuracy", "low", "high")}
         | _span("shallow", line.shallow)
@@ -31,7 +31,7 @@ def much(head: Headline) -> list[Row]:
 
 
 def where(frame: pl.DataFrame) -> list[Row]:
-    """A row a property x place along the vector."""
+    """A row for each property and place along the vector."""
     table = frame.filter(pl.col("axis") == "position").sort("start", maintain_order=True)
     return [
         score(row)
@@ -42,7 +42,7 @@ def where(frame: pl.DataFrame) -> list[Row]:
 
 
 def layers(facts: dict[str, Any]) -> list[Row]:
-    """A row a layer's stretch of the vector."""
+    """A row for each layer's range of the vector."""
     return [
         {"name": place.name, "part": place.part, "start": place.start, "stop": place.stop}
         for place in boundaries(facts)
@@ -50,7 +50,7 @@ def layers(facts: dict[str, Any]) -> list[Row]:
 
 
 def parts(frame: pl.DataFrame) -> tuple[list[Row], list[str]]:
-    """A row a property x part or depth, and the places in order."""
+    """A row for each property and part or depth, and the places in order."""
     wanted = places(frame)
     rows = [
         score(row)
@@ -63,26 +63,26 @@ def parts(frame: pl.DataFrame) -> tuple[list[Row], list[str]]:
 
 
 def when(frame: pl.DataFrame) -> list[Row]:
-    """A row a property x snapshot."""
+    """A row for each property and snapshot."""
     return [
-        score(row) | {"fraction": row["fraction"], "tip_moment": moment(row)}
+        score(row) | {"fraction": row["fraction"], "tip_time": time(row)}
         for row in frame.sort("snapshot", maintain_order=True).to_dicts()
     ]
 
 
 def training(frame: pl.DataFrame) -> list[Row]:
-    """A row a data set x snapshot."""
+    """A row for each data set and snapshot."""
     return [
         {"property": row["dataset"], "fraction": row["fraction"]}
         | {name: number(row[name]) for name in ("accuracy", "low", "high")}
-        | {"tip_moment": moment(row), "tip_median": percent(row["accuracy"])}
+        | {"tip_time": time(row), "tip_median": percent(row["accuracy"])}
         | {"tip_spread": interval(row["low"], row["high"]), "tip_nets": row["n_nets"]}
         for row in frame.sort("snapshot", maintain_order=True).to_dicts()
     ]
 
 
 def endings(frame: pl.DataFrame) -> dict[str, Row]:
-    """Data set -> the row of its last snapshot; the best data set first."""
+    """The row of the last snapshot by data set, the data set of highest accuracy first."""
     last = frame.filter(pl.col("snapshot") == pl.col("snapshot").max().over("dataset"))
     last = last.sort("accuracy", descending=True, nulls_last=True)
     return {row["dataset"]: row for row in last.to_dicts()}
@@ -97,7 +97,7 @@ def cells(frame: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 
 def ordered(names: Sequence[str], order: Sequence[str]) -> list[str]:
-    """The names in `order`, then those that it does not know."""
+    """The names in `order`, then those that `order` does not have."""
     return [n for n in order if n in names] + [n for n in names if n not in order]
 
 
@@ -146,13 +146,13 @@ def _shown(accuracy: float | None, low: float | None, high: float | None, chance
     return {"tip_shown": text}
 
 
-def moment(row: Row) -> str:
-    """A snapshot in words."""
+def time(row: Row) -> str:
+    """The number of a snapshot and its time in training, in words."""
     return f"snapshot {row['snapshot']}, {share_of_training(row['fraction'])}"
 
 
 def number(value: float | None) -> float | None:
-    """The number, or None where JSON has no word for it."""
+    """The number, or None where JSON cannot hold it."""
     if value is None or not math.isfinite(value):
         return None
     return round(float(value), 5)

@@ -18,15 +18,17 @@ Key = tuple[tuple[str, str], ...]
 class Section:
     """A figure of the page.
 
-    `draw` makes the same figure for print, under the same name.
-    `question` is what it helps to answer, `short` its name in the contents. `panels` names what
-    gets a chart each, empty for one chart over all; they are properties, which a reader can
-    choose, unless `chosen` is False. `details` stand below a panel's name; `specs` are charts of
-    single panels, where each has its own scale; `legends` are the levels that a panel's colours
-    stand for; `wide` makes room for names beside them. `broad` lets a chart of many columns be
-    moved sideways where the page is narrow. `key` explains signs: the name of one that the page's
-    template draws, and a text. `note` stands instead of the numbers where these are too many for a
-    page.
+    `draw` makes the same figure for print, under the same name. `question` is the question that
+    the figure helps to answer, `short` its name in the contents.
+
+    `panels` names the panels; it is empty for one chart. Panels are properties, which a reader can
+    choose, unless `chosen` is False. `details` are texts below the names of panels; `specs` are
+    charts of single panels, where each has its own scale; `legends` are the levels that a panel's
+    colours stand for. `wide` makes panels wider, so that names fit beside them. `broad` lets a
+    reader scroll a chart of many columns sideways on a narrow page.
+
+    `key` explains signs: the name of a sign in the page's template, and a text. `note` replaces
+    the table of numbers where that is too long for the page.
     """
 
     name: str
@@ -57,5 +59,5 @@ class Section:
 
 
 def panels(frame: pl.DataFrame, order: Sequence[str], column: str = "property") -> list[str]:
-    """What gets a panel each, in `order`."""
+    """The values of `column`, a panel each, in `order`."""
     return rows.ordered(frame[column].unique(maintain_order=True).to_list(), order)

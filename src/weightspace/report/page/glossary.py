@@ -1,4 +1,4 @@
-"""The words of a page that a reader may not know, with what they mean here."""
+"""The glossary of a page: words that a reader may not know, and their meaning here."""
 
 from __future__ import annotations
 
@@ -8,50 +8,55 @@ from weightspace.dissection import Dissection
 from weightspace.meta import CLASSIFIERS
 
 _ALWAYS = {
-    "level": "a value that a property can take, as adam is one of the optimizer's; a property that "
-    "is a number is read as thirds of its range",
-    "chance": "1 / number of levels: what a guess reaches that knows nothing of the net",
-    "interval": "how far luck in the choice of nets may have moved a number: made so that it holds "
-    "the true one 95 times in 100",
-    "slice": "weights that follow one another in a net's vector, which holds all its tensors, "
+    "level": "a value that a property can take: adam is a level of the optimizer. A property that "
+    "is a number has three levels, the thirds of its range",
+    "chance": "1 / number of levels: the accuracy of a guess without any knowledge of the net",
+    "interval": "a range that contains the true number in 95 of 100 cases; it shows how much a "
+    "number depends on which nets were sampled",
+    "slice": "a run of consecutive weights of a net's vector, which holds all tensors of the net, "
     "layer by layer",
     "conv, fc": "convolutional and fully connected layers; a net has conv layers first, then fc",
+    "significant": "above the error at the 5 % level, corrected for the number of comparisons that "
+    "a title chooses from (Bonferroni, or the studentised range for places along the vector)",
 }
-_CONTROL = "the levels shuffled over the nets: what is read off nets then is luck"
-_SNAPSHOT = "the weights at one moment of training"
-_PROGRESS = "how much of its training a net has behind it, from 0 to 100 %"
+_CONTROL = (
+    "the levels permuted over the nets at random; the accuracy that the same procedure reaches "
+    "with them is due to chance"
+)
+_SNAPSHOT = "the weights of a net at one time of its training"
+_PROGRESS = "the share of its training that a net has completed, from 0 to 100 %"
 _STATISTICS = (
-    "mean and variance of activations that batch norm keeps beside the weights: part of a "
-    "checkpoint, though not trained"
+    "mean and variance of activations, which batch norm keeps beside the weights; they are part of "
+    "a checkpoint, but not trained"
 )
 WHAT = {
     "moments": "mean, spread, skewness and kurtosis of weights and of their differences",
     "quantiles": "the values below which given shares of the weights lie",
     "special values": "how many weights lie near 0 or 1, are positive, differ in sign from the "
-    "next, or are equal to others",
-    "change along the slice": "how parts of a slice differ, and short stretches unlike the rest, "
-    "as biases between layers are",
-    "correlation of neighbours": "how weights go together that lie so many places apart, as "
-    "kernels of 3x3, 5x5 and 7x7 repeat",
-    "correlation of sizes": "the same of sizes, whatever the sign",
-    "spectrum": "how much of the change from weight to weight repeats at which frequency",
-    "norm": "batch norm's scale and shift, which are trained",
-    "change over the depth": "how such statistics rise or fall from layer to layer",
-    "shuffled": "a slice's weights in random order",
-    "scale removed": "divided by their spread",
-    "ranks only": "the smallest replaced by 1, the next by 2 and so on",
-    "signs only": "all but plus, minus and 0 taken away",
-    "second half hidden": "set to 0",
+    "next weight, or are equal to other weights",
+    "change along the slice": "differences between parts of a slice, and short runs unlike the "
+    "rest, such as biases between layers",
+    "correlation of neighbours": "the correlation of weights at fixed distances, such as the sizes "
+    "of kernels of 3x3, 5x5 and 7x7",
+    "correlation of sizes": "the correlation of absolute weights at fixed distances",
+    "spectrum": "the power of differences between neighbouring weights, by frequency",
+    "norm": "the scale and shift of batch norm, which are trained",
+    "change over the depth": "how these statistics change from layer to layer",
+    "shuffled": "the weights of a slice in random order",
+    "scale removed": "the weights of a slice divided by their standard deviation",
+    "ranks only": "each weight replaced by its rank: the smallest by 1, the next by 2 and so on",
+    "signs only": "each weight replaced by its sign",
+    "second half hidden": "the second half of the slice set to 0",
 }
-"""The rows of the figures of what carries a property; `norm` stands for all of its tensors."""
+"""The rows of the figures of features and altered slices; `norm` stands for all its tensors."""
 
 
 def glossary(dissection: Dissection) -> list[tuple[str, str]]:
-    """Words and meanings: those that this page uses, then its classifiers."""
+    """Words and their meanings: the words that this page uses, then its classifiers."""
     much = dissection.much.frame()
     words = list(_ALWAYS.items())
     if much["control_low"].is_not_null().any():
-        words.append(("meaningless labels", _CONTROL))
+        words.append(("permuted labels", _CONTROL))
     if dissection.when.frame().height:
         words.append(("snapshot", _SNAPSHOT))
     if dissection.numbers is not None and "progress" in dissection.numbers.frame()["target"]:

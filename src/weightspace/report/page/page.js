@@ -18,7 +18,7 @@
     for (const panel of document.querySelectorAll("[data-panel]")) {
       panel.hidden = !on.has(panel.dataset.panel);
     }
-    // Charts that were hidden while the window changed learn their width again.
+    // Charts that were hidden while the window changed must measure their width again.
     window.dispatchEvent(new Event("resize"));
   };
 
@@ -38,7 +38,7 @@
     (error) => {
       document.documentElement.dataset.state = "failed";
       const note = document.getElementById("trouble");
-      note.textContent = `The charts could not be drawn (${error.message}); all numbers are in the tables.`;
+      note.textContent = `The charts could not be drawn (${error.message}). All numbers are in the tables.`;
       note.hidden = false;
     },
   );

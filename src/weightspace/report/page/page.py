@@ -1,8 +1,8 @@
 """One self-contained HTML page of a dissection: findings, charts, how sure, all numbers.
 
-The page loads nothing: the charts' JavaScript stands in it once, and its own content security
-policy forbids every request. All text from a zoo is escaped, and only the two scripts whose
-hashes the policy names may run.
+The page loads nothing: it contains the charts' JavaScript, and its content security policy forbids
+every request. All text from a zoo is escaped, and only the two scripts whose hashes the policy
+names may run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,18 @@ VEGA_LITE = "6.4"
 
 
 def page(dissection: Dissection) -> str:
-    """The page of a dissection as HTML text, some 1 to 3 MB, readable without a network."""
+    """Make the HTML page of a dissection.
+
+    Parameters
+    ----------
+    dissection : Dissection
+        As `dissect` or `Dissection.load` returns it.
+
+    Returns
+    -------
+    str
+        The page, 1 to 3 MB of HTML. It needs no network.
+    """
     much = dissection.much.frame()
     head = headline(much)
     found = sections(dissection)
@@ -67,7 +78,7 @@ QUESTIONS = ("How much", "Where", "When", "What", "How sure")
 
 @dataclass(frozen=True)
 class Answer:
-    """What the page says first: a question, its finding, and links to all that is on it."""
+    """An entry at the top of the page: a question, its finding, and links to its sections."""
 
     question: str
     finding: str
@@ -75,16 +86,16 @@ class Answer:
 
 
 def _answers(dissection: Dissection, head: Headline, found: Sequence[Section]) -> list[Answer]:
-    """An answer a question that has a figure; how sure is always said."""
+    """An answer to each question that has a figure; "How sure" always has one."""
     answers = []
     for question in QUESTIONS:
         own = [section for section in found if section.question == question]
         links = [(section.name, section.short) for section in own]
         if question == "How sure":
-            links += [("sure", "what stands behind"), ("table", "all results"), ("facts", "facts")]
+            links += [("sure", "how it was tested"), ("table", "all results"), ("facts", "facts")]
             answers.append(Answer(question, trust.summary(dissection.much, head), links))
         elif own:
-            # Of a net by its slices and as a whole, both are answers.
+            # The findings of slices and of whole nets are both answers.
             told = [section.title for section in own if section.name in ("much", "whole")]
             answers.append(Answer(question, ". ".join(told or [own[0].title]), links))
     return answers
@@ -92,7 +103,7 @@ def _answers(dissection: Dissection, head: Headline, found: Sequence[Section]) -
 
 def _title(dissection: Dissection) -> str:
     nets = int(dissection.facts.get("nets", dissection.much.frame()["n_nets"][0]))
-    return f"What the weights of {count(nets, 'net')} tell about their training"
+    return f"What the weights of {count(nets, 'net')} encode about their training"
 
 
 def _lead(dissection: Dissection, head: Headline) -> str:
@@ -100,9 +111,9 @@ def _lead(dissection: Dissection, head: Headline) -> str:
     drawn = f" drawn from the space “{space}”" if space else ""
     shown = sum(line.shown for line in head.lines)
     return (
-        f"Each net{drawn} was trained with known settings. A classifier then learned to name a "
-        f"setting from nothing but {head.source}, and was tested on nets it had never seen. "
-        f"{shown} of {count(len(head.lines), 'property')} can be read better than chance."
+        f"Each net{drawn} was trained with known settings. Then a classifier was trained to "
+        f"predict each setting from {head.source} alone, and tested on other nets. "
+        f"{shown} of {count(len(head.lines), 'property')} can be read better than by chance."
     )
 
 
@@ -122,7 +133,7 @@ def _template() -> Template:
 
 @cache
 def _bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, safe to stand between script tags."""
+    """Vega, Vega-Lite and Vega-Embed as one script that is safe between script tags."""
     bundle: str = vl_convert.javascript_bundle(
         "window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE
     )

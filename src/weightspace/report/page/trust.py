@@ -1,4 +1,4 @@
-"""How sure: what a reader must know before believing a dissection, as sentences and as facts."""
+"""How sure: what a reader must know about the evidence of a dissection, in sentences and facts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from weightspace.report.sections import calibration
 def summary(evaluation: Evaluation, head: Headline) -> str:
     """How sure, in one sentence."""
     shown, n = sum(line.shown for line in head.lines), head.lines[0].n_nets
-    bar = "chance and what shuffled labels reach" if head.lines[0].control else "chance"
+    bar = "chance and permuted labels" if head.lines[0].control else "chance"
     text = (
-        f"{shown} of {count(len(head.lines), 'property')} lie clearly above {bar}, judged on "
-        f"{count(n, 'net')} by classifiers that never saw them"
+        f"The 95 % intervals of {shown} of {count(len(head.lines), 'property')} lie above {bar}, "
+        f"tested on {count(n, 'net')}, each outside its classifier's training set"
     )
     known = calibration.figures_of(evaluation)
     if known is None:
@@ -32,67 +32,69 @@ def sureness(evaluation: Evaluation, head: Headline, facts: dict[str, Any]) -> l
     rows = frame.filter(classifier=head.classifier, unit=head.unit).to_dicts()
     row = rows[0]
     told = [
-        f"Judged on {count(row['n_nets'], 'net')}, every one of them by a classifier that never "
-        f"saw it: {row['folds']} folds, split by net, never by slice or moment; "
+        f"Tested on {count(row['n_nets'], 'net')}, each by a classifier whose training set does "
+        f"not hold it: {row['folds']} folds, split by net, never by slice or snapshot; "
         f"seeds {_plain(row['seeds'])}.",
-        "Accuracy weighs every class alike, so guessing the most frequent answer gains nothing. "
-        "Intervals are 95 % bootstrap intervals over nets.",
+        "Every class has the same weight in the accuracy, so always predicting the most frequent "
+        "class gains nothing. Intervals are 95 % bootstrap intervals over nets.",
     ]
     bars = [(line.control.high, line.chance) for line in head.lines if line.control]
     if bars:
         reach, chance = max(bars, key=lambda bar: bar[0] - bar[1])
         told.append(
-            "Control: the whole procedure again with labels that were shuffled over the nets. "
-            f"95 % of its accuracies stay below {percent(reach)} where chance is "
+            "Control: the whole procedure is repeated with labels permuted over the nets. The "
+            f"95 % range of its accuracies ends at {percent(reach)} where chance is "
             f"{percent(chance)}. "
-            "A property counts as encoded only where its interval lies wholly above chance and "
+            "A property is called encoded only where its interval lies wholly above chance and "
             "above the control."
         )
     else:
         told.append(
-            "No control with shuffled labels was run, so that nothing is called encoded: "
-            "“above chance” says that the interval lies wholly above chance, no more."
+            "No control with permuted labels was run, so no property is called encoded. "
+            "“Above chance” means only that the interval lies wholly above chance."
         )
     told += _baseline(evaluation, head)
     told += _nets(facts)
     told += _dead(evaluation, head)
     told.append(
-        "“Not shown” is no proof of absence: a better classifier or more nets may yet find it. "
-        "Titles that pick out one of many places or moments were held to a stricter bar than one "
-        "interval."
+        "“Not shown” is no proof of absence: a better classifier or more nets may show it. "
+        "“Significant” in a title means: significant at 5 % after a correction for the number of "
+        "properties, places or snapshots that the title chooses from (Bonferroni, or the "
+        "studentised range)."
     )
     return told
 
 
 def _baseline(evaluation: Evaluation, head: Headline) -> list[str]:
-    """For how many properties the classifier beats the baseline; net by net where possible."""
+    """For how many properties the classifier is better than the baseline, paired if possible."""
     pairs = [(line.low, line.shallow.high) for line in head.lines if line.shallow]
     if not pairs:
         return []
     better = sum(low > high for low, high in pairs)
-    how = "by intervals that do not overlap"
+    how = "with intervals that do not overlap"
     if evaluation.hits is not None:
         both = evaluation.compare(head.classifier, BASELINE, head.unit).to_dicts()
         better = sum(widened(r["difference"], r["low"], len(both)) > 0 for r in both)
         how = "on the same nets"
     return [
         "Baseline: a linear model on statistics of the weights. The classifier "
-        f"({head.classifier}) clearly beats it for {better} of {len(pairs)} properties, {how}."
+        f"({head.classifier}) is significantly better for {better} of {len(pairs)} properties, "
+        f"{how}."
     ]
 
 
 def _dead(evaluation: Evaluation, head: Headline) -> list[str]:
-    """What dead nets do to the accuracies, at most."""
+    """The largest change of an accuracy when dead nets are left out of the test."""
     if evaluation.hits is None or not evaluation.hits["dead"].any():
         return []
     own = evaluation.among_living().filter(classifier=head.classifier, unit=head.unit).to_dicts()
     if not own:
-        return ["Nearly all nets are dead: what the living alone tell cannot be said."]
+        return ["Nearly all nets are dead: there is no accuracy for the others alone."]
     top = max(own, key=lambda row: abs(row["accuracy"] - row["all"]))
     change = 100 * (top["accuracy"] - top["all"])
     return [
-        "Judged without the dead nets, by classifiers that learned from all, "
-        f"{label(top['property'])} changes most: {change:+.1f} points, to "
+        "When dead nets are left out of the test, but not out of the training set, the accuracy of "
+        f"{label(top['property'])} changes most: by {change:+.1f} points, to "
         f"{100 * top['accuracy']:.1f} % ({count(top['n_nets'], 'net')})."
     ]
 
@@ -112,7 +114,7 @@ def _nets(facts: dict[str, Any]) -> list[str]:
 
 
 def fact_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """The facts as names and text, those with a known meaning first, the rest as they come."""
+    """The facts as names and text: those with a known meaning first, then the others."""
     known = [(name, _NAMES[name]) for name in _NAMES if name in facts]
     rest = [(n, n.replace("_", " ")) for n in facts if n not in _NAMES and n not in _HIDDEN]
     return [(text, _plain(facts[name])) for name, text in known + rest]
@@ -121,11 +123,11 @@ def fact_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
 _NAMES = {
     "space": "space",
     "nets": "nets in the zoo",
-    "used": "nets judged",
+    "used": "nets tested",
     "diverged": "nets that diverged (left out)",
     "dead": "nets that stayed at chance (or never moved)",
-    "layouts": "different lay-outs",
-    "snapshots": "snapshots a net",
+    "layouts": "different layouts",
+    "snapshots": "snapshots per net",
     "vectors": "weight vectors",
     "values": "weights in all",
     "datasets": "data sets",

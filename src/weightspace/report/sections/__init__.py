@@ -1,1 +1,1 @@
-"""One module a figure: its finding, how to read it, its chart and its section of the page."""
+"""One module for each figure: finding, how to read it, chart, and section of the page."""

@@ -22,10 +22,10 @@ from weightspace.report.drawing.section import Section
 
 @dataclass(frozen=True)
 class Pair:
-    """A property read with (`full`) and without (`bare`) running statistics: rows of frames.
+    """Rows of one property, read with (`full`) and without (`bare`) running statistics.
 
-    `low`..`high` is the 95 % interval of the difference over the same nets, or None where only
-    the tables of the evaluations were kept.
+    `low`..`high` is the 95 % interval of the difference over the same nets. Both are None where
+    only the tables of the evaluations were kept.
     """
 
     full: dict[str, Any]
@@ -40,11 +40,11 @@ class Pair:
 
     @property
     def loss(self) -> float:
-        """By how much accuracy falls without."""
+        """By how much accuracy falls without running statistics."""
         return float(self.full["accuracy"] - self.bare["accuracy"])
 
-    def clear(self, tries: int) -> bool:
-        """Whether the two differ by more than luck among so many properties."""
+    def significant(self, tries: int) -> bool:
+        """Whether the two accuracies differ significantly, as one of `tries` properties."""
         if self.low is None or self.high is None:
             return findings.contrast([self.full, self.bare], tries) is not None
         end = self.low if self.loss > 0 else self.high
@@ -52,7 +52,7 @@ class Pair:
 
 
 def pairs(full: Evaluation, bare: Evaluation, head: Headline) -> list[Pair]:
-    """What the headline's classifier reads of each property, with and without."""
+    """Each property's rows of the headline's classifier, with and without running statistics."""
     sides = []
     for one in (full, bare):
         own = one.frame().filter(classifier=head.classifier, unit=head.unit)
@@ -80,28 +80,26 @@ def _differences(full: Evaluation, bare: Evaluation, head: Headline) -> dict[str
 
 def finding(shown: Sequence[Pair]) -> str:
     """The property that depends most on running statistics."""
-    clear = [pair for pair in shown if pair.clear(len(shown))]
-    if not clear:
-        return "Leaving out batch norm's running statistics changes no property clearly"
-    top = max(clear, key=lambda pair: abs(pair.loss))
+    significant = [pair for pair in shown if pair.significant(len(shown))]
+    if not significant:
+        return "Leaving out batch norm's running statistics changes no accuracy significantly"
+    top = max(significant, key=lambda pair: abs(pair.loss))
     text = (
-        f"Without batch norm's running statistics {label(top.name)} is read at "
-        f"{percent(top.bare['accuracy'])} instead of {percent(top.full['accuracy'])}"
+        f"Without batch norm's running statistics {label(top.name)} is read with "
+        f"{percent(top.bare['accuracy'])} accuracy instead of {percent(top.full['accuracy'])}"
     )
-    others = len(clear) - 1
-    return (
-        f"{text}; {others} more {'changes' if others == 1 else 'change'} clearly"
-        if others
-        else text
-    )
+    others = len(significant) - 1
+    if not others:
+        return text
+    return f"{text}; {others} more {'changes' if others == 1 else 'change'} significantly"
 
 
 def reading(shown: Sequence[Pair]) -> str:
     """How to read the figure."""
     text = (
-        "Batch norm keeps means and variances of what runs through a net; they are not trained, "
-        "and may tell what the trained weights do not. Filled: read with them, hollow: without; "
-        "lines: 95 % intervals over nets; grey: chance."
+        "Batch norm keeps running means and variances of activations. They are not trained, and "
+        "may encode properties that the trained weights do not. Filled dots: accuracy with them; "
+        "hollow dots: without; lines: 95 % intervals over nets; grey: chance."
     )
     lengths = {pair.bare["slice_length"] for pair in shown} - {
         pair.full["slice_length"] for pair in shown
@@ -109,12 +107,12 @@ def reading(shown: Sequence[Pair]) -> str:
     if lengths:
         text += f" Without them, slices have {max(lengths):,} weights."
     if any(pair.low is not None for pair in shown):
-        text += " The title compares the same nets with themselves."
+        text += " The title compares both accuracies on the same nets."
     return text
 
 
 def chart(names: Sequence[str]) -> dict[str, Any]:
-    """The page's chart: two dots a property."""
+    """The page's chart: two dots for each property."""
     axis = alt.Axis(labelFontSize=13, labelColor=charts.INK)
     y = alt.Y("name:N", sort=list(names), title=None, axis=axis)
     x = alt.X("accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=charts.PERCENT, title=None)
@@ -138,7 +136,7 @@ def chart(names: Sequence[str]) -> dict[str, Any]:
 
 
 def page_rows(shown: Sequence[Pair]) -> list[rows.Row]:
-    """A row a property."""
+    """A row for each property."""
     return [
         {"name": label(pair.name), "tip_name": label(pair.name)}
         | {"accuracy": rows.number(pair.full["accuracy"])}
@@ -189,8 +187,8 @@ def figure(shown: Sequence[Pair]) -> Figure:
         y = sheet.top + pitch * (place + 0.5)
         sheet.write(left - 0.14, y, label(pair.name), 9.5, ha="right", va="center_baseline")
         both = f"{percent(pair.full['accuracy'])} → {percent(pair.bare['accuracy'])}"
-        clear = pair.clear(n)
-        style = {"weight": "bold" if clear else "normal", "color": INK if clear else MUTED}
+        bold = pair.significant(n)
+        style = {"weight": "bold" if bold else "normal", "color": INK if bold else MUTED}
         sheet.write(canvas.WIDTH - right + 0.14, y, both, 9, va="center_baseline", **style)
     return sheet.finish()
 

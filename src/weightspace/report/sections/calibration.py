@@ -1,4 +1,4 @@
-"""What the claimed probabilities are worth: finding, chart and figure."""
+"""Whether predicted probabilities match observed frequencies: finding, chart and figure."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from weightspace.report.drawing.canvas import BLUE, MUTED, Grid, Sheet
 from weightspace.report.drawing.section import Section, panels
 
 FEW = 30
-"""Answers below which a dot is drawn hollow."""
+"""A dot that stands for fewer predictions is drawn hollow."""
 
 
 def figures_of(evaluation: Evaluation) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-    """Calibration and reliability of the classifier that reads nets best; None where not kept."""
+    """Calibration and reliability of the best classifier of nets; None where not kept."""
     if evaluation.calibration is None or evaluation.reliability is None:
         return None
     known = evaluation.calibration["classifier"].unique(maintain_order=True).to_list()
@@ -34,10 +34,13 @@ def figures_of(evaluation: Evaluation) -> tuple[pl.DataFrame, pl.DataFrame] | No
 
 
 def finding(table: pl.DataFrame) -> str:
-    """How far claimed and true shares lie apart: on average over properties, and at worst."""
+    """The calibration error: on average over properties, and of the worst property."""
     worst = table.sort("ece", descending=True).to_dicts()[0]
     mean, raw = float(table["ece"].mean()), float(table["ece_raw"].mean())  # type: ignore[arg-type]
-    text = f"Claimed probabilities are off by {_points(mean)} percentage points on average"
+    text = (
+        f"Predicted probabilities and observed frequencies differ by {_points(mean)} percentage "
+        "points on average"
+    )
     if _points(mean) != _points(raw):
         text += f" ({_points(raw)} without scaling)"
     if table.height == 1:
@@ -52,13 +55,14 @@ def _points(share: float) -> str:
 def reading(table: pl.DataFrame) -> str:
     """How to read the figure."""
     return (
-        f"An answer of {table['classifier'][0]} about a net comes with a probability. To the "
-        "right: what was claimed, in ten steps; upward: how often such answers were right, the "
-        "larger the dot, the more answers. On the diagonal claims can be taken at their word, "
-        "below it they are too bold, above it too timid. Claims are scaled by one number a "
-        "property, learned from other nets, so that few are boldly wrong, which may cost "
-        f"distance. ECE is the mean distance from the diagonal, {int(table['n_nets'][0]):,} nets. "
-        f"Hollow dots rest on fewer than {FEW} answers over all seeds."
+        f"{table['classifier'][0]} predicts a level of each net with a probability. Horizontal: "
+        "predicted probability, in ten bins; vertical: the share of these predictions that are "
+        "right. A larger dot stands for more predictions. On the diagonal both are equal; below "
+        "it predictions are overconfident, above it underconfident. Probabilities are scaled "
+        "with one temperature for each property, fitted on other nets to make log loss small, "
+        f"which may increase the ECE: the mean distance from the diagonal, over "
+        f"{int(table['n_nets'][0]):,} nets. Hollow dots stand for fewer than {FEW} predictions "
+        "over all seeds."
     )
 
 
@@ -75,13 +79,13 @@ def _share(value: float) -> str:
 
 
 def chart() -> dict[str, Any]:
-    """The page's panel: a dot a step, the diagonal."""
+    """The page's panel: a dot for each bin, and the diagonal."""
     scale = alt.Scale(domain=[0, 1], nice=False)
-    # Panels can be narrow: the middle is told by the other axis.
+    # Panels can be narrow: only the other axis labels its middle.
     ends_only = f"datum.value == 0.5 ? '' : {charts.AS_PERCENT}"
     across = alt.Axis(labelExpr=ends_only, values=[0, 0.5, 1], labelFlush=True)
-    x = alt.X("confidence:Q", scale=scale, axis=across).title("claimed →")
-    y = alt.Y("accuracy:Q", scale=scale, axis=charts.COARSE.copy()).title("right →")
+    x = alt.X("confidence:Q", scale=scale, axis=across).title("predicted →")
+    y = alt.Y("accuracy:Q", scale=scale, axis=charts.COARSE.copy()).title("observed →")
     ends = alt.Data(values=[{"confidence": end, "accuracy": end} for end in (0, 1)])
     size = alt.Size("share:Q", scale=alt.Scale(domain=[0, 1], range=[20, 420]), legend=None)
     fill = alt.condition("datum.few", alt.value(charts.PAPER), alt.value(charts.BLUE))
@@ -89,26 +93,26 @@ def chart() -> dict[str, Any]:
     layers = [
         alt.Chart(ends).mark_line(color=charts.MUTED, strokeDash=charts.DASH).encode(x=x, y=y),
         base.mark_point(stroke=charts.BLUE, opacity=0.9).encode(
-            size=size, fill=fill, tooltip=charts.tips("claimed", "right", "answers")
+            size=size, fill=fill, tooltip=charts.tips("predicted", "observed", "predictions")
         ),
     ]
     return charts.plain(alt.layer(*layers).properties(width="container", height=170))
 
 
 def page_rows(bins: pl.DataFrame) -> list[rows.Row]:
-    """A row a property x step."""
+    """A row for each property and bin."""
     return [
         {name: rows.number(row[name]) for name in ("confidence", "accuracy", "share")}
         | {"few": row["count"] < FEW, "property": row["property"]}
-        | {"tip_right": percent(row["accuracy"])}
-        | {"tip_claimed": f"{percent(row['confidence'])} (of {interval(row['low'], row['high'])})"}
-        | {"tip_answers": f"{row['count']:,}, {percent(row['share'])} of the weight"}
+        | {"tip_observed": percent(row["accuracy"])}
+        | {"tip_predicted": f"{percent(row['confidence'])} ({interval(row['low'], row['high'])})"}
+        | {"tip_predictions": f"{row['count']:,}, {percent(row['share'])} of the weight"}
         for row in bins.sort("low", maintain_order=True).to_dicts()
     ]
 
 
 def figure(table: pl.DataFrame, bins: pl.DataFrame, order: Sequence[str]) -> Figure:
-    """A panel a property: claimed against right."""
+    """A panel for each property: observed frequency against predicted probability."""
     names = panels(table, order)
     grid = Grid(len(names), 4, 2.02, left=0.6)
     sheet = Sheet(finding(table), reading(table), grid.body + 0.14)
@@ -131,9 +135,9 @@ def figure(table: pl.DataFrame, bins: pl.DataFrame, order: Sequence[str]) -> Fig
         text = f"ECE {_share(row['ece'])}\nwithout scaling {_share(row['ece_raw'])}"
         axes.text(0.04, 0.96, text, fontsize=7, color=MUTED, va="top")
         if grid.last_in_column(index):
-            axes.set_xlabel("claimed", fontsize=8, color=MUTED, labelpad=1)
+            axes.set_xlabel("predicted", fontsize=8, color=MUTED, labelpad=1)
         if grid.first_in_row(index):
-            axes.set_ylabel("right", fontsize=8, color=MUTED, labelpad=1)
+            axes.set_ylabel("observed", fontsize=8, color=MUTED, labelpad=1)
     return sheet.finish()
 
 
@@ -142,8 +146,8 @@ def section(table: pl.DataFrame, bins: pl.DataFrame, order: Sequence[str]) -> Se
     return Section(
         "calibration",
         "How sure",
-        "How sure, answer by answer",
-        "answer by answer",
+        "How sure, by prediction",
+        "by prediction",
         finding(table),
         reading(table),
         chart(),

@@ -1,4 +1,4 @@
-"""A grid of accuracies as coloured cells, a column a property: chart, rows and figure."""
+"""A grid of accuracies as coloured cells, a column for each property: chart, rows and figure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from weightspace.report.sections.transfer import SCALE, scale
 
 
 def names(frame: pl.DataFrame) -> list[str]:
-    """The grid's lines, in the order of the frame's column `name`."""
+    """The names of the grid's lines, in the order of the frame's column `name`."""
     return frame["name"].unique(maintain_order=True).to_list()
 
 
@@ -60,16 +60,16 @@ def chart(frame: pl.DataFrame, order: Sequence[str], loss: str = "loss") -> dict
 
 
 def key(pair: str) -> Key:
-    """What a cell's numbers are, and its colour."""
+    """The key: what a cell's numbers and its colour mean."""
     return (("pair", pair), ("scale", "from chance (left) to always right"))
 
 
 def page_rows(frame: pl.DataFrame, loss: str = "loss") -> list[rows.Row]:
-    """A row a cell; the frame has name, property, accuracy, low, high, chance and drop.
+    """A row for each cell; the frame has name, property, accuracy, low, high, chance and drop.
 
-    Where it has control_low and control_high as well, what meaningless labels reach is told;
-    where it has `weak`, cells in which it stands are marked, and `worst` is told. A loss is shown
-    where it is clear as one of all cells'.
+    Where the frame has control_low and control_high, tooltips show the accuracy from permuted
+    labels. Where it has `weak`, cells with that mark get an exclamation mark, and tooltips show
+    `worst`. A loss is shown where it is significant, corrected for the number of cells.
     """
     worst = "worst" in frame.columns
     return [
@@ -95,7 +95,7 @@ def _skill(row: dict[str, Any]) -> float:
 def _control(row: dict[str, Any]) -> str:
     if row.get("control_high") is None:
         return ""
-    return f", meaningless labels {interval(row['control_low'], row['control_high'])}"
+    return f", permuted labels {interval(row['control_low'], row['control_high'])}"
 
 
 def _loss(row: dict[str, Any]) -> str:
@@ -108,14 +108,14 @@ def _loss(row: dict[str, Any]) -> str:
 
 
 def _lost(row: dict[str, Any], tries: int) -> str:
-    """What stands beside a cell's accuracy: its loss where that is clear, and a mark if weak."""
+    """The text beside a cell's accuracy: its loss if that is significant, a mark if weak."""
     points = round(100 * row["drop"]) if findings.lost(row, tries) else 0
     text = f"\N{MINUS SIGN}{points}" if points > 0 else ""
     return f"{text} !".strip() if row.get("weak") else text
 
 
 def figure(frame: pl.DataFrame, title: str, reading: str, order: Sequence[str]) -> Figure:
-    """A cell a line and property, with its accuracy in percent and, small, a clear loss.
+    """A cell for each line and property: accuracy in percent and, small, a significant loss.
 
     Cells without an accuracy are blank.
     """

@@ -12,26 +12,27 @@ from weightspace.report.drawing.section import Section
 from weightspace.report.sections import cells
 
 READING = (
-    "Each line: a classifier, and what it answers for: one slice of a net, all its slices "
-    "together, or a whole net. Large: its accuracy in percent. Small: the points it is behind the "
-    "one that is best over all properties among those that see the same, before rounding, where "
-    "clear. Colour: from chance (dark) to always right (bright). The title compares the best with "
-    "the next best on the same nets."
+    "Each line: a classifier and its input: one slice of a net, all slices of a net together, or a "
+    "whole net. Large numbers: accuracy in percent. Small numbers: percentage points, before "
+    "rounding, behind the classifier that has the best mean over properties on the same input, "
+    "where significant. Colour: from chance (dark) to always right (bright). The title compares "
+    "the best classifier with the next best on the same nets."
 )
 _FEW = 3
 _KEYS = ("property", "classifier", "unit")
 SEEN = ("slice", "net's slices", "whole net")
-"""What a classifier answers for, in words."""
+"""The input of a classifier, in words."""
 
 
 def side_by_side(evaluation: Evaluation) -> pl.DataFrame:
-    """A row a property, classifier and unit, those that see the same thing together, best first.
+    """A row for each property, classifier and unit, grouped by input, the best classifier first.
 
-    The baseline stands last, and is the best only where it is alone.
+    The baseline stands last of its group; it is the best only where it is alone.
 
-    Beside the accuracy: `seen` (one of `SEEN`), and by how much the best of those that see the
-    same, by mean skill over properties, is ahead on the same nets: `drop`, `drop_low`,
-    `drop_high`, null for the best itself and where hits of single nets were not kept.
+    Columns beside the accuracy: `seen`, the input (one of `SEEN`); `drop`, `drop_low` and
+    `drop_high`, by how much the group's best classifier (by mean skill over properties) is ahead
+    on the same nets. These are null for the best classifier itself, and where hits of single nets
+    were not kept.
     """
     frame = evaluation.frame().select(*_KEYS, "accuracy", "low", "high", "chance")
     frame = frame.with_columns(
@@ -61,7 +62,7 @@ def _seen(row: dict[str, str]) -> str:
 def _behind(
     evaluation: Evaluation, own: pl.DataFrame, best: str, classifier: str, unit: str
 ) -> pl.DataFrame:
-    """The rows of one classifier, with how far it is behind the best."""
+    """The rows of one classifier, with its distance to the best."""
     if classifier == best or evaluation.hits is None:
         none = pl.lit(None, pl.Float64)
         return own.with_columns(drop=none, drop_low=none, drop_high=none)
@@ -71,7 +72,7 @@ def _behind(
 
 
 def finding(frame: pl.DataFrame) -> str:
-    """How many properties the best of slices (of nets, where none reads slices) reads better."""
+    """The properties that the best classifier of slices (else of nets) reads better."""
     seen = frame["seen"][0]
     own = frame.filter(seen=seen)
     names = own["classifier"].unique(maintain_order=True).to_list()
@@ -83,11 +84,11 @@ def finding(frame: pl.DataFrame) -> str:
     ahead = [r["property"] for r in rows if widened(r["drop"], r["drop_low"], tries) > 0]
     behind = [r["property"] for r in rows if widened(r["drop"], r["drop_high"], tries) < 0]
     if not ahead:
-        return f"No classifier is clearly the best reader of {_thing(seen)}"
+        return f"No classifier reads {_thing(seen)} significantly better than the next best"
     text = listing([label(name) for name in ahead])
     if len(ahead) > _FEW:
         text = f"{len(ahead)} of {len(rows)} properties"
-    text = f"Off {_thing(seen)}, {best} reads {text} clearly better than {second}"
+    text = f"From {_thing(seen)}, {best} reads {text} significantly better than {second}"
     if len(names) > 2:
         text += ", the next best"
     if behind:
@@ -100,7 +101,7 @@ def _thing(seen: str) -> str:
 
 
 def figure(frame: pl.DataFrame, order: list[str]) -> Figure:
-    """A cell a classifier and property, with the accuracy in percent."""
+    """A cell for each classifier and property, with the accuracy in percent."""
     return cells.figure(frame, finding(frame), READING, order)
 
 

@@ -1,4 +1,4 @@
-"""Numbers that were read off, beside the truth: finding, chart and figure."""
+"""Predicted numbers against true numbers: finding, chart and figure."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from weightspace.report.drawing.section import Section
 from weightspace.report.sections import numbers
 
 _DOTS = 600
-"""Guesses that are drawn of a target: more would be one blot."""
+"""The most predictions that are drawn for a target: more dots would cover each other."""
 
 
 @dataclass(frozen=True)
 class Guesses:
-    """The guesses of one target by its best reader: truth and guess, on the target's scale."""
+    """The predictions of one target by its best classifier, on the target's scale."""
 
     target: str
-    clear: bool
+    significant: bool
     logarithmic: bool
     truth: np.ndarray
     guess: np.ndarray
 
     @property
     def miss(self) -> str:
-        """How far off half of the guesses are, at most."""
+        """The median absolute error, in words."""
         return self._off(float(np.median(np.abs(self.guess - self.truth))))
 
     @property
     def blind(self) -> str:
-        """How far off half of the guesses would be if all of them named the middle."""
+        """The median absolute error of always predicting the median, in words."""
         return self._off(float(np.median(np.abs(self.truth - np.median(self.truth)))))
 
     def _off(self, miss: float) -> str:
@@ -55,27 +55,27 @@ class Guesses:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The range of both axes: of the truth, a little widened."""
+        """The range of both axes: 10 % wider than the range of true values."""
         low, high = float(self.truth.min()), float(self.truth.max())
         return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
     @property
     def drawn(self) -> np.ndarray:
-        """At most `_DOTS` guesses, even over the truth: [n, 2], drawn no further than the axes."""
+        """True and predicted values to draw, [n, 2]: evenly over the truth, clipped to the axes."""
         order = np.argsort(self.truth, kind="stable")
         step = np.linspace(0, len(order) - 1, min(_DOTS, len(order))).round().astype(int)
         points: np.ndarray = np.stack([self.truth, self.guess], axis=1)[order[step]]
         return points.clip(*self.ends)
 
     def text(self, value: float) -> str:
-        """A number of the target's scale in words."""
+        """A number on the target's scale as text."""
         if self.logarithmic:
             return f"{10**value:.2g}"
         return f"{100 * value:.0f} %" if self.shares else f"{value:.3g}"
 
     @property
     def ticks(self) -> list[float]:
-        """Round numbers within the ends: few."""
+        """A few round numbers within the ends."""
         low, high = self.ends
         if self.logarithmic:
             decades = 10.0 ** np.arange(np.floor(low), np.ceil(high) + 1)
@@ -91,38 +91,41 @@ class Guesses:
 
 
 def guesses(regression: Regression) -> list[Guesses]:
-    """Of every target the guesses of its best reader."""
+    """The predictions of every target by its best classifier."""
     found = []
     for row in best_readers(regression):
         own = regression.guesses.filter(target=row["target"], classifier=row["classifier"])
         own = own.filter(pl.col("truth").is_finite(), pl.col("guess").is_finite())
         if own["truth"].n_unique() > 1:
-            clear = numbers.clear(row)
+            significant = numbers.significant(row)
             columns = (own[name].to_numpy() for name in ("truth", "guess"))
-            found.append(Guesses(row["target"], clear, row["scale"] == "log10", *columns))
+            found.append(Guesses(row["target"], significant, row["scale"] == "log10", *columns))
     return found
 
 
 def finding(shown: Sequence[Guesses]) -> str:
-    """How far off half of the guesses are, of targets that are read better than by chance."""
-    told = [f"{own.miss} for {label(own.target)}" for own in shown if own.clear]
+    """The median absolute error of each target that is read significantly above chance."""
+    told = [f"{own.miss} for {label(own.target)}" for own in shown if own.significant]
     if not told:
-        return "No guess of a number is clearly better than always naming the mean"
+        return "No prediction of a number is significantly better than always predicting the mean"
     first, _, name = told[0].partition(" for ")
-    told[0] = f"{first} of the truth for {name}"
-    return f"Half of the guesses lie within {listing(told)}"
+    told[0] = f"{first} of the true value for {name}"
+    return f"Half of the predictions lie within {listing(told)}"
 
 
 def reading(shown: Sequence[Guesses]) -> str:
     """How to read the figure."""
     text = (
-        "Each dot: one net at one moment; the truth to the right, the guess upward, by a "
-        "classifier that never saw the net. On the diagonal the guess is right; a flat cloud "
-        "says nothing."
+        "Each dot: one snapshot of one net. Horizontal: the true value; vertical: the value "
+        "predicted by a model whose training set does not hold the net. On the diagonal the "
+        "prediction is right; a horizontal cloud means that predictions do not depend on the "
+        "true value."
     )
     if any(len(own.truth) > _DOTS for own in shown):
         most = max(len(own.truth) for own in shown)
-        text += f" At most {_DOTS} of up to {most:,} guesses are drawn, evenly over the truth."
+        text += (
+            f" At most {_DOTS} of up to {most:,} predictions are drawn, evenly over true values."
+        )
     return text
 
 
@@ -131,31 +134,31 @@ def chart(own: Guesses) -> dict[str, Any]:
     scale = alt.Scale(domain=list(own.ends), nice=False, zero=False)
     words = " : ".join(f"datum.value == {tick!r} ? '{own.text(tick)}'" for tick in own.ticks)
     axis = alt.Axis(values=own.ticks, labelExpr=f"{words} : ''", labelFlush=False, title=None)
-    x = alt.X("truth:Q", scale=scale, axis=axis.copy()).title("truth →")
-    y = alt.Y("guess:Q", scale=scale, axis=axis.copy()).title("guess →")
+    x = alt.X("truth:Q", scale=scale, axis=axis.copy()).title("true →")
+    y = alt.Y("guess:Q", scale=scale, axis=axis.copy()).title("predicted →")
     ends = alt.Data(values=[{"truth": end, "guess": end} for end in own.ends])
     layers = [
         alt.Chart(ends).mark_line(color=charts.MUTED, strokeDash=charts.DASH).encode(x=x, y=y),
         alt.Chart(charts.ROWS)
         .mark_point(filled=True, color=charts.BLUE, size=14, opacity=0.45)
-        .encode(x=x, y=y, tooltip=charts.tips("truth", "guess")),
+        .encode(x=x, y=y, tooltip=charts.tips("true", "predicted")),
     ]
     return charts.plain(alt.layer(*layers).properties(width="container", height=230))
 
 
 def page_rows(shown: Sequence[Guesses]) -> list[rows.Row]:
-    """A row a guess that is drawn; `property` is the target."""
+    """A row for each prediction that is drawn; `property` is the target."""
     return [
         {"property": own.target, "truth": round(truth, 4), "guess": round(guess, 4)}
-        | {"tip_truth": own.text(truth), "tip_guess": own.text(guess)}
+        | {"tip_true": own.text(truth), "tip_predicted": own.text(guess)}
         for own in shown
         for truth, guess in own.drawn.tolist()
     ]
 
 
 def figure(shown: Sequence[Guesses]) -> Figure:
-    """A panel a target: guess against truth."""
-    grid = Grid(len(shown), 3, 2.62, left=0.55, gap=0.5)
+    """A panel for each target: predicted against true values."""
+    grid = Grid(len(shown), 3, 2.62, left=0.6, gap=0.5)
     sheet = Sheet(finding(shown), reading(shown), grid.body + 0.14)
     for index, own in enumerate(shown):
         axes = grid.panel(sheet, index, own.target)
@@ -168,9 +171,9 @@ def figure(shown: Sequence[Guesses]) -> Figure:
         axes.set_yticks(own.ticks, names)
         axes.grid(color=canvas.RULE, linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.set_xlabel("truth", fontsize=8, color=MUTED, labelpad=1)
+        axes.set_xlabel("true", fontsize=8, color=MUTED, labelpad=1)
         if grid.first_in_row(index):
-            axes.set_ylabel("guess", fontsize=8, color=MUTED, labelpad=1)
+            axes.set_ylabel("predicted", fontsize=8, color=MUTED, labelpad=1)
         text = axes.text(
             0.03, 0.97, f"half within {own.miss}", fontsize=7.5, color=MUTED, va="top",
             transform=axes.transAxes,
@@ -184,8 +187,8 @@ def section(regression: Regression, shown: Sequence[Guesses]) -> Section:
     return Section(
         "guesses",
         "How much",
-        "How much, as numbers: guess and truth",
-        "guess and truth",
+        "How much, as numbers: predicted and true values",
+        "predicted and true values",
         finding(shown),
         reading(shown),
         {},
@@ -193,15 +196,15 @@ def section(regression: Regression, shown: Sequence[Guesses]) -> Section:
         regression.guesses.clear(),
         [own.target for own in shown],
         details={
-            own.target: f"half within {own.miss} (always naming the middle: {own.blind})"
+            own.target: f"half within {own.miss} (always predicting the median: {own.blind})"
             for own in shown
         },
         wide=True,
         chosen=False,
         specs={own.target: chart(own) for own in shown},
         note=(
-            f"All {regression.guesses.height:,} guesses are in numbers/guesses.parquet; point at "
-            "a dot for its numbers."
+            f"All {regression.guesses.height:,} predictions are in numbers/guesses.parquet. Point "
+            "at a dot to see its numbers."
         ),
         draw=lambda: figure(shown),
     )

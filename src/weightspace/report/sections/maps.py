@@ -1,4 +1,4 @@
-"""Maps of weight space: nets by property, and their paths of training."""
+"""Maps of weight space: nets coloured by property, and paths of nets during training."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from weightspace.report.drawing.section import Section
 from weightspace.report.sections.transfer import SCALE, scale
 
 _PATHS = 120
-"""Nets whose paths are drawn: more hide each other."""
+"""The most nets whose paths are drawn: more paths would cover each other."""
 
-# Levels that a panel of the printed map names: so many a line of that height in inches, so many.
+# A panel of the printed map names levels: how many in a line, a line's height in inches, lines.
 _A_LINE, _LINE, _LINES = 2, 0.13, 4
 
 
 def properties(frame: pl.DataFrame, order: Sequence[str]) -> list[str]:
-    """The properties that the map knows, in order."""
+    """The properties that the map has columns for, in order."""
     return rows.ordered([name for name in frame.columns if name not in MAP_COLUMNS], order)
 
 
 def last(frame: pl.DataFrame) -> pl.DataFrame:
-    """The nets' last points on the map of neighbours."""
+    """The points of the last snapshot on the t-SNE map."""
     own = frame.filter(method="tsne")
     return own.filter(pl.col("snapshot") == pl.col("snapshot").max())
 
 
 def neighbours(frame: pl.DataFrame, name: str) -> tuple[float, float]:
-    """How often a net's nearest on the map has its level, and how often by chance."""
+    """The share of nets whose nearest neighbour has the same level, and that share by chance."""
     own = last(frame).filter(pl.col(name).is_not_null())
     points, levels = own.select("x", "y").to_numpy(), own[name].to_numpy()
     n = len(points)
@@ -53,38 +53,36 @@ def neighbours(frame: pl.DataFrame, name: str) -> tuple[float, float]:
 
 
 def finding(frame: pl.DataFrame, order: Sequence[str]) -> str:
-    """The property that neighbours share most beyond chance."""
+    """The property that nearest neighbours share most often beyond chance."""
     names, n = properties(frame, order), last(frame).height
     found = []
     for name in names:
         same, chance = neighbours(frame, name)
-        # Who is nearest to whom goes in pairs: half as many nets speak for themselves.
+        # Nearest neighbours come in pairs, so only half as many nets are independent.
         error = np.sqrt(chance * (1 - chance) / (n / 2))
         if same - chance > stats.norm.ppf(1 - 0.025 / len(names)) * error:
             found.append((same - chance, name, same, chance))
     if not found:
-        return (
-            "Nets that lie next to each other share no property clearly more often than by chance"
-        )
+        return "Neighbouring nets share no property significantly more often than by chance"
     _, name, same, chance = max(found)
     return (
-        f"Of nets and their nearest on the map, {percent(same)} share their {label(name)} "
-        f"({percent(chance)} by chance)"
+        f"{percent(same)} of nets have the same {label(name)} as their nearest neighbour on the "
+        f"map ({percent(chance)} by chance)"
     )
 
 
 def reading(frame: pl.DataFrame) -> str:
     """How to read the map."""
     return (
-        f"Each dot: one of {count(last(frame).height, 'net')} at the end of its training, placed "
-        "by t-SNE near those with like statistics of layers; the same map in every panel, coloured "
-        "by another property. It tests nothing: near means alike, far means little, and axes have "
-        "no meaning."
+        f"Each dot: one of {count(last(frame).height, 'net')} at the end of its training. t-SNE "
+        "places nets with similar statistics of layers near each other. Every panel shows the "
+        "same map, coloured by another property. The map is descriptive: small distances mean "
+        "similar nets, large distances mean little, and the axes have no meaning."
     )
 
 
 def chart() -> dict[str, Any]:
-    """The page's panel: dots coloured by level, whose names stand beside the panel's."""
+    """The page's panel: dots coloured by level; the panel's caption names the levels."""
     color = alt.Color(
         "k:N", scale=alt.Scale(domain=[f"{i}" for i in range(8)], range=list(charts.SERIES))
     ).legend(None)
@@ -103,7 +101,7 @@ def chart() -> dict[str, Any]:
 
 
 def levels(frame: pl.DataFrame, name: str) -> list[str]:
-    """The levels of a property, numbers by size."""
+    """The levels of a property in order, numbers by size."""
     known = [level for level in frame[name].unique().to_list() if level is not None]
     try:
         return sorted(known, key=float)
@@ -112,7 +110,7 @@ def levels(frame: pl.DataFrame, name: str) -> list[str]:
 
 
 def page_rows(frame: pl.DataFrame, order: Sequence[str]) -> list[rows.Row]:
-    """A row a net and property."""
+    """A row for each net and property."""
     own, made = last(frame), []
     for name in properties(frame, order):
         place = {level: f"{i % 8}" for i, level in enumerate(levels(frame, name))}
@@ -123,7 +121,7 @@ def page_rows(frame: pl.DataFrame, order: Sequence[str]) -> list[rows.Row]:
 
 
 def figure(frame: pl.DataFrame, order: Sequence[str]) -> Figure:
-    """A panel a property: the nets at the end of training, coloured by level."""
+    """A panel for each property: the nets at the end of training, coloured by level."""
     own, names = last(frame), properties(frame, order)
     lines = -(-max(len(levels(frame, name)) for name in names) // _A_LINE)
     foot = 0.16 + _LINE * min(lines, _LINES)
@@ -142,7 +140,7 @@ def figure(frame: pl.DataFrame, order: Sequence[str]) -> Figure:
 
 
 def _level(axes: Axes, place: int, level: str, color: str) -> None:
-    """A level's name in its colour, below the panel; of very many, the first."""
+    """Write a level's name in its colour below the panel, if there is room for it."""
     if place >= _A_LINE * _LINES:
         return
     text = level if len(level) <= 15 else f"{level[:14]}…"
@@ -166,7 +164,7 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
     return Section(
         "map",
         "What",
-        "What lies near what",
+        "What: which nets are similar",
         "a map of nets",
         finding(frame, order),
         reading(frame),
@@ -175,13 +173,13 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
         frame.clear(),
         names,
         legends={name: levels(frame, name) for name in names},
-        note="All places are in map.parquet.",
+        note="The coordinates of all points are in map.parquet.",
         draw=lambda: figure(frame, order),
     )
 
 
 def paths(frame: pl.DataFrame) -> pl.DataFrame:
-    """The paths of some nets over the first two principal components."""
+    """The paths of some nets in the plane of the first two principal components."""
     own = frame.filter(method="pca").sort("net", "snapshot")
     nets = own["net"].unique(maintain_order=True)
     step = np.linspace(0, len(nets) - 1, min(_PATHS, len(nets))).round().astype(int)
@@ -189,7 +187,7 @@ def paths(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def paths_finding(frame: pl.DataFrame) -> str:
-    """How far training moves a net, beside how far nets lie apart when it begins."""
+    """How far training moves a net, compared with the distance of nets before training."""
     own = frame.filter(method="pca").sort("net", "snapshot")
     ends = own.group_by("net", maintain_order=True).agg(
         pl.col("x", "y").first().name.suffix("_first"), pl.col("x", "y").last()
@@ -198,7 +196,7 @@ def paths_finding(frame: pl.DataFrame) -> str:
     moved = np.linalg.norm(ends.select("x", "y").to_numpy() - start, axis=1)
     apart = float(np.median(pdist(start)))
     if not apart > 0:
-        return "Paths of training in the plane of the first two principal components"
+        return "Paths of nets during training in the plane of the first two principal components"
     return (
         f"In this plane, training moves the median net by {np.median(moved) / apart:.2g} times the "
         "typical distance between two nets at the start"
@@ -209,15 +207,15 @@ def paths_reading(frame: pl.DataFrame) -> str:
     """How to read the paths."""
     shown = paths(frame)["net"].n_unique()
     return (
-        f"Each line: the path of one net, {shown} are drawn, from the start of training (dark) to "
-        "its end (bright), in the plane of the two directions in which nets and moments differ "
-        "most (principal components of statistics of layers). Descriptive: the plane shows a part "
-        "of all that differs."
+        f"Each line: the path of one of {shown} nets, from the start of training (dark) to its end "
+        "(bright). The plane is that of the first two principal components of statistics of "
+        "layers: the two directions in which nets and snapshots differ most. The figure is "
+        "descriptive, and the plane shows only a part of all differences."
     )
 
 
 def paths_chart() -> dict[str, Any]:
-    """The page's chart: a line a net, a dot a moment."""
+    """The page's chart: a line for each net, a dot for each snapshot."""
     axis = alt.Axis(labels=False, grid=False)
     x = alt.X("x:Q", axis=axis.copy()).title("first principal component →")
     y = alt.Y("y:Q", axis=axis.copy()).title("second →")
@@ -228,26 +226,26 @@ def paths_chart() -> dict[str, Any]:
             detail="net:N", order="fraction:Q"
         ),
         base.mark_point(filled=True, size=16, opacity=0.95).encode(
-            color=color, tooltip=charts.tips("moment", "net")
+            color=color, tooltip=charts.tips("time", "net")
         ),
     ]
     return charts.plain(alt.layer(*layers).properties(width="container", height=380))
 
 
 def paths_rows(frame: pl.DataFrame) -> list[rows.Row]:
-    """A row a moment of a net that is drawn."""
+    """A row for each snapshot of a net that is drawn."""
     return [
         {"net": row["net"], "x": round(row["x"], 2), "y": round(row["y"], 2)}
-        | {"fraction": rows.number(row["fraction"]), "tip_moment": rows.moment(row)}
+        | {"fraction": rows.number(row["fraction"]), "tip_time": rows.time(row)}
         | {"tip_net": row["net"]}
         for row in paths(frame).to_dicts()
     ]
 
 
 def paths_figure(frame: pl.DataFrame) -> Figure:
-    """A line a net, a dot a moment."""
+    """A line for each net, a dot for each snapshot."""
     sheet = Sheet(paths_finding(frame), paths_reading(frame), 4.3)
-    scale(sheet, "start of training", "its end")
+    scale(sheet, "start of training", "end of training")
     axes = sheet.axes(0.35, sheet.top, 6.9, 3.65)
     own = paths(frame)
     lines = [part.select("x", "y").to_numpy() for _, part in own.group_by("net")]
@@ -265,14 +263,14 @@ def paths_section(frame: pl.DataFrame) -> Section:
     return Section(
         "paths",
         "What",
-        "Paths of training",
-        "paths of training",
+        "Paths during training",
+        "paths during training",
         paths_finding(frame),
         paths_reading(frame),
         paths_chart(),
         paths_rows(frame),
         frame.clear(),
-        key=(("scale", "from the start of training (left) to its end"),),
-        note="All places are in map.parquet.",
+        key=(("scale", "from the start (left) to the end of training"),),
+        note="The coordinates of all points are in map.parquet.",
         draw=lambda: paths_figure(frame),
     )

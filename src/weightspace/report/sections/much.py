@@ -1,4 +1,4 @@
-"""How much of each property is read, off slices and off whole nets."""
+"""How well each property is read from slices and from whole nets."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from weightspace.report.drawing.section import Key, Section
 def reading(head: Headline) -> str:
     """How to read the figure of how much."""
     text = (
-        "Dots: how often the right answer is given for nets never seen before, with 95 % "
-        "intervals over nets; the further right of the chance mark, the more the weights tell."
+        "Dots: accuracy on nets outside the training set, with 95 % intervals over nets. The "
+        "further right of the chance mark, the more the weights encode."
     )
     if any(line.control for line in head.lines):
-        text += " Grey bars: 95 % of what permuted labels reach."
+        text += " Grey bars: the range of 95 % of accuracies from permuted labels."
     if not all(line.shown for line in head.lines):
-        text += " Properties in grey are not shown to be in the weights."
+        text += " Grey names: properties that are not shown to be encoded."
     return text
 
 
 def figure(head: Headline) -> Figure:
-    """Accuracy by property as dots with intervals; chance, baseline and control beside them."""
+    """Dots of accuracy with intervals by property, beside chance, baseline and control."""
     pitch, left, right = 0.36, 1.35, 1.15
     n = len(head.lines)
     sheet = Sheet(findings.much(head), reading(head), 0.32 + pitch * n + 0.32)
@@ -70,7 +70,7 @@ def _draw_line(axes: Axes, row: int, line: Line) -> None:
 
 
 def _key(sheet: Sheet, left: float, head: Headline) -> None:
-    """The signs of the figure, in one line above the rows."""
+    """Draw the key of the figure in one line above the rows."""
     axes = sheet.axes(left, sheet.top + 0.02, canvas.WIDTH - left, 0.22)
     axes.set_xlim(0, canvas.WIDTH - left)
     axes.set_ylim(-1, 1)
@@ -98,9 +98,9 @@ def _key(sheet: Sheet, left: float, head: Headline) -> None:
 
 
 def sections(frame: pl.DataFrame) -> list[Section]:
-    """Off slices, or what else the evaluation has, and off whole nets."""
+    """The sections of slices (of nets, where the evaluation has no slices) and of whole nets."""
     head = headline(frame)
-    found = [_section("much", "How much", "off slices", head, frame)]
+    found = [_section("much", "How much", "from slices", head, frame)]
     if "net" in frame["unit"] and head.unit != "net":
         whole = headline(frame, "net")
         found.append(_section("whole", "How much, from whole nets", "whole nets", whole, frame))

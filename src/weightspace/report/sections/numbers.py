@@ -1,4 +1,4 @@
-"""How well numbers are read off, such as the learning rate: finding, chart and figure."""
+"""How well numbers, such as the learning rate, are read: finding, chart and figure."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ from weightspace.report.drawing.section import Section
 
 
 def finding(regression: Regression) -> str:
-    """The number that is read best, and those that cannot be told from guessing the mean."""
+    """The numbers that are read above chance, the best first, and those that are not."""
     readers = best_readers(regression)
-    shown = [row for row in readers if clear(row)]
+    shown = [row for row in readers if significant(row)]
     hidden = [label(row["target"]) for row in readers if row not in shown]
     if not shown:
-        return f"No number is read off the weights clearly better than by chance ({_all(readers)})"
+        tried = count(len(readers), "number")
+        return f"No number is read significantly better than by chance ({tried} tried)"
     shown.sort(key=lambda row: row["r2"], reverse=True)
     sources = {row["source"] for row in shown}
     if len(sources) == 1:
         told = [f"{label(row['target'])} ({_r2(row)})" for row in shown]
-        text = f"{sentence(listing(told))} can be read off {sources.pop()} as numbers"
+        text = f"{sentence(listing(told))} can be read from {sources.pop()} as numbers"
     else:
-        told = [f"{label(row['target'])} ({_r2(row)}, off {row['source']})" for row in shown]
+        told = [f"{label(row['target'])} ({_r2(row)}, from {row['source']})" for row in shown]
         text = f"{sentence(listing(told))} can be read as numbers"
-    return f"{text}; {listing(hidden)} cannot be told from chance" if hidden else text
+    return f"{text}; {listing(hidden)} cannot be distinguished from chance" if hidden else text
 
 
 def _r2(row: dict[str, Any]) -> str:
     return f"R²\u00a0{row['r2']:.2f}"
 
 
-def clear(row: dict[str, Any]) -> bool:
-    """Whether R2 and tau lie above 0 and above what meaningless numbers reach."""
+def significant(row: dict[str, Any]) -> bool:
+    """Whether R2 and tau lie significantly above 0, and above those of permuted numbers."""
     return row["verdict"] != "not shown" and all(
         widened(row[name], row[f"{name}_low"], row["tries"])
         > max(0.0, row[f"{name}_control_high"] or 0.0)
@@ -49,24 +50,20 @@ def clear(row: dict[str, Any]) -> bool:
     )
 
 
-def _all(readers: Sequence[dict[str, Any]]) -> str:
-    return f"{count(len(readers), 'number')} tried"
-
-
 def reading(regression: Regression) -> str:
     """How to read the figure of R2 and tau."""
     text = (
-        "R² (blue): 0 for always guessing the mean, 1 for always right. Kendall's tau (orange): "
-        "0 where pairs of nets are put in the right order as often as in the wrong one, 1 where "
-        "all are right. Lines: 95 % intervals over nets never seen before."
+        "R² (blue): 0 for always predicting the mean, 1 for always right. Kendall's tau (orange): "
+        "0 where predictions order as many pairs of nets rightly as wrongly, 1 where they order "
+        "all pairs rightly. Lines: 95 % intervals over nets outside the training set."
     )
     if not regression.frame()["r2_control_high"].null_count():
-        text += " Grey: what meaningless (permuted) numbers reach."
+        text += " Grey: the range of both for permuted numbers."
     return text
 
 
 def chart(names: Sequence[str]) -> dict[str, Any]:
-    """The page's chart: two dots with intervals a target."""
+    """The page's chart: two dots with intervals for each target."""
     y = alt.Y(
         "name:N",
         sort=list(names),
@@ -98,7 +95,7 @@ def chart(names: Sequence[str]) -> dict[str, Any]:
 
 
 def page_rows(regression: Regression) -> list[rows.Row]:
-    """A row a target."""
+    """A row for each target."""
     measures = ("r2", "tau")
     ends = ("", "_low", "_high", "_control_low", "_control_high")
     return [
@@ -111,7 +108,7 @@ def page_rows(regression: Regression) -> list[rows.Row]:
 
 
 def _least(value: float | None) -> float | None:
-    """Worse than -0.1 is drawn at the edge; the tooltip has the number."""
+    """The value to draw: at least -0.1, the edge of the chart; the tooltip has the number."""
     return None if value is None else max(-0.1, value)
 
 
@@ -127,7 +124,7 @@ def figure(regression: Regression) -> Figure:
     signs: list[canvas.Sign] = [
         ("R²", "dot", {"marker": "o", "color": BLUE, "markersize": 6}),
         ("Kendall's tau", "dot", {"marker": "o", "color": ORANGE, "markersize": 6}),
-        ("meaningless numbers", "band", {"color": BAND}),
+        ("permuted numbers", "band", {"color": BAND}),
     ]
     canvas.key(sheet, signs)
     axes = sheet.axes(left, sheet.top, canvas.WIDTH - left - right, pitch * n)
@@ -165,7 +162,7 @@ def _measure(axes: Axes, y: float, row: dict[str, Any], name: str, color: str) -
 def section(regression: Regression) -> Section:
     """The page's section."""
     readers = best_readers(regression)
-    key = (("dot-blue", "R²"), ("dot-orange", "Kendall's tau"), ("band", "meaningless numbers"))
+    key = (("dot-blue", "R²"), ("dot-orange", "Kendall's tau"), ("band", "permuted numbers"))
     return Section(
         "numbers",
         "How much",

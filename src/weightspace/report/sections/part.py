@@ -1,4 +1,4 @@
-"""In which part of a net, and how deep, a property is read."""
+"""Accuracy by part of a net and by depth: how to read the figure, figure and section."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from weightspace.report.drawing.section import Section, panels
 def reading(frame: pl.DataFrame) -> str:
     """How to read the figure by part and depth."""
     text = (
-        "Each row reads only one kind of layer. Dots: accuracy; lines: 95 % intervals over nets; "
-        "dashed: chance."
+        "In each row, classifiers read only one kind of layer or one layer. Dots: accuracy; lines: "
+        "95 % intervals over nets; dashed: chance."
     )
     if not frame["running_stats"].all():
-        text += " Hollow dots leave out batch norm's running statistics."
+        text += " Hollow dots: without batch norm's running statistics."
     lengths = frame.filter(pl.col("axis") == "part")["slice_length"].unique()
     if len(lengths) == 1:
-        text += f" All of a part is read {int(lengths[0]):,} weights at a time"
-        text += ", a layer as many as stand behind its name."
+        text += f" A part is read in slices of {int(lengths[0]):,} weights, a layer in slices of"
+        text += " the length behind its name."
     return text
 
 
 def figure(frame: pl.DataFrame, order: Sequence[str]) -> Figure:
-    """Accuracy by part and by depth, a panel a property, the places as rows."""
+    """A panel for each property: accuracy by part and by depth, the places as rows."""
     shown = places(frame)
     grid = Grid(len(order), 4, 0.62 + 0.155 * len(shown), left=1.62)
     sheet = Sheet(findings.parts(frame), reading(frame), grid.body)

@@ -1,4 +1,4 @@
-"""How long a slice, and how many of one net: finding, chart and figure."""
+"""Accuracy by length and number of slices: finding, chart and figure."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def counts(frame: pl.DataFrame) -> list[int]:
 
 
 def finding(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
-    """How short a slice may be, and what taking several together gains."""
+    """Which length of slice is enough, and what several slices together gain."""
     told = [_shortest(frame, order), _gain(frame)]
     if not any(told):
-        return "No property is clearly above chance at any length of slice"
+        return "No property is significantly above chance at any length of slice"
     return sentence("; ".join(text for text in told if text))
 
 
 def _shortest(frame: pl.DataFrame, order: Sequence[str]) -> str:
-    """From which length on single slices tell, among lengths at which every net was read."""
+    """From which length on properties are significant, among lengths that all nets have."""
     own = frame.filter(
         pl.col("slices") == pl.col("slices").min(),
         pl.col("n_nets") == pl.col("n_nets").max(),
@@ -44,23 +44,23 @@ def _shortest(frame: pl.DataFrame, order: Sequence[str]) -> str:
     since: dict[str, int] = {}
     for name in panels(own, order):
         its = own.filter(property=name).sort("slice_length").to_dicts()
-        if (found := findings.moment(its, tries, by="slice_length").since) is not None:
+        if (found := findings.onset(its, tries, by="slice_length").since) is not None:
             since[name] = int(found)
     first = [label(name) for name, length in since.items() if length == lengths[0]]
     later = {label(name): length for name, length in since.items() if length > lengths[0]}
     told = []
     if first:
-        told.append(f"{listing(first)} can be read off {lengths[0]:,} weights")
+        told.append(f"{listing(first)} can be read from {lengths[0]:,} weights")
     if later:
         least, most = min(later.values()), max(later.values())
         span = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-        verb = "takes" if len(later) == 1 else "take"
+        verb = "needs" if len(later) == 1 else "need"
         told.append(f"{listing(list(later))} {verb} {span} weights")
     return "; ".join(told)
 
 
 def _gain(frame: pl.DataFrame) -> str:
-    """The property that gains most from several slices, at the longest that every net has."""
+    """The property that gains most from several slices, at the longest length all nets have."""
     own = frame.filter(pl.col("n_nets") == pl.col("n_nets").max())
     own = own.filter(pl.col("slice_length") == pl.col("slice_length").max())
     tries = findings.comparisons(own)
@@ -74,7 +74,7 @@ def _gain(frame: pl.DataFrame) -> str:
         return ""
     top = max(found, key=lambda c: c.best["accuracy"] - c.worst["accuracy"])
     return (
-        f"{top.best['slices']} slices of {top.best['slice_length']:,} weights instead of one lift "
+        f"{top.best['slices']} slices of {top.best['slice_length']:,} weights instead of one raise "
         f"the accuracy for {label(top.best['property'])} from {percent(top.worst['accuracy'])} to "
         f"{percent(top.best['accuracy'])}"
     )
@@ -85,25 +85,25 @@ def reading(frame: pl.DataFrame) -> str:
     shown, nets = counts(frame), frame["n_nets"].unique().sort().to_list()
     fewest, most = shown[0], shown[-1]
     text = (
-        "From left to right: longer slices (each step of the scale multiplies the length). Lines: "
-        f"accuracy from {count(fewest, 'random slice')} of a net"
+        "Horizontal: the length of slices, on a logarithmic scale. Lines: accuracy from "
+        f"{count(fewest, 'random slice')} of a net"
     )
     if most != fewest:
         text += f", or from up to {most} taken together (the stronger the line, the more)"
     text += (
-        "; blue band: 95 % interval over nets; grey band: what meaningless labels reach with the "
+        "; blue band: 95 % interval over nets; grey band: accuracy from permuted labels with the "
         "fewest slices; dashed: chance."
     )
     if len(nets) > 1:
         text += (
-            " Long slices exist in large nets only: the longest are judged on "
+            " Long slices exist in large nets only: the longest are tested on "
             f"{nets[0]:,} of {nets[-1]:,} nets."
         )
     return text
 
 
 def chart(shown: Sequence[int], lengths: Sequence[int]) -> dict[str, Any]:
-    """The page's panel: a line a number of slices, the fewest with interval and control."""
+    """The page's panel: a line for each number of slices, the fewest with interval and control."""
     ticks = _ticks(lengths)
     x = alt.X(
         "slice_length:Q",
@@ -150,7 +150,7 @@ def _shades(shown: Sequence[int]) -> tuple[float, ...]:
 
 
 def page_rows(frame: pl.DataFrame) -> list[rows.Row]:
-    """A row a property x length x number of slices that is drawn."""
+    """A row for each property, length and number of slices that is drawn."""
     table = frame.filter(pl.col("slices").is_in(counts(frame))).sort("slice_length")
     return [
         rows.score(row)
@@ -162,16 +162,16 @@ def page_rows(frame: pl.DataFrame) -> list[rows.Row]:
 
 
 def figure(frame: pl.DataFrame, order: Sequence[str]) -> Figure:
-    """A panel a property: accuracy by length, a line a number of slices."""
+    """A panel for each property: accuracy by length, a line for each number of slices."""
     shown, lengths = counts(frame), frame["slice_length"].unique().sort().to_list()
     names = panels(frame, order)
     grid = Grid(len(names), 4, 1.5)
     sheet = Sheet(finding(frame, order), reading(frame), grid.body + canvas.KEY)
     signs: list[canvas.Sign] = [
-        (f"{count(number, 'slice')} a net", "line", {"color": BLUE, "alpha": shade, "lw": width})
+        (f"{count(number, 'slice')} per net", "line", {"color": BLUE, "alpha": shade, "lw": width})
         for number, shade, width in zip(shown, _shades(shown), _THICKNESS, strict=False)
     ]
-    canvas.key(sheet, [*signs, ("meaningless labels", "band", {"color": BAND})])
+    canvas.key(sheet, [*signs, ("permuted labels", "band", {"color": BAND})])
     for index, name in enumerate(names):
         axes = grid.panel(sheet, index, name)
         own = frame.filter(property=name).sort("slice_length")
@@ -217,6 +217,6 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
         page_rows(frame),
         frame,
         panels(frame, order),
-        key=(*key, ("band", "meaningless labels")),
+        key=(*key, ("band", "permuted labels")),
         draw=lambda: figure(frame, order),
     )

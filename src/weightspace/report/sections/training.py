@@ -1,4 +1,4 @@
-"""How well the nets themselves learned, by data set."""
+"""The test accuracy of the nets on their own tasks, by data set."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from weightspace.report.drawing.section import Section
 def reading() -> str:
     """How to read the figure of the nets' own training."""
     return (
-        "What the nets themselves learned: test accuracy on their own task, a panel a data set. "
-        "Line: median over nets; band: the middle 80 % of the nets. Above: where it ends."
+        "Test accuracy of the nets on their own task, a panel for each data set. Line: median over "
+        "nets; band: the middle 80 % of the nets. The number beside a name is the last median."
     )
 
 
 def figure(frame: pl.DataFrame) -> Figure:
-    """The nets' own test accuracy over training, a panel a data set."""
+    """A panel for each data set: the nets' own test accuracy over training."""
     endings = rows.endings(frame)
     grid = Grid(len(endings), 3, 1.6)
     sheet = Sheet(findings.training(frame), reading(), grid.body)

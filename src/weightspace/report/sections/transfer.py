@@ -1,4 +1,4 @@
-"""What was learned at one moment, tested at another: finding, chart and figure."""
+"""Classifiers trained on one snapshot and tested on another: finding, chart and figure."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from weightspace.report.drawing.canvas import MUTED, Grid, Sheet
 from weightspace.report.drawing.section import Section, panels
 
 SCALE: Literal["viridis"] = "viridis"
-"""Even to the eye from end to end, whatever the paper and whoever looks."""
+"""A colour map with even steps of lightness, also in grey and for colour-blind readers."""
 
 
 def finding(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
-    """What is learned first and still right last, and whose trace changes on the way."""
+    """What classifiers trained on the first snapshot still read on the last, and what they lose."""
     first, last = frame["tested"].min(), frame["tested"].max()
-    # Three corners of every map are asked about.
+    # Three corners of every map are tested.
     tries = 3 * findings.comparisons(frame)
     kept, changed = [], []
     for name in panels(frame, order):
@@ -44,51 +44,54 @@ def finding(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
         if len(corners) < 4:
             continue
         across, start, end = corners[first, last], corners[first, first], corners[last, last]
-        told_early, told_late = (findings.above(r, r["chance"], tries) for r in (start, end))
-        # A judge that learned nothing may side with some level later, by the luck of one draw,
-        # which neither nets drawn anew nor permuted labels show.
-        if told_early and findings.above(across, across["chance"], tries):
+        early, late = (findings.above(row, row["chance"], tries) for row in (start, end))
+        # A classifier that is at chance on its own snapshot may prefer one level on later ones, by
+        # chance of a single draw. Neither resampled nets nor permuted labels show this error.
+        if early and findings.above(across, across["chance"], tries):
             kept.append(f"{label(name)} ({percent(across['accuracy'])})")
         loss = findings.contrast([end, across], tries)
-        if told_early and told_late and loss and loss.best is end:
+        if early and late and loss and loss.best is end:
             changed.append(loss)
-    early = share_of_training(frame["learned_fraction"].min())  # type: ignore[arg-type]
-    late = share_of_training(frame["tested_fraction"].max())  # type: ignore[arg-type]
+    begin = share_of_training(frame["learned_fraction"].min())  # type: ignore[arg-type]
+    end_of = share_of_training(frame["tested_fraction"].max())  # type: ignore[arg-type]
     if not kept and not changed:
-        return f"Nothing that is learned {early} is clearly legible {late}"
+        return (
+            f"Classifiers trained on snapshots {begin} read no property significantly above chance "
+            f"{end_of}"
+        )
     told = []
     if kept:
-        told.append(f"learned {early}, {listing(kept)} can still be read {late}")
+        told.append(f"classifiers trained on snapshots {begin} still read {listing(kept)} {end_of}")
     if changed:
         top = max(changed, key=lambda c: c.best["accuracy"] - c.worst["accuracy"])
         worst, best = percent(top.worst["accuracy"]), percent(top.best["accuracy"])
         told.append(
-            f"the trace of {label(top.best['property'])} changes on the way ({worst} instead of "
-            f"{best})"
+            f"for {label(top.best['property'])}, training on snapshots {begin} lowers the accuracy "
+            f"{end_of} from {best} to {worst}"
         )
     return sentence("; ".join(told))
 
 
 def reading(frame: pl.DataFrame) -> str:
     """How to read the figure."""
-    moments = count(frame["tested"].n_unique(), "moment")
+    snapshots = count(frame["tested"].n_unique(), "snapshot")
     length = int(frame["slice_length"][0])
     return (
-        f"Each square: a classifier that learned at one of {moments} of training (from bottom to "
-        f"top) is tested at another (from left to right), on other nets, reading {length:,} "
-        "weights at a time. Colour: from chance (dark) to always right (bright). On the diagonal "
-        "both moments are the same; where the colour stays bright away from it, the trace in the "
-        "weights stays the same."
+        f"Each square: a classifier trained on one of {snapshots} (from bottom to top) and tested "
+        f"on another (from left to right), on other nets, with slices of {length:,} weights. "
+        "Colour: from chance (dark) to always right (bright). On the diagonal both snapshots are "
+        "the same. Bright colours away from the diagonal: the weights encode the property in the "
+        "same way at both snapshots."
     )
 
 
 def chart() -> dict[str, Any]:
-    """The page's panel: a square a pair of moments; `extra` holds the moments in words."""
+    """The page's panel: a square for each pair of snapshots, which `extra` names in words."""
     words = alt.LookupData(data=charts.EXTRA, key="snapshot", fields=["text"])
     base = (
         alt.Chart(charts.ROWS)
-        .transform_lookup("s", from_=words, as_=["tip_learned"])
-        .transform_lookup("t", from_=words, as_=["tip_tested"])
+        .transform_lookup("s", from_=words, as_=["tip_trained on"])
+        .transform_lookup("t", from_=words, as_=["tip_tested on"])
         .transform_calculate(
             skill="max(0, (datum.a - datum.c) / (1 - datum.c))",
             tip_shown=f"{_SHOWN[0]} + ' % (' + {_SHOWN[1]} + '–' + {_SHOWN[2]} + ' %), chance ' + "
@@ -97,12 +100,12 @@ def chart() -> dict[str, Any]:
     )
     axis = alt.Axis(labels=False, grid=False)
     drawn = base.mark_rect().encode(
-        x=alt.X("t:O", axis=axis.copy(), scale=alt.Scale(paddingInner=0)).title("tested →"),
-        y=alt.Y("s:O", axis=axis.copy(), sort="descending").title("learned →"),
+        x=alt.X("t:O", axis=axis.copy(), scale=alt.Scale(paddingInner=0)).title("tested on →"),
+        y=alt.Y("s:O", axis=axis.copy(), sort="descending").title("trained on →"),
         color=alt.Color(
             "skill:Q", scale=alt.Scale(scheme=SCALE, domain=[0, 1], clamp=True), legend=None
         ),
-        tooltip=charts.tips("learned", "tested", "shown"),
+        tooltip=charts.tips("trained on", "tested on", "shown"),
     )
     return charts.plain(drawn.properties(width="container", height=190))
 
@@ -111,7 +114,7 @@ _SHOWN = [f"format(100 * datum.{name}, '.0f')" for name in "alhc"]
 
 
 def page_rows(frame: pl.DataFrame) -> list[rows.Row]:
-    """A row a property x pair of moments, under short names: there are thousands."""
+    """A row for each property and pair of snapshots; short names, as there are thousands."""
     short = {"learned": "s", "tested": "t", "accuracy": "a", "low": "l", "high": "h", "chance": "c"}
     table = frame.with_columns(pl.col("accuracy", "low", "high", "chance").round(3))
     return [
@@ -124,8 +127,8 @@ def _plain(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def moments(frame: pl.DataFrame) -> list[rows.Row]:
-    """A row a snapshot: what it is called."""
+def snapshots(frame: pl.DataFrame) -> list[rows.Row]:
+    """A row for each snapshot: its number and its text."""
     known = frame.select("tested", "tested_fraction").unique(maintain_order=True).sort("tested")
     return [
         {"snapshot": number, "text": f"snapshot {number}, {share_of_training(fraction)}"}
@@ -134,7 +137,7 @@ def moments(frame: pl.DataFrame) -> list[rows.Row]:
 
 
 def figure(frame: pl.DataFrame, order: Sequence[str]) -> Figure:
-    """A panel a property: the map of moments, coloured from chance to always right."""
+    """A panel for each property: pairs of snapshots, coloured from chance to always right."""
     names = panels(frame, order)
     grid = Grid(len(names), 4, 2.02)
     sheet = Sheet(finding(frame, order), reading(frame), grid.body + canvas.KEY + 0.12)
@@ -155,9 +158,9 @@ def figure(frame: pl.DataFrame, order: Sequence[str]) -> Figure:
         axes.set_yticks([0, n - 1], ["start", "end"] if left else ["", ""])
         canvas.ends_inward(axes)
         if bottom:
-            axes.set_xlabel("tested", fontsize=8, color=MUTED, labelpad=-8)
+            axes.set_xlabel("tested on", fontsize=8, color=MUTED, labelpad=-8)
         if left:
-            axes.set_ylabel("learned", fontsize=8, color=MUTED, labelpad=-16)
+            axes.set_ylabel("trained on", fontsize=8, color=MUTED, labelpad=-16)
     return sheet.finish()
 
 
@@ -169,7 +172,7 @@ def _map(axes: Axes, skill: np.ndarray) -> None:
 
 
 def scale(sheet: Sheet, low: str = "chance", high: str = "always right") -> None:
-    """The colours' meaning, in one line on top of the sheet's body, which begins below it."""
+    """Draw the colour scale in one line on top of the sheet's body; the body moves below it."""
     y, left, width = sheet.top + 0.06, 0.12, 1.6
     left += canvas.text_width(low, 8) + 0.1
     axes = sheet.axes(left, y, width, 0.12)
@@ -188,19 +191,19 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
     return Section(
         "transfer",
         "When",
-        "When, from one moment to another",
-        "between moments",
+        "When, from one snapshot to another",
+        "between snapshots",
         finding(frame, order),
         reading(frame),
         chart(),
         page_rows(frame),
         frame.clear(),
         panels(frame, order),
-        moments(frame),
+        snapshots(frame),
         key=(("scale", "from chance (left) to always right"),),
         note=(
-            f"{cells:,} pairs of moments a property are too many for a table here: point at a "
-            "square for its numbers; all of them are in transfer.parquet."
+            f"This page has no table of all {cells:,} pairs of snapshots for each property. Point "
+            "at a square to see its numbers; all of them are in transfer.parquet."
         ),
         draw=lambda: figure(frame, order),
     )

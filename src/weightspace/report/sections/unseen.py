@@ -1,4 +1,4 @@
-"""Nets of a kind that no teacher had: findings, chart and figure of levels left out."""
+"""Nets with a level that is left out of training: findings, chart and figure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from weightspace.report.drawing.section import Section, panels
 from weightspace.report.sections import cells
 
 UNITS = {"unseen": "slice", "unseen_whole": "net"}
-"""Figures by name, and the unit that each shows."""
+"""The figures by name, each with the unit that it shows."""
 
 _FROM = {"slice": "slices", "net": "whole nets"}
 _EVENLY = "slices at equal distances from the first weight to the last"
 _READING = (
-    "Each line: a property of which one level after the other was kept from the classifiers that "
-    "learned. Large: their accuracy, in percent, on nets of the level they never met, read off "
-    "{source}, mean over levels; colour: from chance (dark) to always right (bright). Small: the "
-    "points lost against classifiers that learned from as many nets, of all levels, before "
-    "rounding, where clear; exclamation mark: not clearly better than luck at one level or more."
+    "Each line: a property; classifiers are trained without the nets of one of its levels, and "
+    "tested on those nets, for each level in turn. Large numbers: their accuracy in percent, read "
+    "from {source}, mean over levels. Colour: from chance (dark) to always right (bright). Small "
+    "numbers: percentage points lost, before rounding, against classifiers trained on as many nets "
+    "of all levels, where significant. Exclamation mark: not above chance at one level or more."
 )
 
 
@@ -31,10 +31,11 @@ def _reading(unit: str) -> str:
 
 
 def shown(frame: pl.DataFrame, unit: str, order: Sequence[str] = ()) -> pl.DataFrame:
-    """A row a property and property left out, all its levels together, named for the reader.
+    """A row for each property and each property left out, as the mean over all its levels.
 
-    `weak`: whether nets of some level were not read above chance and above what meaningless
-    labels reach; `worst`: the level that was read worst, with its accuracy.
+    `name` is the text of the row. `weak`: whether the accuracy at some level is not above chance
+    and above that from permuted labels. `worst`: the level with the lowest accuracy, and that
+    accuracy.
     """
     own = frame.filter(pl.col("unit") == unit, pl.col("level").is_null())
     lines = panels(own, order, "without")
@@ -53,39 +54,39 @@ def shown(frame: pl.DataFrame, unit: str, order: Sequence[str] = ()) -> pl.DataF
 
 
 def _levels(frame: pl.DataFrame, unit: str) -> pl.DataFrame:
-    """A row a property, property left out and level of that."""
+    """A row for each property, each property left out and each of its levels."""
     return frame.filter(pl.col("unit") == unit, pl.col("level").is_not_null())
 
 
 def finding(frame: pl.DataFrame, unit: str) -> str:
-    """What a property loses most by, and what holds for nets of any kind."""
+    """The largest loss, and the properties that are read at every level left out."""
     own = shown(frame, unit)
     if own.is_empty():
         return "No property could be left out"
     told = [_most_lost(frame, unit)]
     tries = own.height
-    kept = [label(p) for p in _by_skill(own) if _legible(own.filter(property=p), tries)]
+    kept = [label(p) for p in _by_skill(own) if _readable(own.filter(property=p), tries)]
     if kept:
-        told.append(f"{listing(kept)} can be read off nets of any new kind")
+        told.append(f"{listing(kept)} can be read whatever level is left out")
     elif told[0]:
-        told.append("no property can be read off nets of every new kind")
+        told.append("no property can be read whatever level is left out")
     if not any(told):
-        return "Nothing is clearly lost on nets of a kind that was never taught"
+        return "No accuracy is significantly lower on nets with levels left out of training"
     return sentence("; ".join(filter(None, told)))
 
 
 def _most_lost(frame: pl.DataFrame, unit: str) -> str:
-    """The largest clear loss, of one level where levels are known; else nothing."""
+    """The largest significant loss, at one level where levels are known; else empty."""
     rows = _levels(frame, unit)
     rows = frame.filter(unit=unit) if rows.is_empty() else rows
-    clear = [row for row in rows.to_dicts() if lost(row, rows.height)]
-    if not clear:
+    significant = [row for row in rows.to_dicts() if lost(row, rows.height)]
+    if not significant:
         return ""
-    top = max(clear, key=lambda row: row["drop"])
-    kind = label(top["without"]) + (f", {top['level']}," if top["level"] else "")
+    top = max(significant, key=lambda row: row["drop"])
+    left_out = label(top["without"]) + (f" ({top['level']})" if top["level"] else "")
     return (
         f"{label(top['property'])} falls from {percent(top['known'])} to "
-        f"{percent(top['accuracy'])} on nets whose {kind} was never taught"
+        f"{percent(top['accuracy'])} on nets whose {left_out} is not in the training set"
     )
 
 
@@ -96,8 +97,8 @@ def _by_skill(own: pl.DataFrame) -> list[str]:
     )
 
 
-def _legible(own: pl.DataFrame, tries: int) -> bool:
-    """Whether a property is clearly above chance whatever was left out, at every level of it."""
+def _readable(own: pl.DataFrame, tries: int) -> bool:
+    """Whether a property is significantly above chance, whatever level is left out."""
     return not own["weak"].any() and all(
         widened(row["accuracy"], row["low"], tries) > row["chance"]
         and row["accuracy"] > (row["control_high"] or 0)
@@ -106,7 +107,7 @@ def _legible(own: pl.DataFrame, tries: int) -> bool:
 
 
 def figure(frame: pl.DataFrame, unit: str, order: Sequence[str]) -> Figure:
-    """A cell a property and property left out, with the accuracy in percent."""
+    """A cell for each property and each property left out, with the accuracy in percent."""
     own = shown(frame, unit, order)
     return cells.figure(
         own,
@@ -130,8 +131,8 @@ def _section(frame: pl.DataFrame, name: str, unit: str, order: Sequence[str]) ->
     return Section(
         name,
         "How sure",
-        f"New kinds of nets, from {_FROM[unit]}",
-        f"new kinds, {_FROM[unit]}",
+        f"How sure, for levels left out of training, from {_FROM[unit]}",
+        f"levels left out, {_FROM[unit]}",
         finding(frame, unit),
         _reading(unit),
         cells.chart(own, order),
@@ -139,7 +140,7 @@ def _section(frame: pl.DataFrame, name: str, unit: str, order: Sequence[str]) ->
         frame.filter(unit=unit).drop("unit"),
         key=(
             *cells.key("accuracy, and points lost"),
-            ("mark", "luck at some level"),
+            ("mark", "not above chance at some level"),
         ),
         broad=True,
         draw=lambda: figure(frame, unit, order),

@@ -1,4 +1,4 @@
-"""What carries a property: findings, charts and figures of groups of features and of tampering."""
+"""Which features carry a property: findings, charts and figures of features and altered slices."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from weightspace.report.sections import cells
 UNTOUCHED = "as it is"
 WITHOUT = {
     "shuffled": "without the order of the weights",
-    "scale removed": "without their scale",
-    "ranks only": "without their distribution",
-    "signs only": "with their signs alone",
-    "second half hidden": "without their second half",
+    "scale removed": "without the scale of the weights",
+    "ranks only": "without the distribution of the weights",
+    "signs only": "with only the signs of the weights",
+    "second half hidden": "without the second half of the weights",
 }
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One figure's rows of a what frame, and what is said of it; `pair`: of a cell's numbers."""
+    """One figure of a what frame: which rows it shows, and its texts; `pair` explains a cell."""
 
     name: str
     kind: str
@@ -43,75 +43,75 @@ KINDS = (
         "slice",
         "What, in a slice",
         "in a slice",
-        "Large: accuracy, in percent, of a classifier that knows one group of a slice's features "
-        "alone. Small: the points that another, which knows all groups, loses where this one is "
-        f"swapped between nets, where clear.{_COLOUR} Groups overlap: one whose loss costs nothing "
-        "may still know much.",
-        "accuracy of it alone, and points that another loses without it",
+        "Large numbers: accuracy in percent of a classifier that reads only one group of a slice's "
+        "features. Small numbers: percentage points that a classifier of all groups loses when "
+        f"this group is swapped between nets, where significant.{_COLOUR} Groups overlap: a group "
+        "that costs nothing when swapped may still encode much.",
+        "accuracy from it alone, and points lost when it is swapped",
     ),
     Kind(
         "tensors",
         "net",
         "What, in a whole net",
         "in a whole net",
-        "Large: accuracy, in percent, of a classifier that knows the statistics of one kind of "
-        "tensor alone. Small: the points that another, which knows all, loses where these are "
-        f"swapped between nets, where clear.{_COLOUR}",
-        "accuracy of it alone, and points that another loses without it",
+        "Large numbers: accuracy in percent of a classifier that reads only the statistics of one "
+        "kind of tensor. Small numbers: percentage points that a classifier of all tensors loses "
+        f"when these statistics are swapped between nets, where significant.{_COLOUR}",
+        "accuracy from it alone, and points lost when it is swapped",
     ),
     Kind(
         "tampering",
         "tampering",
-        "What, with slices tampered with",
-        "tampered with",
-        "Large: accuracy, in percent, of a classifier that learned from slices of which something "
-        "was taken, tested on such slices of other nets. Small: the points lost against slices as "
-        f"they are, before rounding, where clear.{_COLOUR}",
+        "What, in altered slices",
+        "in altered slices",
+        "Large numbers: accuracy in percent of a classifier trained on altered slices and tested "
+        "on altered slices of other nets. Small numbers: percentage points lost against unaltered "
+        f"slices, before rounding, where significant.{_COLOUR}",
         "accuracy, and points lost",
     ),
 )
 
 
 def finding(frame: pl.DataFrame, kind: str) -> str:
-    """What a property hangs on most, of groups of features or of what was taken from slices."""
+    """Which group of features, or which alteration of slices, changes accuracy most."""
     own = frame.filter(kind=kind)
     return _tampered(own) if kind == "tampering" else _swapped(own)
 
 
 def _swapped(own: pl.DataFrame) -> str:
-    """The largest loss where a group is swapped; all groups of all properties are asked about."""
-    clear = [row for row in own.to_dicts() if findings.lost(row, own.height)]
-    if not clear:
-        return "No property clearly hangs on a single group of features"
-    top = max(clear, key=lambda row: row["drop"])
-    others = len({row["property"] for row in clear} - {top["property"]})
+    """The largest loss when a group is swapped, corrected for all groups of all properties."""
+    significant = [row for row in own.to_dicts() if findings.lost(row, own.height)]
+    if not significant:
+        return "No property depends significantly on a single group of features"
+    top = max(significant, key=lambda row: row["drop"])
+    others = len({row["property"] for row in significant} - {top["property"]})
     text = (
-        f"{sentence(label(top['property']))} hangs most on {top['name']}: its accuracy falls by "
-        f"{100 * top['drop']:.0f} points where these are swapped between nets"
+        f"{sentence(label(top['property']))} depends most on {top['name']}: its accuracy falls by "
+        f"{100 * top['drop']:.0f} points when these features are swapped between nets"
     )
     if not others:
         return text
-    return f"{text}; {others} more clearly {'loses' if others == 1 else 'lose'} by some group"
+    return f"{text}; {others} more {'depends' if others == 1 else 'depend'} on some group"
 
 
 def _tampered(own: pl.DataFrame) -> str:
-    """The largest clear losses of two properties, each to another tampering."""
+    """The largest significant losses of two properties, each from a different alteration."""
     tries = findings.comparisons(own) * max(1, own["name"].n_unique() - 1)
     whole = {row["property"]: row for row in own.filter(name=UNTOUCHED).to_dicts()}
-    clear = []
+    significant = []
     for row in own.filter(pl.col("name") != UNTOUCHED).to_dicts():
         pair = [whole[row["property"]], row] if row["property"] in whole else []
         ends = findings.contrast(pair, tries)
         if ends and ends.worst is row:
-            clear.append((row["accuracy"] - pair[0]["accuracy"], row))
-    clear.sort(key=lambda entry: entry[0])
+            significant.append((row["accuracy"] - pair[0]["accuracy"], row))
+    significant.sort(key=lambda entry: entry[0])
     told: list[dict[str, Any]] = []
-    for _, row in clear:
+    for _, row in significant:
         new = all(row["property"] != t["property"] and row["name"] != t["name"] for t in told)
         if new and len(told) < 2:
             told.append(row)
     if not told:
-        return "No property is clearly harder to read off slices that were tampered with"
+        return "No property is read significantly worse from altered slices"
     parts = [
         f"{WITHOUT.get(row['name'], row['name'])}, {label(row['property'])} falls from "
         f"{percent(whole[row['property']]['accuracy'])} to {percent(row['accuracy'])}"
@@ -121,7 +121,7 @@ def _tampered(own: pl.DataFrame) -> str:
 
 
 def figure(frame: pl.DataFrame, kind: Kind, order: Sequence[str]) -> Figure:
-    """A cell a group and property, with its accuracy in percent."""
+    """A cell for each group and property, with its accuracy in percent."""
     own = frame.filter(kind=kind.kind)
     return cells.figure(own, finding(frame, kind.kind), kind.reading, order)
 

@@ -1,4 +1,4 @@
-"""When in training a property can be read."""
+"""Accuracy over training: how to read the figure, figure and section."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from weightspace.report.drawing.section import Section, panels
 
 def reading(frame: pl.DataFrame) -> str:
     """How to read the figure over training."""
-    moments = count(frame["snapshot"].n_unique(), "snapshot")
+    snapshots = count(frame["snapshot"].n_unique(), "snapshot")
     return (
-        f"Accuracy from {curves.values(frame)} at a time, at equal distances from the first to the "
-        "last (both ends always among them, which need not tell the same as places at random), at "
-        f"one snapshot; trained and tested on that snapshot, {moments}. "
+        f"Line: accuracy of classifiers trained and tested on one snapshot, for {snapshots}. They "
+        f"read slices of {curves.values(frame)} at equal distances. Both ends of the vector are "
+        "always read, so accuracies can differ from those of random slices. "
         f"Blue band: 95 % interval over nets; {curves.GREY}."
     )
 
 
 def figure(frame: pl.DataFrame, order: Sequence[str]) -> Figure:
-    """Accuracy over training, a panel a property."""
+    """A panel for each property: accuracy over training."""
     grid = Grid(len(order), 4, 1.5)
     sheet = Sheet(findings.when(frame, order), reading(frame), grid.body)
     for index, name in enumerate(order):

@@ -1,4 +1,4 @@
-"""Where along the vector a property is read."""
+"""Accuracy along the vector: how to read the figure, figure and section."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from weightspace.report.drawing.section import Section, panels
 def reading(frame: pl.DataFrame) -> str:
     """How to read the figure along the vector."""
     return (
-        f"From left to right: the net's vector of weights from its first layer to its last, read "
-        f"{curves.values(frame)} at a time. Line: accuracy there; blue band: 95 % interval over "
-        f"nets; {curves.GREY}. Strip below: conv and fc layers, borders on average over nets."
+        f"Horizontal: the net's vector of weights from its first layer to its last, read in slices "
+        f"of {curves.values(frame)}. Line: accuracy at that place; blue band: 95 % interval over "
+        f"nets; {curves.GREY}. Strip below: conv and fc layers, with borders averaged over nets."
     )
 
 
 def figure(frame: pl.DataFrame, order: Sequence[str], facts: dict[str, Any]) -> Figure:
-    """Accuracy along the vector, a panel a property, with the layers' borders."""
+    """A panel for each property: accuracy along the vector, with the borders of layers."""
     table = frame.filter(pl.col("axis") == "position")
     grid = Grid(len(order), 4, 1.5)
     sheet = Sheet(findings.where(frame), reading(table), grid.body)
@@ -48,7 +48,7 @@ def figure(frame: pl.DataFrame, order: Sequence[str], facts: dict[str, Any]) -> 
 
 
 def _name_parts(axes: Axes, edges: Sequence[Place]) -> None:
-    """The words conv and fc above their strips, where there is room for them."""
+    """Write conv and fc above their strips, where there is room for them."""
     for part, color in (("conv", BLUE), ("fc", ORANGE)):
         spans = [edge for edge in edges if edge.part == part]
         if spans and spans[-1].stop - spans[0].start > 0.1:
@@ -57,7 +57,7 @@ def _name_parts(axes: Axes, edges: Sequence[Place]) -> None:
 
 
 def section(frame: pl.DataFrame, order: Sequence[str], facts: dict[str, Any]) -> Section:
-    """The figure, its chart and its numbers; `facts` hold the borders of layers."""
+    """The figure, its chart and its numbers; the borders of layers come from `facts`."""
     position = frame.filter(axis="position")
     return Section(
         "where",

@@ -1,4 +1,4 @@
-"""Results as Markdown tables, for a repository or a paper's notes."""
+"""Results as Markdown tables, for a repository or for the notes of a paper."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ _COLUMNS = (
     "95 % interval",
     "chance",
     "shallow",
-    "meaningless labels",
+    "permuted labels",
     "verdict",
 )
 
 _NUMBERS = (
-    *("number", "read off", "R²", "95 % interval", "Kendall's tau", "95 % interval"),
+    *("number", "read from", "R²", "95 % interval", "Kendall's tau", "95 % interval"),
     "verdict",
 )
 
 
 def markdown(evaluation: Evaluation, unit: str = "slice") -> str:
-    """The table that `table` draws in a terminal, as text; `unit` is "slice" or "net"."""
+    """The table that `table` shows in a terminal, as Markdown; `unit` is "slice" or "net"."""
     head = headline(evaluation.frame(), unit)
-    caption = f"Read off {head.source} by `{head.classifier}`, {count(head.lines[0].n_nets, 'net')}"
+    caption = (
+        f"Read from {head.source} by `{head.classifier}`, {count(head.lines[0].n_nets, 'net')}"
+    )
     rows = [_COLUMNS, ("---",) + ("---:",) * 5 + ("---",)]
     rows += [
         (
@@ -51,7 +53,7 @@ def markdown(evaluation: Evaluation, unit: str = "slice") -> str:
 
 
 def numbers_markdown(regression: Regression) -> str:
-    """The table that `number_table` draws in a terminal, as text."""
+    """The table that `number_table` shows in a terminal, as Markdown."""
     rows: list[tuple[str, ...]] = [_NUMBERS, ("---",) * 2 + ("---:",) * 4 + ("---",)]
     for row in best_readers(regression):
         spans = [f"{row[f'{m}_low']:.2f} to {row[f'{m}_high']:.2f}" for m in ("r2", "tau")]
@@ -68,11 +70,11 @@ def numbers_markdown(regression: Regression) -> str:
             )
         )
     nets = count(int(regression.frame()["n_nets"].max()), "net")  # type: ignore[arg-type]
-    return f"Numbers, read off {nets} that nobody saw before:\n\n{_lines(rows)}"
+    return f"Numbers, read from {nets}, none of which is in the training set:\n\n{_lines(rows)}"
 
 
 def slices_markdown(slices: Slices) -> str:
-    """Accuracy by length of slice: of the fewest slices of a net, and of the most together."""
+    """Accuracy by length of slice, for the smallest and the largest number of slices of a net."""
     frame = slices.frame()
     lengths = frame["slice_length"].unique().sort().to_list()
     fewest, most = (int(n) for n in (frame["slices"].min(), frame["slices"].max()))  # type: ignore[arg-type]
@@ -89,7 +91,7 @@ def slices_markdown(slices: Slices) -> str:
     taken = count(fewest, "slice") + (f" / {most:,} slices together" if most > fewest else "")
     nets = frame["n_nets"].unique().sort().to_list()
     if len(nets) > 1:
-        taken += f"; the longest exist in {nets[0]:,} of {nets[-1]:,} nets and are judged on those"
+        taken += f"; the longest exist in {nets[0]:,} of {nets[-1]:,} nets and are tested on those"
     return f"Accuracy by length of slice, {taken}:\n\n{_lines(rows)}"
 
 

@@ -26,17 +26,31 @@ WIDTH = 118
 
 
 def table(evaluation: Evaluation, unit: str = "slice") -> Table:
-    """An evaluation by property, the most legible first, with a plain verdict.
+    """Make the terminal table of an evaluation.
 
-    `unit` is "slice" or "net". The verdict is "encoded" where the 95 % interval lies wholly above
-    chance and above the control's interval, "above chance" where it lies above chance and no
-    control was run, "not shown" otherwise.
+    Parameters
+    ----------
+    evaluation : Evaluation
+        As `evaluate` returns it.
+    unit : {"slice", "net"}
+        Whether the accuracies are those of slices or of nets.
+
+    Returns
+    -------
+    rich.table.Table
+        A row for each property, the one read best first, with a verdict. `print` shows it too.
+
+    Notes
+    -----
+    The verdict is "encoded" where the 95 % interval lies wholly above chance and above the
+    control's interval, "above chance" where it lies above chance and no control was run, and
+    "not shown" otherwise.
     """
     head = headline(evaluation.frame(), unit)
     nets = count(head.lines[0].n_nets, "net")
-    drawn = _table(f"Read off {head.source} by {head.classifier}, {nets}{head.moment}")
+    drawn = _table(f"Read from {head.source} by {head.classifier}, {nets}{head.moment}")
     drawn.add_column("property", no_wrap=True)
-    for name in ("accuracy", "95 % interval", "chance", "shallow", "meaningless labels"):
+    for name in ("accuracy", "95 % interval", "chance", "shallow", "permuted labels"):
         drawn.add_column(name, justify="right", no_wrap=True)
     drawn.add_column("verdict", no_wrap=True)
     for line in head.lines:
@@ -54,11 +68,20 @@ def table(evaluation: Evaluation, unit: str = "slice") -> Table:
 
 
 def rival_tables(evaluation: Evaluation) -> list[Table]:
-    """Classifiers that see the same things, by property: the best, and how far others are behind.
+    """Make the terminal tables that compare classifiers with the same input.
 
-    A table for slices and one for whole nets, where at least two besides the baseline read them
-    and hits of single nets were kept. Differences are in points, of the same nets, with their
-    95 % intervals.
+    Parameters
+    ----------
+    evaluation : Evaluation
+        As `evaluate` returns it.
+
+    Returns
+    -------
+    list of rich.table.Table
+        One table for slices and one for whole nets, each only where at least two classifiers
+        besides the baseline read them; none where the hits of single nets were not kept. The
+        first column is the best classifier's accuracy. The others are differences from it on the
+        same nets, in percentage points, with their 95 % intervals.
     """
     if evaluation.hits is None:
         return []
@@ -72,7 +95,7 @@ def rival_tables(evaluation: Evaluation) -> list[Table]:
 
 
 def _rivals(own: pl.DataFrame, names: list[str], read: str) -> Table:
-    drawn = _table(f"Off {read}, in points less than {names[0]}")
+    drawn = _table(f"From {read}, in points relative to {names[0]}")
     drawn.add_column("property", no_wrap=True)
     for name in names:
         drawn.add_column(name, justify="right")
@@ -87,13 +110,25 @@ def _rivals(own: pl.DataFrame, names: list[str], read: str) -> Table:
 
 
 def number_table(regression: Regression) -> Table:
-    """What is read off as numbers: R2 and Kendall's tau, the best reader of each target.
+    """Make the terminal table of a regression.
 
+    Parameters
+    ----------
+    regression : Regression
+        As `regress` returns it.
+
+    Returns
+    -------
+    rich.table.Table
+        A row for each target with R2 and Kendall's tau of its best classifier.
+
+    Notes
+    -----
     The verdict is "encoded" where the intervals of both lie above 0 and above their controls,
-    "above chance" where no control was run, "not shown" otherwise.
+    "above chance" where they lie above 0 and no control was run, and "not shown" otherwise.
     """
-    drawn = _table("Numbers, read off nets that nobody saw before")
-    for name in ("number", "read off"):
+    drawn = _table("Numbers, read from nets outside the training set")
+    for name in ("number", "read from"):
         drawn.add_column(name, no_wrap=True)
     for name in ("R²", "95 % interval", "Kendall's tau", "95 % interval"):
         drawn.add_column(name, justify="right", no_wrap=True)
@@ -113,12 +148,26 @@ def number_table(regression: Regression) -> Table:
 
 
 def answer_table(answer: Answer) -> Table:
-    """What one vector says about every property, with how often such readings are right.
+    """Make the terminal table of a model's answer about one vector.
 
-    A reading is trusted only where the vector is like the nets that taught the model, and where
-    the classifier is clearly better than chance on those; the last column says which fails.
+    Parameters
+    ----------
+    answer : Answer
+        As `Model.predict` returns it.
+
+    Returns
+    -------
+    rich.table.Table
+        A row for each property: the predicted level, its probability, and the accuracy of the
+        classifier on test nets.
+
+    Notes
+    -----
+    A prediction is trusted only where the vector is like the nets that the model was trained on,
+    and where the 95 % interval of the classifier's accuracy lies above chance. The last column
+    says which of the two conditions fails.
     """
-    drawn = _table(f"Read off by {answer.classifier}")
+    drawn = _table(f"Read by {answer.classifier}")
     for name in ("property", "answer"):
         drawn.add_column(name, no_wrap=True)
     for name in ("probability", "right in", "95 % interval", "chance"):
@@ -144,19 +193,19 @@ def answer_table(answer: Answer) -> Table:
 def _worth(reading: Reading, outside: bool) -> str:
     if reading.low <= reading.chance:
         return "no better than chance"
-    return "unlike the nets it knows" if outside else "trusted"
+    return "unlike the training nets" if outside else "trusted"
 
 
 def _caption(answer: Answer) -> str:
     share, limit = f"{100 * answer.novelty:.1f} %", f"{100 * answer.novelty_limit:.1f} %"
-    beyond = f"{share} of its features lie beyond the middle 99 % of the nets that taught the model"
+    beyond = f"{share} of its features lie outside the middle 99 % of the training nets"
     if answer.outside:
-        return f"Unlike those nets: {beyond} (limit {limit}), so no answer is to be trusted."
-    return f"Like those nets: {beyond} (limit {limit})."
+        return f"Unlike the training nets: {beyond} (limit {limit}). Do not trust any answer."
+    return f"Like the training nets: {beyond} (limit {limit})."
 
 
 class Shown(Table):
-    """A rich table that `print` shows as well as rich does."""
+    """A rich table that `print` shows as a table, too."""
 
     def __str__(self) -> str:
         console = Console(width=WIDTH, file=StringIO(), color_system=None)

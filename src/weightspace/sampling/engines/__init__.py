@@ -1,4 +1,4 @@
-"""Where units are trained: each engine is given the same work and fills the same zoo."""
+"""Engines train stacks: each gets the same work and fills the same zoo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Engine", "Local", "Work", "opened"]
 
 @contextmanager
 def opened(options: Options) -> Iterator[Engine]:
-    """The engine that is asked for, `local` or `ray`, for as long as the run lasts."""
+    """The requested engine, `local` or `ray`, for the time of the run."""
     if options.engine == "local":
         if options.address or options.via != Options.via:
             raise UsageError("address, via: are for another engine; add --engine ray")

@@ -1,4 +1,4 @@
-"""What an engine is given, and how it says how far it is."""
+"""The input of an engine, and how it reports progress."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from weightspace.zoo import Writer
 
 @dataclass
 class Work:
-    """The units that a run still has to train, and what they share.
+    """The stacks that a run still has to train, and the data that they share.
 
-    `kept` nets were there before; `needs` is what the units are expected to need. An engine whose
-    workers hold images of their own deletes `pool`.
+    `kept` is the number of nets that are in the zoo already; `needs` is the estimate for the
+    stacks. An engine whose workers hold their own images deletes `pool`.
     """
 
     job: Job
@@ -35,31 +35,31 @@ class Work:
 
 
 class Engine(Protocol):
-    """Trains units somewhere and brings each into the zoo once.
+    """Trains stacks and brings each into the zoo once.
 
-    `here` says whether that is this machine.
+    `here` says whether it trains on this machine.
     """
 
     here: ClassVar[bool]
 
     def device(self, asked: str) -> str:
-        """What auto, cpu or cuda means: cpu or cuda. UsageError where there is none of it."""
+        """Resolve auto, cpu or cuda to cpu or cuda; UsageError if the device does not exist."""
 
     def workers(self, device: str) -> int:
         """How many units train at once."""
 
     def calibrate(self, recipes: Sequence[Recipe], device: str) -> dict[str, Pace]:
-        """Stack sizes and seconds a step, measured where the units will train."""
+        """Measure stack sizes and seconds of a step where the stacks will train."""
 
     def train(self, work: Work, progress: Progress) -> None:
-        """Train every unit; on a failure what is in the zoo stays, and nothing new is begun."""
+        """Train every stack; after a failure the zoo keeps its nets, and nothing new is started."""
 
 
 class Bar:
-    """Turns fractions of units into nets done, weighted by cost so that time left is steady.
+    """Converts fractions of stacks to numbers of nets, weighted by the cost of each stack.
 
-    A listener that wants to know how long the run will take is told what was estimated, less what
-    is done since: as much as `workers` have to do together, or the unit that takes longest alone.
+    A listener with `foresee` gets the estimated time left: that of all remaining work divided by
+    the number of workers, or that of the longest remaining stack.
     """
 
     def __init__(self, work: Work, progress: Progress) -> None:
@@ -75,12 +75,12 @@ class Bar:
         self.show()
 
     def __call__(self, unit: str, fraction: float, before: float = 0.0) -> None:
-        """`unit` has come this far; when first heard of, `before` of it was done earlier."""
+        """Note that `fraction` of `unit` is done, `before` of it by an earlier run, and show it."""
         self.note(unit, fraction, before)
         self.show()
 
     def note(self, unit: str, fraction: float, before: float = 0.0) -> None:
-        """As a call, without showing it yet."""
+        """As a call, but without showing it."""
         at = self._at[unit]
         if unit not in self._heard:
             self._heard.add(unit)
@@ -88,7 +88,7 @@ class Bar:
         self._done[at] = max(self._done[at], fraction)
 
     def show(self) -> None:
-        """Report nets done, those of earlier runs included."""
+        """Report the number of trained nets, including those of earlier runs."""
         task, whole = "training nets", self._cost.sum() or 1.0
         share = float((self._cost * self._done).sum() / whole)
         left, all_of_it = self._lasting(self._done), self._lasting(self._before)
@@ -102,7 +102,7 @@ class Bar:
 
 
 def run_facts(work: Work) -> dict[str, Any]:
-    """What two runs must have in common for the units of one to be those of the other."""
+    """The facts that two runs must share, so that one can use the stacks of the other."""
     meta, job = work.writer.meta, work.job
     return {
         "space": meta["space"]["recipe"],

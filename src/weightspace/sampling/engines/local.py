@@ -1,4 +1,4 @@
-"""Units on this machine: in this process, or in several that each train one stack on one thread."""
+"""Train stacks on this machine: in this process, or in worker processes with one thread each."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Local:
-    """`asked` processes, or one a core; with one, or one unit, this process does the work."""
+    """`asked` processes, or one per core; for one worker or one stack, this process trains."""
 
     here: ClassVar[bool] = True
     asked: int | None = None
 
     def device(self, asked: str) -> str:
-        """A GPU where torch finds one, unless `asked` says cpu."""
+        """A GPU if torch finds one, unless `asked` is cpu."""
         return device_of(asked)
 
     def workers(self, device: str) -> int:
@@ -49,7 +49,7 @@ class Local:
         return calibrate(recipes, device)
 
     def train(self, work: Work, progress: Progress) -> None:
-        """Train every unit; the first failure stops the run."""
+        """Train every stack; the first failure stops the run."""
         count = min(self.workers(work.job.device), len(work.units))
         if count == 1:
             _train_here(work, progress)
@@ -67,13 +67,13 @@ def device_of(name: str) -> str:
 
 
 def check_device(name: str) -> None:
-    """Refuse what is no kind of device."""
+    """Raise UsageError for an unknown kind of device."""
     if name not in ("auto", "cpu", "cuda"):
         raise UsageError(f"device: {name!r} is none of auto, cpu, cuda")
 
 
 def _train_here(work: Work, progress: Progress) -> None:
-    """Train the units one after the other in this process."""
+    """Train the stacks one after the other in this process."""
     bar = Bar(work, progress)
     with one_thread(work.job.device):
         for unit in work.units:
@@ -82,7 +82,7 @@ def _train_here(work: Work, progress: Progress) -> None:
 
 
 def _train_in_processes(task: Work, workers: int, progress: Progress) -> None:
-    """Train the units in `workers` fresh processes."""
+    """Train the stacks in `workers` new processes."""
     # loky rather than concurrent.futures: its workers do not import the caller's main module (a
     # script needs no guard), and the whole pool can be ended at once. The context is made here
     # because asking for it by name may give that of joblib's own copy of loky.
@@ -109,9 +109,9 @@ def _train_in_processes(task: Work, workers: int, progress: Progress) -> None:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes begun here never hear Ctrl-C, whose signal goes to all of a terminal's processes.
+    """Processes started in this block ignore Ctrl-C, whose signal goes to all processes.
 
-    This one hears of it and ends them. They inherit that a signal is ignored, never a handler.
+    This process handles the signal and ends them. They inherit that it is ignored, not a handler.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # Python lets the main thread alone decide about signals
@@ -134,7 +134,7 @@ def _result(future: Future[str], unit: Unit) -> str:
 
 
 def _hear(queue: Any, bar: Bar) -> None:
-    """Note all that workers said, and show it once."""
+    """Note all reports of workers, and show the progress once."""
     try:
         while True:
             bar.note(*queue.get_nowait())

@@ -1,4 +1,4 @@
-"""What a Ray task does on its node: train one unit and send it on its way to the zoo."""
+"""The code of a Ray task on its node: train one stack and bring it to the zoo."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ MUST_AGREE = ("weightspace", "torch", "numpy")
 
 
 @dataclass(frozen=True)
-class Beacon:
-    """A file in the zoo's folder that only the driver can have put there, and what it says."""
+class SharedFolderProbe:
+    """A secret file in the zoo's folder, by which a node tests whether it sees the folder."""
 
     place: InnerPath
     secret: bytes
 
     def seen(self) -> bool:
-        """Whether this machine sees the same folder."""
+        """Whether this machine sees the folder of the driver."""
         try:
             return read_bytes(self.place, len(self.secret)) == self.secret
         except (OSError, DataError):
@@ -47,67 +47,68 @@ class Beacon:
 
 
 @dataclass(frozen=True)
-class Errand:
-    """What every task of a run is told; `run` is the run's own name.
+class TaskSpec:
+    """The data that all tasks of a run share; `run` is the name of the run.
 
-    Units go to `depot` if there is one, into the zoo where its beacon is seen, else to the driver.
+    Stacks are written to `depot` if there is one, into the zoo where `probe` is seen, and are sent
+    to the driver otherwise.
     """
 
     run: str
     job: Job
     writer: Writer
-    beacon: Beacon | None
+    probe: SharedFolderProbe | None
     depot: Depot | None
     versions: Mapping[str, str]
 
 
-class Board:
-    """An actor that keeps what tasks say of their progress until the driver asks."""
+class ProgressActor:
+    """An actor that keeps the progress reports of tasks until the driver reads them."""
 
     def __init__(self) -> None:
         self._news: dict[str, tuple[float, float]] = {}
 
     def tell(self, unit: str, fraction: float, before: float) -> None:
-        """`unit` has come this far; `before` of it was done by an earlier run."""
+        """Note that `fraction` of `unit` is done; an earlier run did `before` of it."""
         self._news[unit] = (fraction, before)
 
     def news(self) -> dict[str, tuple[float, float]]:
-        """What was told since this was asked last."""
+        """The reports since the last call."""
         news, self._news = self._news, {}
         return news
 
 
 def versions() -> dict[str, str]:
-    """What decides the weights that come out; builds of torch for CPU and GPU count as one."""
+    """The versions that decide the weights; torch for CPU and torch for GPU count as equal."""
     return {name: version(name).partition("+")[0] for name in MUST_AGREE}
 
 
 def measure(
     names: Named, recipes: Sequence[Recipe], device: str, told: Mapping[str, str]
 ) -> dict[str, Pace]:
-    """Stack sizes and seconds a step on this node; `told` is what `versions` says elsewhere."""
+    """Measure stack sizes and seconds of a step here; `told` are the versions of the driver."""
     _refuse_other_versions(told)
     learn(names)
     return calibrate(recipes, device)
 
 
-def errand(
-    told: Errand, sets: Mapping[str, ImageSet], unit: Unit, board: Any
+def run_task(
+    spec: TaskSpec, sets: Mapping[str, ImageSet], unit: Unit, actor: Any
 ) -> Iterator[Parcel | np.ndarray | None]:
-    """Train a unit; yields its parcel, then its vectors net by net, or None where none are sent."""
-    _refuse_other_versions(told.versions)
-    tell = _teller(board)
-    pool = _pool(told, sets)
-    if told.beacon and told.beacon.seen():
-        with one_thread(told.job.device):
-            train_unit(told.job, pool, unit, told.writer, tell)
+    """Train a stack; yield its parcel, then its vectors net by net, or None where none are sent."""
+    _refuse_other_versions(spec.versions)
+    tell = _teller(actor)
+    pool = _pool(spec, sets)
+    if spec.probe and spec.probe.seen():
+        with one_thread(spec.job.device):
+            train_unit(spec.job, pool, unit, spec.writer, tell)
         yield from [None] * (1 + len(unit.recipes))
         return
     with tempfile.TemporaryDirectory(prefix="weightspace-") as folder:
-        with one_thread(told.job.device):
-            train_unit(told.job, pool, unit, twin(told.writer, Path(folder)), tell)
-        if told.depot:
-            told.depot.leave(Path(folder), unit.name)
+        with one_thread(spec.job.device):
+            train_unit(spec.job, pool, unit, twin(spec.writer, Path(folder)), tell)
+        if spec.depot:
+            spec.depot.leave(Path(folder), unit.name)
             yield from [None] * (1 + len(unit.recipes))
         else:
             zoo = Zoo(folder)
@@ -116,19 +117,19 @@ def errand(
             yield from vectors(zoo, parcel)
 
 
-# A worker process that Ray uses again keeps the images of its run, under the run's name.
+# A worker process that Ray reuses keeps the images of its run, under the name of the run.
 _kept: dict[str, Pool] = {}
 
 
-def _pool(told: Errand, sets: Mapping[str, ImageSet]) -> Pool:
-    if told.run not in _kept:
+def _pool(spec: TaskSpec, sets: Mapping[str, ImageSet]) -> Pool:
+    if spec.run not in _kept:
         _kept.clear()
         with memory_for(f"node {platform.node()}, a worker's images"):
-            _kept[told.run] = Pool.of(sets, told.job.device)
-    return _kept[told.run]
+            _kept[spec.run] = Pool.of(sets, spec.job.device)
+    return _kept[spec.run]
 
 
-def _teller(board: Any) -> Report:
+def _teller(actor: Any) -> Report:
     last = -TELL_SECONDS
 
     def tell(unit: str, fraction: float, before: float) -> None:
@@ -136,7 +137,7 @@ def _teller(board: Any) -> Report:
         now = time.monotonic()
         if now - last >= TELL_SECONDS:
             last = now
-            board.tell.remote(unit, fraction, before)
+            actor.tell.remote(unit, fraction, before)
 
     return tell
 

@@ -1,4 +1,4 @@
-"""Units on the nodes of a Ray cluster: each is one task, and comes into the zoo once."""
+"""Train stacks on the nodes of a Ray cluster: each is one task, and enters the zoo once."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from weightspace.training import named
 from weightspace.zoo.writing.parcel import accept, twin
 
 ATTEMPTS = 5
-"""How often a unit is begun before it is given up: nodes die, but not under every unit."""
+"""How often a stack is started before the run fails, because nodes can die."""
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 3
 PATIENCE_SECONDS = 300
-"""How long a cluster may be without any node that could train."""
+"""How many seconds a cluster may have no node that can train."""
 
 
 @contextmanager
@@ -42,11 +42,11 @@ def cluster(address: str | None, workers: int | None, via: str) -> Iterator[Ray]
 
 @dataclass(frozen=True)
 class Ray:
-    """A cluster that is connected; made by `cluster`.
+    """A connected cluster; made by `cluster`.
 
-    `asked` units train at once, or as many as there are CPUs or GPUs. `via` says how units reach
-    the zoo: "auto" (nodes that see its folder write there, others send to this process), "driver"
-    (all send to this process), or an fsspec URL where all leave them.
+    `asked` stacks train at the same time, or as many as there are CPUs or GPUs. `via` says how
+    stacks reach the zoo: "auto" (nodes that see its folder write into it, the others send to this
+    process), "driver" (all send to this process), or an fsspec URL to which all write.
     """
 
     here: ClassVar[bool] = False
@@ -55,7 +55,7 @@ class Ray:
     via: str
 
     def device(self, asked: str) -> str:
-        """What units train on: GPUs where the cluster has any, unless `asked` says cpu."""
+        """The device of stacks: GPUs if the cluster has any, unless `asked` is cpu."""
         check_device(asked)
         if asked == "cuda" and not self._slots("cuda"):
             raise UsageError("device: no node of the cluster has a GPU; use --device cpu")
@@ -66,7 +66,7 @@ class Ray:
         return self.asked or max(self._slots(device), 1)
 
     def calibrate(self, recipes: Sequence[Recipe], device: str) -> dict[str, Pace]:
-        """Stack sizes and seconds a step, measured on one of the nodes."""
+        """Measure stack sizes and seconds of a step on one of the nodes."""
         task = self._remote(node.measure, device, max_retries=ATTEMPTS - 1)
         try:
             found: dict[str, Pace] = self.api.get(
@@ -78,10 +78,10 @@ class Ray:
         return found
 
     def train(self, work: Work, progress: Progress) -> None:
-        """Train every unit, units of nodes that died again; the first other failure stops it."""
+        """Train every stack, again if its node died; the first other failure stops the run."""
         if work.units:
-            with _beacon(work, self.via) as beacon:
-                _Flights(self, work, beacon, Bar(work, progress)).run()
+            with _probe(work, self.via) as probe:
+                _Tasks(self, work, probe, Bar(work, progress)).run()
 
     def _slots(self, device: str) -> int:
         kind = "GPU" if device == "cuda" else "CPU"
@@ -92,10 +92,12 @@ class Ray:
         return self.api.remote(num_cpus=1, num_gpus=gpus, **options)(function)
 
 
-class _Flights:
-    """The tasks of one run: which are under way, and what becomes of each."""
+class _Tasks:
+    """The tasks of one run: starts them, and handles their results and failures."""
 
-    def __init__(self, cluster: Ray, work: Work, beacon: node.Beacon | None, bar: Bar) -> None:
+    def __init__(
+        self, cluster: Ray, work: Work, probe: node.SharedFolderProbe | None, bar: Bar
+    ) -> None:
         self.cluster, self.api, self.work, self.bar = cluster, cluster.api, work, bar
         device = work.job.device
         self.depot = None
@@ -105,26 +107,26 @@ class _Flights:
         self.attempts = dict.fromkeys((unit.name for unit in work.units), 0)
         self.under_way: dict[Any, tuple[Unit, list[Any]]] = {}
         self.seen_slots = time.monotonic()
-        told = node.Errand(
+        spec = node.TaskSpec(
             secrets.token_hex(8),
             work.job,
             twin(work.writer, work.writer.path.absolute()),
-            beacon,
+            probe,
             self.depot,
             node.versions(),
         )
-        self.told, self.images = self.api.put(told), self.api.put(dict(work.pool.sets))
+        self.spec, self.images = self.api.put(spec), self.api.put(dict(work.pool.sets))
         del work.pool  # the nodes hold their own
-        self.errand = cluster._remote(node.errand, device, max_retries=0)
+        self.task = cluster._remote(node.run_task, device, max_retries=0)
         here = self.api.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             self.api.get_runtime_context().get_node_id(), soft=False
         )
-        board = self.api.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(node.Board)
-        self.board = board.remote()
-        self.news = self.board.news.remote()
+        remote = self.api.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)
+        self.actor = remote(node.ProgressActor).remote()
+        self.news = self.actor.news.remote()
 
     def run(self) -> None:
-        """Keep the cluster busy until every unit is in the zoo."""
+        """Keep the cluster busy until every stack is in the zoo."""
         try:
             while self.waiting or self.under_way:
                 self._begin()
@@ -133,21 +135,21 @@ class _Flights:
                 for first in done:
                     self._end(*self.under_way.pop(first))
                 self._hear()
-                # Ray could wait by itself, but turns a signal that it gets then into exit code 1.
+                # Not `ray.wait` with a timeout: a signal during it becomes exit code 1.
                 time.sleep(POLL_SECONDS)
         finally:
             self._cancel()
         missing = {unit.name for unit in self.work.units} - self.work.writer.finished
         if missing:
             raise DataError(
-                f"{self.work.writer.path}: {min(missing)} was written by a node and is not to be "
-                "seen here; run the same command again, with --via driver if it stays so"
+                f"{self.work.writer.path}: {min(missing)} was written by a node, but is missing "
+                "here; run the same command again, with --via driver if this repeats"
             )
 
     def _cancel(self) -> None:
-        """End what is under way: asked first, so that it can clean up behind itself."""
+        """Cancel running tasks: first with a request, so that they can clean up, then by force."""
         tasks = list(self.under_way)
-        with suppress(Exception):  # why the run ends is what the caller must hear
+        with suppress(Exception):  # the caller must get the error that ended the run
             for force in (False, True):
                 for task in tasks:
                     self.api.cancel(task, force=force)
@@ -155,11 +157,11 @@ class _Flights:
                     _, tasks = self.api.wait(tasks, num_returns=len(tasks), timeout=GRACE_SECONDS)
 
     def _not_left_there(self) -> Iterator[Unit]:
-        """The units to train: all but those that an earlier run left at the depot."""
+        """The stacks to train: all except those that an earlier run wrote to the depot."""
         there = self.depot.units() if self.depot else set()
         for unit in self.work.units:
             if self.depot and unit.name in there:
-                # What cannot be used is trained again, and then replaced.
+                # A damaged stack is trained again, and then replaced.
                 with suppress(DataError):
                     self.depot.take(unit, self.work.writer, self.work.job.count)
                     self.bar(unit.name, 1.0, before=1.0)
@@ -167,7 +169,7 @@ class _Flights:
             yield unit
 
     def _begin(self) -> None:
-        """Keep some more tasks with Ray than it can run, so that no node waits for this loop."""
+        """Give Ray some more tasks than it can run, so that no node waits for this loop."""
         slots = self.cluster._slots(self.work.job.device)
         now = time.monotonic()
         if slots:
@@ -181,12 +183,12 @@ class _Flights:
         while self.waiting and len(self.under_way) < most:
             unit = self.waiting.popleft()
             self.attempts[unit.name] += 1
-            task = self.errand.options(num_returns=1 + len(unit.recipes), name=unit.name)
-            first, *rest = task.remote(self.told, self.images, unit, self.board)
+            task = self.task.options(num_returns=1 + len(unit.recipes), name=unit.name)
+            first, *rest = task.remote(self.spec, self.images, unit, self.actor)
             self.under_way[first] = (unit, [first, *rest])
 
     def _end(self, unit: Unit, results: list[Any]) -> None:
-        """Bring a unit whose task has ended into the zoo, or let it begin again."""
+        """Commit the stack of a finished task to the zoo, or start it again."""
         errors = self.api.exceptions
         try:
             parcel = self.api.get(results[0])
@@ -200,7 +202,7 @@ class _Flights:
             self.bar(unit.name, 1.0)
 
     def _again(self, unit: Unit, error: Exception) -> None:
-        """Let a unit begin again, unless it is in the zoo all the same or has failed too often."""
+        """Start a stack again, unless it is in the zoo or has failed too often."""
         if unit.name in self.work.writer.finished:
             self.bar(unit.name, 1.0)
         elif self.attempts[unit.name] < ATTEMPTS:
@@ -213,18 +215,18 @@ class _Flights:
             )
 
     def _hear(self) -> None:
-        """Show the latest news, if the board has answered; a board that died is missed by none."""
+        """Show the latest progress, if the actor has answered; ignore an actor that died."""
         ready, _ = self.api.wait([self.news], timeout=0)
         if ready:
             with suppress(self.api.exceptions.RayError):
                 for unit, said in self.api.get(self.news).items():
                     self.bar(unit, *said)
-            self.news = self.board.news.remote()
+            self.news = self.actor.news.remote()
 
 
 @contextmanager
-def _beacon(work: Work, via: str) -> Iterator[node.Beacon | None]:
-    """A file in the zoo's folder, for as long as the run lasts, by which nodes know the folder."""
+def _probe(work: Work, via: str) -> Iterator[node.SharedFolderProbe | None]:
+    """Write a file into the zoo's folder for the time of the run, by which nodes recognise it."""
     if via != "auto":
         yield None
         return
@@ -235,13 +237,13 @@ def _beacon(work: Work, via: str) -> Iterator[node.Beacon | None]:
     try:
         file.write(secret, 0)
         file.sync()
-        yield node.Beacon(file.place, secret)
+        yield node.SharedFolderProbe(file.place, secret)
     finally:
         file.discard()
 
 
 def _of_ray(error: Any, errors: Any) -> Exception:
-    """What failed, if it was Ray: a node or worker died, something was lost; else it is raised."""
+    """The failure of Ray (a node or worker died, data were lost); other errors are raised."""
     cause: Exception = error.cause if isinstance(error, errors.RayTaskError) else error
     by_ray: type[Exception] = errors.RayError
     if not isinstance(cause, by_ray):
