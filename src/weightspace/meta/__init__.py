@@ -23,7 +23,8 @@ from weightspace.meta.design.labels import Labels, labels_of
 from weightspace.meta.design.study import Study
 from weightspace.meta.evaluation.crossfit import Score, crossfit
 from weightspace.meta.evaluation.protocol import evaluate
-from weightspace.meta.evaluation.regression import Regression, regress
+from weightspace.meta.evaluation.regressed import Regression
+from weightspace.meta.evaluation.regression import regress
 from weightspace.meta.evaluation.result import Evaluation
 from weightspace.meta.model.fitting import fit
 from weightspace.meta.model.model import Answer, Model, Reading
