@@ -63,5 +63,5 @@ def test_a_zoo_that_says_it_took_more_snapshots_than_any(zoo, tmp_path, snapshot
     copy = Path(shutil.copytree(zoo, tmp_path / "zoo"))
     info = json.loads((copy / "zoo.json").read_text())["info"]
     changed(copy / "zoo.json", info=info | {"snapshots": snapshots})
-    with pytest.raises(DataError, match="does not say how its nets were looked at"):
+    with pytest.raises(DataError, match="has no record of its snapshots and device"):
         reproduce(copy, Zoo(copy).nets["net"][0])

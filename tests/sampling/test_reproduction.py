@@ -111,7 +111,7 @@ def test_what_cannot_be_reproduced_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"zoo: has no net '0{16}'; its `nets` table lists"):
         reproduce(zoo, "0" * 16)
     made = synthetic_zoo(tmp_path / "made", nets=8)
-    with pytest.raises(DataError, match="does not say how its nets were looked at"):
+    with pytest.raises(DataError, match="has no record of its snapshots and device"):
         reproduce(made, made.nets["net"][0])
     with pytest.raises(UsageError, match="device: 'tpu' is none of auto, cpu, cuda"):
         reproduce(zoo, zoo.nets["net"][0], device="tpu")
