@@ -234,7 +234,7 @@ def test_a_snapshot_that_nets_lack_is_refused(zoo):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"snapshots": ()}, "snapshots: none to look at"),
+        ({"snapshots": ()}, "snapshots: none to read"),
         ({"seeds": ()}, r"seeds: \[\]; give distinct whole numbers"),
         ({"permutations": 3}, "permutations: 3 are too few for an interval"),
         ({"slices_per_net": 0}, "slices_per_net: 0"),

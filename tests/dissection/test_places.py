@@ -119,5 +119,5 @@ def test_the_whole_vector_is_read_from_end_to_end():
 def test_slices_too_short_to_read_are_refused_with_the_numbers():
     with pytest.raises(UsageError, match="slice_length: 10 values are too few to read; 64 are"):
         places.whole(BOTH, 10, 1)
-    with pytest.raises(UsageError, match="positions: 0 places are none"):
+    with pytest.raises(UsageError, match="positions: 0 is no number of places"):
         places.along(BOTH, 5000, 0)

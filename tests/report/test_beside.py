@@ -204,7 +204,7 @@ def test_slices_name_the_shortest_and_what_several_gain():
     assert "augmentation, width conv, dataset and depth conv need 500 to 5,000 weights" in said
     # Lengths that only some nets reach are compared with nothing.
     assert said.endswith(
-        "16 slices of 5,000 weights instead of one lift the accuracy for filter size from 77 % "
+        "16 slices of 5,000 weights instead of one raise the accuracy for filter size from 77 % "
         "to 91 %"
     )
 

@@ -142,7 +142,7 @@ def test_the_table_says_which_part_and_snapshot_was_read():
     assert "Read from 5,000 conv weights by boosted, 300 nets, at snapshots 1, 10" in said
     whole = frame.with_columns(classifier=pl.lit("layers"))
     said = printed(table(made_up(much=whole).much, unit="net")).splitlines()[0]
-    assert "Read off all conv weights of nets by layers" in said
+    assert "Read from all conv weights of nets by layers" in said
 
 
 def test_brackets_in_names_are_no_markup():

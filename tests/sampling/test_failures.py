@@ -144,7 +144,7 @@ def test_memory_that_runs_out(start: Start, whole: Zoo, tmp_path: Path, workers:
     limit = trains.memory_info().vms - 2**22
     resource.prlimit(trains.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
     line = ended(process, 2)
-    assert re.match(r"error: unit-\w+, [12] nets together: out of memory; what is finished", line)
+    assert re.match(r"error: unit-\w+, [12] nets together: out of memory; finished nets", line)
     assert "run the same command to continue" in line
     assert Zoo(out).nets.height < NETS
     assert_continued(start, out, whole)

@@ -79,7 +79,7 @@ def test_shards_have_equal_work_and_keep_stacks_together() -> None:
 
 @pytest.mark.parametrize("shard", [(0, 4), (5, 4), (1, 0), (-1, -1)])
 def test_a_shard_that_does_not_exist_is_refused(tmp_path: Path, shard: tuple[int, int]) -> None:
-    with pytest.raises(UsageError, match=rf"shard: {shard[0]}/{shard[1]} is none"):
+    with pytest.raises(UsageError, match=rf"shard: {shard[0]}/{shard[1]} is no shard"):
         small(tmp_path / "zoo", shard=shard)
     assert not (tmp_path / "zoo").exists()
 

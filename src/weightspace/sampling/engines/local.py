@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from queue import Empty
 from typing import Any, ClassVar
 
@@ -109,18 +109,18 @@ def _train_in_processes(task: Work, workers: int, progress: Progress) -> None:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes started in this block ignore Ctrl-C, whose signal goes to all processes.
+    """Processes started in this block never get Ctrl-C, whose signal goes to all processes.
 
-    This process handles the signal and ends them. They inherit that it is ignored, not a handler.
+    They inherit that the signal is blocked. This process handles the signal and ends them; a
+    Ctrl-C within the block waits for its end, and is not lost.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python lets the main thread alone decide about signals
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Python's tracker of semaphores unblocks the signal when it starts: it must run before.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _result(future: Future[str], unit: Unit) -> str:
