@@ -155,7 +155,7 @@ def test_networks_are_evaluated_by_the_protocol(tmp_path, monkeypatch):
     assert own["accuracy"].min() > 0.5
     assert len(taught) == 3
     assert all(draw is not None and len(nets) < 90 for nets, draw in taught)
-    with pytest.raises(UsageError, match="patches: networks are evaluated, not kept in a model"):
+    with pytest.raises(UsageError, match="patches: a model cannot hold networks"):
         fit(zoo, classifier="patches", slice_length=1000)
 
 

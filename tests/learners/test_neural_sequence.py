@@ -176,7 +176,7 @@ def test_it_is_evaluated_by_the_protocol_and_says_how_far_it_is(tmp_path, monkey
     own = [(done, total) for task, done, total in told if task == "training sequence"]
     # Two seeds, three folds, two properties, fifteen epochs: one after the other, none lost.
     assert own == [(done, 180) for done in range(1, 181)]
-    with pytest.raises(UsageError, match="sequence: networks are evaluated, not kept in a model"):
+    with pytest.raises(UsageError, match="sequence: a model cannot hold networks"):
         fit(zoo, classifier="sequence", slice_length=1000)
 
 
