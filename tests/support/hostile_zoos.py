@@ -289,7 +289,8 @@ _TYPES: tuple[tuple[pa.DataType, Any], ...] = (
     (pa.struct([("a", pa.int64())]), {"a": 1}),
     (pa.map_(pa.string(), pa.int64()), [("a", 1)]),
     (pa.dictionary(pa.int32(), pa.string()), "x"),
-    (pa.dictionary(pa.int8(), pa.decimal256(76, 2)), Decimal("1.00")),
+    # None of decimals: pyarrow has no converter that makes such a dictionary.
+    (pa.dictionary(pa.int8(), pa.int64()), 1),
 )
 
 
