@@ -94,7 +94,7 @@ def learn(asked: argparse.Namespace) -> None:
                 labels.groups,
                 estimator,
             )
-            seconds: float = estimator.seconds  # type: ignore[attr-defined]
+            seconds: float = estimator.seconds  # type: ignore[attr-defined]  # set by `timed`
             parts = [
                 pl.DataFrame(
                     {"property": name, "classifier": kind.name, "unit": unit, **about}
@@ -136,7 +136,7 @@ def timed(kind: Classifier, task: str) -> MetaClassifier:
         return fitted
 
     made.progress, made.fit_labelings = tell, fit_labelings
-    return made  # type: ignore[no-any-return]
+    return made  # type: ignore[no-any-return]  # registry of any estimators
 
 
 def table(out: Path, names: list[str]) -> None:

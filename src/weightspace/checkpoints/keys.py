@@ -19,11 +19,11 @@ def fit(key: object) -> object:
     kind = type(key)
     if kind is str:
         return _text(key)
-    if kind is tuple:
-        if len(key) > _LONGEST or not all(_fits_inside(entry) for entry in key):  # type: ignore[arg-type, attr-defined]
+    if type(key) is tuple:
+        if len(key) > _LONGEST or not all(_fits_inside(entry) for entry in key):
             raise unknown("a tuple of more than a few words and small numbers as a key")
         return key
-    if kind is int and not -_LARGEST < key < _LARGEST:  # type: ignore[operator]
+    if type(key) is int and not -_LARGEST < key < _LARGEST:
         raise unknown("a number of 2**50 or more as a key")
     if kind not in (int, bool, float, bytes, type(None)):
         raise unknown(f"a {kind.__name__} as a key")
@@ -41,7 +41,6 @@ def _text(key: object) -> str:
 
 
 def _fits_inside(entry: object) -> bool:
-    kind = type(entry)
-    if kind is int:
-        return -_LARGEST_INSIDE < entry < _LARGEST_INSIDE  # type: ignore[operator]
-    return kind in (str, bytes, bool, type(None))
+    if type(entry) is int:
+        return -_LARGEST_INSIDE < entry < _LARGEST_INSIDE
+    return type(entry) in (str, bytes, bool, type(None))

@@ -155,7 +155,7 @@ class Values:
         target = memoryview(out.data).cast("B")
         self.file.seek(position)
         while target:
-            count = self.file.readinto(target)  # type: ignore[attr-defined]
+            count = self.file.readinto(target)  # type: ignore[attr-defined]  # BinaryIO lacks it
             if not count:
                 raise Refusal("became shorter while it was read; read it when it is finished")
             target = target[count:]
