@@ -191,6 +191,7 @@ ANALYSES = (
         always=True,
     ),
 )
+"""The analyses of a dissection, in the order in which they run."""
 BY_NAME = {analysis.name: analysis for analysis in ANALYSES}
 ALSO = tuple(analysis.name for analysis in ANALYSES if not analysis.always)
 """The names of the optional analyses: see `dissect`."""

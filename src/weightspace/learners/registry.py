@@ -67,7 +67,9 @@ WHOLE = ("layers", "weights", "tokens")
 """The kinds of features of whole nets."""
 
 BASELINE = "shallow"
+"""The name of the baseline, which is always evaluated."""
 DEFAULT = "kernel"
+"""The name of the classifier of slices that `fit` uses by default."""
 STANDARD = (BASELINE, DEFAULT, "layers")
 """What `evaluate` runs by default: those that are cheap enough for permuted labels."""
 ALIGNED = "raw"

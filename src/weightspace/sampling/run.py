@@ -74,8 +74,10 @@ def sample(asked: _Watched) -> Zoo:
         joins them) or into one zoo that all n share.
     data_dir : str, optional
         The first folder in which image files are searched.
-    datasets, epochs : sequence of str, int, optional
-        Override those of the space.
+    datasets : sequence of str, optional
+        The image sets, instead of those of the space.
+    epochs : int, optional
+        The number of epochs, instead of that of the space.
     snapshots : int
         How many vectors are kept of each net, at equal fractions of its training.
     snapshot_epochs : sequence of float, optional

@@ -222,6 +222,7 @@ class Unknown:
 
 
 Distribution = Constant | Choice | Uniform | Unknown
+"""What a space says about one hyper-parameter."""
 
 
 def from_plain(plain: Any) -> Distribution:

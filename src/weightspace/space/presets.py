@@ -11,6 +11,7 @@ from weightspace.errors import UsageError
 from weightspace.space.space import Space, load_space
 
 PRESETS = ("demo", "nws-small", "nws-fixed", "nws-main", "model-zoos")
+"""The names of the spaces that come with the package."""
 
 
 def preset(name: str) -> Space:

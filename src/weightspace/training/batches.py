@@ -19,6 +19,7 @@ from weightspace.training.evaluation import Held
 from weightspace.training.pool import Pool, padded
 
 VALIDATION_FRACTION = 0.1
+"""The fraction of the training images that is kept for validation."""
 
 
 class Batches:

@@ -85,3 +85,4 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "momentum": Optimizer(_momentum, 1),
     "sgd": Optimizer(_sgd, 0),
 }
+"""The optimizers by name."""

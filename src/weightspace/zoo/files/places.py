@@ -10,6 +10,7 @@ from weightspace.disk import InnerPath
 from weightspace.errors import DataError, UsageError
 
 MANIFEST = "zoo.json"
+"""The name of the file that makes a folder a zoo."""
 SHARDS, SNAPSHOTS, NETS, LAYOUTS, ROUNDS = "shards", "snapshots", "nets", "layouts", "rounds"
 STATES = "states"
 """Not in `FOLDERS`: what unfinished stacks need to continue; readers ignore it."""

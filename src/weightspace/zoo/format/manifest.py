@@ -18,7 +18,9 @@ from weightspace.zoo.files.places import MANIFEST, refuse_url
 from weightspace.zoo.files.sealed import unseal
 
 FORMAT = "weightspace-zoo"
+"""The name of the format, as `zoo.json` states it."""
 VERSION = 1
+"""The version of the format that this package writes, and the newest that it reads."""
 _LARGEST = 16 * 2**20
 _ENTRIES = ("format", "version", "created", "versions", "space", "seed", "dtype", "info")
 
