@@ -61,10 +61,13 @@ def sample(
     ] = "/".join(map(str, Options.shard)),
     data_dir: DataDir = Options.data_dir,
     datasets: Annotated[
-        str | None, typer.Option(help="Override the space's image sets (comma-separated).")
+        str | None, typer.Option(help="Comma-separated image sets, instead of those of the space.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=LEAST["epochs"], help="Override the space's epochs.")
+        int | None,
+        typer.Option(
+            min=LEAST["epochs"], help="The number of epochs, instead of that of the space."
+        ),
     ] = Options.epochs,
     snapshots: Annotated[
         int, typer.Option(min=LEAST["snapshots"], help="Snapshots to keep of each net.")
@@ -85,19 +88,22 @@ def sample(
     ] = Options.engine,
     address: Annotated[
         str | None,
-        typer.Option(help="HOST:PORT of the Ray cluster; by default found or started here."),
+        typer.Option(
+            help="HOST:PORT of the Ray cluster; by default one is found, or started here."
+        ),
     ] = Options.address,
     via: Annotated[
-        str, typer.Option(help="How nets come from Ray's nodes: auto, driver or a URL.")
+        str, typer.Option(help="How nets get from Ray's nodes into the zoo: auto, driver or a URL.")
     ] = Options.via,
     evaluation_images: Annotated[
         int,
         typer.Option(
-            min=LEAST["evaluation_images"], help="Most images that measure each snapshot."
+            min=LEAST["evaluation_images"], help="The most images on which a snapshot is evaluated."
         ),
     ] = Options.evaluation_images,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Only print time, disk and memory.")
+        bool,
+        typer.Option("--estimate", help="Only print the estimated time, disk space and memory."),
     ] = False,
     only: Annotated[
         str | None, typer.Option(metavar="NET", help="Train one net again, as `reproduce` does.")
@@ -179,7 +185,7 @@ for command in _COMMANDS:
 @app.command()
 def demo(
     nets: Annotated[
-        int, typer.Option(min=LEAST["nets"], help="How many nets.")
+        int, typer.Option(min=LEAST["nets"], help="The number of nets.")
     ] = arguments.DEMO_NETS,
     out: Annotated[
         Path, typer.Option(help="The folder for the zoo and the report.")
@@ -190,7 +196,10 @@ def demo(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Sample a small zoo of built-in images, dissect it, and write a report."""
+    """Sample and dissect a small zoo, and write a report.
+
+    The images come with the package.
+    """
     from weightspace.cli.demo import demo as run
 
     if not as_json:

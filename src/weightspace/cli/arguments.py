@@ -31,9 +31,18 @@ DataDir = Annotated[
     str | None, typer.Option(help="The folder of image files; see `weightspace images`.")
 ]
 Names = Annotated[str | None, typer.Option(help="Comma-separated names; by default all.")]
+Classifiers = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated names; by default shallow, kernel and layers, and raw if all nets "
+        "share a layout."
+    ),
+]
 SliceLength = Annotated[
     int | None,
-    typer.Option(help="Weights in a slice; by default 5000, or those of the shortest net."),
+    typer.Option(
+        help="Weights in a slice; by default 5000, or the length of the shortest net if it is less."
+    ),
 ]
 Part = Annotated[str, typer.Option(help="Layers to read: all, conv or fc.")]
 RunningStats = Annotated[
@@ -48,16 +57,16 @@ Snapshots = Annotated[
 Seeds = Annotated[str, typer.Option(help="Comma-separated seeds; the test runs once for each.")]
 SlicesPerNet = Annotated[int, typer.Option(min=1, help="Slices to read of each net.")]
 Permutations = Annotated[
-    int, typer.Option(help="Repetitions with permuted labels as the control; 0 for none.")
+    int, typer.Option(help="Repetitions of the control, which permutes the labels; 0 for none.")
 ]
 StoredSplit = Annotated[
-    bool, typer.Option("--split", help="Test on the zoo's test nets instead of folds.")
+    bool, typer.Option("--split", help="Test on the zoo's test nets; do not use folds.")
 ]
 LeaveOut = Annotated[
     str | None,
     typer.Option(
         metavar="NAME=LEVEL",
-        help="Test on this level, such as depth_conv=5; train without it.",
+        help="Test on the nets of this level, such as depth_conv=5; train on the others.",
     ),
 ]
 

@@ -34,9 +34,10 @@ def export(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write a zoo in a format that other programs read.
+    """Write a zoo in a format of other programs.
 
-    safetensors: a torch state dict for each net and snapshot; nws: the format of the NWS data set.
+    The formats are safetensors (a torch state dict for each net and snapshot) and nws (the format
+    of the NWS data set).
     """
     from weightspace import interop
 
@@ -72,7 +73,8 @@ def import_(
 ) -> None:
     """Make a zoo from a population in another format.
 
-    nws: the NWS data set; unterthiner: the Small CNN Zoo; modelzoos: trial folders of Ray Tune.
+    The formats are nws (the NWS data set), unterthiner (the Small CNN Zoo) and modelzoos (trial
+    folders of Ray Tune).
     """
     from weightspace import interop
 
@@ -94,7 +96,8 @@ def add(
     folder: Folder,
     out: Out,
     known: Annotated[
-        Path | None, typer.Option(help="A CSV file: a row per file, with known settings.")
+        Path | None,
+        typer.Option(help="A CSV file with a row per checkpoint, and its known hyper-parameters."),
     ] = None,
     skip: Skip = False,
     as_json: Json = False,
@@ -131,7 +134,9 @@ def publish(
     author: Annotated[
         list[str] | None, typer.Option(help="An author; may be repeated. By default OWNER.")
     ] = None,
-    private: Annotated[bool, typer.Option("--private", help="Make it private.")] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="Make the repository private.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Prepare the folder, but upload nothing.")
     ] = False,

@@ -23,7 +23,7 @@ def merge(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Join zoos of the same run, such as its shards."""
+    """Merge zoos of the same run, such as its shards."""
     from weightspace import zoo as room
 
     with bars() as listener:
@@ -32,9 +32,10 @@ def merge(
 
 
 def index(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
-    """Collect the tables of a zoo in a few files, so that it opens fast, also from a URL.
+    """Copy the tables of a zoo into a few files, for faster opening.
 
-    Readers also find nets that were added later; run this command again after adding many.
+    This also helps to open it from a URL. Readers still find nets that are added later. Run this
+    command again after adding many.
     """
     from weightspace import zoo as room
 
@@ -47,9 +48,10 @@ def index(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
 
 
 def repair(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
-    """Move damaged parts of a zoo aside, so that the rest can be read.
+    """Move damaged parts of a zoo aside.
 
-    Nothing is deleted. The same `weightspace sample` command trains the missing nets again.
+    The rest of the zoo can then be read. Nothing is deleted. The same `weightspace sample` command
+    trains the missing nets again.
     """
     from weightspace import zoo as room
 

@@ -11,6 +11,7 @@ import typer
 
 from weightspace.cli import arguments, show
 from weightspace.cli.arguments import (
+    Classifiers,
     Json,
     LeaveOut,
     Names,
@@ -35,7 +36,7 @@ def evaluate(
     zoo: ZooName,
     out: Out,
     properties: Names = None,
-    classifiers: Names = None,
+    classifiers: Classifiers = None,
     slice_length: SliceLength = None,
     snapshots: Snapshots = "-1",
     part: Part = "all",
@@ -48,10 +49,10 @@ def evaluate(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Test how well properties can be read from weights.
+    """Test how well properties can be predicted from weights.
 
-    Numbers, such as the learning rate, are tested too, except with --properties, --split or
-    --leave-out. Tables of an earlier evaluation in the folder are replaced.
+    Numbers, such as the learning rate, are tested as well, unless --properties, --split or
+    --leave-out is given. Tables of an earlier evaluation in the folder are replaced.
     """
     from weightspace import meta
     from weightspace.disk import InnerPath
@@ -100,7 +101,7 @@ def dissect(
     zoo: ZooName,
     out: Out,
     properties: Names = None,
-    classifiers: Names = None,
+    classifiers: Classifiers = None,
     slice_length: SliceLength = None,
     positions: Annotated[int, typer.Option(min=1, help="Windows along the vector.")] = 100,
     slices_per_net: SlicesPerNet = 8,
@@ -116,7 +117,10 @@ def dissect(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Test how well, where and when properties can be read; write a report page."""
+    """Test how well, where and when properties can be predicted.
+
+    The results are written as tables, figures and one HTML page.
+    """
     from weightspace import dissection, report
     from weightspace.report.writing import refuse_foreign
     from weightspace.zoo import Zoo
@@ -147,7 +151,9 @@ def fit(
     zoo: ZooName,
     out: Annotated[Path, typer.Option(help="The model's folder.")],
     properties: Names = None,
-    classifier: Annotated[str | None, typer.Option(help="A classifier's name.")] = None,
+    classifier: Annotated[
+        str | None, typer.Option(help="Train only this classifier; by default layers and kernel.")
+    ] = None,
     slice_length: SliceLength = None,
     as_json: Json = False,
     debug: Debug = False,

@@ -1,4 +1,4 @@
-"""A connection to a Ray cluster that leaves the terminal and the signals to its caller."""
+"""A connection to a Ray cluster; the caller keeps control of the terminal and of signals."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from weightspace.errors import UsageError
 from weightspace.sampling.engines.private import privacy, refuse_public
 
 SECONDS = 10
-"""How long an address may take to answer."""
+"""The longest time to wait for an answer of an address."""
 
 LEAST = (2, 54)
-"""The first Ray all of whose processes ask for a token: 2.52 and 2.53 forget one of the agents'."""
+"""The oldest usable Ray. In 2.52 and 2.53 one of the agents asks for no token."""
 
 _START = "start one with `ray start --head`, or leave --address out"
 _INSTALL = "install it with `pip install 'weightspace[ray]'`"
@@ -29,11 +29,12 @@ _INSTALL = "install it with `pip install 'weightspace[ray]'`"
 
 @contextmanager
 def connected(address: str | None) -> Iterator[Any]:
-    """The module `ray`, connected to the cluster at `address`, or found or started here.
+    """The module `ray`, connected to a cluster.
 
-    One that is started here is private to this user, and ends with the block. A connection that
-    this process already has is used, and left open. Raises `UsageError` where Ray is not installed
-    or no cluster answers.
+    The cluster is the one at `address`, or else one that Ray finds, or else one that is started
+    here. A cluster that is started here is private to this user and ends with the block. If this
+    process is already connected, that connection is used and left open. Raises `UsageError` if Ray
+    is not installed or no cluster answers.
     """
     api = _imported()
     with redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))):
@@ -58,18 +59,18 @@ def connected(address: str | None) -> Iterator[Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """An error of Ray's in one line; what follows is often a page."""
+    """The first line of an error of Ray. The other lines often fill a page."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 class _WithoutRay:
-    """Standard output without what Ray's own threads print there, whatever they are told."""
+    """Standard output without the text of Ray's own threads, which no option of Ray silences."""
 
     def __init__(self, out: Any) -> None:
         self._out = out
 
     def write(self, text: str) -> int:
-        """Write, if it is not Ray that asks."""
+        """Write the text, unless a thread of Ray asks for it."""
         if threading.current_thread().name.startswith("ray_"):
             return len(text)
         return int(self._out.write(text))
@@ -79,8 +80,8 @@ class _WithoutRay:
 
 
 def _imported() -> Any:
-    # Read when Ray is loaded. Its threads are to print at once, where they can be told from
-    # others; and it is not to warn of what a later version will tell tasks that have no GPU.
+    # Ray reads these variables when it is loaded. The first makes its threads print at once, so
+    # that their text can be recognized. The second turns off a warning about tasks without a GPU.
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
@@ -103,7 +104,7 @@ def _refuse_old(version: str) -> None:
 
 
 def _found(address: str | None) -> str | None:
-    """Where the cluster is that is asked for, or that Ray finds; None where none is to be found."""
+    """The address of the requested cluster, or of one that Ray finds; None if there is none."""
     if address == "local":
         return None
     if address and address.startswith("ray://"):
@@ -121,8 +122,9 @@ def _found(address: str | None) -> str | None:
         raise UsageError(f"address: {first_line(error)}; {_START}") from None
     if found:
         _refuse_silent(found)
-        # Ray would do so itself, were it not told where what it found is. It is told, or it would
-        # start a cluster for all to reach where that one ends at this very moment.
+        # Ray would look for a token by itself if it were not given an address. It is given one,
+        # because otherwise, if the found cluster ended at this moment, Ray would start a new
+        # cluster that everyone can reach.
         setup = importlib.import_module("ray._private.authentication.authentication_token_setup")
         if enable := getattr(setup, "maybe_enable_token_auth_if_token_available", None):
             enable(warn_if_disabled=False)
@@ -132,7 +134,7 @@ def _found(address: str | None) -> str | None:
 def _connect(api: Any, options: Mapping[str, Any]) -> None:
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
-    # Ray would set the root logger's level, and with it silence what others have to say.
+    # Ray would set the level of the root logger, which would silence other packages.
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:
         api.init(**options, log_to_driver=False, configure_logging=False)
@@ -148,11 +150,11 @@ def _connect(api: Any, options: Mapping[str, Any]) -> None:
         raise UsageError(f"address: {first_line(error)}; {remedy}") from None
     finally:
         if main:
-            signal.signal(signal.SIGTERM, before)  # Ray puts its own there
+            signal.signal(signal.SIGTERM, before)  # Ray installs its own handler
 
 
 def _refuse_silent(address: str) -> None:
-    """Ray itself would wait for minutes where nothing answers."""
+    """Refuse an address that does not answer. Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), SECONDS).close()

@@ -1,4 +1,4 @@
-"""Finished units left at a URL, each as one tar file that is a zoo of that unit."""
+"""Finished stacks (in code: units) at a URL, each as a tar file with a zoo of that stack."""
 
 from __future__ import annotations
 
@@ -30,25 +30,26 @@ from weightspace.zoo.writing.parcel import Parcel, accept, pack, vectors
 SUFFIX = ".tar"
 _CHUNK = 2**24
 _SMALL = 2**24
-"""Bytes that a unit's tables and `zoo.json` may have, besides what its rows need."""
+"""Bytes that the tables of a stack and `zoo.json` may have in addition to their rows."""
 _ROW = 2**13
-"""Bytes that a row of a table needs at most: some seventy short values, next to uncompressed."""
+"""The most bytes of a row of a table: about seventy short values, almost uncompressed."""
 _BROKEN = (tarfile.TarError, ValueError, LookupError, ArithmeticError, RecursionError)
-"""What reading a tar file, or the zoo in it, raises where it is nonsense."""
+"""The exceptions of reading an invalid tar file, or an invalid zoo in it."""
 
 
 @dataclass(frozen=True)
 class Depot:
-    """A folder for the units of one run, at an fsspec URL (s3://, gs://, file:// and so on).
+    """A folder for the stacks of one run, at an fsspec URL (s3://, gs://, file:// and so on).
 
-    Nodes leave units there, whoever continues the run takes them into the zoo; nothing is deleted.
+    Nodes write stacks there. This run, or a later one that continues it, copies them into the zoo.
+    Nothing is deleted.
     """
 
     url: str
 
     @classmethod
     def of(cls, url: str, facts: Mapping[str, Any]) -> Depot:
-        """The folder below `url` that is named after the run's facts, which are noted in it."""
+        """The folder below `url` that is named after a hash of the run's facts, and stores them."""
         text = json.dumps(facts, sort_keys=True, indent=1).encode()
         name = hashlib.blake2b(text, digest_size=8).hexdigest()
         depot = cls(f"{url.rstrip('/')}/{name}")
@@ -57,7 +58,7 @@ class Depot:
         return depot
 
     def units(self) -> set[str]:
-        """The names of the units that lie there."""
+        """The names of the stacks that are there."""
         with _explained(self.url):
             system, path = fsspec.core.url_to_fs(self.url)
             system.invalidate_cache()
@@ -66,7 +67,7 @@ class Depot:
         return {name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)}
 
     def leave(self, zoo: Path, unit: str) -> None:
-        """Put the zoo of one unit there; a failure on the way leaves nothing that is taken."""
+        """Write the zoo of one stack there. If this fails, `take` does not accept the rest."""
         with tempfile.TemporaryFile() as whole:
             tarring.write(InnerPath(zoo), whole)
             target = f"{self.url}/{unit}{SUFFIX}"
@@ -74,9 +75,9 @@ class Depot:
                 _put(target, whole)
 
     def take(self, unit: Unit, writer: Writer, snapshots: int) -> None:
-        """Commit a unit that lies there to the zoo; `DataError` where it is not what it should.
+        """Commit a stack that is there to the zoo. Raises `DataError` if it is not a valid one.
 
-        No more is read or written than the unit can have, which is up to `snapshots` of each net.
+        No more is read or written than the stack can have: up to `snapshots` of each net.
         """
         source = f"{self.url}/{unit.name}{SUFFIX}"
         layout = Plan.from_recipe(unit.recipes[0]).layout()
@@ -96,12 +97,12 @@ class Depot:
             _refuse_other(source, parcel, unit, layout)
             try:
                 accept(writer, parcel, vectors(zoo, parcel))
-            except UsageError as error:  # about rows that no writer of ours gave it
+            except UsageError as error:  # about rows that no writer of this package makes
                 raise _damaged(source, _first(error)) from None
 
 
 def _contents(unit: Unit, writer: Writer, layout: Layout, snapshots: int) -> dict[str, int]:
-    """The files of a zoo of one unit, and how many bytes each may have."""
+    """The files of a zoo of one stack, and how many bytes each may have."""
     nets = [recipe.net for recipe in unit.recipes]
     dtype = manifest.dtype(writer.meta)
     _, header = shard.compose(nets, snapshots, layout.size, layout.key, dtype)
@@ -123,7 +124,7 @@ def _refuse_other(source: str, parcel: Parcel, unit: Unit, layout: Layout) -> No
 
 
 def _put(url: str, whole: IO[bytes]) -> None:
-    """Write a file's content to a URL; where that is a folder here, whole or not at all."""
+    """Write a file to a URL; in a local folder it is written completely or not at all."""
     size = whole.seek(0, 2)
     whole.seek(0)
     system, path = fsspec.core.url_to_fs(url)
@@ -143,7 +144,7 @@ def _put(url: str, whole: IO[bytes]) -> None:
 
 
 def _opened(url: str) -> IO[bytes]:
-    """What lies at a URL, for reading; in a folder here regular files only."""
+    """Open a URL for reading; in a local folder only regular files are opened."""
     system, path = fsspec.core.url_to_fs(url)
     if isinstance(system, LocalFileSystem):
         return open_file(inner_of(path))
@@ -153,12 +154,12 @@ def _opened(url: str) -> IO[bytes]:
 
 @contextmanager
 def _explained(url: str) -> Iterator[None]:
-    """One line instead of the many exceptions of the many file systems."""
+    """Turn the various exceptions of file systems into errors of one line."""
     try:
         yield
     except (WeightspaceError, KeyboardInterrupt):
         raise
-    except (ImportError, ValueError) as error:  # a protocol that is unknown or not installed
+    except (ImportError, ValueError) as error:  # an unknown protocol, or one that is not installed
         raise UsageError(f"via: {url} cannot be used ({_first(error)})") from None
     except Exception as error:
         raise DataError(

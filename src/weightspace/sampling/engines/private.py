@@ -1,9 +1,9 @@
-"""A Ray cluster that is started for one run: nobody but this user's own processes reaches it.
+"""A Ray cluster for one run, which only this user's own processes can reach.
 
-By itself Ray listens on every interface, keeps its sockets and logs in folders that anybody may
-write to, and takes a token that is the same for all clusters and readable by all. Here it listens
-on loopback, asks for a token that is the cluster's own and stands in no file, and has its files in
-a private folder that is gone at the end.
+By default Ray listens on every interface. It keeps its sockets and logs in folders that everyone
+can write to, and uses one token for all clusters, which everyone can read. Here it listens on
+loopback only. It asks for a token that belongs to this cluster and is in no file. Its files are in
+a private folder that is removed at the end.
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _LONGEST_SOCKET = 107 if sys.platform.startswith("linux") else 103
 _INSIDE = "/ray-12345678/s/session_2000-01-01_00-00-00_123456_4194304/sockets/plasma_store"
 _PATIENCE_SECONDS = 5
-"""How long Ray's processes may take to close their files when they were told to end."""
+"""How long to wait until Ray's processes have closed their files at the end."""
 
 
 @contextmanager
 def privacy() -> Iterator[dict[str, Any]]:
-    """What `ray.init` must be given to start a private cluster, for as long as it is to live.
+    """The arguments with which `ray.init` starts a private cluster.
 
-    The caller shuts the cluster down before leaving; then Ray is as it was before.
+    The caller must shut the cluster down before the block ends. After it, Ray has its former
+    settings again.
     """
     told = {
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),  # in no file, and of others' environments in none
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),  # in no file, and not visible to other users
         "RAY_AUTH_TOKEN_PATH": None,
         _LOOPBACK: "0",
     }
@@ -46,12 +47,12 @@ def privacy() -> Iterator[dict[str, Any]]:
         yield {
             "address": "local",
             "include_dashboard": False,
-            "_temp_dir": str(folder / "s"),  # which Ray opens to all: what is above is private
+            "_temp_dir": str(folder / "s"),  # Ray opens this folder to all; its parent is private
         }
 
 
 def refuse_public(api: Any) -> None:
-    """Refuse a started cluster whose address others could reach; a Ray to come may change that."""
+    """Refuse a started cluster that others could reach; a later Ray might make one."""
     address = api.util.get_node_ip_address()
     if not ipaddress.ip_address(address).is_loopback:
         raise UsageError(
@@ -62,7 +63,7 @@ def refuse_public(api: Any) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder for this user only, with a path so short that sockets can lie in it."""
+    """A folder for this user only, with a path short enough for sockets."""
     base = tempfile.gettempdir()
     if len(os.fsencode(base + _INSIDE)) > _LONGEST_SOCKET:
         base = "/tmp"
@@ -79,7 +80,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _remove(folder: Path) -> None:
-    """Remove the folder, in which processes that are about to end may still be writing."""
+    """Remove the folder, even if processes that are ending still write to it."""
     until = time.monotonic() + _PATIENCE_SECONDS
     while folder.exists() and time.monotonic() < until:
         with suppress(OSError, DataError):
@@ -90,7 +91,7 @@ def _remove(folder: Path) -> None:
 
 @contextmanager
 def _environment(told: Mapping[str, str | None]) -> Iterator[None]:
-    """The environment as told, here and in all processes of the cluster, then as it was."""
+    """Set variables here and in all processes of the cluster, and restore them at the end."""
     before = {name: os.environ.get(name) for name in told}
     _set(told)
     try:
@@ -105,8 +106,8 @@ def _set(told: Mapping[str, str | None]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    # Ray read them when it was loaded; in this order, since its threads ask for a token that the
-    # mode wants, and end the process where there is none.
+    # Ray read the variables when it was loaded, so it must read them again. The order matters: its
+    # threads look for a token if the mode requires one, and end the process if there is none.
     raylet = importlib.import_module("ray._raylet")
     raylet.Config.initialize("")
     raylet.AuthenticationTokenLoader.instance().reset_cache()
@@ -114,9 +115,9 @@ def _set(told: Mapping[str, str | None]) -> None:
 
 @contextmanager
 def _on_loopback() -> Iterator[None]:
-    """Let Ray take loopback for this machine's address, as it does on systems without clusters.
+    """Let Ray use loopback as the address of this machine, as on systems without clusters.
 
-    Every one of its servers then listens there alone. The variable says so to its other processes.
+    All its servers then listen on loopback only. Its other processes read this from the variable.
     """
     constants: Any = importlib.import_module("ray._private.ray_constants")
     before = constants.ENABLE_RAY_CLUSTER

@@ -1,4 +1,4 @@
-"""The zoo of one unit as one tar file, and back with suspicion: where it lay, others may write."""
+"""The zoo of one stack as a tar file, and back. Others may have changed the file in between."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from weightspace.disk import InnerPath, Temporary, make_folder, open_file, walk
 
 _CHUNK = 2**24
 _HEADERS = 2**20
-"""Bytes of a tar file between its members' contents, at most."""
+"""The most bytes of a tar file outside the contents of the wanted files."""
 
 
 def write(zoo: InnerPath, into: IO[bytes]) -> None:
-    """Write all files of a zoo as a tar file, which says nothing of who wrote it and when."""
+    """Write all files of a zoo as a tar file, without owners and times."""
     with tarfile.open(fileobj=into, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for place in walk(zoo):
             with open_file(place) as file:
@@ -25,16 +25,16 @@ def write(zoo: InnerPath, into: IO[bytes]) -> None:
 
 
 def unpack(remote: IO[bytes], zoo: InnerPath, wanted: Mapping[str, int]) -> None:
-    """Write what is wanted of a tar file into an empty folder.
+    """Write the wanted files of a tar file into an empty folder.
 
-    `wanted` says of each path how many bytes the file may have at most. Anything else is passed by
-    if it is short. Raises ValueError (and what tarfile raises where a header is nonsense) for a
-    file that is larger, sparse or there twice, and where the tar file goes on and on: no more is
-    read or written than the wanted files may have.
+    `wanted` has the path of each file with the most bytes that it may have. Other members are
+    skipped if they are short. No more is read or written than the wanted files may have. Raises
+    ValueError for a tar file that is longer, and for a wanted file that is too large, sparse or
+    there twice. An invalid header raises the exceptions of tarfile.
     """
     metered: Any = _Metered(remote)
     taken = set()
-    # One `next` reads headers of any length and past any member, but no further than was allowed.
+    # One call of `next` reads headers of any length and skips any member, but `metered` limits it.
     with tarfile.open(fileobj=metered, mode="r|") as tar:
         while member := tar.next():
             if member.name not in wanted:
@@ -70,18 +70,18 @@ def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, zoo: InnerPath) -> None
 
 
 class _Metered:
-    """A stream that ends in an error where more is read of it than was allowed."""
+    """A stream that raises an error if more is read than was allowed."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._left = _HEADERS
 
     def allow(self, size: int) -> None:
-        """Let so many bytes more be read."""
+        """Allow so many more bytes to be read."""
         self._left += size
 
     def read(self, size: int) -> bytes:
-        """As of any stream."""
+        """Read at most `size` bytes."""
         self._left -= size
         if self._left < 0:
             raise ValueError("it has more in it than such a file has")
