@@ -1,10 +1,11 @@
-"""What classifiers of a zoo cost and reach: one property, five folds by net, the same slices.
+"""The cost and the accuracy of classifiers on a zoo: one property, five folds by net, same slices.
 
     python benchmarks/classifiers.py ZOO --property width_conv --classifiers kernel,boosted
 
-prints for each classifier and number of slices a net the seconds that five folds took (learning
-and judging, without reading), and class-balanced accuracy in % of slices and of whole nets with
-95 % intervals over nets. Fewer slices are the first of each net's; one seed.
+For each classifier and number of slices per net, it prints the seconds of five folds and the
+accuracy. The seconds include training and testing, but not reading. The class-balanced accuracy is
+in % of slices and of whole nets, with 95 % intervals over nets. A smaller number of slices uses the
+first slices of each net. There is one seed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("--property", default="width_conv")
     parser.add_argument("--classifiers", default="shallow,logistic,svm,kernel")
     parser.add_argument("--slices", default="8")
-    parser.add_argument("--most", type=int, default=24, help="slices a net that are drawn")
+    parser.add_argument("--most", type=int, default=24, help="slices drawn per net")
     asked = parser.parse_args()
     zoo = Zoo(asked.zoo)
     labels = labels_of(zoo)

@@ -1,12 +1,12 @@
-"""How to convolve M nets at once on a CPU: three ways, forward and backward, one thread.
+"""Three ways to convolve M nets at once on a CPU, forward and backward, on one thread.
 
-`grouped`: one grouped convolution over M x channels in PyTorch's default memory format;
-`channels-last`: the same in channels-last memory (what `networks.stack` does); `patches`: patches
-(im2col) and one batched product. The three take turns; medians of `--rounds`.
+`grouped` is one grouped convolution over M x channels in PyTorch's default memory format.
+`channels-last` is the same in channels-last memory, as `networks.stack` does it. `patches` uses
+patches (im2col) and one batched product. The three take turns. Times are medians of `--rounds`.
 
     python benchmarks/convolutions.py
 
-prints milliseconds a net, and how much slower than channels-last the others are.
+It prints milliseconds per net, and how much slower than channels-last the others are.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STACKS = (1, 4, 16)
 
 
 class Patches(torch.autograd.Function):
-    """x [M, B, H, W, C], w [M, k * k * C, O] -> [M, B, H, W, O] by patches and products."""
+    """x [M, B, H, W, C], w [M, k * k * C, O] -> [M, B, H, W, O] by patches and a product."""
 
     @staticmethod
     def unfold(x: Tensor, kernel: int) -> Tensor:

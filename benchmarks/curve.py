@@ -1,11 +1,11 @@
-"""What more nets to learn from bring: accuracies of nets set aside, by how many others taught.
+"""The accuracy on the test nets of a zoo, by the number of training nets.
 
     python benchmarks/curve.py ZOO --classifier kernel --nets 200,400,800,1600
 
-The nets that the zoo sets aside are judged every time; those that teach are drawn at random from
-the others, `--draws` times unless all of them teach. A Markdown table of class-balanced accuracy
-in % of slices (of nets, for classifiers of whole nets), means over draws, the last with its 95 %
-interval over nets, and the mean gain of a doubling.
+The test nets are always the same. The training nets are drawn at random from the others, `--draws`
+times, or once if all of them are used. It prints a Markdown table of class-balanced accuracy in %
+of slices, or of nets for classifiers of whole nets. Accuracies are means over draws. The last has
+a 95 % interval over nets. The last column is the mean gain of a doubling.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("zoo")
     parser.add_argument("--classifier", default="kernel")
     parser.add_argument("--nets", default="200,400,800,1600")
-    parser.add_argument("--slices", type=int, default=8, help="slices a net")
+    parser.add_argument("--slices", type=int, default=8, help="slices per net")
     parser.add_argument("--draws", type=int, default=3)
     asked = parser.parse_args()
     zoo, kind, source = Zoo(asked.zoo), CLASSIFIERS[asked.classifier], Source()

@@ -1,12 +1,13 @@
-"""Features of slices against straightforward calls of scipy.stats and np.quantile, slice by slice.
+"""Features of slices, compared with calls of scipy.stats and np.quantile for one slice at a time.
 
-Both compute the same numbers of the same slices (asserted): the 18 `statistics`. `local`, some 300
-numbers of which the straightforward way would have many more calls to make, is timed beside them.
-The opponents take turns; medians of `--rounds`. On one core, then on as many as there are.
+Both compute the same numbers of the same slices, which is asserted: the 18 `statistics`. `local`
+is timed as well. It has about 300 numbers, for which the straightforward way would need many more
+calls. The competitors take turns, on one core and then on all cores. Times are medians of
+`--rounds`.
 
     python benchmarks/features.py
 
-prints microseconds a slice and how many times longer the straightforward way takes.
+It prints microseconds per slice, and how many times longer the straightforward way takes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from weightspace.features.statistics import QUANTILES
 
 
 def straightforward(values: np.ndarray) -> np.ndarray:
-    """The shallow statistics as one would write them: a slice at a time, a call a number."""
+    """The shallow statistics in the straightforward way: one call for each slice and number."""
     rows = []
     for own in values:
         row: list[float] = []

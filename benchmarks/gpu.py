@@ -1,14 +1,15 @@
-"""Stacks against one net at a time on the same GPU, and how long the NWS data set would take.
+"""Stacks compared with one net at a time on the same GPU, and the time for the NWS data set.
 
-For `nws-fixed` and a sample of `nws-main` plans: nets an hour of the ordinary loop (eager PyTorch,
-one net at a time, images on the device) and of stacks of growing size, their ratio, and the share
-of the rate that the device's own matrix product reaches in the same run. The time for all 16,000
-nets (3,000 fixed, 13,000 of random architecture) follows from the measured seconds a step,
-`--epochs` a net and the published sizes of the five training sets; snapshots and evaluation are
-left out, being forward passes on 1,500 images 20 times.
+The nets are those of `nws-fixed` and of a sample of `nws-main` plans. It prints the nets per hour
+of the ordinary loop (eager PyTorch, one net at a time, images on the device) and of stacks of
+growing size, and their ratio. It also prints the share of the rate of the device's own matrix
+product in the same run. The time for all 16,000 nets (3,000 fixed, 13,000 of random architecture)
+is computed from the measured seconds per step, `--epochs` per net, and the published sizes of the
+five training sets. Snapshots and evaluation are left out: they are forward passes on 1,500 images,
+20 times.
 
     python benchmarks/gpu.py                  # on CUDA
-    python benchmarks/gpu.py --device cpu --steps 3 --sizes 2    # that it runs
+    python benchmarks/gpu.py --device cpu --steps 3 --sizes 2    # only to test the script
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def plans(space: str, count: int) -> list[Recipe]:
 
 
 def seconds(step: Callable[[], object], steps: int, device: str) -> float:
-    """Median seconds of a step, the device's queue emptied after each."""
+    """Median seconds of a step; the device is synchronized after each."""
     times = []
     for _ in range(steps + 3):
         start = time.perf_counter()
@@ -52,7 +53,7 @@ def seconds(step: Callable[[], object], steps: int, device: str) -> float:
 
 
 def loop_seconds(recipe: Recipe, steps: int, device: str) -> float:
-    """Seconds a step of one net as an ordinary module."""
+    """Seconds per step of one net as an ordinary module."""
     data = images(recipe)
     x = torch.from_numpy(data.x_train).permute(0, 3, 1, 2).float().div(255).to(device)
     y = torch.from_numpy(data.y_train).to(device)
@@ -69,7 +70,7 @@ def loop_seconds(recipe: Recipe, steps: int, device: str) -> float:
 
 
 def stack_seconds(recipe: Recipe, size: int, steps: int, device: str) -> float:
-    """Seconds a net and step in a stack of `size` nets of the recipe's plan."""
+    """Seconds per net and step in a stack of `size` nets of the recipe's plan."""
     pool = Pool.of({"random": images(recipe)}, device)
     kinds = ("adam", "rmsprop", "momentum")
     nets = [replace(recipe, seed=i, optimizer=kinds[i % 3], epochs=50) for i in range(size)]
@@ -77,14 +78,14 @@ def stack_seconds(recipe: Recipe, size: int, steps: int, device: str) -> float:
 
 
 def product_rate(device: str) -> float:
-    """Multiplications a second of the device's float32 matrix product."""
+    """Multiplications per second of the device's float32 matrix product."""
     side = 8192 if device == "cuda" else 1024
     a, b = torch.randn(2, side, side, device=device)
     return side**3 / seconds(lambda: torch.mm(a, b), 10, device)
 
 
 def steps_of(recipe: Recipe, epochs: int) -> float:
-    """Steps of a net's whole training, the mean over the five data sets."""
+    """Steps of the whole training of a net, as a mean over the five data sets."""
     per_epoch = [0.9 * n / recipe.batch_size for n in TRAINING_IMAGES.values()]
     return epochs * statistics.mean(per_epoch)
 
@@ -95,7 +96,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--sizes", type=int, nargs="+", default=[16, 64, 256])
     parser.add_argument("--epochs", type=int, default=TYPICAL_EPOCHS)
-    parser.add_argument("--plans", type=int, default=8, help="plans of nws-main that are timed")
+    parser.add_argument("--plans", type=int, default=8, help="number of plans of nws-main to time")
     asked = parser.parse_args()
     if asked.device == "cuda" and not torch.cuda.is_available():
         parser.error("torch finds no CUDA device; --device cpu shows that the benchmark runs")

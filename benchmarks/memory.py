@@ -1,7 +1,7 @@
-"""Memory of a run as the number of nets grows, and the time from start to first step.
+"""The memory of a run as the number of nets grows, and the time from start to first step.
 
-Runs `weightspace sample` on small populations of one space, each in processes of its own, and
-reads the proportional set size of the whole process tree ten times a second (Linux).
+It runs `weightspace sample` on small populations of one space, each in its own processes. It reads
+the proportional set size of the whole process tree ten times a second (Linux).
 
     python benchmarks/memory.py --space demo --nets 20 80 320
 """

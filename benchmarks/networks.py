@@ -1,11 +1,11 @@
-"""What a training sample costs the networks on slices: the paper's against that of patches.
+"""The time of a training sample for the networks on slices: that of the paper and `patches`.
 
-Forward, backward and Adam's step of batches of 64 slices of 5,000 values; the two take turns,
-medians of `--rounds`.
+It measures the forward and backward passes and Adam's step for batches of 64 slices of 5,000
+values. The two networks take turns. Times are medians of `--rounds`.
 
     python benchmarks/networks.py
 
-prints milliseconds a sample and the ratio, beside the multiply-adds that were counted.
+It prints milliseconds per sample, the ratio, and the counted multiply-adds.
 """
 
 from __future__ import annotations

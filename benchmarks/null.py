@@ -1,14 +1,14 @@
 """How often a property that is not in the weights is called encoded: labels permuted over nets.
 
-Each repeat permutes the rows of a real zoo's table of nets against its vectors, so that every
-property keeps its levels and loses its weights, and evaluates all of them as usual. Tests of one
-repeat share nets and permutation: they are not independent.
+Each repeat permutes the rows of the table of nets of a real zoo against its vectors. So every
+property keeps its levels, but its labels no longer belong to the weights. All properties are then
+evaluated as usual. The tests of one repeat share nets and permutation, so they are not independent.
 
     weightspace sample demo --nets 80 --seed 5 --evaluation-images 200 --out zoo
     python benchmarks/null.py zoo --repeats 40
 
-prints, by unit, how many of the tests are called encoded and how many intervals alone lie above
-chance.
+For slices and for whole nets, it prints how many tests are called encoded, and how many intervals
+alone lie above chance.
 """
 
 from __future__ import annotations

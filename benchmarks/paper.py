@@ -1,10 +1,11 @@
-"""What an evaluation reads off slices, beside the figures of the paper, as a Markdown table.
+"""The accuracies of an evaluation on slices beside the figures of the paper, as a Markdown table.
 
     python benchmarks/paper.py docs/results/five-sets kernel boosted
 
-The folder is one that `weightspace evaluate` or `dissect` wrote, the names are classifiers of
-slices in it. The paper's figures (Eilertsen et al., ECAI 2020, slices of 5,000 weights of nets of
-32x32 colour, five sets) were read off its bar chart by another group, give or take 2 points.
+`weightspace evaluate` or `dissect` wrote the folder. The names are classifiers of slices in it.
+The paper's figures are from Eilertsen et al., ECAI 2020, for slices of 5,000 weights of nets of
+32x32 colour on five sets. Another group read them from its bar chart, with an error of about 2
+points.
 """
 
 from __future__ import annotations

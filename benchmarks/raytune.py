@@ -1,17 +1,18 @@
-"""Ray Tune with one net a trial against `sample`: the same tiny nets, wall time, bytes and files.
+"""Ray Tune with one net per trial compared with `sample`: the same small nets, time, bytes, files.
 
-The opponent is how public generators of populations drive their runs: a function trainable in eager
-PyTorch, a trial a net on one CPU, images in memory, validation and test after each epoch, the state
-dict saved with `torch.save` as a checkpoint of every kept epoch, Tune's own result files beside it.
-Nets, epochs, images, kept epochs and the number of images that measure them are the same for both;
-`sample` measures training images besides, and times its stack sizes first, which counts.
+Ray Tune is used as public generators of model zoos use it. The trainable is a function in eager
+PyTorch. Each net is a trial on one CPU, with images in memory, and validation and test after each
+epoch. The state dict of every kept epoch is saved with `torch.save` as a checkpoint. Tune writes
+its own result files as well. Both have the same nets, epochs, images, kept epochs and number of
+evaluation images. `sample` also evaluates on training images, and first measures its stack sizes.
+The time for this counts.
 
     pip install 'ray[tune]'
     python benchmarks/raytune.py
 
-Each runs in a fresh process and takes turns with the other, `--rounds` times; medians are printed:
-seconds of the whole process, and seconds of the call alone, with everything imported and Ray's
-cluster already up.
+The two take turns in fresh processes, `--rounds` times. It prints medians of the seconds of the
+whole process and of the seconds of the call alone, when everything is imported and Ray's cluster
+has started.
 """
 
 from __future__ import annotations
@@ -138,11 +139,11 @@ KINDS = {"Ray Tune": with_tune, "sample": with_sample}
 
 
 def measure(kind: str, nets: int, epochs: int) -> tuple[float, float, int, int]:
-    """Seconds of a fresh process, seconds of the call in it, bytes and files left behind."""
+    """Seconds of a fresh process, seconds of the call in it, and bytes and files written."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--worker", kind, "--out", folder]
         command += ["--nets", str(nets), "--epochs", str(epochs)]
-        # Tune draws a table of its trials on standard output; the last line is ours.
+        # Tune prints a table of its trials; the last line is the result of this script.
         start = time.perf_counter()
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         seconds = time.perf_counter() - start

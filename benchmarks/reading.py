@@ -1,22 +1,26 @@
-"""Reading a zoo against HDF5, Zarr, Lance, bare `preadv` and `cat`: ratios from one run.
+"""Reading a zoo compared with HDF5, Zarr, Lance, plain `preadv` and `cat`: ratios from one run.
 
-Slices of 5,000 consecutive float32 values at random from random snapshots, in batches of 256 that
-end in one contiguous array; whole-vector scans; opening and filtering a zoo of 320,000 snapshots.
-The zoo is made up (512 nets, 20 snapshots of 100,000 values, 4.1 GB), and the others' files hold
-the same values: HDF5 all of them in one data set, chunks of 16,384 values, no compression; Zarr v3
-the first quarter, in the same chunks, one file each, and again with one shard a net, without
-compression; Lance the first quarter, cut into rows of 5,000 values, of which `take` fetches 256
-whole ones (the others start anywhere, which is more work). Bare preadv is a loop of `os.preadv` at
-offsets that are known, into memory that is there.
+It reads slices of 5,000 consecutive float32 values at random from random snapshots, in batches of
+256 that end in one contiguous array. It scans whole vectors. It opens and filters a zoo of 320,000
+snapshots. The zoo is made up: 512 nets with 20 snapshots of 100,000 values (4.1 GB). The other
+files hold the same values:
 
-All take turns, `--rounds` times, and medians are reported. Warm: files were read before. Cold:
-before each turn the page cache of the files is dropped (`posix_fadvise`, Linux).
+- HDF5 holds all of them in one data set, in chunks of 16,384 values, without compression.
+- Zarr v3 holds the first quarter in the same chunks, without compression: once with one file per
+  chunk, and once with one shard per net.
+- Lance holds the first quarter, in rows of 5,000 values. `take` fetches 256 whole rows. (The others
+  start anywhere, which is more work.)
+
+Plain preadv is a loop of `os.preadv` at known offsets, into existing memory.
+
+All take turns, `--rounds` times, and medians are reported. Warm: the files were read before. Cold:
+the page cache of the files is dropped before each turn (`posix_fadvise`, Linux).
 
     pip install h5py zarr pylance
     python benchmarks/reading.py --scratch DIR
 
-DIR takes 12 GB, which are removed at the end unless `--keep` is given; with `--only make` they are
-made and kept, with `--only measure` used.
+DIR needs 12 GB. The files in it are removed at the end unless `--keep` is given. `--only make`
+makes and keeps them. `--only measure` uses existing ones.
 """
 
 from __future__ import annotations
@@ -46,13 +50,13 @@ CHUNK = 16_384
 MANY_NETS, MANY_UNITS = 16_000, 1_000
 GOALS = {"h5py": 15, "zarr": 100, "zarr sharded": 100, "lance take": 5, "preadv": 0.7}
 SLICES = {"zoo": 100, "zoo, own array": 100, "preadv": 100, "h5py": 12, "lance take": 20,
-          "zarr": 1, "zarr sharded": 1}  # batches a turn  # fmt: skip
+          "zarr": 1, "zarr sharded": 1}  # batches per turn  # fmt: skip
 
 Read = Callable[[int], None]
 
 
 def make_zoo(path: Path, nets: int, units: int, values: int) -> None:
-    """A zoo of made-up nets, by the format's own writer."""
+    """Write a zoo of made-up nets, with the package's own writer."""
     space = preset("nws-main")
     recipes = space.draw(nets, 0)
     layout = Layout((TensorSpec("w", "weight", "fc", 0, (values,), 0),))
@@ -114,7 +118,7 @@ def make(scratch: Path) -> None:
 
 
 class Places:
-    """Random places to read, the same for all who read rows of the zoo's order."""
+    """Random places to read, the same for all readers that keep the zoo's order of rows."""
 
     def __init__(self, seed: int, rows: int) -> None:
         random = np.random.default_rng(seed)
@@ -123,7 +127,7 @@ class Places:
 
 
 def readers(scratch: Path, zoo: Zoo) -> dict[str, tuple[Read, list[Path]]]:
-    """Who reads a batch of a seed, and the files that it reads."""
+    """The readers: each reads a batch of a seed; and the files that it reads."""
     import h5py
     import lance
     import zarr
@@ -140,9 +144,7 @@ def readers(scratch: Path, zoo: Zoo) -> dict[str, tuple[Read, list[Path]]]:
             os.preadv(descriptor, view, offset)
 
     prepared = {}
-    for seed in range(
-        10 * max(SLICES.values())
-    ):  # offsets are known: not made in the time measured
+    for seed in range(10 * max(SLICES.values())):  # known offsets: not part of the measured time
         places = Places(seed, len(known))
         spots = zip(places.rows.tolist(), places.starts.tolist(), strict=True)
         prepared[seed] = [(known[row][0], known[row][1] + 4 * start) for row, start in spots]
@@ -303,14 +305,14 @@ def measure_opening(scratch: Path, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scratch", type=Path, required=True, help="takes 12 GB")
+    parser.add_argument("--scratch", type=Path, required=True, help="a folder with 12 GB of space")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--only", choices=["make", "measure"])
     asked = parser.parse_args()
     place = asked.scratch / "reading-benchmark"
     if asked.only != "measure":
-        place.mkdir(parents=True)  # never over another's files
+        place.mkdir(parents=True)  # existing files are not overwritten
         make(place)
     if asked.only != "make":
         print(f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 1e9:.0f} GB of memory, "

@@ -1,17 +1,21 @@
-"""The networks on slices against classifiers of features: same nets, same slices, one core each.
+"""Networks on slices compared with classifiers of features: same nets and slices, one core each.
 
     OMP_NUM_THREADS=1 python benchmarks/rivals.py ZOO OUT --classifiers kernel,boosted,patches,paper
     python benchmarks/rivals.py --table OUT
 
-The nets that the zoo sets aside are judged by what the others taught. Every classifier learns one
-property at a time from the same slices (networks draw a fresh one of every net an epoch instead)
-and is judged on the same slices, of which more are drawn than teach; seed 0. Each pair of property
-and classifier leaves one Parquet file in OUT, with the hits of every judged net and the seconds of
-the processor that learning took, and that taking the features took (once for all properties).
-What is there is not done again: the work may be stopped and continued, and several may run at once
-on different `--properties`. `--table` prints accuracies, differences from the last classifier on
-the same nets, 95 % intervals over nets, and medians over properties of what learning took, of the
-properties that the last classifier has learned.
+All classifiers are trained on the training nets of the zoo and tested on its test nets, with seed
+0. Each learns one property at a time. They are trained on the same slices, except the networks,
+which draw a new slice of every net in each epoch. They are tested on the same slices, of which
+there are more per net than in training.
+
+Each pair of property and classifier writes one Parquet file to OUT. It has the hits of every test
+net, the processor seconds of the training, and those of the features, which are computed once for
+all properties. Existing files are not computed again. So the work can be stopped and continued, and
+several processes can run at once on different `--properties`.
+
+`--table` prints accuracies, differences from the last classifier on the same nets, and 95 %
+intervals over nets. It also prints medians of the training times, over the properties on which the
+last classifier was trained.
 """
 
 from __future__ import annotations
@@ -45,9 +49,11 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--properties")
     parser.add_argument("--classifiers", default=",".join(ORDER))
-    parser.add_argument("--slices", type=int, default=24, help="slices a net that are judged")
-    parser.add_argument("--taught", type=int, default=8, help="slices a net that teach")
-    parser.add_argument("--epochs", type=int, help="of the networks; an OUT for each number")
+    parser.add_argument("--slices", type=int, default=24, help="test slices per net")
+    parser.add_argument("--taught", type=int, default=8, help="training slices per net")
+    parser.add_argument(
+        "--epochs", type=int, help="epochs of the networks; each number needs its own OUT"
+    )
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
     if asked.table:
@@ -71,7 +77,7 @@ def learn(asked: argparse.Namespace) -> None:
         own = {name: SLICE_FEATURES[name]}
         found, nets = random_slices(zoo, labels.nets, own, source, per_net=asked.slices, seed=0)
         rows |= found
-        # Of what teaches; networks draw their slices while they learn.
+        # Of the training nets; networks draw their slices during training.
         spent = share * asked.taught / asked.slices * (time.process_time() - start)
         reading[name] = 0.0 if name == "values" else spent
     used = judged[nets] | (turns(nets) < asked.taught)
@@ -111,7 +117,7 @@ def learn(asked: argparse.Namespace) -> None:
 
 
 def turns(nets: np.ndarray) -> np.ndarray:
-    """Which slice of its net each is, from 0: int64 [n]."""
+    """The number of each slice within its net, from 0: int64 [n]."""
     order = np.argsort(nets, kind="stable")
     found = np.empty_like(order)
     found[order] = np.arange(len(order)) - np.searchsorted(nets[order], nets[order])
@@ -119,7 +125,7 @@ def turns(nets: np.ndarray) -> np.ndarray:
 
 
 def timed(kind: Classifier, task: str) -> MetaClassifier:
-    """An estimator with seed 0 that counts the processor's seconds of its learning, and tells."""
+    """An estimator with seed 0 that reports the processor seconds of its training."""
     made: Any = kind.estimator(0)
     begun = time.monotonic()
 

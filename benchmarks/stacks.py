@@ -1,18 +1,19 @@
-"""Stacks against the ordinary loop: nets an hour, both cores busy, as a ratio from one run.
+"""Stacks compared with the ordinary loop: nets per hour with both cores busy, as ratios of one run.
 
-The opponent is what tutorials and most generators of populations write: eager PyTorch, one net at a
-time, one process a core with one thread each, default memory format, ordinary optimizer, images in
-memory. The recipes are the same (mixed optimizers, activations, initializations and learning
-rates; no augmentation, which is the same function for both), as is the number of steps. Where
-`modelbatch` (PyPI, `pip install modelbatch`) is installed and can express the run, it is a second
-opponent. All take turns, `--rounds` times; medians are reported. What all leave out: evaluation
-and writing.
+The loop is the one of tutorials and of most generators of model zoos: eager PyTorch, one net at a
+time, one process per core with one thread each, default memory format, ordinary optimizer, images
+in memory. Both have the same recipes (mixed optimizers, activations, initializations and learning
+rates) and the same number of steps. There is no augmentation, because it is the same function in
+both. If `modelbatch` is installed (`pip install modelbatch`) and supports the recipes, it is a
+second competitor. All take turns, `--rounds` times, and medians are reported. Evaluation and
+writing are left out.
 
     python benchmarks/stacks.py
 
-prints one line a case: milliseconds a net and step and the ratio; then what the arithmetic of the
-step would take at the rate of torch's own matrix product, measured in the same run, as a ceiling
-for whoever convolves by matrix products, and the ratio as a share of that ceiling.
+It prints one line for each case: milliseconds per net and step, and the ratio. Then it prints the
+time that the arithmetic of the step would take at the rate of torch's own matrix product in the
+same run. This gives a ceiling for implementations by matrix products, and the ratio as a share of
+that ceiling.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ STEPS = 30
 
 
 def recipes(case: str) -> list[Recipe]:
-    """Sixteen nets of one plan and batch size; what else the space varies, varies."""
+    """Sixteen nets of one plan and batch size, with all other properties of the space."""
     options = dict(CASES[case])
     space = preset(str(options.pop("space")))
     drawn = space.with_constants(
@@ -97,7 +98,7 @@ class Plain(nn.Module):
 
 
 def plain_seconds(nets: list[Recipe]) -> float:
-    """Seconds a net and step of the ordinary loop."""
+    """Seconds per net and step of the ordinary loop."""
     data = images(nets[0])
     x = torch.from_numpy(data.x_train).permute(0, 3, 1, 2).float().contiguous() / 255
     y = torch.from_numpy(data.y_train)
@@ -123,7 +124,7 @@ def plain_seconds(nets: list[Recipe]) -> float:
 
 
 def stack_seconds(nets: list[Recipe]) -> float:
-    """Seconds a net and step in stacks of the size that this machine prefers."""
+    """Seconds per net and step in stacks of the best size for this machine."""
     size = min(calibrate(nets, "cpu")[work_class(nets[0])].stack, len(nets))
     pool = Pool.of({"random": images(nets[0])})
     times = []
@@ -140,7 +141,7 @@ def stack_seconds(nets: list[Recipe]) -> float:
 
 
 def modelbatch_seconds(nets: list[Recipe]) -> float:
-    """Seconds a net and step of `modelbatch`, which shares optimizer and activation, not rates."""
+    """Seconds per net and step of `modelbatch`: one optimizer and activation, mixed rates."""
     from modelbatch.core import ModelBatch
     from modelbatch.optimizer import OptimizerFactory
 
@@ -162,7 +163,7 @@ def modelbatch_seconds(nets: list[Recipe]) -> float:
 
 
 def product_work(recipe: Recipe) -> int:
-    """Multiplications of a training step: forward, and gradients of weights and of inputs."""
+    """Multiplications of a training step: forward, and for gradients of weights and inputs."""
     plan = Plan.from_recipe(recipe)
     first = plan.conv[0]
     unpooled = plan.input_size + 2 * first.padding - first.kernel + 1
@@ -190,7 +191,7 @@ MEASURES = {
 
 
 def both_cores(kind: str, case: str) -> float:
-    """Mean seconds a net and step over one worker process a core, all at once."""
+    """Mean seconds per net and step, over one worker process per core that run at once."""
     command = [sys.executable, __file__, "--worker", kind, "--case", case]
     count = os.cpu_count() or 1
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
@@ -198,7 +199,7 @@ def both_cores(kind: str, case: str) -> float:
 
 
 def opponents(case: str) -> list[str]:
-    """Who takes part in a case."""
+    """The competitors in a case."""
     recipe = recipes(case)[0]
     expressible = not recipe.batch_norm and len(CASES[case]) == 4
     there = importlib.util.find_spec("modelbatch") is not None

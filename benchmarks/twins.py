@@ -1,14 +1,14 @@
-"""Two zoos whose spaces differ in one thing: what that thing does to each property, net by net.
+"""Two zoos whose spaces differ in one value: the effect of this value on each property, net by net.
 
     python benchmarks/twins.py FIRST SECOND OUT.parquet
     python benchmarks/twins.py --table OUT.parquet
 
-Spaces with the same properties, drawn with the same seed, give twins: nets of one index that share
-all that is to be read off them. Those that both zoos have are judged by classifiers that other
-nets of the same zoo taught, by the same folds on either side: slices of all weights, slices of
-convolutions alone (shorter, as the smallest nets have few), and whole nets; seeds 0, 1 and 2.
-OUT.parquet holds the hits of every net. `--table` prints accuracies in % with 95 % intervals over
-nets, and the second less the first, paired by twins.
+Two spaces with the same properties, drawn with the same seed, give twins: nets of the same index
+whose properties have the same levels. The nets that both zoos have are tested. Their classifiers
+are trained on other nets of the same zoo, with the same folds for both zoos. They use slices of all
+weights, slices of convolutions alone (shorter, because the smallest nets have few weights there),
+and whole nets, with seeds 0, 1 and 2. OUT.parquet has the hits of every net. `--table` prints
+accuracies in % with 95 % intervals over nets, and the second minus the first, paired by twins.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FOLDS, SEEDS = 5, (0, 1, 2)
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read: a classifier, what it sees, and the units of its answers."""
+    """A classifier, its input, and the levels of its predictions (slice or net)."""
 
     name: str
     classifier: str
@@ -55,9 +55,9 @@ READINGS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("zoos", nargs="*", help="two of them")
+    parser.add_argument("zoos", nargs="*", help="two zoos")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--slices", type=int, default=8, help="slices a net and seed")
+    parser.add_argument("--slices", type=int, default=8, help="slices per net and seed")
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
     if asked.table:
@@ -74,13 +74,13 @@ def main() -> None:
 
 
 def places(zoo: Zoo) -> Mapping[int, str]:
-    """Index of the draw -> net, of those that can be judged."""
+    """Index of the draw -> net, for the nets that can be tested."""
     known = dict(zoo.nets.select("net", "index").iter_rows())
     return {known[net]: net for net in labels_of(zoo).nets}
 
 
 def hits(zoo: Zoo, reading: Reading, twins: list[int], slices: int, side: str) -> pl.DataFrame:
-    """A row a property, unit and net: its level, and the mean over seeds of its hits."""
+    """A row for each property, level and net: its class, and the mean over seeds of its hits."""
     own = places(zoo)
     nets = [own[index] for index in twins]
     labels = labels_of(zoo)
@@ -105,7 +105,7 @@ def hits(zoo: Zoo, reading: Reading, twins: list[int], slices: int, side: str) -
 def features(
     zoo: Zoo, nets: list[str], reading: Reading, slices: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of these nets, and whose they are."""
+    """The rows of these nets, and the net of each row."""
     kind = CLASSIFIERS[reading.classifier]
     if kind.whole:
         return WHOLE_ROWS[kind.features](zoo, nets, reading.source, show)
