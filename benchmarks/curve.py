@@ -61,7 +61,7 @@ def main() -> None:
             )  # fmt: skip
             found.append(own.hits("net" if kind.whole else "slice")[judged, 0, 0])
         hits.append(np.mean(found, axis=0))
-        show("nets that teach", count, counts[-1])
+        show("training nets", count, counts[-1])
     heads = [f"{count:,}" for count in counts]
     print(f"\n| property | chance | {' | '.join(heads)} | 95 % interval | a doubling |")
     print("| --- |" + " ---: |" * (len(counts) + 3))
@@ -75,7 +75,7 @@ def main() -> None:
         cells += [f"{(values[-1] - values[0]) / doublings:+.1f}"]
         chance = 100 / levels[place]
         print(f"| {name.replace('_', ' ')} | {chance:.0f} | {' | '.join(cells)} |")
-    print(f"\n{kind.name}, {judged.sum()} nets judged", file=sys.stderr)
+    print(f"\n{kind.name}, tested on {judged.sum()} nets", file=sys.stderr)
 
 
 def show(task: str, done: float, total: float) -> None:

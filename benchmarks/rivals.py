@@ -152,7 +152,7 @@ def table(out: Path, names: list[str]) -> None:
     hits = hits.filter(pl.col("property").is_in(done.to_list())).sort("property")
     heads = [f"`{name}`" for name in names] + [f"`{name}` less `{last}`" for name in others]
     for unit in UNITS:
-        print(f"\nOf a {unit}:\n\n| property | {' | '.join(heads)} |")
+        print(f"\nAccuracy by {unit}:\n\n| property | {' | '.join(heads)} |")
         print("| --- |" + " ---: |" * len(heads))
         for (name,), own in hits.filter(unit=unit).group_by("property", maintain_order=True):
             cells = [accuracy(own.filter(classifier=n)) for n in names]
@@ -176,7 +176,7 @@ def table(out: Path, names: list[str]) -> None:
         cells += [f"{slowest.sum() / (learning.sum() + reading):.0f}"]
         print(f"| `{name}` | {' | '.join(cells)} |")
     judged, taught = hits["net"].n_unique(), hits["taught"][0]
-    print(f"\n{taught:,} nets taught, {judged:,} others were judged", file=sys.stderr)
+    print(f"\ntrained on {taught:,} nets, tested on {judged:,} others", file=sys.stderr)
 
 
 def accuracy(own: pl.DataFrame) -> str:
