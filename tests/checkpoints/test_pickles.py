@@ -104,7 +104,7 @@ def keyed(key: bytes) -> bytes:
 )
 def test_what_no_weights_need_is_named(path, content, message):
     with pytest.raises(DataError, match=rf"{UNSAFE} \({message}"):
-        raise DataError(refusal(path, content, 2**27))
+        raise DataError(path, refusal(path, content, 2**27))
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_what_can_be_evaluated_is_though_numbers_cannot(few, tmp_path, capsys):
     asked = ["evaluate", few.path, "--out", tmp_path, "--slice-length", 1000, *QUICK, "--json"]
     assert run([str(argument) for argument in asked]) == 0
     said = capsys.readouterr()
-    assert said.err.count("no numbers: 28 nets are too few") == 1
+    assert said.err.count("no numbers: nets: 28 are too few") == 1
     found = json.loads(said.out)
     assert found["rows"]
     assert found["numbers"] == []
@@ -111,7 +111,7 @@ def test_a_dissection_says_why_it_has_no_numbers(few, tmp_path, capsys):
     asked = ("dissect", few.path, "--out", tmp_path, "--slice-length", 1000, *QUICK)
     text = printed(capsys, *asked, "--positions", 2, "--also", "numbers",
                    "--properties", "filter_size")  # fmt: skip
-    why = "28 nets are too few for an interval of a regression"
+    why = "nets: 28 are too few for an interval of a regression"
     assert f"no numbers: {why}" in text
     assert why in (tmp_path / "report.html").read_text(encoding="utf-8")
     stored = Dissection.load(tmp_path)

@@ -108,5 +108,5 @@ def test_the_count_of_layers_is_not_written_into_the_row():
 
 def test_another_nets_layout_is_refused():
     own = layout(depth_conv=3)
-    with pytest.raises(DataError, match=r"does not fit a layout of .* values"):
+    with pytest.raises(DataError, match=r"its layout has .* values"):
         layers(np.zeros(10, np.float32), own)

@@ -168,7 +168,7 @@ def test_a_name_that_is_none_is_refused(name, hub):
     with pytest.raises(DataError) as caught:
         load(name)
     assert str(caught.value) == (
-        f"{name!r} is not a hub name; write hub:OWNER/NAME or hub:OWNER/NAME/CONFIG"
+        f"{name!r}: is not a hub name; write hub:OWNER/NAME or hub:OWNER/NAME/CONFIG"
     )
 
 

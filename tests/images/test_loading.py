@@ -249,7 +249,7 @@ def test_an_unknown_name_lists_the_known_ones(name, tmp_path):
     with pytest.raises(DataError) as caught:
         load(name, tmp_path / "sub" if name == "../mine" else tmp_path)
     assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith(f"{name!r} is not an image set; ")
+    assert str(caught.value).startswith(f"{name!r}: is not an image set; ")
     assert f"{hint.get(name, '')}known are digits, glyphs, textures, mnist, " in str(caught.value)
 
 

@@ -164,7 +164,7 @@ def test_values_beyond_float32_are_refused_or_rounded_when_asked(one, tmp_path):
     assert said == (
         f"{file}: net nws_main/0001: value 41 is 0.1, which float32 cannot represent, "
         "like 1 of 21,260; "
-        "--round rounds them"
+        "`rounded=True` rounds them"
     )
     found = import_zoo(one, tmp_path / "zoo", "nws", rounded=True)
     assert np.float32(0.1) in found.vector("0001", 2)
@@ -392,7 +392,7 @@ def test_the_data_sets_own_reader_reads_a_zoo_of_ones_own(tmp_path):
     [
         (
             {"input_size": 16},
-            r"input_size is 16, that of an NWS net 32; export it with --format s",
+            r"input_size is 16, that of an NWS net 32; give `format=\"s",
         ),
         ({"outputs": 10}, r"outputs is 10, that of an NWS net 20"),
         ({"blocks": 2}, r"blocks is 2, that of an NWS net 3"),

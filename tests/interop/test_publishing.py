@@ -237,7 +237,9 @@ def test_an_upload_that_was_stopped_goes_on_from_the_same_folder(zoo, tmp_path, 
 
 def test_without_the_hubs_package_the_command_that_installs_it_is_named(zoo, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(UsageError, match=r'pip install "weightspace\[hub\]", or use --dry-run'):
+    with pytest.raises(
+        UsageError, match=r'pip install "weightspace\[hub\]", or give `dry_run=True`'
+    ):
         publish(zoo, REPO, tmp_path / "out", licence="mit")
     assert not (tmp_path / "out").exists()
 

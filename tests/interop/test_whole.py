@@ -215,7 +215,7 @@ def test_a_full_disk_is_one_plain_line(zoo, release, tiny_disk, capsys, command)
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "out: the disk is full" in told or "the disk is full, " in told
-    assert "choose another --out" in told
+    assert "choose another folder" in told
     assert everything(tiny_disk) == {"taken"}
 
 

@@ -170,9 +170,9 @@ def test_where_all_nets_share_a_layout_it_is_evaluated_unasked(zoo):
 
 def test_nets_of_many_layouts_are_refused_by_number(tmp_path):
     mixed = synthetic_zoo(tmp_path / "zoo", nets=60)
-    with pytest.raises(UsageError, match="raw needs nets of one layout; this zoo has 3; use laye"):
+    with pytest.raises(UsageError, match="raw: needs nets of one layout, this zoo has 3; use laye"):
         evaluate(mixed, classifiers=["raw"], **QUICK)
-    with pytest.raises(UsageError, match="raw needs nets of one layout; this zoo has 3"):
+    with pytest.raises(UsageError, match="raw: needs nets of one layout, this zoo has 3"):
         fit(mixed, classifier="raw", slice_length=3000)
     frame = evaluate(mixed, properties=["optimizer"], permutations=0, **QUICK).frame()
     assert "raw" not in set(frame["classifier"])
@@ -190,7 +190,7 @@ def test_a_part_that_all_nets_share_is_enough():
 
 def test_what_does_not_fit_is_refused_with_numbers_and_left_out_of_the_default(zoo, monkeypatch):
     monkeypatch.setattr(rooms, "MOST_BYTES", 10**6)
-    words = r"raw holds at most 0.0 GB of weights; these are 0.0 \(100 nets of 7,\d{3} weights\)"
+    words = r"raw: holds at most 0.0 GB of weights, these are 0.0 \(100 nets of 7,\d{3} weights\)"
     with pytest.raises(UsageError, match=words):
         evaluate(zoo, classifiers=["raw"], **QUICK)
     frame = evaluate(zoo, properties=["optimizer"], permutations=0, **QUICK).frame()

@@ -217,13 +217,13 @@ def test_published_tables_are_those_of_this_code():
 def test_what_will_be_refused_is_known_before(zoo, tmp_path):
     assert refusal(Study.of(zoo)) is None
     assert refusal(Study.of(zoo, folds=17)) == (
-        "100 nets are too few for an interval of a regression with 17 folds; it needs 102"
+        "nets: 100 are too few for an interval of a regression with 17 folds; it needs 102"
     )
     space = Space("plain", SPACE.distributions | {"learning_rate": Constant(1e-3)})
     plain = synthetic_zoo(tmp_path / "zoo", nets=40, space=space)
     plain.nets = plain.nets.with_columns(test_accuracy=0.5)
     plain.snapshots = plain.snapshots.filter(snapshot=5)
-    assert refusal(Study.of(plain)) == "no number varies and is on record for every net"
+    assert refusal(Study.of(plain)) == "targets: no number varies and is on record for every net"
     with pytest.raises(UsageError, match="no number varies"):
         regress(plain, slice_length=1000)
     with pytest.raises(UsageError, match="too few nets for an interval"):
@@ -233,5 +233,5 @@ def test_what_will_be_refused_is_known_before(zoo, tmp_path):
 def test_refusals_name_what_is_known(zoo):
     with pytest.raises(UsageError, match=r"speed: no number .*; known are learning_rate"):
         regress(zoo, targets=["speed"], slice_length=1000)
-    with pytest.raises(UsageError, match=r"100 nets are too few .* it needs 240"):
+    with pytest.raises(UsageError, match=r"nets: 100 are too few .* it needs 240"):
         regress(zoo, folds=40, slice_length=1000)

@@ -28,8 +28,8 @@ from weightspace.zoo.writing.parcel import Parcel, accept, pack, twin, vectors
     ("options", "told"),
     [
         ({"engine": "dask"}, r"engine: 'dask' is none of local, ray"),
-        ({"address": "here:6379"}, r"address, via: are for another engine; add --engine ray"),
-        ({"via": "driver"}, r"address, via: are for another engine; add --engine ray"),
+        ({"address": "here:6379"}, r"address, via: are for another engine; add `engine=\"ray"),
+        ({"via": "driver"}, r"address, via: are for another engine; add `engine=\"ray"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(

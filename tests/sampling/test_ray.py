@@ -370,5 +370,7 @@ def test_a_cluster_other_than_the_connected_one_is_refused(
 
 
 def test_a_gpu_is_refused_where_no_node_has_one(machines: Machines, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"device: no node of the cluster has a GPU; use --device"):
+    with pytest.raises(
+        UsageError, match=r"device: no node of the cluster has a GPU; use `device=\"cpu"
+    ):
         small(tmp_path / "zoo", engine="ray", address=machines.address, device="cuda")

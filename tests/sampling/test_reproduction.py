@@ -131,6 +131,6 @@ def test_images_must_be_there_and_the_same(tmp_path: Path, monkeypatch: pytest.M
     assert reproduce(zoo, net, data_dir=one).differences[0].equal
     with pytest.raises(DataError, match=r"zoo: was sampled on other images of mine than those"):
         reproduce(zoo, net, data_dir=other)
-    with pytest.raises(DataError, match=r"'mine' is not an image set"):
+    with pytest.raises(DataError, match=r"'mine': is not an image set"):
         reproduce(zoo, net)
     assert check(zoo.path, full=True) == []

@@ -270,7 +270,7 @@ def test_options_below_one_are_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seed": 1}, r"holds another zoo, the seed is 0 there and 1 here; choose another --out"),
+        ({"seed": 1}, r"holds another zoo, the seed is 0 there and 1 here; choose another folder"),
         ({"snapshots": 6}, r"holds another zoo, .*snapshots is 5 there and 6 here"),
         ({"epochs": 4}, r"holds another zoo, .*epochs"),
     ],

@@ -473,14 +473,14 @@ def test_whoever_cannot_use_a_hyper_parameter_can_say_where_it_stands(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(TEMPLATE + "  optimizer: [adam, adamant]\n", encoding="utf-8")
     space = load_space(path)
-    unknown = UsageError("optimizer: 'adamant' is unknown")
+    unknown = UsageError("optimizer", "'adamant' is unknown")
     assert str(space.placed(unknown)) == f"{path}:7: optimizer: 'adamant' is unknown"
     # A hyper-parameter that the file leaves out belongs under `recipe`.
-    assert str(space.placed(UsageError("outputs: too few"))) == f"{path}:3: outputs: too few"
-    assert str(space.placed(UsageError("nets: too few"))) == "nets: too few"
+    assert str(space.placed(UsageError("outputs", "too few"))) == f"{path}:3: outputs: too few"
+    assert str(space.placed(UsageError("nets", "too few"))) == "nets: too few"
     replaced = space.with_constants(optimizer="adamant", epochs=None)
     assert replaced.placed(unknown) is unknown
-    assert str(replaced.placed(UsageError("epochs: x"))) == f"{path}:3: epochs: x"
+    assert str(replaced.placed(UsageError("epochs", "x"))) == f"{path}:3: epochs: x"
     assert Space.from_dict(space.to_dict()) == space
     assert preset("demo").placed(unknown) is unknown
 

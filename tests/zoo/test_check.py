@@ -276,7 +276,7 @@ def test_an_offset_is_never_believed(zoo, offset):
     net = recipes(0)[0].net
     assert only(zoo).message == f"net {net}, snapshot 1: has a wrong offset or length"
     reader = Zoo(zoo)
-    with pytest.raises(DataError, match=rf"net {net}, snapshot 1 lies outside the file"):
+    with pytest.raises(DataError, match=rf"net {net}, snapshot 1: lies outside the file"):
         reader.vector(net, 1)
     with pytest.raises(DataError, match="lies outside the file"):
         reader.slices(8, 10, nets=[net], snapshots=(1,))

@@ -304,7 +304,7 @@ def test_what_is_fetched_is_bounded_in_total(path, bare, monkeypatch, indexed):
 def test_a_list_of_too_many_units_needs_an_index(bare, monkeypatch):
     monkeypatch.setattr(remote, "_MOST_FILES", 3)
     with serving(bare, listing=True) as served:
-        told = "its nets has 4 files, at most 3 can be read; run `weightspace index`"
+        told = r"its nets has 4 files, at most 3 can be read\); run `weightspace index`"
         (bare / "nets" / "another-1.parquet").write_bytes(b"")
         with pytest.raises(DataError, match=told):
             Zoo(served.url)

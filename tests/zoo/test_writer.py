@@ -72,7 +72,7 @@ def test_another_zoo_is_refused_untouched_with_what_differs(tmp_path, other, tol
     open_writer(tmp_path)
     before = contents(tmp_path)
     settings = {"space": SPACE, "seed": 0, "info": {"snapshots": SNAPSHOTS}} | other
-    with pytest.raises(UsageError, match=f"holds another zoo, {told}; choose another --out, or"):
+    with pytest.raises(UsageError, match=f"holds another zoo, {told}; choose another folder, or"):
         Writer(tmp_path, **settings)
     assert contents(tmp_path) == before
 
@@ -82,7 +82,7 @@ def test_a_directory_of_other_files_is_refused_untouched(tmp_path):
     with pytest.raises(UsageError, match="is not a zoo and has other files in it; choose another"):
         open_writer(tmp_path)
     assert contents(tmp_path) == {"thesis.tex": b"dear reader"}
-    with pytest.raises(UsageError, match=r"thesis.tex: is a file; choose another --out"):
+    with pytest.raises(UsageError, match=r"thesis.tex: is a file; choose another folder"):
         open_writer(tmp_path / "thesis.tex")
 
 

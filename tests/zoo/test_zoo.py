@@ -317,7 +317,7 @@ def test_a_slice_that_does_not_fit_is_refused_with_the_length_that_does(zoo):
     sizes = [len(zoo.layout(net).indices("conv")) for net in zoo.nets["net"]]
     least = min(sizes)
     net = zoo.nets["net"][sizes.index(least)]
-    told = rf"net {net}: has {least} values in part 'conv', .* use --slice-length {least} at most"
+    told = rf"net {net}: has {least} values in part 'conv', .* use `slice_length={least}` at most"
     with pytest.raises(UsageError, match=told):
         zoo.slices(4, 5000, part="conv")
     assert zoo.slices(4, least, part="conv").values.shape == (4, least)
@@ -328,7 +328,7 @@ def test_a_slice_that_does_not_fit_is_refused_with_the_length_that_does(zoo):
     [
         ({"n": 0}, "at least one"),
         ({"n": 1, "length": 0}, "at least one"),
-        ({"n": 1, "part": "bias"}, "part 'bias' is not one of all, conv, fc"),
+        ({"n": 1, "part": "bias"}, "part: 'bias' is not one of all, conv, fc"),
         ({"n": 1, "snapshots": (0,)}, "count from 1"),
         ({"n": 1, "snapshots": ()}, "at least one"),
     ],

@@ -130,7 +130,7 @@ def read_checkpoint(path: str | Path | InnerPath, *, finite: bool = True) -> Che
         ]
         placed, skipped = arrange(entries, ordered=stored.ordered)
         if not placed:
-            raise DataError(f"{place}: no usable tensors; {_found((*skipped, *stored.beside))}")
+            raise DataError(place, "no usable tensors", _found((*skipped, *stored.beside)))
         layout = _layout(placed)
         vector = _vector(stored, layout)
     if finite:
@@ -190,8 +190,9 @@ def _check_finite(place: Path | InnerPath, vector: np.ndarray, layout: Layout) -
             )
     more = f", and so in {len(bad) - 1} more tensors" if len(bad) > 1 else ""
     raise DataError(
-        f"{place}: {bad[0]}{more}; the net has diverged or the file is damaged, "
-        "take an earlier checkpoint"
+        place,
+        f"{bad[0]}{more}",
+        "the net has diverged or the file is damaged, take an earlier checkpoint",
     )
 
 

@@ -55,11 +55,11 @@ def read_file(place: Path | InnerPath) -> Iterator[Stored]:
         with _opened(place) as file:
             yield _stored(file, place.suffix)
     except Refusal as refusal:
-        raise DataError(f"{place}: {refusal}") from None
+        raise DataError(place, refusal) from None
     except FileNotFoundError:
-        raise DataError(f"{place}: no such file") from None
+        raise DataError(place, "no such file") from None
     except OSError as error:
-        raise DataError(f"{place}: cannot be read ({error.strerror or error})") from None
+        raise DataError(place, f"cannot be read ({error.strerror or error})") from None
 
 
 def _opened(place: Path | InnerPath) -> BinaryIO:

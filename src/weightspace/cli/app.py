@@ -15,7 +15,7 @@ from typer.exceptions import TyperException
 from weightspace.cli import arguments, interop, parts, reading, show
 from weightspace.cli.arguments import DataDir, Json, ZooName, ZooPath
 from weightspace.cli.console import bars
-from weightspace.cli.output import Debug, answer, fail, set_debug
+from weightspace.cli.output import Debug, answer, fail, set_debug, told
 from weightspace.errors import UsageError, WeightspaceError
 from weightspace.sampling.options import LEAST, Options
 
@@ -119,7 +119,7 @@ def sample(
         parts.reproduce(out, only, data_dir, None if device == Options.device else device, as_json)
         return
     if space is None or nets is None:
-        raise UsageError("SPACE and --nets: say what to sample, such as `sample demo --nets 300`")
+        raise UsageError("SPACE and --nets", "say what to sample, such as `sample demo --nets 300`")
     options = arguments.options(context.params)  # all of the above, by their names
     if estimate:
         needs = sampling.estimate(**options)
@@ -136,7 +136,7 @@ def _refuse_others(context: typer.Context, taken: set[str]) -> None:
         source = context.get_parameter_source(name)
         if name not in taken and source is not None and source.name == "COMMANDLINE":
             typed = "SPACE" if name == "space" else f"--{name.replace('_', '-')}"
-            raise UsageError(f"{typed}: --only reads it from the zoo; leave it out")
+            raise UsageError(typed, "--only reads it from the zoo", "leave it out")
 
 
 @app.command()
@@ -254,7 +254,7 @@ def run(typed: list[str]) -> int:
         where = f"{typed[0]} " if typed[:1] and typed[0] in _commands() else ""
         return fail(f"{said.rstrip('.')}; see `weightspace {where}--help`", 2)
     except WeightspaceError as error:
-        return fail(str(error), 2)
+        return fail(told(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:

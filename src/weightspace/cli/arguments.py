@@ -77,7 +77,7 @@ def names(option: str, text: str | None) -> list[str] | None:
         return None
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise UsageError(f"{option}: {text!r} has no names; leave the option out for all")
+        raise UsageError(option, f"{text!r} has no names", "leave the option out for all")
     return names
 
 
@@ -101,10 +101,10 @@ def split(zoo: Zoo, stored: bool, left_out: str | None) -> Split | None:
     if left_out is None:
         return zoo.split() if stored else None
     if stored:
-        raise UsageError("--split and --leave-out: cannot be combined; give one of them")
+        raise UsageError("--split and --leave-out", "cannot be combined", "give one of them")
     name, equals, level = left_out.partition("=")
     if not equals:
-        raise UsageError(f"leave_out: {left_out!r} names no level; write it as in depth_conv=5")
+        raise UsageError("leave_out", f"{left_out!r} names no level", "write it as in depth_conv=5")
     return zoo.split(leave_out=(name.strip(), level.strip()))
 
 
@@ -112,7 +112,7 @@ def shard(text: str) -> tuple[int, int]:
     """The number of a shard and the number of shards, from text such as 2/8."""
     number, slash, count = text.partition("/")
     if not (slash and number.strip().isdecimal() and count.strip().isdecimal()):
-        raise UsageError(f"shard: {text!r} is no shard; write 2/8 for the second of eight")
+        raise UsageError("shard", f"{text!r} is no shard", "write 2/8 for the second of eight")
     return int(number), int(count)
 
 
@@ -133,14 +133,14 @@ def folder(out: Path) -> Path:
 
     refuse_url(out)
     if out.is_symlink() and not out.exists():
-        raise UsageError(f"{out}: is a link that leads nowhere; remove it, or choose another --out")
+        raise UsageError(out, "is a link that leads nowhere", "remove it, or choose another --out")
     if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: is a file; choose another --out")
+        raise UsageError(out, "is a file", "choose another --out")
     if (out / "zoo.json").exists():
-        raise UsageError(f"{out}: is a zoo, not a folder for results; choose another --out")
+        raise UsageError(out, "is a zoo, not a folder for results", "choose another --out")
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-        raise UsageError(f"{out}: cannot be written, {there} is not writable; choose another --out")
+        raise UsageError(out, f"cannot be written, {there} is not writable", "choose another --out")
     return out
 
 
@@ -153,10 +153,10 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
             ends = (int(first), int(last)) if dash and first else (int(piece), int(piece))
         except ValueError:
             raise UsageError(
-                f"{option}: {piece.strip()!r} is no number; write 20, 1,10,20 or 1-20"
+                option, f"{piece.strip()!r} is no number", "write 20, 1,10,20 or 1-20"
             ) from None
         if not 0 <= ends[1] - ends[0] < MOST_NUMBERS:
-            raise UsageError(f"{option}: {piece.strip()!r} is no range of up to {MOST_NUMBERS:,}")
+            raise UsageError(option, f"{piece.strip()!r} is no range of up to {MOST_NUMBERS:,}")
         found += range(ends[0], ends[1] + 1)
     return tuple(found)
 
@@ -168,4 +168,4 @@ def epochs(option: str, text: str | None) -> tuple[float, ...] | None:
     try:
         return tuple(float(piece) for piece in text.split(","))
     except ValueError:
-        raise UsageError(f"{option}: {text!r} holds no numbers; write 0,0.5,1,2,5") from None
+        raise UsageError(option, f"{text!r} holds no numbers", "write 0,0.5,1,2,5") from None

@@ -42,7 +42,9 @@ def demo(
     Raises `UsageError` for too few nets, with the number needed, and if the page cannot be written.
     """
     if nets < FEWEST_NETS:
-        raise UsageError(f"nets: {nets} are too few for intervals; the demo needs {FEWEST_NETS}")
+        raise UsageError(
+            "nets", f"{nets} are too few for intervals", f"the demo needs {FEWEST_NETS}"
+        )
     out = arguments.folder(Path(out))
     refuse_foreign(out / "report")
     zoo = sampling.sample(

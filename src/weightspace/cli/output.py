@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -10,9 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
+from weightspace.errors import WeightspaceError
 from weightspace.printable import printable
 
 _debug = False
+_ARGUMENT = re.compile(r"`(?P<name>[a-z_]+)=(?P<value>[^`\s]*)`")
+_OTHER_NAMES = {"rounded": "round"}  # arguments whose options are called otherwise
 
 
 def set_debug(value: bool) -> None:
@@ -37,6 +41,23 @@ def answer(as_json: bool, plain: Any, text: Callable[[], None]) -> None:
         print(json.dumps(plain, indent=1, default=str))
     else:
         text()
+
+
+def told(error: WeightspaceError) -> str:
+    """The text of an error, with options of the command line in place of Python arguments.
+
+    Examples
+    --------
+    >>> told(WeightspaceError("device", "there is no GPU", 'use `device="cpu"`'))
+    'device: there is no GPU; use `--device cpu`'
+    """
+    return _ARGUMENT.sub(_option, str(error))
+
+
+def _option(argument: re.Match[str]) -> str:
+    name, value = argument["name"], argument["value"].strip("\"'")
+    option = "--" + _OTHER_NAMES.get(name, name).replace("_", "-")
+    return f"`{option}`" if value in ("", "True") else f"`{option} {value}`"
 
 
 def fail(line: str, code: int) -> int:

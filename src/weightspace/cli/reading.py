@@ -27,7 +27,7 @@ from weightspace.cli.arguments import (
     ZooName,
 )
 from weightspace.cli.console import bars
-from weightspace.cli.output import Debug, answer, fail
+from weightspace.cli.output import Debug, answer, fail, told
 from weightspace.errors import DataError
 from weightspace.printable import printable
 
@@ -200,8 +200,8 @@ def predict(
             plain.append(predictions[-1].to_dict())
         except DataError as error:  # predict the other files all the same
             failed = True
-            plain.append({"file": str(file), "error": str(error)})
-            fail(str(error), 2)
+            plain.append({"file": str(file), "error": told(error)})
+            fail(told(error), 2)
     if predictions or as_json:
         answer(as_json, plain, lambda: show.predictions(predictions))
     if failed:

@@ -40,36 +40,43 @@ def explained(thing: object, needed: int = 0) -> Iterator[None]:
         if error.errno in _FULL:
             what = f", {needed:,} bytes are needed" if needed else ""
             raise DataError(
-                f"{thing}: the disk is full{what}; free space there or choose another --out, "
-                "then run the same command again"
+                thing,
+                f"the disk is full{what}",
+                "free space there or choose another folder, then run the same command again",
             ) from None
         if error.errno == errno.EFBIG:
             raise DataError(
-                f"{thing}: {needed:,} bytes are more than a file may have here; raise the limit "
-                "(`ulimit -f`) or choose another --out, then run the same command again"
+                thing,
+                f"{needed:,} bytes are more than a file may have here",
+                "raise the limit (`ulimit -f`) or choose another folder, then run the same "
+                "command again",
             ) from None
         if error.errno in _CHANGED:
             raise DataError(
-                f"{thing}: was changed by another process meanwhile ({error.strerror}); "
-                "run the same command again"
+                thing,
+                f"was changed by another process meanwhile ({error.strerror})",
+                "run the same command again",
             ) from None
         raise DataError(
-            f"{thing}: cannot be written ({error.strerror or error}); "
-            "check the folder's permissions or choose another --out"
+            thing,
+            f"cannot be written ({error.strerror or error})",
+            "check the folder's permissions or choose another folder",
         ) from None
 
 
 def leads_out(folder: object) -> DataError:
     """The error for a folder on a path that is a link, or not a folder."""
     return DataError(
-        f"{folder}: is a link or not a folder, so it is not followed; put the folder itself "
-        "there, or remove the link"
+        folder,
+        "is a link or not a folder, so it is not followed",
+        "put the folder itself there, or remove the link",
     )
 
 
 def not_regular(thing: object) -> DataError:
     """The error for something that is not a regular file."""
     return DataError(
-        f"{thing}: is not a regular file (a folder, a device, a pipe or a link to one); "
-        "put a file there, or remove it"
+        thing,
+        "is not a regular file (a folder, a device, a pipe or a link to one)",
+        "put a file there, or remove it",
     )

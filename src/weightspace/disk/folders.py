@@ -217,8 +217,9 @@ def walk(place: InnerPath) -> Iterator[InnerPath]:
     """
     if len(place.parts) > _DEEPEST:
         raise DataError(
-            f"{place.root}: holds folders in folders, {_DEEPEST} deep and more "
-            f"({printable(place.thing, 60)}); name a folder further inside, or remove them"
+            place.root,
+            f"holds folders in folders, {_DEEPEST} deep and more ({printable(place.thing, 60)})",
+            "name a folder further inside, or remove them",
         )
     try:
         with Folder(place) as folder:
@@ -236,7 +237,7 @@ def walk(place: InnerPath) -> Iterator[InnerPath]:
 
 def _unlisted(place: InnerPath, error: OSError) -> DataError:
     return DataError(
-        f"{place}: cannot be listed ({error.strerror}); check the folder's permissions"
+        place, f"cannot be listed ({error.strerror})", "check the folder's permissions"
     )
 
 

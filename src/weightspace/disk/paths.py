@@ -45,8 +45,9 @@ class InnerPath:
         for name in self.parts:
             if not _is_name(name):
                 raise DataError(
-                    f"{self.root}: {printable(repr(name), 80)} is not a valid name of a file or "
-                    "folder in it; take the names from a sound copy"
+                    self.root,
+                    f"{printable(repr(name), 80)} is not a valid name of a file or folder in it",
+                    "take the names from a sound copy",
                 )
 
     def __str__(self) -> str:
@@ -122,7 +123,7 @@ def inner_of(path: str | Path) -> InnerPath:
     """
     whole = Path(os.path.normpath(Path(path).absolute()))
     if not whole.name:
-        raise DataError(f"{path}: is the root of a disk; name a folder in it")
+        raise DataError(path, "is the root of a disk", "name a folder in it")
     return InnerPath(whole.parent, (whole.name,))
 
 

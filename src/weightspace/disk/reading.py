@@ -107,7 +107,7 @@ def read_bytes(place: InnerPath | Path, most: int, *, within: bool = False) -> b
         # Not more than the stated size: some files of the system have no end.
         data = file.read(length + 1)
     if len(data) > length:
-        raise DataError(f"{place}: grew while it was read; read it when it is finished")
+        raise DataError(place, "grew while it was read", "read it when it is finished")
     return data
 
 
@@ -168,8 +168,9 @@ def _opened(place: object, entry: object, where: dict[str, int], most: int | Non
             raise not_regular(place)
         if most is not None and status.st_size > most:
             raise DataError(
-                f"{place}: has {status.st_size:,} bytes, at most {most:,} are allowed "
-                "in such a file; fetch it again, or remove it"
+                place,
+                f"has {status.st_size:,} bytes, at most {most:,} are allowed in such a file",
+                "fetch it again, or remove it",
             )
     except BaseException:
         os.close(descriptor)
@@ -190,6 +191,7 @@ def _refuse_outside(place: InnerPath, descriptor: int) -> None:
     # The name may refer to another file by now, so compare it with the opened file.
     if not inside or not os.path.samestat(os.stat(real), os.fstat(descriptor)):
         raise DataError(
-            f"{place}: is a link that leads out of {place.root}; put the file itself there, or "
-            "remove the link"
+            place,
+            f"is a link that leads out of {place.root}",
+            "put the file itself there, or remove the link",
         )

@@ -91,7 +91,7 @@ class Temporary:
         there = file._folder.stat(name)
         if status.st_size != size or there is None or not os.path.samestat(status, there):
             file.leave()
-            raise DataError(f"{file.place}: is not of the size it was made with")
+            raise DataError(file.place, "is not of the size it was made with")
         return file
 
     @property
@@ -184,12 +184,12 @@ class Temporary:
         try:
             descriptor = os.open(entry, _FLAGS, **where)
         except OSError as error:
-            raise DataError(f"{self.place}: cannot be opened ({error.strerror})") from None
+            raise DataError(self.place, f"cannot be opened ({error.strerror})") from None
         status = os.fstat(descriptor)
         # With a second name, writing this file would change another file.
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             os.close(descriptor)
-            raise DataError(f"{self.place}: is not a file that a writer left")
+            raise DataError(self.place, "is not a file that a writer left")
         return descriptor
 
     def _create(self) -> None:
@@ -327,7 +327,7 @@ def adopt(source: InnerPath | Path, final: InnerPath, *, copy: bool) -> None:
                 piece = opened.read(min(_CHUNK, file.size - offset))
                 file.write(piece, offset)
                 if len(piece) < min(_CHUNK, file.size - offset):
-                    raise DataError(f"{source}: became shorter while it was copied; copy it again")
+                    raise DataError(source, "became shorter while it was copied", "copy it again")
             file.sync()
             file.publish()
         finally:

@@ -84,8 +84,9 @@ def alone_in(folder: InnerPath) -> Iterator[None]:
     with Folder(folder) as held:
         if held.descriptor >= 0 and lock(held.descriptor) is False:
             raise DataError(
-                f"{folder}: another process is writing there; run this again when it has finished, "
-                "or choose another folder"
+                folder,
+                "another process is writing there",
+                "run this again when it has finished, or choose another folder",
             )
         yield
 
@@ -100,7 +101,7 @@ def refuse_taken(final: InnerPath, out: Path) -> None:
         what = "has files in it"
     else:
         return
-    raise UsageError(f"{out}: {what}, and nothing is overwritten; choose another folder")
+    raise UsageError(out, f"{what}, and nothing is overwritten", "choose another folder")
 
 
 def _remove_leftovers(final: InnerPath) -> None:

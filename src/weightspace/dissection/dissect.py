@@ -90,7 +90,7 @@ def dissect(
     began = time.perf_counter()
     for name in also:
         if name not in ALSO:
-            raise UsageError(f"also: {name} is none of {', '.join(ALSO)}")
+            raise UsageError("also", f"{name} is none of {', '.join(ALSO)}")
     study = Study.of(
         zoo,
         properties=properties,
@@ -149,17 +149,18 @@ def _moments(known: dict[int, float], wanted: Sequence[int] | None) -> dict[int,
     """The wanted snapshots: number -> fraction of training."""
     numbers = list(known)
     if not numbers:
-        raise UsageError("snapshots: the nets have none in common; run `weightspace check`")
+        raise UsageError("snapshots", "the nets have none in common", "run `weightspace check`")
     if wanted is not None and not len(wanted):
-        raise UsageError("snapshots: none to read; name at least one, or leave it out for all")
+        raise UsageError("snapshots", "none to read", "name at least one, or leave it out for all")
     chosen = []
     for number in numbers if wanted is None else wanted:
         back = -len(numbers) <= number < 0
         resolved = numbers[number] if back else number
         if resolved not in known:
             raise UsageError(
-                f"snapshots: {number} is none that every net has; "
-                f"they have {numbers[0]} to {numbers[-1]}"
+                "snapshots",
+                f"{number} is none that every net has",
+                f"they have {numbers[0]} to {numbers[-1]}",
             )
         chosen.append(resolved)
     return {number: known[number] for number in sorted(set(chosen))}

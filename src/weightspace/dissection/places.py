@@ -74,7 +74,7 @@ def along(layouts: Sequence[Layout], slice_length: int, positions: int) -> list[
     Up to `_APART` windows do not overlap. More windows overlap, so that each has enough values.
     """
     if positions < 1:
-        raise UsageError(f"positions: {positions} is no number of places; give at least 1")
+        raise UsageError("positions", f"{positions} is no number of places", "give at least 1")
     windows = [
         Place("position", _window_name(i, positions), _window(i, positions))
         for i in range(positions)
@@ -125,8 +125,9 @@ def _fitted(place: Place, layouts: Sequence[Layout], slice_length: int) -> Place
     if min(shortest, slice_length) < SHORTEST:
         what = "slice_length" if slice_length < SHORTEST else f"{place.axis} {place.name}"
         raise UsageError(
-            f"{what}: {min(shortest, slice_length)} values are too few to read; "
-            f"{SHORTEST} are needed"
+            what,
+            f"{min(shortest, slice_length)} values are too few to read",
+            f"{SHORTEST} are needed",
         )
     return replace(place, length=min(shortest, slice_length))
 

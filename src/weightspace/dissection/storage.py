@@ -79,9 +79,9 @@ def _read_facts(place: InnerPath) -> dict[str, Any]:
     try:
         facts = json.loads(read_text(place, MOST_FACTS))
     except FileNotFoundError:
-        raise DataError(f"{place}: no such file; {REMEDY}") from None
+        raise DataError(place, "no such file", REMEDY) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{place}: not readable as JSON ({error}); {REMEDY}") from None
+        raise DataError(place, f"not readable as JSON ({error})", REMEDY) from None
     if not isinstance(facts, dict):
-        raise DataError(f"{place}: holds no mapping of facts; {REMEDY}")
+        raise DataError(place, "holds no mapping of facts", REMEDY)
     return facts

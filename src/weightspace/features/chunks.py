@@ -28,8 +28,9 @@ def by_chunks(function: RowFunction, values: np.ndarray, columns: int) -> np.nda
     values = np.asarray(values)
     if values.ndim != 2 or values.shape[1] < SHORTEST:
         raise UsageError(
-            f"values of shape {list(values.shape)} are not slices; "
-            f"give [n, length] with a length of at least {SHORTEST}"
+            "values",
+            f"of shape {list(values.shape)} are not slices",
+            f"give [n, length] with a length of at least {SHORTEST}",
         )
     out = np.empty((len(values), columns), np.float32)
     rows = max(1, VALUES // values.shape[1])

@@ -110,8 +110,9 @@ def tensors(
     vector = np.asarray(vector)
     if vector.shape != (layout.size,):
         raise DataError(
-            f"a vector of shape {list(vector.shape)} does not fit a layout of {layout.size:,} "
-            "values; give the layout of the same net"
+            "vector",
+            f"has shape {list(vector.shape)}, its layout has {layout.size:,} values",
+            "give the layout of the same net",
         )
     return {
         (spec.part, spec.layer, spec.role): _tensor(vector, spec)

@@ -64,7 +64,7 @@ def _master(font: str, letter: str) -> np.ndarray:
 
     file = Path(get_data_path(), "fonts", "ttf", f"{font}.ttf")
     if not file.is_file():
-        raise DataError(f"{file}: this font of matplotlib is missing; pip install -U matplotlib")
+        raise DataError(file, "this font of matplotlib is missing", "pip install -U matplotlib")
     outline = TextPath((0, 0), letter, size=100, prop=FontProperties(fname=str(file)))
     box = outline.get_extents()
     pixel = 2 * max(box.width, box.height) / _MASTER

@@ -28,13 +28,13 @@ def read(name: str) -> tuple[Arrays, tuple[str, ...]]:
     match = _NAME.fullmatch(name)
     if match is None:
         raise DataError(
-            f"{name!r} is not a hub name; write hub:OWNER/NAME or hub:OWNER/NAME/CONFIG"
+            repr(name), "is not a hub name", "write hub:OWNER/NAME or hub:OWNER/NAME/CONFIG"
         )
     try:
         datasets = importlib.import_module("datasets")
     except ImportError:
         raise DataError(
-            f'{name}: needs the package datasets; pip install "weightspace[hub]"'
+            name, "needs the package datasets", 'pip install "weightspace[hub]"'
         ) from None
     splits = _fetch(datasets, name, *match.groups())
     train, test = _pick(name, splits)
@@ -50,8 +50,9 @@ def _fetch(datasets: Any, name: str, repository: str, config: str | None) -> Any
     except Exception as error:  # many kinds: keep the hub's own text
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{name}: the hub did not deliver ({reason[:300]}); check the name, the config and "
-            "the network"
+            name,
+            f"the hub did not deliver ({reason[:300]})",
+            "check the name, the config and the network",
         ) from None
 
 
@@ -59,8 +60,9 @@ def _pick(name: str, splits: Any) -> tuple[Any, Any]:
     test = next((splits[key] for key in _TEST_SPLITS if key in splits), None)
     if "train" not in splits or test is None:
         raise DataError(
-            f"{name}: has splits {', '.join(splits)}; an image set needs train, and test or "
-            "validation"
+            name,
+            f"has splits {', '.join(splits)}",
+            "an image set needs train, and test or validation",
         )
     return splits["train"], test
 
@@ -73,8 +75,10 @@ def _columns(datasets: Any, name: str, part: Any) -> tuple[str, str, tuple[str, 
     images = ["image"] if "image" in images else images
     if len(images) != 1 or len(labels) != 1:
         raise DataError(
-            f"{name}: has {len(images)} image and {len(labels)} class-label columns among "
-            f"{', '.join(part.features)}; it needs one of each, or columns called image and label"
+            name,
+            f"has {len(images)} image and {len(labels)} class-label columns among "
+            f"{', '.join(part.features)}",
+            "it needs one of each, or columns called image and label",
         )
     return images[0], labels[0], tuple(map(str, part.features[labels[0]].names))
 
@@ -85,15 +89,15 @@ def _decode(name: str, part: Any, image: str, label: str) -> tuple[list[np.ndarr
     for row, item in enumerate(part.select_columns([image, label])):
         picture, number = item[image], item[label]
         if number is None or number < 0:
-            raise DataError(f"{name}: row {row:,} has no label; this split cannot be used")
+            raise DataError(name, f"row {row:,} has no label", "this split cannot be used")
         if picture is None:
-            raise DataError(f"{name}: row {row:,} has no image; this split cannot be used")
+            raise DataError(name, f"row {row:,} has no image", "this split cannot be used")
         grey = picture.mode in ("1", "L")
         values = np.asarray(picture.convert("L" if grey else "RGB"), np.uint8)
         x.append(values[..., None] if grey else values)
         y.append(number)
     if not x:
-        raise DataError(f"{name}: a split is empty; choose another set or config")
+        raise DataError(name, "a split is empty", "choose another set or config")
     return x, np.array(y, np.int64)
 
 

@@ -67,9 +67,10 @@ def _header(path: Path, file: BinaryIO | Inflated, size: int, magic: int) -> tup
         raise _damaged(path, error) from None
     if len(head) >= 4 and struct.unpack(">I", head[:4])[0] != magic:
         raise DataError(
-            f"{path}: begins with {head[:4].hex()}, an IDX file of "
-            f"{'images' if magic == IMAGES else 'labels'} with {magic:08x}; "
-            "put the original file here"
+            path,
+            f"begins with {head[:4].hex()}, an IDX file of "
+            f"{('images' if magic == IMAGES else 'labels')} with {magic:08x}",
+            "put the original file here",
         )
     if len(head) < length:
         raise _truncated(path, length, len(head))
@@ -79,16 +80,18 @@ def _header(path: Path, file: BinaryIO | Inflated, size: int, magic: int) -> tup
         raise _truncated(path, expected, size)
     if packed and cannot_hold(size, expected):
         raise DataError(
-            f"{path}: expected {expected:,} bytes by its header, which {size:,} gzipped bytes "
-            "cannot hold; fetch the file again"
+            path,
+            f"expected {expected:,} bytes by its header, which {size:,} gzipped bytes cannot hold",
+            "fetch the file again",
         )
     if expected > MOST_BYTES:
         raise DataError(
-            f"{path}: takes {expected:,} bytes unpacked, at most {MOST_BYTES:,} are read; "
-            "fetch the original file again"
+            path,
+            f"takes {expected:,} bytes unpacked, at most {MOST_BYTES:,} are read",
+            "fetch the original file again",
         )
     if 0 in dimensions:
-        raise DataError(f"{path}: has shape {list(dimensions)}, so nothing; fetch the file again")
+        raise DataError(path, f"has shape {list(dimensions)}, so nothing", "fetch the file again")
     return dimensions
 
 
@@ -112,10 +115,11 @@ def _read(path: Path, magic: int) -> np.ndarray:
 def _truncated(path: Path, expected: int, found: int) -> DataError:
     more = "or more " if found > expected else ""
     return DataError(
-        f"{path}: expected {expected:,} bytes, found {found:,} {more}"
-        "(unpacked, if gzipped); fetch the file again"
+        path,
+        f"expected {expected:,} bytes, found {found:,} {more}(unpacked, if gzipped)",
+        "fetch the file again",
     )
 
 
 def _damaged(path: Path, error: object) -> DataError:
-    return DataError(f"{path}: damaged gzip ({error}); fetch the file again")
+    return DataError(path, f"damaged gzip ({error})", "fetch the file again")

@@ -60,67 +60,76 @@ def assemble(
     Without `classes` the labels are their own names, and each of 0 .. K-1 must occur in training.
     """
     x_train, x_test = (
-        _images(f"{where}: {part}", x)
+        _images(where, part, x)
         for part, x in (("x_train", arrays.x_train), ("x_test", arrays.x_test))
     )
     if x_train.shape[1:] != x_test.shape[1:]:
         raise DataError(
-            f"{where}: x_train has images of {_times(x_train.shape[1:])}, x_test of "
-            f"{_times(x_test.shape[1:])}; bring both to one size"
+            where,
+            f"x_train has images of {_times(x_train.shape[1:])}, x_test of "
+            f"{_times(x_test.shape[1:])}",
+            "bring both to one size",
         )
-    y_train = _labels(f"{where}: y_train", arrays.y_train, len(x_train))
-    y_test = _labels(f"{where}: y_test", arrays.y_test, len(x_test))
+    y_train = _labels(where, "y_train", arrays.y_train, len(x_train))
+    y_test = _labels(where, "y_test", arrays.y_test, len(x_test))
     if classes is None:
         # Check before making names: a wrong label of 2**40 must not become 2**40 names.
         found = np.unique(y_train)
         if found[-1] != len(found) - 1:
             gap = int(np.argmax(found != np.arange(len(found))))
             raise DataError(
-                f"{where}: y_train goes up to {found[-1]} but label {gap} never occurs; "
-                "number the classes 0, 1, 2, ... without gaps"
+                where,
+                f"y_train goes up to {found[-1]} but label {gap} never occurs",
+                "number the classes 0, 1, 2, ... without gaps",
             )
         classes = [str(label) for label in range(len(found))]
     for part, labels in (("y_train", y_train), ("y_test", y_test)):
         if labels.max() >= len(classes):
             raise DataError(
-                f"{where}: {part} holds label {labels.max()}, but there are {len(classes)} "
-                f"classes; labels must be 0..{len(classes) - 1}"
+                where,
+                f"{part} holds label {labels.max()}, but there are {len(classes)} classes",
+                f"labels must be 0..{len(classes) - 1}",
             )
     return ImageSet(name, x_train, y_train, x_test, y_test, tuple(classes))
 
 
-def image_shape(what: str, shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, int, int, int]:
-    """(N, rows, columns, channels) of an image array; errors begin with `what`."""
+def image_shape(
+    where: object, what: str, shape: tuple[int, ...], dtype: np.dtype
+) -> tuple[int, int, int, int]:
+    """(N, rows, columns, channels) of the image array `what` in `where`, a file or a name."""
     if dtype != np.uint8:
-        raise DataError(f"{what} is {dtype}; images must be uint8, 0..255")
+        raise DataError(where, f"{what} is {dtype}", "images must be uint8, 0..255")
     if len(shape) == 3:
         shape = (*shape, 1)
     if len(shape) != 4 or shape[3] not in (1, 3):
         raise DataError(
-            f"{what} has shape {list(shape)}; images must be [N, H, W] or [N, H, W, C] "
-            "with C = 1 or 3"
+            where,
+            f"{what} has shape {list(shape)}",
+            "images must be [N, H, W] or [N, H, W, C] with C = 1 or 3",
         )
     if 0 in shape:
-        raise DataError(f"{what} has shape {list(shape)}: no images; give at least one")
+        raise DataError(where, f"{what} has shape {list(shape)}: no images", "give at least one")
     n, rows, columns, channels = shape
     return n, rows, columns, channels
 
 
-def _images(what: str, x: np.ndarray) -> np.ndarray:
-    return x.reshape(image_shape(what, x.shape, x.dtype))
+def _images(where: object, what: str, x: np.ndarray) -> np.ndarray:
+    return x.reshape(image_shape(where, what, x.shape, x.dtype))
 
 
-def _labels(what: str, y: np.ndarray, images: int) -> np.ndarray:
+def _labels(where: object, what: str, y: np.ndarray, images: int) -> np.ndarray:
     if y.dtype.kind not in "iu":
-        raise DataError(f"{what} is {y.dtype}; labels must be whole numbers")
+        raise DataError(where, f"{what} is {y.dtype}", "labels must be whole numbers")
     if y.shape != (images,):
         raise DataError(
-            f"{what} has shape {list(y.shape)} for {images:,} images; give one label for each image"
+            where,
+            f"{what} has shape {list(y.shape)} for {images:,} images",
+            "give one label for each image",
         )
     if y.min() < 0:
-        raise DataError(f"{what} holds label {y.min()}; labels must start at 0")
+        raise DataError(where, f"{what} holds label {y.min()}", "labels must start at 0")
     if y.max() > np.iinfo(np.int64).max:
-        raise DataError(f"{what} holds label {y.max()}; labels must be 0..classes-1")
+        raise DataError(where, f"{what} holds label {y.max()}", "labels must be 0..classes-1")
     return y.astype(np.int64)
 
 

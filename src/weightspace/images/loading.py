@@ -91,7 +91,7 @@ def load(name: str, data_dir: str | Path | None = None) -> ImageSet:
         raise _unreadable(error, name) from None
     except MemoryError:
         raise DataError(
-            f"{name}: there is not enough memory for its images; make a set of fewer"
+            name, "there is not enough memory for its images", "make a set of fewer"
         ) from None
 
 
@@ -219,8 +219,9 @@ def _file_entry(name: str, kind: str, where: Path, paths: Sequence[Path] = ()) -
 
 def _unreadable(error: OSError, name: str) -> DataError:
     return DataError(
-        f"{error.filename or name}: cannot be read ({error.strerror or error}); "
-        "check the file and its permissions"
+        error.filename or name,
+        f"cannot be read ({error.strerror or error})",
+        "check the file and its permissions",
     )
 
 
@@ -230,16 +231,18 @@ def _missing(name: str, places: list[Path]) -> DataError:
         files = originals(known, place)
         if files:
             return DataError(
-                f"{name}: {files.folder} has no {' and no '.join(files.missing)}; "
-                f"put the rest of the set there, from {known.source}"
+                name,
+                f"{files.folder} has no {' and no '.join(files.missing)}",
+                f"put the rest of the set there, from {known.source}",
             )
     pickled = [folder for place in places if (folder := place / "cifar-10-batches-py").is_dir()]
     if name == "cifar10" and pickled:
         return DataError(
-            f"{name}: {pickled[0]} holds pickles, which are never opened; "
-            f"put the binary version next to it, from {known.source}"
+            name,
+            f"{pickled[0]} holds pickles, which are never opened",
+            f"put the binary version next to it, from {known.source}",
         )
-    return DataError(f"{name}: no files in {_listed(places)}; {_remedy(name, places[0])}")
+    return DataError(name, f"no files in {_listed(places)}", _remedy(name, places[0]))
 
 
 def _remedy(name: str, place: Path) -> str:
@@ -258,8 +261,10 @@ def _unknown(name: str, places: list[Path]) -> DataError:
     close = difflib.get_close_matches(name, names, 1) or [n for n in names if n.startswith(name)]
     hint = f"did you mean {close[0]}? " if close and name else ""
     return DataError(
-        f"{name!r} is not an image set; {hint}known are {', '.join(names)}, "
-        f"hub:OWNER/NAME, and any NAME.npz in {_listed(places)}"
+        repr(name),
+        "is not an image set",
+        f"{hint}known are {', '.join(names)}, hub:OWNER/NAME, and any NAME.npz in "
+        f"{_listed(places)}",
     )
 
 

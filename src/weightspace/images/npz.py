@@ -67,7 +67,7 @@ def peek(path: Path) -> Sizes:
 
 def _sizes(path: Path, headers: dict[str, _Header]) -> Sizes:
     (train, *shape), (test, *_) = (
-        image_shape(f"{path}: {key}", headers[key].shape, headers[key].dtype)
+        image_shape(path, key, headers[key].shape, headers[key].dtype)
         for key in ("x_train", "x_test")
     )
     rows, columns, channels = shape
@@ -92,12 +92,13 @@ def _names(path: Path, names: np.ndarray) -> tuple[str, ...]:
     # Python cannot decode numbers that are not characters.
     numbers = np.ascontiguousarray(names, names.dtype.newbyteorder("=")).view(np.uint32)
     if numbers.max(initial=0) > sys.maxunicode:
-        raise DataError(f"{path}: classes holds something that is not text; save it again")
+        raise DataError(path, "classes holds something that is not text", "save it again")
     for name in (found := tuple(names.tolist())):
         if _STEERING.search(name):
             raise DataError(
-                f"{path}: classes holds {printable(repr(name), 60)}, which is no plain text; "
-                "save it without control characters"
+                path,
+                f"classes holds {printable(repr(name), 60)}, which is no plain text",
+                "save it without control characters",
             )
     return found
 
@@ -122,8 +123,9 @@ def _archive(path: Path) -> Iterator[tuple[zipfile.ZipFile, _Rationed]]:
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise
             raise DataError(
-                f"{path}: not a whole .npz archive ({_reason(error)}); write or fetch the file "
-                "again"
+                path,
+                f"not a whole .npz archive ({_reason(error)})",
+                "write or fetch the file again",
             ) from None
 
 
@@ -132,21 +134,23 @@ def _headers(path: Path, archive: zipfile.ZipFile, size: int) -> dict[str, _Head
     for info in archive.infolist():
         key = info.filename.removesuffix(".npy")
         if key in members and key in (*KEYS, _CLASSES):
-            raise DataError(f"{path}: {key} is in it twice; save it again")
+            raise DataError(path, f"{key} is in it twice", "save it again")
         members[key] = info
     missing = [key for key in KEYS if key not in members]
     if missing:
         raise DataError(
-            f"{path}: no {missing[0]}, found {printable(', '.join(sorted(members)) or 'nothing')}; "
-            f"an image set needs {', '.join(KEYS)}"
+            path,
+            f"no {missing[0]}, found {printable(', '.join(sorted(members)) or 'nothing')}",
+            f"an image set needs {', '.join(KEYS)}",
         )
     wanted = [*KEYS, *({_CLASSES} & set(members))]
     headers = {key: _header(path, archive, key, members[key], size) for key in wanted}
     claimed = sum(header.member.file_size for header in headers.values())
     if claimed > _MOST_BYTES:
         raise DataError(
-            f"{path}: its arrays take {claimed:,} bytes unpacked, at most {_MOST_BYTES:,} "
-            "are read; make a set of fewer or smaller images"
+            path,
+            f"its arrays take {claimed:,} bytes unpacked, at most {_MOST_BYTES:,} are read",
+            "make a set of fewer or smaller images",
         )
     if _CLASSES in headers:
         _check_names(path, headers[_CLASSES])
@@ -156,13 +160,15 @@ def _headers(path: Path, archive: zipfile.ZipFile, size: int) -> dict[str, _Head
 def _check_names(path: Path, names: _Header) -> None:
     if len(names.shape) != 1 or names.dtype.kind != "U":
         raise DataError(
-            f"{path}: classes is {names.dtype} {list(names.shape)}; give one text a class, "
-            "np.array([...], dtype=str)"
+            path,
+            f"classes is {names.dtype} {list(names.shape)}",
+            "give one text a class, np.array([...], dtype=str)",
         )
     if names.member.file_size > _MOST_NAMES:
         raise DataError(
-            f"{path}: classes takes {names.member.file_size:,} bytes, at most {_MOST_NAMES:,} "
-            "are read; give shorter names"
+            path,
+            f"classes takes {names.member.file_size:,} bytes, at most {_MOST_NAMES:,} are read",
+            "give shorter names",
         )
 
 
@@ -172,35 +178,39 @@ def _header(
     """Read the header of an array, and never more bytes than a header can have."""
     if member.compress_type not in _KINDS:
         raise DataError(
-            f"{path}: {key} is compressed in a way that NumPy does not write; save it again"
+            path, f"{key} is compressed in a way that NumPy does not write", "save it again"
         )
     if member.flag_bits & 1:
-        raise DataError(f"{path}: {key} is encrypted; save it without a password")
+        raise DataError(path, f"{key} is encrypted", "save it without a password")
     with archive.open(member) as file:
         head = io.BytesIO(file.read(_LONGEST_HEADER))
     try:
         shape, dtype = _parsed(head)
     except Exception as error:  # NumPy's parser passes on any error of Python's parser
         raise DataError(
-            f"{path}: {key} is not a NumPy array ({_reason(error)}); save it again"
+            path, f"{key} is not a NumPy array ({_reason(error)})", "save it again"
         ) from None
     if dtype.hasobject:
         raise DataError(
-            f"{path}: {key} holds Python objects, which are never unpickled; "
-            "save it as a plain array of whole numbers"
+            path,
+            f"{key} holds Python objects, which are never unpickled",
+            "save it as a plain array of whole numbers",
         )
     expected = head.tell() + math.prod(shape) * dtype.itemsize
     if member.file_size != expected:
         raise DataError(
-            f"{path}: {key} expected {expected:,} bytes by its header, found "
-            f"{member.file_size:,}; write or fetch the file again"
+            path,
+            f"{key} expected {expected:,} bytes by its header, found {member.file_size:,}",
+            "write or fetch the file again",
         )
     packed = min(member.compress_size, size)
     stored = member.compress_type == zipfile.ZIP_STORED
     if packed < expected if stored else cannot_hold(packed, expected):
         raise DataError(
-            f"{path}: {key} expected {expected:,} bytes by its header, which {packed:,} packed "
-            "bytes cannot hold; write or fetch the file again"
+            path,
+            f"{key} expected {expected:,} bytes by its header, which {packed:,} packed bytes "
+            "cannot hold",
+            "write or fetch the file again",
         )
     return _Header(member, shape, dtype)
 

@@ -39,8 +39,10 @@ def _cifar_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if labels.max() > 9:
         record = int(np.argmax(labels > 9))
         raise DataError(
-            f"{path}: record {record:,} has label {labels[record]}; CIFAR-10 has 0..9, so this is "
-            "another file or version; put CIFAR-10's binary version here"
+            path,
+            f"record {record:,} has label {labels[record]}; CIFAR-10 has 0..9, so this is "
+            "another file or version",
+            "put CIFAR-10's binary version here",
         )
     return rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1).copy(), labels
 
@@ -67,7 +69,7 @@ def _stl_half(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
     if y.min() < 1 or y.max() > 10:
         index = int(np.argmax((y < 1) | (y > 10)))
         raise DataError(
-            f"{labels}: label {y[index]} at byte {index:,}; STL-10 has 1..10; fetch the file again"
+            labels, f"label {y[index]} at byte {index:,}; STL-10 has 1..10", "fetch the file again"
         )
     with opened(images) as (file, size):
         if (count := _records(images, size, _STL)) != len(y):
@@ -81,8 +83,9 @@ def _stl_half(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _out_of_line(images: Path, labels: Path, expected: int, found: int) -> DataError:
     return DataError(
-        f"{labels}: expected {expected:,} bytes, one label for each image of {images.name}, "
-        f"found {found:,}; fetch both files again"
+        labels,
+        f"expected {expected:,} bytes, one label for each image of {images.name}, found {found:,}",
+        "fetch both files again",
     )
 
 
@@ -95,8 +98,10 @@ def _records(path: Path, found: int, record: int) -> int:
     if found == 0 or found % record:
         whole = max(1, -(-found // record))
         raise DataError(
-            f"{path}: expected whole records of {record:,} bytes, such as {whole * record:,} bytes "
-            f"for {whole:,}, found {found:,}; fetch the file again"
+            path,
+            f"expected whole records of {record:,} bytes, such as {whole * record:,} bytes for "
+            f"{whole:,}, found {found:,}",
+            "fetch the file again",
         )
     return found // record
 
@@ -105,5 +110,5 @@ def _read(path: Path, file: BinaryIO, count: int, record: int) -> np.ndarray:
     """The next `count` records: uint8 [count, record]."""
     content = file.read(count * record)
     if len(content) < count * record:
-        raise DataError(f"{path}: became shorter while it was read; fetch the file again")
+        raise DataError(path, "became shorter while it was read", "fetch the file again")
     return np.frombuffer(content, np.uint8).reshape(count, record)

@@ -50,7 +50,7 @@ def resize(x: np.ndarray, size: int, channels: int) -> np.ndarray:
     [[[[15, 15, 15]]]]
     """
     if size < 1:
-        raise UsageError(f"size: {size} is not a positive number of pixels")
+        raise UsageError("size", f"{size} is not a positive number of pixels")
     return resample(x, size, size, channels)
 
 
@@ -58,10 +58,12 @@ def resample(x: np.ndarray, rows: int, columns: int, channels: int) -> np.ndarra
     """As `resize`, to `rows` x `columns`."""
     if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] not in (1, 3) or 0 in x.shape[1:]:
         raise UsageError(
-            f"x: {x.dtype} {list(x.shape)} are not images; give uint8 [N, H, W, C] with C = 1 or 3"
+            "x",
+            f"{x.dtype} {list(x.shape)} are not images",
+            "give uint8 [N, H, W, C] with C = 1 or 3",
         )
     if channels not in (1, 3):
-        raise UsageError(f"channels: {channels} is neither 1 nor 3")
+        raise UsageError("channels", f"{channels} is neither 1 nor 3")
     if x.shape[1:] == (rows, columns, channels):
         return np.array(x, order="C")
     out = np.empty((len(x), rows, columns, channels), np.uint8)

@@ -23,7 +23,7 @@ def _expanded(place: str | Path) -> Path:
     try:
         return Path(place).expanduser()
     except RuntimeError:
-        raise DataError(f"{place}: there is no such user; name the folder in full") from None
+        raise DataError(place, "there is no such user", "name the folder in full") from None
 
 
 def cache() -> Path:

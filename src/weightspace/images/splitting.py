@@ -49,26 +49,29 @@ def split(
     wanted = train_images or len(labels)
     if wanted < 0 or wanted > len(labels):
         raise UsageError(
-            f"train_images: {wanted:,} asked of {name}, which has {len(labels):,} training images; "
-            "ask for fewer, or 0 for all"
+            "train_images",
+            f"{wanted:,} asked of {name}, which has {len(labels):,} training images",
+            "ask for fewer, or 0 for all",
         )
     if not 0 <= validation_fraction < 1:
         raise UsageError(
-            f"validation_fraction: {validation_fraction} is not from 0 up to, not including, 1"
+            "validation_fraction", f"{validation_fraction} is not from 0 up to, not including, 1"
         )
     present, sizes = np.unique(labels, return_counts=True)
     taken = shares(sizes, wanted)
     if taken.min() < 1:
         raise UsageError(
-            f"train_images: {wanted:,} of {name} are too few for one image of each of its "
-            f"{len(present)} classes; the rarest has {sizes.min():,} of {len(labels):,} images"
+            "train_images",
+            f"{wanted:,} of {name} are too few for one image of each of its {len(present)} classes",
+            f"the rarest has {sizes.min():,} of {len(labels):,} images",
         )
     # Each class keeps at least one training image.
     held = np.minimum(shares(taken, round(wanted * validation_fraction)), taken - 1)
     if validation_fraction > 0 and held.sum() == 0:
         raise UsageError(
-            f"validation_fraction: {validation_fraction} of {wanted:,} images of {name} leaves "
-            "none to validate on; raise it, or train_images"
+            "validation_fraction",
+            f"{validation_fraction} of {wanted:,} images of {name} leaves none to validate on",
+            "raise it, or train_images",
         )
     rng = np.random.default_rng([seed, 0x51717])
     train, validation = [], []

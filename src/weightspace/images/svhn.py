@@ -60,7 +60,7 @@ def _half(path: Path) -> tuple[np.ndarray, np.ndarray]:
     known = np.isin(labels, np.arange(1, 11))
     if not known.all():
         raise DataError(
-            f"{path}: y holds label {labels[~known][0]}; SVHN has 1..10; fetch the file again"
+            path, f"y holds label {labels[~known][0]}; SVHN has 1..10", "fetch the file again"
         )
     return x, labels.astype(np.int64) % 10
 
@@ -81,7 +81,7 @@ def _matlab(path: Path) -> Iterator[tuple[BinaryIO, int]]:
             yield file, size
         except (matlab.Damaged, zlib.error, EOFError) as error:
             raise DataError(
-                f"{path}: not a whole MATLAB 5 file ({printable(error, 120)}); fetch the file again"
+                path, f"not a whole MATLAB 5 file ({printable(error, 120)})", "fetch the file again"
             ) from None
 
 
@@ -105,25 +105,29 @@ def _checked(path: Path, headers: dict[str, _Header]) -> int:
         if name not in headers:
             known = printable(", ".join(sorted(headers)) or "nothing")
             raise DataError(
-                f"{path}: no variable {name}, found {known}; the file is cut short, or not SVHN's "
-                "format 2 (cropped digits); fetch it again"
+                path,
+                f"no variable {name}, found {known}; the file is cut short, or not SVHN's format "
+                "2 (cropped digits)",
+                "fetch it again",
             )
     (shape, x), (labels, y) = headers["X"], headers["y"]
     if len(shape) != 4 or shape[:3] != _IMAGE or shape[3] == 0:
         raise DataError(
-            f"{path}: X has shape {list(shape)}; SVHN's cropped digits are [32, 32, 3, N]; "
-            "fetch the file again"
+            path,
+            f"X has shape {list(shape)}; SVHN's cropped digits are [32, 32, 3, N]",
+            "fetch the file again",
         )
     if max(labels) != shape[3] or math.prod(labels) != shape[3]:
         raise DataError(
-            f"{path}: y has shape {list(labels)} for {shape[3]:,} images in X; fetch the file again"
+            path, f"y has shape {list(labels)} for {shape[3]:,} images in X", "fetch the file again"
         )
     if x != np.uint8 or y is None:
         kinds = [dtype.name if dtype else "no real numbers" for dtype in (x, y)]
-        raise DataError(f"{path}: X is {kinds[0]} and y {kinds[1]}; fetch the original file again")
+        raise DataError(path, f"X is {kinds[0]} and y {kinds[1]}", "fetch the original file again")
     if shape[3] * _VALUES > MOST_BYTES:
         raise DataError(
-            f"{path}: X takes {shape[3] * _VALUES:,} bytes unpacked, at most {MOST_BYTES:,} "
-            "are read; fetch the original file again"
+            path,
+            f"X takes {shape[3] * _VALUES:,} bytes unpacked, at most {MOST_BYTES:,} are read",
+            "fetch the original file again",
         )
     return shape[3]

@@ -82,7 +82,7 @@ def settle(
     """
     if not arrivals:
         raise DataError(
-            f"{origin.name}: contains no nets; see docs/interop.md for the expected files"
+            origin.name, "contains no nets", "see docs/interop.md for the expected files"
         )
     names = named(arrivals)
     space = space_of(origin.name, origin.description, [a.recipe for a in arrivals], origin.ranges)
@@ -118,16 +118,19 @@ def named(arrivals: Sequence[Arrival]) -> list[str]:
     for i, name in enumerate(found):
         if not is_net(name):
             raise DataError(
-                f"net {printable(name, 80)!r} ({printable(arrivals[i].source)}): is not a valid "
-                "name of a net; use 1 to 64 letters, digits, dots and hyphens"
+                f"net {printable(name, 80)!r} ({printable(arrivals[i].source)})",
+                "is not a valid name of a net",
+                "use 1 to 64 letters, digits, dots and hyphens",
             )
     if len(set(found)) < len(found):
         first: dict[str, int] = {}
         for i, name in enumerate(found):
             if (other := first.setdefault(name, i)) != i:
                 raise DataError(
-                    f"net {name}: is there twice, as {printable(arrivals[other].source)} and as "
-                    f"{printable(arrivals[i].source)}; rename or remove one"
+                    f"net {name}",
+                    f"is there twice, as {printable(arrivals[other].source)} and as "
+                    f"{printable(arrivals[i].source)}",
+                    "rename or remove one",
                 )
     return found
 
@@ -154,7 +157,7 @@ def _writer(out: Path, space: Space, origin: Origin, arrivals: Sequence[Arrival]
         there = Zoo(out).meta["info"].get("source")
         if there != info["source"]:
             raise UsageError(
-                f"{out}: holds another zoo, not one of these nets; choose another OUT or remove it"
+                out, "holds another zoo, not one of these nets", "choose another OUT or remove it"
             )
     return Writer(out, space=space, seed=0, info=info)
 
@@ -188,7 +191,9 @@ class _Settler:
         self._rest = self._read()
         self._head = list(islice(self._rest, 1))
         if not self._head:
-            raise Unreadable(f"net {self.name} ({printable(self.arrival.source)}): has no snapshot")
+            raise Unreadable(
+                f"net {self.name} ({printable(self.arrival.source)})", "has no snapshot"
+            )
         self.layout = self._head[0][0]
 
     @property
@@ -211,15 +216,16 @@ class _Settler:
                 first = first or layout
                 if layout.key != first.key:
                     raise Unreadable(
-                        f"{who}: snapshot {number} has other tensors than the first, "
-                        f"{layout.size:,} values and not {first.size:,}; move it elsewhere"
+                        who,
+                        f"snapshot {number} has other tensors than the first, {layout.size:,} "
+                        f"values and not {first.size:,}",
+                        "move it elsewhere",
                     )
                 yield layout, vector
         except DataError as error:
-            file, _, rest = str(error).partition(": ")
-            known = rest.startswith("net ") or who in str(error)
-            told = str(error) if known else f"{file}: net {self.name}: {rest}"
-            raise Unreadable(told) from None
+            known = error.cause.startswith("net ") or who in str(error)
+            cause = error.cause if known else f"net {self.name}: {error.cause}"
+            raise Unreadable(error.thing, cause, error.remedy) from None
 
 
 class _Units:

@@ -83,9 +83,11 @@ def export_zoo(
     """
     zoo, out = opened(zoo), Path(out)
     if format not in FORMATS:
-        raise UsageError(f"format: {format!r} is unknown; known are {', '.join(FORMATS)}")
+        raise UsageError("format", f"{format!r} is unknown", f"known are {', '.join(FORMATS)}")
     if format == "nws" and snapshots is not None:
-        raise UsageError("snapshots: an NWS net has all 20; leave it out, or export to safetensors")
+        raise UsageError(
+            "snapshots", "an NWS net has all 20", "leave it out, or export to safetensors"
+        )
     chosen = _chosen(zoo, nets)
     left_out: dict[str, str] = {}
     strangers: list[str] = []
@@ -100,7 +102,7 @@ def export_zoo(
             strangers = states.write(zoo, kept, moments, folder, progress)
         if len(left_out) == len(chosen):
             net, reason = next(iter(left_out.items()))
-            raise UsageError(f"{zoo.name}: no net can be exported; net {net}: {reason}")
+            raise UsageError(zoo.name, "no net can be exported", f"net {net}: {reason}")
     return Exported(out, format, len(chosen) - len(left_out), left_out, tuple(strangers))
 
 
@@ -111,7 +113,7 @@ def _chosen(zoo: Zoo, nets: Iterable[str] | None) -> list[str]:
     for net in chosen:
         zoo.layout(net)  # raises for an unknown net
     if not chosen:
-        raise UsageError("nets: the list is empty; leave it out for all nets")
+        raise UsageError("nets", "the list is empty", "leave it out for all nets")
     return chosen
 
 

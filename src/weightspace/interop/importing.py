@@ -62,11 +62,11 @@ def import_zoo(
         If `out` contains anything else.
     """
     if format not in READERS:
-        raise UsageError(f"format: {format!r} is unknown; known are {', '.join(READERS)}")
+        raise UsageError("format", f"{format!r} is unknown", f"known are {', '.join(READERS)}")
     reader, origin = READERS[format]
     arrivals = list(reader(folder_of(folder, "the nets"), rounded=rounded))
     if not arrivals:
         raise DataError(
-            f"{folder}: contains no nets in the format {format}; docs/interop.md shows it"
+            folder, f"contains no nets in the format {format}", "docs/interop.md shows it"
         )
     return settle(Path(out), arrivals, origin, left_out, progress)

@@ -19,7 +19,7 @@ def folder_of(path: str | Path, holds: str) -> InnerPath:
     except OSError:  # the name is too long
         there = False
     if not there:
-        raise DataError(f"{folder}: is not a folder; give the one that contains {holds}")
+        raise DataError(folder, "is not a folder", f"give the one that contains {holds}")
     return InnerPath(folder)
 
 
@@ -42,5 +42,5 @@ def reading(place: InnerPath, who: str = "", remedy: str = "fetch it again") -> 
     except OSError as error:
         whose = f"{who}: " if who else ""
         raise DataError(
-            f"{place}: {whose}cannot be read ({error.strerror or error}); {remedy}"
+            place, f"{whose}cannot be read ({error.strerror or error})", remedy
         ) from None

@@ -76,7 +76,7 @@ def add(
     inside = folder_of(folder, "the checkpoints")
     arrivals = list(_arrivals(inside, Path(known) if known else None))
     if not arrivals:
-        raise DataError(f"{folder}: contains no files {', '.join(SUFFIXES)}; name another folder")
+        raise DataError(folder, f"contains no files {', '.join(SUFFIXES)}", "name another folder")
     return settle(Path(out), arrivals, _ORIGIN, left_out, progress)
 
 
@@ -143,22 +143,23 @@ def _listed(folder: InnerPath, table: Path) -> Iterator[_File]:
         file = below(folder, cells["file"])
         if file is None:
             raise DataError(
-                f"{place}: file: {printable(cells['file'], 80)!r} leads out of the folder; "
-                "make it relative to it, without '..'"
+                place,
+                f"file: {printable(cells['file'], 80)!r} leads out of the folder",
+                "make it relative to it, without '..'",
             )
         name = file.thing
         if name in seen:
-            raise DataError(f"{place}: file {name}: is already in {seen[name]}; remove one")
+            raise DataError(place, f"file {name}: is already in {seen[name]}", "remove one")
         seen[name] = place
         if not disk.is_file(file):
-            raise DataError(f"{place}: file {name}: is not in {folder}; correct or remove the row")
+            raise DataError(place, f"file {name}: is not in {folder}", "correct or remove the row")
         yield _described(file, cells, place)
 
 
 def _described(file: InnerPath, cells: Mapping[str, str], place: str) -> _File:
     split = cells.get("split", "").strip().lower()
     if split not in sheets.NOTHING | {"train", "test"}:
-        raise DataError(f"{place}: split: {printable(split, 60)!r} is neither train nor test")
+        raise DataError(place, f"split: {printable(split, 60)!r} is neither train nor test")
     numbers = {
         column: sheets.number(column, cells.get(column, ""), place, whole=whole)
         for column, whole in {"snapshot": True, "step": True, "epoch": False}.items()
@@ -188,20 +189,24 @@ def _in_order(files: list[_File]) -> list[_File]:
         if any(value is None for value in at):
             file = files[at.index(None)]
             raise DataError(
-                f"{file.place}: file {file.file}: has no {column}, other snapshots of net "
-                f"{printable(file.net)} have; fill it in"
+                file.place,
+                f"file {file.file}: has no {column}, other snapshots of net "
+                f"{printable(file.net)} have",
+                "fill it in",
             )
         order = sorted(range(len(files)), key=lambda i: at[i])
         for i, j in pairwise(order):
             if at[i] == at[j] and column == "snapshot":
                 raise DataError(
-                    f"{files[j].place}: net {printable(files[j].net)}: has two snapshots {at[j]}; "
-                    "number them differently"
+                    files[j].place,
+                    f"net {printable(files[j].net)}: has two snapshots {at[j]}",
+                    "number them differently",
                 )
         return [files[i] for i in order]
     raise UsageError(
-        f"{files[0].place}: net {printable(files[0].net)}: has {len(files)} files and nothing says "
-        "in which order; add a column snapshot, step or epoch"
+        files[0].place,
+        f"net {printable(files[0].net)}: has {len(files)} files and nothing says in which order",
+        "add a column snapshot, step or epoch",
     )
 
 

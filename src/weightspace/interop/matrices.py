@@ -41,22 +41,27 @@ class Matrix:
             there = os.fstat(file.fileno()).st_size
         shape, by_columns, dtype = _header(place, head)
         if dtype.hasobject:
-            raise DataError(f"{place}: cannot be read (it holds Python objects); fetch it again")
+            raise DataError(place, "cannot be read (it holds Python objects)", "fetch it again")
         if dtype != np.dtype("<f4") or len(shape) != 2:
             raise DataError(
-                f"{place}: holds {printable(dtype, 60)} {printable(list(shape), 60)} instead of "
-                "float32 [snapshots, values]; fetch it again"
+                place,
+                f"holds {printable(dtype, 60)} {printable(list(shape), 60)} instead of float32 "
+                "[snapshots, values]",
+                "fetch it again",
             )
         if by_columns and min(shape) > 1:
             raise DataError(
-                f"{place}: has its values column by column (Fortran order), not row by row; "
-                "save it in C order"
+                place,
+                "has its values column by column (Fortran order), not row by row",
+                "save it in C order",
             )
         needed = head.tell() + 4 * shape[0] * shape[1]
         if there < needed:
             raise DataError(
-                f"{place}: cannot be read (has {there:,} bytes where its header asks for "
-                f"{printable(f'{needed:,}', 60)}); fetch it again"
+                place,
+                f"cannot be read (has {there:,} bytes where its header asks for "
+                f"{printable(f'{needed:,}', 60)})",
+                "fetch it again",
             )
         return cls(place, *shape, head.tell())
 
@@ -67,7 +72,7 @@ class Matrix:
                 file.seek(self.start + 4 * self.size * row)
                 data = file.read(4 * self.size)
                 if len(data) < 4 * self.size:
-                    raise DataError(f"{self.place}: became shorter while it was read; try again")
+                    raise DataError(self.place, "became shorter while it was read", "try again")
                 yield np.frombuffer(data, "<f4")
 
 
@@ -82,11 +87,12 @@ def _header(place: InnerPath, file: io.BytesIO) -> tuple[tuple[int, ...], bool, 
             shape, by_columns, dtype = read(file)
     except Exception as error:  # many kinds, because the header is parsed as Python
         reason = printable((str(error).splitlines() or [type(error).__name__])[0])
-        raise DataError(f"{place}: cannot be read ({reason}); fetch it again") from None
+        raise DataError(place, f"cannot be read ({reason})", "fetch it again") from None
     # Python, and so numpy's reader, accepts True as an integer.
     if any(type(length) is not int or length < 0 for length in shape):
         raise DataError(
-            f"{place}: cannot be read (the shape {printable(shape, 60)} is not possible); "
-            "fetch it again"
+            place,
+            f"cannot be read (the shape {printable(shape, 60)} is not possible)",
+            "fetch it again",
         )
     return shape, by_columns, dtype

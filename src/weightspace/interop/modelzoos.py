@@ -1,4 +1,4 @@
-"""`import --format modelzoos`: trial folders of Ray Tune, as in the Model Zoos data sets.
+"""The form "modelzoos" of an import: trial folders of Ray Tune, as in the Model Zoos data sets.
 
 Schürholt et al., "Model Zoos", NeurIPS 2022; keys, files and models are those of its code
 (github.com/ModelZoos/ModelZooDataset). A folder with params.json is a trial: one net.
@@ -116,13 +116,13 @@ def _checkpoints(folder: InnerPath) -> dict[int, InnerPath]:
         file, epoch = path / "checkpoints", int(match.group(1))
         if epoch in found:
             raise DataError(
-                f"{path}: net {net}: is number {epoch} as is {found[epoch].parent.name}; remove one"
+                path, f"net {net}: is number {epoch} as is {found[epoch].parent.name}", "remove one"
             )
         if not disk.exists(file):  # refuses a folder that is a link
-            raise DataError(f"{path}: net {net}: has no file 'checkpoints'; fetch the trial again")
+            raise DataError(path, f"net {net}: has no file 'checkpoints'", "fetch the trial again")
         found[epoch] = file
     if not found:
-        raise DataError(f"{folder}: net {net}: has no folder checkpoint_*; move it away")
+        raise DataError(folder, f"net {net}: has no folder checkpoint_*", "move it away")
     return dict(sorted(found.items()))
 
 
@@ -135,9 +135,7 @@ def _results(place: InnerPath) -> dict[int, dict[str, float]]:
     for number, line in enumerate(iter(partial(lines.readline, _LONGEST_LINE), b""), 1):
         here = f"{place}:{number}"
         if len(line) == _LONGEST_LINE:
-            raise DataError(
-                f"{here}: is longer than {_LONGEST_LINE:,} bytes, too long for a result"
-            )
+            raise DataError(here, f"is longer than {_LONGEST_LINE:,} bytes, too long for a result")
         if line.strip():
             row = _object(here, line)
             epoch = row.get("training_iteration")
@@ -156,7 +154,7 @@ def _metrics(row: Mapping[str, Any], place: str) -> dict[str, float]:
             metric = float(value)
         except OverflowError:
             raise DataError(
-                f"{place}: {key}: {printable(value, 40)} is not a measured number; correct it"
+                place, f"{key}: {printable(value, 40)} is not a measured number", "correct it"
             ) from None
         # Before the first epoch the code writes -999 for values that were not measured. Values
         # that are not finite mean that the net diverged, which its weights show, too.
@@ -172,7 +170,7 @@ def _recipe(config: Mapping[str, Any], place: str) -> dict[str, Any]:
     for key, name in _SETTINGS.items():
         value = config.get(key)
         if isinstance(value, dict | list):  # may be nested too deeply to be shown
-            raise DataError(f"{place}: {key}: is not text or a number; correct it")
+            raise DataError(place, f"{key}: is not text or a number", "correct it")
         if isinstance(value, str):
             value = word(key, value, place, _WORDS.get(name, {}))
         if value is None:
@@ -183,7 +181,7 @@ def _recipe(config: Mapping[str, Any], place: str) -> dict[str, Any]:
             found[name] = checked(name, value)
         except UsageError as error:
             raise DataError(
-                f"{place}: {key}: {printable(error, 400)}; correct it, or move the trial away"
+                place, f"{key}: {printable(error, 400)}", "correct it, or move the trial away"
             ) from None
     momentum = config.get("optim::momentum")
     if found.get("optimizer") == "sgd" and isinstance(momentum, int | float) and momentum > 0:
@@ -233,8 +231,8 @@ def _object(place: str, text: bytes) -> dict[str, Any]:
         found = json.loads(text.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{place}: is not JSON ({printable(error)}); fetch the trial again"
+            place, f"is not JSON ({printable(error)})", "fetch the trial again"
         ) from None
     if not isinstance(found, dict):
-        raise DataError(f"{place}: is not a JSON object; fetch the trial again")
+        raise DataError(place, "is not a JSON object", "fetch the trial again")
     return found

@@ -1,4 +1,4 @@
-"""`import --format nws`: the release of the NWS data set, or nets trained with its scripts."""
+"""The form "nws" of an import: the NWS data set's release, or nets trained with its scripts."""
 
 from __future__ import annotations
 
@@ -49,8 +49,10 @@ def arrivals(folder: InnerPath, *, rounded: bool = False) -> Iterator[Arrival]:
             path = _inside(folder, cells["path"], place)
             if path.thing in seen:
                 raise DataError(
-                    f"{place}: net {plain_name(path.thing)}: is there twice, as {path.thing} and "
-                    f"in {seen[path.thing]}; remove one row"
+                    place,
+                    f"net {plain_name(path.thing)}: is there twice, as {path.thing} and in "
+                    f"{seen[path.thing]}",
+                    "remove one row",
                 )
             seen[path.thing] = place
             sizes = [sheets.number(name, cells[name], place, whole=True) for name in form.SIZES]
@@ -89,8 +91,10 @@ class _Net:
             own = form.count(layout, name.removeprefix("weightn_"))
             if size != own:
                 raise DataError(
-                    f"{self.place}: net {printable(self.source)}: {name} is {size}, a net of these "
-                    f"columns has {own}; correct the row"
+                    self.place,
+                    f"net {printable(self.source)}: {name} is {size}, a net of these columns has "
+                    f"{own}",
+                    "correct the row",
                 )
 
     def arrival(self, split: str | None, table: str) -> Arrival:
@@ -101,8 +105,10 @@ class _Net:
         sound = stat.shape == (4,) and np.isfinite(stat[:3]).all() and 0 <= stat[1] < 2**53
         if not sound or not 1 <= len(rows) == stat[0]:
             raise DataError(
-                f"{self.folder}: error.bin has {errors.size} values and stat.bin {stat.size} that "
-                "begin with another number of epochs; they may be cut short, fetch them again"
+                self.folder,
+                f"error.bin has {errors.size} values and stat.bin {stat.size} that begin with "
+                "another number of epochs",
+                "they may be cut short, fetch them again",
             )
         weights = self._weights()
         seen = rows[form.moments(len(rows))[: len(weights)]]
@@ -125,8 +131,9 @@ class _Net:
         step, train, validation, test, _ = (float(value) for value in row)
         if not (0 <= step < 2**53 and step.is_integer()):
             raise DataError(
-                f"{self.folder}/error.bin: net {printable(self.source)}: {step!r} is not a number "
-                "of steps; fetch the net again"
+                f"{self.folder}/error.bin",
+                f"net {printable(self.source)}: {step!r} is not a number of steps",
+                "fetch the net again",
             )
         return {
             "step": int(step),
@@ -148,12 +155,13 @@ class _Net:
         names = [name for name in disk.names(folder) if name.endswith(".bin")]
         if not 1 <= len(names) <= form.SNAPSHOTS:
             raise DataError(
-                f"{folder}: holds {len(names)} files *.bin, a net has 1 to "
-                f"{form.SNAPSHOTS}; fetch the net again"
+                folder,
+                f"holds {len(names)} files *.bin, a net has 1 to {form.SNAPSHOTS}",
+                "fetch the net again",
             )
         for number, name in enumerate(names, 1):
             if name != f"{number:03d}.bin":
-                raise DataError(f"{folder}: has no {number:03d}.bin; fetch it again")
+                raise DataError(folder, f"has no {number:03d}.bin", "fetch it again")
         return [folder / name for name in names]
 
     def _read(self, files: Sequence[InnerPath]) -> Vectors:
@@ -169,8 +177,10 @@ class _Net:
             cut = len(data) != 4 * layout.size
             what = "may be cut short" if cut else "is float32, not float64"
             raise DataError(
-                f"{file}: net {printable(self.source)}: has {len(data):,} bytes, {layout.size:,} "
-                f"values of float64 take {8 * layout.size:,}; the file {what}, fetch it again"
+                file,
+                f"net {printable(self.source)}: has {len(data):,} bytes, {layout.size:,} values "
+                f"of float64 take {8 * layout.size:,}",
+                f"the file {what}, fetch it again",
             )
         wide = np.frombuffer(data, "<f8")
         with np.errstate(over="ignore", invalid="ignore"):
@@ -179,10 +189,12 @@ class _Net:
             beyond = lost & np.isinf(narrow)
         if (beyond if self.rounded else lost).any():
             at = int((beyond if self.rounded else lost).argmax())
-            remedy = "diverged nets stay out" if self.rounded else "--round rounds them"
+            remedy = "diverged nets stay out" if self.rounded else "`rounded=True` rounds them"
             raise DataError(
-                f"{file}: net {printable(self.source)}: value {at} is {float(wide[at])!r}, which "
-                f"float32 cannot represent, like {int(lost.sum()):,} of {len(wide):,}; {remedy}"
+                file,
+                f"net {printable(self.source)}: value {at} is {float(wide[at])!r}, which float32 "
+                f"cannot represent, like {int(lost.sum()):,} of {len(wide):,}",
+                remedy,
             )
         return narrow
 
@@ -192,8 +204,10 @@ class _Net:
             data = disk.read_bytes(file, 8 * _ERRORS * _MOST_EPOCHS, within=True)
         if len(data) % 8:
             raise DataError(
-                f"{file}: net {printable(self.source)}: is cut short, {len(data)} bytes are no "
-                "float64 values; fetch the net again"
+                file,
+                f"net {printable(self.source)}: is cut short, {len(data)} bytes are no float64 "
+                "values",
+                "fetch the net again",
             )
         return np.frombuffer(data, "<f8")
 
@@ -210,13 +224,14 @@ def _said(cells: Mapping[str, str], place: str) -> dict[str, Any]:
             codes = form.CODES[column]
             if text not in codes:
                 raise DataError(
-                    f"{place}: {column}: {printable(text, 60)!r} is not a code; known are "
-                    + ", ".join(f"{code} ({word})" for code, word in codes.items())
+                    place,
+                    f"{column}: {printable(text, 60)!r} is not a code",
+                    "known are " + ", ".join(f"{code} ({word})" for code, word in codes.items()),
                 )
             text = codes[text]
         found[name] = sheets.value(name, text, place)
         if found[name] is None:
-            raise DataError(f"{place}: {column}: is empty; fill it in")
+            raise DataError(place, f"{column}: is empty", "fill it in")
     return found
 
 
@@ -224,7 +239,8 @@ def _inside(folder: InnerPath, path: str, place: str) -> InnerPath:
     found = below(folder, path)
     if found is None:
         raise DataError(
-            f"{place}: path: {printable(path, 80)!r} does not lead to a folder next to the table; "
-            "make it relative, without '..'"
+            place,
+            f"path: {printable(path, 80)!r} does not lead to a folder next to the table",
+            "make it relative, without '..'",
         )
     return found

@@ -1,4 +1,4 @@
-"""`export --format nws`: write a zoo in the format of the NWS data set's release."""
+"""The form "nws" of an export: write a zoo in the format of the NWS data set's release."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from weightspace.printable import printable
 from weightspace.progress import Progress
 from weightspace.zoo import Zoo
 
-_INSTEAD = "export it with --format safetensors, which takes any net"
+_INSTEAD = 'give `format="safetensors"`, which takes any net'
 
 
 def write(zoo: Zoo, nets: Iterable[str], out: InnerPath, progress: Progress) -> dict[str, str]:
@@ -68,7 +68,7 @@ def _codes(row: Mapping[str, Any], zoo: Zoo) -> list[str]:
     for name, value in form.GEOMETRY.items():
         if row[name] != value:
             raise UsageError(
-                f"net {net}: {name} is {row[name]}, that of an NWS net {value}; {_INSTEAD}"
+                f"net {net}", f"{name} is {row[name]}, that of an NWS net {value}", _INSTEAD
             )
     found = []
     for column, name in form.COLUMNS.items():
@@ -76,11 +76,11 @@ def _codes(row: Mapping[str, Any], zoo: Zoo) -> list[str]:
         if row[name] is None or code is None:
             known = ", ".join(form.CODES[column].values()) if column in form.CODES else "any value"
             raise UsageError(
-                f"net {net}: {name} is {row[name]}, an NWS net has one of {known}; {_INSTEAD}"
+                f"net {net}", f"{name} is {row[name]}, an NWS net has one of {known}", _INSTEAD
             )
         found.append(code)
     if planned(row, zoo.layout(net)) is None:
-        raise UsageError(f"net {net}: its tensors are not those of an NWS net; {_INSTEAD}")
+        raise UsageError(f"net {net}", "its tensors are not those of an NWS net", _INSTEAD)
     return found
 
 
@@ -123,7 +123,9 @@ def _table(row: Mapping[str, Any]) -> str:
 
 def _strange(net: str, what: str) -> UsageError:
     return UsageError(
-        f"net {net}: {what}; the zoo is not to be trusted, run `weightspace check --full`"
+        f"net {net}",
+        what,
+        "the zoo is not to be trusted, run `weightspace check`, reading all (`full=True`)",
     )
 
 
@@ -134,8 +136,9 @@ def _history(row: Mapping[str, Any], moments: pl.DataFrame) -> tuple[bytes, byte
             return base64.b64decode(row["nws_error"]), base64.b64decode(row["nws_stat"])
         except (ValueError, TypeError):
             raise DataError(
-                f"net {row['net']}: its columns nws_error and nws_stat are damaged; "
-                "import the net again"
+                f"net {row['net']}",
+                "its columns nws_error and nws_stat are damaged",
+                "import the net again",
             ) from None
     kinds = ("train", "validation", "test")
     wrong = [

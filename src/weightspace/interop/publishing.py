@@ -116,12 +116,12 @@ def publish(
     if not disk.is_folder(
         InnerPath(path) / places.SHARDS
     ):  # a zoo at a URL: only its tables are here
-        raise UsageError(f"{zoo!r}: its shards are not on this machine; fetch the zoo first")
+        raise UsageError(f"{zoo!r}", "its shards are not on this machine", "fetch the zoo first")
     terms = None if licence in LICENCES else _terms(licence)
     about = _about(zoo, repo, licence, title, authors)
     hub = None if dry_run else _hub()
     if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(path)):
-        raise UsageError(f"{out}: is inside the zoo; choose another --out")
+        raise UsageError(out, "is inside the zoo", "choose another folder")
     if dry_run or not _is_prepared(path, out, about, terms):
         _refuse_damage(path, progress)
         with disk.whole_folder(out) as folder:
@@ -133,9 +133,9 @@ def publish(
 
 def _about(zoo: Zoo, repo: str, licence: str, title: str | None, authors: Sequence[str]) -> About:
     if not _REPO.fullmatch(repo) or ".." in repo or "--" in repo:
-        raise UsageError(f"{printable(repo)}: is not the name of a repository; write OWNER/NAME")
+        raise UsageError(printable(repo), "is not the name of a repository", "write OWNER/NAME")
     if zoo.nets.is_empty():
-        raise UsageError(f"{zoo.path}: has no nets; sample some first")
+        raise UsageError(zoo.path, "has no nets", "sample some first")
     owner, name = repo.split("/")
     known = licence if licence in LICENCES else OTHER
     created = str(zoo.meta.get("created"))[:4]
@@ -150,14 +150,14 @@ def _terms(licence: str) -> bytes:
         return disk.read_bytes(Path(licence), _LARGEST_LICENCE)
     except (OSError, ValueError):
         raise UsageError(
-            f"licence: {printable(licence)!r} is neither a file nor one of {', '.join(LICENCES)}"
+            "licence", f"{printable(licence)!r} is neither a file nor one of {', '.join(LICENCES)}"
         ) from None
 
 
 def _refuse_damage(path: Path, progress: Progress) -> None:
     for finding in check(path, full=True, progress=progress):
         if finding.severity == "error":
-            raise DataError(f"{path}: {finding.thing}: {finding.message}; {finding.remedy}")
+            raise DataError(path, f"{finding.thing}: {finding.message}", finding.remedy)
 
 
 def _fill(
@@ -262,8 +262,9 @@ def _hub() -> Any:
         return importlib.import_module("huggingface_hub")
     except ImportError:
         raise UsageError(
-            'publish: uploading needs the package huggingface_hub; pip install "weightspace[hub]",'
-            " or use --dry-run"
+            "publish",
+            "uploading needs the package huggingface_hub",
+            'pip install "weightspace[hub]", or give `dry_run=True`',
         ) from None
 
 
@@ -273,8 +274,9 @@ def _upload(hub: Any, folder: Path, about: About, private: bool) -> str:
         api.whoami()
     except Exception as error:  # no token, a wrong one, no network: keep the hub's own text
         raise UsageError(
-            f"{about.repo}: the hub does not know who you are ({_said(error)}); run "
-            "`hf auth login`, then the same command again"
+            about.repo,
+            f"the hub does not know who you are ({_said(error)})",
+            "run `hf auth login`, then the same command again",
         ) from None
     where = {"repo_id": about.repo, "repo_type": "dataset"}
     try:
@@ -284,8 +286,9 @@ def _upload(hub: Any, folder: Path, about: About, private: bool) -> str:
         upload(**where, folder_path=str(folder))
     except Exception as error:  # refused, no space, no network: keep the hub's own text
         raise DataError(
-            f"{about.repo}: was not uploaded to its end ({_said(error)}); {folder} is complete, "
-            "run the same command again to go on"
+            about.repo,
+            f"was not uploaded to its end ({_said(error)})",
+            f"{folder} is complete, run the same command again to go on",
         ) from None
     return about.url
 

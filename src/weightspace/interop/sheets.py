@@ -48,7 +48,7 @@ def rows(
         reader = csv.reader(lines, strict=True)
         header = next(reader, None)
         if header is None:
-            raise DataError(f"{path}: is empty; write a line with the names of the columns")
+            raise DataError(path, "is empty", "write a line with the names of the columns")
         _check_header(path, header, required, optional)
         lines.next_row()
         for row in reader:
@@ -57,12 +57,12 @@ def rows(
             yield place, dict(zip(header, row, strict=True))
             lines.next_row()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; correct the path, or fetch it") from None
+        raise DataError(path, "no such file", "correct the path, or fetch it") from None
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: cannot be read ({printable(reason)}); fetch it again") from None
+        raise DataError(path, f"cannot be read ({printable(reason)})", "fetch it again") from None
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is not a CSV file in UTF-8 ({printable(error)})") from None
+        raise DataError(path, f"is not a CSV file in UTF-8 ({printable(error)})") from None
 
 
 def text(rows: Iterable[Iterable[str]]) -> bytes:
@@ -79,13 +79,14 @@ def value(name: str, text: str, place: str) -> Any:
         return None
     if len(text) > _LONGEST_TEXT:
         raise DataError(
-            f"{place}: {name}: has {len(text):,} characters, at most {_LONGEST_TEXT} are allowed; "
-            "correct the cell, or empty it"
+            place,
+            f"{name}: has {len(text):,} characters, at most {_LONGEST_TEXT} are allowed",
+            "correct the cell, or empty it",
         )
     try:
         return checked(name, _parsed(FIELDS[name], text))
     except UsageError as error:
-        raise DataError(f"{place}: {error}; correct the cell, or empty it") from None
+        raise DataError(place, error, "correct the cell, or empty it") from None
 
 
 def number(name: str, text: str, place: str, *, whole: bool = False) -> Any:
@@ -97,7 +98,7 @@ def number(name: str, text: str, place: str, *, whole: bool = False) -> Any:
     if isinstance(found, str) or found < 0 or (whole and found > _LARGEST_WHOLE):
         kind = "whole number" if whole else "number"
         raise DataError(
-            f"{place}: {name}: {printable(text, 60)!r} is not a {kind} from 0; correct it"
+            place, f"{name}: {printable(text, 60)!r} is not a {kind} from 0", "correct it"
         )
     return found
 
@@ -109,7 +110,7 @@ def switch(name: str, text: str, place: str) -> bool | None:
         return None
     if text not in _SWITCH:
         raise DataError(
-            f"{place}: {name}: {printable(text, 60)!r} is neither true nor false; correct it"
+            place, f"{name}: {printable(text, 60)!r} is neither true nor false", "correct it"
         )
     return _SWITCH[text]
 
@@ -120,8 +121,10 @@ def agree(here: Mapping[str, Any], before: Mapping[str, Any], who: str, place: s
         other = before.get(name)
         if value is not None and other is not None and value != other:
             raise DataError(
-                f"{place}: {who}: {name} is {printable(value, 60)} here and "
-                f"{printable(other, 60)} elsewhere; correct one of them"
+                place,
+                f"{who}: {name} is {printable(value, 60)} here and {printable(other, 60)} "
+                "elsewhere",
+                "correct one of them",
             )
 
 
@@ -152,32 +155,34 @@ def _check_header(
     seen: set[str] = set()
     for name in header:
         if name in seen:
-            raise DataError(f"{path}: column {printable(name, 60)!r} is given twice; remove one")
+            raise DataError(path, f"column {printable(name, 60)!r} is given twice", "remove one")
         seen.add(name)
     for name in header:
         if name not in required and name not in optional:
             known = ", ".join([*required, *optional])
             raise DataError(
-                f"{path}: column {printable(name, 60)!r} is unknown; remove it, known are {known}"
+                path, f"column {printable(name, 60)!r} is unknown", f"remove it, known are {known}"
             )
     for name in required:
         if name not in seen:
-            raise DataError(f"{path}: has no column {name!r}; add it")
+            raise DataError(path, f"has no column {name!r}", "add it")
 
 
 def _check_row(place: str, header: list[str], row: list[str]) -> None:
     if len(row) != len(header):
         raise DataError(
-            f"{place}: has {len(row)} cells, but the first line has {len(header)} "
-            "columns; the file may be cut short, fetch it again"
+            place,
+            f"has {len(row)} cells, but the first line has {len(header)} columns",
+            "the file may be cut short, fetch it again",
         )
     if "".join(row).isprintable():
         return
     for column, cell in zip(header, row, strict=True):
         if not cell.strip().isprintable():
             raise DataError(
-                f"{place}: {column}: {printable(cell, 60)!r} holds characters that cannot be "
-                "shown; correct the cell"
+                place,
+                f"{column}: {printable(cell, 60)!r} holds characters that cannot be shown",
+                "correct the cell",
             )
 
 
@@ -193,12 +198,12 @@ def _unpacked(path: InnerPath | Path, data: bytes, most: int) -> bytes:
     packed = zlib.decompressobj(wbits=31)
     found = packed.decompress(data, most + 1)
     if len(found) > most:
-        raise DataError(f"{path}: has more than {most:,} bytes when unpacked, too many for a table")
+        raise DataError(path, f"has more than {most:,} bytes when unpacked, too many for a table")
     if not packed.eof:
         raise EOFError("Compressed file ended before the end of what is packed in it")
     if packed.unused_data.strip(b"\0"):
         raise DataError(
-            f"{path}: has more than one packed member; unpack it (`gunzip`) and read that"
+            path, "has more than one packed member", "unpack it (`gunzip`) and read that"
         )
     return found
 
@@ -214,7 +219,7 @@ class _Lines:
         """Begin another row."""
         self._rows, self._left = self._rows + 1, _LONGEST_ROW
         if self._rows > _MOST_ROWS + 1:  # the first row is the header
-            raise DataError(f"{self._path}: has more than {_MOST_ROWS:,} rows; divide it")
+            raise DataError(self._path, f"has more than {_MOST_ROWS:,} rows", "divide it")
 
     def __iter__(self) -> _Lines:
         return self
@@ -224,8 +229,10 @@ class _Lines:
         self._left -= len(line)
         if self._left < 0:
             raise DataError(
-                f"{self._path}: row {self._rows + 1} is longer than {_LONGEST_ROW:,} characters, "
-                "too long for a row; fetch it again"
+                self._path,
+                f"row {self._rows + 1} is longer than {_LONGEST_ROW:,} characters, too long for "
+                "a row",
+                "fetch it again",
             )
         if not line:
             raise StopIteration

@@ -1,4 +1,4 @@
-"""`export --format safetensors`: a torch state dict for each net and snapshot, and known.csv."""
+"""The form "safetensors" of an export: a state dict a net and snapshot, and known.csv."""
 
 from __future__ import annotations
 
@@ -63,8 +63,9 @@ def _as_stored(net: str, vector: np.ndarray, layout: Layout) -> dict[str, torch.
     names = {spec.name for spec in layout.tensors if spec.name.isprintable()} - {"__metadata__"}
     if len(names) < len(layout.tensors):
         raise DataError(
-            f"net {net}: its tensors have names that a file cannot hold, or one name twice; the "
-            "zoo is not to be trusted, run `weightspace check --full`"
+            f"net {net}",
+            "its tensors have names that a file cannot hold, or one name twice",
+            "the zoo is not to be trusted, run `weightspace check`, reading all (`full=True`)",
         )
     return {
         spec.name: torch.from_numpy(np.array(vector[spec.offset : spec.stop])).view(spec.shape)

@@ -1,4 +1,4 @@
-"""`import --format unterthiner`: the Small CNN Zoo, a matrix of vectors and a table of metrics.
+"""The form "unterthiner" of an import: the Small CNN Zoo, a matrix of vectors and a table.
 
 Unterthiner et al., "Predicting neural network accuracy from weights", 2020. Its README and code
 (google-research/dnn_predict_accuracy) describe files and columns; `layout.csv` was seen in copies
@@ -92,7 +92,7 @@ def _collection(folder: InnerPath, prefix: str) -> Iterator[Arrival]:
     for place, cells in sheets.rows(table, _REQUIRED, _BESIDE):
         row = _Row.of(count, cells, place)
         if not row.net:
-            raise DataError(f"{place}: modeldir: is empty, so the net of this row is not known")
+            raise DataError(place, "modeldir: is empty, so the net of this row is not known")
         nets[row.net].append(row.beside(nets[row.net]))
         count += 1
     weights = _weights(folder / "weights.npy", count, layout.size)
@@ -128,7 +128,7 @@ class _Row:
         # The column step counts epochs: the last is 86, the same as config.epochs.
         epoch = sheets.number("step", cells["step"], place)
         if epoch is None:
-            raise DataError(f"{place}: step: is empty; fill it in")
+            raise DataError(place, "step: is empty", "fill it in")
         metrics = {name: sheets.number(name, cells[name], place) for name in _METRICS}
         facts: dict[str, Any] = {}
         if (biases := cells.get("config.b_init")) is not None:
@@ -194,22 +194,27 @@ def _layout(path: InnerPath) -> tuple[list[_Piece], Layout]:
         dimensions = {"kernel": (2, 4), "bias": (1,)}.get(leaf, ())
         if start != end or stop is None or len(shape) not in dimensions or min(shape) < 1:
             raise DataError(
-                f"{place}: {printable(cells['varname'], 80)!r} is not a kernel or bias that begins "
-                f"at {end:,} and has a shape like (3, 3, 16, 16); restore the file"
+                place,
+                f"{printable(cells['varname'], 80)!r} is not a kernel or bias that begins at "
+                f"{end:,} and has a shape like (3, 3, 16, 16)",
+                "restore the file",
             )
         if stop > _LARGEST_ROW:
             raise DataError(
-                f"{place}: ends at value {stop:,}, at most {_LARGEST_ROW:,} are read; "
-                "restore the file"
+                place,
+                f"ends at value {stop:,}, at most {_LARGEST_ROW:,} are read",
+                "restore the file",
             )
         if stop - start != math.prod(shape) or leaf in layers.setdefault(layer, {}):
             raise DataError(
-                f"{place}: {printable(cells['varname'], 80)}: {stop - start:,} values do not fit "
-                f"the shape {shape}, or it is given twice; restore the file"
+                place,
+                f"{printable(cells['varname'], 80)}: {stop - start:,} values do not fit the "
+                f"shape {shape}, or it is given twice",
+                "restore the file",
             )
         layers[layer][leaf], end = _Piece(start, shape), stop
     if not layers or any("kernel" not in layer for layer in layers.values()):
-        raise DataError(f"{path}: names no layers with a kernel; restore the file")
+        raise DataError(path, "names no layers with a kernel", "restore the file")
     return _placed(layers)
 
 
@@ -242,7 +247,7 @@ def _table(folder: InnerPath) -> InnerPath:
         if disk.exists(place):
             return place
     raise DataError(
-        f"{found[0]}: does not exist, nor does metrics.csv.gz; fetch it from the same place"
+        found[0], "does not exist, nor does metrics.csv.gz", "fetch it from the same place"
     )
 
 
@@ -251,8 +256,10 @@ def _weights(place: InnerPath, rows: int, size: int) -> Matrix:
     found = Matrix.of(place)
     if (found.rows, found.size) != (rows, size):
         raise DataError(
-            f"{place}: has {found.rows:,} rows of {found.size:,} values, the table has "
-            f"{rows:,} rows and layout.csv {size:,} values; take the three files of one collection"
+            place,
+            f"has {found.rows:,} rows of {found.size:,} values, the table has {rows:,} rows and "
+            f"layout.csv {size:,} values",
+            "take the three files of one collection",
         )
     return found
 

@@ -17,7 +17,8 @@ def word(column: str, text: str, place: str, known: Mapping[str, str]) -> str:
     found = known.get(plain, plain)
     if not _WORD.fullmatch(found):
         raise DataError(
-            f"{place}: {column}: {printable(text, 60)!r} is not a word of letters, digits "
-            "and underscores; correct it"
+            place,
+            f"{column}: {printable(text, 60)!r} is not a word of letters, digits and underscores",
+            "correct it",
         )
     return found

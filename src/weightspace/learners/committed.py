@@ -73,8 +73,9 @@ class Committed:
         name = plain.get("arrays", f"{self.arrays}.safetensors")
         if not (isinstance(name, str) and self._is_name(name)):
             raise DataError(
-                f"{self.json(folder)}: does not name a file of arrays that weightspace writes; "
-                f"restore it from a copy, or make the {self.thing} again"
+                self.json(folder),
+                "does not name a file of arrays that weightspace writes",
+                f"restore it from a copy, or make the {self.thing} again",
             )
         return folder / name
 
@@ -89,8 +90,9 @@ class Committed:
         arrays = load(data)
         if stated is not None and not stated == plain.get("checksum") == _checksum(arrays):
             raise DataError(
-                f"{place}: holds other arrays than {self.stem}.json belongs to; restore both "
-                f"from one copy, or make the {self.thing} again"
+                place,
+                f"holds other arrays than {self.stem}.json belongs to",
+                f"restore both from one copy, or make the {self.thing} again",
             )
         return arrays
 
@@ -104,8 +106,9 @@ class Committed:
             plain = None
         if not isinstance(plain, dict) or not self.known(plain):
             raise UsageError(
-                f"{self.json(folder)}: is not a {self.thing} of weightspace, so it is not "
-                "overwritten; remove it, or choose another folder"
+                self.json(folder),
+                f"is not a {self.thing} of weightspace, so it is not overwritten",
+                "remove it, or choose another folder",
             )
         return plain
 
@@ -130,8 +133,9 @@ class Committed:
             ):
                 if size > most:
                     raise DataError(
-                        f"{what}: would have {size:,} bytes, at most {most:,} can be read "
-                        f"again; make a smaller {self.thing}"
+                        what,
+                        f"would have {size:,} bytes, at most {most:,} can be read again",
+                        f"make a smaller {self.thing}",
                     )
             replace_all([(file, data), (self.json(folder), text.encode())])
             self._tidy(folder, told, before=old)

@@ -180,7 +180,7 @@ CLASSIFIERS: dict[str, Classifier] = {
 def classifier(name: str) -> Classifier:
     """The entry of this name; UsageError lists the known names."""
     if name not in CLASSIFIERS:
-        raise UsageError(f"{name}: no such classifier; known are {', '.join(CLASSIFIERS)}")
+        raise UsageError(name, "no such classifier", f"known are {', '.join(CLASSIFIERS)}")
     return CLASSIFIERS[name]
 
 

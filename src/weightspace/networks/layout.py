@@ -111,7 +111,7 @@ class Layout:
             If there is no such part.
         """
         if part not in ("all", *PARTS):
-            raise UsageError(f"part: {part!r} is not one of all, {', '.join(PARTS)}")
+            raise UsageError("part", f"{part!r} is not one of all, {', '.join(PARTS)}")
         ranges: list[tuple[int, int]] = []
         for spec in self.tensors:
             if part not in ("all", spec.part) or (not running_stats and spec.role in RUNNING):
@@ -181,5 +181,7 @@ class Layout:
                     raise ValueError(f"{spec.name} has an unknown role or part, or a wrong offset")
                 offset = spec.stop
         except (ValueError, TypeError, KeyError) as error:
-            raise DataError(f"layout: damaged ({error}); restore its file from a copy") from None
+            raise DataError(
+                "layout", f"damaged ({error})", "restore its file from a copy"
+            ) from None
         return cls(specs)

@@ -82,8 +82,9 @@ class Plan:
             convolutions = ARCHITECTURES[recipe.architecture]
         except KeyError:
             raise UsageError(
-                f"architecture: {recipe.architecture!r} is unknown; "
-                f"known are {', '.join(ARCHITECTURES)}"
+                "architecture",
+                f"{recipe.architecture!r} is unknown",
+                f"known are {', '.join(ARCHITECTURES)}",
             ) from None
         fc = tuple(max(2, recipe.width_fc >> i) for i in range(recipe.depth_fc))
         plan = cls(
@@ -96,8 +97,10 @@ class Plan:
         )
         if min(plan.sides) < 1:
             raise UsageError(
-                f"input_size: {recipe.input_size} pixels vanish in the {len(plan.conv)} "
-                f"convolutions of {recipe.architecture}; raise input_size or lower filter_size"
+                "input_size",
+                f"{recipe.input_size} pixels vanish in the {len(plan.conv)} convolutions of "
+                f"{recipe.architecture}",
+                "raise input_size or lower filter_size",
             )
         return plan
 

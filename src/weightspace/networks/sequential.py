@@ -29,7 +29,9 @@ class Activation(nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         if name not in ACTIVATIONS:
-            raise UsageError(f"activation: {name!r} is unknown; known are {', '.join(ACTIVATIONS)}")
+            raise UsageError(
+                "activation", f"{name!r} is unknown", f"known are {', '.join(ACTIVATIONS)}"
+            )
         self.name = name
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,8 +123,9 @@ def state_dict(recipe: Recipe, vector: np.ndarray, steps: int | None = None) -> 
     layout = Plan.from_recipe(recipe).layout()
     if vector.shape != (layout.size,):
         raise UsageError(
-            f"a vector of {list(vector.shape)} is not a net of this recipe, which has "
-            f"{layout.size:,} values; give the recipe of the same net"
+            "vector",
+            f"has shape {list(vector.shape)}, a net of this recipe has {layout.size:,} values",
+            "give the recipe of the same net",
         )
     values: dict[str, Tensor] = {}
     for spec in layout.tensors:

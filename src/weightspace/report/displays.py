@@ -85,7 +85,7 @@ class Display:
         for section in self.sections:
             if section.name == figure:
                 return section.draw()
-        raise UsageError(f"plot: no figure {figure}; there are {', '.join(self.figures)}")
+        raise UsageError("plot", f"no figure {figure}", f"there are {', '.join(self.figures)}")
 
     def _repr_html_(self) -> str:
         return _html(self.plot(), self.table, self.sections[0].title)
@@ -131,7 +131,7 @@ def display(result: Evaluation | Regression | Part, facts: dict[str, Any] | None
     order = frame["property"].unique(maintain_order=True).to_list() if "property" in frame else []
     found = _made(Dissection(facts or {}, {name: result}), order)
     if name not in found:
-        raise UsageError(f"{name}: has no numbers to show")
+        raise UsageError(name, "has no numbers to show")
     return found[name]
 
 

@@ -125,8 +125,9 @@ def open_zoo(request: Request) -> Writer:
         there = writer.meta["info"].get(name)
         if there != here:
             raise UsageError(
-                f"{request.out}: holds another zoo, {name} is {there} there and {here} here; "
-                "choose another --out, or use the same settings to continue it"
+                request.out,
+                f"holds another zoo, {name} is {there} there and {here} here",
+                "choose another folder, or use the same settings to continue it",
             )
     return writer
 
@@ -173,8 +174,9 @@ def _refuse_far(request: Request, stop: int) -> None:
     """Refuse to draw far more recipes than requested because a file of the zoo says so."""
     if stop > most_drawn(request.options.nets):
         raise DataError(
-            f"{request.out}: one of its rounds plans {stop:,} nets; request as many, or run "
-            "`weightspace check`"
+            request.out,
+            f"one of its rounds plans {stop:,} nets",
+            "request as many, or run `weightspace check`",
         )
 
 
@@ -203,8 +205,9 @@ def _paces(request: Request, one: Round, recipes: Iterable[Recipe]) -> dict[str,
         sound = False
     if not sound:
         raise DataError(
-            f"{request.out}: one of its rounds does not say how its work was divided; "
-            "run `weightspace check`"
+            request.out,
+            "one of its rounds does not say how its work was divided",
+            "run `weightspace check`",
         )
     return paces
 
@@ -217,7 +220,7 @@ def _refuse_unfinished_merge(
     wanted = {request.asked[i].net for one in uncut for i in at[one.held(at)].tolist()}
     if wanted and not (writer and wanted <= writer.nets):
         raise DataError(
-            f"{request.out}: a merge into it was stopped; run the same merge again, then this"
+            request.out, "a merge into it was stopped", "run the same merge again, then this"
         )
 
 
@@ -228,6 +231,7 @@ def _refuse_other_images(
         for name, digest_there in one.images.items():
             if images.get(name, digest_there) != digest_there:
                 raise UsageError(
-                    f"{request.out}: was started with other images of {name}; "
-                    "give the same --data-dir, or choose another --out"
+                    request.out,
+                    f"was started with other images of {name}",
+                    "give the same `data_dir=`, or choose another folder",
                 )

@@ -23,8 +23,10 @@ def memory_for(what: str) -> Iterator[None]:
         if not _is_of_memory(error):
             raise
         raise DataError(
-            f"{what}: out of memory; finished nets are kept, run the same command to continue, "
-            "with fewer --workers or with more memory"
+            what,
+            "out of memory",
+            "finished nets are kept, run the same command to continue, with fewer `workers=` or "
+            "with more memory",
         ) from None
 
 

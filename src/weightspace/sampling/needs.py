@@ -147,6 +147,8 @@ def refuse_without_room(needs: Estimate, out: Path) -> None:
     free = shutil.disk_usage(there).free + reclaimable(out)
     if needs.disk_bytes > free:
         raise DataError(
-            f"{out}: needs {needs.disk_bytes / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB; "
-            "free some, choose another --out, or sample fewer nets"
+            out,
+            f"needs {needs.disk_bytes / 1000000000.0:.2f} GB, the disk has "
+            f"{free / 1000000000.0:.2f} GB",
+            "free some, choose another folder, or sample fewer nets",
         )

@@ -57,16 +57,16 @@ class Options:
         for name, least in LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
-                raise UsageError(f"{name}: {value} is below {least}")
+                raise UsageError(name, f"{value} is below {least}")
         dtype_of(self.dtype)
         number, count = self.shard
         if not 1 <= number <= count:
-            raise UsageError(f"shard: {number}/{count} is no shard; the first of four is 1/4")
+            raise UsageError("shard", f"{number}/{count} is no shard", "the first of four is 1/4")
         if self.datasets is not None and (isinstance(self.datasets, str) or not self.datasets):
-            raise UsageError(f"datasets: {self.datasets!r} is no list of names")
+            raise UsageError("datasets", f"{self.datasets!r} is no list of names")
         for epoch in self.snapshot_epochs or ():
             if not isinstance(epoch, int | float) or not math.isfinite(epoch):
-                raise UsageError(f"snapshot_epochs: {epoch!r} is no number of epochs")
+                raise UsageError("snapshot_epochs", f"{epoch!r} is no number of epochs")
 
     @property
     def epochs_named(self) -> list[float] | None:

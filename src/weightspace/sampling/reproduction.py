@@ -142,13 +142,13 @@ def reproduce(
 def _recipe(zoo: Zoo, net: str) -> Recipe:
     rows = zoo.nets.filter(net=net)
     if rows.is_empty():
-        raise UsageError(f"{zoo.path}: has no net {net!r}; its `nets` table lists those it has")
+        raise UsageError(zoo.path, f"has no net {net!r}", "its `nets` table lists those it has")
     try:
         recipe = Recipe.from_dict(rows.select(*FIELDS).row(0, named=True))
     except UsageError as error:
-        raise DataError(f"{zoo.path}: net {net} cannot be trained again, {error}") from None
+        raise DataError(zoo.path, f"net {net} cannot be trained again, {error}") from None
     if recipe.net != net:
-        raise DataError(f"{zoo.path}: net {net} cannot be trained again, it has another recipe")
+        raise DataError(zoo.path, f"net {net} cannot be trained again, it has another recipe")
     return recipe
 
 
@@ -163,7 +163,7 @@ def _job(zoo: Zoo, recipe: Recipe, data_dir: str | None, device: str | None) -> 
             raise ValueError("numbers that sample never noted")
     except (KeyError, TypeError, ValueError, OverflowError):
         raise DataError(
-            f"{zoo.path}: has no record of its snapshots and device; it was not made by sample"
+            zoo.path, "has no record of its snapshots and device", "it was not made by sample"
         ) from None
     return Job(
         datasets=(recipe.dataset,),
@@ -182,8 +182,9 @@ def _refuse_other_images(zoo: Zoo, pool: Pool) -> None:
         known = {one.images[name] for one in zoo.rounds.values() if name in one.images}
         if known and digest(image_set) not in known:
             raise DataError(
-                f"{zoo.path}: was sampled on other images of {name} than those found; "
-                "give the same --data-dir"
+                zoo.path,
+                f"was sampled on other images of {name} than those found",
+                "give the same `data_dir=`",
             )
 
 

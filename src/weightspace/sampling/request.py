@@ -65,7 +65,7 @@ class Request:
         if not mine:
             number, count = options.shard
             raise UsageError(
-                f"shard: {nets} nets leave nothing for {number}/{count}; use fewer shards"
+                "shard", f"{nets} nets leave nothing for {number}/{count}", "use fewer shards"
             )
         asked = {i: recipes[i] for i in mine}
         _refuse_without_memory(asked.values())
@@ -135,10 +135,10 @@ def _refuse_unknown_names(space: Space) -> None:
     for key in TABLES:
         for value in space.values(key):
             if reason := unknown(key, value):
-                raise UsageError(f"{key}: {reason}")
+                raise UsageError(key, reason)
     for key in ("input_size", "channels"):
         if len(space.values(key)) > 1:
-            raise UsageError(f"{key}: must be one value in a space; sample two zoos instead")
+            raise UsageError(key, "must be one value in a space", "sample two zoos instead")
 
 
 def _refuse_too_few_outputs(space: Space, pool: Pool) -> None:
@@ -147,8 +147,9 @@ def _refuse_too_few_outputs(space: Space, pool: Pool) -> None:
         classes = len(image_set.classes)
         if not 2 <= classes <= outputs:
             raise UsageError(
-                f"outputs: {outputs} are too few for the {classes} classes of {name}; "
-                "a data set needs 2 classes or more, and at most as many as outputs"
+                "outputs",
+                f"{outputs} are too few for the {classes} classes of {name}",
+                "a data set needs 2 classes or more, and at most as many as outputs",
             )
 
 
@@ -159,8 +160,10 @@ def _refuse_without_memory(recipes: Iterable[Recipe]) -> None:
     needed = max(stack_bytes(plan, batch, 1) for plan, batch in plans)
     if needed > free:
         raise UsageError(
-            f"width_fc or another size: one net needs {needed / 1e9:.1f} GB of memory to train, "
-            f"{free / 1e9:.1f} GB are free; make the nets or batches smaller"
+            "width_fc or another size",
+            f"one net needs {needed / 1000000000.0:.1f} GB of memory to train, "
+            f"{free / 1000000000.0:.1f} GB are free",
+            "make the nets or batches smaller",
         )
 
 
@@ -169,6 +172,7 @@ def _refuse_too_few_images(space: Space, images: dict[str, int]) -> None:
     name = min(images, key=images.__getitem__)
     if asked > images[name]:
         raise UsageError(
-            f"train_images: {name} has {images[name]:,} training images, not {asked:,}; "
-            "give fewer, or 0 for all"
+            "train_images",
+            f"{name} has {images[name]:,} training images, not {asked:,}",
+            "give fewer, or 0 for all",
         )

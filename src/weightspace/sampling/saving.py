@@ -135,5 +135,5 @@ def _asked() -> float | None:
         return float(text)
     except ValueError:
         raise UsageError(
-            f"WEIGHTSPACE_SAVE_SECONDS: {text!r} is no number of seconds; unset it"
+            "WEIGHTSPACE_SAVE_SECONDS", f"{text!r} is no number of seconds", "unset it"
         ) from None

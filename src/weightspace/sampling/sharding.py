@@ -1,4 +1,4 @@
-"""`--shard i/n`: which nets of a run one of n processes samples; only recipes decide."""
+"""The option `shard`, "i/n": the nets that one of n processes samples, by recipes alone."""
 
 from __future__ import annotations
 

@@ -73,15 +73,16 @@ class Choice:
     def __post_init__(self) -> None:
         if len(self.values) < 2:
             raise UsageError(
-                f"{list(self.values)!r} offers no choice; "
-                "give at least two values, or the value itself without brackets"
+                "",
+                f"{list(self.values)!r} offers no choice",
+                "give at least two values, or the value itself without brackets",
             )
         for value in self.values:
             if not isinstance(value, Value):
-                raise UsageError(f"a choice is between plain values, not {_what(value)}")
+                raise UsageError("", f"a choice is between plain values, not {_what(value)}")
         # 1 and 1.0 are one learning rate, but True and 1 are not one value.
         if len({(isinstance(v, bool), v) for v in self.values}) < len(self.values):
-            raise UsageError(f"{list(self.values)!r} holds a value twice; remove one")
+            raise UsageError("", f"{list(self.values)!r} holds a value twice", "remove one")
 
     def draw(self, u: float) -> Value:
         """Return the value at a position.
@@ -148,15 +149,15 @@ class Uniform:
         for name in ("low", "high"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise UsageError(f"{name} {_what(value)} is not a number{number_hint(value)}")
+                raise UsageError("", f"{name} {_what(value)} is not a number{number_hint(value)}")
             if not math.isfinite(value):
-                raise UsageError(f"{name} {value!r} is not finite")
+                raise UsageError("", f"{name} {value!r} is not finite")
         if self.scale not in ("linear", "log"):
-            raise UsageError(f"scale {_what(self.scale)} is neither linear nor log")
+            raise UsageError("", f"scale {_what(self.scale)} is neither linear nor log")
         if not self.low < self.high:
-            raise UsageError(f"low {self.low:g} is not below high {self.high:g}; swap them")
+            raise UsageError("", f"low {self.low:g} is not below high {self.high:g}", "swap them")
         if self.scale == "log" and self.low <= 0:
-            raise UsageError(f"low {self.low:g} has no logarithm; raise it above 0")
+            raise UsageError("", f"low {self.low:g} has no logarithm", "raise it above 0")
 
     def draw(self, u: float) -> float:
         """Return the number at a position.
@@ -236,11 +237,11 @@ def from_plain(plain: Any) -> Distribution:
         missing = sorted({"low", "high"} - set(plain))
         if unknown or missing:
             what = f"has no {missing[0]!r}" if missing else f"does not know {unknown[0]!r}"
-            raise UsageError(f"a range {what}; write {{low: 0.001, high: 0.01, scale: log}}")
+            raise UsageError("", f"a range {what}", "write {low: 0.001, high: 0.01, scale: log}")
         return Uniform(**plain)
     if isinstance(plain, Value):
         return Constant(plain)
-    raise UsageError(f"{_what(plain)} is neither a value, a list of values nor a range")
+    raise UsageError("", f"{_what(plain)} is neither a value, a list of values nor a range")
 
 
 def number_hint(value: Any) -> str:

@@ -43,5 +43,5 @@ def preset(name: str) -> Space:
     if Path(name).suffix in (".yaml", ".yml") or os.path.exists(name):  # noqa: PTH110
         return load_space(name)
     raise UsageError(
-        f"{name}: no such space; presets are {', '.join(PRESETS)}, or give a .yaml file"
+        name, "no such space", f"presets are {', '.join(PRESETS)}, or give a .yaml file"
     )

@@ -52,9 +52,17 @@ class PlainFile:
             raise self.wrong(1, f"not YAML ({error})") from None
         self.values = None if root is None else self._value(root, ())
 
-    def wrong(self, line: int, message: str) -> UsageError:
+    def wrong(self, line: int, cause: str, remedy: str = "") -> UsageError:
         """An error that begins with file and line, and is one line whatever the file holds."""
-        return UsageError(f"{self.path}:{line}: {printable(message, _LONGEST_MESSAGE)}")
+        return self.placed(line, UsageError("", cause, remedy))
+
+    def placed(self, line: int, error: UsageError) -> UsageError:
+        """The error, found in a line of this file; one line whatever the file holds."""
+        found = error.within(f"{self.path}:{line}")
+        return found.but(
+            cause=printable(found.cause, _LONGEST_MESSAGE),
+            remedy=printable(found.remedy, _LONGEST_MESSAGE),
+        )
 
     def _value(self, node: yaml.Node, way: Way) -> Any:
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_YAML}map":
@@ -79,7 +87,7 @@ class PlainFile:
         key = "".join(f"{name}: " for name in way if isinstance(name, str) and name != "recipe")
         scalar = isinstance(node, yaml.ScalarNode)
         if scalar and node.tag == f"{_YAML}timestamp":
-            raise self.wrong(line, f"{key}{text} is a date in YAML; put it in quotes")
+            raise self.wrong(line, f"{key}{text} is a date in YAML", "put it in quotes")
         if not scalar or node.tag not in _SCALARS:
             tag = f"could not determine a constructor for the tag {node.tag!r}"
             raise self.wrong(line, f"not YAML ({tag})")
@@ -87,16 +95,16 @@ class PlainFile:
         if len(text) > most:
             what = "number" if node.tag in _NUMBERS else "text"
             raise self.wrong(
-                line, f"{key}a {what} of {len(text):,} characters; write one of at most {most:,}"
+                line, f"{key}a {what} of {len(text):,} characters", f"write one of at most {most:,}"
             )
         if not _is_utf8(text):
-            raise self.wrong(line, f"{key}half a character (a surrogate); write it whole")
+            raise self.wrong(line, f"{key}half a character (a surrogate)", "write it whole")
         try:
             return yaml.SafeLoader("").construct_object(node)
         except _MISFIT:
             kind = node.tag.removeprefix(_YAML)
             raise self.wrong(
-                line, f"{key}{text!r} cannot be read as {kind}; write another value"
+                line, f"{key}{text!r} cannot be read as {kind}", "write another value"
             ) from None
 
 
@@ -129,12 +137,12 @@ def _text(path: Path) -> str:
     try:
         return read_text(path, _MOST_BYTES)
     except FileNotFoundError:
-        raise UsageError(f"{path}: no such file, nor a preset of that name") from None
+        raise UsageError(path, "no such file, nor a preset of that name") from None
     except DataError as error:
-        reason = str(error).removeprefix(f"{path}: ")
-        raise UsageError(f"{path}: cannot be read as text: {reason}") from None
+        cause = f"cannot be read as text: {error.cause}"
+        raise UsageError(path, cause, error.remedy) from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read as text ({error})") from None
+        raise UsageError(path, f"cannot be read as text ({error})") from None
 
 
 def _is_utf8(text: str) -> bool:

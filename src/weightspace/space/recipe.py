@@ -135,13 +135,15 @@ class Recipe:
             object.__setattr__(self, name, checked(name, getattr(self, name)))
         if self.depth_conv < self.blocks:
             raise UsageError(
-                f"depth_conv: {self.depth_conv} layers cannot fill {self.blocks} blocks; "
-                "lower blocks or raise depth_conv"
+                "depth_conv",
+                f"{self.depth_conv} layers cannot fill {self.blocks} blocks",
+                "lower blocks or raise depth_conv",
             )
         if self.input_size >> self.blocks < 1:
             raise UsageError(
-                f"input_size: {self.input_size} pixels vanish under {self.blocks} poolings; "
-                "lower blocks or raise input_size"
+                "input_size",
+                f"{self.input_size} pixels vanish under {self.blocks} poolings",
+                "lower blocks or raise input_size",
             )
 
     @cached_property
@@ -198,10 +200,10 @@ class Recipe:
         unknown = sorted(set(values) - set(FIELDS))
         if unknown:
             raise UsageError(
-                f"{unknown[0]}: no such hyper-parameter; known are {', '.join(FIELDS)}"
+                unknown[0], "no such hyper-parameter", f"known are {', '.join(FIELDS)}"
             )
         if "dataset" not in values:
-            raise UsageError("dataset: a recipe needs one")
+            raise UsageError("dataset", "a recipe needs one")
         return cls(**values)
 
     @classmethod
@@ -225,9 +227,9 @@ class Recipe:
         try:
             values = json.loads(text)
         except ValueError as error:
-            raise UsageError(f"recipe: not JSON ({error})") from None
+            raise UsageError("recipe", f"not JSON ({error})") from None
         if not isinstance(values, dict):
-            raise UsageError("recipe: a mapping of hyper-parameters is needed")
+            raise UsageError("recipe", "a mapping of hyper-parameters is needed")
         return cls.from_dict(values)
 
 
@@ -248,7 +250,7 @@ def checked(name: str, value: Any) -> Any:
     rule, holds = _RULES[name]
     if not _has_type(value, FIELDS[name]) or not holds(value):
         hint = number_hint(value) if FIELDS[name] in (int, float) else ""
-        raise UsageError(f"{name}: {value!r} is not {rule}{hint}")
+        raise UsageError(name, f"{value!r} is not {rule}{hint}")
     # 1 and 1.0 are the same run and must give the same net, and so are 0.0 and -0.0.
     return float(value) + 0.0 if FIELDS[name] is float else value
 

@@ -65,10 +65,10 @@ class Space:
         for key, distribution in self.distributions.items():
             if key not in FIELDS or key == "seed":
                 known = ", ".join(name for name in FIELDS if name != "seed")
-                raise UsageError(f"{key}: no such hyper-parameter; known are {known}")
+                raise UsageError(key, "no such hyper-parameter", f"known are {known}")
             _probe(key, distribution)
         if "dataset" not in self.distributions:
-            raise UsageError("dataset: a space needs one; name an image set or a list of them")
+            raise UsageError("dataset", "a space needs one", "name an image set or a list of them")
         # Only these combinations can be impossible although each value is possible: the most
         # blocks on the smallest input, and the shallowest net.
         on_record = {k: d for k, d in self.distributions.items() if not isinstance(d, Unknown)}
@@ -100,8 +100,8 @@ class Space:
         UsageError
             The same error, if it is not known where the hyper-parameter was written.
         """
-        place = self.places.get(str(error).split(":", 1)[0])
-        return UsageError(f"{place}: {error}") if place else error
+        place = self.places.get(error.thing)
+        return error.within(place) if place else error
 
     def values(self, name: str) -> tuple[Any, ...]:
         """The values that a hyper-parameter can take; for a range, its two limits.
@@ -145,11 +145,11 @@ class Space:
         """
         for name, distribution in self.distributions.items():
             if isinstance(distribution, Unknown):
-                raise UsageError(f"{name}: is unknown for these nets; give a value")
+                raise UsageError(name, "is unknown for these nets", "give a value")
         if n < 1:
-            raise UsageError(f"nets: {n} is not a positive number of nets")
+            raise UsageError("nets", f"{n} is not a positive number of nets")
         if seed < 0:
-            raise UsageError(f"seed: {seed} is negative; take a whole number from 0")
+            raise UsageError("seed", f"{seed} is negative", "take a whole number from 0")
         columns = {name: self._column(name, n, seed) for name in self.distributions}
         seeds = np.random.default_rng([seed, 0x5EED]).integers(0, 2**62, size=n)
         return [
@@ -236,13 +236,13 @@ class Space:
         """
         unknown = [str(key) for key in plain if key not in _KEYS]
         if unknown:
-            raise UsageError(f"{unknown[0]}: unknown; known are {', '.join(_KEYS)}")
+            raise UsageError(unknown[0], "unknown", f"known are {', '.join(_KEYS)}")
         if not isinstance(plain.get("recipe"), dict):
-            raise UsageError("recipe: a space needs this mapping; see docs/spaces.md")
+            raise UsageError("recipe", "a space needs this mapping", "see docs/spaces.md")
         name, description = plain.get("name", "space"), plain.get("description", "")
         for key, value in (("name", name), ("description", description)):
             if not isinstance(value, str):
-                raise UsageError(f"{key}: {value!r} is not text; put it in quotes")
+                raise UsageError(key, f"{value!r} is not text", "put it in quotes")
         recipe = plain["recipe"].items()
         return cls(name, {key: _distribution(key, value) for key, value in recipe}, description)
 
@@ -271,13 +271,13 @@ def load_space(path: str | Path) -> Space:
     file = PlainFile(path)
     plain, lines = file.values, file.lines
     if not isinstance(plain, dict):
-        raise file.wrong(1, "a space is a mapping with the key 'recipe'; see docs/spaces.md")
+        raise file.wrong(1, "a space is a mapping with the key 'recipe'", "see docs/spaces.md")
     try:
         space = Space.from_dict({"name": path.stem} | plain)
     except UsageError as error:
-        key = str(error).split(":", 1)[0]
+        key = error.thing
         line = lines.get(("recipe", key)) or lines.get((key,)) or lines.get(("recipe",), 1)
-        raise file.wrong(line, str(error)) from None
+        raise file.placed(line, error) from None
     # A hyper-parameter that the file leaves out would be written in its mapping `recipe`.
     written = {name: lines.get(("recipe", name), lines["recipe",]) for name in FIELDS}
     return replace(space, places={name: f"{path}:{line}" for name, line in written.items()})
@@ -287,13 +287,13 @@ def _distribution(key: str, plain: Any) -> Distribution:
     try:
         return from_plain(plain)
     except UsageError as error:
-        raise UsageError(f"{key}: {error}") from None
+        raise error.within(key) from None
 
 
 def _probe(key: str, distribution: Distribution) -> None:
     """Refuse values that no recipe can have, whatever its other hyper-parameters."""
     if isinstance(distribution, Uniform) and FIELDS[key] is not float:
-        raise UsageError(f"{key}: takes a value or a list of values, not a range")
+        raise UsageError(key, "takes a value or a list of values, not a range")
     for value in _values(distribution):
         base = _ROOMY | {"blocks": 1} if key != "blocks" else _ROOMY
         Recipe.from_dict(base | {key: value})

@@ -111,8 +111,9 @@ def whole_batches(recipe: Recipe, images: int) -> int:
     """Steps of an epoch on so many training images; a last batch that is not full is dropped."""
     if images < recipe.batch_size:
         raise UsageError(
-            f"batch_size: {recipe.batch_size} is more than the {images} training images "
-            f"of {recipe.dataset}; lower it, or raise train_images or train_fraction"
+            "batch_size",
+            f"{recipe.batch_size} is more than the {images} training images of {recipe.dataset}",
+            "lower it, or raise train_images or train_fraction",
         )
     return images // recipe.batch_size
 

@@ -162,8 +162,10 @@ class Course:
             keeper = Thinned(snapshots, steps_per_epoch)
         else:
             raise UsageError(
-                f"snapshots: {snapshots} is not from 2 to {LEAST_EPOCHS + 1}, the epochs' starts "
-                f"of the shortest run that converges; keep fewer, or give their epochs"
+                "snapshots",
+                f"{snapshots} is not from 2 to {LEAST_EPOCHS + 1}, the epochs' starts of the "
+                "shortest run that converges",
+                "keep fewer, or give their epochs",
             )
         return cls(steps_per_epoch, last, keeper, Convergence() if stops else None)
 
@@ -307,12 +309,13 @@ def snapshot_steps(total: int, snapshots: int) -> list[int]:
     """
     if snapshots < 2:
         raise UsageError(
-            f"snapshots: {snapshots} is below 2; the first and the last are always kept"
+            "snapshots", f"{snapshots} is below 2", "the first and the last are always kept"
         )
     if total < snapshots - 1:
         raise UsageError(
-            f"snapshots: {snapshots} do not fit in a run of {total} steps; "
-            "train longer or keep fewer"
+            "snapshots",
+            f"{snapshots} do not fit in a run of {total} steps",
+            "train longer or keep fewer",
         )
     return [round(total * k / (snapshots - 1)) for k in range(snapshots)]
 
@@ -335,19 +338,22 @@ def expected_epochs(recipe: Recipe) -> int:
 def _epoch_steps(recipe: Recipe, steps_per_epoch: int, epochs: Sequence[float]) -> list[int]:
     """The steps at the end of these epochs."""
     if not epochs:
-        raise UsageError("snapshot_epochs: none is named; name at least one, like 0,1,2,5,10")
+        raise UsageError("snapshot_epochs", "none is named", "name at least one, like 0,1,2,5,10")
     if min(epochs) < 0 or max(epochs) <= 0:
-        raise UsageError("snapshot_epochs: none may be below 0, and one must be above")
+        raise UsageError("snapshot_epochs", "none may be below 0, and one must be above")
     if max(epochs) > recipe.epochs:
         raise UsageError(
-            f"snapshot_epochs: {max(epochs):g} lies beyond the {recipe.epochs} epochs of the run; "
-            "train longer or leave it out"
+            "snapshot_epochs",
+            f"{max(epochs):g} lies beyond the {recipe.epochs} epochs of the run",
+            "train longer or leave it out",
         )
     steps = [round(epoch * steps_per_epoch) for epoch in epochs]
     for i, (before, after) in enumerate(pairwise(steps)):
         if before >= after:
             raise UsageError(
-                f"snapshot_epochs: {epochs[i]:g} and {epochs[i + 1]:g} are not one after the other "
-                f"where an epoch has {steps_per_epoch} steps; put them in order, further apart"
+                "snapshot_epochs",
+                f"{epochs[i]:g} and {epochs[i + 1]:g} are not one after the other where an epoch "
+                f"has {steps_per_epoch} steps",
+                "put them in order, further apart",
             )
     return steps

@@ -81,11 +81,13 @@ class StackTrainer:
         for recipe in recipes:
             for field in TABLES:
                 if reason := unknown(field, getattr(recipe, field)):
-                    raise UsageError(f"net {recipe.net}: {field}: {reason}")
+                    raise UsageError(f"net {recipe.net}", f"{field}: {reason}")
         self.plan = Plan.from_recipe(recipes[0])
         for recipe in recipes:
             if Plan.from_recipe(recipe) != self.plan or recipe.batch_size != recipes[0].batch_size:
-                raise UsageError(f"net {recipe.net}: differs in plan or batch size from its stack")
+                raise UsageError(
+                    f"net {recipe.net}", "differs in plan or batch size from its stack"
+                )
         self.shape = StackShape.of(self.plan)
         self.device, self.dtype = pool.images.device, dtype
         self.batches = Batches(self.recipes, pool, dtype, evaluation_images)

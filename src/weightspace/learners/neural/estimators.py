@@ -129,10 +129,10 @@ class TrainedNetwork(MetaClassifier):
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if device.startswith("cuda") and not torch.cuda.is_available():
-            raise UsageError(f"device: {self.device}: torch finds no such device; use cpu")
+            raise UsageError("device", f"{self.device}: torch finds no such device", "use cpu")
         if self.epochs < 1 or self.batch_size < 2:
             raise UsageError(
-                f"epochs {self.epochs}, batch_size {self.batch_size}: give at least 1 and 2"
+                f"epochs {self.epochs}, batch_size {self.batch_size}", "give at least 1 and 2"
             )
         nets, first = np.unique(groups, return_index=True)
         draw = self.draw and _of(nets, self.draw)
@@ -227,7 +227,7 @@ class TrainedNetwork(MetaClassifier):
         except (*DAMAGE, RuntimeError, OverflowError) as error:
             said = printable(" ".join(str(error).split()))
             raise DataError(
-                f"{directory}: not a complete network ({said}); train it again"
+                directory, f"not a complete network ({said})", "train it again"
             ) from None
         own.fitted_ = Networks((network.eval(),), (len(own.classes_),), "cpu")
         return own

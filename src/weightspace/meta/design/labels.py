@@ -98,12 +98,13 @@ class Labels:
             try:
                 require(codes, folds, self.levels, who="a side needs")
             except UsageError as error:
-                raise UsageError(f"split, side {side}: {error}") from None
+                raise error.within(f"split, side {side}") from None
         if len(shared := np.intersect1d(self.groups[tested], self.groups[~tested])):
             nets = [self.nets[i] for i in np.flatnonzero(self.groups == shared[0])]
             raise UsageError(
-                f"split: nets {', '.join(nets[:3])} were trained from one seed and are on both "
-                "sides; put them on one side"
+                "split",
+                f"nets {', '.join(nets[:3])} were trained from one seed and are on both sides",
+                "put them on one side",
             )
 
 
@@ -123,7 +124,7 @@ def require(
     messages: names of levels, numbers of nets left out, and `who` needs so many nets.
     """
     if folds < 2:
-        raise UsageError(f"folds: {folds} cannot be split; give at least 2")
+        raise UsageError("folds", f"{folds} cannot be split", "give at least 2")
     nets = len(next(iter(codes.values())))
     who = who or f"{folds} folds need"
     without = (
@@ -135,8 +136,9 @@ def require(
     if nets < 5 * folds:
         left_out = f" ({reasons})" if reasons else ""
         raise UsageError(
-            f"too few nets for an interval: {nets} usable{left_out}, "
-            f"{who} {5 * folds}; sample more nets"
+            "too few nets for an interval",
+            f"{nets} usable{left_out}, {who} {5 * folds}",
+            "sample more nets",
         )
     for name, column in codes.items():
         counts = np.bincount(column, minlength=len(levels[name]) if levels else 0)
@@ -144,15 +146,16 @@ def require(
         if len(counts) < 2:
             left_out = f" (others were left out: {reasons})" if reasons else ""
             raise UsageError(
-                f"{name}: every net has {names[0]}{left_out}, so there is nothing to predict; "
-                "leave it out or sample a space in which it varies"
+                name,
+                f"every net has {names[0]}{left_out}, so there is nothing to predict",
+                "leave it out or sample a space in which it varies",
             )
         scarce = int(counts.argmin())
         if counts[scarce] < folds:
             raise UsageError(
-                f"too few nets for an interval: {name} {names[scarce]} has "
-                f"{counts[scarce]} of {nets} nets, {who} {folds}; "
-                f"sample more nets or leave {name} out"
+                "too few nets for an interval",
+                f"{name} {names[scarce]} has {counts[scarce]} of {nets} nets, {who} {folds}",
+                f"sample more nets or leave {name} out",
             )
 
 
@@ -160,8 +163,10 @@ def require_groups(groups: np.ndarray, folds: int) -> None:
     """Raise UsageError if there are fewer groups than folds; nets of one seed are one group."""
     if (own := len(np.unique(groups))) < folds:
         raise UsageError(
-            f"too few seeds for an interval: the {len(groups)} nets were trained from {own}, and "
-            f"nets of one seed stay in one fold; {folds} folds need {folds}; sample more seeds"
+            "too few seeds for an interval",
+            f"the {len(groups)} nets were trained from {own}, and nets of one seed stay in one "
+            f"fold; {folds} folds need {folds}",
+            "sample more seeds",
         )
 
 
@@ -243,11 +248,12 @@ def labels_from(
     for name in names:
         if name not in space.properties:
             raise UsageError(
-                f"{name}: no property of the space {space.name}; "
-                f"known are {', '.join(space.properties) or 'none'}"
+                name,
+                f"no property of the space {space.name}",
+                f"known are {', '.join(space.properties) or 'none'}",
             )
     if not names:
-        raise UsageError("properties: none to predict; name at least one")
+        raise UsageError("properties", "none to predict", "name at least one")
     whole = nets.drop_nulls(names)
     unrecorded, nets = len(nets) - len(whole), whole
     diverged = nets["diverged"].fill_null(False).to_numpy()
@@ -272,8 +278,9 @@ def _on_record(nets: pl.DataFrame, space: Space) -> tuple[str, ...]:
     names = tuple(name for name in space.properties if not nets[name].null_count())
     if space.properties and not names:
         raise UsageError(
-            "properties: none is on record for every net; name one that some nets have, of "
-            f"{', '.join(space.properties)}"
+            "properties",
+            "none is on record for every net",
+            f"name one that some nets have, of {', '.join(space.properties)}",
         )
     return names
 
@@ -290,8 +297,10 @@ def _levels(name: str, values: list[Any], space: Space) -> tuple[tuple[str, ...]
     codes = distribution.levels(values)
     if (codes < 0).any():
         raise UsageError(
-            f"{name}: {values[int(codes.argmin())]!r} of a net is not in the zoo's space "
-            f"({', '.join(every)}); correct the space or leave {name} out"
+            name,
+            f"{values[int(codes.argmin())]!r} of a net is not in the zoo's space "
+            f"({', '.join(every)})",
+            f"correct the space or leave {name} out",
         )
     present = np.flatnonzero(np.bincount(codes, minlength=len(every)) > 0)
     return tuple(every[i] for i in present), np.searchsorted(present, codes).astype(np.int64)

@@ -45,13 +45,17 @@ class Source:
         """Raise UsageError if slices are too short for features or too long for a vector."""
         if self.slice_length < SHORTEST:
             raise UsageError(
-                f"slice_length: {self.slice_length} values are too few; give at least {SHORTEST}"
+                "slice_length",
+                f"{self.slice_length} values are too few",
+                f"give at least {SHORTEST}",
             )
         shortest, net = self.shortest(zoo, nets)
         if self.slice_length > shortest:
             raise UsageError(
-                f"slice_length: {self.slice_length:,} values do not fit the shortest vector "
-                f"(net {net}, part {self.part!r}: {shortest:,}); lower it to {shortest} or less"
+                "slice_length",
+                f"{self.slice_length:,} values do not fit the shortest vector (net {net}, part "
+                f"{self.part!r}: {shortest:,})",
+                f"lower it to {shortest} or less",
             )
 
     def shortest(self, zoo: Zoo, nets: Sequence[str]) -> tuple[int, str]:

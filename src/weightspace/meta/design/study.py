@@ -117,7 +117,7 @@ class Study:
         if isinstance(zoo, Study):
             for name, value in given.items():
                 if value is not _DEFAULTS[name] and value != _DEFAULTS[name]:
-                    raise UsageError(f"{name}: the study already has it; leave it out")
+                    raise UsageError(name, "the study already has it", "leave it out")
             return zoo
         seeds = tuple(int(seed) for seed in seeds)
         _require_counts(slices_per_net, seeds, permutations)
@@ -205,8 +205,10 @@ def _fitted(source: Source, zoo: Zoo, nets: Sequence[str]) -> Source:
     shortest = min(source.slice_length, source.shortest(zoo, nets)[0])
     if shortest < SHORTEST:
         raise UsageError(
-            f"part: {source.part} has {shortest} values in the shortest net, "
-            f"a slice needs {SHORTEST} or more; read another part, or leave that net out"
+            "part",
+            f"{source.part} has {shortest} values in the shortest net, a slice needs {SHORTEST} "
+            "or more",
+            "read another part, or leave that net out",
         )
     return replace(source, slice_length=shortest)
 
@@ -214,11 +216,12 @@ def _fitted(source: Source, zoo: Zoo, nets: Sequence[str]) -> Source:
 def _require_counts(slices_per_net: int, seeds: tuple[int, ...], permutations: int) -> None:
     """Raise UsageError for numbers of repetitions that allow no interval."""
     if slices_per_net < 1:
-        raise UsageError(f"slices_per_net: {slices_per_net}; give at least 1")
+        raise UsageError("slices_per_net", slices_per_net, "give at least 1")
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise UsageError(f"seeds: {list(seeds)}; give distinct whole numbers from 0, at least one")
+        raise UsageError("seeds", list(seeds), "give distinct whole numbers from 0, at least one")
     if permutations < FEWEST_PERMUTATIONS and permutations != 0:
         raise UsageError(
-            f"permutations: {permutations} are too few for an interval; "
-            f"give at least {FEWEST_PERMUTATIONS}, or 0"
+            "permutations",
+            f"{permutations} are too few for an interval",
+            f"give at least {FEWEST_PERMUTATIONS}, or 0",
         )

@@ -65,13 +65,16 @@ def aligned(zoo: Zoo, nets: Sequence[str], source: Source) -> Alignment:
     """The alignment that these nets share; UsageError if they share none, or do not fit memory."""
     found = alignments(zoo, nets, source)
     if len(found) > 1:
-        raise UsageError(f"raw needs nets of one layout; this zoo has {len(found):,}; use layers")
+        raise UsageError(
+            "raw", f"needs nets of one layout, this zoo has {len(found):,}", "use layers"
+        )
     size = _bytes(zoo, nets, source, found)
     if size > MOST_BYTES:
         raise UsageError(
-            f"raw holds at most {MOST_BYTES / 1e9:.1f} GB of weights; these are {size / 1e9:.1f} "
-            f"({len(nets):,} nets of {next(iter(found)).values:,} weights); read one snapshot or a "
-            "part, or use layers"
+            "raw",
+            f"holds at most {MOST_BYTES / 1e9:.1f} GB of weights, these are {size / 1e9:.1f} "
+            f"({len(nets):,} nets of {next(iter(found)).values:,} weights)",
+            "read one snapshot or a part, or use layers",
         )
     return next(iter(found))
 

@@ -256,9 +256,9 @@ def crossfit(
         If there are no labels, if a property has one level, or if nets are too few for an interval.
     """
     if unit not in UNITS:
-        raise UsageError(f"unit: {unit!r} is none of {', '.join(UNITS)}")
+        raise UsageError("unit", f"{unit!r} is none of {', '.join(UNITS)}")
     if not labels:
-        raise UsageError("labels: none to predict; give the levels of at least one property")
+        raise UsageError("labels", "none to predict", "give the levels of at least one property")
     nets = np.asarray(nets)
     present = np.unique(nets)
     codes = np.stack([np.asarray(column)[present] for column in labels.values()], axis=1)

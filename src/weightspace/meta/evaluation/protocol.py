@@ -114,8 +114,9 @@ def evaluate(
     chosen = declared(classifiers)
     if resamples < FEWEST_RESAMPLES:
         raise UsageError(
-            f"resamples: {resamples} are too few for 95 % intervals; give at least "
-            f"{FEWEST_RESAMPLES}"
+            "resamples",
+            f"{resamples} are too few for 95 % intervals",
+            f"give at least {FEWEST_RESAMPLES}",
         )
     study = Study.of(
         zoo,

@@ -165,8 +165,9 @@ def _asked(
     zoo, labels, folds = study.zoo, study.labels, study.folds
     if len(labels.nets) < FEWEST * folds:
         raise UsageError(
-            f"{len(labels.nets)} nets are too few for an interval of a regression with {folds} "
-            f"folds; it needs {FEWEST * folds}"
+            "nets",
+            f"{len(labels.nets)} are too few for an interval of a regression with {folds} folds",
+            f"it needs {FEWEST * folds}",
         )
     steps = steps_of(zoo, labels, moments)
     known = _numbers(zoo, labels) | ({PROGRESS: np.empty(0)} if steps else {})
@@ -197,14 +198,14 @@ def _wanted(targets: Sequence[str] | None, known: dict[str, np.ndarray]) -> tupl
     for name in wanted:
         if name not in known:
             raise UsageError(
-                f"{name}: no number that varies and is on record for every net; "
-                f"known are {', '.join(known) or 'none'}"
+                name,
+                "no number that varies and is on record for every net",
+                f"known are {', '.join(known) or 'none'}",
             )
     if not wanted:
-        named = "targets: none to predict; name at least one"
-        raise UsageError(
-            "no number varies and is on record for every net" if targets is None else named
-        )
+        if targets is None:
+            raise UsageError("targets", "no number varies and is on record for every net")
+        raise UsageError("targets", "none to predict", "name at least one")
     return wanted
 
 

@@ -131,7 +131,9 @@ class Evaluation:
             If the evaluation does not hold these predictions.
         """
         if self.confusions is None:
-            raise UsageError("confusion: only the table of this evaluation was kept; evaluate anew")
+            raise UsageError(
+                "confusion", "only the table of this evaluation was kept", "evaluate anew"
+            )
         asked = pl.struct("property", "classifier", "unit") == pl.struct(
             pl.lit(property).alias("property"),
             pl.lit(classifier).alias("classifier"),
@@ -140,8 +142,9 @@ class Evaluation:
         found = self.confusions.filter(asked)
         if found.is_empty():
             raise UsageError(
-                f"confusion: nothing on {property}, {classifier}, {unit}; "
-                f"properties are {', '.join(self.table['property'].unique(maintain_order=True))}"
+                "confusion",
+                f"nothing on {property}, {classifier}, {unit}",
+                f"properties are {', '.join(self.table['property'].unique(maintain_order=True))}",
             )
         share = pl.col("count") / pl.col("count").sum().over("truth")
         return found.select("truth", "answer", "count", share.alias("share"))
@@ -189,7 +192,7 @@ class Evaluation:
 
     def _hits(self) -> pl.DataFrame:
         if self.hits is None:
-            raise UsageError("only the table of this evaluation was kept; evaluate anew")
+            raise UsageError("hits", "only the table of this evaluation was kept", "evaluate anew")
         return self.hits
 
     def to_dict(self) -> dict[str, Any]:

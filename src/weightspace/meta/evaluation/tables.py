@@ -74,9 +74,9 @@ def read_table(
     try:
         data = read_bytes(place, MOST)
     except FileNotFoundError:
-        raise DataError(f"{place}: no such table; {remedy}") from None
+        raise DataError(place, "no such table", remedy) from None
     except OSError as error:
-        raise DataError(f"{place}: cannot be read ({error.strerror}); {remedy}") from None
+        raise DataError(place, f"cannot be read ({error.strerror})", remedy) from None
 
     def accept(file: pq.ParquetFile) -> None:
         # Check types before anything is read, because polars panics on some of them.
@@ -89,7 +89,7 @@ def read_table(
         read = pl.DataFrame(decode(data, place, accept, remedy).replace_schema_metadata())
     except _DAMAGE as error:
         said = printable(" ".join(str(error).split()), 200)
-        raise DataError(f"{place}: not a readable Parquet table ({said}); {remedy}") from None
+        raise DataError(place, f"not a readable Parquet table ({said})", remedy) from None
     missing = [name for name in later if name in columns and name not in read.columns]
     return read.with_columns(pl.lit(None, columns[name]).alias(name) for name in missing)
 
@@ -99,12 +99,14 @@ def _require(place: InnerPath, schema: pa.Schema, columns: Columns, remedy: str)
     for name, kind in columns.items():
         has = _KINDS.get(found[name], found[name]) if name in found else "missing"
         if has != kind:
-            raise DataError(f"{place}: column {name} is {printable(has, 60)}, not {kind}; {remedy}")
+            raise DataError(place, f"column {name} is {printable(has, 60)}, not {kind}", remedy)
     for name in found.keys() - columns.keys():
         if found[name] not in _KINDS:
             raise DataError(
-                f"{place}: column {printable(name, 60)} is {printable(found[name], 60)}, a type "
-                f"that no column of such a table has; {remedy}"
+                place,
+                f"column {printable(name, 60)} is {printable(found[name], 60)}, a type that no "
+                "column of such a table has",
+                remedy,
             )
 
 
@@ -129,7 +131,7 @@ def refuse_foreign(root: InnerPath, tables: Mapping[str, Columns]) -> None:
 def foreign(place: InnerPath, what: str) -> UsageError:
     """The error for a file that is not ours where a result would be written."""
     return UsageError(
-        f"{place}: is {what}, and is not overwritten; remove it, or choose another folder"
+        place, f"is {what}, and is not overwritten", "remove it, or choose another folder"
     )
 
 

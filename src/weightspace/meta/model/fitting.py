@@ -76,8 +76,9 @@ def fit(
     for kind in kinds:
         if kind.features not in (*FEATURE_NAMES, "weights"):
             raise UsageError(
-                f"classifier {kind.name}: a model cannot hold networks; fit "
-                f"{', '.join(PREFERRED)}, or save the network with its own method"
+                f"classifier {kind.name}",
+                "a model cannot hold networks",
+                f"fit {', '.join(PREFERRED)}, or save the network with its own method",
             )
     study = Study.of(
         zoo,

@@ -61,26 +61,30 @@ class View:
         vector = np.asarray(vector)
         if vector.ndim != 1 or not np.issubdtype(vector.dtype, np.floating):
             raise DataError(
-                f"vector: {vector.dtype} of shape {list(vector.shape)}; give float32 [values]"
+                "vector", f"{vector.dtype} of shape {list(vector.shape)}", "give float32 [values]"
             )
         bad = int(len(vector) - np.isfinite(vector).sum())
         if bad:
             raise DataError(
-                f"vector: {bad:,} of {len(vector):,} values are not finite, as in a net that "
-                "diverged; give a checkpoint of finite weights"
+                "vector",
+                f"{bad:,} of {len(vector):,} values are not finite, as in a net that diverged",
+                "give a checkpoint of finite weights",
             )
         if layout is not None and layout.size != len(vector):
             raise DataError(
-                f"vector: {len(vector):,} values do not fit the layout's {layout.size:,}; "
-                "give the layout of the same net"
+                "vector",
+                f"{len(vector):,} values do not fit the layout's {layout.size:,}",
+                "give the layout of the same net",
             )
         if self.needs_layout and layout is None:
-            raise DataError(f"vector: the {self.classifier} model needs its layout; give it too")
+            raise DataError(
+                "vector", f"the {self.classifier} model needs its layout", "give it too"
+            )
         with np.errstate(over="ignore"):
             vector = vector.astype(np.float32)
         if not np.isfinite(vector).all():
             raise DataError(
-                "vector: holds values beyond float32; give a checkpoint of finite weights"
+                "vector", "holds values beyond float32", "give a checkpoint of finite weights"
             )
         if self.features == "layers":
             assert layout is not None
@@ -93,17 +97,19 @@ class View:
             vector = vector[layout.indices(self.part, self.running_stats)]
         if len(vector) < self.slice_length:
             raise DataError(
-                f"vector: {len(vector):,} values are fewer than the {self.slice_length:,} of a "
-                "slice; use a model fitted with shorter slices"
+                "vector",
+                f"{len(vector):,} values are fewer than the {self.slice_length:,} of a slice",
+                "use a model fitted with shorter slices",
             )
         return SLICE_FEATURES[self.features](even_slices(vector, self.slice_length, self.slices))
 
     def _require(self, own: Alignment) -> None:
         if own != Alignment(self.alignment, self.values):
             raise DataError(
-                f"vector: its tensors ({own.values:,} values) have other shapes than those of the "
-                f"training nets of the {self.classifier} model ({self.values:,}); read it with a "
-                "model of layers"
+                "vector",
+                f"its tensors ({own.values:,} values) have other shapes than those of the "
+                f"training nets of the {self.classifier} model ({self.values:,})",
+                "read it with a model of layers",
             )
 
 

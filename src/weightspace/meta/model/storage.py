@@ -72,10 +72,10 @@ def load(directory: Path) -> tuple[tuple[Reader, ...], dict[str, Any]]:
     try:
         arrays = _FILES.read_arrays(folder, plain)
     except FileNotFoundError:
-        raise DataError(f"{file}: no such file; {_REMEDY}") from None
+        raise DataError(file, "no such file", _REMEDY) from None
     except DAMAGE as error:
         said = printable(" ".join(str(error).split()))
-        raise DataError(f"{file}: not safetensors ({said}); {_REMEDY}") from None
+        raise DataError(file, f"not safetensors ({said})", _REMEDY) from None
     try:
         readers = tuple(_reader(row, Arrays(arrays, i)) for i, row in enumerate(plain["readers"]))
         demand(len(readers) > 0, "it has no classifier")
@@ -84,7 +84,7 @@ def load(directory: Path) -> tuple[tuple[Reader, ...], dict[str, Any]]:
         facts = plain["facts"]
         demand(isinstance(facts, dict), "its facts are no mapping")
     except (Unsound, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise DataError(f"{directory}: no sound model ({error}); {_REMEDY}") from None
+        raise DataError(directory, f"no sound model ({error})", _REMEDY) from None
     return readers, facts
 
 
@@ -93,15 +93,16 @@ def _plain(folder: InnerPath) -> dict[str, Any]:
     try:
         plain = _FILES.read(folder)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; give the folder of a fitted model") from None
+        raise DataError(path, "no such file", "give the folder of a fitted model") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not readable as JSON ({error}); {_REMEDY}") from None
+        raise DataError(path, f"not readable as JSON ({error})", _REMEDY) from None
     if not isinstance(plain, dict) or plain.get("format") != FORMAT:
-        raise DataError(f"{path}: describes no model of weightspace; give the folder of one")
+        raise DataError(path, "describes no model of weightspace", "give the folder of one")
     if plain.get("version") != VERSION:
         raise DataError(
-            f"{path}: is of format version {plain.get('version')!r}, this release reads {VERSION}; "
-            "fit the model again or use the release that wrote it"
+            path,
+            f"is of format version {plain.get('version')!r}, this release reads {VERSION}",
+            "fit the model again or use the release that wrote it",
         )
     return plain
 

@@ -35,8 +35,9 @@ def compare(hits: pl.DataFrame, first: str, second: str, unit: str) -> pl.DataFr
         if own.is_empty():
             kept = hits.select("classifier", "unit").unique(maintain_order=True).rows()
             raise UsageError(
-                f"compare: no predictions of {name} for the unit {unit}; "
-                f"there are those of {', '.join(f'{c} ({u})' for c, u in kept)}"
+                "compare",
+                f"no predictions of {name} for the unit {unit}",
+                f"there are those of {', '.join((f'{c} ({u})' for c, u in kept))}",
             )
         sides.append(own)
     other = sides[1].select("property", "net", "level", pl.col("hit").alias("hit_second"))

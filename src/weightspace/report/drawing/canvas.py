@@ -225,7 +225,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     """
     path = Path(path)
     if path.suffix not in _METADATA:
-        raise UsageError(f"{path}: figures are saved as {', '.join(_METADATA)}; change the suffix")
+        raise UsageError(path, f"figures are saved as {', '.join(_METADATA)}", "change the suffix")
     write_file(inner_of(path), drawn(figure, path.suffix))
     return path
 

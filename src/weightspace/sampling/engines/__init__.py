@@ -18,7 +18,7 @@ def opened(options: Options) -> Iterator[Engine]:
     """The requested engine, `local` or `ray`, for the time of the run."""
     if options.engine == "local":
         if options.address or options.via != Options.via:
-            raise UsageError("address, via: are for another engine; add --engine ray")
+            raise UsageError("address, via", "are for another engine", 'add `engine="ray"`')
         yield Local(options.workers)
     elif options.engine == "ray":
         from weightspace.sampling.engines.ray import cluster  # Ray is an optional extra
@@ -26,4 +26,4 @@ def opened(options: Options) -> Iterator[Engine]:
         with cluster(options.address, options.workers, options.via) as engine:
             yield engine
     else:
-        raise UsageError(f"engine: {options.engine!r} is none of local, ray")
+        raise UsageError("engine", f"{options.engine!r} is none of local, ray")

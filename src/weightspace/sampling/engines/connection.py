@@ -23,7 +23,7 @@ SECONDS = 10
 LEAST = (2, 54)
 """The oldest usable Ray. In 2.52 and 2.53 one of the agents asks for no token."""
 
-_START = "start one with `ray start --head`, or leave --address out"
+_START = "start one with `ray start --head`, or leave `address=` out"
 _INSTALL = "install it with `pip install 'weightspace[ray]'`"
 
 
@@ -42,8 +42,9 @@ def connected(address: str | None) -> Iterator[Any]:
             there = api.get_runtime_context().gcs_address
             if address not in (None, "auto", there):
                 raise UsageError(
-                    f"address: this process is connected to {there} already; leave --address out, "
-                    "or call ray.shutdown() first"
+                    "address",
+                    f"this process is connected to {there} already",
+                    "leave `address=` out, or call ray.shutdown() first",
                 )
             yield api
             return
@@ -88,7 +89,7 @@ def _imported() -> Any:
         api = importlib.import_module("ray")
         importlib.import_module("ray.util.scheduling_strategies")
     except ImportError:
-        raise UsageError(f"engine: ray is not installed; {_INSTALL}") from None
+        raise UsageError("engine", "ray is not installed", _INSTALL) from None
     _refuse_old(api.__version__)
     return api
 
@@ -98,8 +99,10 @@ def _refuse_old(version: str) -> None:
     if not found or (int(found[1]), int(found[2])) < LEAST:
         least = ".".join(map(str, LEAST))
         raise UsageError(
-            f"engine: ray {version} is installed, {least} or newer is needed, whose processes all "
-            f"ask for a token; {_INSTALL}"
+            "engine",
+            f"ray {version} is installed, {least} or newer is needed, whose processes all ask "
+            "for a token",
+            _INSTALL,
         )
 
 
@@ -109,8 +112,10 @@ def _found(address: str | None) -> str | None:
         return None
     if address and address.startswith("ray://"):
         raise UsageError(
-            f"address: {address} is for Ray's client; run on a node of the cluster with its "
-            "HOST:PORT, `ray start --address=HOST:PORT --num-cpus=0` makes this machine one"
+            "address",
+            f"{address} is for Ray's client",
+            "run on a node of the cluster with its HOST:PORT, `ray start --address=HOST:PORT "
+            "--num-cpus=0` makes this machine one",
         )
     if address and address != "auto":
         _refuse_silent(address)
@@ -119,7 +124,7 @@ def _found(address: str | None) -> str | None:
     try:
         found: str | None = services.canonicalize_bootstrap_address(address)
     except ConnectionError as error:
-        raise UsageError(f"address: {first_line(error)}; {_START}") from None
+        raise UsageError("address", first_line(error), _START) from None
     if found:
         _refuse_silent(found)
         # Ray would look for a token by itself if it were not given an address. It is given one,
@@ -141,13 +146,15 @@ def _connect(api: Any, options: Mapping[str, Any]) -> None:
     except (ConnectionError, ValueError, RuntimeError, api.exceptions.RayError) as error:
         if options["address"] == "local":
             raise UsageError(
-                f"engine: ray cannot start a cluster here ({first_line(error)}); start one with "
-                "`ray start --head` and give its --address, or use --engine local"
+                "engine",
+                f"ray cannot start a cluster here ({first_line(error)})",
+                "start one with `ray start --head` and give its `address=`, or "
+                'use `engine="local"`',
             ) from None
         remedy = _START
         if "auth" in f"{error} {error.__cause__}".lower():
             remedy = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the cluster's token"
-        raise UsageError(f"address: {first_line(error)}; {remedy}") from None
+        raise UsageError("address", first_line(error), remedy) from None
     finally:
         if main:
             signal.signal(signal.SIGTERM, before)  # Ray installs its own handler
@@ -159,7 +166,7 @@ def _refuse_silent(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), SECONDS).close()
     except ValueError:
-        raise UsageError(f"address: {address!r} is no HOST:PORT; {_START}") from None
+        raise UsageError("address", f"{address!r} is no HOST:PORT", _START) from None
     except OSError as error:
         why = error.strerror or error
-        raise UsageError(f"address: no cluster answers at {address} ({why}); {_START}") from None
+        raise UsageError("address", f"no cluster answers at {address} ({why})", _START) from None

@@ -159,17 +159,18 @@ def _explained(url: str) -> Iterator[None]:
         yield
     except (WeightspaceError, KeyboardInterrupt):
         raise
-    except (ImportError, ValueError) as error:  # an unknown protocol, or one that is not installed
-        raise UsageError(f"via: {url} cannot be used ({_first(error)})") from None
+    except (ImportError, ValueError) as error:  # a protocol that is unknown or not installed
+        raise UsageError("via", f"{url} cannot be used ({_first(error)})") from None
     except Exception as error:
         raise DataError(
-            f"{url}: cannot be read or written ({type(error).__name__}: {_first(error)}); "
-            "check the URL and that every node has the rights"
+            url,
+            f"cannot be read or written ({type(error).__name__}: {_first(error)})",
+            "check the URL and that every node has the rights",
         ) from None
 
 
 def _damaged(url: str, why: str) -> DataError:
-    return DataError(f"{url}: is damaged, {why}; delete it")
+    return DataError(url, f"is damaged, {why}", "delete it")
 
 
 def _first(error: Any) -> str:

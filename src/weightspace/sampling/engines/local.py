@@ -62,14 +62,14 @@ def device_of(name: str) -> str:
     """The device that auto, cpu or cuda means on this machine."""
     check_device(name)
     if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device: torch finds no CUDA device; use --device cpu")
+        raise UsageError("device", "torch finds no CUDA device", 'use `device="cpu"`')
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def check_device(name: str) -> None:
     """Raise UsageError for an unknown kind of device."""
     if name not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"device: {name!r} is none of auto, cpu, cuda")
+        raise UsageError("device", f"{name!r} is none of auto, cpu, cuda")
 
 
 def _train_here(work: Work, progress: Progress) -> None:
@@ -128,8 +128,10 @@ def _result(future: Future[str], unit: Unit) -> str:
         return future.result()
     except BrokenProcessPool:
         raise DataError(
-            f"{unit.name}: a worker process died (killed, or out of memory); finished nets are "
-            "kept, run the same command to continue, with fewer --workers if memory is short"
+            unit.name,
+            "a worker process died (killed, or out of memory)",
+            "finished nets are kept, run the same command to continue, with fewer `workers=` if "
+            "memory is short",
         ) from None
 
 

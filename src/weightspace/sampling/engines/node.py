@@ -146,6 +146,7 @@ def _refuse_other_versions(told: Mapping[str, str]) -> None:
     for name, here in versions().items():
         if here != told[name]:
             raise DataError(
-                f"node {platform.node()}: has {name} {here}, the run was started with "
-                f"{told[name]}; install the same there"
+                f"node {platform.node()}",
+                f"has {name} {here}, the run was started with {told[name]}",
+                "install the same there",
             )

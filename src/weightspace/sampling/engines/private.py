@@ -56,8 +56,9 @@ def refuse_public(api: Any) -> None:
     address = api.util.get_node_ip_address()
     if not ipaddress.ip_address(address).is_loopback:
         raise UsageError(
-            f"engine: ray {api.__version__} is at {address}, where it should stay on loopback; "
-            "install an older one, or give the --address of a cluster"
+            "engine",
+            f"ray {api.__version__} is at {address}, where it should stay on loopback",
+            "install an older one, or give the `address=` of a cluster",
         )
 
 
@@ -71,7 +72,7 @@ def _folder() -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix="ray-", dir=base))
     except OSError as error:
         raise DataError(
-            f"{base}: cannot be written ({error.strerror}); set TMPDIR to a folder that can"
+            base, f"cannot be written ({error.strerror})", "set TMPDIR to a folder that can"
         ) from None
     try:
         yield folder

@@ -58,7 +58,7 @@ class Ray:
         """The device of stacks: GPUs if the cluster has any, unless `asked` is cpu."""
         check_device(asked)
         if asked == "cuda" and not self._slots("cuda"):
-            raise UsageError("device: no node of the cluster has a GPU; use --device cpu")
+            raise UsageError("device", "no node of the cluster has a GPU", 'use `device="cpu"`')
         return "cuda" if asked != "cpu" and self._slots("cuda") else "cpu"
 
     def workers(self, device: str) -> int:
@@ -74,7 +74,7 @@ class Ray:
             )
         except self.api.exceptions.RayError as error:
             cause = _of_ray(error, self.api.exceptions)
-            raise DataError(f"calibration: failed on the cluster ({first_line(cause)})") from None
+            raise DataError("calibration", f"failed on the cluster ({first_line(cause)})") from None
         return found
 
     def train(self, work: Work, progress: Progress) -> None:
@@ -142,8 +142,9 @@ class _Tasks:
         missing = {unit.name for unit in self.work.units} - self.work.writer.finished
         if missing:
             raise DataError(
-                f"{self.work.writer.path}: {min(missing)} was written by a node, but is missing "
-                "here; run the same command again, with --via driver if this repeats"
+                self.work.writer.path,
+                f"{min(missing)} was written by a node, but is missing here",
+                'run the same command again, with `via="driver"` if this repeats',
             )
 
     def _cancel(self) -> None:
@@ -176,8 +177,9 @@ class _Tasks:
             self.seen_slots = now
         elif now - self.seen_slots > PATIENCE_SECONDS:
             raise DataError(
-                f"cluster: has had no node that can train for {PATIENCE_SECONDS} seconds; finished "
-                "nets are kept, run the same command when it has"
+                "cluster",
+                f"has had no node that can train for {PATIENCE_SECONDS} seconds",
+                "finished nets are kept, run the same command when it has",
             )
         most = self.cluster.asked or 2 * slots + 8
         while self.waiting and len(self.under_way) < most:
@@ -209,9 +211,11 @@ class _Tasks:
             self.waiting.appendleft(unit)
         else:
             raise DataError(
-                f"{unit.name}: failed {ATTEMPTS} times on the cluster, the last time because: "
-                f"{first_line(error)}; finished nets are kept, run the same command to continue, "
-                "with fewer --workers if the nodes are short of memory"
+                unit.name,
+                f"failed {ATTEMPTS} times on the cluster, the last time because: "
+                f"{first_line(error)}",
+                "finished nets are kept, run the same command to continue, with fewer `workers=` "
+                "if the nodes are short of memory",
             )
 
     def _hear(self) -> None:
@@ -250,7 +254,8 @@ def _of_ray(error: Any, errors: Any) -> Exception:
         raise cause from error  # as it was raised in the task
     if "No module named" in str(cause):
         raise DataError(
-            f"a node of the cluster is not prepared ({first_line(cause)}); install what is "
-            "missing there, weightspace in the version that starts the run"
+            "a node of the cluster",
+            f"is not prepared ({first_line(cause)})",
+            "install what is missing there, weightspace in the version that starts the run",
         ) from None
     return cause

@@ -53,7 +53,7 @@ def check(path: str | Path, full: bool = False, progress: Progress = silent) -> 
     try:
         dtype = manifest.dtype(manifest.read(path))
     except DataError as error:
-        return [from_error(error, path, places.MANIFEST)]
+        return [from_error(error, places.MANIFEST)]
     if led_out := list(links(path)):
         return led_out  # nothing behind a link is read
     findings = [*_leftovers(path), *_half_written(path), *_strangers(path), *_states(path, full)]
@@ -94,7 +94,7 @@ def _opened(path: Path) -> Iterator[Finding]:
         zoo = Zoo(path)
         _ = zoo.snapshots, zoo.rounds  # these are read only when they are needed
     except DataError as error:
-        yield from_error(error, path, places.NETS)
+        yield from_error(error, places.NETS)
 
 
 def _leftovers(path: Path) -> Iterator[Finding]:
@@ -192,7 +192,7 @@ def _rounds(path: Path, present: set[int]) -> Iterator[Finding]:
     try:
         found = rounds.read(path)
     except DataError as error:
-        yield from_error(error, path, str(error).removeprefix(f"{path}/").split(": ", 1)[0])
+        yield from_error(error, error.thing.removeprefix(f"{path}/"))
         return
     there = np.array(sorted(present), np.int64)
     for number, one in found.items():
@@ -209,4 +209,4 @@ def _layouts(path: Path, found: Mapping[str, Sequence[str]]) -> Iterator[Finding
             read_layout(path, key)
         except DataError as error:
             thing = f"{places.LAYOUTS}/{key}{places.SUFFIX[places.LAYOUTS]}"
-            yield naming(from_error(error, path, thing), nets)
+            yield naming(from_error(error, thing), nets)

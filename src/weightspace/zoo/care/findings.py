@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from weightspace.errors import DataError
 from weightspace.printable import printable
@@ -38,14 +37,13 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.severity}: {self.thing}: {self.message}; {self.remedy}"
+        told = f"{self.severity}: {self.thing}: {self.message}"
+        return f"{told}; {self.remedy}" if self.remedy else told
 
 
-def from_error(error: DataError, path: Path, thing: str) -> Finding:
-    """Split the text of an error, `file: what is wrong; remedy`, into a finding."""
-    message, _, remedy = str(error).rpartition("; ")
-    message = message.removeprefix(str(path)).removeprefix(f"/{thing}").lstrip("/")
-    return Finding("error", thing, message.split(": ", 1)[-1], remedy)
+def from_error(error: DataError, thing: str) -> Finding:
+    """The finding that tells an error about `thing`, a file or folder of a zoo."""
+    return Finding("error", thing, error.cause, error.remedy)
 
 
 def naming(found: Finding, nets: Sequence[str]) -> Finding:

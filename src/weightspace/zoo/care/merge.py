@@ -93,11 +93,11 @@ def merge(
 def _opened(out: Path, zoos: Sequence[str | Path], progress: Progress) -> list[Zoo]:
     """Open the zoos to merge, after checking all their vectors."""
     if isinstance(zoos, str | Path) or not zoos:
-        raise UsageError(f"zoos: {zoos!r} is not a list of zoos; give at least one")
+        raise UsageError("zoos", f"{zoos!r} is not a list of zoos", "give at least one")
     seen = {os.path.realpath(out)}
     for path in map(Path, zoos):
         if (real := os.path.realpath(path)) in seen:
-            raise UsageError(f"{path}: is given twice; give each zoo once, the result first")
+            raise UsageError(path, "is given twice", "give each zoo once, the result first")
         seen.add(real)
     return [_sound(Path(path), True, progress) for path in zoos]
 
@@ -105,7 +105,7 @@ def _opened(out: Path, zoos: Sequence[str | Path], progress: Progress) -> list[Z
 def _sound(path: Path, full: bool, progress: Progress) -> Zoo:
     for finding in check(path, full, progress):
         if finding.severity == "error":
-            raise DataError(f"{path}: {finding.thing}: {finding.message}; {finding.remedy}")
+            raise DataError(path, f"{finding.thing}: {finding.message}", finding.remedy)
     return Zoo(path)
 
 
@@ -122,8 +122,9 @@ def _refuse_another_run(one: Zoo, other: Zoo) -> None:
     if differences:
         name, here, there = differences[0]
         raise UsageError(
-            f"{other.path}: is from another run than {one.path}, {name} is {there}, not {here}; "
-            "merge zoos of one space, seed and settings"
+            other.path,
+            f"is from another run than {one.path}, {name} is {there}, not {here}",
+            "merge zoos of one space, seed and settings",
         )
 
 
@@ -138,8 +139,10 @@ def _refuse_twice(zoos: Sequence[Zoo]) -> None:
         if len(clash):
             row = clash.row(0, named=True)
             raise UsageError(
-                f"{zoo.path}: net {row['net_right']} is number {row['index']} of the draw, as is "
-                f"{row['net']} of {zoos[row['_zoo']].path}; merge zoos of one run"
+                zoo.path,
+                f"net {row['net_right']} is number {row['index']} of the draw, as is "
+                f"{row['net']} of {zoos[row['_zoo']].path}",
+                "merge zoos of one run",
             )
         both = nets.join(zoo.nets, on="net")
         odd = both.filter(pl.col("unit") != pl.col("unit_right"))
@@ -154,17 +157,16 @@ def _refuse_twice(zoos: Sequence[Zoo]) -> None:
         if len(odd):
             row = odd.row(0, named=True)
             raise UsageError(
-                f"{zoo.path}: net {row['net']} is also in {zoos[row['_zoo']].path} and {how}; "
-                "merge disjoint zoos, such as shards 1/2 and 2/2"
+                zoo.path,
+                f"net {row['net']} is also in {zoos[row['_zoo']].path} and {how}",
+                "merge disjoint zoos, such as shards 1/2 and 2/2",
             )
         new = zoo.nets.join(both.select("net"), on="net", how="anti")
         try:
             nets = pl.concat([nets, new.with_columns(_zoo=pl.lit(number))], how="diagonal")
         except pl.exceptions.PolarsError as error:
             reason = str(error).splitlines()[0]
-            raise UsageError(
-                f"{zoo.path}: its columns differ from the others' ({reason})"
-            ) from None
+            raise UsageError(zoo.path, f"its columns differ from the others' ({reason})") from None
         fresh = zoo.snapshots.join(both.select("net"), on="net", how="anti")
         moments = pl.concat([moments, fresh], how="diagonal")
 
@@ -181,8 +183,9 @@ def _refuse_other_units(zoo: Zoo, known: dict[str, tuple[Path, frozenset[str]]])
         there, others = known.setdefault(unit, (zoo.path, nets))
         if odd := nets ^ others:
             raise UsageError(
-                f"{zoo.path}: stack {unit} holds other nets than in {there}, such as {min(odd)}; "
-                "write stacks of different nets under different names"
+                zoo.path,
+                f"stack {unit} holds other nets than in {there}, such as {min(odd)}",
+                "write stacks of different nets under different names",
             )
 
 
@@ -199,8 +202,8 @@ def _rounds(zoos: Iterable[Zoo]) -> list[Round]:
     try:
         rounds.refuse_overlap(named)
     except DataError as error:
-        message = str(error).rpartition("; ")[0]
-        raise UsageError(f"{message}; merge zoos that set out to sample disjoint nets") from None
+        remedy = "merge zoos that set out to sample disjoint nets"
+        raise UsageError(error.thing, error.cause, remedy) from None
     return [one for _, one in named]
 
 
@@ -234,6 +237,7 @@ def _refuse_without_room(
     free = shutil.disk_usage(above).free
     if needed > free:
         raise DataError(
-            f"{out}: needs {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB; free some, or "
-            "merge on the disk where the zoos are"
+            out,
+            f"needs {needed / 1000000000.0:.2f} GB, the disk has {free / 1000000000.0:.2f} GB",
+            "free some, or merge on the disk where the zoos are",
         )

@@ -107,7 +107,7 @@ def repair(path: str | Path, progress: Progress = silent) -> Repair:
 def _refuse_links(path: Path) -> None:
     """Refuse a zoo with a folder that is a link: nothing behind it may be changed."""
     for finding in links(path):
-        raise DataError(f"{path}/{finding.thing}: {finding.message}; {finding.remedy}")
+        raise DataError(f"{path}/{finding.thing}", finding.message, finding.remedy)
 
 
 def _finish(path: Path) -> None:

@@ -60,8 +60,8 @@ class StackCheck:
         try:
             header = self._header(facts)
         except OSError as error:
-            why = f"{self.shard}: cannot be opened ({error.strerror}); sample again"
-            yield self._again(DataError(why), places.SHARDS, names)
+            found = DataError(self.shard, f"cannot be opened ({error.strerror})", "sample again")
+            yield self._again(found, places.SHARDS, names)
         except DataError as error:
             yield self._again(error, places.SHARDS, names)
         self.seen.present.update(row["index"] for row in rows)
@@ -75,15 +75,15 @@ class StackCheck:
 
     def _header(self, facts: tables.ShardFacts) -> Header:
         if not disk.exists(self.shard):
-            raise DataError(f"{self.shard}: is missing; sample again")
+            raise DataError(self.shard, "is missing", "sample again")
         size = disk.size(self.shard)
         if size != facts.bytes:
-            what = f"{self.shard}: has {size:,} bytes, but {facts.bytes:,} were written"
-            raise DataError(f"{what}; sample again")
+            what = f"has {size:,} bytes, but {facts.bytes:,} were written"
+            raise DataError(self.shard, what, "sample again")
         header = shard.read(self.shard, self.dtype)
         expected = (self.shard.name, facts.snapshots, facts.header)
         if (facts.shard, header.rows, header.checksum) != expected:
-            raise DataError(f"{self.shard}: its header is not the one written; sample again")
+            raise DataError(self.shard, "its header is not the one written", "sample again")
         return header
 
     def _nets(self, rows: list[dict[str, Any]], header: Header | None) -> Iterator[Finding]:
@@ -179,7 +179,7 @@ class StackCheck:
 
     def _again(self, error: DataError, folder: str, nets: Sequence[str]) -> Finding:
         """The finding for an error that concerns a whole file, with the nets in it."""
-        found = from_error(error, self.path, "")
+        found = from_error(error, "")
         return naming(self._error(folder, found.message), nets)
 
 

@@ -75,5 +75,5 @@ DTYPES = {one.name: one for one in (FLOAT32, BFLOAT16)}
 def dtype_of(name: object) -> Dtype:
     """The dtype with this name; UsageError for an unknown name."""
     if not isinstance(name, str) or name not in DTYPES:
-        raise UsageError(f"dtype: {name!r} is none of {', '.join(DTYPES)}")
+        raise UsageError("dtype", f"{name!r} is none of {', '.join(DTYPES)}")
     return DTYPES[name]

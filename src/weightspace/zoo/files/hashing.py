@@ -34,7 +34,7 @@ def damaged(
     try:
         descriptor = disk.open_descriptor(shard)
     except OSError as error:
-        raise DataError(f"{shard}: cannot be read ({error.strerror}); sample again") from None
+        raise DataError(shard, f"cannot be read ({error.strerror})", "sample again") from None
     try:
         end = os.fstat(descriptor).st_size
         batches = list(_batches(rows, size))

@@ -45,7 +45,7 @@ def refuse_url(path: str | Path) -> None:
     """Raise UsageError if a path is a URL, because it would become a folder with an odd name."""
     if match := _URL.match(str(path)):
         url = f"{match[1]}://{str(path)[match.end() :]}"
-        raise UsageError(f"{url}: is a URL, which can only be read from; give a folder here")
+        raise UsageError(url, "is a URL, which can only be read from", "give a folder here")
 
 
 def is_net(name: str) -> bool:
@@ -56,7 +56,7 @@ def is_net(name: str) -> bool:
 def check_unit(name: str) -> None:
     """Raise UsageError if this is not a valid name of a stack, which is used in file names."""
     if not _UNIT.fullmatch(name):
-        raise UsageError(f"stack {name!r}: use 1 to 200 lower-case letters, digits and hyphens")
+        raise UsageError(f"stack {name!r}", "use 1 to 200 lower-case letters, digits and hyphens")
 
 
 def units(path: Path, folder: str) -> list[str]:
@@ -100,8 +100,9 @@ def shard_path(path: Path, shard: str) -> InnerPath:
     stem = shard.removesuffix(SUFFIX[SHARDS])
     if not shard.endswith(SUFFIX[SHARDS]) or not _UNIT.fullmatch(stem):
         raise DataError(
-            f"{path}: a table names the shard {shard!r}, which is not a valid name; "
-            "run `weightspace repair`, then sample again"
+            path,
+            f"a table names the shard {shard!r}, which is not a valid name",
+            "run `weightspace repair`, then sample again",
         )
     return part(path, SHARDS, stem)
 
@@ -110,7 +111,8 @@ def layout_path(path: Path, key: str) -> InnerPath:
     """The file of a layout; DataError if the key is not valid."""
     if not _LAYOUT.fullmatch(key):
         raise DataError(
-            f"{path}: a table names the layout {key!r}, which is not a valid key; "
-            "run `weightspace repair`, then sample again"
+            path,
+            f"a table names the layout {key!r}, which is not a valid key",
+            "run `weightspace repair`, then sample again",
         )
     return part(path, LAYOUTS, key)

@@ -92,7 +92,7 @@ def read(path: InnerPath | Path, dtype: Dtype) -> Header:
             text = file.read(data - 8)
         tensors = json.loads(text, object_pairs_hook=_refuse_twice)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        raise DataError(path, f"cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"its header is not JSON ({error})") from None
     if not isinstance(tensors, dict):
@@ -136,4 +136,4 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _damaged(path: object, what: str) -> DataError:
-    return DataError(f"{path}: is damaged, {what}; run `weightspace repair`, then sample again")
+    return DataError(path, f"is damaged, {what}", "run `weightspace repair`, then sample again")

@@ -74,8 +74,9 @@ class OpenShard:
                 count = self._read(buffer[done:], offset)
                 if not count:
                     raise DataError(
-                        f"{self.path}: ends after {offset:,} bytes, before its last values; "
-                        "run `weightspace check`"
+                        self.path,
+                        f"ends after {offset:,} bytes, before its last values",
+                        "run `weightspace check`",
                     )
                 done, offset = done + count, offset + count
 
@@ -88,7 +89,7 @@ class OpenShard:
                 data = os.read(self._descriptor, len(buffer))
         except OSError as error:
             raise DataError(
-                f"{self.path}: cannot be read ({error.strerror}); check the disk"
+                self.path, f"cannot be read ({error.strerror})", "check the disk"
             ) from None
         buffer[: len(data)] = data
         return len(data)
@@ -162,7 +163,7 @@ class ShardFiles:
 
 def _cannot_open(path: InnerPath, error: object) -> DataError:
     return DataError(
-        f"{path}: cannot be opened ({getattr(error, 'strerror', error)}); run `weightspace check`"
+        path, f"cannot be opened ({getattr(error, 'strerror', error)})", "run `weightspace check`"
     )
 
 

@@ -150,10 +150,10 @@ def read_table(path: Path, index: Index, table: str) -> pa.Table:
         there = place(path) / name
         data = file.read(there)
         if data is None:
-            raise DataError(f"{there}: is damaged or missing; {_AGAIN}")
+            raise DataError(there, "is damaged or missing", _AGAIN)
         parts.append(tables.parse(data, there, TABLES[table]))
         if parts[-1].num_rows != file.rows:
-            raise DataError(f"{there}: has another number of rows than the index states; {_AGAIN}")
+            raise DataError(there, "has another number of rows than the index states", _AGAIN)
     return tables.join(parts, TABLES[table])
 
 
@@ -182,7 +182,7 @@ def read_parts(path: Path, table: str, units: Sequence[str]) -> list[pa.Table]:
             found.append(part)
             if (held := held + part.nbytes) > _MOST_BYTES:
                 raise DataError(
-                    f"{path}: its tables take more than {_MOST_BYTES:,} bytes; split the zoo"
+                    path, f"its tables take more than {_MOST_BYTES:,} bytes", "split the zoo"
                 )
     return found
 
@@ -310,7 +310,7 @@ def _rows_of(table: pa.Table, index: Index, kind: str, units: set[str]) -> list[
     """The rows of these stacks, in as few pieces as possible."""
     counts = [vars(unit)[kind].rows for unit in index.units.values()]
     if sum(counts) != table.num_rows:
-        raise DataError(f"the index: has rows of other stacks than it lists; {_AGAIN}")
+        raise DataError("the index", "has rows of other stacks than it lists", _AGAIN)
     spans: list[list[int]] = []
     at = 0
     for name, count in zip(index.units, counts, strict=True):

@@ -23,7 +23,7 @@ def read_layout(path: Path, key: str) -> Layout:
     try:
         text = disk.read_text(file, LARGEST)
     except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}); {again}") from None
+        raise DataError(file, f"cannot be read ({error.strerror})", again) from None
     except UnicodeDecodeError:
         text = ""
     try:
@@ -33,7 +33,7 @@ def read_layout(path: Path, key: str) -> Layout:
     except (DataError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         sound = False
     if not sound:
-        raise DataError(f"{file}: is damaged, its content does not fit its key; {again}")
+        raise DataError(file, "is damaged, its content does not fit its key", again)
     return layout
 
 

@@ -48,7 +48,7 @@ def compose(
     try:
         content: dict[str, Any] = json.loads(json.dumps(meta, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise UsageError(f"info: has a value that JSON cannot hold ({error})") from None
+        raise UsageError("info", f"has a value that JSON cannot hold ({error})") from None
     return content
 
 
@@ -57,32 +57,33 @@ def read(path: Path) -> dict[str, Any]:
     file = InnerPath(path) / MANIFEST
     if not _is_folder(path):
         refuse_url(path)
-        raise DataError(f"{path}: no such directory; give the directory that holds {MANIFEST}")
+        raise DataError(path, "no such directory", f"give the directory that holds {MANIFEST}")
     if not disk.exists(file):
         raise DataError(
-            f"{path}: is not a zoo, it has no {MANIFEST}; make one with `weightspace sample`"
+            path, f"is not a zoo, it has no {MANIFEST}", "make one with `weightspace sample`"
         )
     again = "restore it from a copy"
     try:
         meta = json.loads(disk.read_text(file, _LARGEST))
     except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}); check permissions") from None
+        raise DataError(file, f"cannot be read ({error.strerror})", "check permissions") from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: is damaged, it is not JSON ({error}); {again}") from None
+        raise DataError(file, f"is damaged, it is not JSON ({error})", again) from None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise DataError(f"{file}: does not say that it describes a {FORMAT}; {again}")
+        raise DataError(file, f"does not say that it describes a {FORMAT}", again)
     version = meta.get("version")
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise DataError(f"{file}: version {version!r} is not a whole number from 1; {again}")
+        raise DataError(file, f"version {version!r} is not a whole number from 1", again)
     if version > VERSION:
         raise DataError(
-            f"{path}: is a zoo of format version {version}, this weightspace reads version "
-            f"{VERSION}; upgrade it with `pip install --upgrade weightspace`"
+            path,
+            f"is a zoo of format version {version}, this weightspace reads version {VERSION}",
+            "upgrade it with `pip install --upgrade weightspace`",
         )
     try:
         meta = unseal(meta, _ENTRIES)
     except ValueError as error:
-        raise DataError(f"{file}: is damaged, {error}; {again}") from None
+        raise DataError(file, f"is damaged, {error}", again) from None
     _check_content(file, meta)
     return meta
 
@@ -110,8 +111,9 @@ def refuse_other(path: Path, there: dict[str, Any], here: dict[str, Any]) -> Non
     if found:
         name, old, new = found[0]
         raise UsageError(
-            f"{path}: holds another zoo, {name} is {old} there and {new} here; "
-            "choose another --out, or use the same settings to continue it"
+            path,
+            f"holds another zoo, {name} is {old} there and {new} here",
+            "choose another folder, or use the same settings to continue it",
         )
 
 
@@ -133,15 +135,16 @@ _KINDS = {"space": dict, "seed": int, "info": dict, "versions": dict, "created":
 def _check_content(file: InnerPath, meta: dict[str, Any]) -> None:
     for key, kind in _KINDS.items():
         if not isinstance(meta.get(key), kind) or isinstance(meta[key], bool):
-            raise DataError(f"{file}: is damaged at {key!r}; restore it from a copy")
+            raise DataError(file, f"is damaged at {key!r}", "restore it from a copy")
     try:
         dtype(meta)
     except UsageError as error:
-        raise DataError(f"{file}: is damaged, {error}; restore it from a copy") from None
+        raise DataError(file, f"is damaged, {error}", "restore it from a copy") from None
     try:
         space_of(meta)
     except (UsageError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            f"{file}: its space cannot be read ({error}); restore it from a copy, or upgrade "
-            "weightspace"
+            file,
+            f"its space cannot be read ({error})",
+            "restore it from a copy, or upgrade weightspace",
         ) from None

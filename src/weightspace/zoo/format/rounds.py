@@ -155,7 +155,7 @@ def refuse_overlap(named: Iterable[tuple[object, Round]]) -> None:
     for (_, stop, one), (first, _, other) in pairwise(spans):
         if first < stop:
             raise DataError(
-                f"{other}: holds net number {first} of the draw, which {one} also holds; {_AGAIN}"
+                other, f"holds net number {first} of the draw, which {one} also holds", _AGAIN
             )
 
 
@@ -178,9 +178,9 @@ def _read(file: InnerPath) -> Round:
             and all(isinstance(digest, str) for digest in images.values())
         )
     except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}); check permissions") from None
+        raise DataError(file, f"cannot be read ({error.strerror})", "check permissions") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         sound = False
     if not sound:
-        raise DataError(f"{file}: is damaged, it does not say which nets it holds; {_AGAIN}")
+        raise DataError(file, "is damaged, it does not say which nets it holds", _AGAIN)
     return Round(nets, images, info)

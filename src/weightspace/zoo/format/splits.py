@@ -46,10 +46,10 @@ class Split:
     def __post_init__(self) -> None:
         if not self.train or not self.test:
             side = "test" if self.train else "train"
-            raise UsageError(f"split {self.name}: no net is in {side}; put some there")
+            raise UsageError(f"split {self.name}", f"no net is in {side}", "put some there")
         both = set(self.train) & set(self.test)
         if both:
-            raise UsageError(f"split {self.name}: net {min(both)} is in train and in test")
+            raise UsageError(f"split {self.name}", f"net {min(both)} is in train and in test")
 
 
 def stratified(levels: np.ndarray, seed: int) -> list[str]:
@@ -108,13 +108,17 @@ def leaving_out(nets: pl.DataFrame, name: str, level: Any) -> Split:
     tables.
     """
     if name not in nets.columns:
-        raise UsageError(f"leave_out: nets have no {name!r}; name a column of the table of nets")
+        raise UsageError(
+            "leave_out", f"nets have no {name!r}", "name a column of the table of nets"
+        )
     wanted = _text(level)
     has = pl.Series([None if value is None else _text(value) == wanted for value in nets[name]])
     if not has.any() or has.all():
         levels = sorted({_text(value) for value in nets[name] if value is not None})[:20]
         who = "every net" if has.any() else "no net"
-        raise UsageError(f"leave_out: {who} has {name} {wanted}; levels are {', '.join(levels)}")
+        raise UsageError(
+            "leave_out", f"{who} has {name} {wanted}", f"levels are {', '.join(levels)}"
+        )
     train, test = (nets.filter(side)["net"] for side in (~has, has))
     return Split(tuple(train), tuple(test), f"{name}={wanted}", by=name)
 

@@ -102,7 +102,7 @@ def read(path: Path, unit: str) -> Saved | None:
         return Saved(arrays, plain["facts"], plain["shard"], checksums)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
-        raise DataError(f"{file}: is damaged ({reason})") from None
+        raise DataError(file, f"is damaged ({reason})") from None
 
 
 def shard_of(path: Path, unit: str) -> str:

@@ -148,9 +148,9 @@ def content(path: InnerPath | Path) -> bytes:
     try:
         return disk.read_bytes(path, _MOST_BYTES)
     except FileNotFoundError:
-        raise DataError(f"{path}: is missing; {_AGAIN}") from None
+        raise DataError(path, "is missing", _AGAIN) from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from None
+        raise DataError(path, f"cannot be read ({error.strerror})", _AGAIN) from None
 
 
 def parse(
@@ -170,16 +170,16 @@ def parse(
         table = decode(data, path, accept)
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
-        raise DataError(f"{path}: is damaged ({reason}); {_AGAIN}") from None
+        raise DataError(path, f"is damaged ({reason})", _AGAIN) from None
     for field in schema:
         at = table.schema.get_field_index(field.name)
         if at < 0 and field.name in DEFAULTS and _is_older(table, field.name):
             filled = pa.repeat(pa.scalar(DEFAULTS[field.name], field.type), table.num_rows)
             table, at = table.append_column(field, filled), table.num_columns
         if at < 0 or table.schema.field(at).type != field.type:
-            raise DataError(f"{path}: has no column {field.name} of {field.type}; {_AGAIN}")
+            raise DataError(path, f"has no column {field.name} of {field.type}", _AGAIN)
         if not field.nullable and table.column(at).null_count:
-            raise DataError(f"{path}: column {field.name} has missing values; {_AGAIN}")
+            raise DataError(path, f"column {field.name} has missing values", _AGAIN)
     _check_values(path, table)
     return table
 
@@ -210,19 +210,21 @@ def _check_columns(path: InnerPath | Path, found: pa.Schema, known: pa.Schema) -
     for field in found:
         if field.name in known.names:
             if field.type != (kind := known.field(field.name).type):
-                raise DataError(f"{path}: has no column {field.name} of {kind}; {_AGAIN}")
+                raise DataError(path, f"has no column {field.name} of {kind}", _AGAIN)
             continue
         shown = printable(field.name, 60)
         if not (_TEXT.fullmatch(field.name) and len(field.name) <= _LONGEST_COLUMN):
-            raise DataError(f"{path}: {shown!r} is not a valid column name; {_AGAIN}")
+            raise DataError(path, f"{shown!r} is not a valid column name", _AGAIN)
         if field.type not in _TAKES:
             kind = printable(field.type, 60)
             raise DataError(
-                f"{path}: column {shown} is of {kind}, but a table holds text, whole numbers, "
-                f"numbers and booleans; {_AGAIN}"
+                path,
+                f"column {shown} is of {kind}, but a table holds text, whole numbers, numbers "
+                "and booleans",
+                _AGAIN,
             )
     if len(set(found.names)) < len(found.names):
-        raise DataError(f"{path}: two columns have the same name; {_AGAIN}")
+        raise DataError(path, "two columns have the same name", _AGAIN)
 
 
 def _check_values(path: InnerPath | Path, table: pa.Table) -> None:
@@ -258,7 +260,7 @@ def _impossible(path: InnerPath | Path, table: pa.Table, name: str, row: int) ->
     who = f"net {printable(net, 64)}: " if isinstance(net, str) else ""
     wrong = printable(repr(table[name][row].as_py()), 60)
     what = f"{who}{printable(name, 60)} is {wrong}, which is not possible"
-    return DataError(f"{path}: {what}; {_AGAIN}")
+    return DataError(path, what, _AGAIN)
 
 
 def _check_settings(path: InnerPath | Path, name: str, values: pa.ChunkedArray) -> None:
@@ -268,7 +270,7 @@ def _check_settings(path: InnerPath | Path, name: str, values: pa.ChunkedArray) 
             if value is not None:
                 checked(name, value)
         except UsageError as error:
-            raise DataError(f"{path}: column {printable(error, 200)}; {_AGAIN}") from None
+            raise DataError(path, f"column {printable(error, 200)}", _AGAIN) from None
 
 
 def _check_size(path: InnerPath | Path, file: pq.ParquetFile, most: int) -> None:
@@ -277,7 +279,7 @@ def _check_size(path: InnerPath | Path, file: pq.ParquetFile, most: int) -> None
     groups = _groups(file)
     rows = max(file.metadata.num_rows, sum(abs(group.num_rows) for group in groups))
     if rows > most:
-        raise DataError(f"{path}: has {rows:,} rows, at most {most:,} are allowed; {_AGAIN}")
+        raise DataError(path, f"has {rows:,} rows, at most {most:,} are allowed", _AGAIN)
 
 
 def _decoded(path: InnerPath | Path, file: pq.ParquetFile, largest: int, remedy: str) -> pa.Table:
@@ -292,7 +294,7 @@ def _decoded(path: InnerPath | Path, file: pq.ParquetFile, largest: int, remedy:
         for name, values in zip(batch.schema.names, batch.columns, strict=True):
             if pa.types.is_string(values.type) and _longest(values) > _LONGEST_TEXT:
                 shown = printable(name, 60)
-                raise DataError(f"{path}: column {shown} holds a text that is too long; {remedy}")
+                raise DataError(path, f"column {shown} holds a text that is too long", remedy)
     table = pa.Table.from_batches(batches, file.schema_arrow)
     if table.num_rows != file.metadata.num_rows:
         raise ValueError(f"{table.num_rows:,} rows of {file.metadata.num_rows:,}")
@@ -311,7 +313,7 @@ def _longest(texts: pa.Array) -> int:
 
 def _too_large(path: InnerPath | Path, size: int, remedy: str) -> DataError:
     return DataError(
-        f"{path}: takes {size:,} bytes or more, at most {_MOST_BYTES:,} are allowed; {remedy}"
+        path, f"takes {size:,} bytes or more, at most {_MOST_BYTES:,} are allowed", remedy
     )
 
 
@@ -324,7 +326,7 @@ def facts(path: InnerPath | Path, table: pa.Table) -> ShardFacts:
     except (KeyError, TypeError, ValueError):
         sound = False
     if not sound:
-        raise DataError(f"{path}: does not describe its shard; {_AGAIN}")
+        raise DataError(path, "does not describe its shard", _AGAIN)
     return result
 
 
@@ -337,16 +339,18 @@ def join(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
         return pa.concat_tables(plain, promote_options="permissive")
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"the zoo's stacks disagree about a column ({reason}); {_AGAIN}") from None
+        raise DataError(
+            "the zoo", f"its stacks disagree about a column ({reason})", _AGAIN
+        ) from None
 
 
 def _column(rows: Sequence[Row], field: pa.Field) -> pa.Array:
     name = field.name
     for row in rows:
         if name not in row and name not in _MAY_BE_LEFT_OUT:
-            raise UsageError(f"net {row.get('net')}: its row lacks {name!r}; add it")
+            raise UsageError(f"net {row.get('net')}", f"its row lacks {name!r}", "add it")
         if row.get(name) is None and not field.nullable:
-            raise UsageError(f"net {row.get('net')}: {name} is None; give its value")
+            raise UsageError(f"net {row.get('net')}", f"{name} is None", "give its value")
     return _array([row.get(name) for row in rows], name, field.type)
 
 
@@ -355,7 +359,9 @@ def _extra(rows: Sequence[Row], name: str) -> pa.Array:
     kinds = {type(value) for value in values if value is not None}
     kind = float if kinds == {int, float} else kinds.pop() if len(kinds) == 1 else str
     if kind not in _ARROW:
-        raise UsageError(f"column {name}: holds a {kind.__name__}; give text, numbers or booleans")
+        raise UsageError(
+            f"column {name}", f"holds a {kind.__name__}", "give text, numbers or booleans"
+        )
     return _array(values, name, _ARROW[kind])
 
 
@@ -366,12 +372,12 @@ def _array(values: list[Any], name: str, kind: pa.DataType) -> pa.Array:
         if value is not None and (
             not isinstance(value, takes) or (isinstance(value, bool) and takes is not bool)
         ):
-            raise UsageError(f"column {name}: is of {kind}, {value!r} is not")
+            raise UsageError(f"column {name}", f"is of {kind}, {value!r} is not")
     try:
         # from_pandas: NaN means "not measured" and is stored as null.
         return pa.array([_plain(v) for v in values], kind, from_pandas=kind == pa.float64())
     except (pa.ArrowException, OverflowError) as error:  # a whole number beyond 64 bits
-        raise UsageError(f"column {name}: is of {kind} ({str(error).splitlines()[0]})") from None
+        raise UsageError(f"column {name}", f"is of {kind} ({str(error).splitlines()[0]})") from None
 
 
 def _plain(value: Any) -> Any:

@@ -16,8 +16,7 @@ def naming(net: str) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        message, _, remedy = str(error).rpartition("; ")
-        raise DataError(f"{message}, net {net} is in it; {remedy}") from None
+        raise error.but(cause=f"{error.cause}, net {net} is in it") from None
 
 
 def two_units(path: str, nets: pl.DataFrame) -> DataError:
@@ -29,4 +28,4 @@ def two_units(path: str, nets: pl.DataFrame) -> DataError:
 
 def inconsistent(path: str, what: str) -> DataError:
     """The error for a zoo whose files contradict one another."""
-    return DataError(f"{path}: is damaged, {what}; run `weightspace check`")
+    return DataError(path, f"is damaged, {what}", "run `weightspace check`")

@@ -97,9 +97,9 @@ class SliceDataset:
         labels: Sequence[str] = (),
     ) -> None:
         if per_net < 1:
-            raise UsageError(f"per_net: {per_net} slices of a net; ask for at least one")
+            raise UsageError("per_net", f"{per_net} slices of a net", "ask for at least one")
         if not 0 <= seed < 2**63:
-            raise UsageError(f"seed: {seed} is not from 0 to 2^63 - 1; give such a number")
+            raise UsageError("seed", f"{seed} is not from 0 to 2^63 - 1", "give such a number")
         self.zoo = opened(zoo)
         self.length = length
         self.seed = seed
@@ -174,7 +174,11 @@ class SliceDataset:
         Batch
         """
         if size < 1 or workers < 1:
-            raise UsageError(f"batches of {size} by {workers} workers; give at least 1 for each")
+            raise UsageError(
+                "size, workers",
+                f"batches of {size} by {workers} workers",
+                "give at least 1 for each",
+            )
         order = np.arange(self._size)
         if shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
@@ -200,13 +204,14 @@ class SliceDataset:
 
     def _coded(self, name: str) -> np.ndarray:
         if name not in self.zoo.nets.columns:
-            raise UsageError(f"label {name!r}: is not a column of the nets; see `zoo.nets`")
+            raise UsageError(f"label {name!r}", "is not a column of the nets", "see `zoo.nets`")
         column = self.zoo.nets[name].gather(self._selected.nets)
         if column.null_count():
             net = self._names[int(column.is_null().arg_true()[0])]
             raise UsageError(
-                f"label {name!r}: is unknown for {column.null_count():,} nets, such as {net}; "
-                "leave them out with nets="
+                f"label {name!r}",
+                f"is unknown for {column.null_count():,} nets, such as {net}",
+                "leave them out with nets=",
             )
         if column.dtype not in (pl.String, pl.Boolean):
             return column.to_numpy()
@@ -219,7 +224,7 @@ def _named(zoo: Zoo, nets: Iterable[str] | str | None) -> Iterable[str] | None:
         return nets
     sides = {"train": zoo.split().train, "test": zoo.split().test}
     if nets not in sides:
-        raise UsageError(f"nets {nets!r}: give train, test or a list of nets")
+        raise UsageError(f"nets {nets!r}", "give train, test or a list of nets")
     return sides[nets]
 
 

@@ -99,7 +99,7 @@ class OpenedZoo:
         rows, counts = wanted_rows(self._rows.bounds, self._rows.numbers, nets, wanted)
         if not len(rows):
             what = "any snapshot" if wanted is None else f"any of the snapshots {list(wanted)}"
-            raise UsageError(f"{self.name}: none of the {len(nets)} nets has {what}")
+            raise UsageError(self.name, f"none of the {len(nets)} nets has {what}")
         nets, counts = nets[counts > 0], counts[counts > 0]
         self._check_lengths(np.repeat(nets, counts), rows)
         known, kinds = np.unique(self._layout_codes[nets], return_inverse=True)
@@ -112,7 +112,7 @@ class OpenedZoo:
     def _positions_of(self, names: Sequence[str]) -> np.ndarray:
         nets = np.array([self._at(name) for name in names], np.int64)
         if len(set(names)) < len(names):
-            raise UsageError("nets: one of them is given twice; give each once")
+            raise UsageError("nets", "one of them is given twice", "give each once")
         return nets
 
     @cached_property
@@ -136,7 +136,7 @@ class OpenedZoo:
         try:
             return self._position[net]
         except KeyError:
-            raise UsageError(f"{self.name}: has no net {net}; see its table of nets") from None
+            raise UsageError(self.name, f"has no net {net}", "see its table of nets") from None
 
     def _row(self, net: str, snapshot: int) -> int:
         at = self._at(net)
@@ -145,7 +145,7 @@ class OpenedZoo:
         rows = choose(numbers, check_snapshots([snapshot]))
         if not len(rows):
             has = ", ".join(map(str, numbers)) or "none"
-            raise UsageError(f"net {net}: has no snapshot {snapshot}; it has {has}")
+            raise UsageError(f"net {net}", f"has no snapshot {snapshot}", f"it has {has}")
         return int(low + rows[0])
 
     def _stored(self, net: str, row: int) -> np.ndarray:
@@ -173,7 +173,7 @@ class OpenedZoo:
             # A zoo at a URL can only be repaired where it lies.
             where = " where it lies" if self._checks else ""
             remedy = f"run `weightspace repair`{where}, then sample again"
-            raise DataError(f"{self._vector_name(row)}: its values are damaged; {remedy}")
+            raise DataError(self._vector_name(row), "its values are damaged", remedy)
 
     def _vector_name(self, row: int) -> str:
         table = self._rows
@@ -205,6 +205,7 @@ class OpenedZoo:
         wrong |= offsets > table.ends[codes] - size * table.lengths[rows]
         if wrong.any():
             raise DataError(
-                f"{self._vector_name(int(rows[wrong.argmax()]))} lies outside the file, which may "
-                "be truncated; run `weightspace check`"
+                self._vector_name(int(rows[wrong.argmax()])),
+                "lies outside the file, which may be truncated",
+                "run `weightspace check`",
             )

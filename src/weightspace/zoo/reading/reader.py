@@ -218,7 +218,7 @@ class Zoo(OpenedZoo):
         vector = self.vector(net, snapshot)
         if start < 0 or length < 0 or start + length > len(vector):
             raise UsageError(
-                f"net {net}: values {start}..{start + length} are not within its {len(vector)}"
+                f"net {net}", f"values {start}..{start + length} are not within its {len(vector)}"
             )
         return vector[start : start + length]
 
@@ -269,9 +269,11 @@ class Zoo(OpenedZoo):
             If a slice is longer than a selected vector, or an argument is not possible.
         """
         if seed < 0:
-            raise UsageError(f"seed: {seed} is below 0; give a whole number from 0")
+            raise UsageError("seed", f"{seed} is below 0", "give a whole number from 0")
         if n < 1:
-            raise UsageError(f"slices: {n} of {length} values; ask for at least one of one value")
+            raise UsageError(
+                "slices", f"{n} of {length} values", "ask for at least one of one value"
+            )
         selected = self.select(nets, snapshots, part, running_stats)
         room = self.starts(selected, length)
         net, pick, start = draw(n, selected.counts, room, seed)
@@ -300,7 +302,7 @@ class Zoo(OpenedZoo):
             The selection, for `starts` and `gather`.
         """
         if part not in ("all", *PARTS):
-            raise UsageError(f"part {part!r} is not one of all, {', '.join(PARTS)}")
+            raise UsageError("part", f"{part!r} is not one of all, {', '.join(PARTS)}")
         wanted = check_snapshots(snapshots)
         key = (
             None if nets is None else tuple(str(net) for net in nets),
@@ -336,15 +338,16 @@ class Zoo(OpenedZoo):
             If a slice is longer than the selected part of one of the nets.
         """
         if length < 1:
-            raise UsageError(f"slices of {length} values; ask for at least one value")
+            raise UsageError("length", f"slices of {length} values", "ask for at least one value")
         room = selected.sizes - length + 1
         if room.min() < 1:
             short = int(room.argmin())
             size = int(selected.sizes[short])
             raise UsageError(
-                f"net {self._names[selected.nets[short]]}: has {size:,} values in part "
-                f"{selected.part!r}, a slice of {length:,} does not fit; use --slice-length {size} "
-                "at most"
+                f"net {self._names[selected.nets[short]]}",
+                f"has {size:,} values in part {selected.part!r}, a slice of {length:,} does not "
+                "fit",
+                f"use `slice_length={size}` at most",
             )
         return room
 
@@ -382,8 +385,9 @@ class Zoo(OpenedZoo):
             )
             if wrong is not None:
                 raise DataError(
-                    f"{self._vector_name(wrong)}: the server gives other values for a slice than "
-                    "for the whole vector; read the zoo from another server"
+                    self._vector_name(wrong),
+                    "the server gives other values for a slice than for the whole vector",
+                    "read the zoo from another server",
                 )
         if narrow:
             self.dtype.widen(stored, out)

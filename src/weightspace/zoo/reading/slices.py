@@ -70,7 +70,7 @@ def check_out(out: np.ndarray, n: int, length: int) -> np.ndarray:
     """The array that receives slices; UsageError if its type or shape does not fit."""
     if out.dtype != np.float32 or out.shape != (n, length) or not out.flags.c_contiguous:
         raise UsageError(
-            f"out: is {out.dtype} {list(out.shape)}; give float32 [{n}, {length}] in C order"
+            "out", f"is {out.dtype} {list(out.shape)}", f"give float32 [{n}, {length}] in C order"
         )
     return out
 
@@ -82,7 +82,7 @@ def check_snapshots(snapshots: Iterable[int] | None) -> list[int] | None:
     wanted = [int(s) for s in snapshots]
     if not wanted or 0 in wanted:
         raise UsageError(
-            f"snapshots {wanted}: count from 1, or from -1 at the end; name at least one"
+            f"snapshots {wanted}", "count from 1, or from -1 at the end", "name at least one"
         )
     return wanted
 

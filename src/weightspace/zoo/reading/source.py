@@ -75,7 +75,7 @@ class Source(Protocol):
 class Folder:
     """A zoo in a folder."""
 
-    checks = None  # a folder is checked by `check --full`
+    checks = None  # a folder is checked by `check(full=True)`
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -63,8 +63,9 @@ def accept(writer: Writer, parcel: Parcel, stacks: Iterable[np.ndarray]) -> None
             for number, vector in zip(_numbers(parcel, net), stack, strict=True):
                 if shard.digest(dtype.narrow(vector).data) != checksums[net, number]:
                     raise DataError(
-                        f"{parcel.unit}: net {net}, snapshot {number} was damaged in transit; "
-                        "run the same command again to continue"
+                        parcel.unit,
+                        f"net {net}, snapshot {number} was damaged in transit",
+                        "run the same command again to continue",
                     )
                 out.put(net, number, vector)
         out.commit(nets=parcel.nets, snapshots=parcel.snapshots)

@@ -56,15 +56,15 @@ class UnitWriter:
         places.check_unit(name)
         if not nets or layout.size == 0 or snapshots < 1:
             raise UsageError(
-                f"stack {name}: needs nets, values and snapshots, at least one of each"
+                f"stack {name}", "needs nets, values and snapshots, at least one of each"
             )
         for net in nets:
             if not places.is_net(net):
-                raise UsageError(f"net {net!r}: use 1 to 64 letters, digits, dots and hyphens")
+                raise UsageError(f"net {net!r}", "use 1 to 64 letters, digits, dots and hyphens")
         self._positions = {net: i for i, net in enumerate(nets)}
         if len(self._positions) < len(nets):
             twice = next(net for i, net in enumerate(nets) if net in nets[:i])
-            raise UsageError(f"stack {name}: net {twice} is given twice")
+            raise UsageError(f"stack {name}", f"net {twice} is given twice")
         self.name = name
         self._path = path
         self._layout = layout
@@ -143,13 +143,14 @@ class UnitWriter:
         """
         file = self._open()
         if net not in self._positions:
-            raise UsageError(f"stack {self.name}: net {net} is not one of its nets")
+            raise UsageError(f"stack {self.name}", f"net {net} is not one of its nets")
         if not 1 <= snapshot <= self._header.rows:
-            raise UsageError(f"net {net}: snapshot {snapshot} is not in 1..{self._header.rows}")
+            raise UsageError(f"net {net}", f"snapshot {snapshot} is not in 1..{self._header.rows}")
         if vector.dtype != np.float32 or vector.shape != (self._layout.size,):
             raise UsageError(
-                f"net {net}, snapshot {snapshot}: the vector is {vector.dtype} "
-                f"{list(vector.shape)}; give float32 [{self._layout.size}]"
+                f"net {net}, snapshot {snapshot}",
+                f"the vector is {vector.dtype} {list(vector.shape)}",
+                f"give float32 [{self._layout.size}]",
             )
         data = self._dtype.narrow(vector).data
         file.write(data, self._header.offset(self._positions[net], snapshot))
@@ -224,7 +225,7 @@ class UnitWriter:
         if saved is None:
             return
         if not disk.is_temporary(saved.shard):
-            raise DataError(f"{self.name}: its state names {saved.shard!r}, which is not a shard")
+            raise DataError(self.name, f"its state names {saved.shard!r}, which is not a shard")
         file = Temporary.again(self._target(places.SHARDS), saved.shard, self._header.size)
         if file is None:
             return  # another process is training this stack
@@ -239,7 +240,7 @@ class UnitWriter:
     def _check_vectors(self, file: Temporary, saved: Saved) -> None:
         """Refuse a shard that lacks vectors of the state, and clear vectors written after it."""
         if file.read(len(self._blob), 0) != self._blob:
-            raise DataError(f"{file.place}: is damaged, its header has changed")
+            raise DataError(file.place, "is damaged, its header has changed")
         length = self._header.length
         for net, position in self._positions.items():
             for snapshot in range(1, self._header.rows + 1):
@@ -249,11 +250,13 @@ class UnitWriter:
                 if checksum is None and data.count(0) < length:
                     file.write(bytes(length), at)
                 elif checksum is not None and shard.digest(data) != checksum:
-                    raise DataError(f"{file.place}: net {net}, snapshot {snapshot} is damaged")
+                    raise DataError(file.place, f"net {net}, snapshot {snapshot} is damaged")
 
     def _open(self) -> Temporary:
         if self._file is None:
-            raise UsageError(f"stack {self.name}: is not open; use it in a `with`, before commit")
+            raise UsageError(
+                f"stack {self.name}", "is not open", "use it in a `with`, before commit"
+            )
         return self._file
 
     def _target(self, folder: str) -> InnerPath:
@@ -273,9 +276,9 @@ class UnitWriter:
         for row in rows:
             key = (row.get("net"), row.get("snapshot"))
             if key not in self._checksums:
-                raise UsageError(f"net {key[0]}, snapshot {key[1]}: has a row but no vector")
+                raise UsageError(f"net {key[0]}, snapshot {key[1]}", "has a row but no vector")
             if key in found:
-                raise UsageError(f"net {key[0]}, snapshot {key[1]}: has two rows")
+                raise UsageError(f"net {key[0]}, snapshot {key[1]}", "has two rows")
             net, snapshot = key
             found[net, snapshot] = {
                 **row,
@@ -286,7 +289,7 @@ class UnitWriter:
             }
         for net, snapshot in self._checksums:
             if (net, snapshot) not in found:
-                raise UsageError(f"net {net}, snapshot {snapshot}: has a vector but no row")
+                raise UsageError(f"net {net}, snapshot {snapshot}", "has a vector but no row")
         return [found[key] for key in sorted(found, key=lambda k: (self._positions[k[0]], k[1]))]
 
     def _net_rows(self, rows: Iterable[Row], moments: Iterable[Row]) -> list[Row]:
@@ -296,12 +299,12 @@ class UnitWriter:
             net = str(row.get("net"))
             if net not in self._positions or net in found:
                 why = "has two rows" if net in found else "is not one of its nets"
-                raise UsageError(f"stack {self.name}: net {net} {why}")
+                raise UsageError(f"stack {self.name}", f"net {net} {why}")
             if row.get("split") not in ("train", "test"):
-                raise UsageError(f"net {net}: split {row.get('split')!r} is not train or test")
+                raise UsageError(f"net {net}", f"split {row.get('split')!r} is not train or test")
             filled = {"unit": self.name, "layout": self._layout.key}
             found[net] = {"test_accuracy": last.get(net), **row, **filled}
         for net in self._positions:
             if net not in found:
-                raise UsageError(f"stack {self.name}: net {net} has no row")
+                raise UsageError(f"stack {self.name}", f"net {net} has no row")
         return [found[net] for net in self._positions]

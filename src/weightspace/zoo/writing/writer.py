@@ -199,13 +199,13 @@ def reclaimable(path: str | Path) -> int:
 def _refuse_foreign(root: InnerPath) -> None:
     """Refuse a folder that is neither a zoo nor empty."""
     if root.path.exists() and not root.path.is_dir():
-        raise UsageError(f"{root}: is a file; choose another --out")
+        raise UsageError(root, "is a file", "choose another folder")
     # Another process may be creating the same zoo at this moment.
     if any(not disk.is_temporary(name) for name in disk.names(root)):
         if disk.exists(root / places.MANIFEST):
             return
         raise UsageError(
-            f"{root}: is not a zoo and has other files in it; choose another --out, or an empty one"
+            root, "is not a zoo and has other files in it", "choose another folder, or an empty one"
         )
 
 

@@ -86,13 +86,14 @@ class Server:
 def _open(url: str, options: Mapping[str, Any], sizes: dict[str, int]) -> Files:
     if "::" in url and any(scheme in url for scheme in _WEB):
         raise UsageError(
-            f"{url}: cannot be opened, answers of servers behind `::` cannot be checked; "
-            "give the address that begins with http"
+            url,
+            "cannot be opened, answers of servers behind `::` cannot be checked",
+            "give the address that begins with http",
         )
     try:
         import fsspec  # an extra
     except ImportError:
-        raise UsageError(f"{url}: needs fsspec; `pip install 'weightspace[remote]'`") from None
+        raise UsageError(url, "needs fsspec", "`pip install 'weightspace[remote]'`") from None
     try:
         system, root = fsspec.core.url_to_fs(url, skip_instance_cache=True, **options)
         if url.startswith(_WEB):
@@ -101,11 +102,12 @@ def _open(url: str, options: Mapping[str, Any], sizes: dict[str, int]) -> Files:
             return Web(url, system, sizes)
     except ImportError as error:
         raise UsageError(
-            f"{url}: cannot be opened ({reason(error)}); "
-            "`pip install 'weightspace[remote]'`, or what it names"
+            url,
+            f"cannot be opened ({reason(error)})",
+            "`pip install 'weightspace[remote]'`, or what it names",
         ) from None
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{url}: cannot be opened ({reason(error)})") from None
+        raise UsageError(url, f"cannot be opened ({reason(error)})") from None
     if isinstance(system, fsspec.implementations.local.LocalFileSystem):
         return _Local(url, Path(root))
     return _FileSystem(url, system, root.rstrip("/"))

@@ -85,9 +85,9 @@ class RemoteShards:
         """Refuse a read larger than memory: a damaged table can state any size."""
         if size > (most := _memory()):
             raise DataError(
-                f"{self._server.url}/{self._file(name)}: {size:,} bytes of it are to be read at "
-                f"once, at most {most:,} fit this machine; ask for fewer snapshots, or use one "
-                "of more memory"
+                f"{self._server.url}/{self._file(name)}",
+                f"{size:,} bytes of it are to be read at once, at most {most:,} fit this machine",
+                "ask for fewer snapshots, or use one of more memory",
             )
 
     def _file(self, name: str) -> str:

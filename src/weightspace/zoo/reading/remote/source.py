@@ -62,7 +62,7 @@ class Remote:
         more = dict(options)
         checksums = more.pop("checksums", "sample")
         if checksums not in ("sample", "all"):
-            raise UsageError(f"checksums {checksums!r}: give sample or all")
+            raise UsageError(f"checksums {checksums!r}", "give sample or all")
         self.checks = SpotChecks(every=checksums == "all")
         self._server = Server(url, more)
         self.path = Path(tempfile.mkdtemp(prefix="weightspace-"))  # only this user may read it
@@ -91,8 +91,9 @@ class Remote:
             return self._listed(places.NETS)
         except DataError as error:
             raise DataError(
-                f"{self.name}: has no index that can be read, and no list of its files "
-                f"({str(error).partition(': ')[2]}); run `weightspace index` where it lies"
+                self.name,
+                f"has no index that can be read, and no list of its files ({error.cause})",
+                "run `weightspace index` where it lies",
             ) from None
 
     def tables(self, table: str, units: list[str]) -> list[pa.Table]:
@@ -188,28 +189,32 @@ class Remote:
             except OSError as error:
                 disk.remove(place)
                 raise DataError(
-                    f"{self.name}: its tables cannot be kept in {self.path} ({error.strerror}); "
-                    "free space there, or name another folder in TMPDIR"
+                    self.name,
+                    f"its tables cannot be kept in {self.path} ({error.strerror})",
+                    "free space there, or name another folder in TMPDIR",
                 ) from None
             self._room -= len(data)
             self._kept.add(name)
 
     def _too_long(self, name: str, most: int) -> DataError:
         return DataError(
-            f"{self.name}/{name}: has more than {most:,} bytes, more than any zoo needs; "
-            "fetch the zoo anew from where it was made"
+            f"{self.name}/{name}",
+            f"has more than {most:,} bytes, more than any zoo needs",
+            "fetch the zoo anew from where it was made",
         )
 
     def _too_much(self) -> DataError:
         return DataError(
-            f"{self.name}: its tables have more than {_MOST_FETCHED:,} bytes; copy the zoo to this "
-            "machine and read it here"
+            self.name,
+            f"its tables have more than {_MOST_FETCHED:,} bytes",
+            "copy the zoo to this machine and read it here",
         )
 
     def _too_many(self, what: str) -> DataError:
         return DataError(
-            f"{self.name}: its {what}, at most {_MOST_FILES:,} can be read; "
-            "run `weightspace index` where it lies"
+            self.name,
+            f"its {what}, at most {_MOST_FILES:,} can be read",
+            "run `weightspace index` where it lies",
         )
 
     @contextmanager
@@ -218,7 +223,12 @@ class Remote:
         try:
             yield
         except DataError as error:
-            raise DataError(str(error).replace(str(self.path), self.name)) from None
+            here, there = str(self.path), self.name
+            raise error.but(
+                thing=error.thing.replace(here, there),
+                cause=error.cause.replace(here, there),
+                remedy=error.remedy.replace(here, there),
+            ) from None
 
 
 def _is_unit(stem: str) -> bool:

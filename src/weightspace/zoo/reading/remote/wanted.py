@@ -52,8 +52,9 @@ def explained(file: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise DataError(
-            f"{file}: cannot be read ({reason(error)}); check the address, the "
-            "network and your permissions"
+            file,
+            f"cannot be read ({reason(error)})",
+            "check the address, the network and your permissions",
         ) from None
 
 
@@ -67,6 +68,7 @@ def other_length(file: str, wanted: Wanted, given: int | str) -> DataError:
     """The error for an answer that is shorter or longer than the request."""
     count = f"{given:,}" if isinstance(given, int) else given
     return DataError(
-        f"{file}: the server gave {count} bytes instead of {wanted.most:,}; "
-        "use a server that supports byte ranges and has the whole file"
+        file,
+        f"the server gave {count} bytes instead of {wanted.most:,}",
+        "use a server that supports byte ranges and has the whole file",
     )

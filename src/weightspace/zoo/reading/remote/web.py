@@ -64,8 +64,9 @@ class Web:
             self.fetch([Wanted(name, 0, 1)])
         if name not in self._sizes:
             raise DataError(
-                f"{self._url}/{name}: the server does not say how large it is; "
-                "put the zoo on one that does, or run `weightspace index` where it lies"
+                f"{self._url}/{name}",
+                "the server does not say how large it is",
+                "put the zoo on one that does, or run `weightspace index` where it lies",
             )
         return self._sizes[name]
 
@@ -73,7 +74,7 @@ class Web:
         """See `Files`; taken from the links of a page."""
         (page,) = self.fetch([Wanted(folder, 0, _LISTING, whole=True)])
         if page is None:
-            raise DataError(f"{self._url}/{folder}: its list has more than {_LISTING:,} bytes")
+            raise DataError(f"{self._url}/{folder}", f"its list has more than {_LISTING:,} bytes")
         here = f"{self._url}/{folder}/"
         found = set()
         for link in _LINK.findall(page.decode("utf-8", "replace")):
@@ -145,8 +146,9 @@ class Web:
     ) -> Data | None:
         if answer.status != 200:
             raise DataError(
-                f"{file}: the server answered {answer.status} to a request for the whole file; "
-                "check the address"
+                file,
+                f"the server answered {answer.status} to a request for the whole file",
+                "check the address",
             )
         if (answer.content_length or 0) > wanted.most:
             return None
@@ -169,8 +171,10 @@ class Web:
         if found is None or (first, last) != (wanted.start, wanted.stop - 1):
             told = printable(", ".join(said), 80) or "without stating which"
             raise DataError(
-                f"{file}: the server gave other bytes ({told}) than the requested "
-                f"{wanted.start}-{wanted.stop - 1}; use a server that supports byte ranges"
+                file,
+                f"the server gave other bytes ({told}) than the requested "
+                f"{wanted.start}-{wanted.stop - 1}",
+                "use a server that supports byte ranges",
             )
         if found[3] != "*":
             self._check_size(file, wanted.name, int(found[3]))
@@ -185,8 +189,9 @@ class Web:
         known = self._sizes.setdefault(name, size)
         if known != size:
             raise DataError(
-                f"{file}: has {size:,} bytes instead of {known:,}, as stated before; open "
-                "the zoo anew, or have `weightspace index` run where it lies"
+                file,
+                f"has {size:,} bytes instead of {known:,}, as stated before",
+                "open the zoo anew, or have `weightspace index` run where it lies",
             )
 
 
@@ -212,8 +217,9 @@ class _Clock:
     def ran_out(self, file: str) -> DataError:
         """The error for a server that was too slow."""
         return DataError(
-            f"{file}: the server is too slow ({self._bytes:,} bytes in {self._passed():.1f} s); "
-            "try again later, or copy the zoo to this machine by other means"
+            file,
+            f"the server is too slow ({self._bytes:,} bytes in {self._passed():.1f} s)",
+            "try again later, or copy the zoo to this machine by other means",
         )
 
     def _passed(self) -> float:
@@ -239,6 +245,8 @@ def _refuse_encoded(file: str, answer: aiohttp.ClientResponse) -> None:
     for encoding in answer.headers.getall("Content-Encoding", []):
         if encoding.strip().lower() not in ("", "identity"):
             raise DataError(
-                f"{file}: the server gave it compressed ({printable(encoding, 40)}), which was not "
-                "asked for; have it give files as they are"
+                file,
+                f"the server gave it compressed ({printable(encoding, 40)}), which was not asked "
+                "for",
+                "have it give files as they are",
             )
