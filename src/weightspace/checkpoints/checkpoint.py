@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from weightspace.checkpoints.files import Stored, read_file
+from weightspace.checkpoints.findings import Finding, of_names
 from weightspace.checkpoints.roles import Entry, Note, Placed, arrange
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
@@ -39,7 +40,13 @@ class Checkpoint:
     skipped : tuple of Note
         One note for everything else in the file, with the reason.
     form : str
-        "safetensors" or "torch".
+        The form of the file, such as "safetensors" or "torch".
+    key : str
+        Where the state dict is in the file: keys joined by "/", "" for the whole content.
+    others : tuple of str
+        Where the other state dicts of the file are.
+    findings : tuple of Finding
+        What else a reader should know, such as names of code in the file.
     """
 
     path: Path
@@ -48,6 +55,9 @@ class Checkpoint:
     layout: Layout
     used: tuple[Note, ...]
     skipped: tuple[Note, ...]
+    key: str = ""
+    others: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def frame(self) -> pl.DataFrame:
         """The account of the tensors as a table.
@@ -79,7 +89,9 @@ class Checkpoint:
         return self.used if used else self.skipped
 
 
-def read_checkpoint(path: str | Path | InnerPath, *, finite: bool = True) -> Checkpoint:
+def read_checkpoint(
+    path: str | Path | InnerPath, *, key: str | None = None, finite: bool = True
+) -> Checkpoint:
     """Read a safetensors or torch file; nothing in it is executed.
 
     The content decides what the file is, not its extension. A torch file may contain a state dict,
@@ -93,6 +105,8 @@ def read_checkpoint(path: str | Path | InnerPath, *, finite: bool = True) -> Che
     ----------
     path : str, Path or InnerPath
         The file. An `InnerPath` must not lead out of its folder.
+    key : str, optional
+        Which of several state dicts to read, such as "ema". By default the net's own.
     finite : bool
         Whether values that are not finite are an error.
 
@@ -124,7 +138,7 @@ def read_checkpoint(path: str | Path | InnerPath, *, finite: bool = True) -> Che
     [('1.num_batches_tracked', 'a count of batches')]
     """
     place = path if isinstance(path, InnerPath) else Path(path)
-    with _no_collector(), read_file(place) as stored:
+    with _no_collector(), read_file(place, key) as stored:
         entries = [
             Entry(name, tensor.shape, tensor.dtype_name) for name, tensor in stored.tensors.items()
         ]
@@ -142,6 +156,9 @@ def read_checkpoint(path: str | Path | InnerPath, *, finite: bool = True) -> Che
         layout=layout,
         used=tuple(p.note for p in placed),
         skipped=(*skipped, *stored.beside),
+        key=stored.chosen.key,
+        others=tuple(one.key for one in stored.others),
+        findings=tuple(of_names(stored.contents.foreign)),
     )
 
 

@@ -45,12 +45,12 @@ class Listing:
 
 def refused(what: str) -> Refusal:
     """The refusal of an archive that torch.save does not write."""
-    return Refusal(f"refused; {what}; {_NEVER_SO}")
+    return Refusal(f"refused; {what}", _NEVER_SO)
 
 
 def cut_short() -> Refusal:
     """The refusal of an archive without an end."""
-    return Refusal("a zip archive that is cut short; fetch it again")
+    return Refusal("a zip archive that is cut short", "fetch it again")
 
 
 def listed(file: BinaryIO, size: int) -> Listing:
@@ -124,8 +124,8 @@ def _directory(file: BinaryIO, size: int) -> tuple[int, int, int]:
     if count > _MOST_MEMBERS or length > _LONGEST_DIRECTORY:
         raise Refusal(
             f"refused; it has {count:,} members, listed in {length:,} bytes; at most "
-            f"{_MOST_MEMBERS:,} in {_LONGEST_DIRECTORY:,} bytes are read; "
-            "save model.state_dict() alone"
+            f"{_MOST_MEMBERS:,} in {_LONGEST_DIRECTORY:,} bytes are read",
+            "save model.state_dict() alone",
         )
     return count, start, length
 
