@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from weightspace.checkpoints.files import Stored, read_file
 from weightspace.checkpoints.findings import Finding, of_names
@@ -19,6 +19,9 @@ from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.networks import Layout, TensorSpec
 from weightspace.printable import printable
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _SHOWN = 5
 
@@ -67,6 +70,8 @@ class Checkpoint:
         polars.DataFrame
             One row for each tensor, the used ones first: name, shape, dtype, used (bool), reason.
         """
+        import polars as pl  # takes longer to load than most files take to read
+
         notes = [(note, used) for used in (True, False) for note in self._notes(used)]
         return pl.DataFrame(
             {
@@ -138,7 +143,7 @@ def read_checkpoint(
     [('1.num_batches_tracked', 'a count of batches')]
     """
     place = path if isinstance(path, InnerPath) else Path(path)
-    with _no_collector(), read_file(place, key) as stored:
+    with reading_without_pauses(), read_file(place, key) as stored:
         entries = [
             Entry(name, tensor.shape, tensor.dtype_name) for name, tensor in stored.tensors.items()
         ]
@@ -163,7 +168,7 @@ def read_checkpoint(
 
 
 @contextmanager
-def _no_collector() -> Iterator[None]:
+def reading_without_pauses() -> Iterator[None]:
     """Switch off garbage collection: the many small objects of a file are all in use.
 
     Collection would run again and again, and take several times as long as reading them.

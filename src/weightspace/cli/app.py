@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from weightspace.cli import arguments, interop, parts, reading, show
+from weightspace.cli import arguments, inspecting, interop, parts, reading, show
 from weightspace.cli.arguments import DataDir, Json, ZooName, ZooPath
 from weightspace.cli.console import bars
 from weightspace.cli.output import Debug, answer, fail, set_debug, told
@@ -176,7 +176,7 @@ def check(
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(parts.merge, parts.repair, parts.index, parts.reproduce),
     *(interop.export, interop.add, interop.publish, interop.import_),
-    *(reading.evaluate, reading.dissect, reading.fit, reading.predict),
+    *(reading.evaluate, reading.dissect, reading.fit, reading.predict, inspecting.inspect),
 )
 for command in _COMMANDS:
     app.command(command.__name__.rstrip("_"))(command)

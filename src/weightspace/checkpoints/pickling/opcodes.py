@@ -5,6 +5,7 @@ Nothing that a pickle names is imported or called; `names.meaning` says what a n
 
 from __future__ import annotations
 
+import codecs
 import struct
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from weightspace.checkpoints.pickling.arrays import NumpyType
 from weightspace.checkpoints.pickling.keys import fit
 from weightspace.checkpoints.pickling.machine import MOST_MARKS, Machine, ends
 from weightspace.checkpoints.pickling.names import Name, fill, meaning
-from weightspace.checkpoints.pickling.records import Foreign, Ordered, Record
+from weightspace.checkpoints.pickling.records import Foreign, OldText, Ordered, Record
 from weightspace.checkpoints.tensors import Tensor
 
 _CALL, _ENTRY = (
@@ -77,7 +78,7 @@ def _bytes(form: str, kind: Callable[[bytes], object] = bytes) -> Callable[[Mach
 
 def _python2_text(form: str) -> Callable[[Machine], None]:
     read = _length(form)
-    return lambda m: m.stack.append(read(m).decode("utf-8"))
+    return lambda m: m.stack.append(OldText.of(read(m)))
 
 
 # ---- containers
@@ -258,10 +259,14 @@ def _named(m: Machine, module: str, name: str) -> object:
 
 
 def _line(m: Machine) -> str:
+    return _raw_line(m).decode("utf-8")
+
+
+def _raw_line(m: Machine) -> bytes:
     end = m.data.find(b"\n", m.at)
     if end < 0:
         raise ends()
-    line = m.take(end - m.at).decode("utf-8")
+    line = m.take(end - m.at)
     m.at += 1
     return line
 
@@ -373,14 +378,14 @@ def _float_line(m: Machine) -> None:
 
 
 def _string_line(m: Machine) -> None:
-    text = _line(m)
-    if len(text) < 2 or text[0] != text[-1] or text[0] not in "'\"":
+    text = _raw_line(m)
+    if len(text) < 2 or text[:1] != text[-1:] or text[:1] not in (b"'", b'"'):
         raise damaged("a text without quotes")
-    m.stack.append(text[1:-1].encode("latin1", "replace").decode("unicode_escape"))
+    m.stack.append(OldText.of(codecs.escape_decode(text[1:-1])[0]))
 
 
 def _unicode_line(m: Machine) -> None:
-    m.stack.append(_line(m).encode("latin1", "replace").decode("raw_unicode_escape"))
+    m.stack.append(_raw_line(m).decode("raw_unicode_escape"))
 
 
 def _put_line(m: Machine) -> None:

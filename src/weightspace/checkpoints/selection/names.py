@@ -64,12 +64,13 @@ def _source(own: dict[str, str], others: dict[str, str], tensors: dict[str, Tens
     """The tensors of which these are the averages, in words; empty if there are none."""
     first = next(iter(own))
     tried = [name.removesuffix(first) for name in others if name.endswith(first)][:_MOST_TRIED]
+    shaped = {suffix: name for suffix, name in own.items() if tensors[name].shape}
     for prefix in tried:
         same = sum(
             prefix + suffix in others
             and tensors[others[prefix + suffix]].shape == tensors[name].shape
-            for suffix, name in own.items()
+            for suffix, name in shaped.items()
         )
-        if same >= _SAME * len(own):
+        if same and same >= _SAME * len(shaped):
             return f"the tensors under {prefix}" if prefix else "the other tensors"
     return ""
