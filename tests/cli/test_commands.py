@@ -255,7 +255,7 @@ def test_another_zoo_in_the_way(zoo: Zoo, capsys: pytest.CaptureFixture[str]) ->
     before = {p: p.read_bytes() for p in zoo.path.rglob("*") if p.is_file()}
     line = refused(capsys, "sample", "demo", "--nets", 4, "--out", zoo.path)
     assert "holds another zoo" in line
-    assert "choose another --out" in line
+    assert "choose another folder" in line
     assert {p: p.read_bytes() for p in zoo.path.rglob("*") if p.is_file()} == before
 
 
