@@ -1,0 +1,130 @@
+"""Shapes in signatures are checked when a function is called, in rooms whose signatures have them.
+
+`install` is for `conftest.py`, before weightspace is imported. beartype looks at the arguments and
+at what is returned, and jaxtyping remembers the sizes of the axes within a call. Annotations
+without a shape are left to mypy: at run time, a NumPy integer is not an `int`.
+
+jaxtyping's own import hook would do, but it wraps every function and looks at arguments twice. The
+rows of tiny nets then took half as long again.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import FunctionType, ModuleType
+from typing import Any
+
+from beartype import BeartypeConf, BeartypeStrategy, beartype
+from jaxtyping import AbstractArray, jaxtyped
+
+ROOMS = ("weightspace.features",)
+FIRST, LATER = 100, 50
+"""Of each function the first calls are checked, then one in so many: some run 100,000 times."""
+
+_beartype = beartype(conf=BeartypeConf(strategy=BeartypeStrategy.On))  # all items of a list
+
+
+def install() -> None:
+    """Check the functions, methods and data classes of modules of `ROOMS` imported from now on."""
+    sys.meta_path.insert(0, _Finder())
+
+
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with a check of what is annotated with a shape; itself if nothing is."""
+    hints = {name: _resolved(function, hint) for name, hint in function.__annotations__.items()}
+    shaped = {name: hint for name, hint in hints.items() if has_shape(hint)}
+    if not shaped:
+        return function
+    looking = _looking(function, shaped)
+    calls = 0
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > FIRST and calls % LATER:
+            return function(*args, **kwargs)
+        return looking(*args, **kwargs)
+
+    return call
+
+
+def has_shape(hint: Any) -> bool:
+    """Whether a shape is in this annotation, such as `list[Float32[np.ndarray, "n length"]]`."""
+    if isinstance(hint, list):  # the arguments of a `Callable`
+        return any(map(has_shape, hint))
+    is_array = isinstance(hint, type) and issubclass(hint, AbstractArray)
+    return is_array or any(map(has_shape, typing.get_args(hint)))
+
+
+def _looking(function: Callable[..., Any], shaped: dict[str, Any]) -> Callable[..., Any]:
+    """The function with a check at each call of these annotations alone."""
+    hints = function.__annotations__
+    function.__annotations__ = shaped
+    try:
+        looking = _beartype(function)
+    finally:
+        function.__annotations__ = hints
+    # jaxtyping binds the arguments, so that it knows axes such as `{length}`.
+    return jaxtyped(looking, typechecker=None)
+
+
+def _resolved(function: Callable[..., Any], hint: Any) -> Any:
+    """What an annotation means; without a shape, names in it may be for type checkers only."""
+    alone = FunctionType((lambda: None).__code__, function.__globals__)
+    alone.__annotations__ = {"hint": hint}
+    try:
+        return typing.get_type_hints(alone, include_extras=True)["hint"]
+    except NameError:
+        if '"' in str(hint) or "'" in str(hint):
+            raise
+        return None
+
+
+def _check_module(module: ModuleType) -> None:
+    for name, thing in list(vars(module).items()):
+        if getattr(thing, "__module__", None) != module.__name__:
+            continue
+        if inspect.isclass(thing):
+            _check_class(thing)
+        elif inspect.isfunction(thing):
+            setattr(module, name, checked(thing))
+
+
+def _check_class(kind: type) -> None:
+    for name, thing in list(vars(kind).items()):
+        if isinstance(thing, classmethod | staticmethod):
+            setattr(kind, name, type(thing)(checked(thing.__func__)))
+        elif isinstance(thing, property):
+            setattr(kind, name, property(checked(thing.fget), thing.fset, thing.fdel))
+        elif isinstance(thing, functools.cached_property):
+            thing.func = checked(thing.func)
+        elif inspect.isfunction(thing) and (name != "__init__" or not is_dataclass(kind)):
+            setattr(kind, name, checked(thing))
+    if is_dataclass(kind) and "__init__" in vars(kind):
+        kind.__init__ = checked(kind.__init__)
+
+
+class _Loader(SourceFileLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        _check_module(module)  # before another module takes names from it
+
+
+class _Finder(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not any(fullname == room or fullname.startswith(f"{room}.") for room in ROOMS):
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _Loader(spec.loader.name, spec.loader.path)
+        return spec
