@@ -32,7 +32,19 @@ from typing import TYPE_CHECKING, Any
 from typing import Annotated as Asked
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
-    from jaxtyping import Bool, Float, Float32, Float64, Int, Int64, Num, Shaped, UInt8, UInt64
+    from jaxtyping import (
+        Bool,
+        Float,
+        Float32,
+        Float64,
+        Int,
+        Int32,
+        Int64,
+        Num,
+        Shaped,
+        UInt8,
+        UInt64,
+    )
 else:
 
     class _Plain:
@@ -41,7 +53,7 @@ else:
         def __class_getitem__(cls, item: tuple[Any, str]) -> Any:
             return item[0]
 
-    Bool = Float = Float32 = Float64 = Int = Int64 = Num = Shaped = UInt8 = UInt64 = _Plain
+    Bool = Float = Float32 = Float64 = Int = Int32 = Int64 = Num = Shaped = UInt8 = UInt64 = _Plain
 
 __all__ = [
     "Asked",
@@ -50,6 +62,7 @@ __all__ = [
     "Float32",
     "Float64",
     "Int",
+    "Int32",
     "Int64",
     "Num",
     "Shaped",

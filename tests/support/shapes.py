@@ -24,7 +24,7 @@ from typing import Any
 from beartype import BeartypeConf, BeartypeStrategy, beartype
 from jaxtyping import AbstractArray, jaxtyped
 
-ROOMS = ("weightspace.features",)
+ROOMS = ("weightspace.features", "weightspace.learners")
 FIRST, LATER = 100, 50
 """Of each function the first calls are checked, then one in so many: some run 100,000 times."""
 
@@ -78,7 +78,7 @@ def _looking(function: Callable[..., Any], shaped: dict[str, Any]) -> Callable[.
 
 def _resolved(function: Callable[..., Any], hint: Any) -> Any:
     """What an annotation means; without a shape, names in it may be for type checkers only."""
-    alone = FunctionType((lambda: None).__code__, function.__globals__)
+    alone = FunctionType((lambda: None).__code__, inspect.unwrap(function).__globals__)
     alone.__annotations__ = {"hint": hint}
     try:
         return typing.get_type_hints(alone, include_extras=True)["hint"]
