@@ -14,7 +14,7 @@ import functools
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -24,7 +24,7 @@ from typing import Any
 from beartype import BeartypeConf, BeartypeStrategy, beartype
 from jaxtyping import AbstractArray, jaxtyped
 
-ROOMS = ("weightspace.features", "weightspace.learners")
+ROOMS = ("weightspace.features", "weightspace.learners", "weightspace.zoo")
 FIRST, LATER = 100, 50
 """Of each function the first calls are checked, then one in so many: some run 100,000 times."""
 
@@ -38,8 +38,11 @@ def install() -> None:
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, with a check of what is annotated with a shape; itself if nothing is."""
-    hints = {name: _resolved(function, hint) for name, hint in function.__annotations__.items()}
-    shaped = {name: hint for name, hint in hints.items() if has_shape(hint)}
+    shaped = _shaped(function.__annotations__, inspect.unwrap(function).__globals__)
+    return _with_check(function, shaped)
+
+
+def _with_check(function: Callable[..., Any], shaped: dict[str, Any]) -> Callable[..., Any]:
     if not shaped:
         return function
     looking = _looking(function, shaped)
@@ -54,6 +57,22 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
         return looking(*args, **kwargs)
 
     return call
+
+
+def check_class(kind: type) -> type:
+    """Check the methods of a class; of a data class also the fields, whenever one is made."""
+    for name, thing in list(vars(kind).items()):
+        if isinstance(thing, classmethod | staticmethod):
+            setattr(kind, name, type(thing)(checked(thing.__func__)))
+        elif isinstance(thing, property):
+            setattr(kind, name, property(checked(thing.fget), thing.fset, thing.fdel))
+        elif isinstance(thing, functools.cached_property):
+            thing.func = checked(thing.func)
+        elif inspect.isfunction(thing) and (name != "__init__" or not is_dataclass(kind)):
+            setattr(kind, name, checked(thing))
+    if is_dataclass(kind) and "__init__" in vars(kind):
+        kind.__init__ = _with_check(kind.__init__, _fields(kind))
+    return kind
 
 
 def has_shape(hint: Any) -> bool:
@@ -76,9 +95,15 @@ def _looking(function: Callable[..., Any], shaped: dict[str, Any]) -> Callable[.
     return jaxtyped(looking, typechecker=None)
 
 
-def _resolved(function: Callable[..., Any], hint: Any) -> Any:
+def _shaped(hints: Mapping[str, Any], names: dict[str, Any]) -> dict[str, Any]:
+    """The annotations with a shape, as they read among these names."""
+    found = {name: _resolved(hint, names) for name, hint in hints.items()}
+    return {name: hint for name, hint in found.items() if has_shape(hint)}
+
+
+def _resolved(hint: Any, names: dict[str, Any]) -> Any:
     """What an annotation means; without a shape, names in it may be for type checkers only."""
-    alone = FunctionType((lambda: None).__code__, inspect.unwrap(function).__globals__)
+    alone = FunctionType((lambda: None).__code__, names)
     alone.__annotations__ = {"hint": hint}
     try:
         return typing.get_type_hints(alone, include_extras=True)["hint"]
@@ -88,28 +113,23 @@ def _resolved(function: Callable[..., Any], hint: Any) -> Any:
         return None
 
 
+def _fields(kind: type) -> dict[str, Any]:
+    """The fields of a data class with a shape, each as it reads where it is declared."""
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        hints = vars(base).get("__annotations__", {})
+        found |= _shaped(hints, vars(sys.modules[base.__module__]))
+    return found
+
+
 def _check_module(module: ModuleType) -> None:
     for name, thing in list(vars(module).items()):
         if getattr(thing, "__module__", None) != module.__name__:
             continue
         if inspect.isclass(thing):
-            _check_class(thing)
+            check_class(thing)
         elif inspect.isfunction(thing):
             setattr(module, name, checked(thing))
-
-
-def _check_class(kind: type) -> None:
-    for name, thing in list(vars(kind).items()):
-        if isinstance(thing, classmethod | staticmethod):
-            setattr(kind, name, type(thing)(checked(thing.__func__)))
-        elif isinstance(thing, property):
-            setattr(kind, name, property(checked(thing.fget), thing.fset, thing.fdel))
-        elif isinstance(thing, functools.cached_property):
-            thing.func = checked(thing.func)
-        elif inspect.isfunction(thing) and (name != "__init__" or not is_dataclass(kind)):
-            setattr(kind, name, checked(thing))
-    if is_dataclass(kind) and "__init__" in vars(kind):
-        kind.__init__ = checked(kind.__init__)
 
 
 class _Loader(SourceFileLoader):
