@@ -1,8 +1,8 @@
 """Types of arrays with a shape: `Float32[np.ndarray, "n length"]`, as jaxtyping defines them.
 
-A signature so says what an array holds. Type checkers read the array's type; the tests check the
-shapes too, whenever a function is called. Nothing is checked outside the tests, and jaxtyping,
-which takes longer to load than NumPy's half, is used at run time only where it is loaded already.
+Type checkers read the type of the array from it. The tests check the shapes too, of calls; the
+package itself checks nothing, and uses jaxtyping at run time only where somebody has loaded it
+already, because loading it would add a quarter to `import weightspace.features`.
 
 An axis is a name, a number, or `{argument}`. The same name in one signature is the same size; `...`
 stands for any axes. A single name begins with a space (`" n"`), or linters take it for a type. The

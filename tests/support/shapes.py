@@ -5,7 +5,7 @@ at what is returned, and jaxtyping remembers the sizes of the axes within a call
 without a shape are left to mypy: at run time, a NumPy integer is not an `int`.
 
 jaxtyping's own import hook would do, but it wraps every function and looks at arguments twice. The
-rows of tiny nets then took half as long again.
+features of small layers then took twice as long.
 """
 
 from __future__ import annotations
