@@ -26,7 +26,12 @@ from weightspace.progress import Progress, silent
 
 
 class Fitted(Protocol):
-    """Classifiers of several labelings over the same features."""
+    """Classifiers of several labelings over the same features.
+
+    Anything with these two members can be evaluated. To be saved in a model as well, it is a
+    dataclass of arrays and numbers, without references to the training rows, whose type has an
+    entry in `KINDS` of `weightspace.meta.model.packing`.
+    """
 
     @property
     def levels(self) -> tuple[int, ...]:

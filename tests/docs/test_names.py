@@ -1,0 +1,14 @@
+"""Pages that list the names of a table list all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weightspace.learners.registry import CLASSIFIERS
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_every_classifier_is_on_its_page() -> None:
+    text = (DOCS / "classifiers.md").read_text(encoding="utf-8")
+    assert [name for name in CLASSIFIERS if f"`{name}`" not in text] == []
