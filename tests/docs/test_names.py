@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from weightspace.dissection import ALSO
 from weightspace.learners.registry import CLASSIFIERS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -12,3 +13,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 def test_every_classifier_is_on_its_page() -> None:
     text = (DOCS / "classifiers.md").read_text(encoding="utf-8")
     assert [name for name in CLASSIFIERS if f"`{name}`" not in text] == []
+
+
+def test_every_optional_analysis_is_in_the_protocol() -> None:
+    text = (DOCS / "protocol.md").read_text(encoding="utf-8")
+    assert [name for name in ALSO if f"| `{name}` |" not in text] == []
