@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from weightspace.dissection import ALSO
+from weightspace.interop.importing import READERS
 from weightspace.learners.registry import CLASSIFIERS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -18,3 +19,8 @@ def test_every_classifier_is_on_its_page() -> None:
 def test_every_optional_analysis_is_in_the_protocol() -> None:
     text = (DOCS / "protocol.md").read_text(encoding="utf-8")
     assert [name for name in ALSO if f"| `{name}` |" not in text] == []
+
+
+def test_every_format_to_import_is_on_its_page() -> None:
+    text = (DOCS / "interop.md").read_text(encoding="utf-8")
+    assert [name for name in READERS if f"--format {name}`" not in text] == []
