@@ -63,7 +63,9 @@ def export(
 def import_(
     folder: Folder,
     out: Out,
-    format: Annotated[str, typer.Option(help="The format, such as nws. A name that is unknown lists them all.")],
+    format: Annotated[
+        str, typer.Option(help="The format, such as nws. An unknown name lists all.")
+    ],
     rounded: Annotated[
         bool, typer.Option("--round", help="Round values of higher precision to float32.")
     ] = False,
