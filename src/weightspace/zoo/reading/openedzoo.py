@@ -171,9 +171,7 @@ class OpenedZoo:
 
     def _check_values(self, row: int, stored: Shaped[np.ndarray, " P"]) -> None:
         if shard.digest(stored.data) != self.snapshots["checksum"][row]:
-            # A zoo at a URL can only be repaired where it lies.
-            where = " where it lies" if self._checks else ""
-            remedy = f"run `weightspace repair`{where}, then sample again"
+            remedy = places.REPAIR_THERE if self._checks else places.REPAIR
             raise DataError(self._vector_name(row), "its values are damaged", remedy)
 
     def _vector_name(self, row: int) -> str:
