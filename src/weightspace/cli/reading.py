@@ -110,8 +110,8 @@ def dissect(
     also: Annotated[
         str,
         typer.Option(
-            help="Optional analyses: all, none, or some of bare, numbers, slices, transfer, what, "
-            "map and unseen, comma-separated."
+            help="Optional analyses: all, none, or names, comma-separated, such as slices,map. "
+            "A name that is unknown lists them all."
         ),
     ] = "all",
     as_json: Json = False,
