@@ -230,4 +230,5 @@ def test_nothing_that_a_file_names_is_called_or_imported(tmp_path, protocol):
         assert not proof.exists()
         assert "antigravity" not in sys.modules
         kinds = {finding.kind for finding in inspect(path).findings}
-        assert "hostile" in kinds or bomb.call[0].__qualname__ == "Path.touch"
+        # `open` is `io.open` in a pickle; `Path.touch` is found as an attribute of a class.
+        assert "hostile" in kinds

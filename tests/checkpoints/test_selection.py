@@ -79,7 +79,7 @@ def test_an_optimizer_is_no_net(tmp_path):
     optimizer = torch.optim.Adam(whole.parameters())
     whole(torch.ones(1, 1, 4, 4)).sum().backward()
     optimizer.step()
-    with pytest.raises(DataError, match="no state dict in it; found state, param_groups"):
+    with pytest.raises(DataError, match="holds the state of an optimizer, not a net"):
         read_checkpoint(saved(tmp_path, optimizer.state_dict()))
 
 

@@ -148,6 +148,8 @@ def read_checkpoint(
             Entry(name, tensor.shape, tensor.dtype_name) for name, tensor in stored.tensors.items()
         ]
         placed, skipped = arrange(entries, ordered=stored.ordered)
+        if entries and not any(entry.size for entry in entries):
+            raise _without_values(place, len(entries))
         if not placed:
             raise DataError(place, "no usable tensors", _found((*skipped, *stored.beside)))
         layout = _layout(placed)
@@ -164,6 +166,15 @@ def read_checkpoint(
         key=stored.chosen.key,
         others=tuple(one.key for one in stored.others),
         findings=tuple(of_names(stored.contents.foreign)),
+    )
+
+
+def _without_values(place: Path | InnerPath, count: int) -> DataError:
+    return DataError(
+        place,
+        f"none of its {count:,} tensors holds a value, as DeepSpeed leaves them (ZeRO stage 3), "
+        "which keeps the values in the files of its ranks",
+        "put them together with zero_to_fp32.py, which lies in the checkpoint's folder",
     )
 
 

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from weightspace.cli.arguments import Key
 from weightspace.cli.output import Debug, answer
 from weightspace.printable import printable
 
 if TYPE_CHECKING:
     from weightspace.checkpoints import Inspection
 
-Key = Annotated[
-    str | None,
-    typer.Option(help="Which of several state dicts to read, such as ema; by default the net's."),
-]
 _SHOWN = 12
 _HIDDEN = ("params", "foreach", "capturable", "differentiable", "fused", "maximize", "initial_lr")
 

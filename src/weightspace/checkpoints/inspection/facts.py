@@ -44,9 +44,10 @@ class Fact:
     where: str
 
 
-def is_settings(where: str) -> bool:
-    """Whether a node's last key says that it holds the settings of a training."""
-    return bool(_SETTINGS.match(where.rpartition("/")[2]))
+def is_settings(where: str, node: Any) -> bool:
+    """Whether a node's last key says that it holds settings of a training, and it does."""
+    named = bool(_SETTINGS.match(where.rpartition("/")[2]))
+    return named and any(isinstance(v, bool | int | float | str) for _, v in items(node))
 
 
 def settings(where: str, node: Any) -> Fact:

@@ -208,14 +208,14 @@ class _Beside:
             elif isinstance(node, Record) and is_module(node):
                 if where == stored.chosen.key:
                     self.modules = dict(classes(node))
-            elif is_settings(where):
+            elif is_settings(where, node):
                 self.facts.append(settings(where, node))
             elif where not in keys or not flat:
                 self.facts += plain_facts(where, node, stored.values)
 
 
 def _closed(where: str, node: Any) -> bool:
-    if is_optimizer(node) or is_schedule(node) or is_settings(where):
+    if is_optimizer(node) or is_schedule(node) or is_settings(where, node):
         return True
     return isinstance(node, Record) and is_module(node)
 

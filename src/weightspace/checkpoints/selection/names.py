@@ -32,7 +32,8 @@ def without_averages(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], lis
     groups: dict[str, dict[str, str]] = {}  # prefix -> suffix without dots -> name
     for name in tensors:
         if prefix := _average_prefix(name):
-            groups.setdefault(prefix, {})[_dotless(name[len(prefix) :])] = name
+            suffix = _WRAPPERS.sub("", name[len(prefix) :])
+            groups.setdefault(prefix, {})[_dotless(suffix)] = name
     averaged = {name for own in groups.values() for name in own.values()}
     others = {_dotless(name): name for name in tensors if name not in averaged}
     dropped: dict[str, str] = {}

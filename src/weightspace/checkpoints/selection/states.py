@@ -104,15 +104,17 @@ def state_dicts(content: Any) -> list[StateDict]:
     if not found:
         if isinstance(content, Mapping) and all(isinstance(v, Tensor) for v in content.values()):
             return [_of_dict("", content)]  # of no use, as its tensors will tell
-        raise Refusal(_nothing(content))
+        raise _nothing(content)
     return found
 
 
-def _nothing(content: Any) -> str:
+def _nothing(content: Any) -> Refusal:
     if not isinstance(content, Mapping):
-        return f"holds a {kind_of(content)}, not a state dict; save model.state_dict()"
+        return Refusal(f"holds a {kind_of(content)}, not a state dict", "save model.state_dict()")
+    if "param_groups" in content:
+        return Refusal("holds the state of an optimizer, not a net", "name the file of the weights")
     keys = ", ".join(printable(name, 60) for name in list(content)[:5]) or "nothing"
-    return f"no state dict in it; found {keys}; save model.state_dict()"
+    return Refusal(f"no state dict in it; found {keys}", "save model.state_dict()")
 
 
 def _nodes(content: Any) -> Iterator[tuple[str, Any]]:
