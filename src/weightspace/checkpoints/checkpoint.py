@@ -128,7 +128,8 @@ def read_checkpoint(path: str | Path | InnerPath, *, finite: bool = True) -> Che
         entries = [
             Entry(name, tensor.shape, tensor.dtype_name) for name, tensor in stored.tensors.items()
         ]
-        placed, skipped = arrange(entries, ordered=stored.ordered)
+        arrangement = arrange(entries, ordered=stored.ordered)
+        placed, skipped = arrangement.placed, arrangement.skipped
         if not placed:
             raise DataError(place, "no usable tensors", _found((*skipped, *stored.beside)))
         layout = _layout(placed)
