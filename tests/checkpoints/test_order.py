@@ -119,6 +119,20 @@ def test_the_width_that_is_needed_again_is_kept_first():
     assert order(rows) == ["z", "x", "m", "a"]
 
 
+def test_what_joins_two_branches_takes_twice_their_width():
+    """As in ShuffleNet, whose last convolution is conv2, and in trees of blocks with a root."""
+    halves = [Net(conv1=conv(takes, takes), conv2=conv(takes, takes)) for takes in (8, 16)]
+    net = Net(
+        conv1=conv(3, 8), layer1=halves[0], layer2=halves[1], conv2=conv(32, 64, 1),
+        linear=nn.Linear(64, 10),
+    )  # fmt: skip
+    assert order(entries_of(net)) == [
+        "conv1", "layer1.conv1", "layer1.conv2", "layer2.conv1", "layer2.conv2", "conv2", "linear",
+    ]  # fmt: skip
+    tree = Net(root=conv(16, 8, 1), right=conv(8, 8), left=conv(4, 8))
+    assert order(entries_of(tree)) == ["left", "right", "root"]
+
+
 def test_a_dead_end_waits_although_it_fits_at_once():
     """Pooled to one pixel, the last convolution's channels are as many as the output takes."""
     net = Net(

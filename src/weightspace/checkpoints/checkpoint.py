@@ -84,10 +84,10 @@ def read_checkpoint(path: str | Path | InnerPath, *, finite: bool = True) -> Che
 
     The content decides what the file is, not its extension. A torch file may contain a state dict,
     or one under `state_dict`, `model_state_dict`, `model` or `module`; the prefixes `module.` and
-    `_orig_mod.` are dropped. Layers have the order of a torch file. A safetensors file has no
-    order, so its layers are in the natural order of names (conv2 before conv10), convolutions
-    before dense layers. Every layer is its kernel and bias, then, for each norm that follows it,
-    shift, scale, running mean and running variance. Every floating type becomes float32.
+    `_orig_mod.` are dropped. The order of layers follows from their names and shapes, and never
+    from the order in the file, so that a net gives the same vector in every form. Every layer is
+    its kernel and bias, then, for each of its norms, shift, scale, running mean and running
+    variance. Every floating type becomes float32.
 
     Parameters
     ----------

@@ -34,11 +34,16 @@ class Child:
         return all(layer.dense for layer in self.layers)
 
 
-def follows(one: Layer, other: Layer) -> bool:
-    """Whether a layer takes what another gives, perhaps flattened."""
+def misfit(one: Layer, other: Layer) -> int:
+    """0 if a layer takes what another gives, perhaps flattened; 1 if it takes twice that; else 2.
+
+    Where two branches are joined, the next layer takes what both give.
+    """
     if one.gives in other.takes:
-        return True
-    return other.dense and not one.dense and other.takes[0] % one.gives == 0
+        return 0
+    if other.dense and not one.dense and other.takes[0] % one.gives == 0:
+        return 0
+    return 1 if 2 * one.gives in other.takes else 2
 
 
 class _Family:
@@ -87,7 +92,7 @@ class Level:
     def _find_stages(self, words: set[str]) -> list[list[_Family]]:
         """Convolutions, then dense layers, then shortcuts; branches in their usual order."""
         side_by_side = branches(words)
-        late = self._decoderfollows()
+        late = self._decoder_follows()
         stages: dict[tuple[bool, int, int], list[_Family]] = {}
         for one in self._families:
             side = place(one.word) == SIDE
@@ -95,7 +100,7 @@ class Level:
             stages.setdefault((side, side_by_side.get(one.word, 0), phase), []).append(one)
         return [stages[key] for key in sorted(stages)]
 
-    def _decoderfollows(self) -> list[_Family]:
+    def _decoder_follows(self) -> list[_Family]:
         """The convolutions that come after dense layers, as in a generator of images."""
         dense = [one for one in self._families if one.dense]
         convolutions = [one for one in self._families if not one.dense]
@@ -190,7 +195,7 @@ class _Heads:
         return self._current
 
     def _with_foresight(self) -> int:
-        """The best of the modules that leave the fewest breaks for the rest."""
+        """The best of the modules after which the rest can fit best."""
         assert self._ahead
         costs = {n: self._ahead.cost(self._next, n, self._current) for n in self._open}
         least = min(costs.values())
@@ -200,9 +205,10 @@ class _Heads:
         child, last = self._head(number), self._current.last if self._current else None
         if last and last.gives in child.first.takes:
             return 0, *self._level.linked_key(child), *self._common(number)
-        if last and follows(last, child.first):
-            return 1, False, False, *self._common(number)
-        return 2, *self._level.free_key(child), *self._common(number)
+        fit = misfit(last, child.first) if last else 2
+        if fit < 2:
+            return 1 + fit, False, False, *self._common(number)
+        return 3, *self._level.free_key(child), *self._common(number)
 
     def _step_by_step(self) -> int:
         """The module that fits best, without a look at the rest."""
@@ -229,13 +235,13 @@ class _Heads:
         fits = [
             n
             for n in self._open
-            if last.gives not in self._head(n).first.takes and follows(last, self._head(n).first)
+            if last.gives not in self._head(n).first.takes and not misfit(last, self._head(n).first)
         ]
         return min(fits, key=self._common, default=None)
 
 
 class _Ahead:
-    """How many breaks are left at least, for each number of modules taken of each family."""
+    """How well the rest can fit at best, for each number of modules taken of each family."""
 
     def __init__(self, families: list[_Family]) -> None:
         self._families = families
@@ -264,8 +270,8 @@ class _Ahead:
         return cls(families) if len(ends) > 1 and steps <= _MOST_STEPS * sum(ends) else None
 
     def cost(self, taken: Sequence[int], number: int, current: Child | None) -> int:
-        """The least number of breaks if the next module is of the family `number`."""
+        """The least sum of misfits if the next module is of the family `number`."""
         child = self._families[number].children[taken[number]]
         after = tuple(index + (n == number) for n, index in enumerate(taken))
-        here = current is not None and not follows(current.last, child.first)
+        here = misfit(current.last, child.first) if current else 0
         return here + self._least[after, number]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from weightspace.checkpoints.entries import Layer, short
-from weightspace.checkpoints.merging import Child, Level, follows
+from weightspace.checkpoints.merging import Child, Level, misfit
 from weightspace.checkpoints.words import SIDE, family, natural, path, place
 
 
@@ -35,9 +35,9 @@ def order(layers: list[Layer]) -> Order:
     return found
 
 
-def breaks(layers: Sequence[Layer]) -> int:
-    """How often a layer does not take what the one before gives."""
-    return sum(not follows(one, other) for one, other in pairwise(layers))
+def misfits(layers: Sequence[Layer]) -> int:
+    """How badly layers fit in a sequence: 0 if each takes what the one before gives."""
+    return sum(misfit(one, other) for one, other in pairwise(layers))
 
 
 def _ordered(

@@ -15,7 +15,7 @@ from weightspace.checkpoints.entries import (
 from weightspace.checkpoints.kinds import sort_out
 from weightspace.checkpoints.layers import measure
 from weightspace.checkpoints.norms import assign, norms_and_biases
-from weightspace.checkpoints.order import Order, breaks, order, said
+from weightspace.checkpoints.order import Order, misfits, order, said
 from weightspace.checkpoints.words import natural
 
 __all__ = ["Arrangement", "Entry", "Note", "Placed", "arrange", "natural"]
@@ -55,7 +55,7 @@ def _contradiction(found: Order, position: dict[str, int]) -> list[str]:
     stored = sorted(found.layers, key=lambda layer: position[layer.kernel.name])
     pairs = zip(found.layers, stored, strict=True)
     differ = next(((one, other) for one, other in pairs if one is not other), None)
-    if differ is None or not (found.ties or breaks(stored) < breaks(found.layers)):
+    if differ is None or not (found.ties or misfits(stored) < misfits(found.layers)):
         return []
     one, other = (short(layer.kernel.name) for layer in differ)
     return [f"the file stores its layers in another order, with {other} before {one}"]
