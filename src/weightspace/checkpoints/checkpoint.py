@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from weightspace.checkpoints.files import Stored, read_file
-from weightspace.checkpoints.findings import Finding, of_names
+from weightspace.checkpoints.findings import Finding, doubts, of_names
 from weightspace.checkpoints.roles import Entry, Note, Placed, arrange
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
@@ -101,10 +101,10 @@ def read_checkpoint(
 
     The content decides what the file is, not its extension. A torch file may contain a state dict,
     or one under `state_dict`, `model_state_dict`, `model` or `module`; the prefixes `module.` and
-    `_orig_mod.` are dropped. Layers have the order of a torch file. A safetensors file has no
-    order, so its layers are in the natural order of names (conv2 before conv10), convolutions
-    before dense layers. Every layer is its kernel and bias, then, for each norm that follows it,
-    shift, scale, running mean and running variance. Every floating type becomes float32.
+    `_orig_mod.` are dropped. The order of layers follows from their names and shapes, and never
+    from the order in the file, so that a net gives the same vector in every form. Every layer is
+    its kernel and bias, then, for each of its norms, shift, scale, running mean and running
+    variance. Every floating type becomes float32.
 
     Parameters
     ----------
@@ -147,7 +147,8 @@ def read_checkpoint(
         entries = [
             Entry(name, tensor.shape, tensor.dtype_name) for name, tensor in stored.tensors.items()
         ]
-        placed, skipped = arrange(entries, ordered=stored.ordered)
+        arrangement = arrange(entries, ordered=stored.ordered)
+        placed, skipped = arrangement.placed, arrangement.skipped
         if entries and not any(entry.size for entry in entries):
             raise _without_values(place, len(entries))
         if not placed:
@@ -165,7 +166,7 @@ def read_checkpoint(
         skipped=(*skipped, *stored.beside),
         key=stored.chosen.key,
         others=tuple(one.key for one in stored.others),
-        findings=tuple(of_names(stored.contents.foreign)),
+        findings=(*of_names(stored.contents.foreign), *doubts(arrangement.doubts)),
     )
 
 

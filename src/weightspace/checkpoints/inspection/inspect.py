@@ -13,7 +13,7 @@ import numpy as np
 from weightspace.checkpoints.checkpoint import reading_without_pauses
 from weightspace.checkpoints.contents import Contents
 from weightspace.checkpoints.files import Stored, net_in, read_contents
-from weightspace.checkpoints.findings import Finding, of_names
+from weightspace.checkpoints.findings import Finding, doubts, of_names
 from weightspace.checkpoints.inspection import architecture, numbers
 from weightspace.checkpoints.inspection.architecture import Architecture
 from weightspace.checkpoints.inspection.facts import Fact, is_settings, settings
@@ -162,7 +162,8 @@ def inspect(
 def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool) -> Inspection:
     contents, values = stored.contents, stored.values
     entries = [Entry(n, t.shape, t.dtype_name) for n, t in stored.tensors.items()]
-    placed, skipped = arrange(entries, ordered=stored.ordered)
+    arrangement = arrange(entries, ordered=stored.ordered)
+    placed, skipped = arrangement.placed, arrangement.skipped
     beside = _Beside(contents, stored)
     everything = stored.chosen.tensors
     return Inspection(
@@ -186,7 +187,7 @@ def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool
         shared=numbers.shared(everything),
         duplicates=numbers.duplicates(everything, values),
         devices=_devices(everything),
-        findings=tuple(of_names(contents.foreign)),
+        findings=(*of_names(contents.foreign), *doubts(arrangement.doubts)),
     )
 
 
