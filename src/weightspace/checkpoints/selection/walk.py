@@ -38,10 +38,10 @@ def nodes(content: Any, closed: Callable[[str, Any], bool]) -> Iterator[tuple[st
 
 
 def items(node: Any) -> list[tuple[Any, Any]]:
-    """What a dict, a record or a list holds, by name."""
+    """What a dict, a record or a list holds, by name; nothing for other values."""
     if isinstance(node, Mapping):
         return list(node.items())
     if isinstance(node, Record):
         arguments = enumerate(node.arguments[:_MOST_ITEMS])
         return [*node.attributes().items(), *node.entries.items(), *arguments]
-    return list(enumerate(node[:_MOST_ITEMS]))
+    return list(enumerate(node[:_MOST_ITEMS])) if isinstance(node, list | tuple) else []
