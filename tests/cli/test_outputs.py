@@ -101,7 +101,7 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(zoo, quick, tmp_path,
         fill(disk)
         line = refused(capsys, *asked(command, zoo, out))
         assert "the disk is full" in line
-        assert "choose another --out, then run the same command again" in line
+        assert "choose another folder, then run the same command again" in line
         assert below(out) == before
 
 
@@ -122,7 +122,7 @@ def test_what_somebody_else_wrote_is_not_overwritten(zoo, quick, tmp_path, capsy
     (tmp_path / name).write_text("mine")
     line = refused(capsys, *asked(command, zoo, tmp_path))
     assert f"{name}: " in line
-    assert "is not overwritten; remove it, or choose another --out" in line
+    assert "is not overwritten; remove it, or choose another folder" in line
     assert quick == []
     assert below(tmp_path) == {name: b"mine"}
 
