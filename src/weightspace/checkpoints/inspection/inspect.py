@@ -51,14 +51,20 @@ class Inspection:
         Its size.
     sha256 : str
         The SHA-256 of the whole file.
-    key, others : str, tuple of str
-        Where the net's state dict is, and the other state dicts: keys joined by "/".
+    key : str
+        Where the net's state dict is: keys joined by "/", "" for the whole content.
+    others : tuple of str
+        Where the other state dicts are.
     architecture : Architecture
         Kind, layers, parameters by part.
-    tensors : tuple of Note
-        Every tensor of the net with its role, the used ones first, then everything left out.
-    optimizers, schedules : tuple of OptimizerState, tuple of ScheduleState
-        States of optimizers and learning-rate schedules.
+    used : tuple of Note
+        Every tensor of the net with its role.
+    left_out : tuple of Note
+        Everything else, with the reason.
+    optimizers : tuple of OptimizerState
+        States of optimizers.
+    schedules : tuple of ScheduleState
+        States of learning-rate schedules.
     facts : tuple of Fact
         Epochs, steps, settings, metadata and other text and numbers.
     modules : dict of str to str
@@ -71,8 +77,10 @@ class Inspection:
         The number of values of each type.
     grid : Grid or None
         The coarsest type that holds all values that were looked at.
-    shared, duplicates : tuple of tuple of str
-        Names of one tensor; names of different tensors with equal values.
+    shared : tuple of tuple of str
+        Groups of names of one tensor.
+    duplicates : tuple of tuple of str
+        Groups of names of different tensors with equal values.
     devices : dict of str to int
         Where the values were when they were saved, by the number of storages.
     findings : tuple of Finding
