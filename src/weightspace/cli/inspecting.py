@@ -23,6 +23,9 @@ def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint of any known form.")],
     key: Key = None,
     tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor.")] = False,
+    hashed: Annotated[
+        bool, typer.Option("--hash/--no-hash", help="Work out the SHA-256, which reads all bytes.")
+    ] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead of text.")
     ] = False,
@@ -35,7 +38,7 @@ def inspect(
     """
     from weightspace.checkpoints import inspect as look
 
-    found = look(file, key=key)
+    found = look(file, key=key, hashed=hashed)
     answer(as_json, found.to_dict(), lambda: _show(found, tensors))
 
 
@@ -52,7 +55,8 @@ def _show(found: Inspection, tensors: bool) -> None:
 def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "file", str(found.path)
     yield "form", f"{found.form}, {found.bytes:,} bytes"
-    yield "sha256", found.sha256
+    if found.sha256:
+        yield "sha256", found.sha256
     for finding in found.findings:
         yield finding.kind, str(finding)
     if found.key or found.others:
