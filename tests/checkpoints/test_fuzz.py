@@ -107,6 +107,12 @@ def ours(path: Path) -> Found:
     return found
 
 
+def holds(content: dict) -> bool:
+    """Whether tensors are in a dict, or in a dict within it."""
+    inner = [value for value in content.values() if isinstance(value, dict)]
+    return any(isinstance(v, torch.Tensor) for v in content.values()) or any(map(holds, inner))
+
+
 def theirs(path: Path, form: str) -> Found | None:
     """What torch or safetensors makes of a file that we take for sound; None where nothing."""
     try:
@@ -116,8 +122,9 @@ def theirs(path: Path, form: str) -> Found | None:
             with warnings.catch_warnings(), path.open("rb") as file:
                 warnings.simplefilter("ignore")
                 content = torch.load(file, weights_only=True)
-        while "state_dict" in content and not isinstance(content["state_dict"], torch.Tensor):
-            content = content["state_dict"]
+        # A damaged key still leads to the state dict.
+        while not any(isinstance(value, torch.Tensor) for value in content.values()):
+            content = next(v for v in content.values() if isinstance(v, dict) and holds(v))
     except Exception:
         return None
     return {
