@@ -1,0 +1,46 @@
+"""Arrow tables put in order and made polars frames, without the threads of polars.
+
+Polars works with a pool of threads that a forked process does not have, so most of its functions
+hang there. A zoo is used in forked processes, such as the workers of a data loader. So everything
+that a zoo needs to read vectors is computed with Arrow and NumPy in the thread of the caller.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+
+def framed(table: pa.Table) -> pl.DataFrame:
+    """A table as a frame, column by column: `pl.from_arrow` uses the pool for whole tables."""
+    columns = zip(table.column_names, table.columns, strict=True)
+    return pl.DataFrame([pl.Series(name, one_chunk(values)) for name, values in columns])
+
+
+def arranged(table: pa.Table, *keys: np.ndarray) -> tuple[pa.Table, np.ndarray]:
+    """The rows in ascending order of int64 `keys`, the first key first, and where each row was."""
+    first, *rest = keys
+    steps = np.diff(first)
+    tied = steps == 0
+    for key in rest:
+        steps = np.where(tied, np.diff(key), steps)
+        tied = steps == 0
+    if (steps >= 0).all():
+        return table, np.arange(len(first))
+    order = np.lexsort(keys[::-1])
+    return table.combine_chunks().take(pa.array(order)), order
+
+
+def numbers(values: pa.ChunkedArray) -> np.ndarray:
+    """A column of numbers without missing values, as an array."""
+    found: np.ndarray = one_chunk(values).to_numpy(zero_copy_only=False)
+    return found
+
+
+def one_chunk(values: pa.ChunkedArray) -> pa.Array:
+    """A column as one array."""
+    if values.num_chunks == 1:
+        return values.chunk(0)
+    found = values.combine_chunks()
+    return pa.concat_arrays(found.chunks) if isinstance(found, pa.ChunkedArray) else found
