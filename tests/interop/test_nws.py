@@ -278,7 +278,9 @@ def test_what_is_wrong_is_named_in_one_line(one, tmp_path, spoil, message):
 
 def test_a_net_that_stands_twice_is_refused(one, tmp_path):
     shutil.copy(one / "train.csv", one / "test.csv")
-    with pytest.raises(DataError, match=r"net nws_main/0001: is there twice, also in .*train.csv:2"):
+    with pytest.raises(
+        DataError, match=r"net nws_main/0001: is there twice, also in .*train.csv:2"
+    ):
         import_zoo(one, tmp_path / "zoo", "nws")
     assert not (tmp_path / "zoo").exists()
 
