@@ -101,7 +101,7 @@ def ours(path: Path) -> Found:
     with read_file(path) as stored:
         for name, tensor in stored.tensors.items():
             out = np.full(tensor.size, np.nan, np.float32)
-            if not tensor.dtype.is_complex:
+            if not tensor.dtype.complex:
                 stored.values.into(tensor, out)
             found[name] = (tensor.dtype_name, out.reshape(tensor.shape))
     return found

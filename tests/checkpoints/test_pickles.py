@@ -32,7 +32,7 @@ from support.hostile_pickles import (
     zipped,
 )
 from weightspace.checkpoints import read_checkpoint
-from weightspace.checkpoints.machine import LIMIT
+from weightspace.checkpoints.pickling.machine import LIMIT
 from weightspace.errors import DataError
 
 ENCODE, SET = name("_codecs", "encode"), name("builtins", "set")

@@ -22,7 +22,8 @@ from torch._weights_only_unpickler import _get_allowed_globals
 from weightspace.checkpoints import read_checkpoint
 from weightspace.checkpoints.files import Stored, read_file
 from weightspace.checkpoints.messages import Refusal
-from weightspace.checkpoints.names import meaning
+from weightspace.checkpoints.pickling.names import meaning
+from weightspace.checkpoints.pickling.records import Foreign
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 
@@ -71,7 +72,7 @@ def read(path: Path | InnerPath) -> dict[str, tuple[str, np.ndarray]]:
     with read_file(path) as stored:
         for name, tensor in stored.tensors.items():
             out = np.full(tensor.size, np.nan, np.float32)
-            if not tensor.dtype.is_complex:
+            if not tensor.dtype.complex:
                 stored.values.into(tensor, out)
             found[name] = (tensor.dtype_name, out.reshape(tensor.shape))
     return found
@@ -146,6 +147,7 @@ def test_a_checkpoint_with_all_that_people_put_beside_the_weights(tmp_path, form
     kinds = {note.name: note.dtype for note in read_checkpoint(path).skipped}
     wanted = {str(name): type(value).__name__ for name, value in content.items()}
     del wanted["state_dict"]
+    wanted |= {"size": "tuple", "device": "str", "layout": "str"}  # torch itself is not loaded
     assert kinds == wanted | {"rng": "uint8", "1.num_batches_tracked": "int64"}
 
 
@@ -196,19 +198,20 @@ def test_parameters_and_attributes_and_a_whole_list_of_them(tmp_path):
 
 
 def test_every_name_that_torch_reads_is_known():
-    unknown = []
-    for name in _get_allowed_globals():
-        try:
-            meaning(name)
-        except Refusal:
-            unknown.append(name)
+    inert = torch.dtype | torch.qscheme  # constants, such as torch.bits8
+    unknown = [
+        name
+        for name, value in _get_allowed_globals().items()
+        if isinstance(meaning(name), Foreign) and not isinstance(value, inert)
+    ]
     assert unknown == []
 
 
 @pytest.mark.parametrize("name", ["os.system", "builtins.eval", "torch.load", "torch.nn.Linear"])
 def test_no_other_name_is_known(name):
-    with pytest.raises(Refusal, match=rf"would execute {name.removeprefix('builtins.')},"):
-        meaning(name)
+    found = meaning(name)
+    assert isinstance(found, Foreign)
+    assert found.name == name
 
 
 def test_bytes_in_the_other_order(tmp_path):

@@ -1,61 +1,105 @@
-"""From a file of unknown origin to named tensors, without executing anything in it."""
+"""From a file of unknown origin to the tensors of its net, without executing anything in it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from weightspace.checkpoints.headers import FORMAT_LIMIT, safetensors
+from weightspace.checkpoints.contents import Contents, Opened
+from weightspace.checkpoints.formats.table import FORMS
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.roles import Note
-from weightspace.checkpoints.states import check_entries, state_dict, without_prefixes
+from weightspace.checkpoints.selection.computed import with_computed
+from weightspace.checkpoints.selection.names import without_averages, without_prefixes
+from weightspace.checkpoints.selection.states import StateDict, beside, choose, state_dicts
 from weightspace.checkpoints.tensors import Tensor, Values
-from weightspace.checkpoints.torchfiles import legacy, zipped
 from weightspace.disk import InnerPath, open_file
 from weightspace.errors import DataError
 
 _STRANGERS = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself; run git lfs pull"),
-    (b"\x89HDF", "an HDF5 file; save the weights as safetensors"),
-    (b"GGUF", "a GGUF file of quantised weights; take the safetensors file of the same net"),
-    (b"\x93NUMPY", "a NumPy array without names; save the weights as safetensors"),
-    (b"\x1f\x8b", "compressed with gzip; unpack it first"),
-    (b"{", "JSON text, not weights; for an index, give one of the files that it names"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "run git lfs pull"),
+    (b"\x1f\x8b", "compressed with gzip", "unpack it first"),
+    (b"BZh", "compressed with bzip2", "unpack it first"),
+    (b"\xfd7zXZ", "compressed with xz", "unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstandard", "unpack it first"),
+    (b"Rar!", "a RAR archive", "unpack it, and name the checkpoint in it"),
+    (b"{", "JSON text, not weights", "name the file of the weights"),
 )
 _MOST_VALUES = 4  # values for each byte of the file: tensors may share some values
+_HEAD = 4096
 
 
 @dataclass(frozen=True)
 class Stored:
-    """The content of a file: tensors by name, and whether their order is that of the layers.
+    """The net in a file.
 
-    `values` reads them; `beside` has notes of things next to the net's tensors, such as an
-    optimizer's state.
+    Attributes
+    ----------
+    contents : Contents
+        All that the file holds.
+    chosen : StateDict
+        The state dict of the net, as stored.
+    others : tuple of StateDict
+        The others in the file.
+    tensors : dict of str to Tensor
+        The tensors of the net: without wrappers' prefixes and averages, with computed kernels.
+    beside : tuple of Note
+        Everything else, with the reason why it is not used.
     """
 
-    form: str
+    contents: Contents
+    chosen: StateDict
+    others: tuple[StateDict, ...]
     tensors: dict[str, Tensor]
-    values: Values
-    ordered: bool
     beside: tuple[Note, ...] = ()
+
+    @property
+    def form(self) -> str:
+        """The form of the file."""
+        return self.contents.form
+
+    @property
+    def values(self) -> Values:
+        """Reads the tensors."""
+        return self.contents.values
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the order of the tensors is that in which the net registered them."""
+        return self.contents.ordered
 
 
 @contextmanager
-def read_file(place: Path | InnerPath) -> Iterator[Stored]:
-    """The tensors of a safetensors or torch file; the content decides which it is.
+def read_file(place: Path | InnerPath, key: str | None = None) -> Iterator[Stored]:
+    """The net in a file of any known form; the content decides which it is.
 
-    The file is open within the block, so that only needed values are read. Raises DataError, also
-    within the block.
+    `key` names one of several state dicts. The file is open within the block, so that only needed
+    values are read. Raises DataError, also within the block.
     """
+    with read_contents(place) as (contents, size):
+        yield net_in(contents, size, key)
+
+
+@contextmanager
+def read_contents(place: Path | InnerPath) -> Iterator[tuple[Contents, int]]:
+    """What a file holds, and its bytes; see `read_file`."""
     try:
-        with _opened(place) as file:
-            yield _stored(file, place.suffix)
+        with ExitStack() as closing:
+            file = closing.enter_context(_opened(place))
+            size = os.fstat(file.fileno()).st_size
+            if not size:
+                raise Refusal("empty", "copy or download the file again")
+            opened = Opened(file, place, size, file.read(_HEAD), closing)
+            form = next((form for form in FORMS if form.fits(opened)), None)
+            if form is None:
+                raise _stranger(opened.head)
+            yield form.read(opened), size
     except Refusal as refusal:
-        raise DataError(place, refusal) from None
+        raise DataError(place, refusal.cause, refusal.remedy) from None
     except FileNotFoundError:
         raise DataError(place, "no such file") from None
     except OSError as error:
@@ -67,55 +111,22 @@ def _opened(place: Path | InnerPath) -> BinaryIO:
     if isinstance(place, InnerPath):
         return open_file(place, within=True)
     if place.is_dir():
-        raise Refusal("a folder; name the checkpoint file in it")
+        raise Refusal("a folder", "name the checkpoint file in it")
     if place.exists() and not place.is_file():
-        raise Refusal("no regular file; copy what it gives into one")
+        raise Refusal("no regular file", "copy what it gives into one")
     return open_file(place)
 
 
-def _stored(file: BinaryIO, suffix: str) -> Stored:
-    size = os.fstat(file.fileno()).st_size
-    if not size:
-        raise Refusal("empty; copy or download the file again")
-    head = file.read(512)
-    if _form(head, suffix) == "safetensors":
-        tensors, values = safetensors(file)
-        check_entries(tensors)
-        beside = tuple(
-            Note(name, tensor.shape, tensor.kind, "of a dtype that torch does not have")
-            for name, tensor in tensors.items()
-            if tensor.kind
-        )
-        named = {name: tensor for name, tensor in tensors.items() if not tensor.kind}
-        return Stored("safetensors", without_prefixes(named), values, ordered=False, beside=beside)
-    content, values = zipped(file) if head[:2] == b"PK" else legacy(file)
-    named, beside = state_dict(content)
-    claimed = sum(tensor.size for tensor in named.values())
-    if claimed > _MOST_VALUES * size:
-        raise Refusal(
-            f"claims {claimed:,} values in {size:,} bytes; fetch it again from its source"
-        )
-    return Stored("torch", without_prefixes(named), values, ordered=True, beside=beside)
-
-
-def _form(head: bytes, suffix: str) -> str:
-    """The format that the first bytes show; Refusal says what the file is otherwise."""
-    if head[:4] == b"PK\x03\x04":
-        return "torch"
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return "torch"
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= FORMAT_LIMIT:
-        return "safetensors"
-    for magic, what in _STRANGERS:
+def _stranger(head: bytes) -> Refusal:
+    """What a file of no known form is, as far as its first bytes tell."""
+    for magic, cause, remedy in _STRANGERS:
         if head.lstrip().startswith(magic):
-            raise Refusal(what)
+            return Refusal(cause, remedy)
     if _is_page(head):
-        raise Refusal("a web page, not a checkpoint; download the file itself")
-    if suffix == ".safetensors":
-        return "safetensors"  # damaged; the check of the header says how
-    raise Refusal(
-        f"neither a safetensors nor a torch file (it starts with {head[:8]!r}); "
-        "save the weights as safetensors"
+        return Refusal("a web page, not a checkpoint", "download the file itself")
+    return Refusal(
+        f"in no form of checkpoints that is known (it starts with {head[:8]!r})",
+        "save the weights as safetensors",
     )
 
 
@@ -125,3 +136,19 @@ def _is_page(head: bytes) -> bool:
     while rest.startswith(b"<!--"):
         rest = rest[4:].partition(b"-->")[2].lstrip()
     return rest[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml"))
+
+
+def net_in(contents: Contents, size: int, key: str | None) -> Stored:
+    """The net in what a file of `size` bytes holds."""
+    found = state_dicts(contents.content)
+    chosen = choose(found, key)
+    tensors, averages = without_averages(without_prefixes(chosen.tensors))
+    computed, factors = with_computed(tensors, contents.values)
+    claimed = sum(tensor.size for tensor in computed.values())
+    if claimed > _MOST_VALUES * size:
+        raise Refusal(
+            f"claims {claimed:,} values in {size:,} bytes", "fetch it again from its source"
+        )
+    others = tuple(one for one in found if one is not chosen)
+    notes = (*beside(contents.content, chosen), *chosen.beside, *averages, *factors)
+    return Stored(contents, chosen, others, computed, (*notes, *contents.notes))

@@ -6,28 +6,42 @@ from weightspace.printable import printable
 
 
 class Refusal(Exception):
-    """Why a file is not read: the error line without the name of the file."""
+    """Why a file is not read: an error without the name of the file.
 
+    Parameters
+    ----------
+    cause : str
+        What is wrong.
+    remedy : str
+        What to do.
+    """
 
-def foreign(name: str) -> Refusal:
-    """The refusal of a name in a pickle that stands for code."""
-    return Refusal(
-        f"refused; reading it would execute {printable(name)}, "
-        "and nothing was executed; save the state dict as safetensors"
-    )
+    def __init__(self, cause: str, remedy: str = "") -> None:
+        self.cause, self.remedy = cause, remedy
+        super().__init__(cause, remedy)
+
+    def __str__(self) -> str:
+        return f"{self.cause}; {self.remedy}" if self.remedy else self.cause
 
 
 def unknown(what: str) -> Refusal:
     """The refusal of a pickle that does something that weights files never do."""
     return Refusal(
-        f"refused; its pickle does something that weights files never do ({printable(what)}); "
-        "save the state dict as safetensors"
+        f"refused; its pickle does something that weights files never do ({printable(what)})",
+        "save the state dict as safetensors",
     )
 
 
 def damaged(what: str) -> Refusal:
     """The refusal of a torch file that contradicts itself."""
-    return Refusal(f"damaged, or not a torch file ({printable(what)}); fetch it again")
+    return Refusal(f"damaged, or not a torch file ({printable(what)})", "fetch it again")
+
+
+def needs(package: str, form: str) -> Refusal:
+    """The refusal of a form whose package is not installed."""
+    return Refusal(
+        f"{form} needs the package {package}", f'pip install "weightspace[formats]" or {package}'
+    )
 
 
 def one_line(error: Exception) -> str:

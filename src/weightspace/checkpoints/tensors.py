@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import numpy as np
-import torch
+from numpy.lib.stride_tricks import as_strided
 
+from weightspace.checkpoints.dtypes import FLOAT32, DType
 from weightspace.checkpoints.messages import Refusal, damaged
 
 _MOST_DIMENSIONS = 64
@@ -19,27 +20,38 @@ _LARGEST = 2**63  # torch counts values in int64
 
 @dataclass(slots=True, eq=False)
 class Storage:
-    """The bytes of a file from which tensors take values; `position` is -1 until it is known."""
+    """The bytes from which tensors take values.
 
-    dtype: torch.dtype
+    They are at `position` of the file, which is -1 until it is known, or in memory as `data`.
+    `order` is the order of bytes, where it is not that of the whole file. `device` is where the
+    values were when they were saved.
+    """
+
+    dtype: DType
     nbytes: int
     position: int = -1
+    data: bytes | None = None
+    order: str = ""
+    device: str = ""
 
 
 @dataclass(slots=True, eq=False)
 class Tensor:
     """A tensor that is not read yet; `offset` and `stride` count values of its `dtype`.
 
-    `kind` is empty, or says why there are no values to read, such as "sparse".
+    `kind` is empty, or says why there are no values to read, such as "sparse". `compute` makes the
+    values (any real type, of `shape`) of a tensor that is not stored as it is, such as a compressed
+    one.
     """
 
-    dtype: torch.dtype
+    dtype: DType
     shape: tuple[int, ...]
     stride: tuple[int, ...] = ()
     offset: int = 0
     storage: Storage | None = None
     negative: bool = False
     kind: str = ""
+    compute: Callable[[], np.ndarray] | None = None
 
     @property
     def size(self) -> int:
@@ -59,12 +71,7 @@ class Tensor:
     @property
     def dtype_name(self) -> str:
         """Torch's name of the dtype, such as "bfloat16"."""
-        return _name(self.dtype)
-
-
-@functools.cache
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+        return self.dtype.name
 
 
 def view(
@@ -74,7 +81,7 @@ def view(
     if not isinstance(storage, Storage):
         raise damaged("a tensor without a storage")
     sides, steps = numbers(shape), numbers(stride)
-    kind = dtype if isinstance(dtype, torch.dtype) else storage.dtype
+    kind = dtype if isinstance(dtype, DType) else storage.dtype
     if len(sides) != len(steps) or type(offset) is not int or not 0 <= offset < _LARGEST:
         raise damaged("a tensor with wrong strides or a wrong offset")
     tensor = Tensor(kind, sides, steps, offset, storage)
@@ -115,41 +122,65 @@ class Values:
 
     def into(self, tensor: Tensor, out: np.ndarray) -> None:
         """Fill `out`, float32 [tensor.size], with the values in the order of the shape."""
-        if not tensor.size or tensor.storage is None:
+        if not tensor.size:
             return
-        width, span = tensor.dtype.itemsize, tensor.span
-        first = tensor.storage.position + tensor.offset * width
-        swapped = self.order != sys.byteorder and width > 1
-        if tensor.dtype is torch.float32 and tensor.stride == contiguous(tensor.shape):
-            self._read(first, out)  # the usual case: no copy is needed
-            if swapped:
-                out.byteswap(inplace=True)
-        else:
-            raw = self._raw(tensor, first, span * width)
-            if swapped:
-                raw = np.ascontiguousarray(raw.reshape(span, width)[:, ::-1]).reshape(-1)
-            stored = torch.from_numpy(raw).view(tensor.dtype)
-            torch.from_numpy(out).view(tensor.shape).copy_(
-                stored.as_strided(tensor.shape, tensor.stride)
-            )
+        storage = tensor.storage
+        if storage is None or storage.data is not None or not self._plain(tensor):
+            # Values beyond float32 become infinite, which is reported.
+            with np.errstate(over="ignore", invalid="ignore"):
+                out[:] = self.read(tensor).reshape(-1)
+            return
+        self._read(storage.position + tensor.offset * tensor.dtype.itemsize, out)
         if tensor.negative:
             np.negative(out, out=out)
 
+    def read(self, tensor: Tensor) -> np.ndarray:
+        """The values in the tensor's shape, of their own type or float32 (see `DType.decode`)."""
+        if tensor.compute is not None:
+            return self._checked(tensor, tensor.compute())
+        if not tensor.size or tensor.storage is None:
+            return np.zeros(tensor.shape, np.float32)
+        width, span = tensor.dtype.itemsize, tensor.span
+        raw = self._raw(tensor, tensor.offset * width, span * width)
+        if (tensor.storage.order or self.order) == "big" and width > 1:
+            raw = np.ascontiguousarray(raw.reshape(span, width)[:, ::-1]).reshape(-1)
+        stored = tensor.dtype.decode(raw)
+        steps = tuple(stride * stored.itemsize for stride in tensor.stride)
+        values = as_strided(stored, tensor.shape, steps, writeable=False)  # `view` checks the span
+        return -values if tensor.negative else values
+
+    def _plain(self, tensor: Tensor) -> bool:
+        """Whether the bytes of the file are those of the result."""
+        order = (tensor.storage.order if tensor.storage else "") or self.order
+        return (
+            tensor.compute is None
+            and tensor.dtype is FLOAT32
+            and order == sys.byteorder
+            and tensor.stride == contiguous(tensor.shape)
+        )
+
+    @staticmethod
+    def _checked(tensor: Tensor, values: np.ndarray) -> np.ndarray:
+        if values.shape != tensor.shape:
+            raise damaged(f"values of shape {list(values.shape)}, not {list(tensor.shape)}")
+        return values
+
     def _raw(self, tensor: Tensor, first: int, length: int) -> np.ndarray:
-        """The bytes from a tensor's first value to its last."""
-        if length <= 2 * tensor.size * tensor.dtype.itemsize:
-            raw = np.empty(length, np.uint8)
-            self._read(first, raw)
-            return raw
-        # The tensor is a small part of its storage, which others may share: read the storage once.
+        """The bytes from a tensor's first value to its last; `first` counts from its storage."""
         storage = tensor.storage
         assert storage is not None
+        if storage.data is not None:
+            return np.frombuffer(storage.data, np.uint8, length, first)
+        if length <= 2 * tensor.size * tensor.dtype.itemsize:
+            raw = np.empty(length, np.uint8)
+            self._read(storage.position + first, raw)
+            return raw
+        # The tensor is a small part of its storage, which others may share: read the storage once.
         if storage.position not in self._kept:
             whole = np.empty(storage.nbytes, np.uint8)
             self._read(storage.position, whole)
             self._kept[storage.position] = whole
-        start = first - storage.position
-        return self._kept[storage.position][start : start + length]
+        return self._kept[storage.position][first : first + length]
 
     def _read(self, position: int, out: np.ndarray) -> None:
         target = memoryview(out.data).cast("B")
@@ -157,5 +188,5 @@ class Values:
         while target:
             count = self.file.readinto(target)  # type: ignore[attr-defined]  # BinaryIO lacks it
             if not count:
-                raise Refusal("became shorter while it was read; read it when it is finished")
+                raise Refusal("became shorter while it was read", "read it when it is finished")
             target = target[count:]

@@ -11,6 +11,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from weightspace.arrays import Int64, Shaped
+
 
 def framed(table: pa.Table) -> pl.DataFrame:
     """A table as a frame, column by column: `pl.from_arrow` uses the pool for whole tables."""
@@ -18,8 +20,10 @@ def framed(table: pa.Table) -> pl.DataFrame:
     return pl.DataFrame([pl.Series(name, one_chunk(values)) for name, values in columns])
 
 
-def arranged(table: pa.Table, *keys: np.ndarray) -> tuple[pa.Table, np.ndarray]:
-    """The rows in ascending order of int64 `keys`, the first key first, and where each row was."""
+def arranged(
+    table: pa.Table, *keys: Int64[np.ndarray, " rows"]
+) -> tuple[pa.Table, Int64[np.ndarray, " rows"]]:
+    """The rows in ascending order of `keys`, the first key first, and where each row was."""
     first, *rest = keys
     steps = np.diff(first)
     tied = steps == 0
@@ -32,9 +36,9 @@ def arranged(table: pa.Table, *keys: np.ndarray) -> tuple[pa.Table, np.ndarray]:
     return table.combine_chunks().take(pa.array(order)), order
 
 
-def numbers(values: pa.ChunkedArray) -> np.ndarray:
+def numbers(values: pa.ChunkedArray) -> Shaped[np.ndarray, " rows"]:
     """A column of numbers without missing values, as an array."""
-    found: np.ndarray = one_chunk(values).to_numpy(zero_copy_only=False)
+    found: Shaped[np.ndarray, " rows"] = one_chunk(values).to_numpy(zero_copy_only=False)
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from weightspace.arrays import Int, Int64
 from weightspace.zoo.reading.frames import numbers, one_chunk
 
 
@@ -14,26 +15,26 @@ from weightspace.zoo.reading.frames import numbers, one_chunk
 class Rows:
     """Where every vector lies, in the order of the table of snapshots.
 
-    `bounds` int64 [nets + 1]: the rows of net i are bounds[i]..bounds[i + 1]. `numbers` (of
-    snapshots), `offsets` (bytes), `lengths` (values) and `shards` (positions in `names`) are int64
-    [rows]. `starts` and `ends` int64 [names] say where the data of each shard lies, in bytes; the
-    reader sets them when it first opens the shard, and until then the end is -1.
+    The rows of net i are bounds[i]..bounds[i + 1]. `numbers` (of snapshots), `offsets` (bytes),
+    `lengths` (values) and `shards` (positions in `names`) have an entry for each row. `starts` and
+    `ends` say where the data of each shard lies, in bytes; the reader sets them when it first opens
+    the shard, and until then the end is -1.
     """
 
-    bounds: np.ndarray
-    numbers: np.ndarray
-    offsets: np.ndarray
-    lengths: np.ndarray
-    shards: np.ndarray
+    bounds: Int[np.ndarray, " bounds"]  # one more than nets
+    numbers: Int[np.ndarray, " rows"]
+    offsets: Int64[np.ndarray, " rows"]
+    lengths: Int64[np.ndarray, " rows"]
+    shards: Int[np.ndarray, " rows"]
     names: list[str]
-    starts: np.ndarray
-    ends: np.ndarray
+    starts: Int64[np.ndarray, " names"]
+    ends: Int64[np.ndarray, " names"]
 
     @classmethod
-    def of(cls, nets: int, owners: np.ndarray, snapshots: pa.Table) -> Rows:
+    def of(cls, nets: int, owners: Int64[np.ndarray, " rows"], snapshots: pa.Table) -> Rows:
         """Make the arrays from the table of snapshots, whose rows are in the order of the nets.
 
-        `owners` int64 [rows] are the positions of the rows' nets, of which there are `nets`.
+        `owners` are the positions of the rows' nets, of which there are `nets`.
         """
         shards = one_chunk(snapshots["shard"]).dictionary_encode()
         found = shards.dictionary.to_pylist()

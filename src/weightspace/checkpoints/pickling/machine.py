@@ -40,6 +40,8 @@ class Machine:
         self.at = 0
         self._opcodes = _MOST_OPCODES  # opcodes that are left
         self._objects = _MOST_OBJECTS
+        self.foreign: dict[str, int] = {}  # names that became records -> where first named
+        self.nested: Persistent | None = None  # reads a torch file within the pickle
         self._clear(None)
 
     def _clear(self, persistent: Persistent | None) -> None:

@@ -1,4 +1,4 @@
-"""Opcodes of pickles, read as data: they make containers, scalars and descriptions of tensors.
+"""Opcodes of pickles, read as data: they make containers, scalars, tensors and inert records.
 
 Nothing that a pickle names is imported or called; `names.meaning` says what a name becomes.
 """
@@ -6,74 +6,31 @@ Nothing that a pickle names is imported or called; `names.meaning` says what a n
 from __future__ import annotations
 
 import struct
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from weightspace.checkpoints.keys import fit
-from weightspace.checkpoints.machine import MOST_MARKS, Machine, ends
 from weightspace.checkpoints.messages import damaged, unknown
-from weightspace.checkpoints.names import Name, fill, meaning
+from weightspace.checkpoints.pickling.arrays import NumpyType
+from weightspace.checkpoints.pickling.keys import fit
+from weightspace.checkpoints.pickling.machine import MOST_MARKS, Machine
+from weightspace.checkpoints.pickling.names import Name, fill, meaning
+from weightspace.checkpoints.pickling.records import Foreign, Ordered, Record
+from weightspace.checkpoints.pickling.scalars import SCALARS, line
 from weightspace.checkpoints.tensors import Tensor
 
 _CALL, _ENTRY = (
     3,
     2,
 )  # containers that a call and a dict entry count as
+_NESTED = "torch.storage._load_from_bytes"
 _MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # their names in Python 2
 
 
 def pickles(data: bytes) -> Machine:
     """A reader of the consecutive pickles in `data`."""
     return Machine(data, _ACTS)
-
-
-# ---- numbers, text and bytes
-
-
-def _number(form: str) -> Callable[[Machine], None]:
-    shape = struct.Struct(form)
-
-    def act(m: Machine) -> None:
-        m.stack.append(shape.unpack_from(m.data, m.at)[0])
-        m.at += shape.size
-
-    return act
-
-
-def _constant(value: object) -> Callable[[Machine], None]:
-    return lambda m: m.stack.append(value)
-
-
-def _long(m: Machine) -> None:
-    m.stack.append(int.from_bytes(m.take(m.take(1)[0]), "little", signed=True))
-
-
-def _length(form: str) -> Callable[[Machine], bytes]:
-    shape = struct.Struct(form)
-
-    def read(m: Machine) -> bytes:
-        (length,) = shape.unpack_from(m.data, m.at)
-        m.at += shape.size
-        return m.take(length)
-
-    return read
-
-
-def _text(form: str) -> Callable[[Machine], None]:
-    read = _length(form)
-    return lambda m: m.stack.append(read(m).decode("utf-8", "surrogatepass"))
-
-
-def _bytes(form: str, kind: Callable[[bytes], object] = bytes) -> Callable[[Machine], None]:
-    read = _length(form)
-    return lambda m: m.stack.append(kind(read(m)))
-
-
-def _python2_text(form: str) -> Callable[[Machine], None]:
-    read = _length(form)
-    return lambda m: m.stack.append(read(m).decode("utf-8"))
 
 
 # ---- containers
@@ -124,35 +81,64 @@ def _target(m: Machine, *kinds: type) -> Any:
     return target
 
 
+def _list(m: Machine) -> list[Any]:
+    target = _target(m, list, Record)
+    return target.members if isinstance(target, Record) else target
+
+
+def _dict(m: Machine) -> dict[Any, Any]:
+    target = _target(m, dict, Ordered, Counter, Record)
+    return target.entries if isinstance(target, Record) else target
+
+
 def _append(m: Machine) -> None:
     entry = m.stack.pop()
-    _target(m, list).append(entry)
+    _list(m).append(entry)
 
 
 def _appends(m: Machine) -> None:
     entries = m.marked()
-    _target(m, list).extend(entries)
+    _list(m).extend(entries)
+
+
+def _new_list(m: Machine) -> None:
+    m.spend()
+    made = m.marked()
+    m.stack.append(made)
+
+
+def _new_dict(m: Machine) -> None:
+    pairs = m.marked()
+    m.stack.append({})
+    _fill_dict(m, pairs)
 
 
 def _add_items(m: Machine) -> None:
     members = m.marked()
     m.spend(len(members))
-    _target(m, set).update(map(fit, members))
+    target = _target(m, set, Record)
+    if isinstance(target, Record):
+        target.members.extend(members)
+    else:
+        target.update(map(fit, members))
 
 
 def _set_item(m: Machine) -> None:
     m.spend(_ENTRY)
     value = m.stack.pop()
     key = m.stack.pop()
-    _target(m, dict, OrderedDict, Counter)[fit(key)] = value
+    _dict(m)[fit(key)] = value
 
 
 def _set_items(m: Machine) -> None:
-    pairs = m.marked()
+    _fill_dict(m, m.marked())
+
+
+def _fill_dict(m: Machine, pairs: list[Any]) -> None:
     if len(pairs) % 2:
         raise damaged("a key without a value")
     m.spend(_ENTRY * len(pairs) // 2)
-    target = _target(m, dict, OrderedDict, Counter)
+    target = _dict(m)
     for i in range(0, len(pairs), 2):
         target[fit(pairs[i])] = pairs[i + 1]
 
@@ -212,17 +198,16 @@ def _skip(length: int) -> Callable[[Machine], object]:
 
 
 def _global(m: Machine) -> None:
-    module = _line(m)
-    m.stack.append(meaning(f"{_MODULES.get(module, module)}.{_line(m)}"))
+    module = line(m)
+    m.stack.append(_named(m, module, line(m)))
 
 
-def _line(m: Machine) -> str:
-    end = m.data.find(b"\n", m.at)
-    if end < 0:
-        raise ends()
-    line = m.take(end - m.at).decode("utf-8")
-    m.at += 1
-    return line
+def _named(m: Machine, module: str, name: str) -> object:
+    found = meaning(f"{_MODULES.get(module, module)}.{name}")
+    if isinstance(found, Foreign) and found.name not in m.foreign:
+        m.spend()
+        m.foreign[found.name] = m.at
+    return found
 
 
 def _stack_global(m: Machine) -> None:
@@ -230,23 +215,57 @@ def _stack_global(m: Machine) -> None:
     module = m.stack.pop()
     if type(name) is not str or type(module) is not str:
         raise damaged("a name that is not text")
-    m.stack.append(meaning(f"{_MODULES.get(module, module)}.{name}"))
+    m.stack.append(_named(m, module, name))
 
 
 def _reduce(m: Machine) -> None:
     arguments = m.stack.pop()
     name = m.stack.pop()
-    if not isinstance(name, Name):
+    m.stack.append(_called(m, name, arguments))
+
+
+def _called(m: Machine, name: object, arguments: object) -> object:
+    """What a call would have made; a call of a name that is not known is kept as a record."""
+    if not isinstance(name, Name | Foreign | Record):
         raise unknown(f"a call of a {type(name).__name__}")
     if type(arguments) is not tuple:
         raise damaged(f"{name.name} called without arguments")
     m.spend(_CALL)
+    if isinstance(name, Foreign) and name.name == _NESTED and m.nested is not None:
+        return m.nested(arguments)
+    if not isinstance(name, Name):
+        return Record(name.name if isinstance(name, Foreign) else f"{name.name[:200]}()", arguments)
     if name.copies:
         m.spend(sum(map(_weight, arguments)))
     try:
-        m.stack.append(name.call(*arguments))
+        return name.call(*arguments)
     except TypeError:
         raise damaged(f"{name.name} is called in a way that torch never uses") from None
+
+
+def _new_with_keywords(m: Machine) -> None:
+    keywords = m.stack.pop()
+    arguments = m.stack.pop()
+    kind = m.stack.pop()
+    if type(keywords) is not dict or type(arguments) is not tuple:
+        raise damaged("an object made without arguments")
+    made = _called(m, kind, arguments)
+    if keywords and isinstance(made, Record):
+        m.spend(len(keywords))
+        made.entries.update(keywords)
+    m.stack.append(made)
+
+
+def _instance(m: Machine) -> None:
+    module = line(m)
+    name = _named(m, module, line(m))
+    arguments = tuple(m.marked())
+    m.stack.append(_called(m, name, arguments))
+
+
+def _object(m: Machine) -> None:
+    kind, *arguments = m.marked()
+    m.stack.append(_called(m, kind, tuple(arguments)))
 
 
 def _weight(argument: object) -> int:
@@ -260,12 +279,19 @@ def _build(m: Machine) -> None:
     state = m.stack.pop()
     target = m.stack[-1]
     if isinstance(target, Tensor):
+        if type(state) is not tuple and target.storage is not None:
+            return  # attributes of a parameter
         filled = fill(target, state)
         for item in fields(Tensor):
             setattr(target, item.name, getattr(filled, item.name))
-    elif type(target) not in (OrderedDict, Counter) or type(state) not in (dict, OrderedDict):
+    elif isinstance(target, NumpyType):
+        target.build(state)
+    elif isinstance(target, Record):
+        target.state = state
+    elif type(target) is Ordered and isinstance(state, dict):
+        target.attributes = state  # such as the versions of a net's modules
+    elif type(target) is not Counter or not isinstance(state, dict):
         raise unknown(f"a state for a {type(target).__name__}")
-    # The state of an OrderedDict are attributes, such as the versions of a net's modules.
 
 
 def _persistent(m: Machine) -> None:
@@ -275,30 +301,31 @@ def _persistent(m: Machine) -> None:
     m.stack.append(m.persistent(key))
 
 
-_KNOWN: dict[bytes, Callable[[Machine], object]] = {
+def _put_line(m: Machine) -> None:
+    m.remember(_index(m))
+
+
+def _get_line(m: Machine) -> None:
+    m.recall(_index(m))
+
+
+def _index(m: Machine) -> int:
+    text = line(m)
+    if not text.isascii() or not text.isdecimal() or len(text) > 9:
+        raise damaged("an entry of the memo that is not a number")
+    return int(text)
+
+
+def _duplicate(m: Machine) -> None:
+    m.stack.append(m.stack[-1])
+
+
+_KNOWN: dict[bytes, Callable[[Machine], object]] = SCALARS | {
     b"\x80": _skip(1),  # PROTO
     b"\x95": _skip(8),  # FRAME
-    b"N": _constant(None),
-    b"\x88": _constant(True),
-    b"\x89": _constant(False),
-    b"K": _number("<B"),
-    b"M": _number("<H"),
-    b"J": _number("<i"),
-    b"G": _number(">d"),
-    b"\x8a": _long,
-    b"\x8c": _text("<B"),
-    b"X": _text("<I"),
-    b"\x8d": _text("<Q"),
-    b"U": _python2_text("<B"),
-    b"T": _python2_text("<i"),
-    b"C": _bytes("<B"),
-    b"B": _bytes("<I"),
-    b"\x8e": _bytes("<Q"),
-    b"\x96": _bytes("<Q", bytearray),
     b"]": _empty(list),
     b"}": _empty(dict),
     b"\x8f": _empty(set),
-    b")": _constant(()),
     b"\x85": _tuple1,
     b"\x86": _tuple2,
     b"\x87": _tuple3,
@@ -321,7 +348,15 @@ _KNOWN: dict[bytes, Callable[[Machine], object]] = {
     b"\x93": _stack_global,
     b"R": _reduce,
     b"\x81": _reduce,  # NEWOBJ: for the known classes the same as a call
+    b"\x92": _new_with_keywords,
+    b"i": _instance,
+    b"o": _object,
     b"b": _build,
     b"Q": _persistent,
+    b"p": _put_line,
+    b"g": _get_line,
+    b"2": _duplicate,
+    b"l": _new_list,
+    b"d": _new_dict,
 }
 _ACTS = [_KNOWN.get(bytes([code])) for code in range(256)]

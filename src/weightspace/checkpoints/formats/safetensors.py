@@ -8,14 +8,17 @@ import os
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import torch
-
+from weightspace.checkpoints.contents import Contents, Form, Opened
+from weightspace.checkpoints.dtypes import DTYPES, UINT8
 from weightspace.checkpoints.messages import Refusal, one_line
+from weightspace.checkpoints.roles import Note
+from weightspace.checkpoints.selection.states import check_entries
 from weightspace.checkpoints.tensors import Storage, Tensor, Values, contiguous
 from weightspace.printable import printable
 
 FORMAT_LIMIT = 100_000_000  # the most bytes of a header in the format
 LIMIT = 2**23  # the most bytes that we read; a thousand tensors take about 100,000
+_OTHERS = (b"version https://git-lfs", b"<", b"PK", b"\x80")
 _MOST_DIMENSIONS, _LONGEST = 32, 2**48  # of one tensor
 _BITS_AND_NAMES = {
     "BOOL": (8, "bool"),
@@ -55,8 +58,32 @@ class _Row:
     count: int
 
 
-def safetensors(file: BinaryIO) -> tuple[dict[str, Tensor], Values]:
-    """The tensors of a file in the order of its header, and where their values are.
+def _fits(opened: Opened) -> bool:
+    head = opened.head
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= FORMAT_LIMIT:
+        return True
+    # Damaged; the check of the header says how.
+    return opened.place.suffix == ".safetensors" and not head.lstrip().startswith(_OTHERS)
+
+
+def _read(opened: Opened) -> Contents:
+    tensors, values, metadata = safetensors(opened.file)
+    check_entries(tensors)
+    notes = tuple(
+        Note(name, tensor.shape, tensor.kind, "of a dtype that torch does not have")
+        for name, tensor in tensors.items()
+        if tensor.kind
+    )
+    named = {name: tensor for name, tensor in tensors.items() if not tensor.kind}
+    facts = {"metadata": metadata} if metadata else {}
+    return Contents("safetensors", named, values, ordered=False, notes=notes, facts=facts)
+
+
+FORM = Form("safetensors", (".safetensors",), _fits, _read)
+
+
+def safetensors(file: BinaryIO) -> tuple[dict[str, Tensor], Values, dict[str, str]]:
+    """The tensors of a file in the order of its header, where their values are, and metadata.
 
     A tensor whose dtype torch does not have is listed without values. Raises Refusal if the header
     is not valid, or if its tensors do not fill the rest of the file with exactly the bytes of their
@@ -67,23 +94,24 @@ def safetensors(file: BinaryIO) -> tuple[dict[str, Tensor], Values]:
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > min(size - 8, FORMAT_LIMIT):
         raise Refusal(
-            f"cut short; its header takes {length:,} bytes, the file has {size:,}; fetch it again"
+            f"cut short; its header takes {length:,} bytes, the file has {size:,}", "fetch it again"
         )
     if length > LIMIT:
         raise Refusal(
-            f"refused; its header has {length:,} bytes, at most {LIMIT:,} are read; "
-            "save the tensors without the metadata"
+            f"refused; its header has {length:,} bytes, at most {LIMIT:,} are read",
+            "save the tensors without the metadata",
         )
-    rows = _rows(file.read(length))
+    rows, metadata = _rows(file.read(length))
     _check(rows, size - 8 - length)
-    return {row.name: _tensor(row, 8 + length) for row in rows}, Values(file)
+    return {row.name: _tensor(row, 8 + length) for row in rows}, Values(file), metadata
 
 
-def _rows(raw: bytes) -> list[_Row]:
+def _rows(raw: bytes) -> tuple[list[_Row], dict[str, str]]:
     try:
         header = json.loads(raw.decode("utf-8"), object_pairs_hook=_once)
-        _check_metadata(header.pop("__metadata__", {}))
-        return [_row(name, said) for name, said in header.items()]
+        metadata = header.pop("__metadata__", {})
+        _check_metadata(metadata)
+        return [_row(name, said) for name, said in header.items()], metadata
     except (
         ValueError,
         TypeError,
@@ -92,7 +120,7 @@ def _rows(raw: bytes) -> list[_Row]:
         ArithmeticError,
         RecursionError,
     ) as e:
-        raise Refusal(f"damaged; no safetensors header ({one_line(e)}); fetch it again") from None
+        raise Refusal(f"damaged; no safetensors header ({one_line(e)})", "fetch it again") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -133,8 +161,9 @@ def _check(rows: list[_Row], held: int) -> None:
         if row.end > held or row.count > max(held, 0) * 8:
             values, last = (f"{min(n, 10**18):,}" for n in (row.count, row.end))
             raise Refusal(
-                f"cut short; {printable(row.name)} has {values} values up to byte {last}, "
-                f"the file holds {held:,} bytes of values; fetch it again"
+                f"cut short; {printable(row.name)} has {values} values up to byte {last}, the "
+                f"file holds {held:,} bytes of values",
+                "fetch it again",
             )
     at = 0
     for row in sorted(rows, key=lambda row: (row.start, row.end)):
@@ -149,17 +178,16 @@ def _check(rows: list[_Row], held: int) -> None:
             )
         at = row.end
     if at != held:
-        raise Refusal(f"damaged ({held - at:,} bytes follow its last tensor); fetch it again")
+        raise Refusal(f"damaged ({held - at:,} bytes follow its last tensor)", "fetch it again")
 
 
 def _damaged(row: _Row, what: str) -> Refusal:
-    return Refusal(f"damaged ({printable(row.name)} {what}); fetch it again")
+    return Refusal(f"damaged ({printable(row.name)} {what})", "fetch it again")
 
 
 def _tensor(row: _Row, begin: int) -> Tensor:
-    name = _BITS_AND_NAMES[row.dtype][1]
-    dtype = getattr(torch, name, None) if name else None
+    dtype = DTYPES.get(_BITS_AND_NAMES[row.dtype][1])
     if dtype is None:
-        return Tensor(torch.uint8, row.shape, kind=row.dtype)
+        return Tensor(UINT8, row.shape, kind=row.dtype)
     storage = Storage(dtype, row.end - row.start, begin + row.start)
     return Tensor(dtype, row.shape, contiguous(row.shape), 0, storage)

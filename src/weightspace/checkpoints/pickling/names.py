@@ -1,39 +1,39 @@
-"""What the names in a pickle mean: torch's own names become data, all others are refused."""
+"""What torch's and Python's own names in a pickle become: containers, dtypes and tensors."""
 
 from __future__ import annotations
 
 import functools
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
-from weightspace.checkpoints.keys import fit
-from weightspace.checkpoints.messages import damaged, foreign, unknown
+from weightspace.checkpoints.dtypes import DTYPES, FLOAT32, UINT8, DType
+from weightspace.checkpoints.messages import damaged, unknown
+from weightspace.checkpoints.pickling import arrays
+from weightspace.checkpoints.pickling.keys import fit
+from weightspace.checkpoints.pickling.records import Foreign, Ordered, Record
 from weightspace.checkpoints.tensors import Tensor, numbers, view
 
 _STORAGES = {
-    "Double": torch.float64,
-    "Float": torch.float32,
-    "Half": torch.float16,
-    "BFloat16": torch.bfloat16,
-    "Long": torch.int64,
-    "Int": torch.int32,
-    "Short": torch.int16,
-    "Char": torch.int8,
-    "Byte": torch.uint8,
-    "Bool": torch.bool,
-    "ComplexDouble": torch.complex128,
-    "ComplexFloat": torch.complex64,
-    "QInt8": torch.qint8,
-    "QInt32": torch.qint32,
-    "QUInt8": torch.quint8,
-    "QUInt4x2": torch.quint4x2,
-    "QUInt2x4": torch.quint2x4,
+    "Double": "float64",
+    "Float": "float32",
+    "Half": "float16",
+    "BFloat16": "bfloat16",
+    "Long": "int64",
+    "Int": "int32",
+    "Short": "int16",
+    "Char": "int8",
+    "Byte": "uint8",
+    "Bool": "bool",
+    "ComplexDouble": "complex128",
+    "ComplexFloat": "complex64",
+    "QInt8": "qint8",
+    "QInt32": "qint32",
+    "QUInt8": "quint8",
+    "QUInt4x2": "quint4x2",
+    "QUInt2x4": "quint2x4",
 }
-_QUANTISED = {dtype for name, dtype in _STORAGES.items() if name.startswith("Q")}
 _TENSORS = ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 _LATIN = ("latin1", "latin-1")
 
@@ -54,19 +54,16 @@ class Name:
 class StorageType:
     """The type of a storage, which determines the type of its values."""
 
-    dtype: torch.dtype
+    dtype: DType
 
 
 def meaning(name: str) -> object:
-    """What the full name `module.name` stands for: a constant, a `StorageType` or a `Name`.
+    """What the full name `module.name` stands for: a constant, a `StorageType`, a `Name`.
 
-    Only this function decides which names are accepted. Nothing is imported or looked up. Raises
-    Refusal for every name that torch's state dicts do not need.
+    Only this function decides which names become more than a record. Nothing is imported or looked
+    up. A name that is not known becomes `Foreign`.
     """
-    found = _known().get(name)
-    if found is None:
-        raise foreign(name.removeprefix("builtins."))
-    return found
+    return _known().get(name) or Foreign(name)
 
 
 @functools.cache
@@ -74,6 +71,10 @@ def _known() -> dict[str, object]:
     calls = [
         Name("collections.OrderedDict", _ordered_dict, copies=True),
         Name("collections.Counter", _counter, copies=True),
+        Name("collections.defaultdict", _default_dict, copies=True),
+        Name("collections.deque", _deque, copies=True),
+        Name("copyreg._reconstructor", _reconstructed),
+        Name("copyreg.__newobj__", _made),
         Name("builtins.set", _set, copies=True),
         Name("builtins.bytearray", _bytearray, copies=True),
         Name("builtins.complex", _complex),
@@ -85,34 +86,32 @@ def _known() -> dict[str, object]:
         Name("torch.nn.parameter.Parameter", _parameter),
         Name("torch.Tensor", _empty),
         Name("torch._tensor._rebuild_from_type_v2", _typed),
+        *(Name(name, call, copies=True) for name, call in arrays.CALLS.items()),
         *(Name(f"torch._utils.{name}", call) for name, call in _REBUILDS.items()),
         *(Name(f"torch.{kind}Tensor", _empty) for kind in _TENSORS),
         *(Name(f"torch.cuda.{kind}Tensor", _empty) for kind in _TENSORS),
         *(Name(f"torch.sparse.{kind}Tensor", _old_sparse) for kind in _TENSORS),
         *(Name(f"torch.cuda.sparse.{kind}Tensor", _old_sparse) for kind in _TENSORS),
     ]
-    types: dict[str, object] = {"torch.storage.UntypedStorage": StorageType(torch.uint8)}
+    types: dict[str, object] = {"torch.storage.UntypedStorage": StorageType(UINT8)}
     for kind, dtype in _STORAGES.items():
-        types[f"torch.{kind}Storage"] = types[f"torch.cuda.{kind}Storage"] = StorageType(dtype)
-    inert = {
-        str(value): value
-        for value in vars(torch).values()
-        if isinstance(value, torch.dtype | torch.qscheme)
-    }
-    return {name.name: name for name in calls} | types | inert
+        made = StorageType(DTYPES[dtype])
+        types[f"torch.{kind}Storage"] = types[f"torch.cuda.{kind}Storage"] = made
+    dtypes = {f"torch.{name}": dtype for name, dtype in DTYPES.items()}
+    return {name.name: name for name in calls} | types | dtypes
 
 
 # ---- containers and scalars, made of data that was read before
 
 
 def _items(found: object) -> Any:
-    if type(found) not in (tuple, list, dict, OrderedDict, set):
+    if type(found) not in (tuple, list, dict, Ordered, set):
         raise damaged(f"a container made of a {type(found).__name__}")
     return found
 
 
-def _ordered_dict(pairs: object = ()) -> OrderedDict[Any, Any]:
-    made: OrderedDict[Any, Any] = OrderedDict()
+def _ordered_dict(pairs: object = ()) -> Ordered:
+    made = Ordered()
     for pair in _items(pairs):  # as Python 2 writes them
         if type(pair) not in (tuple, list) or len(pair) != 2:
             raise damaged("an OrderedDict that is not made of pairs")
@@ -126,6 +125,31 @@ def _counter(counts: object = None) -> Counter[Any]:
     made: Counter[Any] = Counter()
     dict.update(made, counts or {})  # without adding counts
     return made
+
+
+def _default_dict(factory: object = None, content: object = ()) -> dict[Any, Any]:
+    """A dict; what the factory would make for missing keys is not needed."""
+    return dict(content) if isinstance(content, dict) else dict(_ordered_dict(content))
+
+
+def _deque(members: object = (), longest: object = None) -> list[Any]:
+    return list(_items(members))
+
+
+def _reconstructed(kind: object, base: object = None, content: object = None) -> Record:
+    """An object of a class, as protocols 0 and 1 make it."""
+    return Record(_name_of(kind), () if content is None else (content,))
+
+
+def _made(kind: object, *arguments: object) -> object:
+    """An object of a class, as protocol 2 makes it by its own function."""
+    return kind.call(*arguments) if isinstance(kind, Name) else Record(_name_of(kind), arguments)
+
+
+def _name_of(kind: object) -> str:
+    if isinstance(kind, Foreign | Name | Record):
+        return kind.name
+    raise damaged(f"an object of a {type(kind).__name__}")
 
 
 def _set(members: object = ()) -> set[Any]:
@@ -153,24 +177,18 @@ def _complex(real: object, imaginary: object) -> complex:
     return complex(real, imaginary)
 
 
-def _size(sides: object = ()) -> torch.Size:
-    return torch.Size(numbers(tuple(_items(sides))))
+def _size(sides: object = ()) -> tuple[int, ...]:
+    return numbers(tuple(_items(sides)))
 
 
-def _device(kind: object, index: object = None) -> torch.device:
+def _device(kind: object, index: object = None) -> str:
     if type(kind) is not str or not (index is None or type(index) is int):
         raise damaged("a device without a name")
-    try:
-        return torch.device(kind if index is None else f"{kind}:{index}")
-    except RuntimeError:
-        raise damaged(f"{kind!r} is not a device") from None
+    return kind if index is None else f"{kind}:{index}"
 
 
-def _layout(name: object) -> torch.layout:
-    found = vars(torch).get(str(name).removeprefix("torch."))
-    if not isinstance(found, torch.layout):
-        raise damaged(f"{name!r} is not a layout of tensors")
-    return found
+def _layout(name: object) -> str:
+    return str(name).removeprefix("torch.")
 
 
 def _no_call(*_: object) -> object:
@@ -184,12 +202,12 @@ def _empty(*arguments: object) -> Tensor:
     """A tensor that old pickles fill by BUILD; with arguments, torch would use unset memory."""
     if arguments:
         raise unknown("a tensor whose values are not in the file")
-    return Tensor(torch.float32, (0,), (1,))
+    return Tensor(FLOAT32, (0,), (1,))
 
 
 def _v1(storage: object, offset: object, shape: object, stride: object) -> Tensor:
     tensor = view(storage, offset, shape, stride)
-    if tensor.dtype in _QUANTISED:
+    if tensor.dtype.quantised:
         tensor.kind = "quantised"
     return tensor
 
@@ -225,15 +243,15 @@ def _with_metadata(tensor: Tensor, metadata: object) -> Tensor:
         return tensor
     if type(metadata) is not dict or not all(type(bit) is bool for bit in metadata.values()):
         raise damaged("tensor metadata that are not flags")
-    if metadata.get("conj") and not tensor.dtype.is_complex:
+    if metadata.get("conj") and not tensor.dtype.complex:
         raise damaged("a tensor of real numbers that are conjugated")
     # The values of complex tensors are never read, so their conjugation is not needed.
     tensor.negative = bool(metadata.get("neg"))
     return tensor
 
 
-def _dtype(found: object) -> torch.dtype:
-    if not isinstance(found, torch.dtype):
+def _dtype(found: object) -> DType:
+    if not isinstance(found, DType):
         raise damaged(f"a {type(found).__name__} as a dtype")
     return found
 
@@ -264,8 +282,11 @@ def _from_cpu(data: object, dtype: object, device: object, requires_grad: object
     return tensor
 
 
-def _from_numpy(*_: object) -> Tensor:
-    raise unknown("a tensor made of a NumPy array")
+def _from_numpy(data: object, dtype: object = None, *_: object) -> Tensor:
+    tensor = _copy(data)
+    if tensor.dtype != dtype:
+        raise unknown("a tensor that changes its dtype when it is read")
+    return tensor
 
 
 def _quantised(storage: object, offset: object, shape: object, *_: object) -> Tensor:
@@ -273,7 +294,7 @@ def _quantised(storage: object, offset: object, shape: object, *_: object) -> Te
 
 
 def _sparse(layout: object, data: object) -> Tensor:
-    coordinates = layout is torch.sparse_coo
+    coordinates = layout == "sparse_coo"
     if type(data) is not tuple or len(data) < 3 + (not coordinates):
         raise damaged("a sparse tensor without its parts")
     values, shape = data[1:3] if coordinates else data[2:4]
@@ -281,7 +302,7 @@ def _sparse(layout: object, data: object) -> Tensor:
 
 
 def _old_sparse(indices: object, values: object, shape: object) -> Tensor:
-    return _sparse(torch.sparse_coo, (indices, values, shape))
+    return _sparse("sparse_coo", (indices, values, shape))
 
 
 def _meta(dtype: object, shape: object, stride: object, requires_grad: object) -> Tensor:
@@ -313,7 +334,9 @@ _REBUILDS: dict[str, Callable[..., Tensor]] = {
 
 
 def fill(tensor: Tensor, state: object) -> Tensor:
-    """What torch before 0.4 puts into an empty tensor by BUILD."""
+    """What NumPy, and torch before 0.4, put into an empty tensor by BUILD."""
+    if arrays.describes(state):
+        return arrays.filled(state)
     if type(state) is not tuple or len(state) not in (3, 4, 5):
         raise damaged("a tensor filled with an invalid state")
     if len(state) == 4:

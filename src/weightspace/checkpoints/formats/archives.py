@@ -25,12 +25,14 @@ _ELSEWHERE = 0xFFFFFFFF  # the number is in the extra field instead
 class Member:
     """Where the bytes of a member lie in the file; `header` is the place of its own header.
 
-    `stored` says that the bytes are neither compressed nor encrypted.
+    They are `packed` bytes in the file, and `size` when unpacked. `stored` says that the bytes are
+    neither compressed nor encrypted.
     """
 
     name: str
     header: int
     size: int
+    packed: int
     stored: bool
     start: int = -1
 
@@ -45,12 +47,12 @@ class Listing:
 
 def refused(what: str) -> Refusal:
     """The refusal of an archive that torch.save does not write."""
-    return Refusal(f"refused; {what}; {_NEVER_SO}")
+    return Refusal(f"refused; {what}", _NEVER_SO)
 
 
 def cut_short() -> Refusal:
     """The refusal of an archive without an end."""
-    return Refusal("a zip archive that is cut short; fetch it again")
+    return Refusal("a zip archive that is cut short", "fetch it again")
 
 
 def listed(file: BinaryIO, size: int) -> Listing:
@@ -82,7 +84,7 @@ def located(file: BinaryIO, listing: Listing) -> dict[str, Member]:
         if member.header < end:
             raise refused(f"{printable(before)} and {printable(member.name)} overlap")
         found[member.name] = member
-        end, before = member.start + member.size, member.name
+        end, before = member.start + member.packed, member.name
     if end > listing.start:
         raise refused(f"{printable(before)} goes on into the archive's directory")
     return found
@@ -124,8 +126,8 @@ def _directory(file: BinaryIO, size: int) -> tuple[int, int, int]:
     if count > _MOST_MEMBERS or length > _LONGEST_DIRECTORY:
         raise Refusal(
             f"refused; it has {count:,} members, listed in {length:,} bytes; at most "
-            f"{_MOST_MEMBERS:,} in {_LONGEST_DIRECTORY:,} bytes are read; "
-            "save model.state_dict() alone"
+            f"{_MOST_MEMBERS:,} in {_LONGEST_DIRECTORY:,} bytes are read",
+            "save model.state_dict() alone",
         )
     return count, start, length
 
@@ -144,7 +146,8 @@ def _entry(data: bytes, at: int) -> tuple[Member, int]:
         raise cut_short()
     name = data[at : at + named].decode("utf-8", "surrogateescape")
     size, packed, header = _large(data[at + named : at + named + more], size, packed, header)
-    return Member(name, header, size, not method and packed == size and not flags & 1), end
+    stored = not method and packed == size and not flags & 1
+    return Member(name, header, size, packed, stored), end
 
 
 def _large(extra: bytes, *numbers: int) -> list[int]:
@@ -171,7 +174,7 @@ def _located(file: BinaryIO, member: Member) -> Member:
     raw = _at(file, member.header, _LOCAL.size + len(name))
     signature, _, _, method, *_, named, more = _LOCAL.unpack_from(raw)
     extra = file.read(more)
-    sound = signature == b"PK\3\4" and not method and _fields_fill(extra, more)
+    sound = signature == b"PK\3\4" and (not method) == member.stored and _fields_fill(extra, more)
     if not sound or named != len(name) or raw[_LOCAL.size :] != name:
         raise refused(f"{printable(member.name)} is another member where it lies")
     return replace(member, start=member.header + _LOCAL.size + named + more)
