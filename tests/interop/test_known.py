@@ -278,7 +278,7 @@ def test_a_net_that_is_wrongly_described_is_left_out(two, rows):
 def test_where_no_net_can_be_read_nothing_is_made_of_it_in_silence(two):
     for i in (0, 2):
         (two / f"in/n{i}.pt").write_bytes(b"nothing of the kind")
-    with pytest.raises(DataError, match=r"n0.pt: .*; none of 2 nets can be read$"):
+    with pytest.raises(DataError, match=r"n0.pt: .*; none of 2 nets can be read"):
         add(two / "in", two / "zoo", left_out=lambda *said: None)
 
 
