@@ -32,6 +32,8 @@ from weightspace.zoo.reading.slices import (
 )
 from weightspace.zoo.reading.source import Folder, Source
 
+_MOST_SNAPSHOTS = 2**20  # of a net; more than a table may number
+
 
 class OpenedZoo:
     """The tables of a zoo, and its vectors by row, checked before they are given out."""
@@ -73,7 +75,7 @@ class OpenedZoo:
             stray = table["net"][pc.index(pc.is_null(found), True).as_py()]
             raise inconsistent(self.name, f"net {stray} has snapshots but no row in nets")
         owners = numbers(found).astype(np.int64)
-        table, order = arranged(table, owners, numbers(table["snapshot"]))
+        table, order = arranged(table, owners * _MOST_SNAPSHOTS + numbers(table["snapshot"]))
         rows = Rows.of(len(nets), owners[order], table)
         self._refuse_contradictions(owners[order], rows)
         return table, rows
