@@ -374,4 +374,4 @@ def test_rows_that_name_one_folder_are_refused_before_its_files_are_read_again(t
     table = there / "nws/nws_main_train.csv"
     lines = table.read_text().splitlines()
     table.write_text("\n".join([lines[0], *[lines[1]] * 3000]), newline="")
-    assert "net nws-main-0001: is there twice, as nws_main/0001 and in" in refused(there, "nws")
+    assert "net nws_main/0001: is there twice, also in" in refused(there, "nws")

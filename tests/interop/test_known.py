@@ -155,7 +155,8 @@ def test_without_a_table_nothing_is_known(tmp_path):
     (tmp_path / "in/deep").mkdir(parents=True)
     torch.save(perceptron(1, wide=False).state_dict(), tmp_path / "in/deep/a_b.pt")
     zoo = add(tmp_path / "in", tmp_path / "zoo")
-    assert zoo.nets["net"].to_list() == ["deep-a-b"]
+    assert zoo.nets["source"].to_list() == ["deep/a_b.pt"]
+    assert zoo.nets["net"][0].startswith("deep-a-b-")
     assert zoo.space.properties == ()
     with pytest.raises(UsageError, match="properties: none to predict"):
         evaluate(zoo)
@@ -230,7 +231,7 @@ def test_a_missing_table_or_folder_is_said(two):
         add(two / "none", two / "zoo")
     (two / "bare").mkdir()
     with pytest.raises(
-        DataError, match=r"bare: contains no files .pt, .pth, .safetensors; name an"
+        DataError, match=r"bare: contains no nets in files .safetensors, .pt, .*; name another"
     ):
         add(two / "bare", two / "zoo")
 
@@ -245,6 +246,40 @@ def test_a_file_that_is_no_checkpoint_is_named_or_left_out(two):
     zoo = add(two / "in", two / "rest", left_out=lambda *said: told.append(said))
     assert zoo.nets["net"].to_list() == ["n0", "n2"]
     assert [net for net, _ in told] == ["n1"]
+
+
+ROWS = {
+    "no such file": "none.pt,x,,,",
+    "out of the folder": "../aside.pt,x,,,",
+    "a value that is none": "n2.pt,,,many,",
+    "a name that is none": "n2.pt,a/b,,,",
+    "no order": "n2.pt,x,,,\nn3.pt,x,,,",
+    "two epochs alike": "n2.pt,x,1,,\nn3.pt,x,1,,",
+    "two optimizers": "n2.pt,x,1,,sgd\nn3.pt,x,2,,adam",
+    "one bad row of a net": "n2.pt,x,1,,\nn3.pt,x,2,many,",
+    "the same file again": "n2.pt,x,1,,\nn2.pt,x,2,,",
+}
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+def test_a_net_that_is_wrongly_described_is_left_out(two, rows):
+    torch.save(perceptron(2, wide=False).state_dict(), two / "in/n3.pt")
+    (two / "known.csv").write_text(f"file,net,snapshot,batch_size,optimizer\nn0.pt,,,32,\n{rows}")
+    told = []
+    options = {"known": two / "known.csv", "left_out": lambda *said: told.append(said)}
+    zoo = add(two / "in", two / "rest", **options)
+    assert len(told) == 1
+    assert set(zoo.nets["net"]) == {"n0"} | {f"n{i}" for i in (2, 3) if f"n{i}.pt" not in rows}
+    assert zoo.nets.filter(net="n0")["batch_size"].to_list() == [32]
+    with pytest.raises(DataError):
+        add(two / "in", two / "zoo", known=two / "known.csv")
+
+
+def test_where_no_net_can_be_read_nothing_is_made_of_it_in_silence(two):
+    for i in (0, 2):
+        (two / f"in/n{i}.pt").write_bytes(b"nothing of the kind")
+    with pytest.raises(DataError, match=r"n0.pt: .*; none of 2 nets can be read"):
+        add(two / "in", two / "zoo", left_out=lambda *said: None)
 
 
 def test_names_of_tensors_cannot_steer_a_terminal(tmp_path):

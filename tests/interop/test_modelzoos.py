@@ -197,3 +197,74 @@ def test_a_trial_without_checkpoints_is_refused(folder, tmp_path):
         place.rename(place.with_name(place.name.replace("checkpoint", "kept")))
     with pytest.raises(DataError, match=r"has no folder checkpoint_\*; move it away"):
         import_zoo(folder, tmp_path / "zoo", "modelzoos")
+
+
+# ---- trials that broke
+
+
+def crashed(trial: Path) -> None:
+    for place in sorted(trial.glob("checkpoint_*/*")):
+        place.unlink()
+    for place in sorted(trial.glob("checkpoint_*")):
+        place.rmdir()
+    (trial / "error.txt").write_text("boom")
+
+
+BROKEN = {
+    "crashed before its first checkpoint": crashed,
+    "half-written checkpoint": lambda trial: (trial / "checkpoint_000009").mkdir(),
+    "cut checkpoint": lambda trial: (trial / "checkpoint_000001/checkpoints").write_bytes(b"PK"),
+    "cut results": lambda trial: (trial / "result.json").write_text('{"train_loss": 2}\n{"trai'),
+    "no settings": lambda trial: (trial / "params.json").unlink(),
+    "empty settings": lambda trial: (trial / "params.json").write_text(""),
+    "cut settings": lambda trial: (trial / "params.json").write_text('{"seed": 7, "opt'),
+    "impossible settings": lambda trial: (trial / "params.json").write_text('{"optim::lr": -1}'),
+    "two checkpoints of one number": lambda trial: (trial / "checkpoint_1").mkdir(),
+}
+
+
+@pytest.mark.parametrize("spoil", BROKEN.values(), ids=BROKEN)
+def test_a_broken_trial_is_left_out_with_its_reason(tmp_path, spoil):
+    for i in range(3):
+        write(tmp_path / f"in/trial_{i}", CONFIG | {"seed": i})
+    spoil(tmp_path / "in/trial_1")
+    with pytest.raises(DataError, match="trial_1"):
+        import_zoo(tmp_path / "in", tmp_path / "strict", "modelzoos")
+    told = []
+    options = {"left_out": lambda *said: told.append(said)}
+    zoo = import_zoo(tmp_path / "in", tmp_path / "zoo", "modelzoos", **options)
+    assert zoo.nets["source"].to_list() == ["trial_0", "trial_2"]
+    assert len(told) == 1
+    assert "trial_1" in str(told[0][1])
+
+
+@pytest.mark.parametrize("missing", ["result.json removed", "result.json empty"])
+def test_a_trial_without_results_has_no_metrics(tmp_path, missing):
+    write(tmp_path / "in/a", CONFIG)
+    results = tmp_path / "in/a/result.json"
+    results.unlink() if "removed" in missing else results.write_text("")
+    zoo = import_zoo(tmp_path / "in", tmp_path / "zoo", "modelzoos")
+    assert zoo.snapshots["test_loss"].null_count() == 3
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pt", "model.pt", "epoch.ckpt", "model.safetensors"])
+def test_checkpoints_of_later_trials_have_other_names(tmp_path, name):
+    from safetensors.torch import save_file
+
+    write(tmp_path / "in/a", CONFIG)
+    for file in (tmp_path / "in/a").rglob("checkpoints"):
+        values = torch.load(file, weights_only=True)
+        (save_file if "safe" in name else torch.save)(values, file.with_name(name))
+        torch.save({"state": {}, "param_groups": []}, file.with_name("optimizer.pt"))
+        file.unlink()
+    zoo = import_zoo(tmp_path / "in", tmp_path / "zoo", "modelzoos")
+    assert zoo.snapshots["epoch"].to_list() == [0, 1, 2]
+
+
+def test_of_two_files_in_a_checkpoint_none_is_chosen(tmp_path):
+    write(tmp_path / "in/a", CONFIG)
+    file = tmp_path / "in/a/checkpoint_000001/checkpoints"
+    file.with_name("ema.pt").write_bytes(file.read_bytes())
+    file.rename(file.with_name("model.pt"))
+    with pytest.raises(DataError, match=r"has 2 files that may be the net, ema.pt, model.pt; name"):
+        import_zoo(tmp_path / "in", tmp_path / "zoo", "modelzoos")

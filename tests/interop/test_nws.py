@@ -278,7 +278,9 @@ def test_what_is_wrong_is_named_in_one_line(one, tmp_path, spoil, message):
 
 def test_a_net_that_stands_twice_is_refused(one, tmp_path):
     shutil.copy(one / "train.csv", one / "test.csv")
-    with pytest.raises(DataError, match=r"net nws-main-0001: is there twice, as nws_main/0001 and"):
+    with pytest.raises(
+        DataError, match=r"net nws_main/0001: is there twice, also in .*train.csv:2"
+    ):
         import_zoo(one, tmp_path / "zoo", "nws")
     assert not (tmp_path / "zoo").exists()
 
@@ -291,6 +293,33 @@ def test_nets_of_one_name_are_told_apart_by_their_folders(tmp_path):
     assert found.nets["net"].to_list() == ["nws-fixed-0001", "nws-main-0001"]
     before = files(tmp_path / "in")
     assert files(export_zoo(found, tmp_path / "out", "nws").path) == before
+
+
+SPOILED = {
+    "cut errors": lambda net: (net / "error.bin").write_bytes(b"123"),
+    "no statistics": lambda net: (net / "stat.bin").unlink(),
+    "no weights": lambda net: shutil.rmtree(net / "weights"),
+    "cut weights": lambda net: (net / "weights/001.bin").write_bytes(b"123"),
+    "another table": lambda net: (net / "meta.csv").write_text("optimizer\n7"),
+    "no folder": shutil.rmtree,
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
+@pytest.mark.parametrize("tables", [True, False])
+def test_a_net_of_which_anything_is_wrong_is_left_out_when_asked(release, tmp_path, spoil, tables):
+    shutil.copytree(release, tmp_path / "in")
+    if not tables:
+        for table in (tmp_path / "in").glob("*.csv"):
+            table.unlink()
+    spoil(tmp_path / "in/nws_main/0002")
+    told = []
+    options = {"left_out": lambda *said: told.append(said)}
+    zoo = import_zoo(tmp_path / "in", tmp_path / "zoo", "nws", **options)
+    gone = spoil is shutil.rmtree and not tables  # no table says that there was a net
+    assert zoo.nets.height == (2 if tables else 3)
+    assert "nws_main/0002" not in zoo.nets["source"]
+    assert len(told) == (0 if gone else 1)
 
 
 def test_nets_that_cannot_be_read_are_left_out_when_asked(release, tmp_path):

@@ -244,3 +244,23 @@ def test_code_in_a_shape_is_not_executed(folder, tmp_path):
     ):
         import_zoo(folder, tmp_path / "zoo", "unterthiner")
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"test_loss": "bad"}, {"config.dropout": 7}, {"config.optimizer": "adam"}]
+)
+def test_a_net_that_is_wrongly_described_is_left_out_when_asked(tmp_path, changed):
+    rows = [row(net, epoch) for epoch in EPOCHS for net in (0, 1, 2)]
+    write(tmp_path / "sound", rows, packed=False)
+    sound = import_zoo(tmp_path / "sound", tmp_path / "all", "unterthiner")
+    rows[-2] |= changed
+    folder = tmp_path / "in"
+    write(folder, rows, packed=False)
+    with pytest.raises(DataError):
+        import_zoo(folder, tmp_path / "strict", "unterthiner")
+    told = []
+    options = {"left_out": lambda *said: told.append(said)}
+    zoo = import_zoo(folder, tmp_path / "zoo", "unterthiner", **options)
+    assert [net for net, _ in told] == ["/dir/run/1"]
+    assert zoo.nets["net"].to_list() == ["00000", "00002"]  # the names of the others stay
+    np.testing.assert_array_equal(zoo.vector("00002"), sound.vector("00002"))

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,9 +17,15 @@ from weightspace.cli.output import Debug, answer
 from weightspace.errors import DataError
 from weightspace.printable import printable
 
+if TYPE_CHECKING:
+    from weightspace.interop import NotTaken
+
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the nets.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="The new folder; nothing is overwritten.")]
-Skip = Annotated[bool, typer.Option("--skip", help="Leave out nets that cannot be read.")]
+Skip = Annotated[
+    bool, typer.Option("--skip", help="Leave out nets that are damaged or wrongly described.")
+]
+_NAMED = 5  # files of each reason
 
 
 def export(
@@ -77,16 +83,18 @@ def import_(
     from weightspace import interop
 
     left_out: dict[str, str] = {}
-    with bars() as listener:
-        made = interop.import_zoo(
-            folder,
-            out,
-            format,
-            rounded=rounded,
-            left_out=_noting(left_out) if skip else None,
-            progress=listener,
-        )
-    _tell(left_out)
+    try:
+        with bars() as listener:
+            made = interop.import_zoo(
+                folder,
+                out,
+                format,
+                rounded=rounded,
+                left_out=_noting(left_out) if skip else None,
+                progress=listener,
+            )
+    finally:  # an error may have the same reasons
+        _tell(left_out)
     answer(as_json, show.facts(made) | {"left_out": left_out}, lambda: show.zoo(made))
 
 
@@ -103,21 +111,27 @@ def add(
 ) -> None:
     """Make a zoo from checkpoints of any origin.
 
-    FOLDER holds .pt, .pth and .safetensors files.
+    FOLDER holds files such as .safetensors, .pt, .pth, .ckpt, .pth.tar and .bin.
     """
     from weightspace import interop
 
     left_out: dict[str, str] = {}
-    with bars() as listener:
-        made = interop.add(
-            folder,
-            out,
-            known=known,
-            left_out=_noting(left_out) if skip else None,
-            progress=listener,
-        )
-    _tell(left_out)
-    answer(as_json, show.facts(made) | {"left_out": left_out}, lambda: show.zoo(made))
+    others: list[NotTaken] = []
+    try:
+        with bars() as listener:
+            made = interop.add(
+                folder,
+                out,
+                known=known,
+                left_out=_noting(left_out) if skip else None,
+                not_taken=others.append,
+                progress=listener,
+            )
+    finally:  # an error may have the same reasons
+        _tell_others(others)
+        _tell(left_out)
+    plain = {"left_out": left_out, "not_taken": [dataclasses.asdict(one) for one in others]}
+    answer(as_json, show.facts(made) | plain, lambda: show.zoo(made))
 
 
 def publish(
@@ -165,6 +179,22 @@ def _noting(left_out: dict[str, str]) -> Callable[[str, DataError], None]:
 
 
 def _tell(left_out: dict[str, str]) -> None:
-    """Print on standard error which nets are not in the zoo."""
+    """Print on standard error which nets are not in the zoo, and how many."""
     for net, reason in left_out.items():
-        print(f"left out: net {net}: {printable(reason, 4096)}", file=sys.stderr)
+        print(f"left out: net {printable(net)}: {printable(reason, 4096)}", file=sys.stderr)
+    if left_out:
+        count = "1 net was" if len(left_out) == 1 else f"{len(left_out):,} nets were"
+        print(f"{count} left out", file=sys.stderr)
+
+
+def _tell_others(others: list[NotTaken]) -> None:
+    """Print on standard error which files are no nets, and how many."""
+    reasons: dict[str, list[NotTaken]] = {}
+    for one in others:
+        reasons.setdefault(one.reason, []).append(one)
+    for reason, those in reasons.items():
+        names = [printable(f"{a.file} ({a.detail})" if a.detail else a.file, 400) for a in those]
+        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+        count = "1 file" if len(names) == 1 else f"{len(names):,} files"
+        shown = ", ".join(names[:_NAMED])
+        print(f"not taken: {count}, {reason}: {shown}{more}", file=sys.stderr)

@@ -35,6 +35,7 @@ from weightspace.disk.leftovers import (
     remove_leftovers,
     temporaries,
 )
+from weightspace.disk.links import is_link, without_links
 from weightspace.disk.paths import InnerPath, inner_of, stays_inside
 from weightspace.disk.reading import open_descriptor, open_file, read_bytes, read_text, size
 from weightspace.disk.temporary import Temporary, adopt, put, replace_all, write_file
@@ -53,6 +54,7 @@ __all__ = [
     "is_being_written",
     "is_file",
     "is_folder",
+    "is_link",
     "is_temporary",
     "make_folder",
     "make_root",
@@ -74,5 +76,6 @@ __all__ = [
     "temporaries",
     "walk",
     "whole_folder",
+    "without_links",
     "write_file",
 ]

@@ -8,9 +8,10 @@ changes unless that is requested; what cannot be read is refused with file, net 
 existing is overwritten, and an export is written completely or not at all.
 """
 
+from weightspace.interop.candidates import NotTaken
 from weightspace.interop.exporting import Exported, export_zoo
 from weightspace.interop.importing import import_zoo
 from weightspace.interop.known import add
 from weightspace.interop.publishing import Published, publish
 
-__all__ = ["Exported", "Published", "add", "export_zoo", "import_zoo", "publish"]
+__all__ = ["Exported", "NotTaken", "Published", "add", "export_zoo", "import_zoo", "publish"]

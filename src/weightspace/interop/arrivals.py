@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from weightspace.errors import DataError, UsageError
+from weightspace.interop.netnames import named
 from weightspace.interop.spaces import space_of
 from weightspace.networks import Layout
 from weightspace.printable import printable
@@ -21,7 +22,7 @@ from weightspace.progress import Progress, silent
 from weightspace.space import Choice, Space, Uniform
 from weightspace.space.recipe import FIELDS
 from weightspace.zoo import Writer, Zoo, stratified
-from weightspace.zoo.files.places import MANIFEST, is_net
+from weightspace.zoo.files.places import MANIFEST
 
 _LONGEST_SOURCE = 4096  # characters, enough for any path
 UNIT_BYTES = 2**26
@@ -67,83 +68,88 @@ class Unreadable(DataError):
     """A net whose values cannot be read."""
 
 
+class NoNet(DataError):
+    """A file that turned out to be no net when it was read, which is no error of the user."""
+
+
+@contextmanager
+def sparing(net: str, left_out: LeftOut | None) -> Iterator[None]:
+    """Leave out a net with which something is wrong, if `left_out` is given; else it is an error.
+
+    Used where nets are listed. `settle` does the same where they are read.
+    """
+    try:
+        yield
+    except DataError as error:
+        if left_out is None:
+            raise
+        left_out(net, error)
+
+
 def settle(
     out: Path,
     arrivals: Sequence[Arrival],
     origin: Origin,
     left_out: LeftOut | None = None,
     progress: Progress = silent,
+    no_net: LeftOut = lambda source, error: None,
 ) -> Zoo:
     """Write nets to the zoo at `out`: a new one, or one that the same call began.
 
-    A net that cannot be read is an error, unless `left_out` is given, which is then called. Raises
+    A net that cannot be read is an error, unless `left_out` is given, which is then called. A file
+    that turns out to be no net is left out, and `no_net` is called with its source. Raises
     UsageError if `out` contains anything else, and DataError, before anything is written, if two
-    nets have the same name.
+    nets have the same name, or if no net at all can be read.
     """
     if not arrivals:
         raise DataError(
             origin.name, "contains no nets", "see docs/interop.md for the expected files"
         )
-    names = named(arrivals)
+    names = named([(arrival.name, arrival.source) for arrival in arrivals])
     space = space_of(origin.name, origin.description, [a.recipe for a in arrivals], origin.ranges)
     writer = _writer(out, space, origin, arrivals)
     there = set(Zoo(out).nets["net"])
     splits = _splits(space, arrivals)
-    units = _Units(writer)
-    for index, arrival in enumerate(arrivals):
-        progress("importing nets", index, len(arrivals))
-        if names[index] in there:
-            continue
-        try:
-            units.add(_Settler(names[index], index, splits[index], arrival))
-        except Unreadable as error:
-            if left_out is None:
-                units.flush()
-                raise
-            left_out(names[index], error)
+    units, failures = _Units(writer), _Failures(left_out, no_net)
+    try:
+        for index, arrival in enumerate(arrivals):
+            progress("importing nets", index, len(arrivals))
+            if names[index] not in there:
+                with failures.noted(names[index], arrival.source):
+                    units.add(_Settler(names[index], index, splits[index], arrival))
+    except Unreadable:
+        units.flush()  # what was read stays
+        raise
     units.flush()
     progress("importing nets", len(arrivals), len(arrivals))
-    return Zoo(out)
+    made = Zoo(out)
+    if failures.first and not made.nets.height:
+        why = f"{failures.first.cause}; none of {len(arrivals):,} nets can be read"
+        raise failures.first.but(cause=why)
+    return made
 
 
-def named(arrivals: Sequence[Arrival]) -> list[str]:
-    """The names of nets: their own, or the last part of the source if these are all different.
+@dataclass
+class _Failures:
+    """What becomes of nets that cannot be read, and the first of the reasons."""
 
-    Otherwise the name is the whole source, with hyphens for characters that a name cannot have.
-    """
-    last = [a.name or a.source.rstrip("/").rpartition("/")[2] for a in arrivals]
-    if all(map(is_net, last)) and len(set(last)) == len(last):
-        return last
-    found = [a.name or plain_name(a.source) for a in arrivals]
-    for i, name in enumerate(found):
-        if not is_net(name):
-            raise DataError(
-                f"net {printable(name, 80)!r} ({printable(arrivals[i].source)})",
-                "is not a valid name of a net",
-                "use 1 to 64 letters, digits, dots and hyphens",
-            )
-    if len(set(found)) < len(found):
-        first: dict[str, int] = {}
-        for i, name in enumerate(found):
-            if (other := first.setdefault(name, i)) != i:
-                raise DataError(
-                    f"net {name}",
-                    f"is there twice, as {printable(arrivals[other].source)} and as "
-                    f"{printable(arrivals[i].source)}",
-                    "rename or remove one",
-                )
-    return found
+    left_out: LeftOut | None
+    no_net: LeftOut
+    first: DataError | None = None
 
-
-def plain_name(source: str) -> str:
-    """A source as the name of a net; a long one is shortened to its end and a hash of all of it."""
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", source).strip("-.")
-    if len(name) <= 64:
-        return name
-    # File names that are not UTF-8 contain surrogates.
-    whole = source.encode("utf-8", "surrogatepass")
-    digest = hashlib.blake2b(whole, digest_size=6).hexdigest()
-    return f"{digest}-{name[-51:].lstrip('-.')}"
+    @contextmanager
+    def noted(self, name: str, source: str) -> Iterator[None]:
+        """Leave out a net, or the file that is no net; raise if nets must not be left out."""
+        try:
+            yield
+        except NoNet as error:
+            self.first = self.first or error
+            self.no_net(source, error)
+        except Unreadable as error:
+            if self.left_out is None:
+                raise
+            self.first = self.first or error
+            self.left_out(name, error)
 
 
 def _writer(out: Path, space: Space, origin: Origin, arrivals: Sequence[Arrival]) -> Writer:
@@ -222,6 +228,8 @@ class _Settler:
                         "move it elsewhere",
                     )
                 yield layout, vector
+        except NoNet:
+            raise
         except DataError as error:
             known = error.cause.startswith("net ") or who in str(error)
             cause = error.cause if known else f"net {self.name}: {error.cause}"

@@ -44,8 +44,8 @@ def import_zoo(
     rounded : bool
         Whether to round values that float32 cannot represent; otherwise they are an error.
     left_out : callable, optional
-        Called as `left_out(net, error)` for a net that cannot be read, which is then left out.
-        Without it such a net is an error.
+        Called as `left_out(net, error)` for a net that cannot be read, or of which something that
+        is known is wrong. The net is then left out. Without it such a net is an error.
     progress : callable, optional
         Called as `progress(task, done, total)` while it works.
 
@@ -63,7 +63,8 @@ def import_zoo(
     if format not in READERS:
         raise UsageError("format", f"{format!r} is unknown", f"known are {', '.join(READERS)}")
     reader, origin = READERS[format]
-    arrivals = list(reader(folder_of(folder, "the nets"), rounded=rounded))
+    inside = folder_of(folder, "the nets")
+    arrivals = list(reader(inside, rounded=rounded, left_out=left_out))
     if not arrivals:
         raise DataError(
             folder, f"contains no nets in the format {format}", "docs/interop.md shows it"

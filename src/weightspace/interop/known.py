@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -12,18 +12,36 @@ from typing import Any
 
 from weightspace import disk
 from weightspace.disk import InnerPath
-from weightspace.errors import DataError, UsageError
+from weightspace.errors import DataError
 from weightspace.interop import sheets
-from weightspace.interop.arrivals import Arrival, LeftOut, Origin, Vectors, plain_name, settle
+from weightspace.interop.arrivals import (
+    Arrival,
+    LeftOut,
+    NoNet,
+    Origin,
+    Vectors,
+    settle,
+    sparing,
+)
+from weightspace.interop.candidates import (
+    STATE,
+    UNREADABLE,
+    Candidate,
+    Note,
+    NotTaken,
+    candidates,
+    stem_of,
+)
 from weightspace.interop.checkpoints import read
 from weightspace.interop.inside import below, folder_of
+from weightspace.interop.netnames import check_name, different, twice
 from weightspace.printable import printable
 from weightspace.progress import Progress, silent
 from weightspace.space.recipe import FIELDS
 from weightspace.zoo import Zoo
 
 TABLE = "known.csv"
-SUFFIXES = (".pt", ".pth", ".safetensors")
+_USUAL = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
 METRICS = tuple(
     f"{of}_{what}" for of in ("train", "validation", "test") for what in ("loss", "accuracy")
 )
@@ -38,12 +56,14 @@ def add(
     *,
     known: str | Path | None = None,
     left_out: LeftOut | None = None,
+    not_taken: Note = lambda file: None,
     progress: Progress = silent,
 ) -> Zoo:
     """Make a zoo of the checkpoints in a folder, with a table of what is known about them.
 
-    The files (.pt, .pth, .safetensors) are read as by `read_checkpoint`; nothing in them is
-    executed.
+    The files are read as by `read_checkpoint`; nothing in them is executed. Files without a suffix
+    of a checkpoint, hidden files, and those that hold the state of an optimizer are not taken. The
+    shards of a net are one net, with their index. Of a net in two formats, one file is taken.
 
     Parameters
     ----------
@@ -56,9 +76,11 @@ def add(
         step, epoch, the metrics, split (train or test), dead and the hyper-parameters of a recipe.
         Rows with the same `net` are its snapshots, in the order of `snapshot`, `step` or `epoch`;
         without that column each file is a net. An empty cell, a missing column and a file without a
-        row mean unknown.
+        row mean unknown. Every file of a row is taken.
     left_out : callable, optional
         As for `import_zoo`.
+    not_taken : callable, optional
+        Called with a `NotTaken` (file, reason, detail) for each file that is not taken.
     progress : callable, optional
         Called as `progress(task, done, total)` while it works.
 
@@ -74,43 +96,57 @@ def add(
         If `out` contains anything else.
     """
     inside = folder_of(folder, "the checkpoints")
-    arrivals = list(_arrivals(inside, Path(known) if known else None))
+    arrivals = list(_arrivals(inside, Path(known) if known else None, left_out, not_taken))
     if not arrivals:
-        raise DataError(folder, f"contains no files {', '.join(SUFFIXES)}", "name another folder")
-    return settle(Path(out), arrivals, _ORIGIN, left_out, progress)
+        raise DataError(
+            folder, f"contains no nets in files {', '.join(_USUAL)}", "name another folder"
+        )
+
+    def no_net(file: str, error: DataError) -> None:
+        not_taken(NotTaken(file, error.cause, error.remedy))
+
+    return settle(Path(out), arrivals, _ORIGIN, left_out, progress, no_net)
 
 
 @dataclass(frozen=True)
 class _File:
-    """A checkpoint: its row in the table, and the place of the row."""
+    """A checkpoint, and what the table says about it; `row` is the place of its row."""
 
-    at: InnerPath
-    net: str
-    place: str
-    recipe: Mapping[str, Any]
-    moment: Mapping[str, Any]
+    file: Candidate
+    row: str
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    moment: Mapping[str, Any] = field(default_factory=dict)
+    net: str | None = None
     number: int | None = None
     split: str | None = None
     dead: bool | None = None
 
     @property
-    def file(self) -> str:
-        """Its path in the folder."""
-        return self.at.thing
+    def listed(self) -> bool:
+        """Whether the table has a row for it."""
+        return self.row != self.file.way
 
 
-def _arrivals(folder: InnerPath, table: Path | None) -> Iterator[Arrival]:
-    files = [*_listed(folder, table)] if table else []
-    listed = {file.file for file in files}
-    for place in disk.walk(folder):
-        name = place.thing
-        if place.suffix in SUFFIXES and name not in listed:
-            files.append(_File(place, _net_of(name), printable(name), {}, {}))
+def _arrivals(
+    folder: InnerPath, table: Path | None, left_out: LeftOut | None, note: Note
+) -> Iterator[Arrival]:
+    """The nets, each with the name that the table gives or a name that is made of its path."""
+    rows = _Rows(folder, left_out)
+    files = [*rows.read(table)] if table else []
+    found = candidates(folder, rows.ways, note)
+    files += [_File(file, file.way) for file in found]
     nets: dict[str, list[_File]] = defaultdict(list)
     for file in files:
-        nets[file.net].append(file)
+        nets[file.net or f"/{file.file.way}"].append(file)
+    alone = [own[0].file for own in nets.values() if own[0].net is None]
+    made = dict(zip(alone, different([(file.stem, file.way) for file in alone]), strict=True))
     for net, own in nets.items():
-        yield _arrival(net, _in_order(own))
+        name = own[0].net or made[own[0].file]
+        with sparing(name, left_out):
+            if own[0].net is None and name in nets:
+                raise twice(name, nets[name][0].file.way, own[0].file.way)
+            if own[0].net not in rows.wrong:
+                yield _arrival(name, _in_order(net, own))
 
 
 def _arrival(net: str, files: Sequence[_File]) -> Arrival:
@@ -118,45 +154,92 @@ def _arrival(net: str, files: Sequence[_File]) -> Arrival:
     recipe: dict[str, Any] = {}
     for file in files:
         own = {**file.recipe, "split": file.split, "dead": file.dead}
-        sheets.agree(own, recipe, f"net {printable(net)}", file.place)
+        sheets.agree(own, recipe, f"net {printable(net)}", file.row)
         recipe |= {name: value for name, value in own.items() if value is not None}
     split, dead = recipe.pop("split", None), recipe.pop("dead", None)
     return Arrival(
-        source=first.file,
+        source=first.file.way,
         recipe=recipe,
         moments=[file.moment for file in files],
-        read=partial(_read, [file.at for file in files], recipe),
+        read=partial(_read, files, recipe),
         split=split,
         name=net,
         facts={} if dead is None else {"dead": dead},
     )
 
 
-def _read(files: Sequence[InnerPath], recipe: Mapping[str, Any]) -> Vectors:
-    return (read(file, recipe) for file in files)
+def _read(files: Sequence[_File], recipe: Mapping[str, Any]) -> Vectors:
+    for file in files:
+        one = file.file
+        if one.index:
+            raise DataError(
+                one.place,
+                f"is a part of a net whose list of parts, {printable(one.index)}, is missing",
+                "fetch it; give a row in `known=` to each part that is a net of its own",
+            )
+        try:
+            yield read(one.place, recipe)
+        except DataError as error:
+            if not file.listed and one.is_an_optimizer():
+                raise NoNet(one.place, STATE) from None
+            if not file.listed and not one.is_surely_a_net():
+                raise NoNet(one.place, UNREADABLE, error.cause) from None
+            raise
 
 
-def _listed(folder: InnerPath, table: Path) -> Iterator[_File]:
-    """The files in the table, each of which must exist and occur once."""
-    seen: dict[str, str] = {}
-    for place, cells in sheets.rows(table, COLUMNS[:1], COLUMNS[1:]):
-        file = below(folder, cells["file"])
+class _Rows:
+    """The rows of the table, each about one file, which must exist and occur once.
+
+    `ways` are the files of all rows. `wrong` are the names of nets with a row that was left out.
+    """
+
+    def __init__(self, folder: InnerPath, left_out: LeftOut | None) -> None:
+        self._folder, self._left_out = folder, left_out
+        self._seen: dict[str, str] = {}
+        self.wrong: set[str] = set()
+
+    @property
+    def ways(self) -> Collection[str]:
+        return self._seen
+
+    def read(self, table: Path) -> Iterator[_File]:
+        """The files of the rows; a wrong row is left out with its net, or is an error."""
+        for row, cells in sheets.rows(table, COLUMNS[:1], COLUMNS[1:]):
+            net = cells.get("net", "").strip()
+            try:
+                yield _described(self._file(cells["file"], row), cells, row)
+            except DataError as error:
+                if self._left_out is None:
+                    raise
+                self._left_out(net or cells["file"], error)
+                self.wrong |= {net} - {""}
+
+    def _file(self, said: str, row: str) -> Candidate:
+        file = below(self._folder, said)
         if file is None:
             raise DataError(
-                place,
-                f"file: {printable(cells['file'], 80)!r} leads out of the folder",
+                row,
+                f"file: {printable(said, 80)!r} leads out of the folder",
                 "make it relative to it, without '..'",
             )
-        name = file.thing
-        if name in seen:
-            raise DataError(place, f"file {name}: is already in {seen[name]}", "remove one")
-        seen[name] = place
+        way = file.thing
+        if way in self._seen:
+            raise DataError(row, f"file {way}: is already in {self._seen[way]}", "remove one")
+        self._seen[way] = row
         if not disk.is_file(file):
-            raise DataError(place, f"file {name}: is not in {folder}", "correct or remove the row")
-        yield _described(file, cells, place)
+            real = disk.without_links(file)  # it may be in a folder behind a link
+            if real is None or not disk.is_file(real):
+                raise DataError(
+                    row, f"file {way}: is not in {self._folder}", "correct or remove the row"
+                )
+            file = real
+        return Candidate(way, file, stem_of(way))
 
 
-def _described(file: InnerPath, cells: Mapping[str, str], place: str) -> _File:
+def _described(file: Candidate, cells: Mapping[str, str], place: str) -> _File:
+    net = cells.get("net", "").strip()
+    if net:
+        check_name(net, file.way)
     split = cells.get("split", "").strip().lower()
     if split not in sheets.NOTHING | {"train", "test"}:
         raise DataError(place, f"split: {printable(split, 60)!r} is neither train nor test")
@@ -167,9 +250,9 @@ def _described(file: InnerPath, cells: Mapping[str, str], place: str) -> _File:
     metrics = {name: sheets.number(name, cells.get(name, ""), place) for name in METRICS}
     recipe = {field: sheets.value(field, cells.get(field, ""), place) for field in FIELDS}
     return _File(
-        at=file,
-        net=cells.get("net", "").strip() or _net_of(file.thing),
-        place=place,
+        file,
+        place,
+        net=net or None,
         recipe={field: value for field, value in recipe.items() if value is not None},
         moment={"step": numbers["step"], "epoch": numbers["epoch"], **metrics},
         number=numbers["snapshot"],
@@ -178,7 +261,7 @@ def _described(file: InnerPath, cells: Mapping[str, str], place: str) -> _File:
     )
 
 
-def _in_order(files: list[_File]) -> list[_File]:
+def _in_order(net: str, files: list[_File]) -> list[_File]:
     """The snapshots of a net from first to last, if the table says the order."""
     if len(files) == 1:
         return files
@@ -189,30 +272,21 @@ def _in_order(files: list[_File]) -> list[_File]:
         if any(value is None for value in at):
             file = files[at.index(None)]
             raise DataError(
-                file.place,
-                f"file {file.file}: has no {column}, other snapshots of net "
-                f"{printable(file.net)} have",
+                file.row,
+                f"file {file.file.way}: has no {column}, other snapshots of net {net} have",
                 "fill it in",
             )
         order = sorted(range(len(files)), key=lambda i: at[i])
         for i, j in pairwise(order):
             if at[i] == at[j] and column == "snapshot":
                 raise DataError(
-                    files[j].place,
-                    f"net {printable(files[j].net)}: has two snapshots {at[j]}",
+                    files[j].row,
+                    f"net {net}: has two snapshots {at[j]}",
                     "number them differently",
                 )
         return [files[i] for i in order]
-    raise UsageError(
-        files[0].place,
-        f"net {printable(files[0].net)}: has {len(files)} files and nothing says in which order",
+    raise DataError(
+        files[0].row,
+        f"net {net}: has {len(files)} files and nothing says in which order",
         "add a column snapshot, step or epoch",
     )
-
-
-def _net_of(file: str) -> str:
-    """The name of a net from the name of its file, without the suffix."""
-    stem = file
-    for suffix in SUFFIXES:
-        stem = stem.removesuffix(suffix)
-    return plain_name(stem)

@@ -17,7 +17,8 @@ from typing import Any
 from weightspace import disk
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError, UsageError
-from weightspace.interop.arrivals import Arrival, Origin, Vectors
+from weightspace.interop.arrivals import Arrival, LeftOut, Origin, Vectors, sparing
+from weightspace.interop.candidates import candidates
 from weightspace.interop.checkpoints import read
 from weightspace.interop.inside import reading
 from weightspace.interop.words import word
@@ -75,20 +76,32 @@ _RESULTS = {
     "test_loss": "test_loss",
     "test_acc": "test_accuracy",
 }
+_CHECKPOINT = re.compile(r"checkpoint_([0-9]{1,9})")
+_FILE = "checkpoints"
 _LARGEST = {"params.json": 2**20, "result.json": 2**24}
 """Bytes of a line: the settings of a trial have some thousand, and its results repeat them."""
 _LONGEST_LINE = 2**20
 
 
-def arrivals(folder: InnerPath, *, rounded: bool = False) -> Iterator[Arrival]:
+def arrivals(
+    folder: InnerPath, *, rounded: bool = False, left_out: LeftOut | None = None
+) -> Iterator[Arrival]:
     """The nets of all trial folders in a folder, sorted by name."""
+    trials: dict[InnerPath, None] = {}
     for place in disk.walk(folder):
         if place.name == "params.json":
-            yield _trial(place.parent)
+            trials[place.parent] = None
+        elif len(place.parts) > 1 and _CHECKPOINT.fullmatch(place.parent.name):
+            trials[place.parent.parent] = None
+    for trial in trials:
+        with sparing(trial.thing or trial.name, left_out):
+            yield _trial(trial)
 
 
 def _trial(folder: InnerPath) -> Arrival:
     params = folder / "params.json"
+    if not disk.exists(params):
+        raise DataError(folder, "has checkpoints, but no params.json", "fetch the trial again")
     recipe = _recipe(_object(str(params), _content(params)), str(params))
     results = _results(folder / "result.json")
     checkpoints = _checkpoints(folder)
@@ -109,21 +122,36 @@ def _checkpoints(folder: InnerPath) -> dict[int, InnerPath]:
     found: dict[int, InnerPath] = {}
     net = printable(folder.name)
     for name in disk.names(folder):
-        match = re.fullmatch(r"checkpoint_([0-9]{1,9})", name)
+        match = _CHECKPOINT.fullmatch(name)
         path = folder / name
         if not match or disk.is_file(path):
             continue
-        file, epoch = path / "checkpoints", int(match.group(1))
+        epoch = int(match.group(1))
         if epoch in found:
             raise DataError(
                 path, f"net {net}: is number {epoch} as is {found[epoch].parent.name}", "remove one"
             )
-        if not disk.exists(file):  # refuses a folder that is a link
-            raise DataError(path, f"net {net}: has no file 'checkpoints'", "fetch the trial again")
-        found[epoch] = file
+        found[epoch] = _file(path, net)
     if not found:
         raise DataError(folder, f"net {net}: has no folder checkpoint_*", "move it away")
     return dict(sorted(found.items()))
+
+
+def _file(folder: InnerPath, net: str) -> InnerPath:
+    """The file of a checkpoint: `checkpoints` in the data set, other names in later trials."""
+    if disk.exists(folder / _FILE):  # refuses a folder that is a link
+        return folder / _FILE
+    found = candidates(folder, (), lambda other: None)
+    if len(found) == 1:
+        return found[0].place
+    if found:
+        names = ", ".join(printable(one.way, 60) for one in found[:5])
+        raise DataError(
+            folder,
+            f"net {net}: has {len(found)} files that may be the net, {names}",
+            f"name one of them {_FILE!r}",
+        )
+    raise DataError(folder, f"net {net}: has no file {_FILE!r}", "fetch the trial again")
 
 
 def _results(place: InnerPath) -> dict[int, dict[str, float]]:

@@ -17,7 +17,7 @@ from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.interop import nws_form as form
 from weightspace.interop import sheets
-from weightspace.interop.arrivals import Arrival, Origin, Vectors, plain_name
+from weightspace.interop.arrivals import Arrival, LeftOut, Origin, Vectors, sparing
 from weightspace.interop.inside import below, folders, reading
 from weightspace.networks import Layout
 from weightspace.printable import printable
@@ -34,7 +34,9 @@ _MOST_EPOCHS = 10_000  # the scripts stop at 1,000
 _LARGEST_VECTOR = 2**28  # bytes of a weights file; the largest in the data set has some 10 MB
 
 
-def arrivals(folder: InnerPath, *, rounded: bool = False) -> Iterator[Arrival]:
+def arrivals(
+    folder: InnerPath, *, rounded: bool = False, left_out: LeftOut | None = None
+) -> Iterator[Arrival]:
     """The nets in the tables *train.csv and *test.csv of a folder, or all folders with a meta.csv.
 
     Values that float32 cannot represent are refused, or rounded with `rounded`.
@@ -43,31 +45,40 @@ def arrivals(folder: InnerPath, *, rounded: bool = False) -> Iterator[Arrival]:
     tables = [(name, split) for split in _SPLITS for name in names if name.endswith(f"{split}.csv")]
     seen: dict[str, str] = {}
     for name, split in tables:
-        kept = PurePosixPath(name).stem.removesuffix(split).rstrip("_-")
         for place, cells in sheets.rows(folder / name, (*form.COLUMNS, *form.SIZES, "path")):
-            said = _said(cells, place)
-            path = _inside(folder, cells["path"], place)
-            if path.thing in seen:
-                raise DataError(
-                    place,
-                    f"net {plain_name(path.thing)}: is there twice, as {path.thing} and in "
-                    f"{seen[path.thing]}",
-                    "remove one row",
-                )
-            seen[path.thing] = place
-            sizes = [sheets.number(name, cells[name], place, whole=True) for name in form.SIZES]
-            net = _Net(path, said, place, rounded)
-            net.check_sizes(sizes)
-            yield net.arrival(split, printable(kept))
+            with sparing(cells["path"], left_out):
+                path = _unseen(folder, cells["path"], place, seen)
+                net = _Net(path, _said(cells, place), place, rounded)
+                net.check_sizes(cells)
+                yield net.arrival(split, printable(_kept(name, split)))
     if tables:
         return
     beside = folders(folder)
     for inner in sorted([*beside, *(deeper for one in beside for deeper in folders(one))]):
         if disk.exists(inner / "meta.csv"):
-            for place, cells in sheets.rows(
-                inner / "meta.csv", form.COLUMNS, most=sheets.LARGEST_OF_ONE
-            ):
-                yield _Net(inner, _said(cells, place), place, rounded).arrival(None, "nws")
+            with sparing(inner.thing, left_out):
+                for place, cells in sheets.rows(
+                    inner / "meta.csv", form.COLUMNS, most=sheets.LARGEST_OF_ONE
+                ):
+                    yield _Net(inner, _said(cells, place), place, rounded).arrival(None, "nws")
+
+
+def _kept(table: str, split: str) -> str:
+    """What the name of a table says besides the split."""
+    return PurePosixPath(table).stem.removesuffix(split).rstrip("_-")
+
+
+def _unseen(folder: InnerPath, said: str, place: str, seen: dict[str, str]) -> InnerPath:
+    """The folder of a row, which no other row may have."""
+    path = _inside(folder, said, place)
+    if path.thing in seen:
+        raise DataError(
+            place,
+            f"net {printable(path.thing)}: is there twice, also in {seen[path.thing]}",
+            "remove one row",
+        )
+    seen[path.thing] = place
+    return path
 
 
 @dataclass(frozen=True)
@@ -84,8 +95,9 @@ class _Net:
         """Its path in the folder that is read."""
         return self.folder.thing
 
-    def check_sizes(self, sizes: Sequence[int | None]) -> None:
+    def check_sizes(self, cells: Mapping[str, str]) -> None:
         """Refuse a number of values that a net with these columns cannot have."""
+        sizes = [sheets.number(name, cells[name], self.place, whole=True) for name in form.SIZES]
         layout = form.Order.of(form.recipe_of(self.said)).layout
         for name, size in zip(form.SIZES, sizes, strict=True):
             own = form.count(layout, name.removeprefix("weightn_"))

@@ -21,7 +21,7 @@ from weightspace import disk
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.interop import sheets
-from weightspace.interop.arrivals import Arrival, Origin, Vectors
+from weightspace.interop.arrivals import Arrival, LeftOut, Origin, Vectors, sparing
 from weightspace.interop.inside import folders
 from weightspace.interop.matrices import Matrix
 from weightspace.interop.words import word
@@ -76,39 +76,60 @@ _SHAPE = re.compile(r"\s*\(\s*(\d{1,9}\s*(,\s*\d{1,9}\s*){0,3}),?\s*\)\s*")
 _LARGEST_ROW = 2**24  # values of a net; nets of the data set have 4,970
 
 
-def arrivals(folder: InnerPath, *, rounded: bool = False) -> Iterator[Arrival]:
+def arrivals(
+    folder: InnerPath, *, rounded: bool = False, left_out: LeftOut | None = None
+) -> Iterator[Arrival]:
     """The nets in a folder with weights.npy, metrics.csv and layout.csv, or in its subfolders."""
     for collection in (folder, *folders(folder)):
         if disk.exists(collection / "weights.npy"):
-            yield from _collection(collection, f"{collection.thing}-" if collection.parts else "")
+            prefix = f"{collection.thing}-" if collection.parts else ""
+            yield from _collection(collection, prefix.replace("_", "-"), left_out)
 
 
-def _collection(folder: InnerPath, prefix: str) -> Iterator[Arrival]:
+def _collection(folder: InnerPath, prefix: str, left_out: LeftOut | None) -> Iterator[Arrival]:
     """The nets of one matrix; rows with the same model directory are the snapshots of one net."""
     pieces, layout = _layout(folder / "layout.csv")
-    table = _table(folder)
+    nets, wrong, count = _nets(_table(folder), left_out)
+    weights = _weights(folder / "weights.npy", count, layout.size)
+    for number, (net, rows) in enumerate(nets.items()):
+        if net in wrong:
+            continue
+        with sparing(net, left_out):
+            rows.sort(key=lambda row: row.epoch)
+            for row in rows[1:]:
+                sheets.agree(row.said, rows[0].said, f"net {printable(net)}", row.place)
+            yield Arrival(
+                source=net,
+                recipe=rows[0].said,
+                moments=[row.moment for row in rows],
+                read=partial(_read, weights, [row.number for row in rows], pieces, layout),
+                name=f"{prefix}{number:05d}",
+                facts=rows[0].facts,
+            )
+
+
+def _nets(
+    table: InnerPath, left_out: LeftOut | None
+) -> tuple[dict[str, list[_Row]], set[str], int]:
+    """The rows of each net, the nets with a row that was left out, and the number of rows."""
     nets: dict[str, list[_Row]] = defaultdict(list)
+    wrong: set[str] = set()
     count = 0
     for place, cells in sheets.rows(table, _REQUIRED, _BESIDE):
-        row = _Row.of(count, cells, place)
-        if not row.net:
+        net = cells["modeldir"].strip().removesuffix("/")
+        if not net:
             raise DataError(place, "modeldir: is empty, so the net of this row is not known")
-        nets[row.net].append(row.beside(nets[row.net]))
+        own = nets[net]  # its place among the nets decides the name, whatever is in the row
+        try:
+            own.append(_Row.of(count, cells, place).beside(own))
+        except DataError as error:
+            if left_out is None:
+                raise
+            if net not in wrong:
+                left_out(net, error)
+            wrong.add(net)
         count += 1
-    weights = _weights(folder / "weights.npy", count, layout.size)
-    plain = prefix.replace("_", "-")
-    for number, (net, rows) in enumerate(nets.items()):
-        rows.sort(key=lambda row: row.epoch)
-        for row in rows[1:]:
-            sheets.agree(row.said, rows[0].said, f"net {printable(net)}", row.place)
-        yield Arrival(
-            source=net,
-            recipe=rows[0].said,
-            moments=[row.moment for row in rows],
-            read=partial(_read, weights, [row.number for row in rows], pieces, layout),
-            name=f"{plain}{number:05d}",
-            facts=rows[0].facts,
-        )
+    return nets, wrong, count
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,8 +99,8 @@ def stratified(levels: Int[np.ndarray, "n q"], seed: int) -> list[str]:
 
 def stored(nets: pl.DataFrame) -> Split:
     """The split that is stored in a zoo's table of nets."""
-    train, test = (nets.filter(pl.col("split") == side)["net"] for side in ("train", "test"))
-    return Split(tuple(train), tuple(test), "stored")
+    side = nets["split"].to_list()
+    return Split(_where(nets, side, "train"), _where(nets, side, "test"), "stored")
 
 
 def leaving_out(nets: pl.DataFrame, name: str, level: Any) -> Split:
@@ -113,15 +114,22 @@ def leaving_out(nets: pl.DataFrame, name: str, level: Any) -> Split:
             "leave_out", f"nets have no {name!r}", "name a column of the table of nets"
         )
     wanted = _text(level)
-    has = pl.Series([None if value is None else _text(value) == wanted for value in nets[name]])
-    if not has.any() or has.all():
-        levels = sorted({_text(value) for value in nets[name] if value is not None})[:20]
-        who = "every net" if has.any() else "no net"
+    texts = [None if value is None else _text(value) for value in nets[name]]
+    has = [None if text is None else text == wanted for text in texts]
+    if True not in has or False not in has:
+        levels = sorted({text for text in texts if text is not None})[:20]
+        who = "every net" if True in has else "no net"
         raise UsageError(
             "leave_out", f"{who} has {name} {wanted}", f"levels are {', '.join(levels)}"
         )
-    train, test = (nets.filter(side)["net"] for side in (~has, has))
-    return Split(tuple(train), tuple(test), f"{name}={wanted}", by=name)
+    train, test = (_where(nets, has, side) for side in (False, True))
+    return Split(train, test, f"{name}={wanted}", by=name)
+
+
+def _where(nets: pl.DataFrame, sides: Sequence[Any], side: Any) -> tuple[str, ...]:
+    """The names of the nets on a side; polars' own filter would hang in a forked process."""
+    names = nets["net"].to_list()
+    return tuple(net for net, own in zip(names, sides, strict=True) if own == side)
 
 
 def _text(value: Any) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import polars as pl
+import pyarrow as pa
 
 from weightspace.errors import DataError
 
@@ -19,11 +20,13 @@ def naming(net: str) -> Iterator[None]:
         raise error.but(cause=f"{error.cause}, net {net} is in it") from None
 
 
-def two_units(path: str, nets: pl.DataFrame) -> DataError:
+def two_units(path: str, nets: pa.Table) -> DataError:
     """The error for a net that is in two stacks."""
-    twice = nets.filter(pl.col("net").is_duplicated())
-    units = " and ".join(twice.filter(pl.col("net") == twice["net"][0])["unit"].to_list())
-    return inconsistent(path, f"net {twice['net'][0]} is in two stacks, {units}")
+    units: dict[str, list[str]] = defaultdict(list)
+    for net, unit in zip(nets["net"].to_pylist(), nets["unit"].to_pylist(), strict=True):
+        units[net].append(unit)
+    net = next(net for net, own in units.items() if len(own) > 1)
+    return inconsistent(path, f"net {net} is in two stacks, {' and '.join(units[net])}")
 
 
 def inconsistent(path: str, what: str) -> DataError:

@@ -218,7 +218,7 @@ class SliceDataset:
             )
         if column.dtype not in (pl.String, pl.Boolean):
             return column.to_numpy()
-        self.levels[name] = levels = column.unique().sort().to_list()
+        self.levels[name] = levels = sorted(set(column.to_list()))
         return np.searchsorted(np.array(levels), column.to_numpy()).astype(np.int64)
 
 

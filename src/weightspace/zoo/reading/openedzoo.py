@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from weightspace.arrays import Float32, Int, Int64, Shaped
 from weightspace.errors import DataError, UsageError
@@ -18,6 +20,7 @@ from weightspace.zoo.files.dtypes import Dtype
 from weightspace.zoo.format import manifest, tables
 from weightspace.zoo.format.rounds import Round
 from weightspace.zoo.reading.damage import inconsistent, naming
+from weightspace.zoo.reading.frames import arranged, framed, numbers
 from weightspace.zoo.reading.nets import read_nets, read_table
 from weightspace.zoo.reading.remote.source import Remote, is_url
 from weightspace.zoo.reading.rows import Rows
@@ -28,6 +31,8 @@ from weightspace.zoo.reading.slices import (
     choose,
 )
 from weightspace.zoo.reading.source import Folder, Source
+
+_MOST_SNAPSHOTS = 2**20  # of a net; more than a table may number
 
 
 class OpenedZoo:
@@ -58,21 +63,36 @@ class OpenedZoo:
         A row says where the vector lies, when the snapshot was taken and how good the net was. The
         columns are listed in docs/format.md.
         """
-        order = self.nets.select("net", _shard=pl.col("unit") + places.SUFFIX[places.SHARDS])
-        order = order.with_row_index("_position")
-        frame = read_table(self._source, places.SNAPSHOTS, self._units, tables.SNAPSHOTS)
-        frame = frame.join(order, on="net", how="left").sort("_position", "snapshot")
-        stray = frame.filter(pl.col("_position").is_null())
-        if len(stray):
-            raise inconsistent(self.name, f"net {stray['net'][0]} has snapshots but no row in nets")
-        if frame.select("net", "snapshot").is_duplicated().any():
+        return framed(self._ordered[0])
+
+    @cached_property
+    def _ordered(self) -> tuple[pa.Table, Rows]:
+        """The table of snapshots in the order of the nets, checked, and as plain arrays."""
+        nets = self.nets["net"].to_list()
+        table = read_table(self._source, places.SNAPSHOTS, self._units, tables.SNAPSHOTS)
+        found = pc.index_in(table["net"], value_set=pa.array(nets, pa.string()))
+        if found.null_count:
+            stray = table["net"][pc.index(pc.is_null(found), True).as_py()]
+            raise inconsistent(self.name, f"net {stray} has snapshots but no row in nets")
+        owners = numbers(found).astype(np.int64)
+        table, order = arranged(table, owners * _MOST_SNAPSHOTS + numbers(table["snapshot"]))
+        rows = Rows.of(len(nets), owners[order], table)
+        self._refuse_contradictions(owners[order], rows)
+        return table, rows
+
+    def _refuse_contradictions(self, owners: Int64[np.ndarray, " rows"], rows: Rows) -> None:
+        """Refuse two rows for one snapshot, and vectors in the shard of another stack."""
+        if ((np.diff(owners) == 0) & (np.diff(rows.numbers) == 0)).any():
             raise inconsistent(self.name, "a net has two rows for one snapshot")
-        elsewhere = frame.filter(pl.col("shard") != pl.col("_shard"))
-        if len(elsewhere):
-            row = elsewhere.row(0, named=True)
-            what = f"net {row['net']}, snapshot {row['snapshot']} names the shard {row['shard']!r}"
+        codes = {name: code for code, name in enumerate(rows.names)}
+        suffix = places.SUFFIX[places.SHARDS]
+        own = [codes.get(unit + suffix, -1) for unit in self.nets["unit"].to_list()]
+        wrong = rows.shards != np.array(own, np.int64)[owners]
+        if wrong.any():
+            row = int(wrong.argmax())
+            net, shard_name = self.nets["net"][int(owners[row])], rows.names[rows.shards[row]]
+            what = f"net {net}, snapshot {rows.numbers[row]} names the shard {shard_name!r}"
             raise inconsistent(self.name, f"{what}, which belongs to another stack")
-        return frame.drop("_position", "_shard")
 
     @cached_property
     def rounds(self) -> dict[int, Round]:
@@ -116,9 +136,9 @@ class OpenedZoo:
             raise UsageError("nets", "one of them is given twice", "give each once")
         return nets
 
-    @cached_property
+    @property
     def _rows(self) -> Rows:
-        return Rows.of(self.nets, self.snapshots)
+        return self._ordered[1]
 
     @cached_property
     def _names(self) -> Shaped[np.ndarray, " nets"]:
@@ -126,7 +146,7 @@ class OpenedZoo:
 
     @cached_property
     def _layout_keys(self) -> list[str]:
-        return self.nets["layout"].unique().sort().to_list()
+        return sorted(set(self.nets["layout"].to_list()))
 
     @cached_property
     def _layout_codes(self) -> Int[np.ndarray, " nets"]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
+import pyarrow as pa
 
 from weightspace.arrays import Int, Int64
+from weightspace.zoo.reading.frames import numbers, one_chunk
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,23 @@ class Rows:
     ends: Int64[np.ndarray, " names"]
 
     @classmethod
-    def of(cls, nets: pl.DataFrame, snapshots: pl.DataFrame) -> Rows:
-        """Make the arrays from a zoo's two tables; snapshots must be in the order of the nets."""
-        order = nets.select("net").with_row_index("at")
-        owners = snapshots.select("net").join(order, on="net", how="left", maintain_order="left")
-        names = snapshots["shard"].unique().sort()
+    def of(cls, nets: int, owners: Int64[np.ndarray, " rows"], snapshots: pa.Table) -> Rows:
+        """Make the arrays from the table of snapshots, whose rows are in the order of the nets.
+
+        `owners` are the positions of the rows' nets, of which there are `nets`.
+        """
+        shards = one_chunk(snapshots["shard"]).dictionary_encode()
+        found = shards.dictionary.to_pylist()
+        names = sorted(found)
+        place = {name: code for code, name in enumerate(names)}
+        codes = np.array([place[name] for name in found], np.int64)
         return cls(
-            np.searchsorted(owners["at"].to_numpy(), np.arange(len(nets) + 1)),
-            snapshots["snapshot"].to_numpy(),
-            snapshots["offset"].to_numpy(),
-            snapshots["length"].to_numpy(),
-            np.searchsorted(names.to_numpy(), snapshots["shard"].to_numpy()),
-            names.to_list(),
+            np.searchsorted(owners, np.arange(nets + 1)),
+            numbers(snapshots["snapshot"]),
+            numbers(snapshots["offset"]),
+            numbers(snapshots["length"]),
+            codes[shards.indices.to_numpy(zero_copy_only=False)],
+            names,
             np.zeros(len(names), np.int64),
             np.full(len(names), -1, np.int64),
         )
