@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from weightspace.networks.sequential import sequential as sequential
     from weightspace.report import figures as figures
     from weightspace.report import table as table
-    from weightspace.report.displays import display as display
-    from weightspace.report.displays import displays as displays
-    from weightspace.report.page.page import page as page
+    from weightspace.report.html.page import page as page
+    from weightspace.report.notebook import display as display
+    from weightspace.report.notebook import displays as displays
     from weightspace.sampling import reproduce as reproduce
     from weightspace.sampling.run import estimate as estimate
     from weightspace.sampling.run import sample as sample

@@ -40,13 +40,13 @@ OF_A_MODULE = {
 ALLOWED = {
     # place: what it may do, and why
     ("networks/native/__init__.py", "glob"): "the builds beside its own source",
-    ("report/page/page.py", "read_text"): "the template that comes with the package",
+    ("report/html/page.py", "read_text"): "the template that comes with the package",
     ("sampling/saving.py", "rglob"): "its own source",
     ("zoo/format/tables.py", "ParquetFile"): "bytes that the door gave",
     ("zoo/format/tables.py", "write_table"): "into memory",
     ("meta/evaluation/tables.py", "write_parquet"): "into memory",
     ("report/drawing/canvas.py", "savefig"): "into memory",
-    ("report/displays.py", "savefig"): "into memory",
+    ("report/notebook.py", "savefig"): "into memory",
     ("images/loading.py", "glob"): "names in folders of images, which the user named",
     ("images/npz.py", "ZipFile"): "a file that the door opened",
     ("sampling/engines/tarring.py", "open"): "files that the door opened, or a store's",

@@ -33,9 +33,10 @@ from weightspace.errors import UsageError
 from weightspace.meta import CLASSIFIERS, Evaluation, Regression
 from weightspace.meta.model.reader import FEATURE_NAMES
 from weightspace.report import display, displays, figures, page, rival_tables
+from weightspace.report.claims.beside import side_by_side
 from weightspace.report.claims.headline import headline
-from weightspace.report.page import trust
-from weightspace.report.page.glossary import WHAT, glossary
+from weightspace.report.html import trust
+from weightspace.report.html.glossary import WHAT, glossary
 from weightspace.report.sections import (
     bare,
     calibration,
@@ -331,7 +332,7 @@ def test_how_sure_tells_of_dead_nets_and_calibration(full):
 
 
 def test_classifiers_stand_side_by_side_on_the_same_nets(full):
-    frame = classifiers.side_by_side(full.much)
+    frame = side_by_side(full.much)
     names = ["boosted: slice", "shallow: slice", "boosted: net's slices", "shallow: net's slices"]
     assert frame["name"].unique(maintain_order=True).to_list() == names
     pair = full.much.compare("boosted", "shallow", "slice").row(0, named=True)
@@ -372,7 +373,7 @@ def test_a_baseline_that_leads_is_no_rival(full):
     (drawn,) = rival_tables(more)
     (line,) = [line for line in printed(drawn).splitlines() if "filter size" in line]
     assert "+0 (-" in line
-    found = classifiers.finding(classifiers.side_by_side(more))
+    found = classifiers.finding(side_by_side(more))
     assert found.startswith("No classifier reads slices significantly better")
 
 

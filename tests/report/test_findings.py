@@ -11,7 +11,7 @@ from support.made_up_rows import flat, null_row
 from weightspace.meta import Evaluation
 from weightspace.report.claims import findings
 from weightspace.report.claims.headline import headline
-from weightspace.report.page.trust import fact_rows, sureness
+from weightspace.report.html.trust import fact_rows, sureness
 from weightspace.report.text.markdown import markdown
 
 

@@ -7,14 +7,33 @@ control and baseline stand beside every accuracy; text from a zoo is never run, 
 no global state. This room does not know how the numbers were computed.
 """
 
+import importlib
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from weightspace.report.displays import Display, display, displays
-from weightspace.report.drawing.canvas import save
-from weightspace.report.page.page import page
-from weightspace.report.text.tables import answer_table, number_table, rival_tables, table
-from weightspace.report.writing import figures, save_all, write
+if TYPE_CHECKING:
+    from weightspace.report.drawing.canvas import save as save
+    from weightspace.report.html.page import page as page
+    from weightspace.report.notebook import Display as Display
+    from weightspace.report.notebook import display as display
+    from weightspace.report.notebook import displays as displays
+    from weightspace.report.text.tables import answer_table as answer_table
+    from weightspace.report.text.tables import number_table as number_table
+    from weightspace.report.text.tables import rival_tables as rival_tables
+    from weightspace.report.text.tables import table as table
+    from weightspace.report.writing import figures as figures
+    from weightspace.report.writing import save_all as save_all
+    from weightspace.report.writing import write as write
+
+# Loaded when first used: a command that prints a table needs no library that draws.
+_HOMES = {
+    "notebook": ("Display", "display", "displays"),
+    "drawing.canvas": ("save",),
+    "html.page": ("page",),
+    "text.tables": ("answer_table", "number_table", "rival_tables", "table"),
+    "writing": ("figures", "save_all", "write"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Display",
@@ -36,6 +55,12 @@ _DISPLAYS = ("Evaluation", "Where", "When", "Slices", "Transfer", "Regression", 
 
 
 def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"weightspace.report.{_HOME[name]}"), name)
+    return _old(name)
+
+
+def _old(name: str) -> Any:
     """The display classes of the release before, one for each result; `display` replaces them."""
     if name not in {f"{kind}Display" for kind in _DISPLAYS}:
         raise AttributeError(f"module 'weightspace.report' has no attribute {name!r}")
@@ -45,4 +70,6 @@ def __getattr__(name: str) -> Any:
         DeprecationWarning,
         stacklevel=2,
     )
+    from weightspace.report.notebook import display
+
     return display

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from weightspace.report.claims.beside import side_by_side
 from weightspace.report.claims.headline import headline
 from weightspace.report.drawing.section import Section
 from weightspace.report.sections import (
@@ -94,7 +95,7 @@ def _where(frame: pl.DataFrame, order: list[str], facts: dict[str, Any]) -> list
 def _classifiers(whole: Dissection, order: list[str]) -> list[Section]:
     if whole.much.hits is None:
         return []
-    return [classifiers.section(classifiers.side_by_side(whole.much), order)]
+    return [classifiers.section(side_by_side(whole.much), order)]
 
 
 def _bare(whole: Dissection, order: list[str]) -> list[Section]:
@@ -126,7 +127,7 @@ CONTENTS = (
         "much",
         ("classifiers",),
         _classifiers,
-        lambda d: classifiers.side_by_side(d.much),
+        lambda d: side_by_side(d.much),
     ),
     Shown(
         "slices",

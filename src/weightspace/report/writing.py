@@ -11,7 +11,7 @@ from weightspace.dissection import Dissection, storage
 from weightspace.meta.evaluation import tables
 from weightspace.report.contents import FIGURES, sections
 from weightspace.report.drawing import canvas
-from weightspace.report.page.page import page
+from weightspace.report.html.page import page
 from weightspace.report.text.markdown import markdown, numbers_markdown, slices_markdown
 
 _SUFFIXES = (".png", ".svg")

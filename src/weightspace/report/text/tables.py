@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from weightspace.meta import BASELINE
+from weightspace.report.claims.beside import SEEN, side_by_side
 from weightspace.report.claims.headline import headline
 from weightspace.report.claims.numbers import best_readers
 from weightspace.report.claims.words import count, interval, label, percent
 from weightspace.report.drawing.rows import reach
-from weightspace.report.sections.classifiers import SEEN, side_by_side
 
 if TYPE_CHECKING:
     from weightspace.meta import Answer, Evaluation, Reading, Regression

@@ -24,8 +24,8 @@ from weightspace.report.claims.words import count, interval, label, percent, tig
 from weightspace.report.contents import sections
 from weightspace.report.drawing import rows
 from weightspace.report.drawing.section import Section
-from weightspace.report.page import trust
-from weightspace.report.page.glossary import glossary
+from weightspace.report.html import trust
+from weightspace.report.html.glossary import glossary
 
 VEGA_LITE = "6.4"
 
@@ -119,7 +119,7 @@ def _lead(dissection: Dissection, head: Headline) -> str:
 
 def _template() -> Template:
     environment = Environment(
-        loader=PackageLoader("weightspace.report.page", "."),
+        loader=PackageLoader("weightspace.report.html", "."),
         autoescape=select_autoescape(("html", "jinja")),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -141,7 +141,7 @@ def _bundle() -> str:
 
 
 def _own(name: str) -> str:
-    return (resources.files("weightspace.report.page") / name).read_text(encoding="utf-8")
+    return (resources.files("weightspace.report.html") / name).read_text(encoding="utf-8")
 
 
 def _hash(script: str) -> str:
