@@ -18,12 +18,13 @@ def reading(head: Headline) -> str:
     """How to read the figure of how much."""
     text = (
         "Dots: accuracy on nets outside the training set, with 95 % intervals over nets. The "
-        "further right of the chance mark, the more the weights encode."
+        "further a dot lies from the chance mark towards 100 %, the more the weights encode; rows "
+        "are sorted by this."
     )
     if any(line.control for line in head.lines):
-        text += " Grey bars: the range of 95 % of accuracies from permuted labels."
+        text += " Grey bars: 95 % of the accuracies from permuted labels lie in them."
     if not all(line.shown for line in head.lines):
-        text += " Grey names: properties that are not shown to be encoded."
+        text += " Grey dots: properties that are not shown to be encoded."
     return text
 
 
