@@ -55,10 +55,10 @@ def _points(share: float) -> str:
 def reading(table: pl.DataFrame) -> str:
     """How to read the figure."""
     return (
-        f"For each net the classifier {table['classifier'][0]} predicts a level of each property, "
-        "with a probability. Horizontal: this probability, in ten bins; vertical: the share of "
-        "the predictions in a bin that are right. The larger a dot, the more predictions; hollow "
-        f"dots: fewer than {FEW} over all seeds. Dashed: both are equal; below the diagonal "
+        f"For each net the classifier “{table['classifier'][0]}” predicts a level of each "
+        "property, with a probability. Horizontal: this probability, in ten bins; vertical: the "
+        "share of the predictions in a bin that are right. The larger a dot, the more predictions; "
+        f"hollow dots: fewer than {FEW} over all seeds. Dashed: both are equal; below the diagonal "
         "predictions are overconfident, above it underconfident. ECE (expected calibration "
         f"error): the mean distance from the diagonal, over {int(table['n_nets'][0]):,} nets. "
         "Probabilities are scaled with one temperature for each property, fitted on other nets to "
@@ -133,7 +133,8 @@ def figure(table: pl.DataFrame, bins: pl.DataFrame, order: Sequence[str]) -> Fig
         )  # fmt: skip
         row = errors[name]
         text = f"ECE {_share(row['ece'])}\nwithout scaling {_share(row['ece_raw'])}"
-        axes.text(0.04, 0.96, text, fontsize=7, color=MUTED, va="top")
+        # Below the diagonal, where there are fewer dots.
+        axes.text(0.97, 0.03, text, fontsize=7, color=MUTED, ha="right", va="bottom")
         if grid.last_in_column(index):
             axes.set_xlabel("predicted", fontsize=8, color=MUTED, labelpad=1)
         if grid.first_in_row(index):

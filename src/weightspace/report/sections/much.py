@@ -17,9 +17,9 @@ from weightspace.report.drawing.section import Key, Section
 def reading(head: Headline) -> str:
     """How to read the figure of how much."""
     text = (
-        "Dots: accuracy on nets outside the training set, with 95 % intervals over nets. The "
-        "further a dot lies from the chance mark towards 100 %, the more the weights encode; rows "
-        "are sorted by this."
+        "Dots: accuracy on nets outside the training set, with 95 % intervals over nets. Rows are "
+        "sorted by how much the weights encode: by the share of the way from chance to 100 % that "
+        "the accuracy covers."
     )
     if any(line.control for line in head.lines):
         text += " Grey bars: 95 % of the accuracies from permuted labels lie in them."
