@@ -161,7 +161,7 @@ def null_map(rng, nets=60, properties=3):
         (
             transfer.finding,
             null_transfer,
-            "Classifiers trained on snapshots before the first step read no property significantly",
+            "Classifiers trained on snapshots before the first training step predict no property ",
         ),
         (bare.finding, null_pairs, "Leaving out batch norm's running statistics changes no"),
         (
@@ -172,7 +172,7 @@ def null_map(rng, nets=60, properties=3):
         (
             lambda frame: what.finding(frame, "tampering"),
             lambda rng: null_what(rng, "tampering"),
-            "No property is read significantly worse from altered slices",
+            "No property is predicted significantly worse from altered slices",
         ),
         (
             lambda frame: unseen.finding(frame, "net"),
@@ -182,7 +182,7 @@ def null_map(rng, nets=60, properties=3):
         (
             classifiers.finding,
             null_classifiers,
-            "No classifier reads slices significantly better",
+            "From slices, no classifier predicts significantly better",
         ),
         (lambda frame: maps.finding(frame, []), null_map, "Neighbouring nets share no property"),
     ],
@@ -201,7 +201,9 @@ def test_chance_makes_no_finding(finding, made, silence):
 
 def test_slices_name_the_shortest_and_what_several_gain():
     said = slices.finding(slices_frame(), list(PROPERTIES))
-    assert said.startswith("Filter size, optimizer, initialization and activation can be read from")
+    assert said.startswith(
+        "Filter size, optimizer, initialization and activation can be predicted f"
+    )
     assert "augmentation, width conv, dataset and depth conv need 500 to 5,000 weights" in said
     # Lengths that only some nets reach are compared with nothing.
     assert said.endswith(
@@ -218,7 +220,7 @@ def test_one_number_of_slices_has_nothing_to_gain():
 
 def test_transfer_tells_what_stays_from_what_changes():
     said = transfer.finding(transfer_frame())
-    first = r"Classifiers trained on snapshots before the first step still read filter size \("
+    first = r"Classifiers trained on .* before the first training step still predict filter size \("
     assert re.match(rf"{first}.*width conv.*depth conv", said)
     assert re.search(r"for initialization, training on .* from 77\s% to 28\s%$", said)
 
@@ -240,11 +242,13 @@ def test_what_could_not_be_read_when_it_was_learned_is_not_read_later():
 
 def test_numbers_name_what_is_read_and_what_is_not():
     assert numbers.finding(regression()) == (
-        "Test accuracy (R²\u00a00.95) and learning rate (R²\u00a00.60) can be read from whole nets "
-        "as numbers; progress cannot be distinguished from chance"
+        "Test accuracy (R²\u00a00.95) and learning rate (R²\u00a00.60) can be predicted from whole "
+        "nets as numbers; progress cannot be distinguished from chance"
     )
     nothing = regression({"progress": ("linear", (0.0, 1.0), 0.02)})
-    assert numbers.finding(nothing).startswith("No number is read significantly better than by")
+    assert numbers.finding(nothing).startswith(
+        "No number is predicted significantly better than by"
+    )
     found = guesses.finding(guesses.guesses(nothing))
     assert found.startswith("No prediction of a number is significantly better")
 
@@ -311,7 +315,7 @@ def test_calibration_is_told_in_points(full):
     table, _ = calibration.figures_of(full.much)
     assert calibration.finding(table) == (
         "Predicted probabilities and observed frequencies differ by 2.8 percentage points on "
-        "average (12.3 without scaling), at most by 4.6, for batch size"
+        "average (12.3 without temperature scaling), and most for batch size: by 4.6"
     )
     assert calibration.figures_of(Evaluation(much_frame())) is None
 
@@ -339,7 +343,7 @@ def test_classifiers_stand_side_by_side_on_the_same_nets(full):
     own = frame.filter(property=pair["property"], name="shallow: slice").row(0, named=True)
     assert (own["drop"], own["drop_low"]) == (pair["difference"], pair["low"])
     assert frame.filter(classifier="boosted")["drop"].is_null().all()
-    assert classifiers.finding(frame).startswith("From slices, boosted reads")
+    assert classifiers.finding(frame).startswith("From slices, boosted predicts")
     one = frame.filter(classifier="boosted")
     assert classifiers.finding(one) == "Only boosted reads slices"
     # Without hits of single nets there is nothing to compare.
@@ -374,7 +378,7 @@ def test_a_baseline_that_leads_is_no_rival(full):
     (line,) = [line for line in printed(drawn).splitlines() if "filter size" in line]
     assert "+0 (-" in line
     found = classifiers.finding(side_by_side(more))
-    assert found.startswith("No classifier reads slices significantly better")
+    assert found.startswith("From slices, no classifier predicts significantly better")
 
 
 def renamed(evaluation, name, other):
@@ -417,11 +421,11 @@ def test_new_kinds_of_nets_name_what_is_lost_and_what_holds(full):
         "Activation falls from 65 % to 25 % on nets whose dataset (level 0) is not in the training "
         "set; "
     )
-    assert said.endswith("can be read whatever level is left out")
+    assert said.endswith("can be predicted whatever level is left out")
     assert "batch size" not in said
     two = full.unseen.frame().filter(pl.col("property").is_in(["activation", "filter_size"]))
     found = unseen.finding(two, "net")
-    assert found.endswith("; filter size can be read whatever level is left out")
+    assert found.endswith("; filter size can be predicted whatever level is left out")
     cell = unseen.shown(full.unseen.frame(), "net").filter(property="activation")
     weak = cell.filter("weak")
     assert weak.select("without", "worst").rows() == [("dataset", "level 0: 25 %")]
@@ -452,7 +456,7 @@ def maps_of(frame, times):
 
 def test_numbers_and_slices_are_told_in_markdown(full):
     told = markdown.numbers_markdown(full.numbers)
-    assert "read from 300 nets" in told
+    assert "predicted for 300 nets" in told
     assert "| test accuracy | whole nets | **0.95** | 0.87 to 1.00 |" in told
     assert "| progress | whole nets | 0.02 | -0.06 to 0.10 |" in told
     told = markdown.slices_markdown(full.slices)
@@ -477,7 +481,7 @@ def test_every_part_has_a_display(full, part):
 def test_displays_can_be_drawn_another_way(full):
     shown = displays(full)
     assert title(shown["numbers"].plot("guesses")).startswith("Half of the predictions lie within")
-    assert title(shown["classifiers"].plot()).startswith("From slices, boosted reads")
+    assert title(shown["classifiers"].plot()).startswith("From slices, boosted predicts")
     assert title(shown["map"].plot("paths")).startswith("In this plane")
     assert set(displays(made_up())) == {"much", "where", "when", "training"}
     with pytest.raises(UsageError, match=r"^plot: no figure path; there are map, paths$"):

@@ -33,10 +33,10 @@ def drawn():
 
 def test_every_question_has_its_figure_titled_with_its_finding(drawn):
     assert tuple(drawn) == NAMES
-    assert title(drawn["much"]).startswith("Filter size is read from 5,000 weights with 91 % acc")
-    assert "read best near the start" in title(drawn["where"])
-    assert title(drawn["part"]) == "Conv weights are better than fc weights for optimizer"
-    assert "can be read before the first step" in title(drawn["when"])
+    assert title(drawn["much"]).startswith("Filter size is predicted from 5,000 weights with 9")
+    assert "predicted best from weights near the start" in title(drawn["where"])
+    assert title(drawn["part"]).startswith("Optimizer is predicted better from conv weights")
+    assert "can be predicted before the first training step" in title(drawn["when"])
     assert "mnist" in title(drawn["training"])
     assert "fashion mnist: 85 %" in [text.get_text() for text in texts(drawn["training"])]
 
@@ -128,7 +128,7 @@ def test_a_dissection_is_written_as_one_folder(tmp_path):
 
 def test_the_table_says_what_is_encoded():
     lines = printed(table(made_up().much)).splitlines()
-    assert "Read from 5,000 weights by boosted, 300 nets" in lines[0]
+    assert "Predicted from 5,000 weights by boosted, 300 nets" in lines[0]
     best = next(line for line in lines if "filter size" in line)
     assert " ".join(best.split()) == "filter size 91 % 88–94 % 33 % 74 % 28–38 % encoded"
     worst = next(line for line in lines if "batch size" in line)
@@ -139,10 +139,10 @@ def test_the_table_says_what_is_encoded():
 def test_the_table_says_which_part_and_snapshot_was_read():
     frame = much_frame().with_columns(part=pl.lit("conv"), snapshots=pl.lit("1, 10"))
     said = printed(table(made_up(much=frame).much)).splitlines()[0]
-    assert "Read from 5,000 conv weights by boosted, 300 nets, at snapshots 1, 10" in said
+    assert "Predicted from 5,000 conv weights by boosted, 300 nets, at snapshots 1, 10" in said
     whole = frame.with_columns(classifier=pl.lit("layers"))
     said = printed(table(made_up(much=whole).much, unit="net")).splitlines()[0]
-    assert "Read from all conv weights of nets by layers" in said
+    assert "Predicted from all conv weights of nets by layers" in said
 
 
 def test_brackets_in_names_are_no_markup():
@@ -197,4 +197,4 @@ def test_a_display_escapes_what_a_zoo_says():
 
 def test_where_can_be_drawn_by_part():
     whole = made_up()
-    assert title(display(whole.where).plot("part")).startswith("Conv weights are better")
+    assert title(display(whole.where).plot("part")).startswith("Optimizer is predicted better")

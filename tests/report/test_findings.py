@@ -58,7 +58,7 @@ def test_chance_makes_no_finding(finding, frame):
 
 def test_how_much_names_the_best_and_what_cannot_be_told():
     assert findings.much(headline(much_frame())) == (
-        "Filter size is read from 5,000 weights with 91 % accuracy (chance 33 %); "
+        "Filter size is predicted from 5,000 weights with 91 % accuracy (chance 33 %); "
         "batch size cannot be distinguished from chance"
     )
 
@@ -66,7 +66,7 @@ def test_how_much_names_the_best_and_what_cannot_be_told():
 def test_how_much_says_so_when_nothing_is_shown():
     nothing = dict.fromkeys(("augmentation", "batch_norm"), (2, 0.5))
     text = findings.much(headline(much_frame(nothing)))
-    assert text.startswith("Nothing can be read from 5,000 weights better than by chance (2 prop")
+    assert text.startswith("Nothing is predicted from 5,000 weights better than by chance (2 prop")
 
 
 def test_how_much_counts_when_all_are_shown():
@@ -76,14 +76,16 @@ def test_how_much_counts_when_all_are_shown():
 
 def test_where_names_the_place_that_matters_most():
     text = findings.where(where_frame())
-    assert text.startswith("Filter size is read best near the start of the vector (9")
+    assert text.startswith(
+        "Filter size is predicted best from weights near the start of the weight"
+    )
     assert "and worst" in text
-    assert "more depend on the place" in text
+    assert "; the place matters for" in text
 
 
 def test_where_is_silent_about_a_single_place():
     one = where_frame().filter(axis="position", place="1")
-    none = "No property's accuracy depends significantly on the place along the vector"
+    none = "No property's accuracy depends significantly on the place along the weight vector"
     assert findings.where(one) == none
 
 
@@ -94,14 +96,14 @@ def test_parts_name_both_sides():
             about = {"property": name, "axis": "part", "place": part, "start": 0.0, "stop": 1.0}
             span = {"accuracy": accuracy, "low": accuracy - 0.04, "high": accuracy + 0.04}
             rows.append(about | span | {"chance": 0.5, "running_stats": True})
-    expected = "Conv weights are better for augmentation; fc weights for width fc"
+    expected = "Augmentation is predicted better from conv weights, width fc from fc weights"
     assert findings.parts(flat(rows)) == expected
 
 
 def test_when_tells_the_first_snapshot_from_later_ones():
     text = findings.when(when_frame(), ["initialization", "filter_size"])
-    assert text.startswith("Initialization, filter size, width conv and depth conv can be read bef")
-    assert "become readable between" in text
+    assert text.startswith("Initialization, filter size, width conv and depth conv can be predi")
+    assert "become predictable between" in text
     assert "batch size" not in text
 
 
@@ -110,14 +112,14 @@ def test_an_accuracy_within_reach_of_permuted_labels_is_no_finding():
         {"property": "optimizer", "snapshot": 1, "fraction": 0.0}
         | {"accuracy": 0.6, "low": 0.57, "high": 0.63, "chance": 0.5, "running_stats": True}
     ]
-    assert "can be read before the first step" in findings.when(flat(rows))
+    assert "can be predicted before the first training step" in findings.when(flat(rows))
     wide = flat(rows).with_columns(control_low=pl.lit(0.3), control_high=pl.lit(0.7))
     assert findings.when(wide) == "No property is significantly above chance at any snapshot"
 
 
 def test_training_names_the_best_and_the_worst():
     text = findings.training(training_frame())
-    said = "Half of the nets reach a test accuracy above 96 % on mnist and above 47 % on stl10"
+    said = "The median test accuracy of the nets ends between 96 % on mnist and 47 % on stl10"
     assert text == said
 
 
@@ -177,7 +179,7 @@ def test_how_sure_tells_of_dead_and_diverged_nets():
     head = headline(frame)
     told = " ".join(sureness(Evaluation(frame), head, {"nets": 310, "diverged": 1, "dead": 7}))
     assert (
-        "Of 310 nets, 1 net diverged and was left out and 7 nets stayed at chance (or never" in told
+        "Of 310 nets, 1 net diverged and was left out and 7 nets stayed at chance or never" in told
     )
     assert "Tested on 300 nets" in told
     assert "5 folds, split by net" in told

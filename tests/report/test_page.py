@@ -82,7 +82,7 @@ def test_every_number_is_in_the_page_as_text(plain):
     for name in PROPERTIES:
         assert name.replace("_", " ") in text
     facts = (
-        "Filter size is read from 5,000 weights with 91 % accuracy (chance 33 %)",
+        "Filter size is predicted from 5,000 weights with 91 % accuracy (chance 33 %)",
         "Tested on 300 nets",
         "weightspace dissect my-zoo",
         "557,208,000",

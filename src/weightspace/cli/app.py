@@ -19,7 +19,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Sample trained neural networks, and read from weights how they were trained.",
+    help="Train many small neural networks, and predict from weights how a network was trained.\n\n"
+    "A zoo is a folder of trained nets. Properties are the settings in which its nets differ.",
 )
 
 
@@ -35,7 +36,10 @@ def _about(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Sample trained neural networks, and read from weights how they were trained."""
+    """Train many small neural networks, and predict from weights how a network was trained.
+
+    A zoo is a folder of trained nets. Properties are the settings in which its nets differ.
+    """
 
 
 _COMMANDS: tuple[Callable[..., None], ...] = (

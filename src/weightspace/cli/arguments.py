@@ -32,14 +32,16 @@ DataDir = Annotated[
 ]
 Key = Annotated[
     str | None,
-    typer.Option(help="Which of several state dicts to read, such as ema; by default the net's."),
+    typer.Option(
+        help="The state dict to read if there are several, such as ema; by default the net's."
+    ),
 ]
 Names = Annotated[str | None, typer.Option(help="Comma-separated names; by default all.")]
 Classifiers = Annotated[
     str | None,
     typer.Option(
         help="Comma-separated names; by default shallow, kernel and layers, and raw if all nets "
-        "share a layout."
+        "have the same layers and shapes."
     ),
 ]
 SliceLength = Annotated[
@@ -52,25 +54,27 @@ Part = Annotated[str, typer.Option(help="Layers to read: all, conv or fc.")]
 RunningStats = Annotated[
     bool,
     typer.Option(
-        "--running-stats/--no-running-stats", help="Read batch norm's running statistics."
+        "--running-stats/--no-running-stats", help="Read batch norm's running statistics, too."
     ),
 ]
 Snapshots = Annotated[
     str, typer.Option(help="Snapshots to read, such as 20, 1,10,20 or 1-20; -1 is the last.")
 ]
-Seeds = Annotated[str, typer.Option(help="Comma-separated seeds; the test runs once for each.")]
-SlicesPerNet = Annotated[int, typer.Option(min=1, help="Slices to read of each net.")]
+Seeds = Annotated[
+    str, typer.Option(help="Comma-separated seeds; the evaluation runs once for each.")
+]
+SlicesPerNet = Annotated[int, typer.Option(min=1, help="Number of slices to read of each net.")]
 Permutations = Annotated[
-    int, typer.Option(help="Repetitions of the control, which permutes the labels; 0 for none.")
+    int, typer.Option(help="How often the control with permuted labels is repeated; 0 for never.")
 ]
 StoredSplit = Annotated[
-    bool, typer.Option("--split", help="Test on the zoo's test nets; do not use folds.")
+    bool, typer.Option("--split", help="Test on the zoo's test nets, without cross-validation.")
 ]
 LeaveOut = Annotated[
     str | None,
     typer.Option(
         metavar="NAME=LEVEL",
-        help="Test on the nets of this level, such as depth_conv=5; train on the others.",
+        help="Test on the nets with this level, such as depth_conv=5; train on the others.",
     ),
 ]
 

@@ -20,7 +20,9 @@ _HIDDEN = ("params", "foreach", "capturable", "differentiable", "fused", "maximi
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint of any known form.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A checkpoint in any supported format.")
+    ],
     key: Key = None,
     tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor.")] = False,
     hashed: Annotated[
@@ -31,10 +33,10 @@ def inspect(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Say what a checkpoint holds, without executing anything in it.
+    """List what a checkpoint holds, without executing anything in it.
 
-    It names the layers, what lies beside the tensors (optimizer, schedule, epochs, settings), and
-    every name of code in the file.
+    The list has the layers, what else the file stores (optimizer, schedule, epochs, settings), and
+    every class or function that the file names.
     """
     from weightspace.checkpoints import inspect as look
 
@@ -54,7 +56,7 @@ def _show(found: Inspection, tensors: bool) -> None:
 
 def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "file", str(found.path)
-    yield "form", f"{found.form}, {found.bytes:,} bytes"
+    yield "format", f"{found.form}, {found.bytes:,} bytes"
     if found.sha256:
         yield "sha256", found.sha256
     for finding in found.findings:
@@ -77,16 +79,24 @@ def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
 def _net(found: Inspection) -> Iterator[tuple[str, str]]:
     net = found.architecture
     total = sum(net.parameters.values())
-    parts = ", ".join(f"{count:,} {part}" for part, count in net.parameters.items())
+    parts = ", ".join(
+        f"{count:,} {'of no known layer' if part == 'not placed' else part}"
+        for part, count in net.parameters.items()
+    )
     yield "net", f"{net.kind} of {len(net.layers)} layers, {total:,} parameters ({parts})"
     for layer in net.layers[:_SHOWN]:
         sides = "x".join(map(str, layer.kernel))
         kind = f"{sides} convolution" if sides else "dense"
-        norms = f", {layer.norms} norm{'s' if layer.norms > 1 else ''}" if layer.norms else ""
+        what = "channels" if sides else "units"
+        norms = f", {_counted(layer.norms, 'norm layer')}" if layer.norms else ""
         bias = "" if layer.bias else ", no bias"
-        yield "", f"{layer.name}: {kind}, {layer.inputs} to {layer.outputs}{bias}{norms}"
+        yield "", f"{layer.name}: {kind}, {layer.inputs} to {layer.outputs} {what}{bias}{norms}"
     if len(net.layers) > _SHOWN:
         yield "", f"and {len(net.layers) - _SHOWN} more layers"
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def _optimizer(state: Any) -> str:
@@ -96,7 +106,7 @@ def _optimizer(state: Any) -> str:
     if state.steps:
         low, high = state.steps
         steps = f", {high:,} steps" if low == high else f", {low:,} to {high:,} steps"
-    return f"{state.kind}{steps} ({groups}) under {state.where or 'the whole content'}"
+    return f"{state.kind}{steps} ({groups}), stored as {state.where or 'the whole content'}"
 
 
 def _pairs(settings: dict[str, Any]) -> str:
@@ -107,18 +117,21 @@ def _pairs(settings: dict[str, Any]) -> str:
 def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
     for fact in found.facts[:40]:
         value = _pairs(fact.value) if isinstance(fact.value, dict) else fact.value
-        yield "says" if fact.kind == "other" else fact.kind, f"{fact.where}: {value}"
+        yield "stored" if fact.kind == "other" else fact.kind, f"{fact.where}: {value}"
     if len(found.facts) > 40:
-        yield "says", f"{len(found.facts) - 40} more; --json has all"
+        yield "stored", f"{len(found.facts) - 40} more; --json has all"
 
 
 def _numbers(found: Inspection) -> Iterator[tuple[str, str]]:
-    yield "types", ", ".join(f"{count:,} {name}" for name, count in found.dtypes.items())
+    yield "values", ", ".join(f"{count:,} {name}" for name, count in found.dtypes.items())
     if found.grid and found.grid.dtype not in found.dtypes:
-        yield "grid", f"all {found.grid.values:,} values looked at are {found.grid.dtype} numbers"
+        yield (
+            "precision",
+            f"{found.grid.dtype} holds all {found.grid.values:,} checked values exactly",
+        )
     if counts := sorted(set(found.batches.values())):
         text = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
-        yield "batches", f"{text} seen by {len(found.batches)} batch norms"
+        yield "batches", f"{text} seen by {_counted(len(found.batches), 'batch norm layer')}"
     for names in found.shared[:_SHOWN]:
         yield "shared", f"one tensor: {', '.join(names)}"
     for names in found.duplicates[:_SHOWN]:

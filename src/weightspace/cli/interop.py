@@ -40,7 +40,7 @@ def export(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write a zoo in a format of other programs.
+    """Export a zoo to a format that other programs read.
 
     The formats are safetensors (a torch state dict for each net and snapshot) and nws (the format
     of the NWS data set).
@@ -70,7 +70,7 @@ def import_(
     folder: Folder,
     out: Out,
     format: Annotated[
-        str, typer.Option(help="The format, such as nws. An unknown name lists all.")
+        str, typer.Option(help="The format, such as nws; an unknown name prints all.")
     ],
     rounded: Annotated[
         bool, typer.Option("--round", help="Round values of higher precision to float32.")
@@ -79,7 +79,7 @@ def import_(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make a zoo from a population in another format."""
+    """Make a zoo from a population of nets in another format."""
     from weightspace import interop
 
     left_out: dict[str, str] = {}
@@ -103,13 +103,13 @@ def add(
     out: Out,
     known: Annotated[
         Path | None,
-        typer.Option(help="A CSV file with a row per checkpoint, and its known hyper-parameters."),
+        typer.Option(help="A CSV file with the known hyper-parameters, a row per checkpoint."),
     ] = None,
     skip: Skip = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make a zoo from checkpoints of any origin.
+    """Make a zoo from checkpoints that were trained elsewhere.
 
     FOLDER holds files such as .safetensors, .pt, .pth, .ckpt, .pth.tar and .bin.
     """

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from weightspace.cli import show
-from weightspace.cli.arguments import DataDir, Json, ZooName, ZooPath
+from weightspace.cli.arguments import Json, ZooName, ZooPath
 from weightspace.cli.console import bars
 from weightspace.cli.output import Debug, answer
 
@@ -44,15 +44,19 @@ def check(
 
 
 def spaces(as_json: Json = False, debug: Debug = False) -> None:
-    """List the spaces that come with the package."""
+    """List the built-in spaces: sets of settings to draw from."""
     from weightspace.space import PRESETS, preset
 
     found = [preset(name) for name in PRESETS]
     answer(as_json, [space.to_dict() for space in found], lambda: show.spaces(found))
 
 
-def images(data_dir: DataDir = None, as_json: Json = False, debug: Debug = False) -> None:
-    """List image sets, and where their files must be."""
+def images(
+    data_dir: Annotated[str | None, typer.Option(help="The folder of image files.")] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the image data sets, and where their files must be."""
     from weightspace.images import catalogue
 
     entries = catalogue(data_dir)

@@ -23,7 +23,7 @@ def merge(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Merge zoos of the same run, such as its shards."""
+    """Merge zoos of the same run, such as its shards, into one."""
     from weightspace import zoo as room
 
     with bars() as listener:
@@ -32,10 +32,10 @@ def merge(
 
 
 def index(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
-    """Copy the tables of a zoo into a few files, for faster opening.
+    """Copy the tables of a zoo into a few files, to open it faster.
 
-    This also helps to open it from a URL. Readers still find nets that are added later. Run this
-    command again after adding many.
+    A zoo at a URL also opens faster. Nets that are added later are still found; run this command
+    again after adding many.
     """
     from weightspace import zoo as room
 
@@ -62,7 +62,7 @@ def repair(zoo: ZooPath, as_json: Json = False, debug: Debug = False) -> None:
 
 def reproduce(
     zoo: ZooPath,
-    net: Annotated[str, typer.Argument(metavar="NET", help="The net's 16 hex digits.")],
+    net: Annotated[str, typer.Argument(metavar="NET", help="The net: its 16 hex digits.")],
     data_dir: DataDir = None,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; by default the device of the zoo.")
@@ -70,7 +70,7 @@ def reproduce(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train one net of a zoo again, alone, and compare the weights.
+    """Train one net of a zoo again, and compare the weights.
 
     Nothing is written.
     """

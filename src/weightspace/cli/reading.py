@@ -50,10 +50,10 @@ def evaluate(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Test how well properties can be predicted from weights.
+    """Measure how well properties can be predicted from weights.
 
-    Numbers, such as the learning rate, are tested as well, unless --properties, --split or
-    --leave-out is given. Tables of an earlier evaluation in the folder are replaced.
+    Numbers, such as the learning rate, are also predicted as numbers, unless --properties, --split
+    or --leave-out is given. Tables of an earlier evaluation in the folder are replaced.
     """
     from weightspace import meta
     from weightspace.disk import InnerPath
@@ -104,23 +104,26 @@ def dissect(
     properties: Names = None,
     classifiers: Classifiers = None,
     slice_length: SliceLength = None,
-    positions: Annotated[int, typer.Option(min=1, help="Windows along the vector.")] = 100,
+    positions: Annotated[
+        int, typer.Option(min=1, help="Number of places along the weight vector.")
+    ] = 100,
     slices_per_net: SlicesPerNet = 8,
     seeds: Seeds = "0,1,2",
     permutations: Permutations = 10,
     also: Annotated[
         str,
         typer.Option(
-            help="Optional analyses: all, none, or names, comma-separated, such as slices,map. "
-            "A name that is unknown lists them all."
+            help="Optional analyses: all, none, or comma-separated names, such as slices,map. "
+            "An unknown name prints all names."
         ),
     ] = "all",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Test how well, where and when properties can be predicted.
+    """Measure how well, where and when properties can be predicted.
 
-    The results are written as tables, figures and one HTML page.
+    Where: in which layers. When: how early in training. The results are written as tables, figures
+    and one HTML page.
     """
     from weightspace import dissection, report
     from weightspace.report.writing import refuse_foreign

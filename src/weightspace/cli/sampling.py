@@ -23,17 +23,21 @@ def sample(
     ] = None,
     nets: Annotated[
         int | None,
-        typer.Option(min=LEAST["nets"], help="Nets in the zoo. A larger number adds nets."),
+        typer.Option(
+            min=LEAST["nets"],
+            help="Number of nets. For an existing zoo, a larger number adds nets.",
+        ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=LEAST["seed"], help="Seed of the random recipes.")
+        int, typer.Option(min=LEAST["seed"], help="Seed of the random settings.")
     ] = Options.seed,
     shard: Annotated[
-        str, typer.Option(metavar="I/N", help="Sample only part I of N disjoint parts.")
+        str, typer.Option(metavar="I/N", help="Train only shard I of N, to share the work.")
     ] = "/".join(map(str, Options.shard)),
     data_dir: DataDir = Options.data_dir,
     datasets: Annotated[
-        str | None, typer.Option(help="Comma-separated image sets, instead of those of the space.")
+        str | None,
+        typer.Option(help="Comma-separated image data sets, instead of those of the space."),
     ] = None,
     epochs: Annotated[
         int | None,
@@ -42,16 +46,18 @@ def sample(
         ),
     ] = Options.epochs,
     snapshots: Annotated[
-        int, typer.Option(min=LEAST["snapshots"], help="Snapshots to keep of each net.")
+        int, typer.Option(min=LEAST["snapshots"], help="Number of snapshots to keep of each net.")
     ] = Options.snapshots,
     snapshot_epochs: Annotated[
         str | None, typer.Option(help="Keep snapshots after these epochs, such as 0,0.5,1,2,5.")
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=LEAST["workers"], help="Processes; by default one per core."),
+        typer.Option(min=LEAST["workers"], help="Number of processes; by default one per core."),
     ] = Options.workers,
-    device: Annotated[str, typer.Option(help="Train on auto, cpu or cuda.")] = Options.device,
+    device: Annotated[
+        str, typer.Option(help="The device to train on: auto, cpu or cuda.")
+    ] = Options.device,
     dtype: Annotated[
         str, typer.Option(help="Store weights as float32, or as bfloat16 in half the space.")
     ] = Options.dtype,
@@ -70,7 +76,8 @@ def sample(
     evaluation_images: Annotated[
         int,
         typer.Option(
-            min=LEAST["evaluation_images"], help="The most images on which a snapshot is evaluated."
+            min=LEAST["evaluation_images"],
+            help="Evaluate each snapshot on at most this many images.",
         ),
     ] = Options.evaluation_images,
     estimate: Annotated[
@@ -83,7 +90,7 @@ def sample(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Sample trained nets into a zoo, or continue a zoo."""
+    """Train a zoo of nets with random settings, or continue one."""
     from weightspace import sampling
 
     if only is not None:
@@ -110,12 +117,12 @@ def demo(
         Path, typer.Option(help="The folder for the zoo and the report.")
     ] = arguments.DEMO_FOLDER,
     seed: Annotated[
-        int, typer.Option(min=LEAST["seed"], help="Seed of the random recipes.")
+        int, typer.Option(min=LEAST["seed"], help="Seed of the random settings.")
     ] = Options.seed,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Sample and dissect a small zoo, and write a report.
+    """Train and dissect a small zoo, and write a report.
 
     The images come with the package.
     """

@@ -109,25 +109,25 @@ def zoo(zoo: Zoo) -> None:
     for name, text in (
         ("zoo", found["path"]),
         ("space", f"{found['space']}, seed {found['seed']}"),
-        ("varies", ", ".join(found["properties"]) or "nothing that is on record"),
+        ("varies", ", ".join(found["properties"]) or "nothing that was recorded"),
         (
             "nets",
             f"{found['nets']:,}"
             + ("" if whole else f" of {planned:,}; the command that started it continues it"),
         ),
-        *([("on record", f"only of some: {partly}")] if partly else []),
-        ("of these", f"{found['dead']:,} dead (at chance), {found['diverged']:,} diverged"),
+        *([("recorded", f"for some nets only: {partly}")] if partly else []),
+        ("of these", f"{found['dead']:,} stayed at chance (dead), {found['diverged']:,} diverged"),
         (
             "snapshots",
-            f"{found['snapshots']:,} vectors, {found['values']:,} values of {found['dtype']}",
+            f"{found['snapshots']:,} with {found['values']:,} {found['dtype']} values in all",
         ),
         (
-            "lengths",
+            "size of a net",
             f"{found['shortest_vector'] or 0:,} to {found['longest_vector'] or 0:,} values",
         ),
         *([("on disk", _bytes(found["bytes"]))] if found["bytes"] is not None else []),
         ("test accuracy", accuracy or "no net yet"),
-        ("made", f"{found['created']} by {_versions(found['versions'])}"),
+        ("created", f"{found['created']} by {_versions(found['versions'])}"),
     ):
         table.add_row(Text(name, style="bold"), _text(text))
     _out().print(table)

@@ -33,15 +33,15 @@ Z95 = 1.959964
 
 
 def much(headline: Headline) -> str:
-    """How much: the property read best, and those that cannot be distinguished from chance."""
+    """How much: the property predicted best, and those that cannot be distinguished from chance."""
     shown = [line for line in headline.lines if line.shown]
     hidden = [line for line in headline.lines if not line.shown]
     if not shown:
         n = count(len(headline.lines), "property")
-        return f"Nothing can be read from {headline.source} better than by chance ({n} tried)"
+        return f"Nothing is predicted from {headline.source} better than by chance ({n} tried)"
     best = shown[0]
     text = (
-        f"{sentence(label(best.name))} is read from {headline.source} with "
+        f"{sentence(label(best.name))} is predicted from {headline.source} with "
         f"{percent(best.accuracy)} accuracy (chance {percent(best.chance)})"
     )
     if hidden:
@@ -55,22 +55,27 @@ def where(frame: pl.DataFrame) -> str:
     tries = comparisons(frame)
     found = [c for rows in by_property(frame, "position") if (c := contrast(rows, tries))]
     if not found:
-        return "No property's accuracy depends significantly on the place along the vector"
+        return "No property's accuracy depends significantly on the place along the weight vector"
     top = max(found, key=lambda c: c.best["accuracy"] - c.worst["accuracy"])
     name = sentence(label(top.best["property"]))
     best, worst = _spot(top.best), _spot(top.worst)
     high, low = percent(top.best["accuracy"]), percent(top.worst["accuracy"])
     if best == worst:
-        text = f"{name} is read at {low} to {high}, depending on the place along the vector"
+        text = (
+            f"{name} is predicted with {low} to {high} accuracy, depending on the place along the "
+            "weight vector"
+        )
     else:
-        text = f"{name} is read best {best} of the vector ({high}) and worst {worst} ({low})"
+        text = (
+            f"{name} is predicted best from weights {best} of the weight vector ({high}), and "
+            f"worst from weights {worst} ({low})"
+        )
     others = len(found) - 1
-    verb = "depends" if others == 1 else "depend"
-    return f"{text}; {others} more {verb} on the place" if others else text
+    return f"{text}; the place matters for {others} more" if others else text
 
 
 def parts(frame: pl.DataFrame) -> str:
-    """Where by part: properties read better from conv weights, and better from fc weights."""
+    """Where by part: properties predicted better from conv weights, and from fc weights."""
     conv: list[str] = []
     fc: list[str] = []
     for rows in by_property(frame, "part"):
@@ -82,13 +87,20 @@ def parts(frame: pl.DataFrame) -> str:
     if not conv and not fc:
         return "No property differs significantly between conv weights and fc weights"
     if conv and fc:
-        return f"Conv weights are better for {listing(conv)}; fc weights for {listing(fc)}"
-    one, other = ("Conv", "fc") if conv else ("Fc", "conv")
-    return f"{one} weights are better than {other} weights for {listing(conv or fc)}"
+        return sentence(
+            f"{listing(conv)} {_is(conv)} predicted better from conv weights, {listing(fc)} from "
+            "fc weights"
+        )
+    one, other = ("conv", "fc") if conv else ("fc", "conv")
+    found = conv or fc
+    return sentence(
+        f"{listing(found)} {_is(found)} predicted better from {one} weights than from {other} "
+        "weights"
+    )
 
 
 def when(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
-    """When: what can be read at the first snapshot, and what becomes readable later."""
+    """When: what can be predicted from the first snapshot, and what only from later ones."""
     # Two snapshots of each property are tested: the first and the last.
     tries = 2 * comparisons(frame)
     onsets = [onset(rows, tries) for rows in by_property(frame, order=order)]
@@ -100,7 +112,8 @@ def when(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
     told = []
     if first:
         start = share_of_training(min(found.start for found in first))
-        told.append(f"{listing([label(found.property) for found in first])} can be read {start}")
+        names = listing([label(found.property) for found in first])
+        told.append(f"{names} can be predicted {start}")
     if later:
         verb = "becomes" if len(later) == 1 else "become"
         names = listing([label(found.property) for found in later])
@@ -108,7 +121,7 @@ def when(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
         if len(later) > 1 and _since(later[-1]) > _since(later[0]):
             ends = f"{round(100 * _since(later[0]))} and {round(100 * _since(later[-1]))} %"
             span = f"between {ends} of training"
-        told.append(f"{names} {verb} readable {span}")
+        told.append(f"{names} {verb} predictable {span}")
     return sentence("; ".join(told))
 
 
@@ -116,9 +129,10 @@ def training(frame: pl.DataFrame) -> str:
     """Training: the median over nets of the last test accuracy, by data set."""
     last = frame.filter(pl.col("snapshot") == pl.col("snapshot").max().over("dataset"))
     rows = last.sort("accuracy", descending=True).to_dicts()
-    ends = rows if len(rows) < 3 else [rows[0], rows[-1]]
-    told = [f"above {percent(row['accuracy'])} on {label(row['dataset'])}" for row in ends]
-    return f"Half of the nets reach a test accuracy {' and '.join(told)}"
+    told = [f"{percent(row['accuracy'])} on {label(row['dataset'])}" for row in rows]
+    if len(told) > 2:
+        return f"The median test accuracy of the nets ends between {told[0]} and {told[-1]}"
+    return f"The median test accuracy of the nets ends at {' and '.join(told)}"
 
 
 @dataclass(frozen=True)
@@ -221,6 +235,10 @@ def comparisons(frame: pl.DataFrame) -> int:
 
 def _since(found: Onset) -> float:
     return found.since or 0.0
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _spot(row: Row) -> str:

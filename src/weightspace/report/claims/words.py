@@ -81,10 +81,10 @@ def share_of_training(fraction: float) -> str:
     """The time of a snapshot in words.
 
     >>> share_of_training(0.0), share_of_training(0.25), share_of_training(1.0)
-    ('before the first step', 'after 25 % of training', 'at the end of training')
+    ('before the first training step', 'after 25 % of training', 'at the end of training')
     """
     if fraction <= 0:
-        return "before the first step"
+        return "before the first training step"
     if fraction >= 1:
         return "at the end of training"
     return f"after {max(1, round(100 * fraction))} % of training"

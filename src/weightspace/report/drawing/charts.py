@@ -93,11 +93,11 @@ def over_training() -> dict[str, Any]:
 
 
 def _time() -> alt.X:
-    """The axis from the start of training to its end."""
+    """The axis from the start of training to its end; longer labels meet in narrow panels."""
     ends = alt.Axis(
         values=[0, 1],
         grid=False,
-        labelExpr="datum.value == 0 ? 'start' : 'end of training'",
+        labelExpr="datum.value == 0 ? 'start' : 'end'",
         labelFlush=True,
         title=None,
     )

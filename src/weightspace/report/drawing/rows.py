@@ -36,7 +36,7 @@ def where(frame: pl.DataFrame) -> list[Row]:
     return [
         score(row)
         | {"middle": (row["start"] + row["stop"]) / 2}
-        | {"tip_place": f"{100 * row['start']:.0f}–{100 * row['stop']:.0f} % of the vector"}
+        | {"tip_place": f"{100 * row['start']:.0f}–{100 * row['stop']:.0f} % of the weight vector"}
         for row in table.to_dicts()
     ]
 

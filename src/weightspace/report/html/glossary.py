@@ -6,24 +6,36 @@ from collections.abc import Iterator
 
 from weightspace.dissection import Dissection
 from weightspace.meta import CLASSIFIERS
+from weightspace.report.claims.words import label
 
 _ALWAYS = {
+    "property": "a setting of a net or of its training that differs between nets, and that "
+    "classifiers predict",
     "level": "a value that a property can take: adam is a level of the optimizer. A property that "
     "is a number has three levels, the thirds of its range",
     "chance": "1 / number of levels: the accuracy of a guess without any knowledge of the net",
     "interval": "a range that contains the true number in 95 of 100 cases; it shows how much a "
     "number depends on which nets were sampled",
-    "slice": "a run of consecutive weights of a net's vector, which holds all tensors of the net, "
-    "layer by layer",
+    "weight vector": "all tensors of a net in one vector, layer by layer, from the first layer to "
+    "the last",
+    "slice": "a run of consecutive weights of a net's weight vector",
     "conv, fc": "convolutional and fully connected layers; a net has conv layers first, then fc",
-    "significant": "above the error at the 5 % level, corrected for the number of comparisons that "
-    "a title chooses from (Bonferroni, or the studentised range for places along the vector)",
+    "significant": "unlikely to be due to chance: significant at 5 %, corrected for the number of "
+    "comparisons that a title chooses from (Bonferroni, or the studentised range for places along "
+    "the weight vector)",
+}
+_PROPERTIES = {
+    "filter_size": "width and height of the filters of convolutions",
+    "depth_conv": "number of convolutions of a net",
+    "width_conv": "number of channels of a net's first convolutions",
+    "depth_fc": "number of hidden fully connected layers of a net",
+    "width_fc": "number of units of a net's first fully connected layer",
 }
 _CONTROL = (
-    "the levels permuted over the nets at random; the accuracy that the same procedure reaches "
-    "with them is due to chance"
+    "the control: the levels are permuted over the nets at random, so the accuracy that the same "
+    "procedure then reaches is due to chance"
 )
-_SNAPSHOT = "the weights of a net at one time of its training"
+_SNAPSHOT = "a copy of the weights of a net, stored at one moment of its training"
 _PROGRESS = "the share of its training that a net has completed, from 0 to 100 %"
 _STATISTICS = (
     "mean and variance of activations, which batch norm keeps beside the weights; they are part of "
@@ -55,6 +67,8 @@ def glossary(dissection: Dissection) -> list[tuple[str, str]]:
     """Words and their meanings: the words that this page uses, then its classifiers."""
     much = dissection.much.frame()
     words = list(_ALWAYS.items())
+    found = set(much["property"])
+    words += [(label(name), text) for name, text in _PROPERTIES.items() if name in found]
     if much["control_low"].is_not_null().any():
         words.append(("permuted labels", _CONTROL))
     if dissection.when.frame().height:

@@ -111,9 +111,10 @@ def _lead(dissection: Dissection, head: Headline) -> str:
     drawn = f" drawn from the space “{space}”" if space else ""
     shown = sum(line.shown for line in head.lines)
     return (
-        f"Each net{drawn} was trained with known settings. Then a classifier was trained to "
-        f"predict each setting from {head.source} alone, and tested on other nets. "
-        f"{shown} of {count(len(head.lines), 'property')} can be read better than by chance."
+        f"Each net was trained with known settings{drawn}, here called properties. Then a "
+        f"classifier was trained to predict each property from {head.source} alone, and tested on "
+        f"other nets. {shown} of {count(len(head.lines), 'property')} can be predicted better than "
+        "by chance."
     )
 
 

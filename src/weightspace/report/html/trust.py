@@ -14,16 +14,16 @@ from weightspace.report.sections import calibration
 def summary(evaluation: Evaluation, head: Headline) -> str:
     """How sure, in one sentence."""
     shown, n = sum(line.shown for line in head.lines), head.lines[0].n_nets
-    bar = "chance and permuted labels" if head.lines[0].control else "chance"
+    bar = "chance and above permuted labels" if head.lines[0].control else "chance"
     text = (
-        f"The 95 % intervals of {shown} of {count(len(head.lines), 'property')} lie above {bar}, "
-        f"tested on {count(n, 'net')}, each outside its classifier's training set"
+        f"For {shown} of {count(len(head.lines), 'property')} the 95 % interval lies above {bar}; "
+        f"each of {count(n, 'net')} was tested by a classifier that was not trained on it"
     )
     known = calibration.figures_of(evaluation)
     if known is None:
         return text
     said = calibration.finding(known[0]).partition(",")[0]
-    return f"{text}; {said[0].lower()}{said[1:]}"
+    return f"{text}. {said}"
 
 
 def sureness(evaluation: Evaluation, head: Headline, facts: dict[str, Any]) -> list[str]:
@@ -32,11 +32,11 @@ def sureness(evaluation: Evaluation, head: Headline, facts: dict[str, Any]) -> l
     rows = frame.filter(classifier=head.classifier, unit=head.unit).to_dicts()
     row = rows[0]
     told = [
-        f"Tested on {count(row['n_nets'], 'net')}, each by a classifier whose training set does "
-        f"not hold it: {row['folds']} folds, split by net, never by slice or snapshot; "
+        f"Tested on {count(row['n_nets'], 'net')}, each by a classifier that was not trained on "
+        f"it: {row['folds']} folds, split by net, never by slice or snapshot; "
         f"seeds {_plain(row['seeds'])}.",
-        "Every class has the same weight in the accuracy, so always predicting the most frequent "
-        "class gains nothing. Intervals are 95 % bootstrap intervals over nets.",
+        "Every level has the same weight in the accuracy, so always predicting the most frequent "
+        "level gains nothing. Intervals are 95 % bootstrap intervals over nets.",
     ]
     bars = [(line.control.high, line.chance) for line in head.lines if line.control]
     if bars:
@@ -44,9 +44,9 @@ def sureness(evaluation: Evaluation, head: Headline, facts: dict[str, Any]) -> l
         told.append(
             "Control: the whole procedure is repeated with labels permuted over the nets. The "
             f"95 % range of its accuracies ends at {percent(reach)} where chance is "
-            f"{percent(chance)}. "
-            "A property is called encoded only where its interval lies wholly above chance and "
-            "above the control."
+            f"{percent(chance)}; for no property does it end further above chance. "
+            "A property is called encoded only if its interval lies wholly above chance and above "
+            "the range of the control."
         )
     else:
         told.append(
@@ -57,7 +57,8 @@ def sureness(evaluation: Evaluation, head: Headline, facts: dict[str, Any]) -> l
     told += _nets(facts)
     told += _dead(evaluation, head)
     told.append(
-        "“Not shown” is no proof of absence: a better classifier or more nets may show it. "
+        "“Not shown” does not mean that the weights do not encode a property: a better classifier "
+        "or more nets may show that they do. "
         "“Significant” in a title means: significant at 5 % after a correction for the number of "
         "properties, places or snapshots that the title chooses from (Bonferroni, or the "
         "studentised range)."
@@ -93,7 +94,7 @@ def _dead(evaluation: Evaluation, head: Headline) -> list[str]:
     top = max(own, key=lambda row: abs(row["accuracy"] - row["all"]))
     change = 100 * (top["accuracy"] - top["all"])
     return [
-        "When dead nets are left out of the test, but not out of the training set, the accuracy of "
+        "If dead nets are left out of the test, but not out of the training set, the accuracy for "
         f"{label(top['property'])} changes most: by {change:+.1f} points, to "
         f"{100 * top['accuracy']:.1f} % ({count(top['n_nets'], 'net')})."
     ]
@@ -105,7 +106,7 @@ def _nets(facts: dict[str, Any]) -> list[str]:
     if diverged or dead:
         out = f"{count(diverged, 'net')} diverged and {'was' if diverged == 1 else 'were'} left out"
         kept = "was" if dead == 1 else "were"
-        stay = f"{count(dead, 'net')} stayed at chance (or never moved) and {kept} kept"
+        stay = f"{count(dead, 'net')} stayed at chance or never changed (dead nets) and {kept} kept"
         both = listing([text for text, n in ((out, diverged), (stay, dead)) if n])
         told.append(f"Of {count(int(facts.get('nets', 0)), 'net')}, {both}.")
     else:
@@ -125,7 +126,7 @@ _NAMES = {
     "nets": "nets in the zoo",
     "used": "nets tested",
     "diverged": "nets that diverged (left out)",
-    "dead": "nets that stayed at chance (or never moved)",
+    "dead": "dead nets (stayed at chance, or never changed)",
     "layouts": "different layouts",
     "snapshots": "snapshots per net",
     "vectors": "weight vectors",

@@ -85,7 +85,7 @@ def finding(shown: Sequence[Pair]) -> str:
         return "Leaving out batch norm's running statistics changes no accuracy significantly"
     top = max(significant, key=lambda pair: abs(pair.loss))
     text = (
-        f"Without batch norm's running statistics {label(top.name)} is read with "
+        f"Without batch norm's running statistics {label(top.name)} is predicted with "
         f"{percent(top.bare['accuracy'])} accuracy instead of {percent(top.full['accuracy'])}"
     )
     others = len(significant) - 1

@@ -42,10 +42,10 @@ def finding(table: pl.DataFrame) -> str:
         "points on average"
     )
     if _points(mean) != _points(raw):
-        text += f" ({_points(raw)} without scaling)"
+        text += f" ({_points(raw)} without temperature scaling)"
     if table.height == 1:
         return text
-    return f"{text}, at most by {_points(worst['ece'])}, for {label(worst['property'])}"
+    return f"{text}, and most for {label(worst['property'])}: by {_points(worst['ece'])}"
 
 
 def _points(share: float) -> str:
@@ -55,14 +55,14 @@ def _points(share: float) -> str:
 def reading(table: pl.DataFrame) -> str:
     """How to read the figure."""
     return (
-        f"{table['classifier'][0]} predicts a level of each net with a probability. Horizontal: "
-        "predicted probability, in ten bins; vertical: the share of these predictions that are "
-        "right. A larger dot stands for more predictions. On the diagonal both are equal; below "
-        "it predictions are overconfident, above it underconfident. Probabilities are scaled "
-        "with one temperature for each property, fitted on other nets to make log loss small, "
-        f"which may increase the ECE: the mean distance from the diagonal, over "
-        f"{int(table['n_nets'][0]):,} nets. Hollow dots stand for fewer than {FEW} predictions "
-        "over all seeds."
+        f"For each net the classifier “{table['classifier'][0]}” predicts a level of each "
+        "property, with a probability. Horizontal: this probability, in ten bins; vertical: the "
+        "share of the predictions in a bin that are right. The larger a dot, the more predictions; "
+        f"hollow dots: fewer than {FEW} over all seeds. Dashed: both are equal; below the diagonal "
+        "predictions are overconfident, above it underconfident. ECE (expected calibration "
+        f"error): the mean distance from the diagonal, over {int(table['n_nets'][0]):,} nets. "
+        "Probabilities are scaled with one temperature for each property, fitted on other nets to "
+        "reduce the log loss; this can increase the ECE."
     )
 
 
@@ -133,7 +133,8 @@ def figure(table: pl.DataFrame, bins: pl.DataFrame, order: Sequence[str]) -> Fig
         )  # fmt: skip
         row = errors[name]
         text = f"ECE {_share(row['ece'])}\nwithout scaling {_share(row['ece_raw'])}"
-        axes.text(0.04, 0.96, text, fontsize=7, color=MUTED, va="top")
+        # Below the diagonal, where there are fewer dots.
+        axes.text(0.97, 0.03, text, fontsize=7, color=MUTED, ha="right", va="bottom")
         if grid.last_in_column(index):
             axes.set_xlabel("predicted", fontsize=8, color=MUTED, labelpad=1)
         if grid.first_in_row(index):

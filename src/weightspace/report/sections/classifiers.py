@@ -11,11 +11,12 @@ from weightspace.report.drawing.section import Section
 from weightspace.report.sections import cells
 
 READING = (
-    "Each line: a classifier and its input: one slice of a net, all slices of a net together, or a "
-    "whole net. Large numbers: accuracy in percent. Small numbers: percentage points, before "
-    "rounding, behind the classifier that has the best mean over properties on the same input, "
-    "where significant. Colour: from chance (dark) to always right (bright). The title compares "
-    "the best classifier with the next best on the same nets."
+    "Each row: a classifier and its input, which is one slice of a net, all slices of a net "
+    "together, or a whole net. Large numbers: accuracy in percent. Small numbers: by how many "
+    "percentage points (computed before rounding) the classifier is behind the best one with the "
+    "same input, if significant; the best one has the highest mean over properties. Colour: from "
+    "chance (dark) to always right (bright). The title compares the best classifier with the next "
+    "best on the same nets."
 )
 _FEW = 3
 
@@ -33,11 +34,13 @@ def finding(frame: pl.DataFrame) -> str:
     ahead = [r["property"] for r in rows if corrected(r["drop"], r["drop_low"], tries) > 0]
     behind = [r["property"] for r in rows if corrected(r["drop"], r["drop_high"], tries) < 0]
     if not ahead:
-        return f"No classifier reads {_thing(seen)} significantly better than the next best"
+        return (
+            f"From {_thing(seen)}, no classifier predicts significantly better than the next best"
+        )
     text = listing([label(name) for name in ahead])
     if len(ahead) > _FEW:
         text = f"{len(ahead)} of {len(rows)} properties"
-    text = f"From {_thing(seen)}, {best} reads {text} significantly better than {second}"
+    text = f"From {_thing(seen)}, {best} predicts {text} significantly better than {second}"
     if len(names) > 2:
         text += ", the next best"
     if behind:

@@ -17,13 +17,14 @@ from weightspace.report.drawing.section import Key, Section
 def reading(head: Headline) -> str:
     """How to read the figure of how much."""
     text = (
-        "Dots: accuracy on nets outside the training set, with 95 % intervals over nets. The "
-        "further right of the chance mark, the more the weights encode."
+        "Dots: accuracy on nets outside the training set, with 95 % intervals over nets. Rows are "
+        "sorted by how much the weights encode: by the share of the way from chance to 100 % that "
+        "the accuracy covers."
     )
     if any(line.control for line in head.lines):
-        text += " Grey bars: the range of 95 % of accuracies from permuted labels."
+        text += " Grey bars: 95 % of the accuracies from permuted labels lie in them."
     if not all(line.shown for line in head.lines):
-        text += " Grey names: properties that are not shown to be encoded."
+        text += " Grey dots: properties that are not shown to be encoded."
     return text
 
 

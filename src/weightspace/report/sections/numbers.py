@@ -25,15 +25,15 @@ def finding(regression: Regression) -> str:
     hidden = [label(row["target"]) for row in readers if row not in shown]
     if not shown:
         tried = count(len(readers), "number")
-        return f"No number is read significantly better than by chance ({tried} tried)"
+        return f"No number is predicted significantly better than by chance ({tried} tried)"
     shown.sort(key=lambda row: row["r2"], reverse=True)
     sources = {row["source"] for row in shown}
     if len(sources) == 1:
         told = [f"{label(row['target'])} ({_r2(row)})" for row in shown]
-        text = f"{sentence(listing(told))} can be read from {sources.pop()} as numbers"
+        text = f"{sentence(listing(told))} can be predicted from {sources.pop()} as numbers"
     else:
         told = [f"{label(row['target'])} ({_r2(row)}, from {row['source']})" for row in shown]
-        text = f"{sentence(listing(told))} can be read as numbers"
+        text = f"{sentence(listing(told))} can be predicted as numbers"
     return f"{text}; {listing(hidden)} cannot be distinguished from chance" if hidden else text
 
 

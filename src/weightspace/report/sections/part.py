@@ -18,15 +18,15 @@ from weightspace.report.drawing.section import Section, panels
 def reading(frame: pl.DataFrame) -> str:
     """How to read the figure by part and depth."""
     text = (
-        "In each row, classifiers read only one kind of layer or one layer. Dots: accuracy; lines: "
-        "95 % intervals over nets; dashed: chance."
+        "Each row: classifiers that read only the layers of one kind, or only one layer. Dots: "
+        "accuracy; lines: 95 % intervals over nets; dashed: chance."
     )
     if not frame["running_stats"].all():
         text += " Hollow dots: without batch norm's running statistics."
     lengths = frame.filter(pl.col("axis") == "part")["slice_length"].unique()
     if len(lengths) == 1:
-        text += f" A part is read in slices of {int(lengths[0]):,} weights, a layer in slices of"
-        text += " the length behind its name."
+        text += f" Layers of one kind are read in slices of {int(lengths[0]):,} weights; for a"
+        text += " single layer, the number after its name is the length of a slice."
     return text
 
 
@@ -71,8 +71,8 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
     return Section(
         "part",
         "Where",
-        "Where by part and depth",
-        "by part and depth",
+        "Where, by kind of layer and depth",
+        "by kind of layer and depth",
         findings.parts(frame),
         reading(frame),
         charts.parts(part_order),

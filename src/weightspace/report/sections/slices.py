@@ -50,7 +50,7 @@ def _shortest(frame: pl.DataFrame, order: Sequence[str]) -> str:
     later = {label(name): length for name, length in since.items() if length > lengths[0]}
     told = []
     if first:
-        told.append(f"{listing(first)} can be read from {lengths[0]:,} weights")
+        told.append(f"{listing(first)} can be predicted from {lengths[0]:,} weights")
     if later:
         least, most = min(later.values()), max(later.values())
         span = f"{least:,}" if least == most else f"{least:,} to {most:,}"

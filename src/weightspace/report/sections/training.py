@@ -15,8 +15,9 @@ from weightspace.report.drawing.section import Section
 def reading() -> str:
     """How to read the figure of the nets' own training."""
     return (
-        "Test accuracy of the nets on their own task, a panel for each data set. Line: median over "
-        "nets; band: the middle 80 % of the nets. The number beside a name is the last median."
+        "Test accuracy of the nets in classifying images, a panel for each data set. Line: median "
+        "over nets, from the start to the end of training; band: the middle 80 % of the nets. At "
+        "each name: the median at the end."
     )
 
 
@@ -46,8 +47,8 @@ def section(frame: pl.DataFrame) -> Section:
     return Section(
         "training",
         "When",
-        "The nets themselves",
-        "the nets themselves",
+        "When: the nets' own accuracy",
+        "the nets' own accuracy",
         findings.training(frame),
         reading(),
         charts.training(),
@@ -55,7 +56,7 @@ def section(frame: pl.DataFrame) -> Section:
         frame,
         list(endings),
         details={
-            name: f"ends at {percent(row['accuracy'])}, 80 % of nets within "
+            name: f"ends at {percent(row['accuracy'])}; middle 80 % of nets: "
             f"{interval(row['low'], row['high'])}"
             for name, row in endings.items()
         },

@@ -56,12 +56,14 @@ def finding(frame: pl.DataFrame, order: Sequence[str] = ()) -> str:
     end_of = share_of_training(frame["tested_fraction"].max())  # type: ignore[arg-type]
     if not kept and not changed:
         return (
-            f"Classifiers trained on snapshots {begin} read no property significantly above chance "
-            f"{end_of}"
+            f"Classifiers trained on snapshots {begin} predict no property significantly above "
+            f"chance {end_of}"
         )
     told = []
     if kept:
-        told.append(f"classifiers trained on snapshots {begin} still read {listing(kept)} {end_of}")
+        told.append(
+            f"classifiers trained on snapshots {begin} still predict {listing(kept)} {end_of}"
+        )
     if changed:
         top = max(changed, key=lambda c: c.best["accuracy"] - c.worst["accuracy"])
         worst, best = percent(top.worst["accuracy"]), percent(top.best["accuracy"])

@@ -18,8 +18,8 @@ UNITS = {"unseen": "slice", "unseen_whole": "net"}
 _FROM = {"slice": "slices", "net": "whole nets"}
 _EVENLY = "slices at equal distances from the first weight to the last"
 _READING = (
-    "Each line: a property; classifiers are trained without the nets of one of its levels, and "
-    "tested on those nets, for each level in turn. Large numbers: their accuracy in percent, read "
+    "Each row: a property; classifiers are trained without the nets of one of its levels, and "
+    "tested on those nets, for each level in turn. Large numbers: their accuracy in percent, "
     "from {source}, mean over levels. Colour: from chance (dark) to always right (bright). Small "
     "numbers: percentage points lost, before rounding, against classifiers trained on as many nets "
     "of all levels, where significant. Exclamation mark: not above chance at one level or more."
@@ -67,9 +67,9 @@ def finding(frame: pl.DataFrame, unit: str) -> str:
     tries = own.height
     kept = [label(p) for p in _by_skill(own) if _readable(own.filter(property=p), tries)]
     if kept:
-        told.append(f"{listing(kept)} can be read whatever level is left out")
+        told.append(f"{listing(kept)} can be predicted whatever level is left out")
     elif told[0]:
-        told.append("no property can be read whatever level is left out")
+        told.append("no property can be predicted whatever level is left out")
     if not any(told):
         return "No accuracy is significantly lower on nets with levels left out of training"
     return sentence("; ".join(filter(None, told)))

@@ -111,7 +111,7 @@ def _tampered(own: pl.DataFrame) -> str:
         if new and len(told) < 2:
             told.append(row)
     if not told:
-        return "No property is read significantly worse from altered slices"
+        return "No property is predicted significantly worse from altered slices"
     parts = [
         f"{WITHOUT.get(row['name'], row['name'])}, {label(row['property'])} falls from "
         f"{percent(whole[row['property']]['accuracy'])} to {percent(row['accuracy'])}"

@@ -18,9 +18,10 @@ def reading(frame: pl.DataFrame) -> str:
     """How to read the figure over training."""
     snapshots = count(frame["snapshot"].n_unique(), "snapshot")
     return (
-        f"Line: accuracy of classifiers trained and tested on one snapshot, for {snapshots}. They "
-        f"read slices of {curves.values(frame)} at equal distances. Both ends of the vector are "
-        "always read, so accuracies can differ from those of random slices. "
+        f"Line: accuracy of classifiers, each trained and tested on one of {snapshots}, from the "
+        "start to the end of training. "
+        f"They read slices of {curves.values(frame)}, evenly spaced from one end of the "
+        "weight vector to the other, so accuracies can differ from those of random slices. "
         f"Blue band: 95 % interval over nets; {curves.GREY}."
     )
 

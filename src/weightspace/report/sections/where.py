@@ -19,9 +19,10 @@ from weightspace.report.drawing.section import Section, panels
 def reading(frame: pl.DataFrame) -> str:
     """How to read the figure along the vector."""
     return (
-        f"Horizontal: the net's vector of weights from its first layer to its last, read in slices "
+        f"Horizontal: the net's weight vector from its first layer to its last, read in slices "
         f"of {curves.values(frame)}. Line: accuracy at that place; blue band: 95 % interval over "
-        f"nets; {curves.GREY}. Strip below: conv and fc layers, with borders averaged over nets."
+        f"nets; {curves.GREY}. Strip at the bottom: conv (blue) and fc (orange) layers, with "
+        "borders averaged over nets."
     )
 
 
@@ -62,8 +63,8 @@ def section(frame: pl.DataFrame, order: Sequence[str], facts: dict[str, Any]) ->
     return Section(
         "where",
         "Where",
-        "Where along the vector",
-        "along the vector",
+        "Where, along the weight vector",
+        "along the weight vector",
         findings.where(frame),
         reading(position),
         charts.along(),
@@ -72,8 +73,8 @@ def section(frame: pl.DataFrame, order: Sequence[str], facts: dict[str, Any]) ->
         panels(position, order),
         rows.layers(facts),
         key=(
-            ("dot-blue", "accuracy; in the strip below, conv layers"),
-            ("dot-orange", "fc layers"),
+            ("dot-blue", "accuracy; in the strip at the bottom: conv layers"),
+            ("dot-orange", "in the strip: fc layers"),
         ),
         draw=lambda: figure(frame, order, facts),
     )

@@ -34,7 +34,7 @@ def markdown(evaluation: Evaluation, unit: str = "slice") -> str:
     """The table that `table` shows in a terminal, as Markdown; `unit` is "slice" or "net"."""
     head = headline(evaluation.frame(), unit)
     caption = (
-        f"Read from {head.source} by `{head.classifier}`, {count(head.lines[0].n_nets, 'net')}"
+        f"Predicted from {head.source} by `{head.classifier}`, {count(head.lines[0].n_nets, 'net')}"
     )
     rows = [_COLUMNS, ("---",) + ("---:",) * 5 + ("---",)]
     rows += [
@@ -70,7 +70,7 @@ def numbers_markdown(regression: Regression) -> str:
             )
         )
     nets = count(int(regression.frame()["n_nets"].max()), "net")  # type: ignore[arg-type]
-    return f"Numbers, read from {nets}, none of which is in the training set:\n\n{_lines(rows)}"
+    return f"Numbers, predicted for {nets}, none of which is in the training set:\n\n{_lines(rows)}"
 
 
 def slices_markdown(slices: Slices) -> str:

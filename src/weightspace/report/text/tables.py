@@ -38,7 +38,7 @@ def table(evaluation: Evaluation, unit: str = "slice") -> Table:
     Returns
     -------
     rich.table.Table
-        A row for each property, the one read best first, with a verdict. `print` shows it too.
+        A row for each property, the one predicted best first, with a verdict. `print` shows it too.
 
     Notes
     -----
@@ -48,7 +48,7 @@ def table(evaluation: Evaluation, unit: str = "slice") -> Table:
     """
     head = headline(evaluation.frame(), unit)
     nets = count(head.lines[0].n_nets, "net")
-    drawn = _table(f"Read from {head.source} by {head.classifier}, {nets}{head.moment}")
+    drawn = _table(f"Predicted from {head.source} by {head.classifier}, {nets}{head.moment}")
     drawn.add_column("property", no_wrap=True)
     for name in ("accuracy", "95 % interval", "chance", "shallow", "permuted labels"):
         drawn.add_column(name, justify="right", no_wrap=True)
@@ -127,7 +127,7 @@ def number_table(regression: Regression) -> Table:
     The verdict is "encoded" where the intervals of both lie above 0 and above their controls,
     "above chance" where they lie above 0 and no control was run, and "not shown" otherwise.
     """
-    drawn = _table("Numbers, read from nets outside the training set")
+    drawn = _table("Numbers, predicted for nets outside the training set")
     for name in ("number", "read from"):
         drawn.add_column(name, no_wrap=True)
     for name in ("R²", "95 % interval", "Kendall's tau", "95 % interval"):
