@@ -34,6 +34,8 @@ class Contents:
         Names of code in the file, and the bytes where each is first named.
     facts : dict of str to object
         What the form says about the whole file: metadata, versions, the name when it was saved.
+    nbytes : int
+        The bytes of all values, where they are not those of the file: unpacked, or in other files.
     """
 
     form: str
@@ -43,6 +45,7 @@ class Contents:
     notes: tuple[Note, ...] = ()
     foreign: Mapping[str, int] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    nbytes: int = 0
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def read_file(place: Path | InnerPath, key: str | None = None) -> Iterator[Store
 
 @contextmanager
 def read_contents(place: Path | InnerPath) -> Iterator[tuple[Contents, int]]:
-    """What a file holds, and its bytes; see `read_file`."""
+    """What a file holds, and its bytes, unpacked; see `read_file`."""
     try:
         with ExitStack() as closing:
             file = closing.enter_context(_opened(place))
@@ -97,7 +97,8 @@ def read_contents(place: Path | InnerPath) -> Iterator[tuple[Contents, int]]:
             form = next((form for form in FORMS if form.fits(opened)), None)
             if form is None:
                 raise _stranger(opened.head)
-            yield form.read(opened), size
+            contents = form.read(opened)
+            yield contents, max(size, contents.nbytes)
     except Refusal as refusal:
         raise DataError(place, refusal.cause, refusal.remedy) from None
     except FileNotFoundError:

@@ -174,7 +174,7 @@ def _check(members: list[Member], size: int) -> None:
                 "are read",
                 "save model.state_dict() alone",
             )
-    claimed = sum(member.size for member in members)
+    claimed = sum(member.packed for member in members)
     if claimed > size:  # the members overlap
         raise refused(f"its members claim {claimed:,} bytes of {size:,}")
 
