@@ -43,7 +43,7 @@ class Tensor:
 
     `kind` is empty, or says why there are no values to read, such as "sparse". `compute` makes the
     values (any real type, of `shape`) of a tensor that is not stored as it is, such as a compressed
-    one.
+    one. `objects` is what an array of Python objects holds, as a pickle describes it.
     """
 
     dtype: DType
@@ -54,6 +54,7 @@ class Tensor:
     negative: bool = False
     kind: str = ""
     compute: Callable[[], np.ndarray] | None = None
+    objects: list[Any] | None = None
 
     @property
     def size(self) -> int:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from weightspace.checkpoints.contents import Form
-from weightspace.checkpoints.formats import safetensors, torchfiles
+from weightspace.checkpoints.formats import npy, npz, onnx, safetensors, torchfiles
 
-FORMS: tuple[Form, ...] = (torchfiles.ZIPPED, torchfiles.PICKLED, safetensors.FORM)
+FORMS: tuple[Form, ...] = (
+    npz.FORM,
+    torchfiles.ZIPPED,
+    npy.FORM,
+    torchfiles.PICKLED,
+    safetensors.FORM,
+    onnx.FORM,
+)
 """Each by its content: names decide only where two forms begin alike."""

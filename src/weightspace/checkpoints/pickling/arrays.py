@@ -53,7 +53,8 @@ def filled(state: Any) -> Tensor:
     _, shape, kind, fortran, data = state
     sides = numbers(shape)
     if kind.dtype is None:
-        return Tensor(UINT8, sides, kind=f"NumPy's {kind.code}")
+        objects = data if type(data) is list else None
+        return Tensor(UINT8, sides, kind=f"NumPy's {kind.code}", objects=objects)
     if not isinstance(data, bytes | bytearray):
         raise damaged("a NumPy array without its bytes")
     return array(bytes(data), kind, sides, bool(fortran))
