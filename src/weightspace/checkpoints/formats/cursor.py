@@ -1,4 +1,4 @@
-"""Reads the small parts of a file one after another: numbers, text, lengths; never beyond its end."""
+"""Reads the small parts of a file one after another: numbers, text, lengths; not beyond its end."""
 
 from __future__ import annotations
 

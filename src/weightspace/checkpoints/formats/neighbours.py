@@ -43,8 +43,8 @@ class Neighbours:
                 f"refused; it names the file {printable(name, 120)}, which is not beside it",
                 "fetch it again from its source",
             )
-        found = self.place.parent if isinstance(self.place, InnerPath) else None
-        place = found or InnerPath(Path(os.path.abspath(self.place.parent)))
+        folder = self.place.parent
+        place = folder if isinstance(folder, InnerPath) else InnerPath(folder.absolute())
         for part in inner.parts:
             place = place / part
         return place

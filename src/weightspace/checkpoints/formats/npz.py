@@ -57,9 +57,7 @@ def _read(opened: Opened) -> Contents:
         facts["transposed"] = TURNED
         tensors = in_torch_order(tensors)
     ordered = says_order(tensors)
-    return Contents(
-        "npz", tensors, Values(file), ordered, tuple(notes), facts=facts, nbytes=nbytes
-    )
+    return Contents("npz", tensors, Values(file), ordered, tuple(notes), facts=facts, nbytes=nbytes)
 
 
 def _tensor(file: BinaryIO, member: Member, said: Header) -> Tensor:
@@ -76,7 +74,7 @@ def _unpacked(file: BinaryIO, member: Member, said: Header) -> Callable[[], np.n
         if not math.prod(said.shape):
             return np.zeros(said.shape, np.float32)
         raw = content_of(file, member)[said.length :]
-        found = raw.view(np.dtype(dtype.code).newbyteorder(said.order))
+        found = raw.view(np.dtype(dtype.code).newbyteorder(">" if said.order == "big" else "<"))
         steps = tuple(stride * dtype.itemsize for stride in said.stride)
         return as_strided(found, said.shape, steps, writeable=False)
 

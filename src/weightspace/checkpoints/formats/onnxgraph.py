@@ -1,4 +1,4 @@
-"""What the nodes of an ONNX graph say of its tensors: their order, their names, which are turned."""
+"""What the nodes of an ONNX graph say of its tensors: order, names, and which are turned."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def by_nodes(
         order |= dict.fromkeys(name for name in node.inputs if name in tensors)
         if node.kind in _KERNELS and _is_turned(node, tensors):
             turned.add(node.inputs[1])
-        for name, new in _names(parts):
-            names.setdefault(name, new)
-    taken = set(tensors) | set(names.values())
-    if len(taken) < len(tensors) + len(set(names.values())) or len(set(names.values())) < len(names):
+        for name, longer in _names(parts):
+            names.setdefault(name, longer)
+    new = set(names.values())
+    if len(new) < len(names) or new & (set(tensors) - set(names)):
         names = {}
     found: dict[str, Tensor] = {}
     for name in [*order, *(name for name in tensors if name not in order)]:
@@ -90,9 +90,7 @@ def _names(parts: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         return
     first = parts[0][0]
     module, _, leaf = first.rpartition(".")
-    if leaf in ("weight", "kernel") and all(
-        name.rpartition(".")[0] == module for name, _ in parts
-    ):
+    if leaf in ("weight", "kernel") and all(name.rpartition(".")[0] == module for name, _ in parts):
         return
     stem = module if leaf in ("weight", "kernel") and module else first
     for name, what in parts:

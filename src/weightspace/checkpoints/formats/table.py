@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from weightspace.checkpoints.contents import Form
-from weightspace.checkpoints.formats import npy, npz, onnx, safetensors, torchfiles
+from weightspace.checkpoints.formats import gguf, npy, npz, onnx, safetensors, torchfiles
 
 FORMS: tuple[Form, ...] = (
     npz.FORM,
     torchfiles.ZIPPED,
     npy.FORM,
     torchfiles.PICKLED,
+    gguf.FORM,
     safetensors.FORM,
     onnx.FORM,
 )
