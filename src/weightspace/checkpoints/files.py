@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from weightspace.checkpoints.contents import Contents, Opened
+from weightspace.checkpoints.formats.shards import with_shard
 from weightspace.checkpoints.formats.table import FORMS
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.roles import Note
@@ -97,7 +98,7 @@ def read_contents(place: Path | InnerPath) -> Iterator[tuple[Contents, int]]:
             form = next((form for form in FORMS if form.fits(opened)), None)
             if form is None:
                 raise _stranger(opened.head)
-            contents = form.read(opened)
+            contents = with_shard(form.read(opened), place.name)
             yield contents, max(size, contents.nbytes)
     except Refusal as refusal:
         raise DataError(place, refusal.cause, refusal.remedy) from None

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from weightspace.checkpoints.contents import Form
-from weightspace.checkpoints.formats import gguf, npy, npz, onnx, safetensors, torchfiles
+from weightspace.checkpoints.formats import (
+    gguf,
+    msgpack,
+    npy,
+    npz,
+    onnx,
+    safetensors,
+    shards,
+    torchfiles,
+)
 
 FORMS: tuple[Form, ...] = (
     npz.FORM,
@@ -13,5 +22,7 @@ FORMS: tuple[Form, ...] = (
     gguf.FORM,
     safetensors.FORM,
     onnx.FORM,
+    shards.FORM,
+    msgpack.FORM,
 )
 """Each by its content: names decide only where two forms begin alike."""
