@@ -107,7 +107,7 @@ def _flat(tree: Mapping[str, Any]) -> dict[str, Tensor]:
             found[name] = node
         elif isinstance(node, Mapping):
             prefix = f"{name}." if name else ""
-            waiting += [(f"{prefix}{key}", value) for key, value in reversed(node.items())]
+            waiting += [(f"{prefix}{key}", value) for key, value in reversed(list(node.items()))]
     if len(found) > MOST_ENTRIES:
         raise broken(f"{len(found):,} arrays")
     return found

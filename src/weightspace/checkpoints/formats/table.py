@@ -5,6 +5,7 @@ from __future__ import annotations
 from weightspace.checkpoints.contents import Form
 from weightspace.checkpoints.formats import (
     gguf,
+    keras,
     msgpack,
     npy,
     npz,
@@ -16,10 +17,12 @@ from weightspace.checkpoints.formats import (
 
 FORMS: tuple[Form, ...] = (
     npz.FORM,
+    keras.ARCHIVE,
     torchfiles.ZIPPED,
     npy.FORM,
     torchfiles.PICKLED,
     gguf.FORM,
+    keras.HDF5,
     safetensors.FORM,
     onnx.FORM,
     shards.FORM,

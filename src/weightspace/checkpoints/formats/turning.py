@@ -7,6 +7,7 @@ copied: a tensor gets another shape and other strides.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -15,8 +16,8 @@ import numpy as np
 from weightspace.checkpoints.tensors import Tensor, contiguous
 
 TURNED = "kernels were stored as [..., in, out] and are turned to torch's [out, in, ...]"
-_HEADS_IN = frozenset(["query", "key", "value", "qkv"])
-_HEADS_OUT = frozenset(["out", "attention_output", "output"])
+_HEADS_IN = re.compile(r"_?(query|key|value|qkv)(_dense)?$")
+_HEADS_OUT = re.compile(r"_?(out|output|attention_output)(_dense)?$")
 _MOVING = {"mean": "running_mean", "var": "running_var"}
 
 
@@ -94,11 +95,11 @@ def _turned(name: str, tensor: Tensor) -> Tensor:
 
 def _without_heads(layer: str, leaf: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """The shape of a tensor of attention in which heads are an axis, without that axis."""
-    if leaf == "kernel" and len(shape) == 3 and layer in _HEADS_IN:
+    if leaf == "kernel" and len(shape) == 3 and _HEADS_IN.match(layer):
         return shape[0], shape[1] * shape[2]
-    if leaf == "kernel" and len(shape) == 3 and layer in _HEADS_OUT:
+    if leaf == "kernel" and len(shape) == 3 and _HEADS_OUT.match(layer):
         return shape[0] * shape[1], shape[2]
-    if leaf == "bias" and len(shape) == 2 and layer in _HEADS_IN:
+    if leaf == "bias" and len(shape) == 2 and _HEADS_IN.match(layer):
         return (math.prod(shape),)
     return None
 
