@@ -313,7 +313,7 @@ class Hdf5:
             group = None if address is None else self.object(address)
         return group
 
-    def walk(self, group: Object) -> Iterator[tuple[str, Object]]:
+    def datasets(self, group: Object) -> Iterator[tuple[str, Object]]:
         """The paths and datasets in a group and the groups in it, each object once."""
         waiting = [("", group, 0)]
         seen: set[int] = set()

@@ -133,7 +133,7 @@ def _found(file: Hdf5, layers: _Layers) -> _Found:
     if any(name in file.members(file.root) for name in _GROUPS):
         return _of_variables(file, layers)
     found = _Found(transposed=False)
-    for path, dataset in file.walk(file.root):
+    for path, dataset in file.datasets(file.root):
         found.transposed |= path.endswith("/kernel")
         found.keep(path, file.tensor(dataset, path))
     return found
@@ -175,7 +175,7 @@ def _of_variables(file: Hdf5, layers: _Layers) -> _Found:
     groups: dict[str, list[tuple[int, Object]]] = {}
     named: dict[str, str] = {}
     found = _Found(ordered=bool(layers.order))
-    for path, dataset in file.walk(file.root):
+    for path, dataset in file.datasets(file.root):
         module, _, last = path.rpartition("/")
         if path.startswith("optimizer/"):
             found.notes.append(Note(path, file.shape(dataset), "", "of the optimizer"))

@@ -26,7 +26,7 @@ class Neighbours:
     closing: ExitStack
     _opened: dict[str, tuple[BinaryIO, int]] = field(default_factory=dict)
 
-    def open(self, name: str) -> tuple[BinaryIO, int]:
+    def beside(self, name: str) -> tuple[BinaryIO, int]:
         """The open file, and its bytes."""
         if name not in self._opened:
             if len(self._opened) >= _MOST:

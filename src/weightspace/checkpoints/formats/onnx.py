@@ -253,7 +253,7 @@ def _typed(
 
 def _outside(said: _Said, dtype: DType, nbytes: int, files: Neighbours) -> Storage:
     """Where the values of a tensor are in a file beside the model."""
-    file, size = files.open(said.outside.get("location", ""))
+    file, size = files.beside(said.outside.get("location", ""))
     start, length = (_whole(said.outside.get(key, "")) for key in ("offset", "length"))
     if (length or nbytes) != nbytes or start + nbytes > size:
         raise Refusal(

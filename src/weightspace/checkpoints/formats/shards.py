@@ -81,10 +81,10 @@ def _index(opened: Opened) -> tuple[dict[str, dict[str, None]], dict[str, Any]]:
             if type(name) is not str:
                 raise TypeError
             found.setdefault(name, {})[key] = None
+        if not found:
+            raise ValueError
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        raise Refusal("JSON text, but no index of shards", "name the file of the weights") from None
-    if not found:
-        raise Refusal("an index that lists no files", "fetch it again")
+        raise Refusal("JSON text, not weights", "name the file of the weights") from None
     check_entries(said["weight_map"])
     metadata = said.get("metadata")
     plain = {
@@ -96,7 +96,7 @@ def _index(opened: Opened) -> tuple[dict[str, dict[str, None]], dict[str, Any]]:
 
 def _part(opened: Opened, files: Neighbours, name: str) -> Contents:
     """What one of the files holds; its storages know that they are in it."""
-    file, size = files.open(name)
+    file, size = files.beside(name)
     try:
         one = Opened(file, files.where(name), size, file.read(_HEAD), opened.closing)
         form = next((form for form in _FORMS if form.fits(one)), None)

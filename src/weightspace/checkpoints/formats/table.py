@@ -12,10 +12,13 @@ from weightspace.checkpoints.formats import (
     onnx,
     safetensors,
     shards,
+    strangers,
     torchfiles,
 )
 
 FORMS: tuple[Form, ...] = (
+    strangers.TAR,
+    strangers.JOBLIB,
     npz.FORM,
     keras.ARCHIVE,
     torchfiles.ZIPPED,
