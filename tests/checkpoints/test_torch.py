@@ -382,7 +382,9 @@ def test_torchscript_with_its_compressed_code(tmp_path, how):
     net = torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 5), torch.nn.BatchNorm2d(8), torch.nn.Flatten(), torch.nn.Linear(8, 2)
     ).eval()
-    made = torch.jit.script(net) if how == "script" else torch.jit.trace(net, torch.ones(1, 3, 5, 5))
+    made = (
+        torch.jit.script(net) if how == "script" else torch.jit.trace(net, torch.ones(1, 3, 5, 5))
+    )
     made.save(tmp_path / "net.pt")
     read = read_checkpoint(tmp_path / "net.pt")
     assert read.form == "TorchScript"

@@ -246,7 +246,7 @@ class Hdf5:
             flags = said[1] if len(said) > 1 else 0
             if Bytes(said, 10 if flags & 1 else 2).number(8) != NOWHERE:
                 raise messages.newer("list of members")
-        return [messages.link(data) for kind, _, data in group.messages if kind == _LINK]
+        return [messages.member(data) for kind, _, data in group.messages if kind == _LINK]
 
     def _listed(self, table: Bytes) -> list[tuple[str, int]]:
         tree, heap = table.number(8), Bytes(self._at(table.number(8), 32))

@@ -215,7 +215,7 @@ def attribute(data: bytes) -> Attribute:
     return Attribute(name, datatype(parts[1]), dataspace(parts[2]) or (), bytes_.take(bytes_.left))
 
 
-def link(data: bytes) -> tuple[str, int]:
+def member(data: bytes) -> tuple[str, int]:
     """The name of a link, and the address of its object; NOWHERE for links to other places."""
     bytes_ = Bytes(data)
     version, flags = bytes_.number(1), bytes_.number(1)
