@@ -1,6 +1,7 @@
 """Settings of all tests."""
 
 import functools
+import importlib
 import os
 import signal
 from pathlib import Path
@@ -24,6 +25,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # One thread for each matrix: a second one spins while it waits for a core that another test has,
 # which took ten times the time of the arithmetic. Who tests threads asks for them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Before anything imports weightspace, and after the line above, because it loads NumPy.
+importlib.import_module("support.shapes").install()
 
 # Processes that tests start find `support` as the tests do.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from weightspace.checkpoints import inspect as inspect
     from weightspace.checkpoints import predict as predict
     from weightspace.checkpoints import read_checkpoint as read_checkpoint
     from weightspace.cli.console import bars as bars
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from weightspace.zoo.care.repair import repair as repair
 
 _HOMES = {
-    "checkpoints": ("predict", "read_checkpoint"),
+    "checkpoints": ("inspect", "predict", "read_checkpoint"),
     "cli.console": ("bars",),
     "cli.demo": ("demo",),
     "dissection": ("Dissection", "dissect"),

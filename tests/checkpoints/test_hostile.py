@@ -22,7 +22,8 @@ from support.hostile_pickles import bounded
 from support.small_units import open_writer, write
 from weightspace.checkpoints import Prediction, read_checkpoint
 from weightspace.checkpoints.pickling.machine import LIMIT
-from weightspace.checkpoints.roles import Entry, arrange, natural
+from weightspace.checkpoints.roles import Entry, arrange
+from weightspace.checkpoints.roles.words import natural
 from weightspace.cli import show
 from weightspace.cli.app import run
 from weightspace.errors import DataError
@@ -172,7 +173,7 @@ def test_placing_takes_a_time_for_each_tensor_and_not_for_each_pair(ordered):
 
     def seconds(entries: list[Entry]) -> float:
         begin = time.process_time()
-        placed, _ = arrange(entries, ordered=ordered)
+        placed = arrange(entries, ordered=ordered).placed
         assert len(placed) == len(entries)
         return time.process_time() - begin
 
@@ -183,7 +184,7 @@ def test_placing_takes_a_time_for_each_tensor_and_not_for_each_pair(ordered):
 def test_a_long_name_is_not_said_again_for_every_norm():
     kernel = Entry("k" * 10**6 + ".weight", (1, 1), "float32")
     norms = [Entry(f"n{k}.gamma", (1,), "float32") for k in range(1000)]
-    placed, _ = arrange([kernel, *norms], ordered=True)
+    placed = arrange([kernel, *norms], ordered=True).placed
     assert sum(len(p.reason) for p in placed) < 10**6
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import safetensors.numpy
 
 from support.commands import document, printed, refused
 from support.populations import synthetic_zoo
-from weightspace.cli.app import run
+from weightspace.cli.app import COMMANDS, run
 from weightspace.space import PRESETS
 from weightspace.zoo import Zoo
 
@@ -36,14 +37,16 @@ def model(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_offers_json_and_debug(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = ["sample", "info", "check", "evaluate", "dissect", "fit", "predict", "demo"]
-    commands += ["spaces", "images", "merge", "reproduce", "repair", "export", "add", "publish"]
-    for command in commands:
+    listed = printed(capsys)
+    page = (Path(__file__).parents[2] / "docs/commands.md").read_text(encoding="utf-8")
+    for command in COMMANDS:
         text = printed(capsys, command, "--help")
         assert "--json" in text, command
         assert "--debug" in text, command
-    listed = printed(capsys)
-    assert all(f"  {command} " in listed for command in commands)
+        assert f"  {command} " in listed
+        assert re.search(rf"^\| `weightspace {command}[ `]", page, re.M), (
+            f"{command}: docs/commands.md"
+        )
 
 
 def test_spaces_and_images(capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,7 +258,7 @@ def test_another_zoo_in_the_way(zoo: Zoo, capsys: pytest.CaptureFixture[str]) ->
     before = {p: p.read_bytes() for p in zoo.path.rglob("*") if p.is_file()}
     line = refused(capsys, "sample", "demo", "--nets", 4, "--out", zoo.path)
     assert "holds another zoo" in line
-    assert "choose another --out" in line
+    assert "choose another folder" in line
     assert {p: p.read_bytes() for p in zoo.path.rglob("*") if p.is_file()} == before
 
 

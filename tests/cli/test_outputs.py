@@ -67,7 +67,7 @@ def test_an_out_that_is_no_folder_is_refused_before_anything(
     before = sorted(tmp_path.iterdir())
     line = refused(capsys, *asked(command, zoo, out / "deep" if kind == "below a file" else out))
     assert "out: " in line or "out is not writable" in line
-    assert "choose another folder" in line
+    assert "choose another --out" in line
     assert quick == []
     assert sorted(tmp_path.iterdir()) == before
 
@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything(
 ):
     with mounted(tmp_path / "disk", "ro,size=200k") as disk:
         line = refused(capsys, *asked(command, zoo, disk / "out"))
-    assert "disk is not writable; choose another folder" in line
+    assert "disk is not writable; choose another --out" in line
     assert quick == []
 
 

@@ -12,7 +12,7 @@ import pytest
 from weightspace.errors import DataError
 from weightspace.images import ImageSet, catalogue, known, load, search
 
-BUILT_IN = ("digits", "glyphs", "textures")
+BUILT_IN = tuple(known.BUILT_IN)
 
 
 @pytest.fixture(autouse=True)

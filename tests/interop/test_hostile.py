@@ -14,6 +14,7 @@ from support.hostile_folders import FILES, FOLDERS, make, read, refused, soon
 from weightspace.errors import DataError
 from weightspace.interop import add, import_zoo
 from weightspace.interop.arrivals import plain_name
+from weightspace.interop.importing import READERS
 from weightspace.zoo import Zoo
 
 EVERY_FILE = [(form, file) for form, files in FILES.items() for file in files]
@@ -31,6 +32,10 @@ def there(sound, tmp_path):
     (tmp_path / "aside").mkdir()
     with soon():
         yield shutil.copytree(sound, tmp_path / "in")
+
+
+def test_every_format_is_attacked():
+    assert set(READERS) <= set(FILES), "add a folder of the format to support.hostile_folders"
 
 
 # ---- links and things that are no files, at every level of each form

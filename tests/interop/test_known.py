@@ -238,7 +238,7 @@ def test_a_missing_table_or_folder_is_said(two):
 def test_a_file_that_is_no_checkpoint_is_named_or_left_out(two):
     (two / "in/n1.pt").write_bytes(b"nothing of the kind")
     with pytest.raises(
-        DataError, match=r"in/n1.pt: net n1: neither a safetensors nor a torch file"
+        DataError, match=r"in/n1.pt: net n1: in no form of checkpoints that is known"
     ):
         add(two / "in", two / "zoo")
     told = []

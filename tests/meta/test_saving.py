@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -148,6 +150,15 @@ def test_a_model_json_of_somebody_else_is_not_overwritten(tmp_path, text):
     assert (tmp_path / "model.json").read_bytes() == data
     assert (tmp_path / "arrays.safetensors").read_bytes() == b"theirs"
     assert names(tmp_path) == FIRST
+
+
+def test_a_classifier_that_no_file_can_hold_is_named(tmp_path):
+    small_model(1).save(tmp_path)
+    (reader,) = small_model(2).readers
+    strange = Model((replace(reader, fitted=SimpleNamespace(levels=(2,))),), {})
+    with pytest.raises(UsageError, match="classifier shallow: no model file can hold its Simple"):
+        strange.save(tmp_path)
+    assert which(tmp_path) == 1
 
 
 def test_arrays_of_somebody_else_stay(tmp_path):

@@ -70,6 +70,8 @@ def times(folder: Path) -> dict[str, int]:
 
 def test_every_figure_has_a_name_that_is_known(everything):
     found = sections(everything)
+    lacking = set(writing.FIGURES) - {section.name for section in found}
+    assert not lacking, f"{lacking}: add its frame to made_up_dissection.whole"
     assert {section.name for section in found} == set(writing.FIGURES)
 
 

@@ -117,7 +117,7 @@ def assert_continued(start: Start, out: Path, whole: Zoo) -> None:
     assert check(out, full=True) == []
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_ctrl_c_in_the_middle_of_a_unit(
     start: Start, whole: Zoo, tmp_path: Path, workers: int
 ) -> None:
@@ -133,7 +133,7 @@ def test_ctrl_c_in_the_middle_of_a_unit(
     assert_continued(start, out, whole)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_memory_that_runs_out(start: Start, whole: Zoo, tmp_path: Path, workers: int) -> None:
     out = tmp_path / "zoo"
     process = start(out, whole, workers, fresh=True)

@@ -266,7 +266,10 @@ def test_a_merged_zoo_without_a_shard_is_completed_by_sampling(
     assert check(merged.path, full=True) == []
 
 
-@pytest.mark.parametrize("files", [1, 4, 9, 20])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("files", [1, pytest.param(4, marks=SLOW), pytest.param(9, marks=SLOW), 20])
 def test_a_killed_merge_shows_and_is_continued(
     thirds: list[Path], tmp_path: Path, files: int
 ) -> None:

@@ -126,7 +126,7 @@ def equal_files(one: Path, other: Path) -> bool:
     )
 
 
-@pytest.mark.parametrize("via", ["auto", "driver", "url"])
+@pytest.mark.parametrize("via", ["auto", pytest.param("driver", marks=pytest.mark.slow), "url"])
 def test_a_cluster_makes_the_same_files_as_one_process(
     machines: Machines, whole: Zoo, tmp_path: Path, via: str, arrivals: list[str]
 ) -> None:
@@ -150,7 +150,7 @@ def test_a_cluster_makes_the_same_files_as_one_process(
     assert told[-1] == 1
 
 
-@pytest.mark.parametrize("via", ["auto", "driver"])
+@pytest.mark.parametrize("via", ["auto", pytest.param("driver", marks=pytest.mark.slow)])
 def test_a_node_that_dies_while_it_trains_costs_nothing_but_time(
     machines: Machines,
     longer: Zoo,
@@ -256,6 +256,7 @@ def test_stack_sizes_are_measured_on_a_node(machines: Machines, tmp_path: Path) 
     assert sample(TINY, **options).nets.height == 4
 
 
+@pytest.mark.slow
 def test_a_unit_that_its_worker_never_survives_ends_the_run_with_a_reason(
     machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

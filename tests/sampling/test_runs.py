@@ -156,7 +156,7 @@ def killed_and_continued(
         kills.inside += any(out.glob("states/*.safetensors"))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_kill_9_then_the_same_command_gives_the_same_zoo(
     whole: Zoo, tmp_path: Path, workers: int
 ) -> None:

@@ -24,10 +24,10 @@ PLAIN = replace(
     BASE, epochs=2, optimizer="momentum", activation="elu", initialization="glorot_normal",
     learning_rate=0.005, dropout=0.0, seed=11,
 )  # fmt: skip
+NAMED = ("optimizer", "activation", "initialization")
 CHANGES: dict[str, list[object]] = {
-    "optimizer": ["adamw", "sgd", "adam", "rmsprop"],
-    "activation": ["gelu", "leaky_relu", "relu", "sigmoid", "tanh"],
-    "initialization": ["he_normal", "he_uniform", "constant", "normal", "glorot_uniform"],
+    field: [name for name in TABLES[field] if name != getattr(PLAIN, field)] for field in NAMED
+} | {
     "learning_rate": [0.001],
     "learning_rate_decay": [0.5],
     "weight_decay": [0.05],
@@ -56,11 +56,6 @@ def trained(recipe: Recipe, pool: Pool) -> list[Snapshot]:
 @pytest.fixture(scope="module")
 def plain(pool: Pool) -> list[Snapshot]:
     return trained(PLAIN, pool)
-
-
-def test_no_name_is_left_out() -> None:
-    for field in ("optimizer", "activation", "initialization"):
-        assert {getattr(PLAIN, field), *CHANGES[field]} == set(TABLES[field])
 
 
 @pytest.mark.parametrize(
@@ -104,11 +99,9 @@ def test_all_of_it_in_one_space(tmp_path: Path) -> None:
     """As ordinary values: lists and ranges, mixed in stacks, written to a zoo and read back."""
     fixed = {"architecture", "input_size", "channels", "blocks", "outputs", "epochs", "seed"}
     plain = {name: list(values) for name, values in CHANGES.items() if name != "seed"}
+    plain |= {field: list(TABLES[field]) for field in NAMED}
     plain |= {
         "dataset": ["digits", "textures"],
-        "optimizer": list(TABLES["optimizer"]),
-        "activation": list(TABLES["activation"]),
-        "initialization": list(TABLES["initialization"]),
         "augmentation": [False, True],
         "batch_norm": [False, True],
         "stopping": ["epochs", "convergence"],

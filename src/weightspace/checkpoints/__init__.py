@@ -1,16 +1,41 @@
 """Weights files from other people, in the form of the nets of a zoo.
 
-In: the path of a checkpoint, safetensors or torch. Out: a `Checkpoint`: one flat vector with its
-`Layout`, and a reason for every tensor, used or skipped. Promises: nothing in a file is ever
-executed, and pickles are read as data; every value comes from the bytes that the tensor refers to;
-time and memory are bounded for every file; a file that cannot be read gives one line with its name
-and the remedy; the result is never empty, and a prediction comes with the account of the tensors.
-The roles of tensors follow from names and shapes as torch writes them. Kernels are used as stored:
-nothing is transposed, reshaped or made up.
+In: the path of a checkpoint of any known form. Out: a `Checkpoint` (one flat vector with its
+`Layout`, and a reason for every tensor, used or skipped), or an `Inspection` (all that the file
+says about itself). Promises: nothing in a file is ever executed: pickles are read as data, and what
+they name becomes an inert record; every value comes from the bytes that the tensor refers to; time
+and memory are bounded for every file; a file that cannot be read gives one line with its name and
+the remedy; the result is never empty, and a prediction comes with the account of the tensors. The
+roles of tensors follow from names and shapes as torch writes them. No torch is loaded.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from weightspace.checkpoints.checkpoint import Checkpoint, read_checkpoint
-from weightspace.checkpoints.prediction import Prediction, predict
+from weightspace.checkpoints.findings import Finding
+from weightspace.checkpoints.inspection.inspect import Inspection, inspect
 from weightspace.checkpoints.roles import Note
 
-__all__ = ["Checkpoint", "Note", "Prediction", "predict", "read_checkpoint"]
+if TYPE_CHECKING:
+    from weightspace.checkpoints.prediction import Prediction as Prediction
+    from weightspace.checkpoints.prediction import predict as predict
+
+__all__ = [
+    "Checkpoint",
+    "Finding",
+    "Inspection",
+    "Note",
+    "Prediction",
+    "inspect",
+    "predict",
+    "read_checkpoint",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """`predict` needs a model, and so the room `meta`, which takes longer to load."""
+    if name in ("Prediction", "predict"):
+        from weightspace.checkpoints import prediction
+
+        return getattr(prediction, name)
+    raise AttributeError(f"module 'weightspace.checkpoints' has no attribute {name!r}")

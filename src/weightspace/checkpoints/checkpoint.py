@@ -8,17 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from weightspace.checkpoints.files import Stored, read_file
-from weightspace.checkpoints.findings import Finding, of_names
+from weightspace.checkpoints.findings import Finding, doubts, of_names
 from weightspace.checkpoints.roles import Entry, Note, Placed, arrange
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.networks import Layout, TensorSpec
 from weightspace.printable import printable
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _SHOWN = 5
 
@@ -67,6 +70,8 @@ class Checkpoint:
         polars.DataFrame
             One row for each tensor, the used ones first: name, shape, dtype, used (bool), reason.
         """
+        import polars as pl  # takes longer to load than most files take to read
+
         notes = [(note, used) for used in (True, False) for note in self._notes(used)]
         return pl.DataFrame(
             {
@@ -96,10 +101,10 @@ def read_checkpoint(
 
     The content decides what the file is, not its extension. A torch file may contain a state dict,
     or one under `state_dict`, `model_state_dict`, `model` or `module`; the prefixes `module.` and
-    `_orig_mod.` are dropped. Layers have the order of a torch file. A safetensors file has no
-    order, so its layers are in the natural order of names (conv2 before conv10), convolutions
-    before dense layers. Every layer is its kernel and bias, then, for each norm that follows it,
-    shift, scale, running mean and running variance. Every floating type becomes float32.
+    `_orig_mod.` are dropped. The order of layers follows from their names and shapes, and never
+    from the order in the file, so that a net gives the same vector in every form. Every layer is
+    its kernel and bias, then, for each of its norms, shift, scale, running mean and running
+    variance. Every floating type becomes float32.
 
     Parameters
     ----------
@@ -138,11 +143,14 @@ def read_checkpoint(
     [('1.num_batches_tracked', 'a count of batches')]
     """
     place = path if isinstance(path, InnerPath) else Path(path)
-    with _no_collector(), read_file(place, key) as stored:
+    with reading_without_pauses(), read_file(place, key) as stored:
         entries = [
             Entry(name, tensor.shape, tensor.dtype_name) for name, tensor in stored.tensors.items()
         ]
-        placed, skipped = arrange(entries, ordered=stored.ordered)
+        arrangement = arrange(entries, ordered=stored.ordered)
+        placed, skipped = arrangement.placed, arrangement.skipped
+        if entries and not any(entry.size for entry in entries):
+            raise _without_values(place, len(entries))
         if not placed:
             raise DataError(place, "no usable tensors", _found((*skipped, *stored.beside)))
         layout = _layout(placed)
@@ -158,12 +166,21 @@ def read_checkpoint(
         skipped=(*skipped, *stored.beside),
         key=stored.chosen.key,
         others=tuple(one.key for one in stored.others),
-        findings=tuple(of_names(stored.contents.foreign)),
+        findings=(*of_names(stored.contents.foreign), *doubts(arrangement.doubts)),
+    )
+
+
+def _without_values(place: Path | InnerPath, count: int) -> DataError:
+    return DataError(
+        place,
+        f"none of its {count:,} tensors holds a value, as DeepSpeed leaves them (ZeRO stage 3), "
+        "which keeps the values in the files of its ranks",
+        "put them together with zero_to_fp32.py, which lies in the checkpoint's folder",
     )
 
 
 @contextmanager
-def _no_collector() -> Iterator[None]:
+def reading_without_pauses() -> Iterator[None]:
     """Switch off garbage collection: the many small objects of a file are all in use.
 
     Collection would run again and again, and take several times as long as reading them.

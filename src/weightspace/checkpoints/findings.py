@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from weightspace.checkpoints.pickling.threats import threat
@@ -45,3 +45,9 @@ def of_names(foreign: Mapping[str, int]) -> Iterator[Finding]:
             yield Finding(kind, text.format(printable(name, 120)), f"byte {at:,} of its pickle")
         if len(found) > _MOST:
             yield Finding(kind, f"{len(found) - _MOST:,} more such names")
+
+
+def doubts(told: Iterable[str]) -> Iterator[Finding]:
+    """Findings about what the file does not settle."""
+    for text in told:
+        yield Finding("doubt", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,16 +32,20 @@ class Prediction:
         Returns
         -------
         dict
-            The keys are `file`, `answer`, and `tensors` with use and reason.
+            The keys are `file`, `key` and `others` (state dicts), `findings`, `answer`, and
+            `tensors` with use and reason.
         """
         return {
             "file": str(self.checkpoint.path),
+            "key": self.checkpoint.key,
+            "others": list(self.checkpoint.others),
+            "findings": [dataclasses.asdict(one) for one in self.checkpoint.findings],
             "answer": self.answer.to_dict(),
             "tensors": self.checkpoint.frame().to_dicts(),
         }
 
 
-def predict(model: Model | str | Path, file: str | Path) -> Prediction:
+def predict(model: Model | str | Path, file: str | Path, *, key: str | None = None) -> Prediction:
     """Predict how the net in a file was trained.
 
     Parameters
@@ -49,6 +54,8 @@ def predict(model: Model | str | Path, file: str | Path) -> Prediction:
         A fitted model, or the folder in which it was saved.
     file : str or Path
         A checkpoint, as for `read_checkpoint`.
+    key : str, optional
+        Which of several state dicts to read. By default the net's own.
 
     Returns
     -------
@@ -60,6 +67,6 @@ def predict(model: Model | str | Path, file: str | Path) -> Prediction:
         If the model or the checkpoint cannot be read, a value is not finite, or the vector is
         shorter than the model's slices. The message is one line.
     """
-    checkpoint = read_checkpoint(file)
+    checkpoint = read_checkpoint(file, key=key)
     fitted = model if isinstance(model, Model) else Model.load(model)
     return Prediction(checkpoint, fitted.predict(checkpoint.vector, checkpoint.layout))

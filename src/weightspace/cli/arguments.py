@@ -30,6 +30,10 @@ Out = Annotated[Path, typer.Option(help="The folder for the results; made if mis
 DataDir = Annotated[
     str | None, typer.Option(help="The folder of image files; see `weightspace images`.")
 ]
+Key = Annotated[
+    str | None,
+    typer.Option(help="Which of several state dicts to read, such as ema; by default the net's."),
+]
 Names = Annotated[str | None, typer.Option(help="Comma-separated names; by default all.")]
 Classifiers = Annotated[
     str | None,

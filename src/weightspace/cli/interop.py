@@ -63,7 +63,9 @@ def export(
 def import_(
     folder: Folder,
     out: Out,
-    format: Annotated[str, typer.Option(help="The format to read: nws, unterthiner or modelzoos.")],
+    format: Annotated[
+        str, typer.Option(help="The format, such as nws. An unknown name lists all.")
+    ],
     rounded: Annotated[
         bool, typer.Option("--round", help="Round values of higher precision to float32.")
     ] = False,
@@ -71,11 +73,7 @@ def import_(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make a zoo from a population in another format.
-
-    The formats are nws (the NWS data set), unterthiner (the Small CNN Zoo) and modelzoos (trial
-    folders of Ray Tune).
-    """
+    """Make a zoo from a population in another format."""
     from weightspace import interop
 
     left_out: dict[str, str] = {}

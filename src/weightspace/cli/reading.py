@@ -13,6 +13,7 @@ from weightspace.cli import arguments, show
 from weightspace.cli.arguments import (
     Classifiers,
     Json,
+    Key,
     LeaveOut,
     Names,
     Out,
@@ -110,8 +111,8 @@ def dissect(
     also: Annotated[
         str,
         typer.Option(
-            help="Optional analyses: all, none, or some of bare, numbers, slices, transfer, what, "
-            "map and unseen, comma-separated."
+            help="Optional analyses: all, none, or names, comma-separated, such as slices,map. "
+            "A name that is unknown lists them all."
         ),
     ] = "all",
     as_json: Json = False,
@@ -182,12 +183,13 @@ def fit(
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A folder that `fit` made.")],
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Checkpoints.")],
+    key: Key = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Predict how the nets in files were trained.
 
-    FILE is a .safetensors file or a torch state dict.
+    FILE is a checkpoint of any form that `inspect` reads.
     """
     from weightspace.checkpoints import predict as read
     from weightspace.meta import Model
@@ -196,7 +198,7 @@ def predict(
     predictions, plain, failed = [], [], False
     for file in files:
         try:
-            predictions.append(read(fitted, file))
+            predictions.append(read(fitted, file, key=key))
             plain.append(predictions[-1].to_dict())
         except DataError as error:  # predict the other files all the same
             failed = True

@@ -269,6 +269,11 @@ def _prediction(result: Prediction) -> None:
         warning = "Unlike the training nets of the model: do not trust any answer below."
         _out().print(Text(warning, style="bold red"))
     _out().print(answer_table(result.answer))
+    for finding in checkpoint.findings:
+        _out().print(_text(f"{finding.kind}: {finding}"))
+    if checkpoint.others:
+        key, others = checkpoint.key or "the whole content", ", ".join(checkpoint.others[:10])
+        _out().print(_text(f"read the state dict {key}; others in the file: {others} (--key)"))
     used, skipped = len(checkpoint.used), checkpoint.skipped
     _out().print(f"{checkpoint.vector.size:,} values of {used} tensors were read")
     for note in skipped:

@@ -86,7 +86,8 @@ class Analysis:
     folder : str
         The folder of its files below that of the dissection; "" for the same folder.
     always : bool
-        Whether it always runs.
+        Whether it always runs. A saved dissection must have its file, so no new analysis sets it:
+        dissections that are already saved could not be read.
     may_lack : bool
         Whether some zoos do not allow it. Its UsageError is then kept in the facts.
     """

@@ -59,12 +59,8 @@ def dissect(
         The snapshots for *when*: numbers from 1, or back from -1; by default all that every net
         has.
     also : sequence of str
-        The optional analyses to run, by default all of `ALSO`. "bare" repeats *how much* without
-        batch norm's running statistics. "numbers" predicts learning rate, test accuracy and
-        progress as numbers (`regress`). "slices" varies the length and the number of slices.
-        "transfer" tests classifiers trained on one snapshot on every other one. "what" tests which
-        features carry a property, and what can be read from altered slices. "map" places nets in
-        the plane. "unseen" tests on nets of levels that were left out of training.
+        The names of the optional analyses to run, by default all of `ALSO`. `ANALYSES` says in a
+        few words what each does, docs/protocol.md in full.
     command : str, optional
         The command that runs the dissection; kept in the facts.
     progress : callable

@@ -14,10 +14,8 @@ from weightspace.dissection.analyses import BY_NAME
 class Dissection:
     """How well, where and when each hyper-parameter can be read from a population's weights.
 
-    Each result is an attribute by the name of its analysis. `much` (an `Evaluation`), `where`,
-    `when` and `training` are always there. `bare` (`much` without batch norm's running
-    statistics), `numbers`, `slices`, `transfer`, `what`, `map` and `unseen` are None where they
-    were not requested.
+    Each result is an attribute by the name of its analysis in `ANALYSES`, such as `much` (an
+    `Evaluation`). The results of optional analyses (`ALSO`) are None where they were not requested.
 
     Parameters
     ----------
@@ -54,7 +52,7 @@ class Dissection:
     def save(self, directory: str | Path) -> Path:
         """Write each table as a Parquet file, and `facts.json`.
 
-        The tables of `bare` and `numbers` are in folders of these names, all others in `directory`.
+        Tables are in `directory`, or below it in the folder that their analysis names.
         Files of an older dissection are replaced or removed, after all new files are on the disk.
 
         Parameters

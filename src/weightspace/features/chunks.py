@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from weightspace.arrays import Asked, Float, Float32
 from weightspace.errors import UsageError
 
 VALUES = 160_000
@@ -16,11 +17,13 @@ VALUES = 160_000
 SHORTEST = 64
 """The shortest slice, in values, for which features are defined."""
 
-RowFunction = Callable[[np.ndarray], np.ndarray]
+RowFunction = Callable[[Float32[np.ndarray, "n length"]], Float[np.ndarray, "n columns"]]
 
 
-def by_chunks(function: RowFunction, values: np.ndarray, columns: int) -> np.ndarray:
-    """Apply `function` to chunks of rows of `values` [n, L]: float32 [n, columns].
+def by_chunks(
+    function: RowFunction, values: Asked[np.ndarray, "n length"], columns: int
+) -> Float32[np.ndarray, "n {columns}"]:
+    """Apply `function` to chunks of rows of `values`.
 
     Rows do not depend on each other, so the result is that of one call. Threads help because
     sorting, transforms and arithmetic on whole chunks release the interpreter lock.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from weightspace.arrays import Asked, Float32, Float64, Shaped
 from weightspace.errors import DataError
 from weightspace.features.statistics import moments, quantiles
 from weightspace.features.structure import STRUCTURE_NAMES, structure
@@ -59,8 +60,12 @@ change of a number of the weights from the first layer (depth 0) to the last (de
 
 
 def layers(
-    vector: np.ndarray, layout: Layout, *, part: str = "all", running_stats: bool = True
-) -> np.ndarray:
+    vector: Asked[np.ndarray, " P"],
+    layout: Layout,
+    *,
+    part: str = "all",
+    running_stats: bool = True,
+) -> Float32[np.ndarray, " F"]:
     """Describe a net by one row of numbers of its layers.
 
     Convolutions and dense layers are described separately: the first layer, the last (of the dense
@@ -104,9 +109,9 @@ def layers(
 
 
 def tensors(
-    vector: np.ndarray, layout: Layout, part: str, running_stats: bool
-) -> dict[tuple[str, int, str], np.ndarray]:
-    """(part, layer, role) -> numbers of the tensor, float64, named by `WHAT`; see `layers`."""
+    vector: Asked[np.ndarray, " P"], layout: Layout, part: str, running_stats: bool
+) -> dict[tuple[str, int, str], Float64[np.ndarray, " numbers"]]:
+    """(part, layer, role) -> numbers of the tensor, named by `WHAT`; see `layers`."""
     vector = np.asarray(vector)
     if vector.shape != (layout.size,):
         raise DataError(
@@ -123,13 +128,13 @@ def tensors(
     }
 
 
-def tamed(row: np.ndarray) -> np.ndarray:
+def tamed(row: Float64[np.ndarray, " F"]) -> Float32[np.ndarray, " F"]:
     """Any numbers as finite float32."""
     finite: np.ndarray = np.nan_to_num(row)
     return finite.clip(-1e30, 1e30).astype(np.float32)
 
 
-def _place(rows: list[np.ndarray], place: str) -> np.ndarray:
+def _place(rows: list[Float64[np.ndarray, " F"]], place: str) -> Float64[np.ndarray, " F"]:
     """The row of the first or last layer, or the mean row of the layers between."""
     if place == "rest":
         between = rows[1:-1] or [rows[0], rows[-1]]
@@ -138,7 +143,9 @@ def _place(rows: list[np.ndarray], place: str) -> np.ndarray:
     return rows[0 if place == "first" else -1]
 
 
-def _slopes(tables: dict[tuple[str, int, str], np.ndarray]) -> np.ndarray:
+def _slopes(
+    tables: dict[tuple[str, int, str], Float64[np.ndarray, " numbers"]],
+) -> Float64[np.ndarray, " F"]:
     """The least-squares change of the weights' numbers over the depth of the net."""
     found = sorted((layer, row) for (_, layer, role), row in tables.items() if role == "weight")
     if len(found) < 2:
@@ -147,7 +154,7 @@ def _slopes(tables: dict[tuple[str, int, str], np.ndarray]) -> np.ndarray:
     return np.asarray(depth @ np.stack([row for _, row in found]) / np.square(depth).sum())
 
 
-def _tensor(vector: np.ndarray, spec: TensorSpec) -> np.ndarray:
+def _tensor(vector: Shaped[np.ndarray, " P"], spec: TensorSpec) -> Float64[np.ndarray, " F"]:
     values = vector[spec.offset : spec.stop].astype(np.float64)
     with np.errstate(all="ignore"):
         mean, variance, skewness, kurtosis = moments(values[None])[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from weightspace.arrays import Asked, Float32, Float64
 from weightspace.features.chunks import by_chunks
 from weightspace.features.spectrum import SPECTRUM_NAMES, spectrum
 from weightspace.features.statistics import moments, quantiles
@@ -47,7 +48,7 @@ slice's median absolute value, `size` is the logarithm of absolute values, and `
 logarithm."""
 
 
-def local(values: np.ndarray) -> np.ndarray:
+def local(values: Asked[np.ndarray, "n length"]) -> Float32[np.ndarray, "n F"]:
     """Describe slices of consecutive weights by some 300 numbers each.
 
     To limit heavy tails, scales are logarithms and signed quantities are signed logarithms.
@@ -77,7 +78,7 @@ def local(values: np.ndarray) -> np.ndarray:
     return by_chunks(_local, values, len(LOCAL_NAMES))
 
 
-def _local(values: np.ndarray) -> np.ndarray:
+def _local(values: Float32[np.ndarray, "n length"]) -> Float64[np.ndarray, "n F"]:
     values = np.clip(values, -_LARGEST, _LARGEST)
     size = np.abs(values)
     ordered, ordered_size = np.sort(values, axis=1), np.sort(size, axis=1)
@@ -103,7 +104,7 @@ def _local(values: np.ndarray) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def _scale(ordered_size: np.ndarray) -> np.ndarray:
+def _scale(ordered_size: Float32[np.ndarray, "n length"]) -> Float32[np.ndarray, " n"]:
     """The median absolute value; the mean if half of the values are 0, and 1 if all are 0."""
     median = ordered_size[:, ordered_size.shape[1] // 2]
     mean = ordered_size.mean(axis=1, dtype=np.float64).astype(np.float32)
@@ -111,7 +112,9 @@ def _scale(ordered_size: np.ndarray) -> np.ndarray:
     return np.where(scale > 1e-12, scale, np.float32(1.0))
 
 
-def _tamed_moments(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def _tamed_moments(
+    values: Float32[np.ndarray, "n length"], scale: Float32[np.ndarray, " n"]
+) -> Float64[np.ndarray, "n 4"]:
     """Moments in units of `scale`, as signed logarithms; the spread is a plain logarithm."""
     mean, variance, skewness, kurtosis = moments(values).T
     spread = np.sqrt(variance) / scale
@@ -127,12 +130,12 @@ def _tamed_moments(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 def _fractions(
-    values: np.ndarray,
-    size: np.ndarray,
-    ordered: np.ndarray,
-    ordered_size: np.ndarray,
-    scale: np.ndarray,
-) -> np.ndarray:
+    values: Float32[np.ndarray, "n length"],
+    size: Float32[np.ndarray, "n length"],
+    ordered: Float32[np.ndarray, "n length"],
+    ordered_size: Float32[np.ndarray, "n length"],
+    scale: Float32[np.ndarray, " n"],
+) -> Float64[np.ndarray, "n shares"]:
     """The shares of special values, on a scale that is stretched near 0."""
     below = [(size <= near).mean(axis=1) for near in _NEAR]
     below += [(size <= near * scale[:, None]).mean(axis=1) for near in _NEAR_RELATIVE]

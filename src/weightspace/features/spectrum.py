@@ -8,6 +8,8 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import uniform_filter1d
 
+from weightspace.arrays import Float32
+
 LAGS = 64
 PERIODS = (3, 5, 7, 9, 25, 49)
 _KERNEL_LAGS = (75, 98, 147, 225)
@@ -36,12 +38,14 @@ fraction of the octave. A fold is the energy of the mean over all repeats of a p
 that of noise: of the weights, of their absolute logarithms, and of products of neighbours."""
 
 
-def spectrum(tamed: np.ndarray, log_size: np.ndarray) -> np.ndarray:
-    """Autocorrelations and spectral powers of slices: float32 [n, len(SPECTRUM_NAMES)].
+def spectrum(
+    tamed: Float32[np.ndarray, "n length"], log_size: Float32[np.ndarray, "n length"]
+) -> Float32[np.ndarray, "n F"]:
+    """Autocorrelations and spectral powers of slices, named by `SPECTRUM_NAMES`.
 
-    `tamed` and `log_size`, both float32 [n, L], are a slice's signed logarithm and the logarithm of
-    its absolute values. Both are levelled first, so that a change of layer within the slice is not
-    taken for a correlation at every lag. Lags beyond L // 4 are 0.
+    `tamed` and `log_size` are a slice's signed logarithm and the logarithm of its absolute values.
+    Both are levelled first, so that a change of layer within the slice is not taken for a
+    correlation at every lag. Lags beyond L // 4 are 0.
     """
     weight = level(tamed)
     size = log_size - _mean(log_size)
@@ -67,19 +71,19 @@ def spectrum(tamed: np.ndarray, log_size: np.ndarray) -> np.ndarray:
     )
 
 
-def level(values: np.ndarray) -> np.ndarray:
-    """Values [n, L] minus the mean of the 129 values around each, divided by their spread."""
+def level(values: Float32[np.ndarray, "n length"]) -> Float32[np.ndarray, "n length"]:
+    """Values minus the mean of the 129 values around each, divided by their spread."""
     out: np.ndarray = values - _mean(values)
     out /= np.sqrt(np.maximum(_mean(np.square(out)), 0)) + np.float32(1e-6)
     return np.clip(out, -_FAR, _FAR, out=out)
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
+def _mean(values: Float32[np.ndarray, "n length"]) -> Float32[np.ndarray, "n length"]:
     return np.asarray(uniform_filter1d(values, _NEIGHBOURS, axis=1, mode="reflect"))
 
 
-def _folds(series: np.ndarray) -> np.ndarray:
-    """Logarithm of the energy of the mean period, 0 for noise: [n, len(_FOLDS)]."""
+def _folds(series: Float32[np.ndarray, "n length"]) -> Float32[np.ndarray, "n periods"]:
+    """Logarithm of the energy of the mean period, 0 for noise, for each of `_FOLDS`."""
     variance = series.var(axis=1) + 1e-9
     out = np.zeros((len(series), len(_FOLDS)), np.float32)
     for i, period in enumerate(_FOLDS):
@@ -91,8 +95,10 @@ def _folds(series: np.ndarray) -> np.ndarray:
     return out
 
 
-def _transform(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Power [n, f] at frequencies below one half, and autocorrelation [n, lags up to L // 4]."""
+def _transform(
+    rows: Float32[np.ndarray, "n length"],
+) -> tuple[Float32[np.ndarray, "n frequencies"], Float32[np.ndarray, "n lags"]]:
+    """Power at frequencies below one half, and autocorrelation at lags up to length // 4."""
     length = rows.shape[1]
     centred = rows - rows.mean(axis=1, keepdims=True)
     lags = min(length // 4, _OCTAVES[-1][1] - 1)
@@ -107,14 +113,18 @@ def _transform(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return power[:, 1:], correlation
 
 
-def _at(correlation: np.ndarray, lags: tuple[int, ...]) -> np.ndarray:
+def _at(
+    correlation: Float32[np.ndarray, "n lags"], lags: tuple[int, ...]
+) -> Float32[np.ndarray, "n {len(lags)}"]:
     out = np.zeros((len(correlation), len(lags)), np.float32)
     known = [i for i, lag in enumerate(lags) if lag < correlation.shape[1]]
     out[:, known] = correlation[:, [lags[i] for i in known]]
     return out
 
 
-def _peaks(correlation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _peaks(
+    correlation: Float32[np.ndarray, "n lags"],
+) -> tuple[Float32[np.ndarray, "n octaves"], Float32[np.ndarray, "n octaves"]]:
     """The largest correlation in each octave of lags, and its position in the octave."""
     height = np.zeros((len(correlation), len(_OCTAVES)), np.float32)
     place = np.zeros_like(height)
@@ -127,7 +137,7 @@ def _peaks(correlation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return height, place
 
 
-def _bands(power: np.ndarray) -> np.ndarray:
+def _bands(power: Float32[np.ndarray, "n frequencies"]) -> Float32[np.ndarray, "n bands"]:
     """Log mean power in bands of equal width in log frequency, relative to the whole."""
     count = power.shape[1]
     edges = np.unique(np.geomspace(1, count, _BANDS + 1).astype(np.int64) - 1)
@@ -140,7 +150,9 @@ def _bands(power: np.ndarray) -> np.ndarray:
     return out
 
 
-def _periods(power: np.ndarray, length: int) -> np.ndarray:
+def _periods(
+    power: Float32[np.ndarray, "n frequencies"], length: int
+) -> Float32[np.ndarray, "n periods"]:
     """Log power at a period's frequency and its harmonics, relative to the powers around each."""
     count = power.shape[1]
     out = np.zeros((len(power), len(PERIODS)), np.float32)
@@ -159,7 +171,7 @@ def _periods(power: np.ndarray, length: int) -> np.ndarray:
     return out
 
 
-def _flatness(power: np.ndarray) -> np.ndarray:
+def _flatness(power: Float32[np.ndarray, "n frequencies"]) -> Float32[np.ndarray, "n 1"]:
     """The log ratio of the geometric and the arithmetic mean of the power: 0 is white noise."""
     logs = np.log(power + 1e-9)
     ratio: np.ndarray = logs.mean(axis=1) - np.log(power.mean(axis=1) + 1e-9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from weightspace.arrays import Asked, Float, Float32, Float64
 from weightspace.features.chunks import SHORTEST, by_chunks
 
 __all__ = ["QUANTILES", "SHORTEST", "STATISTICS_NAMES", "moments", "quantiles", "statistics"]
@@ -20,7 +21,7 @@ STATISTICS_NAMES: tuple[str, ...] = tuple(
 the weights, then of their consecutive differences."""
 
 
-def statistics(values: np.ndarray) -> np.ndarray:
+def statistics(values: Asked[np.ndarray, "n length"]) -> Float32[np.ndarray, "n 18"]:
     """Describe slices by the shallow feature set: moments and quantiles.
 
     Parameters
@@ -53,15 +54,15 @@ def statistics(values: np.ndarray) -> np.ndarray:
     return by_chunks(_statistics, values, len(STATISTICS_NAMES))
 
 
-def _statistics(values: np.ndarray) -> np.ndarray:
+def _statistics(values: Float32[np.ndarray, "n length"]) -> Float64[np.ndarray, "n 18"]:
     parts = []
     for part in (values, np.diff(values, axis=1)):
         parts += [moments(part), quantiles(np.sort(part, axis=1), QUANTILES)]
     return np.concatenate(parts, axis=1)
 
 
-def moments(values: np.ndarray) -> np.ndarray:
-    """Mean, population variance, skewness and excess kurtosis of each row: float64 [n, 4]."""
+def moments(values: Float[np.ndarray, "n length"]) -> Float64[np.ndarray, "n 4"]:
+    """Mean, population variance, skewness and excess kurtosis of each row."""
     wide = values.astype(np.float64)
     mean = wide.mean(axis=1)
     wide -= mean[:, None]
@@ -77,9 +78,12 @@ def moments(values: np.ndarray) -> np.ndarray:
     return np.stack([mean, variance, skewness, kurtosis], axis=1)
 
 
-def quantiles(ordered: np.ndarray, levels: tuple[float, ...] | np.ndarray) -> np.ndarray:
-    """Quantiles of sorted rows, linear between order statistics: float64 [n, levels]."""
-    position = np.asarray(levels, np.float64) * (ordered.shape[1] - 1)
+def quantiles(
+    ordered: Float[np.ndarray, "n length"],
+    shares: tuple[float, ...] | Float64[np.ndarray, " shares"],
+) -> Float64[np.ndarray, "n shares"]:
+    """Quantiles of sorted rows at these shares, linear between order statistics."""
+    position = np.asarray(shares, np.float64) * (ordered.shape[1] - 1)
     below = np.floor(position).astype(np.int64)
     above = np.minimum(below + 1, ordered.shape[1] - 1)
     share = position - below

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from weightspace.arrays import Float64
+
 _RESTS = (0.9, 0.75, 0.5, 0.25)
 STRUCTURE_NAMES: tuple[str, ...] = (
     "next_correlation",
@@ -34,10 +36,10 @@ divided by the size of their row and column. Both show the distribution of the i
 _TAPS = sum(name.startswith("tap_") for name in STRUCTURE_NAMES)
 
 
-def structure(weights: np.ndarray, scale: float) -> list[float]:
+def structure(weights: Float64[np.ndarray, "out in *kernel"], scale: float) -> list[float]:
     """Numbers on the order of a layer's weights: floats, named by `STRUCTURE_NAMES`.
 
-    `weights` float64 [out, in] or [out, in, rows, columns]. Where outliers would dominate, weights
+    A `kernel` has rows and columns; dense layers have none. Where outliers would dominate, weights
     are compressed by the positive `scale`, their median absolute value.
     """
     tamed = np.arcsinh(weights / scale)
@@ -56,18 +58,20 @@ def structure(weights: np.ndarray, scale: float) -> list[float]:
     ]
 
 
-def _log_norms(rows: np.ndarray) -> np.ndarray:
-    """The logarithm of the root mean square of each row: [n]."""
+def _log_norms(rows: Float64[np.ndarray, "n values"]) -> Float64[np.ndarray, " n"]:
+    """The logarithm of the root mean square of each row."""
     return np.asarray(np.log(np.sqrt(np.square(rows).mean(axis=1)) + 1e-6))
 
 
-def _correlation(one: np.ndarray, other: np.ndarray, variance: float) -> float:
+def _correlation(
+    one: Float64[np.ndarray, "*shape"], other: Float64[np.ndarray, "*shape"], variance: float
+) -> float:
     if not one.size or variance <= 1e-12:
         return 0.0
     return float((one * other).mean() / variance)
 
 
-def _spectrum(matrix: np.ndarray) -> list[float]:
+def _spectrum(matrix: Float64[np.ndarray, "rows columns"]) -> list[float]:
     """Numbers of the singular values, and the kurtosis of weights without strong directions."""
     # The smaller Gram matrix takes a tenth of the time of a singular value decomposition.
     small = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
@@ -85,14 +89,16 @@ def _spectrum(matrix: np.ndarray) -> list[float]:
     ]
 
 
-def _rests(matrix: np.ndarray, directions: np.ndarray, least: float) -> list[float]:
-    """The kurtosis of a matrix projected on shares of `directions` [n, n], weakest first."""
+def _rests(
+    matrix: Float64[np.ndarray, "n values"], directions: Float64[np.ndarray, "n n"], least: float
+) -> list[float]:
+    """The kurtosis of a matrix projected on shares of `directions`, weakest first."""
     along = directions.T @ matrix
     counts = [max(1, round(share * len(directions))) for share in _RESTS]
     return [_kurtosis(directions[:, :n] @ along[:n], least) for n in counts]
 
 
-def _kurtosis(values: np.ndarray, least: float) -> float:
+def _kurtosis(values: Float64[np.ndarray, "n values"], least: float) -> float:
     """Excess kurtosis about 0, compressed; 0 if the variance is only rounding error (`least`)."""
     squares = np.square(values)
     variance = float(squares.mean())
@@ -101,7 +107,7 @@ def _kurtosis(values: np.ndarray, least: float) -> float:
     return float(np.arcsinh(np.square(squares).mean() / variance**2 - 3))
 
 
-def _singular(power: np.ndarray, rows: int, columns: int) -> list[float]:
+def _singular(power: Float64[np.ndarray, " values"], rows: int, columns: int) -> list[float]:
     """Largest singular value, gap to the next, and two ranks, relative to random weights."""
     total = float(power.sum())
     edge = total / (rows * columns) * (np.sqrt(rows) + np.sqrt(columns)) ** 2
@@ -115,8 +121,12 @@ def _singular(power: np.ndarray, rows: int, columns: int) -> list[float]:
     ]
 
 
-def _taps(kernels: np.ndarray, centred: np.ndarray, variance: float) -> list[float]:
-    """How the taps of kernels [out, in, rows, columns] correlate, and where they are strong."""
+def _taps(
+    kernels: Float64[np.ndarray, "out in rows columns"],
+    centred: Float64[np.ndarray, "out in rows columns"],
+    variance: float,
+) -> list[float]:
+    """How the taps of kernels correlate, and where they are strong."""
     side = kernels.shape[-1]
     if side < 3 or kernels.shape[-2] < 3:
         return [0.0] * _TAPS

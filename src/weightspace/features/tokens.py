@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from weightspace.arrays import Asked, Float32, Float64
 from weightspace.features.layers import PARTS, WHAT, tamed, tensors
 
 if TYPE_CHECKING:
@@ -29,8 +30,12 @@ TOKENS = len(PARTS) * PLACES
 
 
 def tokens(
-    vector: np.ndarray, layout: Layout, *, part: str = "all", running_stats: bool = True
-) -> np.ndarray:
+    vector: Asked[np.ndarray, " P"],
+    layout: Layout,
+    *,
+    part: str = "all",
+    running_stats: bool = True,
+) -> Float32[np.ndarray, " F"]:
     """Describe a net by a row of `TOKENS` tokens, each with the numbers of one relative depth.
 
     The layers of a part are spread evenly over its depth, and described at `PLACES` depths. Between
@@ -74,8 +79,8 @@ def tokens(
     return tamed(np.concatenate(blocks).ravel())
 
 
-def _seen_from(layers: int) -> np.ndarray:
-    """The weight of each layer at each place: rows [PLACES, layers] that sum to 1."""
+def _seen_from(layers: int) -> Float64[np.ndarray, "places {layers}"]:
+    """The weight of each layer at each of `PLACES`: rows that sum to 1."""
     step = (layers - 1) / (PLACES - 1)
     apart = np.abs(np.arange(layers) - step * np.arange(PLACES)[:, None])
     weight = np.maximum(0, 1 - apart / max(1.0, step))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from weightspace.arrays import Float, Float32, Float64
+
 _WINDOWS = (4, 16, 64, 256)
 _IN_WINDOWS = (
     "faintest",
@@ -39,10 +41,14 @@ to the slice's (the least, the largest, and the shares of windows below 1/100, b
 64 blocks: quantiles over the sorted blocks, in %."""
 
 
-def windows(values: np.ndarray, relative: np.ndarray, tamed: np.ndarray) -> np.ndarray:
-    """Numbers of windows and blocks: float32 [n, len(WINDOWS_NAMES)].
+def windows(
+    values: Float32[np.ndarray, "n length"],
+    relative: Float32[np.ndarray, "n length"],
+    tamed: Float32[np.ndarray, "n length"],
+) -> Float32[np.ndarray, "n F"]:
+    """Numbers of windows and blocks, named by `WINDOWS_NAMES`.
 
-    All arguments are [n, L]: the `values`, the values in units of the slice's scale, and their
+    The arguments are the `values`, the values in units of the slice's scale, and their
     signed logarithm. Windows longer than the slice are cut to its length.
     """
     level = np.clip(relative, -_LARGEST, _LARGEST)
@@ -56,13 +62,15 @@ def windows(values: np.ndarray, relative: np.ndarray, tamed: np.ndarray) -> np.n
     return np.concatenate([*parts, _in_blocks(tamed)], axis=1).astype(np.float32)
 
 
-def _sums(values: np.ndarray) -> np.ndarray:
+def _sums(values: Float64[np.ndarray, "n length"]) -> Float64[np.ndarray, "n length+1"]:
     out = np.zeros((len(values), values.shape[1] + 1))
     np.cumsum(values, axis=1, out=out[:, 1:])
     return out
 
 
-def _in_windows(sums: tuple[np.ndarray, ...], whole: np.ndarray, size: int) -> np.ndarray:
+def _in_windows(
+    sums: tuple[Float64[np.ndarray, "n sums"], ...], whole: Float64[np.ndarray, "n 1"], size: int
+) -> Float[np.ndarray, "n numbers"]:
     size = min(size, sums[0].shape[1] - 1)
     power, mean, one = ((s[:, size:] - s[:, :-size]) * (1 / size) for s in sums)
     power = np.maximum(power / whole, 0).astype(np.float32)
@@ -84,7 +92,7 @@ def _in_windows(sums: tuple[np.ndarray, ...], whole: np.ndarray, size: int) -> n
     )
 
 
-def _in_blocks(tamed: np.ndarray) -> np.ndarray:
+def _in_blocks(tamed: Float32[np.ndarray, "n length"]) -> Float64[np.ndarray, "n numbers"]:
     count = min(_BLOCKS, tamed.shape[1] // 8)
     length = tamed.shape[1] // count
     blocks = tamed[:, : length * count].reshape(len(tamed), count, length)

@@ -16,6 +16,7 @@ READERS = {
     "unterthiner": (unterthiner.arrivals, unterthiner.ORIGIN),
     "modelzoos": (modelzoos.arrivals, modelzoos.ORIGIN),
 }
+"""The formats by name: the function that reads a folder, and the origin of its nets."""
 
 
 def import_zoo(
@@ -38,10 +39,8 @@ def import_zoo(
         The folder with the nets.
     out : str or Path
         The folder of the new zoo.
-    format : {"nws", "unterthiner", "modelzoos"}
-        "nws": the NWS data set (Eilertsen et al., ECAI 2020). "unterthiner": the Small CNN Zoo
-        (Unterthiner et al., 2020). "modelzoos": trial folders of Ray Tune as in Model Zoos
-        (Schürholt et al., NeurIPS 2022).
+    format : str
+        A name of `READERS`, such as "nws" for the NWS data set. docs/interop.md describes each.
     rounded : bool
         Whether to round values that float32 cannot represent; otherwise they are an error.
     left_out : callable, optional
@@ -59,7 +58,7 @@ def import_zoo(
     DataError
         If a file cannot be read; one line with file and net.
     UsageError
-        If `out` contains anything else.
+        If the format is unknown, or if `out` contains anything else.
     """
     if format not in READERS:
         raise UsageError("format", f"{format!r} is unknown", f"known are {', '.join(READERS)}")

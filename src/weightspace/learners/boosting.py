@@ -10,6 +10,7 @@ from scipy.special import log_softmax
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
+from weightspace.arrays import Float, Float64, Int
 from weightspace.learners.discriminant import NEVER
 from weightspace.learners.trees import DEEPEST, Nodes, Trees
 from weightspace.progress import Progress, each, silent
@@ -22,19 +23,19 @@ _BINS = 63
 class Boostings:
     """The boosted trees of several labelings over the same features.
 
-    The log-odds of a labeling are its baseline, float64 [levels], plus the sum over its trees of
+    The log-odds of a labeling are its baseline plus the sum over its trees of
     the values in the leaves that a row reaches.
     """
 
     trees: tuple[Trees, ...]
-    baselines: tuple[np.ndarray, ...]
+    baselines: tuple[Float64[np.ndarray, " _"], ...]
     levels: tuple[int, ...]
 
     @classmethod
     def fit(
         cls,
-        features: np.ndarray,
-        codes: np.ndarray,
+        features: Float[np.ndarray, "n F"],
+        codes: Int[np.ndarray, "n q"],
         levels: tuple[int, ...],
         *,
         rounds: int,
@@ -43,7 +44,7 @@ class Boostings:
         leaf: int,
         progress: Progress = silent,
     ) -> Boostings:
-        """Boost trees for each column of `codes` int [n, q]; all classes have the same weight.
+        """Boost trees for each column of `codes`; all classes have the same weight.
 
         All rows are used in all rounds. scikit-learn's early stopping would validate on slices of
         nets whose other slices are training rows.
@@ -70,23 +71,27 @@ class Boostings:
             baselines.append(_baseline(made, count))
         return cls(tuple(trees), tuple(baselines), levels)
 
-    def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """For each labeling, float64 [n, levels]."""
+    def log_probabilities(
+        self, features: Float[np.ndarray, "n F"]
+    ) -> list[Float64[np.ndarray, "n _"]]:
+        """For each labeling, with a column for each of its levels."""
         return [
             log_softmax(baseline + trees.sums(features), axis=1)
             for trees, baseline in zip(self.trees, self.baselines, strict=True)
         ]
 
 
-def _columns(made: HistGradientBoostingClassifier, count: int) -> np.ndarray:
-    """What a tree's value adds to each level's log-odds: float64 [trees per round, levels]."""
+def _columns(
+    made: HistGradientBoostingClassifier, count: int
+) -> Float64[np.ndarray, "trees_of_a_round {count}"]:
+    """What a tree's value adds to each level's log-odds."""
     every: NDArray[np.float64] = np.eye(count)[made.classes_]
     if len(every) == 2:  # one tree in each round: the second class against the first
         return (every[1:] - every[:1]) / 2
     return every
 
 
-def _baseline(made: HistGradientBoostingClassifier, count: int) -> np.ndarray:
+def _baseline(made: HistGradientBoostingClassifier, count: int) -> Float64[np.ndarray, " {count}"]:
     absent = ~np.isin(np.arange(count), made.classes_)
     start: np.ndarray = made._baseline_prediction[0] @ _columns(made, count)
     return np.where(absent, NEVER, start)

@@ -20,6 +20,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from weightspace.arrays import Shaped
 from weightspace.disk import (
     InnerPath,
     alone_in,
@@ -79,7 +80,9 @@ class Committed:
             )
         return folder / name
 
-    def read_arrays(self, folder: InnerPath, plain: dict[str, Any]) -> dict[str, np.ndarray]:
+    def read_arrays(
+        self, folder: InnerPath, plain: dict[str, Any]
+    ) -> dict[str, Shaped[np.ndarray, " ..."]]:
         """The arrays that belong to these values, read-only; raises the errors in `DAMAGE`.
 
         Arrays without a checksum, such as those of release 0.1.0, are accepted.
@@ -113,7 +116,10 @@ class Committed:
         return plain
 
     def write(
-        self, folder: InnerPath, plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+        self,
+        folder: InnerPath,
+        plain: Mapping[str, Any],
+        arrays: Mapping[str, Shaped[np.ndarray, " ..."]],
     ) -> None:
         """Replace the object in the folder; UsageError if the folder has another kind of object."""
         own = {name: np.asarray(array, order="C") for name, array in arrays.items()}
@@ -196,7 +202,7 @@ def _metadata(file: BinaryIO) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+def _checksum(arrays: Mapping[str, Shaped[np.ndarray, " ..."]]) -> str:
     told = hashlib.blake2b(digest_size=16)
     for name, array in sorted(arrays.items()):
         told.update(f"{name}\0{array.dtype.name}\0{array.shape}\0".encode())

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import log_softmax
 
+from weightspace.arrays import Float, Float64, Int
 from weightspace.learners.kernel import FeatureMap
 
 _ROWS = 8192
@@ -39,30 +40,29 @@ NEVER = -1e6
 class Discriminant:
     """Several classifiers over the same features, each linear in the mapped features.
 
-    `weights` float64 [D, sum of levels] and `offsets` [sum of levels] give the log-odds of all
-    labelings next to each other; `levels` says how many columns belong to each.
+    `weights` and `offsets` give the log-odds of all labelings next to each other; `levels` says how
+    many columns belong to each.
     """
 
     map: FeatureMap
-    weights: np.ndarray
-    offsets: np.ndarray
+    weights: Float64[np.ndarray, "D columns"]
+    offsets: Float64[np.ndarray, " columns"]
     levels: tuple[int, ...]
 
     @classmethod
     def fit(
         cls,
         map: FeatureMap,
-        features: np.ndarray,
-        codes: np.ndarray,
+        features: Float[np.ndarray, "n F"],
+        codes: Int[np.ndarray, "n q"],
         levels: tuple[int, ...],
-        groups: np.ndarray,
+        groups: Int[np.ndarray, " n"],
         ridge: float,
     ) -> Discriminant:
         """Fit all labelings.
 
-        `features` is [n, F]. `codes` int [n, q] are labels from 0 of q labelings with `levels` [q]
-        classes. `groups` int [n] is the same number for rows of one net. `ridge` is the penalty for
-        one row, on the scale of the map.
+        `codes` are labels from 0 of q labelings with `levels` classes. `groups` is the same number
+        for rows of one net. `ridge` is the penalty for one row, on the scale of the map.
         """
         order = np.argsort(groups, kind="stable")
         design = _Design(map, features[order], groups[order], ridge)
@@ -81,8 +81,10 @@ class Discriminant:
                 start += levels[j]
         return cls(map, np.concatenate(weights, axis=1), np.concatenate(offsets), levels)
 
-    def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """For each labeling the log-probabilities, float64 [n, levels], with equal priors."""
+    def log_probabilities(
+        self, features: Float[np.ndarray, "n F"]
+    ) -> list[Float64[np.ndarray, "n _"]]:
+        """For each labeling the log-probabilities of its levels, with equal priors."""
         out = [np.empty((len(features), count)) for count in self.levels]
         borders = np.cumsum((0, *self.levels))
         step = max(1, min(_ROWS, _CELLS // len(self.weights)))
@@ -98,7 +100,11 @@ class _Design:
     """The mapped training rows, centred, and the factor of their penalised covariance."""
 
     def __init__(
-        self, map: FeatureMap, features: np.ndarray, groups: np.ndarray, ridge: float
+        self,
+        map: FeatureMap,
+        features: Float[np.ndarray, "n F"],
+        groups: Int[np.ndarray, " n"],
+        ridge: float,
     ) -> None:
         self._map, self._features = map, features
         self._chunks = _chunks(groups)
@@ -121,13 +127,19 @@ class _Design:
     def _small(self) -> bool:
         return len(self._features) <= 2 * _ROWS
 
-    def _blocks(self) -> Iterator[tuple[slice, list[tuple[int, np.ndarray]], np.ndarray]]:
+    def _blocks(
+        self,
+    ) -> Iterator[
+        tuple[slice, list[tuple[int, Int[np.ndarray, " rows"]]], Float64[np.ndarray, "rows D"]]
+    ]:
         for i, (rows, sizes) in enumerate(self._chunks):
             kept = self._kept[i] if self._kept is not None else self._map(self._features[rows])
             yield rows, sizes, kept
 
-    def leave_out(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scores [n, t] of each group by the ridge without it, and the full fit's weights [D, t].
+    def leave_out(
+        self, targets: Float64[np.ndarray, "n columns"]
+    ) -> tuple[Float64[np.ndarray, "n columns"], Float64[np.ndarray, "D columns"]]:
+        """Scores of each group by the ridge without it, and the full fit's weights.
 
         With H the ridge's hat matrix, leaving out group g turns its residuals r into (I - H_gg)^-1
         r, exactly.
@@ -145,7 +157,11 @@ class _Design:
             scores[rows] = targets[rows] - residual
         return scores, weights
 
-    def _left_of(self, sizes: list[tuple[int, np.ndarray]], block: np.ndarray) -> list[np.ndarray]:
+    def _left_of(
+        self,
+        sizes: list[tuple[int, Int[np.ndarray, " _"]]],
+        block: Float64[np.ndarray, "rows D"],
+    ) -> list[Float64[np.ndarray, "_ _ _"]]:
         """(I - H_gg)^-1 of every group of a chunk, [groups, size, size] for each size."""
         half = solve_triangular(
             self._factor[0], (block - self.mean).T, lower=True, check_finite=False
@@ -159,7 +175,9 @@ class _Design:
         return inverses
 
 
-def _chunks(groups: np.ndarray) -> list[tuple[slice, list[tuple[int, np.ndarray]]]]:
+def _chunks(
+    groups: Int[np.ndarray, " n"],
+) -> list[tuple[slice, list[tuple[int, Int[np.ndarray, " _"]]]]]:
     """Cut sorted rows into chunks between groups; give the rows of groups of equal size."""
     borders = np.concatenate([[0], np.flatnonzero(np.diff(groups)) + 1, [len(groups)]])
     chunks = []
@@ -192,7 +210,9 @@ def blocks_of_columns(levels: tuple[int, ...]) -> Iterator[list[int]]:
     yield block
 
 
-def balanced_targets(codes: np.ndarray, levels: int) -> np.ndarray:
+def balanced_targets(
+    codes: Int[np.ndarray, " n"], levels: int
+) -> Float64[np.ndarray, "n {levels}"]:
     """One-hot columns divided by their class's share, minus 1: mean 0, and equal class weights."""
     counts = np.bincount(codes, minlength=levels)
     share: NDArray[np.float64] = np.maximum(counts / len(codes), 1e-12)
@@ -201,9 +221,12 @@ def balanced_targets(codes: np.ndarray, levels: int) -> np.ndarray:
 
 
 def discriminate(
-    scores: np.ndarray, codes: np.ndarray, levels: int, nets: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Linear discriminant of leave-one-out scores: turn [levels, levels] and shift [levels].
+    scores: Float64[np.ndarray, "n {levels}"],
+    codes: Int[np.ndarray, " n"],
+    levels: int,
+    nets: int,
+) -> tuple[Float64[np.ndarray, "{levels} {levels}"], Float64[np.ndarray, " {levels}"]]:
+    """Linear discriminant of leave-one-out scores: turn and shift.
 
     Turn and shift give log-odds. Classes have equal priors and share one covariance, the mean of
     theirs. Each class mean is moved away from the others along its own score, by the standard error

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from weightspace.arrays import Float, Float32, Float64, Int, Shaped
 from weightspace.learners import logistic, support
 from weightspace.learners.boosting import Boostings
 from weightspace.learners.discriminant import Discriminant
@@ -25,14 +26,21 @@ from weightspace.progress import Progress, silent
 
 
 class Fitted(Protocol):
-    """Classifiers of several labelings over the same features."""
+    """Classifiers of several labelings over the same features.
+
+    Anything with these two members can be evaluated. To be saved in a model as well, it is a
+    dataclass of arrays and numbers, without references to the training rows, whose type has an
+    entry in `KINDS` of `weightspace.meta.model.packing`.
+    """
 
     @property
     def levels(self) -> tuple[int, ...]:
         """The number of classes of each labeling."""
 
-    def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """For each labeling, float64 [n, levels]."""
+    def log_probabilities(
+        self, features: Float[np.ndarray, "n F"]
+    ) -> list[Float64[np.ndarray, "n _"]]:
+        """For each labeling, with a column for each of its levels."""
 
 
 class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
@@ -41,14 +49,17 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
     Attributes
     ----------
     draw : callable, optional
-        Gives fresh training slices, if set, to an estimator that reads slices: `draw(groups int
-        [b], rng) -> float32 [b, L]`.
+        Gives fresh training slices, if set, to an estimator that reads slices:
+        `draw(groups, rng)` gives one of the net of each of these groups.
     progress : callable
         Called as `progress(task, done, total)` during long training.
     """
 
     progress: Progress = staticmethod(silent)
-    draw: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
+    draw: (
+        Callable[[Int[np.ndarray, " n"], np.random.Generator], Float32[np.ndarray, "n length"]]
+        | None
+    ) = None
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Fit the classifier.
@@ -77,7 +88,7 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
         self.fitted_ = self.fit_kept(X, codes[:, None], (len(self.classes_),), owners)
         return self
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> Float64[np.ndarray, "n levels"]:
         """Predict class probabilities, with equal priors.
 
         Parameters
@@ -94,7 +105,7 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
         chances: np.ndarray = np.exp(self.fitted_.log_probabilities(X)[0])
         return chances
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Shaped[np.ndarray, " n"]:
         """Predict the most probable class of each row.
 
         Parameters
@@ -112,7 +123,11 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def fit_labelings(
-        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+        self,
+        features: Float[np.ndarray, "n F"],
+        codes: Int[np.ndarray, "n q"],
+        levels: tuple[int, ...],
+        groups: Int[np.ndarray, " n"],
     ) -> Fitted:
         """Fit several labelings of the same rows at once.
 
@@ -133,7 +148,11 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
         """
 
     def fit_kept(
-        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+        self,
+        features: Float[np.ndarray, "n F"],
+        codes: Int[np.ndarray, "n q"],
+        levels: tuple[int, ...],
+        groups: Int[np.ndarray, " n"],
     ) -> Fitted:
         """As `fit_labelings`, for results that are stored: they do not refer to `features`.
 
@@ -155,10 +174,14 @@ class _ClosedForm(MetaClassifier):
     ridge: float
 
     @abstractmethod
-    def _map(self, features: np.ndarray) -> FeatureMap: ...
+    def _map(self, features: Float[np.ndarray, "n F"]) -> FeatureMap: ...
 
     def fit_labelings(
-        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+        self,
+        features: Float[np.ndarray, "n F"],
+        codes: Int[np.ndarray, "n q"],
+        levels: tuple[int, ...],
+        groups: Int[np.ndarray, " n"],
     ) -> Discriminant:
         """Fit all labelings with one factorisation; see `Discriminant.fit`."""
         ridge = self._ridge(len(np.unique(groups)))
@@ -190,7 +213,7 @@ class Linear(_ClosedForm):
     def __init__(self, ridge: float = 1e-3):
         self.ridge = ridge
 
-    def _map(self, features: np.ndarray) -> FeatureMap:
+    def _map(self, features: Float[np.ndarray, "n F"]) -> FeatureMap:
         return LinearMap.fit(features)
 
 
@@ -220,7 +243,7 @@ class Kernel(_ClosedForm):
         self.ridge = ridge
         self.seed = seed
 
-    def _map(self, features: np.ndarray) -> FeatureMap:
+    def _map(self, features: Float[np.ndarray, "n F"]) -> FeatureMap:
         rng = np.random.default_rng([self.seed, 0x1A4D])
         return NystroemMap.fit(features, self.landmarks, self.width, rng)
 
@@ -250,7 +273,11 @@ class Forest(MetaClassifier):
         self.seed = seed
 
     def fit_labelings(
-        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+        self,
+        features: Float[np.ndarray, "n F"],
+        codes: Int[np.ndarray, "n q"],
+        levels: tuple[int, ...],
+        groups: Int[np.ndarray, " n"],
     ) -> Forests:
         """Fit one forest for each labeling."""
         return Forests.fit(features, codes, levels, self.trees, self.leaf, self.seed, self.progress)
@@ -271,7 +298,11 @@ class Logistic(MetaClassifier):
         self.ridge = ridge
 
     def fit_labelings(
-        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+        self,
+        features: Float[np.ndarray, "n F"],
+        codes: Int[np.ndarray, "n q"],
+        levels: tuple[int, ...],
+        groups: Int[np.ndarray, " n"],
     ) -> Discriminant:
         """Fit one regression for each labeling."""
         return logistic.fit(LinearMap.fit(features), features, codes, levels, self.ridge)
@@ -296,7 +327,11 @@ class SupportVectors(MetaClassifier):
         self.width = width
 
     def fit_labelings(
-        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+        self,
+        features: Float[np.ndarray, "n F"],
+        codes: Int[np.ndarray, "n q"],
+        levels: tuple[int, ...],
+        groups: Int[np.ndarray, " n"],
     ) -> Discriminant:
         """Fit machines for each labeling; all share one kernel."""
         return support.fit(features, codes, levels, groups, self.cost, self.width, self.progress)
@@ -326,7 +361,11 @@ class Boosted(MetaClassifier):
         self.leaf = leaf
 
     def fit_labelings(
-        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+        self,
+        features: Float[np.ndarray, "n F"],
+        codes: Int[np.ndarray, "n q"],
+        levels: tuple[int, ...],
+        groups: Int[np.ndarray, " n"],
     ) -> Boostings:
         """Fit trees for each labeling."""
         return Boostings.fit(features, codes, levels, **self.get_params(), progress=self.progress)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from weightspace.arrays import Float, Float64
 from weightspace.features.statistics import quantiles
 
 KNOTS = 100
@@ -16,17 +17,17 @@ KNOTS = 100
 class Gaussianiser:
     """A monotone map of each feature, linear between quantiles of the training rows.
 
-    `knots` float64 [F, K] ascend; `scores` float64 [F, K] are the normal scores at the knots. Equal
+    `knots` ascend; `scores` are the normal scores at the knots. Equal
     knots share one score. Values outside the outer knots get the outer scores, so that features of
     a foreign net stay within the range of the training rows. A constant feature becomes 0.
     """
 
-    knots: np.ndarray
-    scores: np.ndarray
+    knots: Float64[np.ndarray, "F knots"]
+    scores: Float64[np.ndarray, "F knots"]
 
     @classmethod
-    def fit(cls, features: np.ndarray) -> Gaussianiser:
-        """Fit the map to features [n, F]."""
+    def fit(cls, features: Float[np.ndarray, "n F"]) -> Gaussianiser:
+        """Fit the map to these rows."""
         count = min(KNOTS, len(features))
         share = np.linspace(0, 1, count)
         knots = quantiles(np.sort(features.T, axis=1), share)
@@ -36,14 +37,16 @@ class Gaussianiser:
         scores = np.stack([_tied_means(row, score) for row in knots])
         return cls(np.ascontiguousarray(knots), scores)
 
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Normal scores of features [n, F]: float64 [n, F]."""
+    def __call__(self, features: Float[np.ndarray, "n F"]) -> Float64[np.ndarray, "n F"]:
+        """Normal scores of the features."""
         out = np.empty(features.shape, np.float64)
         for column, (knots, scores) in enumerate(zip(self.knots, self.scores, strict=True)):
             out[:, column] = np.interp(features[:, column], knots, scores)
         return out
 
 
-def _tied_means(knots: np.ndarray, score: np.ndarray) -> np.ndarray:
+def _tied_means(
+    knots: Float64[np.ndarray, " knots"], score: Float64[np.ndarray, " knots"]
+) -> Float64[np.ndarray, " knots"]:
     _, group = np.unique(knots, return_inverse=True)
     return (np.bincount(group, weights=score) / np.bincount(group))[group]

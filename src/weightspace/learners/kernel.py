@@ -7,18 +7,19 @@ from typing import Protocol
 
 import numpy as np
 
+from weightspace.arrays import Float, Float64
 from weightspace.learners.gaussian import Gaussianiser
 
 
 class FeatureMap(Protocol):
-    """Maps features [n, F] to the columns [n, D] in which a ridge is linear."""
+    """Maps features to the columns in which a ridge is linear."""
 
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """The columns, float64 [n, D]."""
+    def __call__(self, features: Float[np.ndarray, "n F"]) -> Float64[np.ndarray, "n D"]:
+        """The columns."""
 
     @property
-    def penalty(self) -> np.ndarray:
-        """The quadratic form, float64 [D, D], that the ridge penalises."""
+    def penalty(self) -> Float64[np.ndarray, "D D"]:
+        """The quadratic form that the ridge penalises."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,16 @@ class LinearMap:
     gaussianiser: Gaussianiser
 
     @classmethod
-    def fit(cls, features: np.ndarray) -> LinearMap:
-        """Fit the map to features [n, F]."""
+    def fit(cls, features: Float[np.ndarray, "n F"]) -> LinearMap:
+        """Fit the map to these rows."""
         return cls(Gaussianiser.fit(features))
 
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Normal scores, float64 [n, F]."""
+    def __call__(self, features: Float[np.ndarray, "n F"]) -> Float64[np.ndarray, "n F"]:
+        """Normal scores."""
         return self.gaussianiser(features)
 
     @property
-    def penalty(self) -> np.ndarray:
+    def penalty(self) -> Float64[np.ndarray, "F F"]:
         """The identity: every feature has the same penalty."""
         return np.eye(len(self.gaussianiser.knots))
 
@@ -46,17 +47,21 @@ class LinearMap:
 class NystroemMap:
     """Similarities to landmark rows: a Gaussian kernel on normal scores.
 
-    `landmarks` float64 [D, F] are normal scores of training rows; `gamma` is the inverse squared
-    width of the kernel.
+    `landmarks` are normal scores of training rows; `gamma` is the inverse squared width of the
+    kernel.
     """
 
     gaussianiser: Gaussianiser
-    landmarks: np.ndarray
+    landmarks: Float64[np.ndarray, "D F"]
     gamma: float
 
     @classmethod
     def fit(
-        cls, features: np.ndarray, landmarks: int, width: float, rng: np.random.Generator
+        cls,
+        features: Float[np.ndarray, "n F"],
+        landmarks: int,
+        width: float,
+        rng: np.random.Generator,
     ) -> NystroemMap:
         """Draw landmarks from the rows; `width` is relative to the typical distance of two rows."""
         gaussianiser = Gaussianiser.fit(features)
@@ -66,16 +71,16 @@ class NystroemMap:
         typical = 2 * float(places.var(axis=0).sum())
         return cls(gaussianiser, places, 1.0 / (width**2 * max(typical, 1e-12)))
 
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Kernel values, float64 [n, D], between 0 and 1."""
+    def __call__(self, features: Float[np.ndarray, "n F"]) -> Float64[np.ndarray, "n D"]:
+        """Kernel values between 0 and 1."""
         return self._kernel(self.gaussianiser(features))
 
     @property
-    def penalty(self) -> np.ndarray:
+    def penalty(self) -> Float64[np.ndarray, "D D"]:
         """The kernel between the landmarks: the norm of the function space."""
         return self._kernel(self.landmarks) + 1e-8 * np.eye(len(self.landmarks))
 
-    def _kernel(self, places: np.ndarray) -> np.ndarray:
+    def _kernel(self, places: Float64[np.ndarray, "n F"]) -> Float64[np.ndarray, "n D"]:
         squared = places @ self.landmarks.T
         squared *= -2
         squared += np.square(places).sum(axis=1)[:, None]

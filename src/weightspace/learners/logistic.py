@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from weightspace.arrays import Float, Float64, Int
 from weightspace.learners.discriminant import NEVER, Discriminant
 from weightspace.learners.kernel import FeatureMap
 
 
 def fit(
     map: FeatureMap,
-    features: np.ndarray,
-    codes: np.ndarray,
+    features: Float[np.ndarray, "n F"],
+    codes: Int[np.ndarray, "n q"],
     levels: tuple[int, ...],
     ridge: float,
 ) -> Discriminant:
-    """One regression for each column of `codes` int [n, q]; all classes have the same weight.
+    """One regression for each column of `codes`; all classes have the same weight.
 
     `ridge` is the penalty that is added to the mean cross entropy of a row. Newton's method solves
     it: the features are few and correlated, for which gradient methods need hundreds of steps.
@@ -34,9 +35,13 @@ def fit(
 
 
 def _learned(
-    columns: np.ndarray, column: np.ndarray, strength: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The classes [k] that occur, with slopes [k, D] and intercepts [k] of their log-odds."""
+    columns: Float64[np.ndarray, "n D"], column: Int[np.ndarray, " n"], strength: float
+) -> tuple[
+    Int[np.ndarray, " classes"],
+    Float64[np.ndarray, "classes D"],
+    Float64[np.ndarray, " classes"],
+]:
+    """The classes that occur, with slopes and intercepts of their log-odds."""
     classes = np.unique(column)
     if len(classes) == 1:  # nothing to fit, which scikit-learn refuses
         return classes, np.zeros((1, columns.shape[1])), np.zeros(1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax
 
+from weightspace.arrays import Float, Float32, Float64, Int
 from weightspace.learners.discriminant import balanced_targets, blocks_of_columns, discriminate
 from weightspace.learners.estimators import Fitted, MetaClassifier
 
@@ -26,18 +27,18 @@ RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
 
 @dataclass(frozen=True)
 class Scale:
-    """Standardises weights: `centre` and `inverse` (1 / deviation), float64 [k, P].
+    """Standardises weights: `centre` and `inverse` (1 / deviation).
 
-    These are for the weights (k = 1), and for the logarithms of their absolute values (k = 2).
+    These are for one kind, the weights, or two, also the logarithms of their absolute values.
     Where all nets have the same value, the inverse is 0, so that the value has no effect.
     """
 
-    centre: np.ndarray
-    inverse: np.ndarray
+    centre: Float64[np.ndarray, "kinds P"]
+    inverse: Float64[np.ndarray, "kinds P"]
 
     @classmethod
-    def of(cls, rows: np.ndarray, kinds: int = 2) -> Scale:
-        """Fit the scale to training rows [n, P]."""
+    def of(cls, rows: Float[np.ndarray, "n P"], kinds: int = 2) -> Scale:
+        """Fit the scale to training rows."""
         centre, inverse = np.zeros((2, kinds, rows.shape[1]))
         for columns in _blocks(rows.shape[1]):
             values = _kinds(rows[:, columns], kinds)
@@ -52,16 +53,20 @@ class Scale:
         """How many numbers differ between nets, at least 1."""
         return max(1, int(np.count_nonzero(self.inverse)))
 
-    def __call__(self, rows: np.ndarray, columns: slice) -> np.ndarray:
-        """The standardised `columns` of rows [n, P]: float64 [n, k * columns], kind by kind."""
+    def __call__(
+        self, rows: Float[np.ndarray, "n P"], columns: slice
+    ) -> Float64[np.ndarray, "n _"]:
+        """The standardised `columns` of rows, kind by kind."""
         scaled = _kinds(rows[:, columns], len(self.centre))
         scaled -= self.centre[:, None, columns]
         scaled *= self.inverse[:, None, columns]
         np.clip(scaled, -_FARTHEST, _FARTHEST, out=scaled)
         return np.concatenate(list(scaled), axis=1)
 
-    def gram(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """Mean products of standardised numbers of rows [n, P] and others [m, P]: [n, m]."""
+    def gram(
+        self, rows: Float[np.ndarray, "n P"], others: Float[np.ndarray, "others P"]
+    ) -> Float64[np.ndarray, "n others"]:
+        """Mean products of standardised numbers of rows and others."""
         total = np.zeros((len(rows), len(others)))
         for columns in _blocks(rows.shape[1]):
             own = self(rows, columns).astype(np.float32)
@@ -71,18 +76,20 @@ class Scale:
 
 @dataclass(frozen=True)
 class Aligned:
-    """A linear model: `weights` float32 [k, P, sum of levels] and `offsets`, both of log-odds.
+    """A linear model: `weights` and `offsets`, both of log-odds.
 
     It does not need the training rows.
     """
 
     scale: Scale
-    weights: np.ndarray
-    offsets: np.ndarray
+    weights: Float32[np.ndarray, "kinds P columns"]
+    offsets: Float64[np.ndarray, " columns"]
     levels: tuple[int, ...]
 
-    def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """For each labeling, float64 [n, levels] of rows [n, P]."""
+    def log_probabilities(
+        self, features: Float[np.ndarray, "n P"]
+    ) -> list[Float64[np.ndarray, "n _"]]:
+        """For each labeling, with a column for each of its levels."""
         logits = np.tile(self.offsets, (len(features), 1))
         for columns in _blocks(features.shape[1]):
             own = self.weights[:, columns]
@@ -92,20 +99,22 @@ class Aligned:
 
 @dataclass(frozen=True)
 class DualLinearModel:
-    """The same linear model in dual form: training rows `rows` [n, P] and `dual` [n, columns].
+    """The same linear model in dual form: training rows and a coefficient for each of them.
 
     For many labelings at once there would be more weights than rows, so the folds of an evaluation,
     which are not stored, use this form.
     """
 
     scale: Scale
-    rows: np.ndarray
-    dual: np.ndarray
-    offsets: np.ndarray
+    rows: Float[np.ndarray, "n P"]
+    dual: Float64[np.ndarray, "n columns"]
+    offsets: Float64[np.ndarray, " columns"]
     levels: tuple[int, ...]
 
-    def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """For each labeling, float64 [n, levels] of rows [n, P]."""
+    def log_probabilities(
+        self, features: Float[np.ndarray, "n P"]
+    ) -> list[Float64[np.ndarray, "n _"]]:
+        """For each labeling, with a column for each of its levels."""
         return _by_labeling(
             self.scale.gram(features, self.rows) @ self.dual + self.offsets, self.levels
         )
@@ -140,7 +149,11 @@ class Raw(MetaClassifier):
         self.sizes = sizes
 
     def fit_labelings(
-        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+        self,
+        features: Float[np.ndarray, "n F"],
+        codes: Int[np.ndarray, "n q"],
+        levels: tuple[int, ...],
+        groups: Int[np.ndarray, " n"],
     ) -> DualLinearModel:
         """Fit all labelings with one decomposition; the result keeps `features`."""
         scale = Scale.of(features, 2 if self.sizes else 1)
@@ -160,16 +173,25 @@ class Raw(MetaClassifier):
         )
 
     def fit_kept(
-        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+        self,
+        features: Float[np.ndarray, "n F"],
+        codes: Int[np.ndarray, "n q"],
+        levels: tuple[int, ...],
+        groups: Int[np.ndarray, " n"],
     ) -> Fitted:
         """Fit the same model in the form of weights, without the rows."""
         return self.fit_labelings(features, codes, levels, groups).aligned()
 
 
 class _Dual:
-    """Ridge regressions over a Gram matrix [n, n], with intercept and leave-group-out residuals."""
+    """Ridge regressions over a Gram matrix, with intercept and leave-group-out residuals."""
 
-    def __init__(self, gram: np.ndarray, groups: np.ndarray, ridges: tuple[float, ...]) -> None:
+    def __init__(
+        self,
+        gram: Float64[np.ndarray, "n n"],
+        groups: Int[np.ndarray, " n"],
+        ridges: tuple[float, ...],
+    ) -> None:
         means = gram.mean(axis=0)
         centred = gram - means - means[:, None] + means.mean()
         values, self._vectors = np.linalg.eigh(centred)
@@ -182,7 +204,7 @@ class _Dual:
         self._left = [self._left_out(values * inverse) for inverse in self._inverses]
         self._values = values
 
-    def _left_out(self, shrink: np.ndarray) -> list[np.ndarray]:
+    def _left_out(self, shrink: Float64[np.ndarray, " n"]) -> list[Float64[np.ndarray, "_ _ _"]]:
         """(I - H_gg)^-1 of every group, [groups, size, size] for each size; H is the hat matrix."""
         out = []
         for members in self._members:
@@ -193,12 +215,13 @@ class _Dual:
         return out
 
     def best(
-        self, targets: list[np.ndarray], weight: list[np.ndarray]
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Leave-group-out scores and dual coefficients [n, t], each with its own best ridge.
+        self,
+        targets: list[Float64[np.ndarray, "n _"]],
+        weight: list[Float64[np.ndarray, " n"]],
+    ) -> list[tuple[Float64[np.ndarray, "n _"], Float64[np.ndarray, "n _"]]]:
+        """Leave-group-out scores and dual coefficients, each with its own best ridge.
 
-        The best ridge has the least squared error of rows that were left out, weighted by `weight`
-        [n].
+        The best ridge has the least squared error of rows that were left out, weighted by `weight`.
         """
         turned = [self._vectors.T @ own for own in targets]
         errors = np.full(len(targets), np.inf)
@@ -215,8 +238,8 @@ class _Dual:
         return found
 
 
-def _members(groups: np.ndarray) -> list[np.ndarray]:
-    """The rows of the groups of each size: int [groups, size]."""
+def _members(groups: Int[np.ndarray, " n"]) -> list[Int[np.ndarray, "_ _"]]:
+    """The rows of the groups of each size: [groups, size]."""
     order = np.argsort(groups, kind="stable")
     borders = np.concatenate([[0], np.flatnonzero(np.diff(groups[order])) + 1, [len(groups)]])
     sizes = np.diff(borders)
@@ -225,8 +248,10 @@ def _members(groups: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def _kinds(weights: np.ndarray, kinds: int) -> np.ndarray:
-    """Weights [n, c], and the logarithms of their absolute values: float64 [k, n, c]."""
+def _kinds(
+    weights: Float[np.ndarray, "n columns"], kinds: int
+) -> Float64[np.ndarray, "{kinds} n columns"]:
+    """Weights, and the logarithms of their absolute values."""
     out = np.empty((kinds, *weights.shape))
     out[0] = weights
     if kinds == 2:
@@ -238,7 +263,9 @@ def _blocks(width: int) -> Iterator[slice]:
     return (slice(start, start + _WEIGHTS) for start in range(0, width, _WEIGHTS))
 
 
-def _by_labeling(logits: np.ndarray, levels: tuple[int, ...]) -> list[np.ndarray]:
-    """Log-probabilities [n, levels] of each labeling, from log-odds in neighbouring columns."""
+def _by_labeling(
+    logits: Float64[np.ndarray, "n columns"], levels: tuple[int, ...]
+) -> list[Float64[np.ndarray, "n _"]]:
+    """Log-probabilities of each labeling, from log-odds in neighbouring columns."""
     parts = np.split(logits, np.cumsum(levels)[:-1], axis=1)
     return [log_softmax(part, axis=1) for part in parts]

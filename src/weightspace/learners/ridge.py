@@ -9,6 +9,7 @@ from scipy.linalg import cho_factor, cho_solve
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from weightspace.arrays import Float64
 from weightspace.learners.kernel import NystroemMap
 
 _ROWS = 8192
@@ -83,7 +84,7 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.weights_ = weights.reshape(-1, *y.shape[1:])
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any) -> Float64[np.ndarray, " n *targets"]:
         """Predict the numbers of each row.
 
         Parameters

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.svm import SVC
 
+from weightspace.arrays import Float, Float64, Int
 from weightspace.learners.discriminant import NEVER, Discriminant
 from weightspace.learners.gaussian import Gaussianiser
 from weightspace.learners.kernel import NystroemMap
@@ -24,17 +25,17 @@ _CACHE = 500
 
 
 def fit(
-    features: np.ndarray,
-    codes: np.ndarray,
+    features: Float[np.ndarray, "n F"],
+    codes: Int[np.ndarray, "n q"],
     levels: tuple[int, ...],
-    groups: np.ndarray,
+    groups: Int[np.ndarray, " n"],
     cost: float,
     width: float,
     progress: Progress = silent,
 ) -> Discriminant:
-    """Fit machines for each column of `codes` int [n, q]; all classes have the same weight.
+    """Fit machines for each column of `codes`; all classes have the same weight.
 
-    `groups` int [n] is the same number for rows of one net; `cost` is that of a row on the wrong
+    `groups` is the same number for rows of one net; `cost` is that of a row on the wrong
     side; `width` of the Gaussian kernel is relative to the typical distance of two rows.
     """
     gaussianiser = Gaussianiser.fit(features)
@@ -70,7 +71,11 @@ def fit(
 
 
 def _scale(
-    blank: SVC, rows: np.ndarray, column: np.ndarray, count: int, groups: np.ndarray
+    blank: SVC,
+    rows: Float64[np.ndarray, "n F"],
+    column: Int[np.ndarray, " n"],
+    count: int,
+    groups: Int[np.ndarray, " n"],
 ) -> float:
     """The divisor of the scores; 1 if a class has too few nets to hold some out."""
     nets, first, owner = np.unique(groups, return_index=True, return_inverse=True)
@@ -92,13 +97,13 @@ def _scale(
     return temperature(np.concatenate(scores), np.concatenate(truth), len(nets))
 
 
-def _signed(made: SVC, margins: np.ndarray) -> np.ndarray:
-    """Margins [n, pairs], positive for the first class; scikit-learn's differ for two classes."""
+def _signed(made: SVC, margins: Float64[np.ndarray, "n pairs"]) -> Float64[np.ndarray, "n pairs"]:
+    """Margins, positive for the first class; scikit-learn's differ for two classes."""
     return -margins if len(made.classes_) == 2 else margins
 
 
-def _coefficients(made: SVC) -> np.ndarray:
-    """The coefficients of the support vectors in each pair's margin: [vectors, pairs]."""
+def _coefficients(made: SVC) -> Float64[np.ndarray, "vectors pairs"]:
+    """The coefficients of the support vectors in each pair's margin."""
     classes = len(made.classes_)
     borders = np.cumsum((0, *made.n_support_))
     pairs = []
@@ -112,8 +117,8 @@ def _coefficients(made: SVC) -> np.ndarray:
     return _signed(made, np.stack(pairs, axis=1))
 
 
-def _class_scores(margins: np.ndarray) -> np.ndarray:
-    """From margins [n, pairs] of the first class: each class's mean over the others [n, k]."""
+def _class_scores(margins: Float64[np.ndarray, "n pairs"]) -> Float64[np.ndarray, "n levels"]:
+    """From margins of the first class of each pair: each class's mean over the others."""
     classes: int = round((1 + np.sqrt(1 + 8 * margins.shape[1])) / 2)
     scores = np.zeros((len(margins), classes))
     first, second = np.triu_indices(classes, 1)

@@ -8,9 +8,13 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from weightspace.arrays import Float64, Int
 
-def temperature(logs: np.ndarray, codes: np.ndarray, nets: int) -> float:
-    """The divisor of log-probabilities [n, levels] with which they fit the true codes [n] best.
+
+def temperature(
+    logs: Float64[np.ndarray, "n levels"], codes: Int[np.ndarray, " n"], nets: int
+) -> float:
+    """The divisor of log-probabilities with which they fit the true codes best.
 
     It minimises the class-balanced cross entropy, between 0.05 and 50. Even if all `nets` nets are
     predicted correctly, the next one may not be. So the target for the true level is 1 - 1 / (nets

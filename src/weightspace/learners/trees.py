@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier
 
+from weightspace.arrays import Bool, Float, Float32, Float64, Int, Int32, Shaped
 from weightspace.progress import Progress, each, silent
 
 _ROWS = 4096
@@ -19,36 +20,34 @@ DEEPEST = 64
 class Nodes:
     """One tree of scikit-learn, node by node.
 
-    `leaf` is bool [nodes]. At other nodes, `left` and `right` are the numbers of later nodes; a row
-    goes left if its feature `feature` is at most `threshold` (float64). `values` float64 [nodes,
-    levels] are the numbers of the leaves.
+    Where no `leaf` is, `left` and `right` are the numbers of later nodes; a row goes left if its
+    feature `feature` is at most `threshold`. `values` are the numbers of the leaves.
     """
 
-    leaf: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-    feature: np.ndarray
-    threshold: np.ndarray
-    values: np.ndarray
+    leaf: Bool[np.ndarray, " nodes"]
+    left: Shaped[np.ndarray, " nodes"]  # of scikit-learn, whose 64 bits NumPy calls long long
+    right: Shaped[np.ndarray, " nodes"]
+    feature: Shaped[np.ndarray, " nodes"]
+    threshold: Float64[np.ndarray, " nodes"]
+    values: Float64[np.ndarray, "nodes levels"]
 
 
 @dataclass(frozen=True)
 class Trees:
     """The nodes of all trees of one forest or one boosting, tree after tree.
 
-    `left` and `right` int32 [nodes] are absolute node numbers, larger than the node's own, or the
-    node itself at a leaf. A row goes left if its feature `feature` int32 [nodes] is at most
-    `threshold` float32 [nodes]. `leaves` float32 [nodes, levels] are the values of each level in a
-    leaf: probabilities, or what is added to log-odds. `roots` int32 [trees] are the first nodes of
-    the trees.
+    `left` and `right` are absolute node numbers, larger than the node's own, or the node itself at
+    a leaf. A row goes left if its feature `feature` is at most `threshold`. `leaves` are the values
+    of each level in a leaf: probabilities, or what is added to log-odds. `roots` are the first
+    nodes of the trees.
     """
 
-    left: np.ndarray
-    right: np.ndarray
-    feature: np.ndarray
-    threshold: np.ndarray
-    leaves: np.ndarray
-    roots: np.ndarray
+    left: Int32[np.ndarray, " nodes"]
+    right: Int32[np.ndarray, " nodes"]
+    feature: Int32[np.ndarray, " nodes"]
+    threshold: Float32[np.ndarray, " nodes"]
+    leaves: Float32[np.ndarray, "nodes levels"]
+    roots: Int32[np.ndarray, " trees"]
 
     @classmethod
     def of(cls, forest: ExtraTreesClassifier, levels: int) -> Trees:
@@ -92,19 +91,19 @@ class Trees:
             roots.astype(np.int32),
         )
 
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """The mean over trees of the leaves' probabilities: float64 [n, levels]."""
+    def probabilities(self, features: Float[np.ndarray, "n F"]) -> Float64[np.ndarray, "n levels"]:
+        """The mean over trees of the leaves' probabilities."""
         return self.sums(features) / len(self.roots)
 
-    def sums(self, features: np.ndarray) -> np.ndarray:
-        """The sum over trees of the leaves' values: float64 [n, levels]."""
+    def sums(self, features: Float[np.ndarray, "n F"]) -> Float64[np.ndarray, "n levels"]:
+        """The sum over trees of the leaves' values."""
         out = np.empty((len(features), self.leaves.shape[1]))
         for start in range(0, len(features), _ROWS):
             rows = np.ascontiguousarray(features[start : start + _ROWS], dtype=np.float32)
             out[start : start + _ROWS] = self._walk(rows)
         return out
 
-    def _walk(self, rows: np.ndarray) -> np.ndarray:
+    def _walk(self, rows: Float32[np.ndarray, "n F"]) -> Float64[np.ndarray, "n levels"]:
         total = np.zeros((len(rows), self.leaves.shape[1]))
         width = rows.shape[1]
         flat = rows.ravel()
@@ -132,15 +131,15 @@ class Forests:
     @classmethod
     def fit(
         cls,
-        features: np.ndarray,
-        codes: np.ndarray,
+        features: Float[np.ndarray, "n F"],
+        codes: Int[np.ndarray, "n q"],
         levels: tuple[int, ...],
         trees: int,
         leaf: int,
         seed: int,
         progress: Progress = silent,
     ) -> Forests:
-        """Fit a forest for each column of `codes` int [n, q]; all classes have the same weight."""
+        """Fit a forest for each column of `codes`; all classes have the same weight."""
         fitted = []
         labelings = list(zip(codes.T, levels, strict=True))
         for column, count in each(labelings, progress, "growing forests"):
@@ -155,8 +154,10 @@ class Forests:
             fitted.append(Trees.of(forest, count))
         return cls(tuple(fitted), levels)
 
-    def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """For each labeling, float64 [n, levels]; no level has probability 0."""
+    def log_probabilities(
+        self, features: Float[np.ndarray, "n F"]
+    ) -> list[Float64[np.ndarray, "n _"]]:
+        """For each labeling, with a column for each of its levels; no level has probability 0."""
         out = []
         for forest in self.forests:
             chances = forest.probabilities(features)
@@ -166,7 +167,7 @@ class Forests:
         return out
 
 
-def _not_above(threshold: np.ndarray) -> np.ndarray:
+def _not_above(threshold: Float64[np.ndarray, " nodes"]) -> Float32[np.ndarray, " nodes"]:
     """The largest float32 not above each float64 threshold: equal decisions on float32 rows."""
     rounded = threshold.astype(np.float32)
     lower = np.nextafter(rounded, np.float32(-np.inf))

@@ -11,6 +11,7 @@ import numpy as np
 
 from weightspace.checkpoints.dtypes import DTYPES, FLOAT32, UINT8, DType
 from weightspace.checkpoints.messages import damaged, unknown
+from weightspace.checkpoints.pickling.records import OldText
 from weightspace.checkpoints.tensors import Storage, Tensor, contiguous, numbers
 
 _CODES = {
@@ -55,6 +56,8 @@ def filled(state: Any) -> Tensor:
     if kind.dtype is None:
         objects = data if type(data) is list else None
         return Tensor(UINT8, sides, kind=f"NumPy's {kind.code}", objects=objects)
+    if isinstance(data, str):  # of Python 2
+        data = data.raw if isinstance(data, OldText) else data.encode("ascii")
     if not isinstance(data, bytes | bytearray):
         raise damaged("a NumPy array without its bytes")
     return array(bytes(data), kind, sides, bool(fortran))
@@ -87,9 +90,10 @@ def _scalar(kind: object, data: object = None) -> object:
     """A number, as Python has it."""
     if not isinstance(kind, NumpyType):
         raise damaged("a NumPy number without a type")
-    if kind.dtype is None or not isinstance(data, bytes | str):
+    raw = data.raw if isinstance(data, OldText) else data
+    raw = raw.encode("latin1") if isinstance(raw, str) else raw
+    if kind.dtype is None or not isinstance(raw, bytes):
         return data
-    raw = data.encode("latin1") if isinstance(data, str) else data
     if len(raw) != kind.dtype.itemsize:
         raise damaged("a NumPy number of another size than its type")
     order = ">" if kind.order == ">" else "<"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from weightspace.checkpoints.messages import unknown
+from weightspace.checkpoints.pickling.records import Foreign, Record
 
 _LONGEST = 3  # entries of a tuple
 _LARGEST = 2**50  # from 2**61 on, different integers can have the same hash
@@ -14,7 +15,7 @@ def fit(key: object) -> object:
 
     The hashes of text and bytes cannot be predicted, and small integers have different hashes. But
     any amount of larger integers, or of tuples of them, can have the same hash, and then each new
-    key is compared with all others.
+    key is compared with all others. Records are hashed by where they are in memory.
     """
     kind = type(key)
     if kind is str:
@@ -25,7 +26,7 @@ def fit(key: object) -> object:
         return key
     if type(key) is int and not -_LARGEST < key < _LARGEST:
         raise unknown("a number of 2**50 or more as a key")
-    if kind not in (int, bool, float, bytes, type(None)):
+    if kind not in (int, bool, float, bytes, type(None), Record, Foreign):
         raise unknown(f"a {kind.__name__} as a key")
     return key
 

@@ -14,9 +14,10 @@ from typing import Any
 from weightspace.checkpoints.messages import damaged, unknown
 from weightspace.checkpoints.pickling.arrays import NumpyType
 from weightspace.checkpoints.pickling.keys import fit
-from weightspace.checkpoints.pickling.machine import MOST_MARKS, Machine, ends
+from weightspace.checkpoints.pickling.machine import MOST_MARKS, Machine
 from weightspace.checkpoints.pickling.names import Name, fill, meaning
 from weightspace.checkpoints.pickling.records import Foreign, Ordered, Record
+from weightspace.checkpoints.pickling.scalars import SCALARS, line
 from weightspace.checkpoints.tensors import Tensor
 
 _CALL, _ENTRY = (
@@ -24,60 +25,12 @@ _CALL, _ENTRY = (
     2,
 )  # containers that a call and a dict entry count as
 _NESTED = "torch.storage._load_from_bytes"
-_LONGEST_NUMBER = 1000  # digits or bytes
 _MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # their names in Python 2
 
 
 def pickles(data: bytes) -> Machine:
     """A reader of the consecutive pickles in `data`."""
     return Machine(data, _ACTS)
-
-
-# ---- numbers, text and bytes
-
-
-def _number(form: str) -> Callable[[Machine], None]:
-    shape = struct.Struct(form)
-
-    def act(m: Machine) -> None:
-        m.stack.append(shape.unpack_from(m.data, m.at)[0])
-        m.at += shape.size
-
-    return act
-
-
-def _constant(value: object) -> Callable[[Machine], None]:
-    return lambda m: m.stack.append(value)
-
-
-def _long(m: Machine) -> None:
-    m.stack.append(int.from_bytes(m.take(m.take(1)[0]), "little", signed=True))
-
-
-def _length(form: str) -> Callable[[Machine], bytes]:
-    shape = struct.Struct(form)
-
-    def read(m: Machine) -> bytes:
-        (length,) = shape.unpack_from(m.data, m.at)
-        m.at += shape.size
-        return m.take(length)
-
-    return read
-
-
-def _text(form: str) -> Callable[[Machine], None]:
-    read = _length(form)
-    return lambda m: m.stack.append(read(m).decode("utf-8", "surrogatepass"))
-
-
-def _bytes(form: str, kind: Callable[[bytes], object] = bytes) -> Callable[[Machine], None]:
-    read = _length(form)
-    return lambda m: m.stack.append(kind(read(m)))
-
-
-def _python2_text(form: str) -> Callable[[Machine], None]:
-    read = _length(form)
-    return lambda m: m.stack.append(read(m).decode("utf-8"))
 
 
 # ---- containers
@@ -245,8 +198,8 @@ def _skip(length: int) -> Callable[[Machine], object]:
 
 
 def _global(m: Machine) -> None:
-    module = _line(m)
-    m.stack.append(_named(m, module, _line(m)))
+    module = line(m)
+    m.stack.append(_named(m, module, line(m)))
 
 
 def _named(m: Machine, module: str, name: str) -> object:
@@ -255,15 +208,6 @@ def _named(m: Machine, module: str, name: str) -> object:
         m.spend()
         m.foreign[found.name] = m.at
     return found
-
-
-def _line(m: Machine) -> str:
-    end = m.data.find(b"\n", m.at)
-    if end < 0:
-        raise ends()
-    line = m.take(end - m.at).decode("utf-8")
-    m.at += 1
-    return line
 
 
 def _stack_global(m: Machine) -> None:
@@ -313,8 +257,8 @@ def _new_with_keywords(m: Machine) -> None:
 
 
 def _instance(m: Machine) -> None:
-    module = _line(m)
-    name = _named(m, module, _line(m))
+    module = line(m)
+    name = _named(m, module, line(m))
     arguments = tuple(m.marked())
     m.stack.append(_called(m, name, arguments))
 
@@ -357,32 +301,6 @@ def _persistent(m: Machine) -> None:
     m.stack.append(m.persistent(key))
 
 
-# ---- text of protocol 0
-
-
-def _integer_line(m: Machine) -> None:
-    text = _line(m)
-    if len(text) > _LONGEST_NUMBER:
-        raise unknown("a number of thousands of digits")
-    booleans = {"00": False, "01": True}
-    m.stack.append(booleans[text] if text in booleans else int(text.rstrip("L")))
-
-
-def _float_line(m: Machine) -> None:
-    m.stack.append(float(_line(m)[:_LONGEST_NUMBER]))
-
-
-def _string_line(m: Machine) -> None:
-    text = _line(m)
-    if len(text) < 2 or text[0] != text[-1] or text[0] not in "'\"":
-        raise damaged("a text without quotes")
-    m.stack.append(text[1:-1].encode("latin1", "replace").decode("unicode_escape"))
-
-
-def _unicode_line(m: Machine) -> None:
-    m.stack.append(_line(m).encode("latin1", "replace").decode("raw_unicode_escape"))
-
-
 def _put_line(m: Machine) -> None:
     m.remember(_index(m))
 
@@ -392,7 +310,7 @@ def _get_line(m: Machine) -> None:
 
 
 def _index(m: Machine) -> int:
-    text = _line(m)
+    text = line(m)
     if not text.isascii() or not text.isdecimal() or len(text) > 9:
         raise damaged("an entry of the memo that is not a number")
     return int(text)
@@ -402,37 +320,12 @@ def _duplicate(m: Machine) -> None:
     m.stack.append(m.stack[-1])
 
 
-def _long4(m: Machine) -> None:
-    length = int.from_bytes(m.take(4), "little", signed=True)
-    if length > _LONGEST_NUMBER:
-        raise unknown("a number of thousands of digits")
-    m.stack.append(int.from_bytes(m.take(length), "little", signed=True))
-
-
-_KNOWN: dict[bytes, Callable[[Machine], object]] = {
+_KNOWN: dict[bytes, Callable[[Machine], object]] = SCALARS | {
     b"\x80": _skip(1),  # PROTO
     b"\x95": _skip(8),  # FRAME
-    b"N": _constant(None),
-    b"\x88": _constant(True),
-    b"\x89": _constant(False),
-    b"K": _number("<B"),
-    b"M": _number("<H"),
-    b"J": _number("<i"),
-    b"G": _number(">d"),
-    b"\x8a": _long,
-    b"\x8c": _text("<B"),
-    b"X": _text("<I"),
-    b"\x8d": _text("<Q"),
-    b"U": _python2_text("<B"),
-    b"T": _python2_text("<i"),
-    b"C": _bytes("<B"),
-    b"B": _bytes("<I"),
-    b"\x8e": _bytes("<Q"),
-    b"\x96": _bytes("<Q", bytearray),
     b"]": _empty(list),
     b"}": _empty(dict),
     b"\x8f": _empty(set),
-    b")": _constant(()),
     b"\x85": _tuple1,
     b"\x86": _tuple2,
     b"\x87": _tuple3,
@@ -460,16 +353,10 @@ _KNOWN: dict[bytes, Callable[[Machine], object]] = {
     b"o": _object,
     b"b": _build,
     b"Q": _persistent,
-    b"I": _integer_line,
-    b"L": _integer_line,
-    b"F": _float_line,
-    b"S": _string_line,
-    b"V": _unicode_line,
     b"p": _put_line,
     b"g": _get_line,
     b"2": _duplicate,
     b"l": _new_list,
     b"d": _new_dict,
-    b"\x8b": _long4,
 }
 _ACTS = [_KNOWN.get(bytes([code])) for code in range(256)]

@@ -56,8 +56,23 @@ class Ordered(OrderedDict[Any, Any]):
     attributes: dict[Any, Any] | None = None
 
 
-MAPPINGS = (dict, OrderedDict, Ordered)
-"""The exact types of what a pickle's dicts become; subclasses of `dict` all."""
+class OldText(str):
+    """Text of Python 2 that is not ASCII, with its bytes: it may be the content of an array."""
+
+    raw: bytes
+
+    @classmethod
+    def of(cls, data: bytes) -> str:
+        """Plain text if it is ASCII."""
+        if data.isascii():
+            return data.decode("ascii")
+        try:
+            made = cls(data.decode("utf-8"))
+        except UnicodeDecodeError:
+            made = cls(data.decode("latin1"))
+        made.raw = data
+        return made
+
 
 _SHOWN_DEPTH, _SHOWN_ITEMS = 8, 1000
 

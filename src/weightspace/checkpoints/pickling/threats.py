@@ -59,6 +59,7 @@ _HARM_NAMES = frozenset(
     )}
     | {"operator.attrgetter", "operator.methodcaller", "operator.itemgetter", "types.CodeType"}
     | {"types.FunctionType", "torch.load", "torch.hub.load", "pickle.loads", "pickle.load"}
+    | {"io.open", "_io.open", "_io.open_code", "_io.FileIO", "io.FileIO", "pathlib.Path.touch"}
     | {"_pickle.loads", "_pickle.load", "dill._dill._load_type", "cloudpickle.cloudpickle.loads"}
     | {"torch.jit.unsupported_tensor_ops.execWrapper", "numpy.testing._private.utils.runstring"}
     | {"torch._dynamo.guards.GuardBuilder.get", "torch.utils._config_module.load_config"}

@@ -112,7 +112,7 @@ def with_computed(
         if rule is None or made in tensors:
             continue
         used = [tensors[factors[part]] for part in rule.parts]
-        base = max(used, key=lambda tensor: len(tensor.shape))
+        base = max(used, key=lambda tensor: tensor.size)
         computed = Tensor(FLOAT32, base.shape, compute=_maker(rule, used, values))
         for name in factors.values():
             makers[name] = (made, computed)

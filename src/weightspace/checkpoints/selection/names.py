@@ -32,7 +32,8 @@ def without_averages(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], lis
     groups: dict[str, dict[str, str]] = {}  # prefix -> suffix without dots -> name
     for name in tensors:
         if prefix := _average_prefix(name):
-            groups.setdefault(prefix, {})[_dotless(name[len(prefix) :])] = name
+            suffix = _WRAPPERS.sub("", name[len(prefix) :])
+            groups.setdefault(prefix, {})[_dotless(suffix)] = name
     averaged = {name for own in groups.values() for name in own.values()}
     others = {_dotless(name): name for name in tensors if name not in averaged}
     dropped: dict[str, str] = {}
@@ -64,12 +65,13 @@ def _source(own: dict[str, str], others: dict[str, str], tensors: dict[str, Tens
     """The tensors of which these are the averages, in words; empty if there are none."""
     first = next(iter(own))
     tried = [name.removesuffix(first) for name in others if name.endswith(first)][:_MOST_TRIED]
+    shaped = {suffix: name for suffix, name in own.items() if tensors[name].shape}
     for prefix in tried:
         same = sum(
             prefix + suffix in others
             and tensors[others[prefix + suffix]].shape == tensors[name].shape
-            for suffix, name in own.items()
+            for suffix, name in shaped.items()
         )
-        if same >= _SAME * len(own):
+        if same and same >= _SAME * len(shaped):
             return f"the tensors under {prefix}" if prefix else "the other tensors"
     return ""

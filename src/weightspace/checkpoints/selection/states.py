@@ -13,6 +13,7 @@ from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.pickling.records import Ordered, Record
 from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.modules import is_module, of_module
+from weightspace.checkpoints.selection.walk import nodes
 from weightspace.checkpoints.tensors import Tensor
 from weightspace.printable import printable
 
@@ -23,8 +24,7 @@ USUAL = (
 AVERAGE = re.compile(r"(^|[_.\-/])(ema|swa|averaged?|shadow|teacher|target)(?=[_.\-/\d]|$)", re.I)
 MOST_ENTRIES = 2**15  # in a state dict; the largest nets have some 20,000 tensors in a file
 _DEEPEST = 8  # a dict may contain itself
-_MOST_NODES = 20_000
-_MOST_ITEMS = 64  # of a list
+_FIRST_FEW = 64
 _LEAVES = frozenset(
     ["kernel", "bias", "scale", "embedding", "mean", "var", "weight", "w", "b", "gamma", "beta"]
 )
@@ -104,63 +104,36 @@ def state_dicts(content: Any) -> list[StateDict]:
     if not found:
         if isinstance(content, Mapping) and all(isinstance(v, Tensor) for v in content.values()):
             return [_of_dict("", content)]  # of no use, as its tensors will tell
-        raise Refusal(_nothing(content))
+        raise _nothing(content)
     return found
 
 
-def _nothing(content: Any) -> str:
+def _nothing(content: Any) -> Refusal:
     if not isinstance(content, Mapping):
-        return f"holds a {kind_of(content)}, not a state dict; save model.state_dict()"
+        return Refusal(f"holds a {kind_of(content)}, not a state dict", "save model.state_dict()")
+    if "param_groups" in content:
+        return Refusal("holds the state of an optimizer, not a net", "name the file of the weights")
     keys = ", ".join(printable(name, 60) for name in list(content)[:5]) or "nothing"
-    return f"no state dict in it; found {keys}; save model.state_dict()"
+    return Refusal(f"no state dict in it; found {keys}", "save model.state_dict()")
 
 
 def _nodes(content: Any) -> Iterator[tuple[str, Any]]:
-    """Dicts and modules in the content with their keys, the outer ones first.
-
-    What lies within a state dict, a module or an optimizer is not looked at again.
-    """
-    waiting: list[tuple[str, Any, int]] = [("", content, 0)]
-    seen: set[int] = set()
-    for key, node, depth in waiting:  # grows while it is walked
-        if id(node) in seen or len(seen) > _MOST_NODES:
-            continue
-        seen.add(id(node))
+    """Dicts and modules that may hold a net; what lies within an optimizer or a net is left out."""
+    for key, node in nodes(content, _closed):
         if isinstance(node, Mapping):
             if len(node) > MOST_ENTRIES:
-                if not depth or any(map(_is_weight, islice(node.values(), _MOST_ITEMS))):
+                if not key or any(map(_is_weight, islice(node.values(), _FIRST_FEW))):
                     check_entries(node)
                 continue
             if "param_groups" in node:
                 continue
-            yield key, node
-            inner: Any = () if _tree(node) else node.items()
-        elif isinstance(node, Record):
-            yield key, node
-            inner = () if is_module(node) else _parts(node)
-        elif isinstance(node, list | tuple):
-            inner = enumerate(node[:_MOST_ITEMS])
-        else:
-            continue
-        if depth < _DEEPEST:
-            prefix = f"{key}/" if key else ""
-            waiting += [
-                (f"{prefix}{str(name)[:200]}", value, depth + 1)
-                for name, value in inner
-                if isinstance(value, Mapping | Record | list | tuple)
-            ]
+        yield key, node
 
 
-def _parts(record: Record) -> list[tuple[Any, Any]]:
-    """What a record that is no module holds: attributes, entries, arguments."""
-    attributes = record.attributes()
-    check_entries(attributes)
-    check_entries(record.entries)
-    return [
-        *attributes.items(),
-        *record.entries.items(),
-        *enumerate(record.arguments[:_MOST_ITEMS]),
-    ]
+def _closed(key: str, node: Any) -> bool:
+    if isinstance(node, Mapping):
+        return len(node) > MOST_ENTRIES or "param_groups" in node or bool(_tree(node))
+    return isinstance(node, Record) and is_module(node)
 
 
 def _is_weight(value: Any) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from weightspace.arrays import Float
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -83,7 +85,7 @@ class Dropout(nn.Module):
         self.share = share
         self.generator: torch.Generator | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """In training `x` with a random share of its values set to 0; otherwise `x`."""
         if not self.training:
             return x
@@ -92,7 +94,7 @@ class Dropout(nn.Module):
 
 
 class Network(nn.Module):
-    """An architecture for slices of one length: [n, L] to scores [n, classes].
+    """An architecture for slices of one length, with a score for each class.
 
     Every layer is a convolution (or a dense product), ReLU, batch norm; dropout follows dense
     layers.
@@ -121,8 +123,8 @@ class Network(nn.Module):
             width = out
         self.dense = nn.Sequential(*layers, nn.Linear(width, classes))
 
-    def forward(self, slices: Tensor) -> Tensor:
-        """Scores [n, classes] of slices [n, L]."""
+    def forward(self, slices: Float[Tensor, "n length"]) -> Float[Tensor, "n levels"]:
+        """Scores of slices."""
         seen = (slices / self.knee).asinh() if self.knee else slices
         out: Tensor = self.dense(self.convolutions(seen[:, None]).flatten(1))
         return out

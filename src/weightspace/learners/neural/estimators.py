@@ -13,6 +13,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from weightspace.arrays import Float, Float32, Float64, Int
 from weightspace.disk import InnerPath, make_root
 from weightspace.errors import DataError, UsageError
 from weightspace.features import TOKENS
@@ -35,8 +36,10 @@ class Networks:
     levels: tuple[int, ...]
     device: str
 
-    def log_probabilities(self, features: np.ndarray) -> list[np.ndarray]:
-        """For each labeling, float64 [n, levels] of rows [n, L]."""
+    def log_probabilities(
+        self, features: Float[np.ndarray, "n length"]
+    ) -> list[Float64[np.ndarray, "n _"]]:
+        """For each labeling, with a column for each of its levels."""
         return [log_probabilities(network, features, self.device) for network in self.networks]
 
 
@@ -90,7 +93,7 @@ class TrainedNetwork(MetaClassifier):
         torch.nn.Module
         """
 
-    def prepare(self, network: nn.Module, features: np.ndarray) -> nn.Module:
+    def prepare(self, network: nn.Module, features: Float[np.ndarray, "n length"]) -> nn.Module:
         """Prepare the network for training on given rows.
 
         Parameters
@@ -107,7 +110,11 @@ class TrainedNetwork(MetaClassifier):
         return network
 
     def fit_labelings(
-        self, features: np.ndarray, codes: np.ndarray, levels: tuple[int, ...], groups: np.ndarray
+        self,
+        features: Float[np.ndarray, "n length"],
+        codes: Int[np.ndarray, "n q"],
+        levels: tuple[int, ...],
+        groups: Int[np.ndarray, " n"],
     ) -> Networks:
         """Train one network for each labeling, one after the other.
 
@@ -147,7 +154,7 @@ class TrainedNetwork(MetaClassifier):
             networks.append(train(build, own_codes, count, own, plan, progress))
         return Networks(tuple(networks), levels, device)
 
-    def _begun(self, features: np.ndarray, classes: int) -> nn.Module:
+    def _begun(self, features: Float[np.ndarray, "n length"], classes: int) -> nn.Module:
         return self.prepare(self.network(features.shape[1], classes), features)
 
     def _tell(self, before: int, whole: int, done: int) -> None:
@@ -332,25 +339,31 @@ class Sequence(TrainedNetwork):
         """Make the network for rows of so many columns."""
         return TokenNetwork(length, self.tokens, classes)
 
-    def prepare(self, network: nn.Module, features: np.ndarray) -> nn.Module:
+    def prepare(self, network: nn.Module, features: Float[np.ndarray, "n length"]) -> nn.Module:
         """Set the mean and the deviation of the columns from these rows."""
         assert isinstance(network, TokenNetwork)
         network.standardise(features)
         return network
 
 
-def _of(nets: np.ndarray, draw: Draw) -> Draw:
+def _of(nets: Int[np.ndarray, " nets"], draw: Draw) -> Draw:
     """Draw fresh slices of the nets at these positions in `nets`, and of no others."""
     return lambda places, rng: draw(nets[places], rng)
 
 
-def _among(features: np.ndarray, groups: np.ndarray, nets: np.ndarray) -> Draw:
+def _among(
+    features: Float[np.ndarray, "n length"],
+    groups: Int[np.ndarray, " n"],
+    nets: Int[np.ndarray, " nets"],
+) -> Draw:
     """Draw a random row of each net."""
     order = np.argsort(groups, kind="stable")
     first = np.searchsorted(groups[order], nets)
     counts = np.diff([*first, len(order)])
 
-    def draw(places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def draw(
+        places: Int[np.ndarray, " n"], rng: np.random.Generator
+    ) -> Float32[np.ndarray, "n length"]:
         picked = first[places] + (rng.random(len(places)) * counts[places]).astype(np.int64)
         return np.ascontiguousarray(features[order[picked]], np.float32)
 

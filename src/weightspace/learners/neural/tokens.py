@@ -6,13 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from weightspace.arrays import Float
 from weightspace.learners.neural.architectures import Dropout
 
 _FARTHEST = 5.0
 
 
 class TokenNetwork(nn.Module):
-    """Maps rows [n, length], which are `tokens` tokens next to each other, to scores [n, classes].
+    """Maps rows, which are `tokens` tokens next to each other, to scores of the classes.
 
     Every token, together with a learned vector for its position, goes through the same perceptron.
     Each of `heads` attention heads takes its own weighted mean of the tokens.
@@ -21,8 +22,8 @@ class TokenNetwork(nn.Module):
     precision = torch.float64
     """The precision of predictions: in float64 they hardly depend on the other rows."""
 
-    centre: Tensor
-    inverse: Tensor
+    centre: Float[Tensor, " F"]
+    inverse: Float[Tensor, " F"]
 
     def __init__(
         self, length: int, tokens: int, classes: int, *, hidden: int = 96, heads: int = 4
@@ -42,8 +43,8 @@ class TokenNetwork(nn.Module):
             Dropout(0.3), nn.Linear(heads * hidden, hidden), nn.GELU(), nn.Linear(hidden, classes)
         )
 
-    def standardise(self, rows: np.ndarray) -> None:
-        """Set the mean and the deviation of each column from rows [n, length]."""
+    def standardise(self, rows: Float[np.ndarray, "n F"]) -> None:
+        """Set the mean and the deviation of each column from these rows."""
         values = np.asarray(rows, np.float64)
         mean, spread = values.mean(axis=0), values.std(axis=0)
         alive = spread > 1e-6 * np.abs(mean) + 1e-12
@@ -51,8 +52,8 @@ class TokenNetwork(nn.Module):
         self.centre.copy_(torch.from_numpy(mean))
         self.inverse.copy_(torch.from_numpy(inverse))
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Scores [n, classes] of rows [n, length]."""
+    def forward(self, rows: Float[Tensor, "n F"]) -> Float[Tensor, "n levels"]:
+        """Scores of rows."""
         seen = ((rows - self.centre) * self.inverse).clamp(-_FARTHEST, _FARTHEST)
         seen = nn.functional.pad(seen, (0, self.missing)).unflatten(1, (self.tokens, -1))
         embedded = self.mix(self.embed(seen) + self.places)

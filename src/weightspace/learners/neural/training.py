@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from weightspace.arrays import Float, Float32, Float64, Int, Int64
 from weightspace.learners.neural.architectures import Dropout
 
-Draw = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""A function that draws a slice (or tokens) of each of the nets int [b]: float32 [b, L]."""
+Draw = Callable[[Int[np.ndarray, " n"], np.random.Generator], Float32[np.ndarray, "n length"]]
+"""A function that draws a slice (or tokens) of each of these nets."""
 
 _ROWS = 512
 _global_stream = threading.Lock()
@@ -34,13 +35,13 @@ class Plan:
 
 def train(
     build: Callable[[], nn.Module],
-    codes: np.ndarray,
+    codes: Int64[np.ndarray, " nets"],
     levels: int,
     draw: Draw,
     plan: Plan,
     progress: Callable[[int], None],
 ) -> nn.Module:
-    """Train a network to predict `codes` int [N] of the nets 0..N-1, each seen once in an epoch.
+    """Train a network to predict the `codes` of nets, each of which it sees once in an epoch.
 
     All classes have the same weight, however many nets each has. `progress` is called with the
     number of finished epochs. Returns the network in evaluation mode, on the device.
@@ -80,8 +81,10 @@ def _begin(build: Callable[[], nn.Module], seed: int) -> nn.Module:
 
 
 @torch.no_grad()
-def log_probabilities(network: nn.Module, slices: np.ndarray, device: str) -> np.ndarray:
-    """Log-probabilities float64 [n, classes] of slices [n, L].
+def log_probabilities(
+    network: nn.Module, slices: Float[np.ndarray, "n length"], device: str
+) -> Float64[np.ndarray, "n levels"]:
+    """Log-probabilities of the classes of slices.
 
     They are computed in float32, or in the `precision` of the network.
     """

@@ -240,7 +240,8 @@ class Model:
         Raises
         ------
         UsageError
-            If the folder has a model.json that weightspace did not write.
+            If the folder has a model.json that weightspace did not write, or a model file cannot
+            hold one of the classifiers.
         """
         return storage.save(Path(directory), self.readers, self.facts)
 

@@ -1,17 +1,19 @@
 """Fitted classifiers as arrays and numbers, and back, with checks.
 
 Everything that prediction relies on is checked here. `Unsound` is raised for arrays with which
-prediction would crash, hang or overflow.
+prediction would crash, hang or overflow. To store another type, add an entry to `KINDS`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from weightspace.errors import UsageError
 from weightspace.learners.boosting import Boostings
 from weightspace.learners.discriminant import Discriminant
 from weightspace.learners.estimators import Fitted
@@ -25,6 +27,9 @@ _FLOAT32 = float(np.finfo(np.float32).max)
 _MOST_SCORE = 100.0
 _MOST_WEIGHT = 1e30
 _MOST_GAMMA = 1e30
+
+Packed = tuple[dict[str, np.ndarray], dict[str, float]]
+"""The arrays and the numbers of something fitted."""
 
 
 class Unsound(Exception):
@@ -66,24 +71,52 @@ def number(value: Any, low: float, high: float, what: str) -> float:
     return float(value)
 
 
-def pack(fitted: Fitted) -> tuple[str, dict[str, np.ndarray], dict[str, float]]:
-    """The kind, the arrays and the numbers of fitted classifiers."""
-    if isinstance(fitted, Forests):
-        return "forests", _named("forest", fitted.forests), {}
-    if isinstance(fitted, Boostings):
-        baselines = {f"boosting{j}.baseline": row for j, row in enumerate(fitted.baselines)}
-        return "boostings", _named("boosting", fitted.trees) | baselines, {}
-    if isinstance(fitted, Aligned):
-        arrays = {"centre": fitted.scale.centre, "inverse": fitted.scale.inverse}
-        return "aligned", arrays | {"weights": fitted.weights, "offsets": fitted.offsets}, {}
-    assert isinstance(fitted, Discriminant)
-    arrays = {"weights": fitted.weights, "offsets": fitted.offsets}
-    kind = fitted.map
-    assert isinstance(kind, LinearMap | NystroemMap)
-    arrays |= {"knots": kind.gaussianiser.knots, "scores": kind.gaussianiser.scores}
-    if isinstance(kind, LinearMap):
-        return "linear", arrays, {}
-    return "kernel", arrays | {"landmarks": kind.landmarks}, {"gamma": kind.gamma}
+@dataclass(frozen=True)
+class Kind:
+    """One kind of fitted classifiers that a model file can hold.
+
+    Parameters
+    ----------
+    name : str
+        Its name in model.json.
+    holds : callable
+        Whether something fitted is of this kind.
+    pack : callable
+        Takes something fitted; returns its arrays and numbers.
+    unpack : callable
+        Takes the numbers, the arrays, the number of features and the classes of each property;
+        returns something fitted. It checks all that prediction relies on.
+    """
+
+    name: str
+    holds: Callable[[Fitted], bool]
+    pack: Callable[[Any], Packed]
+    unpack: Callable[[dict[str, Any], Arrays, int, tuple[int, ...]], Fitted]
+
+
+def pack(classifier: str, fitted: Fitted) -> tuple[str, dict[str, np.ndarray], dict[str, float]]:
+    """The kind, the arrays and the numbers of what the classifier of this name has fitted.
+
+    UsageError if `KINDS` has no entry for it.
+    """
+    kind = next((kind for kind in KINDS if kind.holds(fitted)), None)
+    if kind is None:
+        raise UsageError(
+            f"classifier {classifier}",
+            f"no model file can hold its {type(fitted).__name__}",
+            "add an entry to KINDS in weightspace/meta/model/packing.py, or fit another classifier",
+        )
+    return kind.name, *kind.pack(fitted)
+
+
+def unpack(
+    name: str, numbers: dict[str, Any], arrays: Arrays, columns: int, levels: tuple[int, ...]
+) -> Fitted:
+    """Rebuild what `pack` returned, for `columns` features and properties of `levels` classes."""
+    kind = next((kind for kind in KINDS if kind.name == name), None)
+    if kind is None:
+        raise Unsound(f"kind {name!r} is unknown")
+    return kind.unpack(numbers, arrays, columns, levels)
 
 
 def _named(word: str, every: Sequence[Trees]) -> dict[str, np.ndarray]:
@@ -94,47 +127,82 @@ def _named(word: str, every: Sequence[Trees]) -> dict[str, np.ndarray]:
     }
 
 
-def unpack(
-    kind: str, numbers: dict[str, Any], arrays: Arrays, columns: int, levels: tuple[int, ...]
-) -> Fitted:
-    """Rebuild what `pack` returned, for `columns` features and properties of `levels` classes."""
-    if kind == "forests":
-        forests = [_trees(arrays, f"forest{j}.", columns, n) for j, n in enumerate(levels)]
-        for trees in forests:
-            sound = (trees.leaves >= 0) & (trees.leaves <= 1)
-            demand(bool(sound.all()), "a leaf holds no probability")
-        return Forests(tuple(forests), levels)
-    if kind == "boostings":
-        boosted = [_trees(arrays, f"boosting{j}.", columns, n) for j, n in enumerate(levels)]
-        starts = [
-            arrays.get(f"boosting{j}.baseline", n, most=_MOST_WEIGHT) for j, n in enumerate(levels)
-        ]
-        return Boostings(tuple(boosted), tuple(starts), levels)
-    if kind == "aligned":
-        return _aligned(arrays, columns, levels)
-    return _discriminant(kind, numbers, arrays, columns, levels)
+def _pack_discriminant(fitted: Discriminant) -> Packed:
+    mapped: Any = fitted.map
+    arrays = {"weights": fitted.weights, "offsets": fitted.offsets}
+    arrays |= {"knots": mapped.gaussianiser.knots, "scores": mapped.gaussianiser.scores}
+    if isinstance(mapped, LinearMap):
+        return arrays, {}
+    return arrays | {"landmarks": mapped.landmarks}, {"gamma": mapped.gamma}
+
+
+def _gaussianiser(arrays: Arrays, columns: int) -> Gaussianiser:
+    knots = arrays.get("knots", columns, None)
+    demand(bool((np.diff(knots, axis=1) >= 0).all()), "knots are not ascending")
+    return Gaussianiser(knots, arrays.get("scores", *knots.shape, most=_MOST_SCORE))
+
+
+def _linear(
+    numbers: dict[str, Any], arrays: Arrays, columns: int, levels: tuple[int, ...]
+) -> Discriminant:
+    return _discriminant(LinearMap(_gaussianiser(arrays, columns)), columns, arrays, levels)
+
+
+def _kernel(
+    numbers: dict[str, Any], arrays: Arrays, columns: int, levels: tuple[int, ...]
+) -> Discriminant:
+    gaussianiser = _gaussianiser(arrays, columns)
+    landmarks = arrays.get("landmarks", None, columns, most=_MOST_SCORE)
+    gamma = number(numbers["gamma"], 0, _MOST_GAMMA, "gamma")
+    mapped = NystroemMap(gaussianiser, landmarks, gamma)
+    return _discriminant(mapped, len(landmarks), arrays, levels)
 
 
 def _discriminant(
-    kind: str, numbers: dict[str, Any], arrays: Arrays, columns: int, levels: tuple[int, ...]
+    mapped: FeatureMap, width: int, arrays: Arrays, levels: tuple[int, ...]
 ) -> Discriminant:
-    demand(kind in ("linear", "kernel"), f"kind {kind!r} is unknown")
-    knots = arrays.get("knots", columns, None)
-    demand(bool((np.diff(knots, axis=1) >= 0).all()), "knots are not ascending")
-    gaussianiser = Gaussianiser(knots, arrays.get("scores", *knots.shape, most=_MOST_SCORE))
-    mapped: FeatureMap
-    if kind == "linear":
-        width, mapped = columns, LinearMap(gaussianiser)
-    else:
-        landmarks = arrays.get("landmarks", None, columns, most=_MOST_SCORE)
-        gamma = number(numbers["gamma"], 0, _MOST_GAMMA, "gamma")
-        width, mapped = len(landmarks), NystroemMap(gaussianiser, landmarks, gamma)
     weights = arrays.get("weights", width, sum(levels), most=_MOST_WEIGHT)
     offsets = arrays.get("offsets", sum(levels), most=_MOST_WEIGHT)
     return Discriminant(mapped, weights, offsets, levels)
 
 
-def _aligned(arrays: Arrays, columns: int, levels: tuple[int, ...]) -> Aligned:
+def _pack_forests(fitted: Forests) -> Packed:
+    return _named("forest", fitted.forests), {}
+
+
+def _forests(
+    numbers: dict[str, Any], arrays: Arrays, columns: int, levels: tuple[int, ...]
+) -> Forests:
+    forests = [_trees(arrays, f"forest{j}.", columns, n) for j, n in enumerate(levels)]
+    for trees in forests:
+        sound = (trees.leaves >= 0) & (trees.leaves <= 1)
+        demand(bool(sound.all()), "a leaf holds no probability")
+    return Forests(tuple(forests), levels)
+
+
+def _pack_boostings(fitted: Boostings) -> Packed:
+    baselines = {f"boosting{j}.baseline": row for j, row in enumerate(fitted.baselines)}
+    return _named("boosting", fitted.trees) | baselines, {}
+
+
+def _boostings(
+    numbers: dict[str, Any], arrays: Arrays, columns: int, levels: tuple[int, ...]
+) -> Boostings:
+    boosted = [_trees(arrays, f"boosting{j}.", columns, n) for j, n in enumerate(levels)]
+    starts = [
+        arrays.get(f"boosting{j}.baseline", n, most=_MOST_WEIGHT) for j, n in enumerate(levels)
+    ]
+    return Boostings(tuple(boosted), tuple(starts), levels)
+
+
+def _pack_aligned(fitted: Aligned) -> Packed:
+    arrays = {"centre": fitted.scale.centre, "inverse": fitted.scale.inverse}
+    return arrays | {"weights": fitted.weights, "offsets": fitted.offsets}, {}
+
+
+def _aligned(
+    numbers: dict[str, Any], arrays: Arrays, columns: int, levels: tuple[int, ...]
+) -> Aligned:
     inverse = arrays.get("inverse", None, columns, most=_MOST_WEIGHT)
     kinds = len(inverse)
     demand(kinds in (1, 2), f"each weight is read in {kinds} ways")
@@ -175,3 +243,21 @@ def _trees(arrays: Arrays, name: str, columns: int, levels: int) -> Trees:
         front = np.unique(np.concatenate([trees.left[front], trees.right[front]]))
     demand(bool(leaf[front].all()) if len(front) else True, f"a tree is deeper than {DEEPEST}")
     return trees
+
+
+def _of(kind: type[Fitted], map_: type[FeatureMap] | None = None) -> Callable[[Fitted], bool]:
+    """Whether something fitted is of this type and, if given, has a feature map of that type."""
+    return lambda fitted: (
+        isinstance(fitted, kind)
+        and (map_ is None or isinstance(getattr(fitted, "map", None), map_))
+    )
+
+
+KINDS = (
+    Kind("linear", _of(Discriminant, LinearMap), _pack_discriminant, _linear),
+    Kind("kernel", _of(Discriminant, NystroemMap), _pack_discriminant, _kernel),
+    Kind("forests", _of(Forests), _pack_forests, _forests),
+    Kind("boostings", _of(Boostings), _pack_boostings, _boostings),
+    Kind("aligned", _of(Aligned), _pack_aligned, _aligned),
+)
+"""What model files can hold. A name is never removed: files of earlier releases have it."""

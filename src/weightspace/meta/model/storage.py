@@ -36,14 +36,15 @@ def refuse_foreign(directory: Path) -> None:
 def save(directory: Path, readers: tuple[Reader, ...], facts: dict[str, Any]) -> Path:
     """Write a model's readers and facts into a folder, in place of a model there.
 
-    `Committed` describes how. UsageError if a model.json there is not ours. After a refusal, a full
-    disk or a kill, the folder still has its old model.
+    `Committed` describes how. UsageError if a model.json there is not ours, or if a file cannot
+    hold one of the classifiers. After a refusal, a full disk or a kill, the folder still has its
+    old model.
     """
     folder = make_root(directory)
     arrays: dict[str, np.ndarray] = {}
     rows = []
     for i, reader in enumerate(readers):
-        kind, own, numbers = pack(reader.fitted)
+        kind, own, numbers = pack(reader.view.classifier, reader.fitted)
         own |= {"range.low": reader.range.low, "range.high": reader.range.high}
         arrays |= {f"{i}.{name}": np.ascontiguousarray(array) for name, array in own.items()}
         rows.append(

@@ -129,8 +129,8 @@ def of_groups(
     recalls = np.where(there > 0, drawn @ right / np.maximum(there, 1), np.nan)
     # Few groups show too little spread: the variance of their mean divides by n - 1, not by n.
     means = np.nanmean(recalls, axis=1)
-    middle, widening = means.mean(), np.sqrt(len(nets) / (len(nets) - 1))
-    reach = widening * stats.t.ppf(0.975, len(nets) - 1) / stats.norm.ppf(0.975)
+    middle, few = means.mean(), np.sqrt(len(nets) / (len(nets) - 1))
+    reach = few * stats.t.ppf(0.975, len(nets) - 1) / stats.norm.ppf(0.975)
     quantiles = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     ends: np.ndarray = np.clip(middle + reach * (quantiles - middle), least, 1.0)
     return ends
@@ -154,6 +154,18 @@ DEPENDENCE = 2.0
 _PRIOR_WEIGHT = 20
 
 
+def widening(skill: float, dependence: float = DEPENDENCE) -> float:
+    """The factor by which the interval of a cross-fitted number is widened.
+
+    `skill` is 0 at chance and 1 at best; what is beyond is cut. Resampling treats nets as
+    independent. Cross-fitted hits are not independent: every net is in the training set of models
+    that are tested on other nets. At chance each pair of nets agrees or disagrees twice, once in
+    each direction, which doubles the variance (`dependence`). The excess falls as the skill grows,
+    because a single net then changes a model less.
+    """
+    return float(np.sqrt(1 + (dependence - 1) * (1 - min(1.0, max(0.0, skill)))))
+
+
 def crossfitted(
     hits: np.ndarray,
     codes: np.ndarray,
@@ -163,18 +175,10 @@ def crossfitted(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """The 95 % interval of a cross-fitted accuracy: `bootstrap`, widened for dependence.
-
-    Resampling treats nets as independent. Cross-fitted hits are not independent: every net is in
-    the training set of models that are tested on other nets. At chance each pair of nets agrees or
-    disagrees twice, once in each direction, which doubles the variance (`dependence`). The excess
-    falls as the skill grows (0 at chance, 1 when always right), because a single net then changes
-    a model less.
-    """
+    """The 95 % interval of a cross-fitted accuracy: `bootstrap`, widened by `widening`."""
     found = bootstrap(hits, codes, groups=groups, resamples=resamples, seed=seed)
     chance = 1 / len(np.unique(codes))
-    skill = min(1.0, max(0.0, (found.value - chance) / (1 - chance)))
-    factor = np.sqrt(1 + (dependence - 1) * (1 - skill))
+    factor = widening((found.value - chance) / (1 - chance), dependence)
     return Interval(
         found.value,
         max(0.0, float(found.value - factor * (found.value - found.low))),
@@ -190,8 +194,7 @@ def normal_interval(
     means = np.bincount(codes, weights=hits) / counts
     spread = np.bincount(codes, weights=np.square(hits - means[codes])) / counts
     value = float(means.mean())
-    skill = min(1.0, max(0.0, (value - 1 / len(counts)) / (1 - 1 / len(counts))))
-    factor = np.sqrt(1 + (DEPENDENCE - 1) * (1 - skill))
+    factor = widening((value - 1 / len(counts)) / (1 - 1 / len(counts)))
     # One pseudo-net for each class, half right, as in `bootstrap`: every class has a spread.
     error = np.sqrt(((counts * spread + 0.25) / (counts + 1) / counts).sum()) / len(counts)
     reach = float(stats.norm.ppf((1 + CONFIDENCE) / 2) * factor * error)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from weightspace.meta.statistics.intervals import DEPENDENCE, Interval
+from weightspace.meta.statistics.intervals import Interval, widening
 
 _ROWS = 3000
 """The most rows whose pairs are all compared to count concordance."""
@@ -106,7 +106,7 @@ def _untied(values: np.ndarray) -> float:
 
 
 def _widened(value: float, low: float, high: float) -> Interval:
-    """Widen an interval for the dependence of cross-fitted nets: see `intervals.crossfitted`."""
-    factor = float(np.sqrt(1 + (DEPENDENCE - 1) * (1 - min(1.0, max(0.0, value)))))
+    """Widen an interval for the dependence of cross-fitted nets."""
+    factor = widening(value)
     high = min(1.0, value + factor * (high - value))
     return Interval(value, value - factor * (value - low), high)

@@ -9,11 +9,11 @@ import polars as pl
 
 from weightspace.errors import UsageError
 from weightspace.meta.statistics.intervals import (
-    DEPENDENCE,
     balanced_accuracy,
     crossfitted,
     of_groups,
     shared,
+    widening,
 )
 
 _KEYS = ("property", "classifier", "unit")
@@ -79,7 +79,7 @@ def difference_interval(
         ends.append(of_groups(differences, codes, groups, _RESAMPLES, rng, least=-1.0))
     low, high = np.min(ends, axis=0)[0], np.max(ends, axis=0)[1]
     low, high = min(low, value), max(high, value)
-    factor = np.sqrt(DEPENDENCE)
+    factor = widening(0.0)
     return (
         max(-1.0, float(value - factor * (value - low))),
         min(1.0, float(value + factor * (high - value))),

@@ -177,10 +177,10 @@ def _range_bar(places: int, tries: int) -> float:
     return float(stats.studentized_range.ppf(1 - 0.05 / tries, places, np.inf))
 
 
-def widened(value: float, end: float, tries: int) -> float:
+def corrected(value: float, end: float, tries: int) -> float:
     """An end of a 95 % interval, moved outwards for `tries` comparisons (Bonferroni).
 
-    >>> widened(0.5, 0.4, 1) > widened(0.5, 0.4, 10) > 0.3
+    >>> corrected(0.5, 0.4, 1) > corrected(0.5, 0.4, 10) > 0.3
     True
     """
     return float(value + stats.norm.ppf(1 - 0.025 / max(1, tries)) / Z95 * (end - value))
@@ -189,7 +189,7 @@ def widened(value: float, end: float, tries: int) -> float:
 def above(row: Row, bar: float, tries: int) -> bool:
     """Whether an accuracy is significantly above a bar, as one of `tries` comparisons."""
     value = row["accuracy"]
-    return widened(value, value - Z95 * error(row), tries) > bar
+    return corrected(value, value - Z95 * error(row), tries) > bar
 
 
 def lost(row: Row, tries: int) -> bool:
@@ -199,7 +199,7 @@ def lost(row: Row, tries: int) -> bool:
     reach = row["drop"] - row["drop_low"]
     if row.get("control_high") is not None:
         reach = max(reach, (row["control_high"] - row["control_low"]) / 2)
-    return widened(row["drop"], row["drop"] - reach, tries) > 0
+    return corrected(row["drop"], row["drop"] - reach, tries) > 0
 
 
 def error(row: Row) -> float:

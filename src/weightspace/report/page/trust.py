@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from weightspace.meta import BASELINE, Evaluation
-from weightspace.report.claims.findings import widened
+from weightspace.report.claims.findings import corrected
 from weightspace.report.claims.headline import Headline
 from weightspace.report.claims.words import count, label, listing, percent
 from weightspace.report.sections import calibration
@@ -74,7 +74,7 @@ def _baseline(evaluation: Evaluation, head: Headline) -> list[str]:
     how = "with intervals that do not overlap"
     if evaluation.hits is not None:
         both = evaluation.compare(head.classifier, BASELINE, head.unit).to_dicts()
-        better = sum(widened(r["difference"], r["low"], len(both)) > 0 for r in both)
+        better = sum(corrected(r["difference"], r["low"], len(both)) > 0 for r in both)
         how = "on the same nets"
     return [
         "Baseline: a linear model on statistics of the weights. The classifier "

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from weightspace.meta import Evaluation
 from weightspace.report.claims import findings
-from weightspace.report.claims.findings import widened
+from weightspace.report.claims.findings import corrected
 from weightspace.report.claims.headline import Headline
 from weightspace.report.claims.words import interval, label, percent
 from weightspace.report.drawing import canvas, charts, rows
@@ -48,7 +48,7 @@ class Pair:
         if self.low is None or self.high is None:
             return findings.contrast([self.full, self.bare], tries) is not None
         end = self.low if self.loss > 0 else self.high
-        return bool(self.loss * widened(self.loss, end, tries) > 0)
+        return bool(self.loss * corrected(self.loss, end, tries) > 0)
 
 
 def pairs(full: Evaluation, bare: Evaluation, head: Headline) -> list[Pair]:

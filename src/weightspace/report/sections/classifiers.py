@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from weightspace.meta import BASELINE, CLASSIFIERS, Evaluation
-from weightspace.report.claims.findings import comparisons, widened
+from weightspace.report.claims.findings import comparisons, corrected
 from weightspace.report.claims.words import label, listing
 from weightspace.report.drawing.section import Section
 from weightspace.report.sections import cells
@@ -81,8 +81,8 @@ def finding(frame: pl.DataFrame) -> str:
     best, second = names[:2]
     tries = comparisons(own) * (len(names) - 1)
     rows = own.filter(classifier=second).drop_nulls("drop").to_dicts()
-    ahead = [r["property"] for r in rows if widened(r["drop"], r["drop_low"], tries) > 0]
-    behind = [r["property"] for r in rows if widened(r["drop"], r["drop_high"], tries) < 0]
+    ahead = [r["property"] for r in rows if corrected(r["drop"], r["drop_low"], tries) > 0]
+    behind = [r["property"] for r in rows if corrected(r["drop"], r["drop_high"], tries) < 0]
     if not ahead:
         return f"No classifier reads {_thing(seen)} significantly better than the next best"
     text = listing([label(name) for name in ahead])

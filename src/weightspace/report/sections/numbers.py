@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from weightspace.meta import Regression
-from weightspace.report.claims.findings import widened
+from weightspace.report.claims.findings import corrected
 from weightspace.report.claims.numbers import best_readers
 from weightspace.report.claims.words import count, label, listing, sentence
 from weightspace.report.drawing import canvas, charts, rows
@@ -44,7 +44,7 @@ def _r2(row: dict[str, Any]) -> str:
 def significant(row: dict[str, Any]) -> bool:
     """Whether R2 and tau lie significantly above 0, and above those of permuted numbers."""
     return row["verdict"] != "not shown" and all(
-        widened(row[name], row[f"{name}_low"], row["tries"])
+        corrected(row[name], row[f"{name}_low"], row["tries"])
         > max(0.0, row[f"{name}_control_high"] or 0.0)
         for name in ("r2", "tau")
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 from matplotlib.figure import Figure
 
-from weightspace.report.claims.findings import lost, widened
+from weightspace.report.claims.findings import corrected, lost
 from weightspace.report.claims.words import label, listing, percent, sentence
 from weightspace.report.drawing.section import Section, panels
 from weightspace.report.sections import cells
@@ -100,7 +100,7 @@ def _by_skill(own: pl.DataFrame) -> list[str]:
 def _readable(own: pl.DataFrame, tries: int) -> bool:
     """Whether a property is significantly above chance, whatever level is left out."""
     return not own["weak"].any() and all(
-        widened(row["accuracy"], row["low"], tries) > row["chance"]
+        corrected(row["accuracy"], row["low"], tries) > row["chance"]
         and row["accuracy"] > (row["control_high"] or 0)
         for row in own.to_dicts()
     )

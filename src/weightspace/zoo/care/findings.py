@@ -11,7 +11,6 @@ from weightspace.printable import printable
 
 MOVE = "move it elsewhere"
 RESUME = "run the same `weightspace sample` command again to finish the stack"
-REPAIR = "run `weightspace repair`, then the same `weightspace sample` command again"
 
 
 @dataclass(frozen=True)

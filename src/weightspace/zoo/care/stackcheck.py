@@ -12,9 +12,10 @@ from typing import Any
 from weightspace import disk
 from weightspace.errors import DataError
 from weightspace.printable import printable
-from weightspace.zoo.care.findings import REPAIR, Finding, from_error, naming
+from weightspace.zoo.care.findings import Finding, from_error, naming
 from weightspace.zoo.files import hashing, places, shard
 from weightspace.zoo.files.dtypes import Dtype
+from weightspace.zoo.files.places import REPAIR
 from weightspace.zoo.files.shard import Header
 from weightspace.zoo.format import tables
 from weightspace.zoo.format.layouts import read_layout

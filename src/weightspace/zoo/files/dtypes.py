@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weightspace.arrays import Float32, Shaped
 from weightspace.errors import UsageError
 
 
@@ -32,8 +33,8 @@ class Dtype:
         """Bytes of one value."""
         return self.stored.itemsize
 
-    def narrow(self, values: np.ndarray) -> np.ndarray:
-        """Convert float32 values of any shape to what is stored, rounding to nearest, ties to even.
+    def narrow(self, values: Float32[np.ndarray, "*any"]) -> Shaped[np.ndarray, "*any"]:
+        """Convert values of any shape to what is stored, rounding to nearest, ties to even.
 
         NaN stays NaN. Values beyond the largest bfloat16 become infinite.
         """
@@ -45,10 +46,14 @@ class Dtype:
         nan = (bits & 0x7FFFFFFF) > 0x7F800000
         return np.where(nan, upper | 0x40, rounded).astype(self.stored)
 
-    def widen(self, stored: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def widen(
+        self,
+        stored: Shaped[np.ndarray, "*any"],
+        out: Float32[np.ndarray, "*any"] | None = None,
+    ) -> Float32[np.ndarray, "*any"]:
         """Convert stored values to float32, exactly; a view where float32 is stored.
 
-        The values are written to `out`, float32 of the same shape, if it is given.
+        The values are written to `out`, if it is given.
         """
         if self.size == 4:
             values = stored.view("<f4")
@@ -62,8 +67,8 @@ class Dtype:
         bits <<= 16
         return out
 
-    def rounded(self, values: np.ndarray) -> np.ndarray:
-        """Round float32 values to those that come back after storing them."""
+    def rounded(self, values: Float32[np.ndarray, "*any"]) -> Float32[np.ndarray, "*any"]:
+        """Round values to those that come back after storing them."""
         return self.widen(self.narrow(values))
 
 

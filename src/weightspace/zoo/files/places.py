@@ -27,6 +27,12 @@ SUFFIX = {
 ASIDE, KEPT = "aside", "kept"
 """Where `repair` puts damaged files; in there, for a short time, the sound nets to put back."""
 
+_REPAIR = "run `weightspace repair`{}, then the same `weightspace sample` command again"
+REPAIR = _REPAIR.format("")
+"""The remedy for a damaged part of a zoo."""
+REPAIR_THERE = _REPAIR.format(" where it lies")
+"""The remedy for a damaged part of a zoo at a URL, which can only be repaired where it lies."""
+
 UNIT_PATTERN = "[a-z0-9-]{1,200}"
 NET_PATTERN = "[A-Za-z0-9][A-Za-z0-9.-]{0,63}"
 LAYOUT_PATTERN = "[0-9a-f]{16}"
@@ -102,7 +108,7 @@ def shard_path(path: Path, shard: str) -> InnerPath:
         raise DataError(
             path,
             f"a table names the shard {shard!r}, which is not a valid name",
-            "run `weightspace repair`, then sample again",
+            REPAIR,
         )
     return part(path, SHARDS, stem)
 
@@ -113,6 +119,6 @@ def layout_path(path: Path, key: str) -> InnerPath:
         raise DataError(
             path,
             f"a table names the layout {key!r}, which is not a valid key",
-            "run `weightspace repair`, then sample again",
+            REPAIR,
         )
     return part(path, LAYOUTS, key)

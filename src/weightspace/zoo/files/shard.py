@@ -15,6 +15,7 @@ from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.printable import printable
 from weightspace.zoo.files.dtypes import Dtype
+from weightspace.zoo.files.places import REPAIR
 
 _ALIGNMENT = 64
 _LARGEST_HEADER = 100_000_000  # the limit of the safetensors library
@@ -136,4 +137,4 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _damaged(path: object, what: str) -> DataError:
-    return DataError(path, f"is damaged, {what}", "run `weightspace repair`, then sample again")
+    return DataError(path, f"is damaged, {what}", REPAIR)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from weightspace import disk
+from weightspace.arrays import UInt8
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.zoo.files import places, shard
@@ -134,7 +135,7 @@ class ShardFiles:
         for name, offset, buffers, _ in reads:
             self._get(name).fill(offset, buffers)
 
-    def view(self, name: str, offset: int, size: int) -> np.ndarray:
+    def view(self, name: str, offset: int, size: int) -> UInt8[np.ndarray, " {size}"]:
         """Read `size` bytes from byte `offset`, uint8."""
         found = np.empty(size, np.uint8)
         self._get(name).fill(offset, (found.data,))

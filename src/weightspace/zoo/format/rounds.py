@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from weightspace import disk
+from weightspace.arrays import Bool, Int, Int64
 from weightspace.disk import InnerPath, write_file
 from weightspace.errors import DataError
 from weightspace.zoo.files import places
@@ -80,7 +81,7 @@ class Round:
         """The number of its nets."""
         return sum(stop - first for first, stop in self.nets)
 
-    def held(self, indices: np.ndarray) -> np.ndarray:
+    def held(self, indices: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
         """Which of these positions in the draw belong to the round.
 
         Parameters
@@ -98,8 +99,8 @@ class Round:
         return inside
 
     @property
-    def indices(self) -> np.ndarray:
-        """The positions of its nets in the draw, int64, ascending."""
+    def indices(self) -> Int64[np.ndarray, " nets"]:
+        """The positions of its nets in the draw, ascending."""
         return np.concatenate([np.arange(*span, dtype=np.int64) for span in self.nets])
 
 

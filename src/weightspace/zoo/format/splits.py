@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from weightspace.arrays import Int
 from weightspace.errors import UsageError
 
 BLOCK = 5
@@ -52,7 +53,7 @@ class Split:
             raise UsageError(f"split {self.name}", f"net {min(both)} is in train and in test")
 
 
-def stratified(levels: np.ndarray, seed: int) -> list[str]:
+def stratified(levels: Int[np.ndarray, "n q"], seed: int) -> list[str]:
     """Split consecutive nets: one of every five is "test", the other four are "train".
 
     Of each five nets, the test net is the one whose levels have been chosen least often so far;

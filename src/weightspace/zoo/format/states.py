@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from weightspace import disk
+from weightspace.arrays import Shaped
 from weightspace.disk import InnerPath, Temporary, remove_leftovers
 from weightspace.errors import DataError
 from weightspace.zoo.files import places
@@ -34,7 +35,7 @@ class Saved:
     are the checksums of these vectors by (net, snapshot).
     """
 
-    arrays: Mapping[str, np.ndarray]
+    arrays: Mapping[str, Shaped[np.ndarray, "..."]]
     facts: Mapping[str, Any]
     shard: str
     checksums: Mapping[tuple[str, int], str]
@@ -150,7 +151,7 @@ def _metadata(data: bytes) -> dict[str, str]:
     return dict(json.loads(data[8 : 8 + length])["__metadata__"])
 
 
-def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+def _digest(text: str, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> str:
     found = hashlib.blake2b(text.encode(), digest_size=8)
     for name, array in sorted(arrays.items()):
         found.update(f"{name} {array.dtype} {array.shape}".encode())

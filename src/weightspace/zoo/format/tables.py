@@ -20,6 +20,7 @@ from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
 from weightspace.space.recipe import DEFAULTS, FIELDS, checked
 from weightspace.zoo.files import parquet, places
+from weightspace.zoo.files.places import REPAIR
 
 Row = Mapping[str, Any]
 
@@ -30,7 +31,6 @@ _TAKES: dict[pa.DataType, Any] = {
     pa.float64(): (int, float),
     pa.bool_(): bool,
 }
-_AGAIN = "run `weightspace repair`, then sample again"
 _METRICS = [f"{of}_{w}" for of in ("train", "validation", "test") for w in ("loss", "accuracy")]
 
 
@@ -38,6 +38,7 @@ def _field(name: str, kind: pa.DataType, required: bool = True) -> pa.Field:
     return pa.field(name, kind, nullable=not required)
 
 
+# Required in every zoo ever written: never add here; other columns come along by themselves.
 NETS = pa.schema(
     [
         _field("net", pa.string()),
@@ -148,9 +149,9 @@ def content(path: InnerPath | Path) -> bytes:
     try:
         return disk.read_bytes(path, _MOST_BYTES)
     except FileNotFoundError:
-        raise DataError(path, "is missing", _AGAIN) from None
+        raise DataError(path, "is missing", REPAIR) from None
     except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})", _AGAIN) from None
+        raise DataError(path, f"cannot be read ({error.strerror})", REPAIR) from None
 
 
 def parse(
@@ -170,16 +171,16 @@ def parse(
         table = decode(data, path, accept)
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
-        raise DataError(path, f"is damaged ({reason})", _AGAIN) from None
+        raise DataError(path, f"is damaged ({reason})", REPAIR) from None
     for field in schema:
         at = table.schema.get_field_index(field.name)
         if at < 0 and field.name in DEFAULTS and _is_older(table, field.name):
             filled = pa.repeat(pa.scalar(DEFAULTS[field.name], field.type), table.num_rows)
             table, at = table.append_column(field, filled), table.num_columns
         if at < 0 or table.schema.field(at).type != field.type:
-            raise DataError(path, f"has no column {field.name} of {field.type}", _AGAIN)
+            raise DataError(path, f"has no column {field.name} of {field.type}", REPAIR)
         if not field.nullable and table.column(at).null_count:
-            raise DataError(path, f"column {field.name} has missing values", _AGAIN)
+            raise DataError(path, f"column {field.name} has missing values", REPAIR)
     _check_values(path, table)
     return table
 
@@ -188,7 +189,7 @@ def decode(
     data: bytes,
     path: InnerPath | Path,
     accept: Callable[[pq.ParquetFile], None],
-    remedy: str = _AGAIN,
+    remedy: str = REPAIR,
 ) -> pa.Table:
     """Decode a Parquet file in bounded memory, after `accept` has looked at its metadata.
 
@@ -210,21 +211,21 @@ def _check_columns(path: InnerPath | Path, found: pa.Schema, known: pa.Schema) -
     for field in found:
         if field.name in known.names:
             if field.type != (kind := known.field(field.name).type):
-                raise DataError(path, f"has no column {field.name} of {kind}", _AGAIN)
+                raise DataError(path, f"has no column {field.name} of {kind}", REPAIR)
             continue
         shown = printable(field.name, 60)
         if not (_TEXT.fullmatch(field.name) and len(field.name) <= _LONGEST_COLUMN):
-            raise DataError(path, f"{shown!r} is not a valid column name", _AGAIN)
+            raise DataError(path, f"{shown!r} is not a valid column name", REPAIR)
         if field.type not in _TAKES:
             kind = printable(field.type, 60)
             raise DataError(
                 path,
                 f"column {shown} is of {kind}, but a table holds text, whole numbers, numbers "
                 "and booleans",
-                _AGAIN,
+                REPAIR,
             )
     if len(set(found.names)) < len(found.names):
-        raise DataError(path, "two columns have the same name", _AGAIN)
+        raise DataError(path, "two columns have the same name", REPAIR)
 
 
 def _check_values(path: InnerPath | Path, table: pa.Table) -> None:
@@ -260,7 +261,7 @@ def _impossible(path: InnerPath | Path, table: pa.Table, name: str, row: int) ->
     who = f"net {printable(net, 64)}: " if isinstance(net, str) else ""
     wrong = printable(repr(table[name][row].as_py()), 60)
     what = f"{who}{printable(name, 60)} is {wrong}, which is not possible"
-    return DataError(path, what, _AGAIN)
+    return DataError(path, what, REPAIR)
 
 
 def _check_settings(path: InnerPath | Path, name: str, values: pa.ChunkedArray) -> None:
@@ -270,7 +271,7 @@ def _check_settings(path: InnerPath | Path, name: str, values: pa.ChunkedArray) 
             if value is not None:
                 checked(name, value)
         except UsageError as error:
-            raise DataError(path, f"column {printable(error, 200)}", _AGAIN) from None
+            raise DataError(path, f"column {printable(error, 200)}", REPAIR) from None
 
 
 def _check_size(path: InnerPath | Path, file: pq.ParquetFile, most: int) -> None:
@@ -279,7 +280,7 @@ def _check_size(path: InnerPath | Path, file: pq.ParquetFile, most: int) -> None
     groups = _groups(file)
     rows = max(file.metadata.num_rows, sum(abs(group.num_rows) for group in groups))
     if rows > most:
-        raise DataError(path, f"has {rows:,} rows, at most {most:,} are allowed", _AGAIN)
+        raise DataError(path, f"has {rows:,} rows, at most {most:,} are allowed", REPAIR)
 
 
 def _decoded(path: InnerPath | Path, file: pq.ParquetFile, largest: int, remedy: str) -> pa.Table:
@@ -326,7 +327,7 @@ def facts(path: InnerPath | Path, table: pa.Table) -> ShardFacts:
     except (KeyError, TypeError, ValueError):
         sound = False
     if not sound:
-        raise DataError(path, "does not describe its shard", _AGAIN)
+        raise DataError(path, "does not describe its shard", REPAIR)
     return result
 
 
@@ -340,7 +341,7 @@ def join(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise DataError(
-            "the zoo", f"its stacks disagree about a column ({reason})", _AGAIN
+            "the zoo", f"its stacks disagree about a column ({reason})", REPAIR
         ) from None
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from weightspace.arrays import Float64, Int, Shaped, UInt64
 from weightspace.errors import UsageError
 from weightspace.zoo.reading.reader import Zoo, opened
 from weightspace.zoo.reading.slices import Slices
@@ -37,7 +38,7 @@ class Batch(Slices):
         The labels of each slice, by the name of the property.
     """
 
-    labels: Mapping[str, np.ndarray]
+    labels: Mapping[str, Shaped[np.ndarray, " n"]]
 
 
 class SliceDataset:
@@ -129,7 +130,7 @@ class SliceDataset:
             for i, values in enumerate(batch.values)
         ]
 
-    def batch(self, indices: np.ndarray) -> Batch:
+    def batch(self, indices: Int[np.ndarray, " n"]) -> Batch:
         """Read the items with these numbers as arrays.
 
         Parameters
@@ -195,14 +196,16 @@ class SliceDataset:
                 for future in waiting:
                     future.cancel()
 
-    def _uniform(self, net: np.ndarray, number: np.ndarray, purpose: int) -> np.ndarray:
-        """Numbers in [0, 1), float64: SplitMix64 of everything that a slice depends on."""
+    def _uniform(
+        self, net: Int[np.ndarray, " n"], number: Int[np.ndarray, " n"], purpose: int
+    ) -> Float64[np.ndarray, " n"]:
+        """Numbers in [0, 1): SplitMix64 of everything that a slice depends on."""
         state: NDArray[np.uint64] = self._keys[net]
         for more in (self.seed, self.epoch, purpose, number):
             state = _mixed(state + np.asarray(more).astype(np.uint64))
         return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
-    def _coded(self, name: str) -> np.ndarray:
+    def _coded(self, name: str) -> Shaped[np.ndarray, " m"]:
         if name not in self.zoo.nets.columns:
             raise UsageError(f"label {name!r}", "is not a column of the nets", "see `zoo.nets`")
         column = self.zoo.nets[name].gather(self._selected.nets)
@@ -232,8 +235,8 @@ def _key(net: str) -> int:
     return int.from_bytes(hashlib.blake2b(net.encode(), digest_size=8).digest(), "little")
 
 
-def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One step of SplitMix64 (Steele, Lea and Flood 2014), on uint64 that wrap."""
+def _mixed(state: UInt64[NDArray[np.uint64], " n"]) -> UInt64[NDArray[np.uint64], " n"]:
+    """One step of SplitMix64 (Steele, Lea and Flood 2014), on numbers that wrap."""
     state = state + np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from weightspace.arrays import Float32, Int, Int64, Shaped
 from weightspace.errors import DataError, UsageError
 from weightspace.space import Space
 from weightspace.zoo.files import places, shard
@@ -109,7 +110,7 @@ class OpenedZoo:
         first = np.cumsum(counts) - counts
         return Selected(part, nets, rows, first, counts, selections, kinds, sizes)
 
-    def _positions_of(self, names: Sequence[str]) -> np.ndarray:
+    def _positions_of(self, names: Sequence[str]) -> Int64[np.ndarray, " m"]:
         nets = np.array([self._at(name) for name in names], np.int64)
         if len(set(names)) < len(names):
             raise UsageError("nets", "one of them is given twice", "give each once")
@@ -120,7 +121,7 @@ class OpenedZoo:
         return Rows.of(self.nets, self.snapshots)
 
     @cached_property
-    def _names(self) -> np.ndarray:
+    def _names(self) -> Shaped[np.ndarray, " nets"]:
         return self.nets["net"].to_numpy().astype(str)
 
     @cached_property
@@ -128,7 +129,7 @@ class OpenedZoo:
         return self.nets["layout"].unique().sort().to_list()
 
     @cached_property
-    def _layout_codes(self) -> np.ndarray:
+    def _layout_codes(self) -> Int[np.ndarray, " nets"]:
         """For each net the position of its layout in `_layout_keys`."""
         return np.searchsorted(np.array(self._layout_keys), self.nets["layout"].to_numpy())
 
@@ -148,7 +149,7 @@ class OpenedZoo:
             raise UsageError(f"net {net}", f"has no snapshot {snapshot}", f"it has {has}")
         return int(low + rows[0])
 
-    def _stored(self, net: str, row: int) -> np.ndarray:
+    def _stored(self, net: str, row: int) -> Shaped[np.ndarray, " P"]:
         """The vector of a row as it is on the disk."""
         self._check_lengths(np.array([self._at(net)]), np.array([row]))
         self._check_rows(np.array([row]))
@@ -157,22 +158,20 @@ class OpenedZoo:
         data = self._files.view(name, offset, self.dtype.size * int(table.lengths[row]))
         return data.view(self.dtype.stored)
 
-    def _widened(self, stored: np.ndarray) -> np.ndarray:
+    def _widened(self, stored: Shaped[np.ndarray, " P"]) -> Float32[np.ndarray, " P"]:
         values = self.dtype.widen(stored)
         values.flags.writeable = False
         return values
 
-    def _sound(self, row: int) -> np.ndarray:
+    def _sound(self, row: int) -> Shaped[np.ndarray, " P"]:
         """As `_stored`, after comparing the vector with its checksum."""
         stored = self._stored(str(self.snapshots["net"][row]), row)
         self._check_values(row, stored)
         return stored
 
-    def _check_values(self, row: int, stored: np.ndarray) -> None:
+    def _check_values(self, row: int, stored: Shaped[np.ndarray, " P"]) -> None:
         if shard.digest(stored.data) != self.snapshots["checksum"][row]:
-            # A zoo at a URL can only be repaired where it lies.
-            where = " where it lies" if self._checks else ""
-            remedy = f"run `weightspace repair`{where}, then sample again"
+            remedy = places.REPAIR_THERE if self._checks else places.REPAIR
             raise DataError(self._vector_name(row), "its values are damaged", remedy)
 
     def _vector_name(self, row: int) -> str:
@@ -181,8 +180,10 @@ class OpenedZoo:
         place = f"{self.name}/{places.SHARDS}/{shard_name}"
         return f"{place}: net {net}, snapshot {table.numbers[row]}"
 
-    def _check_lengths(self, nets: np.ndarray, rows: np.ndarray) -> None:
-        """Refuse vectors that do not fit their nets' layouts; `nets` and `rows` are [n]."""
+    def _check_lengths(
+        self, nets: Int[np.ndarray, " rows"], rows: Int[np.ndarray, " rows"]
+    ) -> None:
+        """Refuse vectors that do not fit the layout of the net of each row."""
         codes, kinds = np.unique(self._layout_codes[nets], return_inverse=True)
         sizes = np.array([self._layout(self._layout_keys[code]).size for code in codes])
         wrong = self._rows.lengths[rows] != sizes[kinds]
@@ -191,7 +192,7 @@ class OpenedZoo:
             what = f"net {net} has vectors longer or shorter than its layout"
             raise inconsistent(self.name, what)
 
-    def _check_rows(self, rows: np.ndarray) -> None:
+    def _check_rows(self, rows: Int[np.ndarray, " n"]) -> None:
         """Refuse rows whose vectors do not lie within the data of their shards."""
         table = self._rows
         codes = table.shards[rows]

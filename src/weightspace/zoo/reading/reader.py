@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from weightspace.arrays import Asked, Float32, Int
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
 from weightspace.networks.layout import PARTS
@@ -107,7 +108,7 @@ class Zoo(OpenedZoo):
         """
         return self._layout(self._layout_keys[self._layout_codes[self._at(net)]])
 
-    def vector(self, net: str, snapshot: int = -1) -> np.ndarray:
+    def vector(self, net: str, snapshot: int = -1) -> Float32[np.ndarray, " P"]:
         """Read one snapshot of a net as a flat vector.
 
         Of a zoo at a URL the vector is compared with its checksum, as `verified` does.
@@ -128,7 +129,7 @@ class Zoo(OpenedZoo):
             return self.verified(net, snapshot)
         return self._widened(self._stored(net, self._row(net, snapshot)))
 
-    def verified(self, net: str, snapshot: int = -1) -> np.ndarray:
+    def verified(self, net: str, snapshot: int = -1) -> Float32[np.ndarray, " P"]:
         """Read one vector and compare it with its checksum.
 
         Parameters
@@ -196,7 +197,9 @@ class Zoo(OpenedZoo):
                     self._check_values(row, values)
             yield Vectors(str(self._names[at]), table.numbers[rows], self.dtype.widen(stored))
 
-    def read(self, net: str, snapshot: int, start: int, length: int) -> np.ndarray:
+    def read(
+        self, net: str, snapshot: int, start: int, length: int
+    ) -> Float32[np.ndarray, " {length}"]:
         """Read consecutive values of one vector.
 
         Parameters
@@ -232,7 +235,7 @@ class Zoo(OpenedZoo):
         snapshots: Iterable[int] | None = None,
         part: str = "all",
         running_stats: bool = True,
-        out: np.ndarray | None = None,
+        out: Asked[np.ndarray, "n length"] | None = None,
     ) -> Slices:
         """Draw random slices: consecutive values of the selected part of vectors.
 
@@ -318,7 +321,7 @@ class Zoo(OpenedZoo):
             self._selected[key] = found
         return found
 
-    def starts(self, selected: Selected, length: int) -> np.ndarray:
+    def starts(self, selected: Selected, length: int) -> Int[np.ndarray, " m"]:
         """Count the possible starts of a slice in each selected net.
 
         Parameters
@@ -354,10 +357,10 @@ class Zoo(OpenedZoo):
     def gather(
         self,
         selected: Selected,
-        which: np.ndarray,
-        rows: np.ndarray,
-        starts: np.ndarray,
-        out: np.ndarray,
+        which: Int[np.ndarray, " n"],
+        rows: Int[np.ndarray, " n"],
+        starts: Int[np.ndarray, " n"],
+        out: Float32[np.ndarray, "n length"],
     ) -> None:
         """Read given slices into an array.
 

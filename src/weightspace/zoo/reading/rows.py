@@ -7,25 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from weightspace.arrays import Int, Int64
+
 
 @dataclass(frozen=True)
 class Rows:
     """Where every vector lies, in the order of the table of snapshots.
 
-    `bounds` int64 [nets + 1]: the rows of net i are bounds[i]..bounds[i + 1]. `numbers` (of
-    snapshots), `offsets` (bytes), `lengths` (values) and `shards` (positions in `names`) are int64
-    [rows]. `starts` and `ends` int64 [names] say where the data of each shard lies, in bytes; the
-    reader sets them when it first opens the shard, and until then the end is -1.
+    The rows of net i are bounds[i]..bounds[i + 1]. `numbers` (of snapshots), `offsets` (bytes),
+    `lengths` (values) and `shards` (positions in `names`) have an entry for each row. `starts` and
+    `ends` say where the data of each shard lies, in bytes; the reader sets them when it first opens
+    the shard, and until then the end is -1.
     """
 
-    bounds: np.ndarray
-    numbers: np.ndarray
-    offsets: np.ndarray
-    lengths: np.ndarray
-    shards: np.ndarray
+    bounds: Int[np.ndarray, " bounds"]  # one more than nets
+    numbers: Int[np.ndarray, " rows"]
+    offsets: Int64[np.ndarray, " rows"]
+    lengths: Int64[np.ndarray, " rows"]
+    shards: Int[np.ndarray, " rows"]
     names: list[str]
-    starts: np.ndarray
-    ends: np.ndarray
+    starts: Int64[np.ndarray, " names"]
+    ends: Int64[np.ndarray, " names"]
 
     @classmethod
     def of(cls, nets: pl.DataFrame, snapshots: pl.DataFrame) -> Rows:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from weightspace.arrays import Int, Shaped
 from weightspace.zoo.files.shardfiles import Read
 from weightspace.zoo.reading.rows import Rows
 from weightspace.zoo.reading.slices import Selection
@@ -20,24 +21,27 @@ _JUNK = memoryview(bytearray(2**16))  # bytes between two pieces are read into t
 class Selected:
     """The nets to draw slices from, as arrays, so that a slice needs no search.
 
-    `nets` int64 [m] are positions in the zoo's table. `rows` are rows of the table of snapshots;
+    `nets` are positions in the zoo's table. `rows` are rows of the table of snapshots;
     net i has `counts[i]` of them from `first[i]`. `selections[kinds[i]]` says which values of its
     vectors are selected, and `sizes[i]` how many.
     """
 
     part: str
-    nets: np.ndarray
-    rows: np.ndarray
-    first: np.ndarray
-    counts: np.ndarray
+    nets: Int[np.ndarray, " m"]
+    rows: Int[np.ndarray, " rows"]
+    first: Int[np.ndarray, " m"]
+    counts: Int[np.ndarray, " m"]
     selections: Sequence[Selection]
-    kinds: np.ndarray
-    sizes: np.ndarray
+    kinds: Int[np.ndarray, " m"]
+    sizes: Int[np.ndarray, " m"]
 
 
 def wanted_rows(
-    bounds: np.ndarray, numbers: np.ndarray, nets: np.ndarray, wanted: Sequence[int] | None
-) -> tuple[np.ndarray, np.ndarray]:
+    bounds: Int[np.ndarray, " bounds"],
+    numbers: Int[np.ndarray, " rows"],
+    nets: Int[np.ndarray, " m"],
+    wanted: Sequence[int] | None,
+) -> tuple[Int[np.ndarray, " found"], Int[np.ndarray, " m"]]:
     """The rows of the wanted snapshots, net after net, and how many each net has.
 
     `bounds` and `numbers` describe the whole zoo: the rows of net i are bounds[i]..bounds[i + 1],
@@ -57,16 +61,16 @@ def wanted_rows(
 
 def reads(
     table: Rows,
-    rows: np.ndarray,
+    rows: Int[np.ndarray, " n"],
     selections: Sequence[Selection],
-    kinds: np.ndarray,
-    starts: np.ndarray,
-    out: np.ndarray,
+    kinds: Int[np.ndarray, " n"],
+    starts: Int[np.ndarray, " n"],
+    out: Shaped[np.ndarray, "n length"],
 ) -> Iterator[Read]:
-    """The reads that fill `out` [n, length] with stored values, sorted by shard and position.
+    """The reads that fill `out` with stored values, sorted by shard and position.
 
-    For each slice, `rows` [n] is its row of the table, `kinds` [n] its position in `selections`,
-    and `starts` [n] its first value in the selected part.
+    For each slice, `rows` is its row of the table, `kinds` its position in `selections`, and
+    `starts` its first value in the selected part.
     """
     length = out.shape[1]
     each = out.itemsize
@@ -87,7 +91,7 @@ def reads(
             yield from _gathered(names[code], int(offsets[i]), pieces, values, each)
 
 
-def extents(table: Rows, rows: np.ndarray, size: int) -> Iterator[tuple[str, int, int]]:
+def extents(table: Rows, rows: Int[np.ndarray, " k"], size: int) -> Iterator[tuple[str, int, int]]:
     """Where vectors of `size` bytes lie: shard, first byte and bytes; neighbours are joined."""
     offsets, shards = table.offsets[rows], table.shards[rows]
     apart = (np.diff(offsets) != size) | (np.diff(shards) != 0)
@@ -96,8 +100,10 @@ def extents(table: Rows, rows: np.ndarray, size: int) -> Iterator[tuple[str, int
         yield table.names[shards[low]], int(offsets[low]), (high - low) * size
 
 
-def whole(table: Rows, rows: np.ndarray, out: np.ndarray) -> Iterator[Read]:
-    """The reads that fill `out` [n, length] with whole stored vectors; neighbours are joined."""
+def whole(
+    table: Rows, rows: Int[np.ndarray, " k"], out: Shaped[np.ndarray, "k P"]
+) -> Iterator[Read]:
+    """The reads that fill `out` with whole stored vectors; neighbours are joined."""
     view = out.data.cast("B")
     for name, offset, size in extents(table, rows, out.itemsize * out.shape[1]):
         yield name, offset, (view[:size],), size

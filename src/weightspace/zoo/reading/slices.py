@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weightspace.arrays import Asked, Float32, Int, Int64, Shaped
 from weightspace.errors import UsageError
 
 
@@ -26,10 +27,10 @@ class Slices:
         The position of the first value in the selected part of the vector.
     """
 
-    values: np.ndarray
-    net: np.ndarray
-    snapshot: np.ndarray
-    start: np.ndarray
+    values: Float32[np.ndarray, "n length"]
+    net: Shaped[np.ndarray, " n"]
+    snapshot: Int64[np.ndarray, " n"]
+    start: Int64[np.ndarray, " n"]
 
     def __len__(self) -> int:
         return len(self.values)
@@ -45,16 +46,18 @@ class Vectors:
         The name of the net.
     snapshots : ndarray of int64, shape (k,)
         Their numbers, from 1.
-    values : ndarray of float32, shape (k, length)
+    values : ndarray of float32, shape (k, layout.size)
         One flat vector in each row.
     """
 
     net: str
-    snapshots: np.ndarray
-    values: np.ndarray
+    snapshots: Int64[np.ndarray, " k"]
+    values: Float32[np.ndarray, "k P"]
 
 
-def choose(available: np.ndarray, wanted: Sequence[int] | None) -> np.ndarray:
+def choose(
+    available: Int[np.ndarray, " k"], wanted: Sequence[int] | None
+) -> Int64[np.ndarray, " chosen"]:
     """The positions of wanted numbers among the snapshot numbers of one net, which ascend.
 
     Negative numbers count back from the net's last snapshot. Snapshots that it lacks are left out.
@@ -66,7 +69,9 @@ def choose(available: np.ndarray, wanted: Sequence[int] | None) -> np.ndarray:
     return np.array(sorted(resolved | set(exact.tolist())), np.int64)
 
 
-def check_out(out: np.ndarray, n: int, length: int) -> np.ndarray:
+def check_out(
+    out: Asked[np.ndarray, "n length"], n: int, length: int
+) -> Float32[np.ndarray, "{n} {length}"]:
     """The array that receives slices; UsageError if its type or shape does not fit."""
     if out.dtype != np.float32 or out.shape != (n, length) or not out.flags.c_contiguous:
         raise UsageError(
@@ -88,11 +93,11 @@ def check_snapshots(snapshots: Iterable[int] | None) -> list[int] | None:
 
 
 def draw(
-    n: int, counts: np.ndarray, room: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    n: int, counts: Int[np.ndarray, " m"], room: Int[np.ndarray, " m"], seed: int
+) -> tuple[Int64[np.ndarray, " {n}"], Int64[np.ndarray, " {n}"], Int64[np.ndarray, " {n}"]]:
     """For each of n slices: which net, which of its candidate snapshots, which start.
 
-    `counts` [m] are the candidate snapshots of each net, `room` [m] its possible starts. In each
+    `counts` are the candidate snapshots of each net, `room` its possible starts. In each
     block of m slices every net occurs once, so all nets are drawn equally often, up to one draw.
     Each of the three choices has its own random stream, so the first n slices of a larger draw are
     a draw of n.

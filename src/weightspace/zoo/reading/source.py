@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from weightspace.arrays import UInt8
 from weightspace.networks import Layout
 from weightspace.zoo.files import places
 from weightspace.zoo.files.shardfiles import Read, ShardFiles
@@ -33,8 +34,8 @@ class Shards(Protocol):
     def scan(self, reads: Iterable[Read]) -> None:
         """Do large reads that were announced with `expect`."""
 
-    def view(self, name: str, offset: int, size: int) -> np.ndarray:
-        """Read `size` bytes from byte `offset`, uint8."""
+    def view(self, name: str, offset: int, size: int) -> UInt8[np.ndarray, " {size}"]:
+        """Read `size` bytes from byte `offset`."""
 
 
 class Source(Protocol):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from weightspace.arrays import Int, Shaped
 from weightspace.zoo.reading.rows import Rows
 from weightspace.zoo.reading.selecting import Selected
 
@@ -34,15 +35,15 @@ class SpotChecks:
         self,
         table: Rows,
         selected: Selected,
-        which: np.ndarray,
-        rows: np.ndarray,
-        starts: np.ndarray,
-        stored: np.ndarray,
-        whole: Callable[[int], np.ndarray],
+        which: Int[np.ndarray, " n"],
+        rows: Int[np.ndarray, " n"],
+        starts: Int[np.ndarray, " n"],
+        stored: Shaped[np.ndarray, "n length"],
+        whole: Callable[[int], Shaped[np.ndarray, " P"]],
     ) -> int | None:
         """The first row whose slices differ from its whole vector; None if there is none.
 
-        The arguments are those of `Zoo.gather`; `stored` [n, length] is what was read, and `whole`
+        The arguments are those of `Zoo.gather`; `stored` is what was read, and `whole`
         fetches the vector of a row and compares it with its checksum. The check comes after the
         slices were read, so that a server cannot know which of them are checked.
         """
@@ -56,7 +57,9 @@ class SpotChecks:
                     return row
         return None
 
-    def _choose(self, table: Rows, rows: np.ndarray, stored: np.ndarray) -> list[int]:
+    def _choose(
+        self, table: Rows, rows: Int[np.ndarray, " n"], stored: Shaped[np.ndarray, "n length"]
+    ) -> list[int]:
         """The rows to fetch, each once."""
         if self._every:
             distinct: list[int] = np.unique(rows).tolist()

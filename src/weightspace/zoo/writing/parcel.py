@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from weightspace.arrays import Float32
 from weightspace.errors import DataError
 from weightspace.networks import Layout
 from weightspace.zoo.files import places, shard
@@ -43,14 +44,14 @@ def pack(zoo: Zoo, unit: str) -> Parcel:
     )
 
 
-def vectors(zoo: Zoo, parcel: Parcel) -> Iterator[np.ndarray]:
-    """The vectors of each net of a parcel, float32 [its snapshots, layout.size]."""
+def vectors(zoo: Zoo, parcel: Parcel) -> Iterator[Float32[np.ndarray, "k P"]]:
+    """The vectors of each net of a parcel."""
     for row in parcel.nets:
         found = [zoo.vector(row["net"], number) for number in _numbers(parcel, row["net"])]
         yield np.stack(found) if found else np.empty((0, parcel.layout.size), np.float32)
 
 
-def accept(writer: Writer, parcel: Parcel, stacks: Iterable[np.ndarray]) -> None:
+def accept(writer: Writer, parcel: Parcel, stacks: Iterable[Float32[np.ndarray, "k P"]]) -> None:
     """Commit a parcel under the name of its stack; `stacks` are vectors as `vectors` gives them.
 
     Raises `DataError`, with the zoo unchanged, if a vector does not fit its checksum.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from weightspace import disk
+from weightspace.arrays import Asked, Shaped
 from weightspace.disk import InnerPath, Temporary, explained, remove_leftovers, write_file
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout
@@ -110,7 +111,9 @@ class UnitWriter:
                 self._file.discard()
             self._file = None
 
-    def save(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+    def save(
+        self, arrays: Mapping[str, Shaped[np.ndarray, "..."]], facts: Mapping[str, Any]
+    ) -> None:
         """Save a state of the caller, and all vectors so far, to continue from after a kill.
 
         A new state replaces the one before.
@@ -129,7 +132,7 @@ class UnitWriter:
         states.write(self._path, self.name, saved)
         self._kept = True
 
-    def put(self, net: str, snapshot: int, vector: np.ndarray) -> None:
+    def put(self, net: str, snapshot: int, vector: Asked[np.ndarray, " P"]) -> None:
         """Write one vector.
 
         Parameters

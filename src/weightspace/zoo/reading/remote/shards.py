@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from weightspace.arrays import UInt8
 from weightspace.errors import DataError
 from weightspace.zoo.files import places, shard
 from weightspace.zoo.files.shardfiles import Read
@@ -58,7 +59,7 @@ class RemoteShards:
         for read in reads:
             self.fill([read])
 
-    def view(self, name: str, offset: int, size: int) -> np.ndarray:
+    def view(self, name: str, offset: int, size: int) -> UInt8[np.ndarray, " {size}"]:
         """See `Shards`; the bytes are fetched anew each time."""
         self._refuse_large(name, size)
         data = np.empty(size, np.uint8)

@@ -1,0 +1,1 @@
+"""What lies beside the tensors of a file: optimizer, schedule, counts, settings, number formats."""

@@ -1,0 +1,247 @@
+"""`inspect`: all that a file says about itself, without executing anything in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weightspace.checkpoints.checkpoint import reading_without_pauses
+from weightspace.checkpoints.contents import Contents
+from weightspace.checkpoints.files import Stored, net_in, read_contents
+from weightspace.checkpoints.findings import Finding, doubts, of_names
+from weightspace.checkpoints.inspection import architecture, numbers
+from weightspace.checkpoints.inspection.architecture import Architecture
+from weightspace.checkpoints.inspection.facts import Fact, is_settings, settings
+from weightspace.checkpoints.inspection.facts import numbers as plain_facts
+from weightspace.checkpoints.inspection.numbers import Grid
+from weightspace.checkpoints.inspection.optimizers import (
+    OptimizerState,
+    ScheduleState,
+    is_optimizer,
+    is_schedule,
+    optimizer,
+    schedule,
+)
+from weightspace.checkpoints.pickling.records import Record, plain
+from weightspace.checkpoints.roles import Entry, Note, arrange
+from weightspace.checkpoints.selection.modules import classes, is_module
+from weightspace.checkpoints.selection.walk import nodes
+from weightspace.checkpoints.tensors import Tensor
+from weightspace.disk import InnerPath
+
+_MOST_FACTS = 1000
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a file says about itself.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    form : str
+        Its form, such as "torch".
+    bytes : int
+        Its size.
+    sha256 : str
+        The SHA-256 of the whole file.
+    key : str
+        Where the net's state dict is: keys joined by "/", "" for the whole content.
+    others : tuple of str
+        Where the other state dicts are.
+    architecture : Architecture
+        Kind, layers, parameters by part.
+    used : tuple of Note
+        Every tensor of the net with its role.
+    left_out : tuple of Note
+        Everything else, with the reason.
+    optimizers : tuple of OptimizerState
+        States of optimizers.
+    schedules : tuple of ScheduleState
+        States of learning-rate schedules.
+    facts : tuple of Fact
+        Epochs, steps, settings, metadata and other text and numbers.
+    modules : dict of str to str
+        The class of each module, where the file holds whole modules.
+    versions : dict of str to int
+        The version of each module, as torch keeps it with a state dict.
+    batches : dict of str to int
+        How many batches each batch norm has seen in training.
+    dtypes : dict of str to int
+        The number of values of each type.
+    grid : Grid or None
+        The coarsest type that holds all values that were looked at.
+    shared : tuple of tuple of str
+        Groups of names of one tensor.
+    duplicates : tuple of tuple of str
+        Groups of names of different tensors with equal values.
+    devices : dict of str to int
+        Where the values were when they were saved, by the number of storages.
+    findings : tuple of Finding
+        What else a reader should know: names of code, hostile names.
+    """
+
+    path: Path
+    form: str
+    bytes: int
+    sha256: str
+    key: str
+    others: tuple[str, ...]
+    architecture: Architecture
+    used: tuple[Note, ...]
+    left_out: tuple[Note, ...]
+    optimizers: tuple[OptimizerState, ...]
+    schedules: tuple[ScheduleState, ...]
+    facts: tuple[Fact, ...]
+    modules: Mapping[str, str]
+    versions: Mapping[str, int]
+    batches: Mapping[str, int]
+    dtypes: Mapping[str, int]
+    grid: Grid | None
+    shared: tuple[tuple[str, ...], ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    devices: Mapping[str, int]
+    findings: tuple[Finding, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The inspection as plain values for JSON.
+
+        Returns
+        -------
+        dict
+            A key for each attribute.
+        """
+        return dataclasses.asdict(self) | {"path": str(self.path)}
+
+
+def inspect(
+    path: str | Path | InnerPath, *, key: str | None = None, hashed: bool = True
+) -> Inspection:
+    """Say what a checkpoint file holds; nothing in it is executed.
+
+    Parameters
+    ----------
+    path : str, Path or InnerPath
+        A file of any form that `read_checkpoint` reads.
+    key : str, optional
+        Which of several state dicts is the net. By default the rule of `read_checkpoint`.
+    hashed : bool
+        Whether to work out the SHA-256 of the file, which reads all of it.
+
+    Returns
+    -------
+    Inspection
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, or of no known form. The message is one line.
+
+    Notes
+    -----
+    Values are read a tensor at a time, so that memory does not grow with the file.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> net = torch.nn.Linear(3, 2)
+    >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    >>> content = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 7}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     torch.save(content, f"{folder}/net.pt")
+    ...     found = inspect(f"{folder}/net.pt")
+    >>> found.key, found.optimizers[0].kind, found.optimizers[0].groups[0]["lr"]
+    ('net', 'SGD', 0.1)
+    >>> [(fact.kind, fact.value) for fact in found.facts if fact.name == "epoch"]
+    [('epoch', 7)]
+    """
+    place = path if isinstance(path, InnerPath) else Path(path)
+    with reading_without_pauses(), read_contents(place) as (contents, size):
+        stored = net_in(contents, size, key)
+        return _inspection(place, stored, size, hashed)
+
+
+def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool) -> Inspection:
+    contents, values = stored.contents, stored.values
+    entries = [Entry(n, t.shape, t.dtype_name) for n, t in stored.tensors.items()]
+    arrangement = arrange(entries, ordered=stored.ordered)
+    placed, skipped = arrangement.placed, arrangement.skipped
+    beside = _Beside(contents, stored)
+    everything = stored.chosen.tensors
+    return Inspection(
+        path=place.path if isinstance(place, InnerPath) else place,
+        form=stored.form,
+        bytes=size,
+        sha256=numbers.sha256(values.file) if hashed else "",
+        key=stored.chosen.key,
+        others=tuple(one.key for one in stored.others),
+        architecture=architecture.of(placed, skipped, beside.modules),
+        used=tuple(p.note for p in placed),
+        left_out=(*skipped, *stored.beside),
+        optimizers=tuple(beside.optimizers),
+        schedules=tuple(beside.schedules),
+        facts=tuple(beside.facts[:_MOST_FACTS]),
+        modules=beside.modules,
+        versions=_versions(stored.chosen.attributes),
+        batches=numbers.counters(everything, values),
+        dtypes=numbers.dtypes(everything),
+        grid=numbers.grid(everything, values),
+        shared=numbers.shared(everything),
+        duplicates=numbers.duplicates(everything, values),
+        devices=_devices(everything),
+        findings=(*of_names(contents.foreign), *doubts(arrangement.doubts)),
+    )
+
+
+class _Beside:
+    """Everything in a file that is not the net."""
+
+    def __init__(self, contents: Contents, stored: Stored) -> None:
+        self.optimizers: list[OptimizerState] = []
+        self.schedules: list[ScheduleState] = []
+        self.modules: dict[str, str] = {}
+        self.facts = [Fact("metadata", n, plain(v), n) for n, v in contents.facts.items()]
+        keys = {stored.chosen.key, *(one.key for one in stored.others)}
+        flat = contents.form == "safetensors"
+        for where, node in nodes(contents.content, _closed):
+            if is_optimizer(node):
+                self.optimizers.append(optimizer(where, node, stored.values))
+            elif is_schedule(node):
+                self.schedules.append(schedule(where, node, stored.values))
+            elif isinstance(node, Record) and is_module(node):
+                if where == stored.chosen.key:
+                    self.modules = dict(classes(node))
+            elif is_settings(where, node):
+                self.facts.append(settings(where, node))
+            elif where not in keys or not flat:
+                self.facts += plain_facts(where, node, stored.values)
+
+
+def _closed(where: str, node: Any) -> bool:
+    if is_optimizer(node) or is_schedule(node) or is_settings(where, node):
+        return True
+    return isinstance(node, Record) and is_module(node)
+
+
+def _versions(attributes: Mapping[Any, Any]) -> dict[str, int]:
+    """The versions of modules in the `_metadata` of a state dict."""
+    found = attributes.get("_metadata")
+    if not isinstance(found, Mapping):
+        return {}
+    return {
+        str(name): version
+        for name, one in found.items()
+        if isinstance(one, Mapping) and isinstance(version := one.get("version"), int)
+    }
+
+
+def _devices(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    storages = {id(t.storage): t.storage for t in tensors.values() if t.storage is not None}
+    names, counts = np.unique([s.device for s in storages.values() if s.device], return_counts=True)
+    return {str(name): int(count) for name, count in zip(names, counts, strict=True)}

@@ -1,0 +1,103 @@
+"""Layers from kernels: their biases, their widths, and how they are stored."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from weightspace.checkpoints.roles.entries import Entry, Layer
+from weightspace.checkpoints.roles.words import family, is_transposed, path
+
+_FUSED = re.compile(r"in_proj|qkv|c_attn|query_key_value")
+_RECURRENT = re.compile(r"weight_(ih|hh|hr)_l\d+(_reverse)?$")
+_RECURRENT_INPUTS = {"ih": "its input", "hh": "its state", "hr": "its projected state"}
+
+
+def layer_of_bias(entry: Entry, layers: dict[str, Layer]) -> Layer | None:
+    """The layer of a bias: the kernel whose name differs only in the word for bias."""
+    if "bias" not in entry.leaf:
+        return None
+    prefix = f"{entry.module}." if entry.module else ""
+    for word in ("weight", "kernel"):
+        layer = layers.get(prefix + entry.leaf.replace("bias", word))
+        if layer:
+            return layer
+    return None
+
+
+def measure(layers: list[Layer]) -> None:
+    """Set what each layer takes and gives, and what it is, when the biases are known.
+
+    A bias has one value for each output, so it shows which side of a kernel is the output. A square
+    kernel is read as the others of its word are: GPT-2 stores all kernels [in, out].
+    """
+    sides = [_side(layer) for layer in layers]
+    words = [_word(layer) for layer in layers]
+    swapped = {word for word, side in zip(words, sides, strict=True) if side == "in first"}
+    straight = {word for word, side in zip(words, sides, strict=True) if side == "out first"}
+    inputs = _only_input(layers)
+    for layer, side, word in zip(layers, sides, words, strict=True):
+        by_word = word in swapped and word not in straight
+        layer.swapped = side == "in first" or (not side and by_word)
+        _set_widths(layer, side, layer is inputs)
+        layer.what = _what(layer, side)
+
+
+def _word(layer: Layer) -> tuple[str, int]:
+    return family(path(layer.kernel.name)[-1])[0], len(layer.kernel.shape)
+
+
+def _side(layer: Layer) -> str:
+    """Which side of a kernel is the output, if its bias or its name shows it."""
+    shape = layer.kernel.shape
+    size = layer.bias.size if layer.bias else 0
+    if size in shape[:2] and shape[0] != shape[1]:
+        return "out first" if size == shape[0] else "in first"
+    if len(shape) > 2 and size not in shape[:2] and size == shape[-1]:
+        return "out last"
+    return "in first" if len(shape) > 2 and is_transposed(layer.kernel.module) else ""
+
+
+def _only_input(layers: list[Layer]) -> Layer | None:
+    """The convolution of images with one channel, if one kernel alone can be it.
+
+    Other kernels with one input channel are depthwise: they take as many channels as they give.
+    """
+    convolutions = [layer for layer in layers if not layer.dense]
+    single = [layer for layer in convolutions if layer.kernel.shape[1] == 1]
+    if len(single) != 1:
+        return None
+    gives = Counter(layer.kernel.shape[0] for layer in convolutions)
+    others = (layer.kernel.shape[1] for layer in convolutions if layer is not single[0])
+    return single[0] if all(takes > 4 or gives[takes] for takes in others) else None
+
+
+def _set_widths(layer: Layer, side: str, is_input: bool) -> None:
+    shape = layer.kernel.shape
+    if side == "out last":
+        layer.gives, layer.takes = shape[-1], (shape[-2],)
+    elif layer.swapped:
+        layer.gives, layer.takes = shape[1], (shape[0],)
+    else:
+        layer.gives, layer.takes = shape[0], (shape[1],)
+        if len(shape) > 2 and shape[1] == 1 and not is_input:
+            layer.takes = (1, shape[0])
+    if layer.gives == 3 * layer.takes[0] and _FUSED.search(layer.kernel.name):
+        layer.gives = layer.takes[0]  # query, key and value are three outputs of this width
+
+
+def _what(layer: Layer, side: str) -> str:
+    name, shape = layer.kernel.name, layer.kernel.shape
+    if layer.dense:
+        what = "dense kernel"
+        if match := _RECURRENT.search(layer.kernel.leaf):
+            what = f"dense kernel of a recurrent layer, for {_RECURRENT_INPUTS[match[1]]}"
+        elif _FUSED.search(name):
+            what = "dense kernel of query, key and value"
+        return f"{what}, stored as [in, out]" if layer.swapped else what
+    count = len(shape) - 2
+    if side == "out last":
+        return f"{count}-D convolution kernel, stored with its outputs last"
+    if layer.swapped:
+        return f"{count}-D transposed convolution kernel, stored as [in, out, ...]"
+    return f"{count}-D convolution kernel"

@@ -1,0 +1,163 @@
+"""What the names of modules say: numbers, places in a net, and which norm goes with which layer."""
+
+from __future__ import annotations
+
+import re
+
+_DIGITS = re.compile(r"\d+")
+_MOST_NUMBERS = 16  # in a name; further numbers are sorted as text
+_LONGEST = 80  # a longer component is no word that anybody chose
+_DEEPEST = 24  # components of a name; the rest counts as one
+_SEPARATOR = re.compile(r"[./]")
+_PLAIN = ("weight", "kernel", "w", "W")
+_RECURRENT = re.compile(r"weight_(ih|hh|hr)_l(\d{1,9})(_reverse)?")
+_DIMENSIONS = re.compile(r"(conv|norm|pool|drop|dropout)_?[123]d")
+_LETTERED = re.compile(r"(\d)([a-z])(?=$|_)")
+_NORM_NAME = re.compile(r"(norm|bn)\d*$", re.IGNORECASE)
+_KINDS = re.compile(
+    r"(batch_?|layer_?|group_?|instance_?|rms_?)?norm([123]d)?|bn([123]d)?|ln|gn"
+    r"|conv(olution)?([123]d)?|linear|lin|dense|fc|layer|[_-]"
+)
+_MIDDLE = 3
+SIDE = 9  # the place of shortcuts
+# Where in a net or a block a word belongs, the first that fits. It decides between layers that fit
+# each other equally well by their widths, before the alphabet does.
+_PLACES = (
+    (2, re.compile(r"cross_?att|multihead_att|encoder_att|enc_?dec")),
+    (1, re.compile(r"attn|attention|^qkv")),
+    (SIDE, re.compile(r"down_?sampl|shortcut|^skip|identity|^res_?conv|^aux")),
+    (0, re.compile(r"stem|patch|embed|^inc?$|^in_|_in$|input|^enc|^down|first|^init|feature")),
+    (8, re.compile(r"classifier|logit|head|final|last|^pred|score|^cls|^top$")),
+    (7, re.compile(r"^out|_out$|output|o_proj|^wo$|^w_o$|^_?proj|c_proj|pooler")),
+    (6, re.compile(r"^dec|^up|deconv|generator|^(fc|linear|dense)_?$")),
+    (5, re.compile(r"^_?se_?$|squeeze|^mlp|^ffn?|feed_?forward|intermediate|neck")),
+    (2, re.compile(r"backbone|^body|^trunk|expand")),
+)
+# Branches that run side by side keep this order, whatever their widths are.
+_BRANCHES = (
+    (re.compile(r"(to_|w_?|linear_?|lin_?)?q(uery)?(_proj|_lin|_linear)?"), "query", 0),
+    (re.compile(r"(to_|w_?|linear_?|lin_?)?k(ey)?(_proj|_lin|_linear)?"), "key", 1),
+    (re.compile(r"(to_|w_?|linear_?|lin_?)?v(alue)?(_proj|_lin|_linear)?"), "value", 2),
+    (re.compile(r"gate(_proj)?"), "gate", 0),
+    (re.compile(r"up_proj"), "up", 1),
+    (re.compile(r"down_proj"), "down", 2),
+)
+_DECODER = re.compile(r"^(dec|up|deconv)|decoder|transpose")
+_TRANSPOSED = re.compile(r"deconv|transpose|conv_?t(rans)?[\d_]*$|^t_?conv")
+_CLOSING = re.compile(r"^(norm|bn|ln|layer_?norm|batch_?norm)$|final|last|post|out|_f$|head")
+
+
+def natural(name: str) -> str:
+    """A sorting key that puts conv2 before conv10.
+
+    >>> sorted(["conv10", "conv2", "conv"], key=natural)
+    ['conv', 'conv2', 'conv10']
+    """
+    # Digits are compared by their count first, not as an int, which Python refuses for thousands
+    # of them. The NUL in front makes numbers come before all letters.
+    return _DIGITS.sub(_sortable, name, count=_MOST_NUMBERS)
+
+
+def _sortable(match: re.Match[str]) -> str:
+    digits = match.group().lstrip("0")
+    return f"\0{len(digits):08x}{digits}"
+
+
+def path(name: str) -> tuple[str, ...]:
+    """The modules that lead to a kernel, without the word for a kernel at the end.
+
+    >>> path("layer1.0.conv1.weight"), path("attn.in_proj_weight")
+    (('layer1', '0', 'conv1'), ('attn', 'in_proj'))
+    """
+    steps = _SEPARATOR.split(name, maxsplit=_DEEPEST)
+    if len(steps) > 1 and steps[-1] in _PLAIN:
+        steps.pop()
+    else:
+        steps[-1] = steps[-1].removesuffix("_weight").removesuffix("_kernel")
+    return tuple(steps)
+
+
+def steps_of(module: str) -> tuple[str, ...]:
+    """The modules that lead to a module; none for the net itself."""
+    return tuple(_SEPARATOR.split(module, maxsplit=_DEEPEST)) if module else ()
+
+
+def family(step: str) -> tuple[str, tuple[str, ...]]:
+    """The word of a module's name, and its numbers; modules of one word are in their order.
+
+    >>> family("conv2") < family("conv10"), family("inception3a")[0] == family("inception4b")[0]
+    (True, True)
+    """
+    if match := _RECURRENT.fullmatch(step):
+        kind, number, reverse = match.groups()
+        return "recurrent", (natural(number), "1" if reverse else "0", kind.replace("ih", "a"))
+    if len(step) > _LONGEST:
+        return step, (natural(step),)
+    text = _DIMENSIONS.sub(r"\1", step)
+    text = _LETTERED.sub(lambda match: f"{match[1]}~{ord(match[2]) - 96}", text)
+    numbers = tuple(natural(match) for match in _DIGITS.findall(text)[:_MOST_NUMBERS])
+    return _DIGITS.sub("#", text, count=_MOST_NUMBERS).rstrip("#"), numbers
+
+
+def place(word: str) -> int:
+    """Where a word belongs in a net or a block, from 0 to 9."""
+    word = word.lower()
+    if len(word) > _LONGEST:
+        return _MIDDLE
+    return next((place for place, pattern in _PLACES if pattern.search(word)), _MIDDLE)
+
+
+def branches(words: set[str]) -> dict[str, int]:
+    """The places of words for parallel branches, such as query, key and value; 3 for others.
+
+    Empty if there are no such branches.
+    """
+    found = {
+        word: (name, place)
+        for word in words
+        if len(word) <= _LONGEST
+        for pattern, name, place in _BRANCHES
+        if pattern.fullmatch(word.lower())
+    }
+    names = {name for name, _ in found.values()}
+    if not ({"query", "key"} <= names or {"gate", "up"} <= names):
+        return {}
+    return {word: found[word][1] if word in found else 3 for word in words}
+
+
+def is_decoder(word: str) -> bool:
+    """Whether modules of this word may be numbered from the last to the first, as in U-Nets."""
+    return len(word) <= _LONGEST and bool(_DECODER.search(word.lower()))
+
+
+def is_transposed(module: str) -> bool:
+    """Whether a module has the name of a transposed convolution."""
+    last = module.rpartition(".")[2].lower()
+    return len(last) <= _LONGEST and bool(_TRANSPOSED.search(last))
+
+
+def is_norm(module: str) -> bool:
+    """Whether a module has the name of a norm: norm, bn2, ln, ln_1, ln_post."""
+    last = module.rpartition(".")[2].lower()
+    if _NORM_NAME.search(last):
+        return True
+    word = re.split(r"\W", last)[-1]  # one search for "_ln" and word characters to the end may
+    return "_ln" in word or (word == last and last.startswith("ln"))  # begin anew at every "_ln"
+
+
+def is_closing(step: str) -> bool:
+    """Whether a norm has the name of one at the end of a net."""
+    return len(step) <= _LONGEST and bool(_CLOSING.search(step.lower()))
+
+
+def partner_keys(step: str) -> tuple[str, ...]:
+    """What the name of a norm has in common with its layer's, the surest first.
+
+    >>> partner_keys("bn2"), partner_keys("conv2")[:1], partner_keys("stem_norm")
+    (('2',), ('2',), ('stem',))
+    """
+    if len(step) > _LONGEST:
+        return ()
+    rest = _KINDS.sub("", step.lower())
+    number = step[len(step.rstrip("0123456789")) :]
+    return tuple(dict.fromkeys(key for key in (rest, number) if key))
