@@ -13,7 +13,7 @@ from weightspace.checkpoints.contents import Contents, Form, Opened
 from weightspace.checkpoints.formats.archives import listed, located
 from weightspace.checkpoints.formats.cursor import broken
 from weightspace.checkpoints.formats.hdf5 import MAGIC, Hdf5, Object, Part
-from weightspace.checkpoints.formats.kerasnames import leaves, snake
+from weightspace.checkpoints.formats.kerasnames import leaves, snake, usual
 from weightspace.checkpoints.formats.npz import first_name
 from weightspace.checkpoints.formats.turning import TURNED, in_torch_order
 from weightspace.checkpoints.formats.unpacking import check_members, content_of
@@ -173,7 +173,6 @@ def _name(layer: str, name: str, layers: _Layers) -> str:
 
 def _of_variables(file: Hdf5, layers: _Layers) -> _Found:
     groups: dict[str, list[tuple[int, Object]]] = {}
-    named: dict[str, str] = {}
     found = _Found(ordered=bool(layers.order))
     for path, dataset in file.datasets(file.root):
         module, _, last = path.rpartition("/")
@@ -183,38 +182,41 @@ def _of_variables(file: Hdf5, layers: _Layers) -> _Found:
             groups.setdefault(module, []).append((int(last), dataset))
         else:
             found.keep(path, file.tensor(dataset, path))
-    for module in groups:
-        group = file.inner(file.root, module)
-        said = file.texts(group, "name") if group else []
-        named[module] = said[0] if said else ""
-    paths = _paths(groups, named)
-    for module in sorted(groups, key=lambda module: layers.place(named[module])):
-        rows = [(str(n), file.tensor(one, module)) for n, one in sorted(groups[module])]
-        last = _way(module)[-1] if _way(module) else ""
-        kind = layers.kind(named[module]) or snake(last)
-        shapes = [tensor.shape for _, tensor in rows]
-        setting = layers.settings.get(named[module], {})
-        for leaf, (_, tensor) in zip(leaves(kind, shapes, setting), rows, strict=True):
-            found.keep(f"{paths[module]}/{leaf}" if paths[module] else leaf, tensor)
+    ways = _ways(file, groups)
+    for module in sorted(groups, key=lambda module: [layers.place(n) for n in ways[module]]):
+        rows = [file.tensor(one, module) for _, one in sorted(groups[module], key=_by_number)]
+        way, path = ways[module], "/".join(ways[module])
+        own = way[-1] if way else ""
+        kind = layers.kinds.get(own) or usual(*_plain(module)[-1:], own)
+        setting = layers.settings.get(own, {})
+        for leaf, tensor in zip(leaves(kind, [t.shape for t in rows], setting), rows, strict=True):
+            found.keep(f"{path}/{leaf}" if path else leaf, tensor)
     return found
 
 
-def _way(module: str) -> list[str]:
+def _by_number(row: tuple[int, Object]) -> int:
+    return row[0]
+
+
+def _plain(module: str) -> list[str]:
     """The names on the way to a group of variables, without the words of the form."""
     return [name for name in module.split("/") if name not in _GROUPS]
 
 
-def _paths(groups: Mapping[str, Any], named: Mapping[str, str]) -> dict[str, str]:
-    """The name of each layer: its own where that is known and no other has it."""
-    paths = {}
+def _ways(file: Hdf5, groups: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The names on the way to each group: the layers' own, where no two groups get the same."""
+    ways: dict[str, list[str]] = {}
     for module in groups:
-        way = _way(module)
-        if way and named[module]:
-            way[-1] = named[module]
-        paths[module] = "/".join(way)
-    if len(set(paths.values())) < len(paths):
-        return {module: "/".join(_way(module)) for module in groups}
-    return paths
+        parts = module.split("/")
+        ways[module] = []
+        for number, name in enumerate(parts):
+            if name not in _GROUPS:
+                own = file.inner(file.root, "/".join([*parts[: number + 1], "vars"]))
+                said = file.texts(own, "name") if own else []
+                ways[module].append(said[0] if said and said[0] else name)
+    if len({"/".join(way) for way in ways.values()}) < len(ways):
+        return {module: _plain(module) for module in groups}
+    return ways
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _NUMBER = re.compile(r"_\d+$")
+_USUAL = re.compile(r"(separable|depthwise|embedding|conv|dense)|.*norm")
 _STATISTICS = ("moving_mean", "moving_variance")
 
 
@@ -20,6 +21,16 @@ def snake(name: str) -> str:
     text = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", text)
     text = re.sub(r"([a-z])([A-Z])", r"\1_\2", text).lower()
     return _NUMBER.sub("", text)
+
+
+def usual(*names: str) -> str:
+    """The first of some names that is that of a usual layer, as `snake` gives it; else the first.
+
+    >>> usual("conv2d", "deep"), usual("deep", "depthwise_conv2d_3")
+    ('conv2d', 'depthwise_conv2d')
+    """
+    kinds = [snake(name) for name in names]
+    return next((kind for kind in kinds if _USUAL.match(kind)), next(iter(kinds), ""))
 
 
 def leaves(kind: str, shapes: list[tuple[int, ...]], setting: Mapping[str, Any]) -> list[str]:
