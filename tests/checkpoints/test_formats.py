@@ -182,6 +182,19 @@ def test_damaged_files_of_other_libraries(tmp_path, name):
     assert fuzzed(tmp_path / name, (ASSETS / name).read_bytes(), 100, seed=3) > 30
 
 
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        ("net.npz", np.savez),
+        ("packed.npz", np.savez_compressed),
+        ("net.npy", lambda path, **found: np.save(path, found, allow_pickle=True)),
+    ],
+)
+def test_damaged_files_of_numpy(tmp_path, name, save):
+    save(tmp_path / name, **one_net.tensors())
+    assert fuzzed(tmp_path / name, (tmp_path / name).read_bytes(), 200, seed=5) > 60
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, _ in WHOLE] + OTHERS)
 def test_thousands_of_damaged_files_of_other_libraries(tmp_path, name):

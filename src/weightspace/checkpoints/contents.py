@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO
 
+from weightspace.checkpoints.remote import Place
 from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.tensors import Values
-from weightspace.disk import InnerPath
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Opened:
     """An open file that a form reads: its name, size, first bytes, and what to close at the end."""
 
     file: BinaryIO
-    place: Path | InnerPath
+    place: Place
     size: int
     head: bytes
     closing: ExitStack

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from weightspace.checkpoints.contents import Contents, Opened
 from weightspace.checkpoints.folders import chosen, with_facts
@@ -15,12 +13,13 @@ from weightspace.checkpoints.formats.shards import with_shard
 from weightspace.checkpoints.formats.strangers import stranger
 from weightspace.checkpoints.formats.table import FORMS
 from weightspace.checkpoints.messages import Refusal
+from weightspace.checkpoints.remote import Place, opened, remote
 from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.computed import with_computed
 from weightspace.checkpoints.selection.names import without_averages, without_prefixes
 from weightspace.checkpoints.selection.states import StateDict, beside, choose, state_dicts
-from weightspace.checkpoints.tensors import Tensor, Values
-from weightspace.disk import InnerPath, open_file
+from weightspace.checkpoints.tensors import Tensor, Values, size_of
+from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 
 _MOST_VALUES = 4  # values for each byte of the file: tensors may share some values
@@ -81,35 +80,28 @@ def read_file(place: Path | InnerPath, key: str | None = None) -> Iterator[Store
 
 @contextmanager
 def read_contents(place: Path | InnerPath) -> Iterator[tuple[Contents, int]]:
-    """What a file holds, and its bytes, unpacked; see `read_file`."""
+    """What a file holds, and its bytes, unpacked; see `read_file`. A path may be a URL."""
+    found: Place = place
     try:
-        place, facts = chosen(place)
+        found = remote(place) or place
+        found, facts = chosen(found)
         with ExitStack() as closing:
-            file = closing.enter_context(_opened(place))
-            size = os.fstat(file.fileno()).st_size
-            if not size:
+            file = closing.enter_context(opened(found))
+            if not (size := size_of(file)):
                 raise Refusal("empty", "copy or download the file again")
-            opened = Opened(file, place, size, file.read(_HEAD), closing)
-            form = next((form for form in FORMS if form.fits(opened)), None)
+            file.seek(0)
+            one = Opened(file, found, size, file.read(_HEAD), closing)
+            form = next((form for form in FORMS if form.fits(one)), None)
             if form is None:
-                raise stranger(opened)
-            contents = with_facts(with_shard(form.read(opened), place.name), facts)
+                raise stranger(one)
+            contents = with_facts(with_shard(form.read(one), found.name), facts)
             yield contents, max(size, contents.nbytes)
     except Refusal as refusal:
-        raise DataError(place, refusal.cause, refusal.remedy) from None
+        raise DataError(found, refusal.cause, refusal.remedy) from None
     except FileNotFoundError:
-        raise DataError(place, "no such file") from None
+        raise DataError(found, "no such file") from None
     except OSError as error:
-        raise DataError(place, f"cannot be read ({error.strerror or error})") from None
-
-
-def _opened(place: Path | InnerPath) -> BinaryIO:
-    """The open file, of any size: only pickles and headers, which are limited, are read whole."""
-    if isinstance(place, InnerPath):
-        return open_file(place, within=True)
-    if place.exists() and not place.is_file():
-        raise Refusal("no regular file", "copy what it gives into one")
-    return open_file(place)
+        raise DataError(found, f"cannot be read ({error.strerror or error})") from None
 
 
 def net_in(contents: Contents, size: int, key: str | None) -> Stored:

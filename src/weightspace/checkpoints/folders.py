@@ -11,6 +11,7 @@ from weightspace import disk
 from weightspace.checkpoints.contents import Contents
 from weightspace.checkpoints.formats.strangers import strange_folder
 from weightspace.checkpoints.messages import Refusal
+from weightspace.checkpoints.remote import Place, RemotePath
 from weightspace.disk import InnerPath
 
 _USUAL = (
@@ -22,19 +23,21 @@ _USUAL = (
 _ENDS = (".safetensors", ".h5", ".keras", ".onnx", ".gguf", ".msgpack")
 
 
-def chosen(place: Path | InnerPath) -> tuple[Path | InnerPath, dict[str, Any]]:
+def chosen(place: Place) -> tuple[Place, dict[str, Any]]:
     """The file itself, or the checkpoint of a folder and the facts that say which it is.
 
     Of the usual names the first is taken, else the only file of a known form.
     """
-    if isinstance(place, InnerPath):
-        return place, {}
-    try:
-        if not place.is_dir():
+    if isinstance(place, RemotePath):
+        if place.parts:
             return place, {}
-    except ValueError:  # a name that no file can have
+        names = {name for name in place.names or () if "/" not in name}
+        inner: Place = place
+    elif isinstance(place, Path) and _is_folder(place):
+        names = set(disk.names(InnerPath(place)))
+        inner = InnerPath(place)
+    else:
         return place, {}
-    names = set(disk.names(InnerPath(place)))
     found = [name for name in _USUAL if name in names]
     if not found:
         if (refusal := strange_folder(names)) is not None:
@@ -45,7 +48,14 @@ def chosen(place: Path | InnerPath) -> tuple[Path | InnerPath, dict[str, Any]]:
     facts: dict[str, Any] = {"file": found[0]}
     if found[1:]:
         facts["also"] = found[1:]
-    return InnerPath(place) / found[0], facts
+    return inner / found[0], facts
+
+
+def _is_folder(place: Path) -> bool:
+    try:
+        return place.is_dir()
+    except ValueError:  # a name that no file can have
+        return False
 
 
 def with_facts(contents: Contents, facts: Mapping[str, Any]) -> Contents:

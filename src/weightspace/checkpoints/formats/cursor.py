@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from typing import Any, BinaryIO
 
 from weightspace.checkpoints.messages import Refusal
+from weightspace.checkpoints.tensors import size_of
 
 _LONGEST = 2**24  # bytes that are taken at once; values are skipped, and read when they are needed
 
@@ -27,7 +27,7 @@ class Cursor:
     def __init__(self, file: BinaryIO, at: int = 0, end: int | None = None) -> None:
         self._file = file
         self.at = at
-        self.end = os.fstat(file.fileno()).st_size if end is None else end
+        self.end = size_of(file) if end is None else end
 
     @property
     def left(self) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from weightspace.checkpoints.messages import Refusal
-from weightspace.disk import InnerPath, open_file, stays_inside
+from weightspace.checkpoints.remote import Place, RemotePath, opened
+from weightspace.checkpoints.tensors import size_of
+from weightspace.disk import InnerPath, stays_inside
 from weightspace.printable import printable
 
 _MOST = 4096  # files; the largest nets have some hundred shards
@@ -22,7 +23,7 @@ class Neighbours:
     A name, or a link, that leads out of the folder is refused.
     """
 
-    place: Path | InnerPath
+    place: Place
     closing: ExitStack
     _opened: dict[str, tuple[BinaryIO, int]] = field(default_factory=dict)
 
@@ -32,10 +33,12 @@ class Neighbours:
             if len(self._opened) >= _MOST:
                 raise Refusal(f"refused; it names more than {_MOST:,} files", "fetch it again")
             file = self.closing.enter_context(self._file(name))
-            self._opened[name] = (file, os.fstat(file.fileno()).st_size)
+            size = size_of(file)
+            file.seek(0)
+            self._opened[name] = (file, size)
         return self._opened[name]
 
-    def where(self, name: str) -> InnerPath:
+    def where(self, name: str) -> InnerPath | RemotePath:
         """The place of a file; Refusal if its name leads out of the folder."""
         inner = stays_inside(name)
         if inner is None:
@@ -44,14 +47,14 @@ class Neighbours:
                 "fetch it again from its source",
             )
         folder = self.place.parent
-        place = folder if isinstance(folder, InnerPath) else InnerPath(folder.absolute())
+        place = InnerPath(folder.absolute()) if isinstance(folder, Path) else folder
         for part in inner.parts:
             place = place / part
         return place
 
     def _file(self, name: str) -> BinaryIO:
         try:
-            return open_file(self.where(name), within=True)
+            return opened(self.where(name))
         except FileNotFoundError:
             raise Refusal(
                 f"{printable(name, 120)}, which is a part of it, is missing",
