@@ -59,7 +59,9 @@ class Part(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read as many bytes as the buffer has, or as there are."""
         target = memoryview(buffer).cast("B")
-        length = max(min(len(target), self.size - self._at), 0)
+        length = min(len(target), self.size - self._at)
+        if length <= 0:
+            return 0
         self._file.seek(self.start + self._at)
         data = self._file.read(length)
         target[: len(data)] = data
