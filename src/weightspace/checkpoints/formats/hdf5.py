@@ -349,7 +349,7 @@ class Hdf5:
 
     def _texts(self, said: Attribute) -> list[str]:
         count = math.prod(said.shape)
-        if said.kind.text == "" or not count:
+        if said.kind.text == "" or not count or not said.kind.size:
             return []
         if count > _MOST_TEXTS or count * said.kind.size > len(said.data):
             raise broken(f"an attribute of {count:,} texts")
