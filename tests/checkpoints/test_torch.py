@@ -371,3 +371,25 @@ def test_a_storage_that_many_tensors_take_a_little_of_is_read_once(tmp_path):
             stored.values.into(stored.tensors[f"{k}.bias"], out)
             assert out.tolist() == [k, k + 2**15]
     assert taken == [2**18]
+
+
+# ------------------------------------------------------------------------------------ TorchScript
+
+
+@pytest.mark.parametrize("how", ["script", "trace"])
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchscript_with_its_compressed_code(tmp_path, how):
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 5), torch.nn.BatchNorm2d(8), torch.nn.Flatten(), torch.nn.Linear(8, 2)
+    ).eval()
+    made = (
+        torch.jit.script(net) if how == "script" else torch.jit.trace(net, torch.ones(1, 3, 5, 5))
+    )
+    made.save(tmp_path / "net.pt")
+    read = read_checkpoint(tmp_path / "net.pt")
+    assert read.form == "TorchScript"
+    assert [note.name for note in read.used][:2] == ["0.weight", "0.bias"]
+    state = net.state_dict()
+    for spec in read.layout.tensors:
+        values = read.vector[spec.offset : spec.stop].reshape(spec.shape)
+        np.testing.assert_array_equal(values, state[spec.name].numpy())

@@ -97,7 +97,7 @@ class Checkpoint:
 def read_checkpoint(
     path: str | Path | InnerPath, *, key: str | None = None, finite: bool = True
 ) -> Checkpoint:
-    """Read a safetensors or torch file; nothing in it is executed.
+    """Read a checkpoint of torch, Keras, ONNX or another known form; nothing in it is executed.
 
     The content decides what the file is, not its extension. A torch file may contain a state dict,
     or one under `state_dict`, `model_state_dict`, `model` or `module`; the prefixes `module.` and
@@ -109,7 +109,8 @@ def read_checkpoint(
     Parameters
     ----------
     path : str, Path or InnerPath
-        The file. An `InnerPath` must not lead out of its folder.
+        The file, or a folder of a model, as Hugging Face's libraries write it. An `InnerPath` must
+        be a file, and not lead out of its folder.
     key : str, optional
         Which of several state dicts to read, such as "ema". By default the net's own.
     finite : bool

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO
 
+from weightspace.checkpoints.remote import Place
 from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.tensors import Values
-from weightspace.disk import InnerPath
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,8 @@ class Contents:
         Names of code in the file, and the bytes where each is first named.
     facts : dict of str to object
         What the form says about the whole file: metadata, versions, the name when it was saved.
+    nbytes : int
+        The bytes of all values, where they are not those of the file: unpacked, or in other files.
     """
 
     form: str
@@ -43,6 +44,7 @@ class Contents:
     notes: tuple[Note, ...] = ()
     foreign: Mapping[str, int] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    nbytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Opened:
     """An open file that a form reads: its name, size, first bytes, and what to close at the end."""
 
     file: BinaryIO
-    place: Path | InnerPath
+    place: Place
     size: int
     head: bytes
     closing: ExitStack

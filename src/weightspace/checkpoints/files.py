@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from weightspace.checkpoints.contents import Contents, Opened
+from weightspace.checkpoints.folders import chosen, with_facts
+from weightspace.checkpoints.formats.shards import with_shard
+from weightspace.checkpoints.formats.strangers import stranger
 from weightspace.checkpoints.formats.table import FORMS
 from weightspace.checkpoints.messages import Refusal
+from weightspace.checkpoints.remote import Place, opened, remote
 from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.computed import with_computed
 from weightspace.checkpoints.selection.names import without_averages, without_prefixes
 from weightspace.checkpoints.selection.states import StateDict, beside, choose, state_dicts
-from weightspace.checkpoints.tensors import Tensor, Values
-from weightspace.disk import InnerPath, open_file
+from weightspace.checkpoints.tensors import Tensor, Values, size_of
+from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 
-_STRANGERS = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "run git lfs pull"),
-    (b"\x1f\x8b", "compressed with gzip", "unpack it first"),
-    (b"BZh", "compressed with bzip2", "unpack it first"),
-    (b"\xfd7zXZ", "compressed with xz", "unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstandard", "unpack it first"),
-    (b"Rar!", "a RAR archive", "unpack it, and name the checkpoint in it"),
-    (b"{", "JSON text, not weights", "name the file of the weights"),
-)
 _MOST_VALUES = 4  # values for each byte of the file: tensors may share some values
 _HEAD = 4096
 
@@ -78,7 +71,8 @@ def read_file(place: Path | InnerPath, key: str | None = None) -> Iterator[Store
     """The net in a file of any known form; the content decides which it is.
 
     `key` names one of several state dicts. The file is open within the block, so that only needed
-    values are read. Raises DataError, also within the block.
+    values are read. A folder, such as a model of Hugging Face, means one of its files. Raises
+    DataError, also within the block.
     """
     with read_contents(place) as (contents, size):
         yield net_in(contents, size, key)
@@ -86,56 +80,28 @@ def read_file(place: Path | InnerPath, key: str | None = None) -> Iterator[Store
 
 @contextmanager
 def read_contents(place: Path | InnerPath) -> Iterator[tuple[Contents, int]]:
-    """What a file holds, and its bytes; see `read_file`."""
+    """What a file holds, and its bytes, unpacked; see `read_file`. A path may be a URL."""
+    found: Place = place
     try:
+        found = remote(place) or place
+        found, facts = chosen(found)
         with ExitStack() as closing:
-            file = closing.enter_context(_opened(place))
-            size = os.fstat(file.fileno()).st_size
-            if not size:
+            file = closing.enter_context(opened(found))
+            if not (size := size_of(file)):
                 raise Refusal("empty", "copy or download the file again")
-            opened = Opened(file, place, size, file.read(_HEAD), closing)
-            form = next((form for form in FORMS if form.fits(opened)), None)
+            file.seek(0)
+            one = Opened(file, found, size, file.read(_HEAD), closing)
+            form = next((form for form in FORMS if form.fits(one)), None)
             if form is None:
-                raise _stranger(opened.head)
-            yield form.read(opened), size
+                raise stranger(one)
+            contents = with_facts(with_shard(form.read(one), found.name), facts)
+            yield contents, max(size, contents.nbytes)
     except Refusal as refusal:
-        raise DataError(place, refusal.cause, refusal.remedy) from None
+        raise DataError(found, refusal.cause, refusal.remedy) from None
     except FileNotFoundError:
-        raise DataError(place, "no such file") from None
+        raise DataError(found, "no such file") from None
     except OSError as error:
-        raise DataError(place, f"cannot be read ({error.strerror or error})") from None
-
-
-def _opened(place: Path | InnerPath) -> BinaryIO:
-    """The open file, of any size: only pickles and headers, which are limited, are read whole."""
-    if isinstance(place, InnerPath):
-        return open_file(place, within=True)
-    if place.is_dir():
-        raise Refusal("a folder", "name the checkpoint file in it")
-    if place.exists() and not place.is_file():
-        raise Refusal("no regular file", "copy what it gives into one")
-    return open_file(place)
-
-
-def _stranger(head: bytes) -> Refusal:
-    """What a file of no known form is, as far as its first bytes tell."""
-    for magic, cause, remedy in _STRANGERS:
-        if head.lstrip().startswith(magic):
-            return Refusal(cause, remedy)
-    if _is_page(head):
-        return Refusal("a web page, not a checkpoint", "download the file itself")
-    return Refusal(
-        f"in no form of checkpoints that is known (it starts with {head[:8]!r})",
-        "save the weights as safetensors",
-    )
-
-
-def _is_page(head: bytes) -> bool:
-    """Whether the first bytes are HTML or XML, possibly after comments."""
-    rest = head.lstrip()
-    while rest.startswith(b"<!--"):
-        rest = rest[4:].partition(b"-->")[2].lstrip()
-    return rest[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml"))
+        raise DataError(found, f"cannot be read ({error.strerror or error})") from None
 
 
 def net_in(contents: Contents, size: int, key: str | None) -> Stored:

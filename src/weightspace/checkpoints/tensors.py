@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -24,7 +24,8 @@ class Storage:
 
     They are at `position` of the file, which is -1 until it is known, or in memory as `data`.
     `order` is the order of bytes, where it is not that of the whole file. `device` is where the
-    values were when they were saved.
+    values were when they were saved. `file` is another open file than that of `Values`, where a
+    checkpoint consists of several.
     """
 
     dtype: DType
@@ -33,6 +34,7 @@ class Storage:
     data: bytes | None = None
     order: str = ""
     device: str = ""
+    file: BinaryIO | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +43,7 @@ class Tensor:
 
     `kind` is empty, or says why there are no values to read, such as "sparse". `compute` makes the
     values (any real type, of `shape`) of a tensor that is not stored as it is, such as a compressed
-    one.
+    one. `objects` is what an array of Python objects holds, as a pickle describes it.
     """
 
     dtype: DType
@@ -52,6 +54,7 @@ class Tensor:
     negative: bool = False
     kind: str = ""
     compute: Callable[[], np.ndarray] | None = None
+    objects: list[Any] | None = None
 
     @property
     def size(self) -> int:
@@ -72,6 +75,11 @@ class Tensor:
     def dtype_name(self) -> str:
         """Torch's name of the dtype, such as "bfloat16"."""
         return self.dtype.name
+
+
+def size_of(file: BinaryIO) -> int:
+    """The bytes of an open file; its place becomes the end."""
+    return file.seek(0, 2)
 
 
 def view(
@@ -118,7 +126,7 @@ class Values:
 
     file: BinaryIO
     order: str = "little"
-    _kept: dict[int, np.ndarray] = field(default_factory=dict)
+    _kept: dict[Storage, np.ndarray] = field(default_factory=dict)
 
     def into(self, tensor: Tensor, out: np.ndarray) -> None:
         """Fill `out`, float32 [tensor.size], with the values in the order of the shape."""
@@ -130,7 +138,7 @@ class Values:
             with np.errstate(over="ignore", invalid="ignore"):
                 out[:] = self.read(tensor).reshape(-1)
             return
-        self._read(storage.position + tensor.offset * tensor.dtype.itemsize, out)
+        self._read(storage, tensor.offset * tensor.dtype.itemsize, out)
         if tensor.negative:
             np.negative(out, out=out)
 
@@ -173,20 +181,22 @@ class Values:
             return np.frombuffer(storage.data, np.uint8, length, first)
         if length <= 2 * tensor.size * tensor.dtype.itemsize:
             raw = np.empty(length, np.uint8)
-            self._read(storage.position + first, raw)
+            self._read(storage, first, raw)
             return raw
         # The tensor is a small part of its storage, which others may share: read the storage once.
-        if storage.position not in self._kept:
+        if storage not in self._kept:
             whole = np.empty(storage.nbytes, np.uint8)
-            self._read(storage.position, whole)
-            self._kept[storage.position] = whole
-        return self._kept[storage.position][first : first + length]
+            self._read(storage, 0, whole)
+            self._kept[storage] = whole
+        return self._kept[storage][first : first + length]
 
-    def _read(self, position: int, out: np.ndarray) -> None:
+    def _read(self, storage: Storage, first: int, out: np.ndarray) -> None:
+        """Fill `out` with the bytes of the storage from `first` on."""
         target = memoryview(out.data).cast("B")
-        self.file.seek(position)
+        file: Any = storage.file or self.file  # BinaryIO lacks readinto
+        file.seek(storage.position + first)
         while target:
-            count = self.file.readinto(target)  # type: ignore[attr-defined]  # BinaryIO lacks it
+            count = file.readinto(target)
             if not count:
                 raise Refusal("became shorter while it was read", "read it when it is finished")
             target = target[count:]

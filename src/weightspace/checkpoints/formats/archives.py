@@ -1,4 +1,4 @@
-"""The zip archive of a torch file: where each member lies; nothing is unpacked."""
+"""Zip archives, as torch, NumPy and Keras write them: where each member lies."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _END_64 = struct.Struct("<4sQ2H2L4Q")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _LONGEST_COMMENT = 2**16
+_DEFLATED = 8
 _ELSEWHERE = 0xFFFFFFFF  # the number is in the extra field instead
 
 
@@ -25,16 +26,27 @@ _ELSEWHERE = 0xFFFFFFFF  # the number is in the extra field instead
 class Member:
     """Where the bytes of a member lie in the file; `header` is the place of its own header.
 
-    They are `packed` bytes in the file, and `size` when unpacked. `stored` says that the bytes are
-    neither compressed nor encrypted.
+    `size` counts the bytes of its content, and `packed` those in the file. `method` is 0 for a
+    content that is stored as it is, and 8 for a deflated one.
     """
 
     name: str
     header: int
     size: int
     packed: int
-    stored: bool
+    method: int
+    encrypted: bool = False
     start: int = -1
+
+    @property
+    def stored(self) -> bool:
+        """Whether the bytes are neither compressed nor encrypted."""
+        return not self.method and self.packed == self.size and not self.encrypted
+
+    @property
+    def deflated(self) -> bool:
+        """Whether the bytes are compressed as zip files usually are, and not encrypted."""
+        return self.method == _DEFLATED and not self.encrypted
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +158,7 @@ def _entry(data: bytes, at: int) -> tuple[Member, int]:
         raise cut_short()
     name = data[at : at + named].decode("utf-8", "surrogateescape")
     size, packed, header = _large(data[at + named : at + named + more], size, packed, header)
-    stored = not method and packed == size and not flags & 1
-    return Member(name, header, size, packed, stored), end
+    return Member(name, header, size, packed, method, bool(flags & 1)), end
 
 
 def _large(extra: bytes, *numbers: int) -> list[int]:
@@ -174,7 +185,7 @@ def _located(file: BinaryIO, member: Member) -> Member:
     raw = _at(file, member.header, _LOCAL.size + len(name))
     signature, _, _, method, *_, named, more = _LOCAL.unpack_from(raw)
     extra = file.read(more)
-    sound = signature == b"PK\3\4" and (not method) == member.stored and _fields_fill(extra, more)
+    sound = signature == b"PK\3\4" and method == member.method and _fields_fill(extra, more)
     if not sound or named != len(name) or raw[_LOCAL.size :] != name:
         raise refused(f"{printable(member.name)} is another member where it lies")
     return replace(member, start=member.header + _LOCAL.size + named + more)

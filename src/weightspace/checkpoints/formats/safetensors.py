@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -13,7 +12,7 @@ from weightspace.checkpoints.dtypes import DTYPES, UINT8
 from weightspace.checkpoints.messages import Refusal, one_line
 from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.states import check_entries
-from weightspace.checkpoints.tensors import Storage, Tensor, Values, contiguous
+from weightspace.checkpoints.tensors import Storage, Tensor, Values, contiguous, size_of
 from weightspace.printable import printable
 
 FORMAT_LIMIT = 100_000_000  # the most bytes of a header in the format
@@ -89,7 +88,7 @@ def safetensors(file: BinaryIO) -> tuple[dict[str, Tensor], Values, dict[str, st
     is not valid, or if its tensors do not fill the rest of the file with exactly the bytes of their
     values.
     """
-    size = os.fstat(file.fileno()).st_size
+    size = size_of(file)
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > min(size - 8, FORMAT_LIMIT):

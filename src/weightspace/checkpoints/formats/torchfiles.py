@@ -8,7 +8,6 @@ follow five pickles. Tensors in a plain pickle hold such a file each.
 from __future__ import annotations
 
 import io
-import os
 import re
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -19,7 +18,7 @@ from weightspace.checkpoints.messages import Refusal, damaged, unknown
 from weightspace.checkpoints.pickling.machine import LIMIT, Ends, Machine
 from weightspace.checkpoints.pickling.names import StorageType
 from weightspace.checkpoints.pickling.opcodes import pickles
-from weightspace.checkpoints.tensors import Storage, Values, numbers
+from weightspace.checkpoints.tensors import Storage, Values, numbers, size_of
 from weightspace.printable import printable
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -122,7 +121,7 @@ class _Storages:
 
 def zipped(file: BinaryIO) -> Pickled:
     """What the pickle of an archive describes, and where its values are."""
-    size = os.fstat(file.fileno()).st_size
+    size = size_of(file)
     listing = listed(file, size)
     _check(listing.members, size)
     named = located(file, listing)
@@ -212,7 +211,7 @@ def legacy(file: BinaryIO) -> Pickled:
     content, and the keys of the storages. The storages follow in the order of these keys, each
     after its number of values.
     """
-    return _legacy_of(file, os.fstat(file.fileno()).st_size)
+    return _legacy_of(file, size_of(file))
 
 
 def _legacy_of(file: BinaryIO, size: int) -> Pickled:

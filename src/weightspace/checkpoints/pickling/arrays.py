@@ -54,7 +54,8 @@ def filled(state: Any) -> Tensor:
     _, shape, kind, fortran, data = state
     sides = numbers(shape)
     if kind.dtype is None:
-        return Tensor(UINT8, sides, kind=f"NumPy's {kind.code}")
+        objects = data if type(data) is list else None
+        return Tensor(UINT8, sides, kind=f"NumPy's {kind.code}", objects=objects)
     if isinstance(data, str):  # of Python 2
         data = data.raw if isinstance(data, OldText) else data.encode("ascii")
     if not isinstance(data, bytes | bytearray):

@@ -1,0 +1,99 @@
+"""What the nodes of an ONNX graph say of its tensors: order, names, and which are turned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from weightspace.checkpoints.formats.turning import permuted
+from weightspace.checkpoints.tensors import Tensor
+
+_KERNELS = frozenset(["Conv", "ConvTranspose", "Gemm", "MatMul"])
+_NORMS = frozenset(["BatchNormalization", "InstanceNormalization", "LayerNormalization"])
+_PARTS = ("weight", "bias", "running_mean", "running_var")
+
+
+@dataclass
+class Node:
+    """A node: the name of its operation, of what goes in and comes out, and `transB` of Gemm."""
+
+    kind: str = ""
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    transposed: bool = False
+
+
+def by_nodes(
+    tensors: dict[str, Tensor], nodes: list[Node]
+) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """The tensors in the order in which nodes use them, dense kernels as [out, in], and facts.
+
+    A tensor keeps its name, unless the name does not say to which kernel it belongs, as with
+    "onnx::Conv_24". Then the name of the kernel is continued: "onnx::Conv_23.bias".
+    """
+    order: dict[str, None] = {}
+    names: dict[str, str] = {}
+    turned: set[str] = set()
+    for node, parts in _layers(tensors, nodes):
+        order |= dict.fromkeys(name for name in node.inputs if name in tensors)
+        if node.kind in _KERNELS and _is_turned(node, tensors):
+            turned.add(node.inputs[1])
+        for name, longer in _names(parts):
+            names.setdefault(name, longer)
+    new = set(names.values())
+    if len(new) < len(names) or new & (set(tensors) - set(names)):
+        names = {}
+    found: dict[str, Tensor] = {}
+    for name in [*order, *(name for name in tensors if name not in order)]:
+        tensor = tensors[name]
+        found[names.get(name, name)] = permuted(tensor, (1, 0)) if name in turned else tensor
+    facts: dict[str, object] = {}
+    if turned:
+        facts["transposed"] = f"{len(turned)} dense kernels were stored as [in, out]"
+    if names:
+        facts["renamed"] = f"{len(names)} tensors are named after the kernel of their node"
+    return found, facts
+
+
+def _is_turned(node: Node, tensors: dict[str, Tensor]) -> bool:
+    """Whether the second input of a product is a kernel of [in, out]."""
+    if node.kind not in ("Gemm", "MatMul") or node.transposed or len(node.inputs) < 2:
+        return False
+    kernel = tensors.get(node.inputs[1])
+    return kernel is not None and len(kernel.shape) == 2
+
+
+def _layers(
+    tensors: dict[str, Tensor], nodes: list[Node]
+) -> Iterator[tuple[Node, list[tuple[str, str]]]]:
+    """Each node with its tensors and what they are: weight, bias, and so on."""
+    made: dict[str, str] = {}  # the output of a product -> its kernel
+    for node in nodes:
+        parts: list[tuple[str, str]] = []
+        inputs = node.inputs
+        if node.kind in _KERNELS and len(inputs) > 1:
+            parts = [(inputs[1], "weight"), *((name, "bias") for name in inputs[2:3])]
+            if inputs[1] in tensors and node.outputs and len(inputs) == 2:
+                made[node.outputs[0]] = inputs[1]
+        elif node.kind in _NORMS:
+            parts = list(zip(inputs[1:], _PARTS, strict=False))
+        elif node.kind == "Add" and len(inputs) == 2:
+            for one, other in (inputs, inputs[::-1]):
+                if one in made and other in tensors and len(tensors[other].shape) == 1:
+                    parts = [(made.pop(one), "weight"), (other, "bias")]
+        yield node, [(name, what) for name, what in parts if name in tensors]
+
+
+def _names(parts: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """New names for tensors whose own do not belong together."""
+    if len(parts) < 2 or parts[0][1] != "weight":
+        return
+    first = parts[0][0]
+    module, _, leaf = first.rpartition(".")
+    if leaf in ("weight", "kernel") and all(name.rpartition(".")[0] == module for name, _ in parts):
+        return
+    stem = module if leaf in ("weight", "kernel") and module else first
+    for name, what in parts:
+        new = f"{stem}.{what}"
+        if new != name:
+            yield name, new

@@ -1,0 +1,221 @@
+"""Files of other libraries: read exactly, in torch's order, with roles; nothing of them is needed.
+
+`tests/assets/make_formats.py` wrote them, with the libraries themselves.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support import one_net
+from support.hostile_files import KINDS, Change
+from support.hostile_pickles import bounded
+from weightspace.checkpoints import read_checkpoint
+from weightspace.checkpoints.checkpoint import Checkpoint
+from weightspace.checkpoints.dtypes import FLOAT32
+from weightspace.checkpoints.files import read_contents
+from weightspace.checkpoints.formats.hdf5chunks import Chunk, Chunked
+from weightspace.checkpoints.messages import Refusal
+from weightspace.errors import DataError
+
+ASSETS = Path(__file__).parents[1] / "assets" / "formats"
+WHOLE = [
+    ("keras.h5", "Keras"),
+    ("keras-weights.h5", "Keras"),
+    ("keras.keras", "Keras"),
+    ("keras.weights.h5", "Keras"),
+    ("chunks.h5", "HDF5"),
+    ("torch.onnx", "ONNX"),
+    ("matmul.onnx", "ONNX"),
+    ("outside.onnx", "ONNX"),
+    ("flax.msgpack", "flax"),
+    ("pieces.msgpack", "flax"),
+]
+OTHERS = ["keras-bfloat16.weights.h5", "small.gguf", "state.msgpack"]
+
+
+def values(read: Checkpoint) -> dict[str, np.ndarray]:
+    return {
+        spec.name: read.vector[spec.offset : spec.stop].reshape(spec.shape)
+        for spec in read.layout.tensors
+    }
+
+
+def facts(path: Path) -> dict:
+    with read_contents(path) as (contents, _):
+        return dict(contents.facts)
+
+
+def refusal(path: Path) -> str:
+    with bounded(), pytest.raises(DataError) as caught:
+        read_checkpoint(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize(("name", "form"), WHOLE)
+@pytest.mark.parametrize("suffix", ["", ".pt"])
+def test_the_net_is_read_exactly_whatever_the_name(tmp_path, name, form, suffix):
+    path = tmp_path / f"net{suffix}"
+    shutil.copyfile(ASSETS / name, path)
+    shutil.copyfile(ASSETS / "outside.data", tmp_path / "outside.data")
+    read = read_checkpoint(path)
+    assert read.form == form
+    assert [spec.role for spec in read.layout.tensors] == [
+        "weight", "bias", "shift", "scale", "running_mean", "running_var", "weight", "bias",
+    ]  # fmt: skip
+    assert [spec.part for spec in read.layout.tensors] == ["conv"] * 6 + ["fc"] * 2
+    np.testing.assert_array_equal(read.vector, one_net.vector())
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel"), [("keras-bfloat16.weights.h5", "fc"), ("bfloat16.msgpack", "Dense_0")]
+)
+def test_bfloat16_of_other_libraries(name, kernel):
+    read = read_checkpoint(ASSETS / name)
+    assert read.used[0].dtype == "bfloat16"
+    right = one_net.tensors()["fc.weight"].view(np.uint32)
+    rounded = ((right + 0x7FFF + (right >> 16 & 1)) & 0xFFFF0000).view(np.float32)
+    np.testing.assert_array_equal(values(read)[f"{kernel}.kernel"], rounded)
+
+
+def test_every_type_of_a_gguf_file():
+    right = np.load(ASSETS / "small.gguf.npz")
+    read = read_checkpoint(ASSETS / "small.gguf", finite=False)
+    found = values(read)
+    assert set(found) == set(right.files)
+    for name in right.files:
+        np.testing.assert_array_equal(found[name], right[name], err_msg=name)
+    assert [(note.name, note.dtype, note.reason) for note in read.skipped] == [
+        ("other.weight", "IQ2_XS", "quantised in a way that is not read")
+    ]
+    told = facts(ASSETS / "small.gguf")
+    assert told["general.architecture"] == "llama"
+    assert told["quantised"].endswith("1 Q8_0; de-quantised to float32")
+    assert told["tokenizer.ggml.tokens"].startswith("40 entries, the first ['word0', 'word1',")
+
+
+def test_the_parameters_of_a_train_state():
+    read = read_checkpoint(ASSETS / "state.msgpack")
+    assert read.key == "params"
+    assert {note.name: note.dtype for note in read.skipped} == {
+        "step": "int32",
+        "opt_state": "dict",
+    }
+
+
+def test_facts_say_what_was_turned_and_renamed():
+    assert "turned to torch's" in facts(ASSETS / "keras.h5")["transposed"]
+    assert facts(ASSETS / "keras.keras")["layers"]["bn"] == "batch_normalization"
+    assert facts(ASSETS / "torch.onnx")["producer"] == "pytorch"
+    assert facts(ASSETS / "matmul.onnx") == {
+        "ir_version": facts(ASSETS / "matmul.onnx")["ir_version"],
+        "transposed": "1 dense kernels were stored as [in, out]",
+        "renamed": "8 tensors are named after the kernel of their node",
+    }
+    assert [note.name for note in read_checkpoint(ASSETS / "matmul.onnx").used][:2] == [
+        "onnx::Conv_7.weight",
+        "onnx::Conv_7.bias",
+    ]
+
+
+def test_values_outside_stay_in_the_folder(tmp_path):
+    path = tmp_path / "inner" / "net.onnx"
+    path.parent.mkdir()
+    shutil.copyfile(ASSETS / "outside.onnx", path)
+    assert refusal(path) == (
+        "outside.data, which is a part of it, is missing; put that file beside it, or fetch all "
+        "files again"
+    )
+    shutil.copyfile(ASSETS / "outside.data", tmp_path / "outside.data")
+    (path.parent / "outside.data").symlink_to("../outside.data")
+    with pytest.raises(DataError, match=r"is a link that leads out of .*inner"):
+        read_checkpoint(path)
+    path.write_bytes(path.read_bytes().replace(b"outside.data", b"../side.data"))
+    assert refusal(path).startswith("refused; it names the file ../side.data, which is not beside")
+    shutil.copyfile(ASSETS / "outside.onnx", path)
+    (path.parent / "outside.data").unlink()
+    (path.parent / "outside.data").write_bytes(b"\0" * 9)
+    assert refusal(path).startswith("damaged (")
+
+
+@pytest.mark.parametrize("name", [name for name, _ in WHOLE] + OTHERS)
+def test_a_cut_file_is_refused_in_one_line(tmp_path, name):
+    whole = (ASSETS / name).read_bytes()
+    path = tmp_path / name
+    shutil.copyfile(ASSETS / "outside.data", tmp_path / "outside.data")
+    for at in (1, 9, 40, len(whole) // 3, len(whole) // 2, len(whole) * 7 // 10):
+        path.write_bytes(whole[:at])
+        assert refusal(path)
+
+
+def fuzzed(path: Path, whole: bytes, rounds: int, seed: int) -> int:
+    """How many of some damaged files are refused; no other error is raised."""
+    random_ = random.Random(seed)
+    refused = 0
+    for _ in range(rounds):
+        data = whole
+        for _ in range(random_.randint(1, 3)):
+            change = Change(random_.choice(KINDS), random_.random(), random_.randrange(2**20))
+            data = change.of(data)
+        path.write_bytes(data)
+        refused += bool(said(path))
+    return refused
+
+
+def said(path: Path) -> str:
+    """Why a file is refused, in one line; empty if it is read."""
+    try:
+        with bounded(5):
+            read_checkpoint(path, finite=False)
+    except DataError as error:
+        (line,) = str(error).splitlines()
+        return line
+    return ""
+
+
+@pytest.mark.parametrize("name", [name for name, _ in WHOLE] + OTHERS)
+def test_damaged_files_of_other_libraries(tmp_path, name):
+    shutil.copyfile(ASSETS / "outside.data", tmp_path / "outside.data")
+    assert fuzzed(tmp_path / name, (ASSETS / name).read_bytes(), 100, seed=3) > 30
+
+
+@pytest.mark.parametrize(
+    ("count", "chunk", "message"),
+    [
+        (3, (2, 2), "a chunk that is in it twice"),
+        (1, (2**12, 2**12), "1 chunks of 67,108,864 bytes"),
+        (2**10, (2**7, 2**7), "1,024 chunks of 65,536 bytes"),
+    ],
+)
+def test_chunks_that_take_far_more_than_their_dataset(count, chunk, message):
+    chunks = [Chunk((0, 0), 0, 9, 0)] * count
+    if count > 3:
+        chunks = [Chunk((at, 0), 0, 9, 0) for at in range(count)]
+    with pytest.raises(Refusal, match=message):
+        Chunked(None, (2**10, 1), chunk, FLOAT32, "little", [(1, 0)], chunks)
+
+
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        ("net.npz", np.savez),
+        ("packed.npz", np.savez_compressed),
+        ("net.npy", lambda path, **found: np.save(path, found, allow_pickle=True)),
+    ],
+)
+def test_damaged_files_of_numpy(tmp_path, name, save):
+    save(tmp_path / name, **one_net.tensors())
+    assert fuzzed(tmp_path / name, (tmp_path / name).read_bytes(), 200, seed=5) > 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, _ in WHOLE] + OTHERS)
+def test_thousands_of_damaged_files_of_other_libraries(tmp_path, name):
+    shutil.copyfile(ASSETS / "outside.data", tmp_path / "outside.data")
+    fuzzed(tmp_path / name, (ASSETS / name).read_bytes(), 3000, seed=4)

@@ -1,0 +1,224 @@
+"""What the libraries write today is read as what they wrote, where they are installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from support import one_net
+from weightspace.checkpoints import read_checkpoint
+from weightspace.checkpoints.files import read_contents
+
+MAKER = Path(__file__).parents[1] / "assets" / "make_formats.py"
+WHY = "install {} to compare with it; files that it wrote are in tests/assets/formats"
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def maker(monkeypatch) -> ModuleType:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    spec = importlib.util.spec_from_file_location("make_formats", MAKER)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def needed(*packages: str) -> None:
+    for package in packages:
+        pytest.importorskip(package, reason=WHY.format(package))
+
+
+def test_keras(tmp_path, maker):
+    needed("h5py", "keras")
+    maker.keras_files(tmp_path)
+    for name in ("keras.h5", "keras-weights.h5", "keras.keras", "keras.weights.h5"):
+        read = read_checkpoint(tmp_path / name)
+        assert read.form == "Keras"
+        np.testing.assert_array_equal(read.vector, one_net.vector())
+
+
+def test_keras_layers_of_every_kind(tmp_path, maker):
+    needed("h5py", "keras")
+    import keras
+
+    layers = keras.layers
+    net = keras.Sequential(
+        [
+            keras.Input((9, 9, 4)),
+            layers.DepthwiseConv2D(3, depth_multiplier=2, name="deep"),
+            layers.SeparableConv2D(6, 2, name="apart"),
+            layers.BatchNormalization(scale=False, name="norm"),
+            layers.Conv2DTranspose(3, 2, name="back"),
+            layers.LayerNormalization(name="last"),
+            layers.Reshape((-1, 3)),
+            layers.Dense(5, name="a"),
+            layers.GRU(4, name="recurrent"),
+            layers.Dense(2, use_bias=False, name="fc"),
+        ]
+    )
+    draw = np.random.default_rng(0)
+    net.set_weights([draw.normal(size=w.shape) for w in net.get_weights()])
+    stored = {w.path.partition("/")[2]: np.array(w) for w in net.weights}
+    net.save(tmp_path / "net.keras")
+    net.save(tmp_path / "net.h5")
+    for name in ("net.keras", "net.h5"):
+        with read_contents(tmp_path / name) as (contents, _):
+            found = {k: contents.values.read(t) for k, t in contents.content.items()}
+        deep = stored["deep/kernel"].transpose(2, 3, 0, 1).reshape(8, 1, 3, 3)
+        np.testing.assert_array_equal(found["deep.kernel"], deep)
+        np.testing.assert_array_equal(
+            found["apart.pointwise.kernel"], stored["apart/pointwise_kernel"].transpose(3, 2, 0, 1)
+        )
+        np.testing.assert_array_equal(found["norm.beta"], stored["norm/beta"])
+        np.testing.assert_array_equal(
+            found["back.kernel"], stored["back/kernel"].transpose(3, 2, 0, 1)
+        )
+        np.testing.assert_array_equal(found["last.gamma"], stored["last/gamma"])
+        np.testing.assert_array_equal(found["fc.kernel"], stored["fc/kernel"].T)
+        assert sorted(values.size for values in found.values()) == sorted(
+            values.size for values in stored.values()
+        )
+
+
+def test_h5py(tmp_path, maker):
+    needed("h5py")
+    import h5py
+
+    maker.hdf5_files(tmp_path)
+    np.testing.assert_array_equal(read_checkpoint(tmp_path / "chunks.h5").vector, one_net.vector())
+    draw = np.random.default_rng(1)
+    for low in ("earliest", "v108", "v110"):
+        right = {f"g/x{n}": draw.normal(size=(5, n + 1)).astype(np.float32) for n in range(7)}
+        with h5py.File(tmp_path / "net.h5", "w", libver=(low, "v110")) as file:
+            for name, values in right.items():
+                file[name] = values
+            file["soft"] = h5py.SoftLink("/g/x1")
+            file["other"] = h5py.ExternalLink("/etc/passwd", "/x")
+        with read_contents(tmp_path / "net.h5") as (contents, _):
+            found = {k: contents.values.read(t) for k, t in contents.content.items()}
+        assert set(found) == {name.replace("/", ".") for name in right}
+        for name, values in right.items():
+            np.testing.assert_array_equal(found[name.replace("/", ".")], values)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"compression": "lzf"}, "its values are compressed with lzf; write it again with gzip"),
+        ({"external": [("/etc/passwd", 0, 400)]}, "refused; the values of w are in other files"),
+    ],
+)
+def test_what_h5py_keeps_elsewhere_or_compresses_otherwise(tmp_path, how, message):
+    needed("h5py")
+    import h5py
+
+    from weightspace.errors import DataError
+
+    with h5py.File(tmp_path / "net.h5", "w") as file:
+        file.create_dataset("w", (10, 10), "f4", **how)
+    with pytest.raises(DataError) as caught:
+        read_checkpoint(tmp_path / "net.h5")
+    assert message in str(caught.value)
+
+
+def test_onnx(tmp_path, maker):
+    needed("onnx")
+    maker.onnx_files(tmp_path)
+    for name in ("torch.onnx", "matmul.onnx", "outside.onnx"):
+        np.testing.assert_array_equal(read_checkpoint(tmp_path / name).vector, one_net.vector())
+
+
+def test_every_type_of_onnx(tmp_path):
+    needed("onnx")
+    import onnx
+
+    draw = np.random.default_rng(2)
+    right = {
+        f"{kind}.{where}": draw.normal(size=(2, 3)).astype(kind)
+        for kind in ("float32", "float64", "float16", "int64", "int32", "uint8", "int8")
+        for where in ("raw", "numbers")
+    }
+    tensors = []
+    for name, values in right.items():
+        kind = onnx.helper.np_dtype_to_tensor_dtype(values.dtype)
+        raw = name.endswith("raw")
+        content = values.tobytes() if raw else values.reshape(-1)
+        tensors.append(onnx.helper.make_tensor(name, kind, values.shape, content, raw=raw))
+    graph = onnx.helper.make_graph([], "g", [], [], tensors)
+    onnx.save(onnx.helper.make_model(graph), str(tmp_path / "net.onnx"))
+    with read_contents(tmp_path / "net.onnx") as (contents, _):
+        for name, tensor in contents.content.items():
+            np.testing.assert_array_equal(contents.values.read(tensor), right[name], err_msg=name)
+        assert set(contents.content) == set(right)
+
+
+def test_gguf(tmp_path, maker):
+    needed("gguf")
+    maker.gguf_files(tmp_path)
+    right = np.load(tmp_path / "small.gguf.npz")
+    read = read_checkpoint(tmp_path / "small.gguf", finite=False)
+    assert len(read.used) == len(right.files)
+    for spec in read.layout.tensors:
+        found = read.vector[spec.offset : spec.stop].reshape(spec.shape)
+        np.testing.assert_array_equal(found, right[spec.name], err_msg=spec.name)
+
+
+def test_every_quantised_type_by_random_blocks():
+    needed("gguf")
+    import gguf
+    from gguf.quants import dequantize
+
+    from weightspace.checkpoints.formats.quants import QUANTS
+
+    draw = np.random.default_rng(3)
+    for number, quant in QUANTS.items():
+        kind = gguf.GGMLQuantizationType(number)
+        assert (quant.name, quant.values, quant.nbytes) == (
+            kind.name,
+            *gguf.GGML_QUANT_SIZES[kind],
+        )
+        raw = draw.integers(0, 256, (500, quant.nbytes)).astype(np.uint8)
+        np.testing.assert_array_equal(quant.decode(raw), dequantize(raw, kind), err_msg=kind.name)
+
+
+def test_flax(tmp_path, maker):
+    needed("jax", "flax")
+    maker.flax_files(tmp_path)
+    for name in ("flax.msgpack", "pieces.msgpack"):
+        np.testing.assert_array_equal(read_checkpoint(tmp_path / name).vector, one_net.vector())
+
+
+def test_keras_models_in_models(tmp_path, maker):
+    needed("h5py", "keras")
+    import keras
+
+    layers = keras.layers
+    start = keras.Input((6, 4))
+    x = layers.MultiHeadAttention(2, 3, name="heads")(start, start)
+    parts = [keras.Input((6, 4)), layers.Dense(5, name="d1"), layers.Dense(5, name="d2")]
+    x = keras.Sequential(parts, name="inner")(x)
+    x = layers.Bidirectional(layers.LSTM(3, name="steps"), name="both")(x)
+    net = keras.Model(start, layers.Dense(2, name="fc")(x))
+    net.save(tmp_path / "net.keras")
+    net.save(tmp_path / "net.h5")
+    net.save_weights(tmp_path / "net.weights.h5")
+    read = []
+    for name in ("net.h5", "net.keras", "net.weights.h5"):
+        with read_contents(tmp_path / name) as (contents, _):
+            read.append({k: contents.values.read(t) for k, t in contents.content.items()})
+    assert set(read[0]) == set(read[1]) == set(read[2])
+    for name, values in read[0].items():
+        np.testing.assert_array_equal(read[1][name], values)
+        np.testing.assert_array_equal(read[2][name], values)
+    assert read[0]["heads.query.kernel"].shape == (6, 4)  # heads and their width together
+    assert read[0]["heads.attention_output.kernel"].shape == (4, 6)
+    assert read[0]["both.backward_steps.lstm_cell.recurrent_kernel"].shape == (12, 3)
