@@ -83,7 +83,8 @@ def _net(found: Inspection) -> Iterator[tuple[str, str]]:
         f"{count:,} {'of no known layer' if part == 'not placed' else part}"
         for part, count in net.parameters.items()
     )
-    yield "net", f"{net.kind} of {len(net.layers)} layers, {total:,} parameters ({parts})"
+    layers = f" of {len(net.layers)} layers" if net.layers else ""
+    yield "net", f"{net.kind}{layers}, {total:,} parameters ({parts})"
     for layer in net.layers[:_SHOWN]:
         sides = "x".join(map(str, layer.kernel))
         kind = f"{sides} convolution" if sides else "dense"

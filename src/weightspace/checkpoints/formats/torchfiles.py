@@ -27,7 +27,7 @@ _ORDERS = {b"little": "little", b"big": "big"}
 
 
 _OLD_PICKLE = re.compile(rb"c[\w.]+\n[\w.]+\n|\((dp|lp|i[\w.]+\n|c[\w.]+\n|S')|[\]}]q")
-_OLD = "older than 1.6, or saved in its form"
+_OLD = "before 1.6, or saved in the format of then"
 
 
 _SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".th", ".tar", ".pkl", ".pickle", ".model", ".net")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from weightspace.checkpoints.roles import Note, Placed
 
+_ADAPTER = re.compile(r"(^|[._])lora_(a|b|up|down)([._]|$)|(^|\.)hada_w", re.IGNORECASE)
 _ATTENTION = re.compile(r"attn|attention|in_proj_weight|q_proj|query|qkv", re.IGNORECASE)
 _RECURRENT = re.compile(r"(^|\.)weight_(ih|hh)_l\d|(^|\.)(lstm|gru|rnn)\d*\.", re.IGNORECASE)
 _SHORTCUT = re.compile(r"downsample|shortcut|skip|residual|layer\d+\.\d+\.conv\d", re.IGNORECASE)
@@ -51,7 +52,7 @@ class Architecture:
     Attributes
     ----------
     kind : str
-        "transformer", "recurrent", "residual CNN", "CNN", "MLP" or "unknown".
+        "LoRA adapter", "transformer", "recurrent", "residual CNN", "CNN", "MLP" or "unknown".
     evidence : str
         What the kind was told by.
     layers : tuple of Layer
@@ -95,6 +96,8 @@ def _layers(placed: Sequence[Placed]) -> list[Layer]:
 
 
 def _kind(names: Sequence[str], layers: Sequence[Layer], classes: Iterable[str]) -> tuple[str, str]:
+    if not layers and (name := next((n for n in names if _ADAPTER.search(n)), "")):
+        return "LoRA adapter", name
     for kind, pattern in (("transformer", _ATTENTION), ("recurrent", _RECURRENT)):
         if name := next((n for n in (*names, *classes) if pattern.search(n)), ""):
             return kind, name

@@ -206,7 +206,8 @@ class _Beside:
         self.optimizers: list[OptimizerState] = []
         self.schedules: list[ScheduleState] = []
         self.modules: dict[str, str] = {}
-        self.facts = [Fact("metadata", n, plain(v), n) for n, v in contents.facts.items()]
+        told = {name: value for name, value in contents.facts.items() if name != "form"}
+        self.facts = [Fact("metadata", name, plain(value), name) for name, value in told.items()]
         keys = {stored.chosen.key, *(one.key for one in stored.others)}
         flat = contents.form == "safetensors"
         for where, node in nodes(contents.content, _closed):
