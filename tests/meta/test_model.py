@@ -9,13 +9,12 @@ import polars as pl
 import pytest
 from scipy.special import log_softmax
 
-from support.populations import synthetic_zoo
+from support.populations import lacking, synthetic_zoo
 from support.stored_models import put, rewrite, say
 from weightspace.errors import DataError, UsageError
 from weightspace.learners.temperature import temperature
 from weightspace.meta import Model, fit, labels_of
 from weightspace.meta.model.reader import Range
-from weightspace.zoo import Zoo
 
 LENGTH = 3000
 
@@ -354,9 +353,7 @@ def test_a_hostile_model_that_loads_gives_numbers(model, zoo, tmp_path):
 
 
 def test_a_net_without_the_snapshot_is_not_trained_on(zoo):
-    short = Zoo(zoo.path)
-    gone = pl.col("net").is_in(zoo.nets["net"][:30].to_list()) & (pl.col("snapshot") == 5)
-    short.snapshots = zoo.snapshots.filter(~gone)
+    short = lacking(zoo, 30, 5)
     options = {"classifier": "shallow", "properties": ["initialization"], "slice_length": LENGTH}
     assert fit(short, snapshots=(5,), **options).facts["nets"] == 70
     assert fit(short, snapshots=(1, 5), **options).facts["nets"] == 100

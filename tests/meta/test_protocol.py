@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from support.populations import SPACE, synthetic_zoo
+from support.populations import SPACE, lacking, synthetic_zoo
 from weightspace.errors import DataError, UsageError
 from weightspace.meta import Evaluation, evaluate, labels_of
 from weightspace.meta.design import layerrows
@@ -187,14 +187,6 @@ def test_diverged_nets_are_left_out_and_counted(zoo, tmp_path):
     ).frame()
     assert set(found["n_nets"]) == {NETS - 8}
     assert set(found["n_diverged"]) == {8}
-
-
-def lacking(zoo, nets, snapshot):
-    """The zoo as if its first `nets` nets had been stopped before this snapshot."""
-    short = Zoo(zoo.path)
-    gone = pl.col("net").is_in(zoo.nets["net"][:nets].to_list()) & (pl.col("snapshot") >= snapshot)
-    short.snapshots = zoo.snapshots.filter(~gone)
-    return short
 
 
 def test_nets_without_the_snapshot_are_left_out_not_counted_as_wrong(zoo):

@@ -13,7 +13,7 @@ from sklearn.kernel_ridge import KernelRidge as Plain
 from sklearn.metrics import r2_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from support.populations import SPACE, synthetic_zoo
+from support.populations import SPACE, lacking, synthetic_zoo
 from weightspace.errors import UsageError
 from weightspace.meta import KernelRidge, Regression, Study, regress
 from weightspace.meta.evaluation.problems import PROGRESS, guessed, of_progress, steps_of
@@ -179,9 +179,7 @@ def test_only_what_was_asked_for_is_read(zoo, part, snapshots, there):
 
 
 def test_nets_without_the_snapshots_are_left_out(zoo):
-    short = Zoo(zoo.path)
-    gone = zoo.nets["net"][:8].to_list()
-    short.snapshots = zoo.snapshots.filter(~pl.col("net").is_in(gone) | (pl.col("snapshot") < 4))
+    short, gone = lacking(zoo, 8, 4), zoo.nets["net"][:8].to_list()
     options = {"targets": ["test_accuracy"], "slice_length": 1000, "slices_per_net": 2}
     options |= {"seeds": (0,), "permutations": 0}
     found = regress(short, snapshots=(4,), **options)

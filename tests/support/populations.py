@@ -6,10 +6,12 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from weightspace.networks import Layout, Plan
 from weightspace.space import Choice, Constant, Recipe, Space, Uniform
 from weightspace.zoo import Writer, Zoo, stratified
+from weightspace.zoo.reading.rows import Rows
 
 SNAPSHOTS = 5
 SPACE = Space(
@@ -121,3 +123,15 @@ def _vectors(recipe: Recipe, layout: Layout) -> list[np.ndarray]:
                 part += 1
         vectors.append(vector.astype(np.float32))
     return vectors
+
+
+def lacking(zoo: Zoo, nets: int, snapshot: int) -> Zoo:
+    """The zoo as if its first `nets` nets had been stopped before this snapshot."""
+    short = Zoo(zoo.path)
+    stopped = set(zoo.nets["net"][:nets])
+    table, _ = zoo._ordered
+    pairs = zip(table["net"].to_pylist(), table["snapshot"].to_pylist(), strict=True)
+    kept = table.filter(pa.array([net not in stopped or n < snapshot for net, n in pairs]))
+    owners = np.array([short._position[net] for net in kept["net"].to_pylist()], np.int64)
+    short._ordered = kept, Rows.of(len(zoo.nets), owners, kept)
+    return short
