@@ -15,9 +15,9 @@ from typing import Any, BinaryIO, cast
 from weightspace.checkpoints.dtypes import DTYPES, UINT8
 from weightspace.checkpoints.formats import hdf5messages as messages
 from weightspace.checkpoints.formats.cursor import broken, cut_short
-from weightspace.checkpoints.formats.fileparts import Part
 from weightspace.checkpoints.formats.hdf5chunks import Chunk, Chunked, known_filters
 from weightspace.checkpoints.formats.hdf5messages import NOWHERE, Attribute, Bytes
+from weightspace.checkpoints.formats.part import Part
 from weightspace.checkpoints.formats.unpacking import check_unpacked
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.tensors import Storage, Tensor, contiguous

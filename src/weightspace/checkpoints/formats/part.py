@@ -1,4 +1,4 @@
-"""A part of an open file, as a file of its own."""
+"""A part of an open file as a file of its own."""
 
 from __future__ import annotations
 
