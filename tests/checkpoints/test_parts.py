@@ -160,6 +160,8 @@ def test_an_index_and_its_shards_must_agree(tmp_path):
     with read_contents(first) as (contents, _):
         assert contents.facts["shard"] == "1 of 2"
         assert contents.facts["remedy"] == "name the index to read all shards"
+    (doubt,) = [f for f in read_checkpoint(first).findings if "shard" in f.text]
+    assert str(doubt) == "is only shard 1 of 2 of a net; name its index instead"
     for change, message in (
         ({"more.weight": first.name}, f"{first.name} does not have more.weight, which the index "),
         ({"more.weight": "no.bin"}, "no.bin, which is a part of it, is missing; put that file "),

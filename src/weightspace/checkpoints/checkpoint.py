@@ -167,7 +167,10 @@ def read_checkpoint(
         skipped=(*skipped, *stored.beside),
         key=stored.chosen.key,
         others=tuple(one.key for one in stored.others),
-        findings=(*of_names(stored.contents.foreign), *doubts(arrangement.doubts)),
+        findings=(
+            *of_names(stored.contents.foreign),
+            *doubts(arrangement.doubts, stored.contents.facts),
+        ),
     )
 
 

@@ -47,7 +47,9 @@ def of_names(foreign: Mapping[str, int]) -> Iterator[Finding]:
             yield Finding(kind, f"{len(found) - _MOST:,} more such names")
 
 
-def doubts(told: Iterable[str]) -> Iterator[Finding]:
-    """Findings about what the file does not settle."""
+def doubts(told: Iterable[str], facts: Mapping[str, object]) -> Iterator[Finding]:
+    """Findings about what the file does not settle, and about a part taken for the whole."""
+    if "shard" in facts:
+        yield Finding("doubt", f"is only shard {facts['shard']} of a net; name its index instead")
     for text in told:
         yield Finding("doubt", text)

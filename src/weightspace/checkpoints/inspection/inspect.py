@@ -195,7 +195,7 @@ def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool
         shared=numbers.shared(everything),
         duplicates=numbers.duplicates(everything, values),
         devices=_devices(everything),
-        findings=(*of_names(contents.foreign), *doubts(arrangement.doubts)),
+        findings=(*of_names(contents.foreign), *doubts(arrangement.doubts, contents.facts)),
     )
 
 
