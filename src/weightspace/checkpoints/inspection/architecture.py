@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from weightspace.checkpoints.roles import Note, Placed
 
 _ATTENTION = re.compile(r"attn|attention|in_proj_weight|q_proj|query|qkv", re.IGNORECASE)
-_RECURRENT = re.compile(r"(^|\.)weight_(ih|hh)_l\d|(^|\.)(lstm|gru|rnn)\d*\.", re.IGNORECASE)
+_RECURRENT = re.compile(
+    r"(^|\.)weight_(ih|hh)_l\d|(^|\.)(lstm|gru|rnn)[_\d]*\.|recurrent_kernel", re.IGNORECASE
+)
 _SHORTCUT = re.compile(r"downsample|shortcut|skip|residual|layer\d+\.\d+\.conv\d", re.IGNORECASE)
 
 
