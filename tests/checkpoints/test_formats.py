@@ -17,7 +17,10 @@ from support.hostile_files import KINDS, Change
 from support.hostile_pickles import bounded
 from weightspace.checkpoints import read_checkpoint
 from weightspace.checkpoints.checkpoint import Checkpoint
+from weightspace.checkpoints.dtypes import FLOAT32
 from weightspace.checkpoints.files import read_contents
+from weightspace.checkpoints.formats.hdf5chunks import Chunk, Chunked
+from weightspace.checkpoints.messages import Refusal
 from weightspace.errors import DataError
 
 ASSETS = Path(__file__).parents[1] / "assets" / "formats"
@@ -180,6 +183,22 @@ def said(path: Path) -> str:
 def test_damaged_files_of_other_libraries(tmp_path, name):
     shutil.copyfile(ASSETS / "outside.data", tmp_path / "outside.data")
     assert fuzzed(tmp_path / name, (ASSETS / name).read_bytes(), 100, seed=3) > 30
+
+
+@pytest.mark.parametrize(
+    ("count", "chunk", "message"),
+    [
+        (3, (2, 2), "a chunk that is in it twice"),
+        (1, (2**12, 2**12), "1 chunks of 67,108,864 bytes"),
+        (2**10, (2**7, 2**7), "1,024 chunks of 65,536 bytes"),
+    ],
+)
+def test_chunks_that_take_far_more_than_their_dataset(count, chunk, message):
+    chunks = [Chunk((0, 0), 0, 9, 0)] * count
+    if count > 3:
+        chunks = [Chunk((at, 0), 0, 9, 0) for at in range(count)]
+    with pytest.raises(Refusal, match=message):
+        Chunked(None, (2**10, 1), chunk, FLOAT32, "little", [(1, 0)], chunks)
 
 
 @pytest.mark.parametrize(

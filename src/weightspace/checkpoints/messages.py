@@ -37,13 +37,6 @@ def damaged(what: str) -> Refusal:
     return Refusal(f"damaged, or not a torch file ({printable(what)})", "fetch it again")
 
 
-def needs(package: str, form: str) -> Refusal:
-    """The refusal of a form whose package is not installed."""
-    return Refusal(
-        f"{form} needs the package {package}", f'pip install "weightspace[formats]" or {package}'
-    )
-
-
 def one_line(error: Exception) -> str:
     """The first line of an error's text, without its full stop."""
     lines = str(error).strip().splitlines()

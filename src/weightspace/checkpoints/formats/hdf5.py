@@ -7,7 +7,6 @@ and the checksum's. What only `libver="latest"` writes for groups of many member
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from weightspace.checkpoints.formats import hdf5messages as messages
 from weightspace.checkpoints.formats.cursor import broken, cut_short
 from weightspace.checkpoints.formats.hdf5chunks import Chunk, Chunked, known_filters
 from weightspace.checkpoints.formats.hdf5messages import NOWHERE, Attribute, Bytes
+from weightspace.checkpoints.formats.part import Part
 from weightspace.checkpoints.formats.unpacking import check_unpacked
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.tensors import Storage, Tensor, contiguous
@@ -30,41 +30,6 @@ _MOST_OBJECTS = 2**17
 _MOST_BYTES = 2**26  # of all structures
 _DEEPEST = 24
 _MOST_TEXTS = 2**16
-
-
-class Part(io.RawIOBase):
-    """A part of an open file as a file of its own, to read from."""
-
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
-        super().__init__()
-        self._file, self.start, self.size, self._at = file, start, size, 0
-
-    def readable(self) -> bool:
-        """Whether it can be read: yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Whether places in it can be chosen: yes."""
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place."""
-        self._at = offset + {0: 0, 1: self._at, 2: self.size}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        """The place."""
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """Read as many bytes as the buffer has, or as there are."""
-        target = memoryview(buffer).cast("B")
-        length = max(min(len(target), self.size - self._at), 0)
-        self._file.seek(self.start + self._at)
-        data = self._file.read(length)
-        target[: len(data)] = data
-        self._at += len(data)
-        return len(data)
 
 
 @dataclass
@@ -347,7 +312,7 @@ class Hdf5:
 
     def _texts(self, said: Attribute) -> list[str]:
         count = math.prod(said.shape)
-        if said.kind.text == "" or not count:
+        if said.kind.text == "" or not count or not said.kind.size:
             return []
         if count > _MOST_TEXTS or count * said.kind.size > len(said.data):
             raise broken(f"an attribute of {count:,} texts")

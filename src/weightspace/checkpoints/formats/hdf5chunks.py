@@ -16,7 +16,8 @@ from weightspace.printable import printable
 
 _DEFLATE, _SHUFFLE, _CHECKSUM = 1, 2, 3
 _NAMES = {4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf", 32001: "blosc", 32015: "zstd"}
-_ALWAYS = 2**22  # bytes that a chunk may have in any case
+_ALWAYS = 2**22  # bytes that all chunks may have in any case
+_MOST_OFTEN = 32  # times the bytes of the dataset: chunks at its edges are whole ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,11 @@ class Chunked:
 
     def __post_init__(self) -> None:
         whole = math.prod(self.shape) * self.dtype.itemsize
-        if self._width > max(_ALWAYS, 8 * whole):
-            raise broken(f"chunks of {self._width:,} bytes")
+        unpacked = self._width * max(len(self.chunks), 1)
+        if unpacked > max(_ALWAYS, _MOST_OFTEN * whole):
+            raise broken(f"{len(self.chunks):,} chunks of {self._width:,} bytes")
+        if len({one.offset for one in self.chunks}) < len(self.chunks):
+            raise broken("a chunk that is in it twice")
 
     @property
     def _width(self) -> int:

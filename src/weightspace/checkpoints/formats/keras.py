@@ -12,9 +12,10 @@ from typing import Any
 from weightspace.checkpoints.contents import Contents, Form, Opened
 from weightspace.checkpoints.formats.archives import listed, located
 from weightspace.checkpoints.formats.cursor import broken
-from weightspace.checkpoints.formats.hdf5 import MAGIC, Hdf5, Object, Part
+from weightspace.checkpoints.formats.hdf5 import MAGIC, Hdf5, Object
 from weightspace.checkpoints.formats.kerasnames import leaves, snake, usual
 from weightspace.checkpoints.formats.npz import first_name
+from weightspace.checkpoints.formats.part import Part
 from weightspace.checkpoints.formats.turning import TURNED, in_torch_order
 from weightspace.checkpoints.formats.unpacking import check_members, content_of
 from weightspace.checkpoints.messages import Refusal
