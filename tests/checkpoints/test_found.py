@@ -134,6 +134,16 @@ def test_graphs_within_nodes_are_said_to_be_left_out(tmp_path):
     )  # fmt: skip
 
 
+def test_kernels_that_other_nodes_make_are_said_to_be_missing(tmp_path):
+    made = field(1, field(1, b"shape") + field(2, b"w") + field(4, b"ConstantOfShape"))
+    node = field(1, field(1, b"x") + field(1, b"w") + field(2, b"y") + field(4, b"Conv"))
+    (tmp_path / "net.onnx").write_bytes(field(1, 8) + field(7, made + node))
+    (note,) = inspect(tmp_path / "net.onnx").left_out
+    assert (note.name, note.dtype, note.reason) == (
+        "w", "Conv", "a kernel that is not stored: an input, or made by other nodes",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "kernels",
     [

@@ -82,10 +82,22 @@ def _read(opened: Opened) -> Contents:
         tensors,
         Values(opened.file),
         ordered=bool(model.nodes),
-        notes=tuple(model.notes),
+        notes=(*model.notes, *_made(model)),
         facts=model.facts | facts,
         nbytes=opened.size + files.size,
     )
+
+
+def _made(model: _Model) -> list[Note]:
+    """Notes of the kernels of convolutions that are no tensors of the file."""
+    reason = "a kernel that is not stored: an input, or made by other nodes"
+    return [
+        Note(node.inputs[1], (), node.kind, reason)
+        for node in model.nodes
+        if node.kind in ("Conv", "ConvTranspose")
+        and len(node.inputs) > 1
+        and node.inputs[1] not in model.tensors
+    ]
 
 
 def _graph(graph: Message, model: _Model, files: Neighbours) -> None:
