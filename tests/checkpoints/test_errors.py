@@ -129,6 +129,15 @@ def zipped() -> bytes:
             b'{"metadata": {}, "weight_map": {}}',
             "JSON text, not weights; name the file of the weights",
         ),
+        (b"<?xml version='1.0'?><Error/>", "XML text, not a checkpoint; download the file itself"),
+        (
+            b"\x12\x01" + b"\0" * 22,
+            "MXNet's parameters, which are not read; save them with np.savez",
+        ),
+        (
+            b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + b" " * 90,
+            "a MATLAB file, which is not read; save the arrays with np.savez",
+        ),
         (
             b"weights\n1 2 3\n",
             "in no form of checkpoints that is known (it starts with b'weights\\n'); "

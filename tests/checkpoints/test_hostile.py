@@ -287,7 +287,7 @@ def test_a_compressed_torch_file_is_not_unpacked(tmp_path, whole, name):
     archived(whole, path)
     assert path.stat().st_size < 10**5
     assert refusal(path) == (
-        "refused; whole/data.pkl is compressed; torch.save never writes such a file; "
+        "refused; whole/data.pkl is compressed; no library writes such a file; "
         "fetch it again from its source"
     )
 

@@ -107,6 +107,15 @@ def test_a_dense_layer_with_the_name_of_a_table_is_known_by_its_bias():
     ]  # fmt: skip
 
 
+def test_the_patches_of_a_vision_transformer_of_flax_are_a_layer():
+    entries = [
+        Entry("embedding.kernel", (42, 1, 5, 5), "float32"),
+        Entry("embedding.bias", (42,), "float32"),
+        Entry("embed.embedding", (9, 42), "float32"),
+    ]
+    assert list(used(entries)) == ["embedding.kernel", "embedding.bias"]
+
+
 @pytest.mark.parametrize(
     "names",
     [
@@ -114,6 +123,8 @@ def test_a_dense_layer_with_the_name_of_a_table_is_known_by_its_bias():
         ("base.q.lora_A.default.weight", "base.q.lora_B.default.weight"),
         ("h.0.attn.c_attn.lora_A", "h.0.attn.c_attn.lora_B"),
         ("unet.lora_down.weight", "unet.lora_up.weight"),
+        ("mid.attn1.to_q_lora.down.weight", "mid.attn1.to_q_lora.up.weight"),
+        ("unet:0:down", "unet:0:up"),
     ],
 )
 def test_adapters_are_not_read_as_the_net(names):

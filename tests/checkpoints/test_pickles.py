@@ -251,7 +251,7 @@ def test_no_name_stands_twice_in_an_archive(path):
         warnings.simplefilter("ignore")
         content = zipped(dict_of((text("fc.weight"), WEIGHT)), ("data/0", b"\1" * 16))
     assert refusal(path, content) == (
-        "refused; a/data/0 is in it twice; torch.save never writes such a file; "
+        "refused; a/data/0 is in it twice; no library writes such a file; "
         "fetch it again from its source"
     )
 

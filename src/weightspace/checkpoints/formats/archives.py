@@ -11,7 +11,7 @@ from weightspace.printable import printable
 
 _MOST_MEMBERS = 2**17
 _LONGEST_DIRECTORY = 2**25  # bytes
-_NEVER_SO = "torch.save never writes such a file; fetch it again from its source"
+_NEVER_SO = "no library writes such a file; fetch it again from its source"
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
@@ -58,7 +58,7 @@ class Listing:
 
 
 def refused(what: str) -> Refusal:
-    """The refusal of an archive that torch.save does not write."""
+    """The refusal of an archive that no library writes."""
     return Refusal(f"refused; {what}", _NEVER_SO)
 
 

@@ -82,10 +82,22 @@ def _read(opened: Opened) -> Contents:
         tensors,
         Values(opened.file),
         ordered=bool(model.nodes),
-        notes=tuple(model.notes),
+        notes=(*model.notes, *_made(model)),
         facts=model.facts | facts,
         nbytes=opened.size + files.size,
     )
+
+
+def _made(model: _Model) -> list[Note]:
+    """Notes of the kernels of convolutions that are no tensors of the file."""
+    reason = "a kernel that is not stored: an input, or made by other nodes"
+    return [
+        Note(node.inputs[1], (), node.kind, reason)
+        for node in model.nodes
+        if node.kind in ("Conv", "ConvTranspose")
+        and len(node.inputs) > 1
+        and node.inputs[1] not in model.tensors
+    ]
 
 
 def _graph(graph: Message, model: _Model, files: Neighbours) -> None:
@@ -103,6 +115,7 @@ def _graph(graph: Message, model: _Model, files: Neighbours) -> None:
 def _node(message: Message, model: _Model, files: Neighbours) -> None:
     node = Node()
     constant: Message | None = None
+    inner = 0
     for one in message.fields():
         if one.number == 1:
             node.inputs.append(_text(message, one))
@@ -111,7 +124,8 @@ def _node(message: Message, model: _Model, files: Neighbours) -> None:
         elif one.number == 4:
             node.kind = _text(message, one)
         elif one.number == 5:
-            name, value, tensor = _attribute(message.inner(one))
+            name, value, tensor, graphs = _attribute(message.inner(one))
+            inner += graphs
             if tensor is not None and name == "value":
                 constant = tensor
             elif name == "transB":
@@ -120,10 +134,15 @@ def _node(message: Message, model: _Model, files: Neighbours) -> None:
         _keep(model, constant, files, node.outputs[0])
     else:
         model.nodes.append(node)
+    if inner:
+        name = node.outputs[0] if node.outputs else node.kind
+        reason = f"the tensors in {inner} graphs within a node are not read"
+        model.notes.append(Note(name, (), node.kind[:60], reason))
 
 
-def _attribute(message: Message) -> tuple[str, int, Message | None]:
-    name, value, tensor = "", 0, None
+def _attribute(message: Message) -> tuple[str, int, Message | None, int]:
+    """Name, number and tensor of an attribute, and how many graphs it holds."""
+    name, value, tensor, graphs = "", 0, None, 0
     for one in message.fields():
         if one.number == 1:
             name = _text(message, one)
@@ -131,7 +150,9 @@ def _attribute(message: Message) -> tuple[str, int, Message | None]:
             value = one.value
         elif one.number == 5:
             tensor = message.inner(one)
-    return name, value, tensor
+        elif one.number in (6, 11):
+            graphs += 1
+    return name, value, tensor, graphs
 
 
 def _text(message: Message, one: Field) -> str:

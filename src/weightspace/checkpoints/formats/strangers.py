@@ -17,6 +17,9 @@ _BY_HEAD = (
     (b"Rar!", "a RAR archive", "unpack it, and name the checkpoint in it"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it, and name the checkpoint in it"),
     (b"{", "JSON text, not weights", "name the file of the weights"),
+    (b"\x12\x01\0\0\0\0\0\0", "MXNet's parameters, which are not read", "save them with np.savez"),
+    (b"MATLAB 5.0", "a MATLAB file, which is not read", "save the arrays with np.savez"),
+    (b"<?xml", "XML text, not a checkpoint", "download the file itself"),
 )
 _TENSORFLOW = "save the weights with model.save(name.keras), or as safetensors"
 _INDEX_END = bytes.fromhex("57fb808b247547db")  # of a LevelDB table

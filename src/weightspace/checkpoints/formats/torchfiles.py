@@ -18,6 +18,7 @@ from weightspace.checkpoints.messages import Refusal, damaged, unknown
 from weightspace.checkpoints.pickling.machine import LIMIT, Ends, Machine
 from weightspace.checkpoints.pickling.names import StorageType
 from weightspace.checkpoints.pickling.opcodes import pickles
+from weightspace.checkpoints.pickling.records import word
 from weightspace.checkpoints.tensors import Storage, Values, numbers, size_of
 from weightspace.printable import printable
 
@@ -28,6 +29,8 @@ _ORDERS = {b"little": "little", b"big": "big"}
 
 _OLD_PICKLE = re.compile(rb"c[\w.]+\n[\w.]+\n|\((dp|lp|i[\w.]+\n|c[\w.]+\n|S')|[\]}]q")
 _OLD = "before 1.6, or saved in the format of then"
+_SAVE = "save the weights as safetensors"
+_CHECKPOINTS = (".pth", ".pt", ".ckpt", ".safetensors", ".h5", ".keras", ".onnx", ".npz")
 
 
 _SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".th", ".tar", ".pkl", ".pickle", ".model", ".net")
@@ -94,7 +97,7 @@ class _Storages:
         storage = self.found.get(key)
         if storage is None:
             storage = self.found[key] = Storage(
-                kind.dtype, length * kind.dtype.itemsize, device=str(device)[:60]
+                kind.dtype, length * kind.dtype.itemsize, device=word(device)[:60]
             )
         return self._view(storage, *view) if view and view[0] is not None else storage
 
@@ -127,7 +130,7 @@ def zipped(file: BinaryIO) -> Pickled:
     named = located(file, listing)
     root = listing.members[0].name.partition("/")[0]
     if f"{root}/data.pkl" not in named:
-        raise _no_torch_file()
+        raise _no_torch_file(listing.members)
     storages = _Storages()
     machine = pickles(_content(file, named[f"{root}/data.pkl"]))
     content = machine.load(storages)
@@ -162,7 +165,7 @@ def _check(members: list[Member], size: int) -> None:
     """Refuse an archive of another kind, or with a pickle larger than any state dict's."""
     contents = [member for member in members if member.name.endswith("data.pkl")]
     if not contents:
-        raise _no_torch_file()
+        raise _no_torch_file(members)
     for member in members:
         if not member.stored and not _is_code(member.name):
             raise refused(f"{printable(member.name)} is compressed")
@@ -183,8 +186,12 @@ def _is_code(name: str) -> bool:
     return name.partition("/")[2].startswith("code/") or name.endswith(".debug_pkl")
 
 
-def _no_torch_file() -> Refusal:
-    return Refusal("a zip archive, but not a torch file", "save the weights as safetensors")
+def _no_torch_file(members: list[Member]) -> Refusal:
+    """The refusal of another archive; the largest checkpoint in it is likely the net."""
+    inner = [m for m in members if m.name.endswith(_CHECKPOINTS) and "optim" not in m.name]
+    largest = max(inner, key=lambda member: member.size, default=None)
+    remedy = f"unpack it, and name {printable(largest.name, 80)}" if largest else _SAVE
+    return Refusal("a zip archive, but not a torch file", remedy)
 
 
 def _order(file: BinaryIO, member: Member | None) -> str:
@@ -224,7 +231,7 @@ def _legacy_of(file: BinaryIO, size: int) -> Pickled:
         if first != _MAGIC:
             return _plain(machine, first, file)
         if (version := machine.load()) != _PROTOCOL:
-            raise damaged(f"Invalid protocol version: {version!r}")
+            raise damaged(f"Invalid protocol version: {word(version)}")
         machine.load()
         content = machine.load(storages)
         keys = machine.load()

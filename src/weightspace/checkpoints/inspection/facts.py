@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weightspace.checkpoints.inspection.optimizers import number
-from weightspace.checkpoints.pickling.records import Record, plain
+from weightspace.checkpoints.pickling.records import Record, plain, word
 from weightspace.checkpoints.selection.walk import items
 from weightspace.checkpoints.tensors import Tensor, Values
 
@@ -59,7 +59,7 @@ def numbers(where: str, node: Mapping[Any, Any] | Record, values: Values) -> Ite
     """The text and numbers directly in a node, tensors of one value among them."""
     prefix = f"{where}/" if where else ""
     for key, value in items(node):
-        name = str(key)[:200]
+        name = word(key)[:200]
         if isinstance(value, Tensor) and not value.shape and not name.endswith(_COUNTER):
             yield Fact("other", name, number(value, values), f"{prefix}{name}")
         elif isinstance(value, bool | int | float | str) or value is None:

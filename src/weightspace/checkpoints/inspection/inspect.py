@@ -27,7 +27,7 @@ from weightspace.checkpoints.inspection.optimizers import (
     optimizer,
     schedule,
 )
-from weightspace.checkpoints.pickling.records import Record, plain
+from weightspace.checkpoints.pickling.records import Record, plain, word
 from weightspace.checkpoints.roles import Entry, Note, arrange
 from weightspace.checkpoints.selection.modules import classes, is_module
 from weightspace.checkpoints.selection.walk import nodes
@@ -236,7 +236,7 @@ def _versions(attributes: Mapping[Any, Any]) -> dict[str, int]:
     if not isinstance(found, Mapping):
         return {}
     return {
-        str(name): version
+        word(name): version
         for name, one in found.items()
         if isinstance(one, Mapping) and isinstance(version := one.get("version"), int)
     }

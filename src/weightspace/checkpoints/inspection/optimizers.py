@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weightspace.checkpoints.pickling.records import Record, plain
+from weightspace.checkpoints.pickling.records import Record, plain, word
 from weightspace.checkpoints.tensors import Tensor, Values
 
 _MOST_STATES = 20_000
@@ -121,7 +121,7 @@ def optimizer(where: str, node: Any, values: Values) -> OptimizerState:
     groups = tuple(
         _settings(group, values) for group in found["param_groups"] if isinstance(group, Mapping)
     )
-    kept: set[str] = set().union(*(map(str, state) for state in states))
+    kept: set[str] = set().union(*(map(word, state) for state in states))
     name = node.name if isinstance(node, Record) and node.name.startswith("torch.optim") else ""
     kind = name.rpartition(".")[2] or _kind(kept, groups)
     return OptimizerState(where, kind, groups, len(states), _steps(states, groups, values))
@@ -150,7 +150,7 @@ def _kind(kept: set[str], groups: tuple[dict[str, Any], ...]) -> str:
 def _settings(group: Mapping[Any, Any], values: Values) -> dict[str, Any]:
     """The settings of a group, without its list of parameters."""
     return {
-        str(name): number(value, values)
+        word(name): number(value, values)
         for name, value in group.items()
         if name not in ("params", "param_names")
     }
@@ -176,7 +176,7 @@ def _steps(
 def schedule(where: str, node: Any, values: Values) -> ScheduleState:
     """The state of the schedule that a node is."""
     found = _fields(node)
-    settings = {str(name): number(value, values) for name, value in found.items()}
+    settings = {word(name): number(value, values) for name, value in found.items()}
     name = node.name if isinstance(node, Record) else ""
     kind = next((kind for keys, kind in _SCHEDULES if keys <= set(settings)), "unknown")
     return ScheduleState(where, name.rpartition(".")[2] or kind, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from weightspace.checkpoints.messages import unknown
 from weightspace.checkpoints.pickling.records import Foreign, Record
+from weightspace.checkpoints.tensors import Tensor
 
 _LONGEST = 3  # entries of a tuple
 _LARGEST = 2**50  # from 2**61 on, different integers can have the same hash
@@ -15,7 +16,8 @@ def fit(key: object) -> object:
 
     The hashes of text and bytes cannot be predicted, and small integers have different hashes. But
     any amount of larger integers, or of tuples of them, can have the same hash, and then each new
-    key is compared with all others. Records are hashed by where they are in memory.
+    key is compared with all others. Records, and tensors, which are keys in
+    optimizers that were saved whole, are hashed by where they are in memory.
     """
     kind = type(key)
     if kind is str:
@@ -26,7 +28,7 @@ def fit(key: object) -> object:
         return key
     if type(key) is int and not -_LARGEST < key < _LARGEST:
         raise unknown("a number of 2**50 or more as a key")
-    if kind not in (int, bool, float, bytes, type(None), Record, Foreign):
+    if kind not in (int, bool, float, bytes, type(None), Record, Foreign, Tensor):
         raise unknown(f"a {kind.__name__} as a key")
     return key
 

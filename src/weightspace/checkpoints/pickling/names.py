@@ -12,7 +12,7 @@ from weightspace.checkpoints.dtypes import DTYPES, FLOAT32, UINT8, DType
 from weightspace.checkpoints.messages import damaged, unknown
 from weightspace.checkpoints.pickling import arrays
 from weightspace.checkpoints.pickling.keys import fit
-from weightspace.checkpoints.pickling.records import Foreign, Ordered, Record
+from weightspace.checkpoints.pickling.records import Foreign, Ordered, Record, word
 from weightspace.checkpoints.tensors import Tensor, numbers, view
 
 _STORAGES = {
@@ -77,6 +77,7 @@ def _known() -> dict[str, object]:
         Name("copyreg.__newobj__", _made),
         Name("builtins.set", _set, copies=True),
         Name("builtins.bytearray", _bytearray, copies=True),
+        Name("builtins.bytes", _no_bytes),
         Name("builtins.complex", _complex),
         Name("_codecs.encode", _encode, copies=True),
         Name("torch.Size", _size, copies=True),
@@ -158,9 +159,16 @@ def _set(members: object = ()) -> set[Any]:
 
 def _encode(text: object, codec: object = "") -> bytes:
     """Bytes, which pickles of protocol 2 store as text; other codecs could take very long."""
-    if type(text) is not str or codec not in _LATIN:
-        raise unknown(f"text encoded as {codec!r}")
+    if type(text) is not str or type(codec) is not str or codec not in _LATIN:
+        raise unknown(f"text encoded as {word(codec)!r}")
     return text.encode("latin1")
+
+
+def _no_bytes(*arguments: object) -> bytes:
+    """Bytes of length 0, which protocol 2 stores as a call."""
+    if arguments:
+        raise unknown("bytes that are made by a call")
+    return b""
 
 
 def _bytearray(content: object = b"", codec: object = "latin1") -> bytearray:
@@ -188,7 +196,7 @@ def _device(kind: object, index: object = None) -> str:
 
 
 def _layout(name: object) -> str:
-    return str(name).removeprefix("torch.")
+    return word(name).removeprefix("torch.")
 
 
 def _no_call(*_: object) -> object:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 
@@ -75,53 +76,73 @@ class OldText(str):
 
 
 _SHOWN_DEPTH, _SHOWN_ITEMS = 8, 1000
+_MOST_SHOWN = 20_000  # values; a list may contain another one many times
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def word(key: object) -> str:
+    """A key of a dict as text; of a record or a tuple, which may be of any depth, only the kind."""
+    if isinstance(key, str):
+        return key
+    if isinstance(key, Record | Foreign):
+        return key.name
+    if isinstance(key, int | float | bytes) or key is None:
+        return str(key)
+    if isinstance(key, tuple) and all(isinstance(entry, int | str | bytes) for entry in key):
+        return str(key)
+    return type(key).__name__.lower()
+
+
+def plain(value: Any) -> Any:
     """The value as text, numbers, lists and dicts; records become dicts of their attributes.
 
     Deep and long values are cut, and said to be: this is for showing what a file holds.
     """
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if depth >= _SHOWN_DEPTH:
-        return "..."
-    if isinstance(value, dict):
-        return {
-            _key(key): plain(inner, depth + 1) for key, inner in _first(value.items(), len(value))
-        }
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(inner, depth + 1) for inner in _first(value, len(value))]
-    if isinstance(value, Record):
-        return _plain_record(value, depth)
-    if isinstance(value, Foreign):
-        return value.name
-    return f"{type(value).__name__.lower()}"
+    return _Plain().of(value, 0)
 
 
-def _plain_record(record: Record, depth: int) -> Any:
-    if record.name in PATHS:
-        return "/".join(str(part) for part in record.arguments).replace("//", "/")
-    attributes = record.attributes() | record.entries
-    if "_content" in attributes and record.name.startswith("omegaconf."):
-        return plain(attributes["_content"], depth)
-    if "_val" in attributes and record.name.startswith("omegaconf."):
-        return plain(attributes["_val"], depth)
-    if attributes:
-        return plain(attributes, depth)
-    rest = [*record.arguments, *record.members]
-    return {record.name: plain(rest, depth + 1)} if rest else record.name
+class _Plain:
+    """Counts the values that are shown, since those of a pickle may share their parts."""
 
+    def __init__(self) -> None:
+        self._left = _MOST_SHOWN
 
-def _key(key: Any) -> str:
-    return key if isinstance(key, str) else str(plain(key))
+    def of(self, value: Any, depth: int) -> Any:
+        """The plain value; "..." for one that is too deep, or of which there are too many."""
+        self._left -= 1
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if depth >= _SHOWN_DEPTH or self._left < 0:
+            return "..."
+        if isinstance(value, dict):
+            return {
+                word(key): self.of(inner, depth + 1) for key, inner in self._first(value.items())
+            }
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.of(inner, depth + 1) for inner in self._first(value)]
+        if isinstance(value, Record):
+            return self._record(value, depth)
+        return value.name if isinstance(value, Foreign) else type(value).__name__.lower()
 
+    def _record(self, record: Record, depth: int) -> Any:
+        if record.name in PATHS:
+            parts = (part if isinstance(part, str) else "..." for part in record.arguments)
+            return "/".join(parts).replace("//", "/")
+        attributes = record.attributes() | record.entries
+        if record.name.startswith("omegaconf."):
+            for name in ("_content", "_val"):
+                if name in attributes:
+                    inner = attributes[name]
+                    return self.of(inner, depth + isinstance(inner, Record))
+        if attributes:
+            return self.of(attributes, depth)
+        rest = [*record.arguments, *record.members]
+        return {record.name: self.of(rest, depth + 1)} if rest else record.name
 
-def _first(items: Any, count: int) -> Iterator[Any]:
-    for number, item in enumerate(items):
-        if number >= _SHOWN_ITEMS:
-            return
-        yield item
+    def _first(self, items: Iterable[Any]) -> Iterator[Any]:
+        for item in islice(items, _SHOWN_ITEMS):
+            if self._left < 0:
+                return
+            yield item
 
 
 PATHS = frozenset(

@@ -17,7 +17,7 @@ _SLOPE = re.compile(r"prelu|(^|[._])act(ivation)?\d*$", re.IGNORECASE)
 _FACTOR = re.compile(r"(^|[._])(weight_[guv]|original\d)$")
 _ADAPTER = re.compile(
     r"(^|[._])(lora_(A|B|a|b|down|up|embedding_[AB]|magnitude_vector|alpha)|hada_w[12]_[ab]"
-    r"|lok[rt]_w[12](_[ab])?)([._]|$)"
+    r"|lok[rt]_w[12](_[ab])?)([._]|$)|_lora\.(down|up)\.weight$|:\d+:(down|up)$"
 )
 _MASKS = ("mask", "tril", "triu", "causal")
 _ROTARY = ("inv_freq", "freqs", "freqs_cis", "cos_cached", "sin_cached", "rope_freqs")
@@ -108,7 +108,7 @@ def _wide_norm(entry: Entry) -> str:
 
 def _is_layer(entry: Entry, bias: Entry | None) -> bool:
     """Whether a tensor with the name of a table is a kernel: it has a bias, or cuts patches."""
-    if entry.leaf != "weight":
+    if entry.leaf not in ("weight", "kernel"):  # flax calls the patches of a ViT an embedding
         return False
     return len(entry.shape) >= 4 or (bias is not None and bias.shape == entry.shape[:1])
 

@@ -10,19 +10,20 @@ from weightspace.checkpoints.roles.words import family, is_transposed, path
 
 _FUSED = re.compile(r"in_proj|qkv|c_attn|query_key_value")
 _RECURRENT = re.compile(r"weight_(ih|hh|hr)_l\d+(_reverse)?$")
+_BIASES = (("biases", "weights"), ("bias", "weight"), ("bias", "kernel"))  # first TensorFlow's
+_SHORT_BIAS = re.compile(r"(?<![^/_])b(?=(:0)?$)")  # Haiku's, and of TensorFlow's variables
 _RECURRENT_INPUTS = {"ih": "its input", "hh": "its state", "hr": "its projected state"}
 
 
 def layer_of_bias(entry: Entry, layers: dict[str, Layer]) -> Layer | None:
     """The layer of a bias: the kernel whose name differs only in the word for bias."""
-    if "bias" not in entry.leaf:
-        return None
     prefix = f"{entry.module}." if entry.module else ""
-    for word in ("weight", "kernel"):
-        layer = layers.get(prefix + entry.leaf.replace("bias", word))
-        if layer:
-            return layer
-    return None
+    if "bias" in entry.leaf:
+        leaves = [entry.leaf.replace(*words) for words in _BIASES if words[0] in entry.leaf]
+    else:
+        leaves = [_SHORT_BIAS.sub(word, entry.leaf) for word in ("w", "W")]
+    found = (layers.get(prefix + leaf) for leaf in leaves if leaf != entry.leaf)
+    return next((layer for layer in found if layer), None)
 
 
 def measure(layers: list[Layer]) -> None:

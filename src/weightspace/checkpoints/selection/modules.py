@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from weightspace.checkpoints.messages import Refusal
-from weightspace.checkpoints.pickling.records import Record
+from weightspace.checkpoints.pickling.records import Record, word
 from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.tensors import Tensor
 
@@ -49,7 +49,7 @@ def _modules(record: Record) -> Iterator[tuple[str, Record]]:
             raise Refusal("refused; its modules are nested without end", "save model.state_dict()")
         yield prefix, module
         inner = [
-            (f"{prefix}{name}.", value, depth + 1)
+            (f"{prefix}{word(name)}.", value, depth + 1)
             for name, value in _inner(module)
             if isinstance(value, Record)
         ]
@@ -76,7 +76,7 @@ def _tensors(record: Record) -> Iterator[tuple[str, Tensor]]:
             }
         for name, value in own.items():
             if isinstance(value, Tensor):
-                yield f"{prefix}{name}", value
+                yield f"{prefix}{word(name)}", value
 
 
 def _mapping(found: Any) -> dict[Any, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from weightspace.checkpoints.dtypes import DType
 from weightspace.checkpoints.messages import Refusal
-from weightspace.checkpoints.pickling.records import Ordered, Record
+from weightspace.checkpoints.pickling.records import Ordered, Record, word
 from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.modules import is_module, of_module
 from weightspace.checkpoints.selection.walk import nodes
@@ -24,10 +24,14 @@ USUAL = (
 AVERAGE = re.compile(r"(^|[_.\-/])(ema|swa|averaged?|shadow|teacher|target)(?=[_.\-/\d]|$)", re.I)
 MOST_ENTRIES = 2**15  # in a state dict; the largest nets have some 20,000 tensors in a file
 _DEEPEST = 8  # a dict may contain itself
+_MOST_LOOKS = 2**19  # at entries of dicts, in the search of one file
 _FIRST_FEW = 64
 _LEAVES = frozenset(
-    ["kernel", "bias", "scale", "embedding", "mean", "var", "weight", "w", "b", "gamma", "beta"]
-)
+    (
+        "kernel", "bias", "scale", "embedding", "mean", "var", "weight", "w", "b", "gamma", "beta",
+        "weights", "biases", "alpha",
+    )
+)  # fmt: skip
 _REASON = "a sparse, quantised or empty kind of tensor"
 
 
@@ -91,14 +95,15 @@ def _rank(one: StateDict) -> tuple[bool, int, int]:
 def state_dicts(content: Any) -> list[StateDict]:
     """All state dicts in what a file holds, in the order of the file; Refusal if there is none."""
     found: list[StateDict] = []
-    for key, node in _nodes(content):
+    trees = _Trees()
+    for key, node in _nodes(content, trees):
         if isinstance(node, Record):
             if is_module(node):
                 tensors, notes = of_module(node)
                 found.append(StateDict(key, tensors, notes, {}))
         elif any(_is_weight(value) for value in node.values()):
             found.append(_of_dict(key, node))
-        elif tree := _tree(node):
+        elif tree := trees.of(node):
             found.append(StateDict(key, tree, (), {}))
     found = [one for one in found if one.tensors]
     if not found:
@@ -109,55 +114,72 @@ def state_dicts(content: Any) -> list[StateDict]:
 
 
 def _nothing(content: Any) -> Refusal:
+    if _is_optimizer(content):
+        return Refusal("holds the state of an optimizer, not a net", "name the file of the weights")
     if not isinstance(content, Mapping):
         return Refusal(f"holds a {kind_of(content)}, not a state dict", "save model.state_dict()")
-    if "param_groups" in content:
-        return Refusal("holds the state of an optimizer, not a net", "name the file of the weights")
-    keys = ", ".join(printable(name, 60) for name in list(content)[:5]) or "nothing"
+    keys = ", ".join(printable(word(name), 60) for name in list(content)[:5]) or "nothing"
     return Refusal(f"no state dict in it; found {keys}", "save model.state_dict()")
 
 
-def _nodes(content: Any) -> Iterator[tuple[str, Any]]:
+def _nodes(content: Any, trees: _Trees) -> Iterator[tuple[str, Any]]:
     """Dicts and modules that may hold a net; what lies within an optimizer or a net is left out."""
-    for key, node in nodes(content, _closed):
+
+    def closed(key: str, node: Any) -> bool:
+        if _is_optimizer(node):
+            return True
         if isinstance(node, Mapping):
-            if len(node) > MOST_ENTRIES:
-                if not key or any(map(_is_weight, islice(node.values(), _FIRST_FEW))):
-                    check_entries(node)
-                continue
-            if "param_groups" in node:
-                continue
+            return len(node) > MOST_ENTRIES or bool(trees.of(node))
+        return isinstance(node, Record) and is_module(node)
+
+    for key, node in nodes(content, closed):
+        if isinstance(node, Mapping) and len(node) > MOST_ENTRIES:
+            if not key or any(map(_is_weight, islice(node.values(), _FIRST_FEW))):
+                check_entries(node)
+            continue
+        if _is_optimizer(node):
+            continue
         yield key, node
 
 
-def _closed(key: str, node: Any) -> bool:
-    if isinstance(node, Mapping):
-        return len(node) > MOST_ENTRIES or "param_groups" in node or bool(_tree(node))
-    return isinstance(node, Record) and is_module(node)
+def _is_optimizer(node: Any) -> bool:
+    """Whether it is the state of an optimizer, or an optimizer that was saved whole."""
+    fields = node.attributes() if isinstance(node, Record) else node
+    return isinstance(fields, Mapping) and "param_groups" in fields
 
 
 def _is_weight(value: Any) -> bool:
     return isinstance(value, Tensor) and bool(value.shape) and value.dtype.floating
 
 
-def _tree(node: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The tensors of dicts within dicts, as JAX's libraries keep them; {} if it is no such tree."""
-    found: dict[str, Tensor] = {}
-    waiting: list[tuple[str, Mapping[Any, Any], int]] = [("", node, 0)]
-    while waiting:
-        prefix, inner, depth = waiting.pop()
-        if depth > _DEEPEST or len(found) > MOST_ENTRIES:
-            return {}
-        below: list[tuple[str, Mapping[Any, Any], int]] = []
-        for name, value in inner.items():
-            if isinstance(value, Mapping):
-                below.append((f"{prefix}{name}.", value, depth + 1))
-            elif isinstance(value, Tensor) and depth and str(name) in _LEAVES:
-                found[f"{prefix}{name}"] = value
-            else:
+class _Trees:
+    """Knows dicts within dicts, as JAX's libraries keep tensors.
+
+    What it looks at is counted for a whole file, as one dict may be within many others.
+    """
+
+    def __init__(self) -> None:
+        self._left = _MOST_LOOKS
+
+    def of(self, node: Mapping[Any, Any]) -> dict[str, Tensor]:
+        """The tensors of a tree by their names; {} if it is none."""
+        found: dict[str, Tensor] = {}
+        waiting: list[tuple[str, Mapping[Any, Any], int]] = [("", node, 0)]
+        while waiting:
+            prefix, inner, depth = waiting.pop()
+            below: list[tuple[str, Mapping[Any, Any], int]] = []
+            for name, value in inner.items():
+                self._left -= 1
+                if isinstance(value, Mapping):
+                    below.append((f"{prefix}{word(name)}.", value, depth + 1))
+                elif isinstance(value, Tensor) and depth and name in _LEAVES:
+                    found[f"{prefix}{name}"] = value
+                else:
+                    return {}
+            waiting += reversed(below)
+            if depth > _DEEPEST or self._left < 0 or len(found) > MOST_ENTRIES:
                 return {}
-        waiting += reversed(below)
-    return found
+        return found
 
 
 def _of_dict(key: str, content: Mapping[Any, Any]) -> StateDict:
@@ -169,7 +191,7 @@ def _of_dict(key: str, content: Mapping[Any, Any]) -> StateDict:
         elif value.kind:
             beside.append(note(name, value, _REASON))
         else:
-            tensors[str(name)] = value
+            tensors[word(name)] = value
     attributes = content.attributes if isinstance(content, Ordered) else None
     return StateDict(key, tensors, tuple(beside), attributes or {})
 
@@ -192,16 +214,16 @@ def beside(content: Any, chosen: StateDict) -> list[Note]:
         if not isinstance(node, Mapping):
             break
         reason = f"not in the state dict, but under {key!r}"
-        notes += [note(name, value, reason) for name, value in node.items() if str(name) != key]
-        node = next((value for name, value in node.items() if str(name) == key), None)
+        notes += [note(name, value, reason) for name, value in node.items() if word(name) != key]
+        node = next((value for name, value in node.items() if word(name) == key), None)
     return notes
 
 
 def note(name: Any, value: Any, reason: str) -> Note:
     """The note of something that is not used."""
     if isinstance(value, Tensor):
-        return Note(str(name), value.shape, value.dtype_name, reason)
-    return Note(str(name), (), kind_of(value), reason)
+        return Note(word(name), value.shape, value.dtype_name, reason)
+    return Note(word(name), (), kind_of(value), reason)
 
 
 def kind_of(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from weightspace.checkpoints.pickling.records import Record
+from weightspace.checkpoints.pickling.records import Record, word
 
 _DEEPEST = 8  # a dict may contain itself
 _MOST_NODES = 20_000
@@ -31,7 +31,7 @@ def nodes(content: Any, closed: Callable[[str, Any], bool]) -> Iterator[tuple[st
             continue
         prefix = f"{key}/" if key else ""
         waiting += [
-            (f"{prefix}{str(name)[:_LONGEST_KEY]}", value, depth + 1)
+            (f"{prefix}{word(name)[:_LONGEST_KEY]}", value, depth + 1)
             for name, value in items(node)
             if isinstance(value, Mapping | Record | list | tuple)
         ]
