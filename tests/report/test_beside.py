@@ -469,17 +469,23 @@ def test_numbers_and_slices_are_told_in_markdown(full):
     assert "| 48 % / – |" in markdown.slices_markdown(holed)
 
 
+@pytest.fixture(scope="module")
+def all_shown(full):
+    """The displays of all parts; comparing the classifiers takes two seconds."""
+    return displays(full)
+
+
 @pytest.mark.parametrize("part", sorted(displays(whole())))
-def test_every_part_has_a_display(full, part):
-    shown = displays(full)[part]
+def test_every_part_has_a_display(all_shown, part):
+    shown = all_shown[part]
     assert shown.plot().axes
     html = shown._repr_html_()
     assert 'src="data:image/png;base64,' in html
     assert html.count("<tr>") == min(1000, shown.frame().height) + 1
 
 
-def test_displays_can_be_drawn_another_way(full):
-    shown = displays(full)
+def test_displays_can_be_drawn_another_way(all_shown):
+    shown = all_shown
     assert title(shown["numbers"].plot("guesses")).startswith("Half of the predictions lie within")
     assert title(shown["classifiers"].plot()).startswith("From slices, boosted predicts")
     assert title(shown["map"].plot("paths")).startswith("In this plane")
@@ -488,10 +494,10 @@ def test_displays_can_be_drawn_another_way(full):
         shown["map"].plot("path")
 
 
-def test_one_result_has_a_display_by_itself(full):
+def test_one_result_has_a_display_by_itself(full, all_shown):
     for name in ("much", "numbers", "slices", "unseen", "map"):
         part = getattr(full, name)
-        assert display(part).figures == displays(full)[name].figures
+        assert display(part).figures == all_shown[name].figures
         assert display(part).frame() is part.frame()
     assert display(full.where, full.facts).plot().axes
     with pytest.raises(UsageError, match=r"^where: has no numbers to show$"):

@@ -311,6 +311,7 @@ def without_the_zoo(machines: Machines, tmp_path: Path) -> Iterator[Callable[[],
         process.wait()
 
 
+@pytest.mark.slow
 def test_nodes_that_do_not_see_the_zoo_send_it_their_nets(
     machines: Machines,
     longer: Zoo,
@@ -329,6 +330,7 @@ def test_nodes_that_do_not_see_the_zoo_send_it_their_nets(
     assert check(out, full=True) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_it_at_once_and_the_same_command_continues(tmp_path: Path) -> None:
     """Without an address: on a cluster of its own, which ends with it."""
     out = tmp_path / "zoo"

@@ -19,7 +19,9 @@ def layer_of_bias(entry: Entry, layers: dict[str, Layer]) -> Layer | None:
     """The layer of a bias: the kernel whose name differs only in the word for bias."""
     prefix = f"{entry.module}." if entry.module else ""
     if "bias" in entry.leaf:
-        leaves = [entry.leaf.replace(*words) for words in _BIASES if words[0] in entry.leaf]
+        leaves = [
+            entry.leaf.replace(bias, kernel) for bias, kernel in _BIASES if bias in entry.leaf
+        ]
     else:
         leaves = [_SHORT_BIAS.sub(word, entry.leaf) for word in ("w", "W")]
     found = (layers.get(prefix + leaf) for leaf in leaves if leaf != entry.leaf)
