@@ -192,6 +192,7 @@ def test_a_node_that_dies_while_it_trains_costs_nothing_but_time(
     )
 
 
+@pytest.mark.slow
 def test_what_lies_at_the_url_is_not_trained_again(
     machines: Machines, whole: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

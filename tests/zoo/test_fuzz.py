@@ -43,7 +43,7 @@ def hunt(judge: Judge, examples: int) -> Counter[str]:
 
 
 def test_changed_files_are_refused_or_read_right(judge):
-    told = hunt(judge, 300)
+    told = hunt(judge, 150)
     for kind in ("zoo.json", "rounds", "layouts", "nets", "snapshots", "shards"):
         assert told[f"{kind} refused"] > 0
     assert told["shards seen"] > 0
