@@ -17,7 +17,7 @@ import torch
 
 from support import one_net
 from support.hostile_pickles import bounded
-from weightspace.checkpoints import read_checkpoint
+from weightspace.checkpoints import inspect, read_checkpoint
 from weightspace.checkpoints.files import read_contents
 from weightspace.errors import DataError
 
@@ -151,6 +151,7 @@ def test_shards_are_one_checkpoint(tmp_path, form):
     assert read.form == f"{form} in 2 shards"
     np.testing.assert_array_equal(read.vector, one_net.vector())
     assert facts(index) == {"shards": 2, "metadata": {"total_size": 1}}
+    assert inspect(index).sha256 == ""  # it would be that of one file of several
 
 
 def test_an_index_and_its_shards_must_agree(tmp_path):

@@ -50,7 +50,8 @@ class Inspection:
     bytes : int
         Its size.
     sha256 : str
-        The SHA-256 of the whole file.
+        The SHA-256 of the whole file; "" if it was not asked for, or for a checkpoint in several
+        files.
     key : str
         Where the net's state dict is: keys joined by "/", "" for the whole content.
     others : tuple of str
@@ -178,7 +179,7 @@ def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool
         path=place.path if isinstance(place, InnerPath) else place,
         form=stored.form,
         bytes=size,
-        sha256=numbers.sha256(values.file) if hashed else "",
+        sha256=numbers.sha256(values.file) if hashed and not _in_parts(everything) else "",
         key=stored.chosen.key,
         others=tuple(one.key for one in stored.others),
         architecture=architecture.of(placed, skipped, beside.modules),
@@ -240,6 +241,11 @@ def _versions(attributes: Mapping[Any, Any]) -> dict[str, int]:
         for name, one in found.items()
         if isinstance(one, Mapping) and isinstance(version := one.get("version"), int)
     }
+
+
+def _in_parts(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether values lie in other files than the one that was named."""
+    return any(t.storage is not None and t.storage.file is not None for t in tensors.values())
 
 
 def _devices(tensors: Mapping[str, Tensor]) -> dict[str, int]:
