@@ -110,7 +110,7 @@ def module(values: dict[str, torch.Tensor]) -> torch.nn.Module:
         for part in way:
             if part not in inner._modules:
                 inner.add_module(part, torch.nn.Module())
-            inner = inner._modules[part]  # type: ignore[assignment]
+            inner = inner._modules[part]  # type: ignore[assignment]  # none is None here
         inner.register_buffer(leaf, value)
     return root
 

@@ -6,7 +6,6 @@ answers are checked is said in `weightspace.zoo.reading.remote`.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from weightspace.checkpoints.messages import Refusal
+from weightspace.checkpoints.sized import Sized
 from weightspace.disk import InnerPath, open_file
 from weightspace.errors import DataError, UsageError
 from weightspace.printable import printable
@@ -72,32 +72,13 @@ class RemotePath:
         return RemoteFile(self.server, name)
 
 
-class RemoteFile(io.RawIOBase):
+class RemoteFile(Sized):
     """A file at a URL as an open one: blocks are fetched when they are needed; some are kept."""
 
     def __init__(self, server: Server, name: str) -> None:
-        super().__init__()
+        super().__init__(server.size(name))
         self._server, self._name = server, name
-        self.size = server.size(name)
-        self._at = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-
-    def readable(self) -> bool:
-        """Whether it can be read: yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Whether places in it can be chosen: yes."""
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place."""
-        self._at = offset + {0: 0, 1: self._at, 2: self.size}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        """The place."""
-        return self._at
 
     def readinto(self, buffer: Any) -> int:
         """Read as many bytes as the buffer has, or some of them."""

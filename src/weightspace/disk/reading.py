@@ -159,9 +159,9 @@ def size(place: InnerPath) -> int:
 
 def _opened(place: object, entry: object, where: dict[str, int], most: int | None) -> int:
     # Checked before it is opened, because opening alone has an effect on some devices.
-    if not stat.S_ISREG(os.stat(entry, **where).st_mode):  # type: ignore[arg-type]
+    if not stat.S_ISREG(os.stat(entry, **where).st_mode):  # type: ignore[arg-type]  # a dir_fd
         raise not_regular(place)
-    descriptor = os.open(entry, _FLAGS, **where)  # type: ignore[arg-type]
+    descriptor = os.open(entry, _FLAGS, **where)  # type: ignore[arg-type]  # a dir_fd
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any, BinaryIO
 
+from weightspace.checkpoints.sized import Sized
 
-class Part(io.RawIOBase):
+
+class Part(Sized):
     """A part of an open file as a file of its own, to read from."""
 
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
-        super().__init__()
-        self._file, self.start, self.size, self._at = file, start, size, 0
-
-    def readable(self) -> bool:
-        """Whether it can be read: yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Whether places in it can be chosen: yes."""
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place."""
-        self._at = offset + {0: 0, 1: self._at, 2: self.size}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        """The place."""
-        return self._at
+        super().__init__(size)
+        self._file, self.start = file, start
 
     def readinto(self, buffer: Any) -> int:
         """Read as many bytes as the buffer has, or as there are."""
