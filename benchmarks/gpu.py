@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from stacks import Plain, images, product_work
+from stacks import images, plain, product_work
 from torch import nn
 
 from weightspace.networks import Plan
@@ -57,7 +57,7 @@ def loop_seconds(recipe: Recipe, steps: int, device: str) -> float:
     data = images(recipe)
     x = torch.from_numpy(data.x_train).permute(0, 3, 1, 2).float().div(255).to(device)
     y = torch.from_numpy(data.y_train).to(device)
-    net = Plain(Plan.from_recipe(recipe), recipe).to(device)
+    net = plain(recipe).to(device)
     optimizer = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate)
 
     def step() -> None:

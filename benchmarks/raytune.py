@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from stacks import Plain
+from stacks import plain
 from torch import nn
 
 from weightspace.networks import Plan
@@ -67,7 +67,7 @@ def trial(config: dict[str, Any], images: Any) -> None:
     torch.manual_seed(recipe.seed)
     x, y, x_test, y_test = images
     held = len(x) // 10
-    net = Plain(Plan.from_recipe(recipe), recipe)
+    net = plain(recipe)
     optimizer, loss_of = optimizer_of(recipe, net), nn.CrossEntropyLoss()
     for epoch in range(recipe.epochs + 1):
         losses = []

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import os
 import statistics
 import subprocess
@@ -33,7 +34,9 @@ from torch import nn
 
 from weightspace.images import ImageSet
 from weightspace.networks import Plan
+from weightspace.networks.grammar import Conv
 from weightspace.networks.native import builds, library
+from weightspace.networks.sequential import sequential
 from weightspace.sampling.calibration import calibrate, work_class
 from weightspace.space import Recipe, preset
 from weightspace.training import Pool, StackTrainer
@@ -70,31 +73,10 @@ def images(recipe: Recipe) -> ImageSet:
     return ImageSet("random", x, y, x[:50], y[:50], tuple("0123456789"))
 
 
-class Plain(nn.Module):
-    """A plan as an ordinary module."""
-
-    def __init__(self, plan: Plan, recipe: Recipe) -> None:
-        super().__init__()
-        act = {"relu": nn.ReLU, "elu": nn.ELU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
-        layers: list[nn.Module] = []
-        width = plan.channels
-        for conv in plan.conv:
-            layers.append(nn.Conv2d(width, conv.width, conv.kernel, padding=conv.padding))
-            layers += [nn.BatchNorm2d(conv.width)] if plan.batch_norm else []
-            layers.append(act[recipe.activation]())
-            layers += [nn.MaxPool2d(2)] if conv.pool else []
-            width = conv.width
-        layers.append(nn.Flatten())
-        width = plan.flat_features
-        for out in plan.fc:
-            layers += [nn.Linear(width, out), act[recipe.activation]()]
-            layers += [nn.BatchNorm1d(out)] if plan.batch_norm else []
-            layers += [nn.Dropout(recipe.dropout)] if recipe.dropout else []
-            width = out
-        self.layers = nn.Sequential(*layers, nn.Linear(width, plan.outputs))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers(x)
+def plain(recipe: Recipe) -> nn.Module:
+    """A recipe's net as an ordinary module; where nothing is dropped, without dropout."""
+    kept = (m for m in sequential(recipe) if not isinstance(m, nn.Dropout) or m.p)
+    return nn.Sequential(*kept)
 
 
 def plain_seconds(nets: list[Recipe]) -> float:
@@ -109,7 +91,7 @@ def plain_seconds(nets: list[Recipe]) -> float:
     }
     times = []
     for recipe in nets:
-        net = Plain(Plan.from_recipe(recipe), recipe)
+        net = plain(recipe)
         optimizer = kinds[recipe.optimizer](net.parameters(), lr=recipe.learning_rate)
         loss_of = nn.CrossEntropyLoss()
         for step in range(3 + STEPS):
@@ -148,7 +130,7 @@ def modelbatch_seconds(nets: list[Recipe]) -> float:
     data = images(nets[0])
     x = torch.from_numpy(data.x_train).permute(0, 3, 1, 2).float().contiguous() / 255
     y = torch.from_numpy(data.y_train)
-    stack = ModelBatch([Plain(Plan.from_recipe(r), r) for r in nets], shared_input=False)
+    stack = ModelBatch([plain(r) for r in nets], shared_input=False)
     optimizer = OptimizerFactory(torch.optim.Adam).create_optimizer(
         stack, [{"lr": r.learning_rate} for r in nets]
     )
@@ -165,9 +147,9 @@ def modelbatch_seconds(nets: list[Recipe]) -> float:
 def product_work(recipe: Recipe) -> int:
     """Multiplications of a training step: forward, and for gradients of weights and inputs."""
     plan = Plan.from_recipe(recipe)
-    first = plan.conv[0]
-    unpooled = plan.input_size + 2 * first.padding - first.kernel + 1
-    no_gradient = plan.channels * first.width * (first.kernel * unpooled) ** 2
+    first = plan.kernels[0]
+    assert isinstance(first.layer, Conv)
+    no_gradient = plan.input[0] * math.prod(first.gives) * first.layer.kernel**2
     return recipe.batch_size * (3 * plan.multiplications - no_gradient)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from pathlib import Path
 
@@ -13,24 +14,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from support.plans import Block, Plain
 from weightspace.checkpoints import read_checkpoint
-from weightspace.networks import Plan
-from weightspace.networks.plan import Conv
 
-PLAN = Plan(
-    input_size=16, channels=3, outputs=10,
-    conv=(Conv(4, 3, 1, True), Conv(8, 3, 1, False), Conv(8, 3, 1, True)),
+PLAN = Plain(
+    side=16, channels=3, outputs=10,
+    conv=(Block(4, 3, 1, True), Block(8, 3, 1, False), Block(8, 3, 1, True)),
     fc=(12, 6), batch_norm=True,
 )  # fmt: skip
 
 plans = st.builds(
-    Plan,
-    input_size=st.just(8),
+    Plain,
+    side=st.just(8),
     channels=st.sampled_from([1, 3]),
     outputs=st.integers(2, 11),
     conv=st.lists(
         st.builds(
-            lambda width, kernel, pool: Conv(width, kernel, kernel // 2, pool),
+            lambda width, kernel, pool: Block(width, kernel, kernel // 2, pool),
             st.integers(1, 6),
             st.sampled_from([1, 3, 5]),
             st.booleans(),
@@ -43,7 +43,7 @@ plans = st.builds(
 )
 
 
-def build(plan: Plan) -> nn.Sequential:
+def build(plan: Plain) -> nn.Sequential:
     """The plan's net as anyone would write it, with no value left at its default."""
     modules: list[nn.Module] = []
     width = plan.channels
@@ -54,7 +54,7 @@ def build(plan: Plan) -> nn.Sequential:
         modules += [nn.MaxPool2d(2)] * layer.pool
         width = layer.width
     modules.append(nn.Flatten())
-    width = plan.flat_features
+    width = math.prod(plan.plan.unflattened)
     for out in plan.fc:
         modules += [nn.Linear(width, out), nn.ReLU()]
         modules += [nn.BatchNorm1d(out)] * plan.batch_norm
@@ -100,7 +100,7 @@ def save(state: dict, path: Path) -> Path:
 def test_a_net_of_a_plan_reads_as_the_plan(tmp_path, plan, suffix):
     net = build(plan)
     checkpoint = read_checkpoint(save(net.state_dict(), tmp_path / f"net{suffix}"))
-    assert rows(checkpoint.layout) == rows(plan.layout())
+    assert rows(checkpoint.layout) == rows(plan.plan.layout())
     assert checkpoint.vector.dtype == np.float32
     assert np.array_equal(checkpoint.vector, vector_of(net))
     assert [note.name for note in checkpoint.used] == [t.name for t in checkpoint.layout.tensors]
@@ -109,7 +109,7 @@ def test_a_net_of_a_plan_reads_as_the_plan(tmp_path, plan, suffix):
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_the_house_names_give_the_very_layout(tmp_path, suffix):
-    layout = PLAN.layout()
+    layout = PLAN.plan.layout()
     vector = np.random.default_rng(0).normal(size=layout.size).astype(np.float32)
     state = {
         t.name: torch.from_numpy(vector[t.offset : t.stop].reshape(t.shape)).clone()

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from support.plans import Block, Plain
 from weightspace.networks import Plan
 from weightspace.networks.activations import ACTIVATIONS
 from weightspace.networks.arithmetic import arithmetic
@@ -21,7 +22,6 @@ from weightspace.networks.batch import Images, Step
 from weightspace.networks.layout import TRAINABLE
 from weightspace.networks.native import ACTIVATIONS as KNOWN
 from weightspace.networks.native import NativeStack, builds, load
-from weightspace.networks.plan import Conv
 from weightspace.networks.stack import StackShape, TorchStack
 
 needs_build = pytest.mark.skipif(not builds(), reason="the native step was not built")
@@ -46,7 +46,7 @@ class Case:
             if t.role == "running_var":
                 vectors[:, t.offset : t.stop] = vectors[:, t.offset : t.stop].abs() + 0.5
         self.weights, self.stats = self.shape.split(vectors.to(self.dtype))
-        size = (plan.channels, plan.input_size, plan.input_size)
+        size = plan.input
         pool = torch.randint(0, 256, (40, *size), dtype=torch.uint8, generator=g)
         index = torch.randint(0, 40, (nets, self.batch), generator=g)
         made = torch.rand(1, self.batch, *size, generator=g, dtype=torch.float64).to(self.dtype)
@@ -54,7 +54,7 @@ class Case:
         self.labels = torch.randint(0, plan.outputs, (nets, self.batch), generator=g)
         self.masks = [
             ((torch.rand(nets, self.batch, w, generator=g) > 0.3) / 0.7).to(self.dtype)
-            for w in plan.fc
+            for w in plan.dropouts
         ]
         self.smoothing = torch.linspace(0, 0.2, nets, dtype=self.dtype).unsqueeze(1)
 
@@ -82,17 +82,17 @@ def cases(draw: st.DrawFn) -> Case:
         padding, pool = draw(st.sampled_from([0, kernel // 2])), draw(st.booleans())
         after = (left + 2 * padding - kernel + 1) // (2 if pool else 1)
         if after >= 1:
-            layers.append(Conv(draw(st.integers(1, 17)), kernel, padding, pool))
+            layers.append(Block(draw(st.integers(1, 17)), kernel, padding, pool))
             left = after
-    layers = layers or [Conv(4, 3, 1, True)]
+    layers = layers or [Block(4, 3, 1, True)]
     fc = tuple(draw(st.lists(st.integers(2, 34), max_size=3)))
     outputs = draw(st.sampled_from([2, 10, 20]))
-    plan = Plan(
+    plain = Plain(
         side, draw(st.sampled_from([1, 3])), outputs, tuple(layers), fc, draw(st.booleans())
     )
     names = draw(st.lists(st.sampled_from(KNOWN), min_size=1, max_size=3))
     batch = draw(st.sampled_from([2, 5, 8, 10, 16, 32, 33, 64]))
-    return Case(plan, sorted(names), batch, draw(st.integers(0, 1000)))
+    return Case(plain.plan, sorted(names), batch, draw(st.integers(0, 1000)))
 
 
 def close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
@@ -123,7 +123,7 @@ def test_a_step_equals_the_twins(case: Case, build: Path) -> None:
     assert close(passes[0].flatten(1), passes[1].flatten(1), 1e-9)
 
 
-FLAT = Plan(9, 2, 3, (Conv(3, 3, 1, False), Conv(4, 2, 0, True)), (6, 5), True)
+FLAT = Plain(9, 2, 3, (Block(3, 3, 1, False), Block(4, 2, 0, True)), (6, 5), True)
 
 
 @needs_build
@@ -131,7 +131,7 @@ FLAT = Plan(9, 2, 3, (Conv(3, 3, 1, False), Conv(4, 2, 0, True)), (6, 5), True)
 @pytest.mark.parametrize("activation", KNOWN)
 def test_float32_is_as_exact_as_torch(activation: str, build: Path) -> None:
     """Both are compared with the float64 step: errors of the same size, over twenty draws."""
-    plan, worst = replace(FLAT, channels=3, input_size=16), {"native": 0.0, "torch": 0.0}
+    plan, worst = replace(FLAT, channels=3, side=16).plan, {"native": 0.0, "torch": 0.0}
     errors: dict[str, list[float]] = {name: [] for name in worst}
     for seed in range(20):
         exact = Case(plan, [activation], 32, seed)
@@ -145,12 +145,12 @@ def test_float32_is_as_exact_as_torch(activation: str, build: Path) -> None:
 
 
 KINDS = {
-    "convolution": replace(FLAT, conv=(Conv(3, 3, 1, False),), fc=(), batch_norm=False),
+    "convolution": replace(FLAT, conv=(Block(3, 3, 1, False),), fc=(), batch_norm=False),
     "unpadded convolutions": replace(
-        FLAT, conv=(Conv(3, 3, 0, False), Conv(2, 2, 0, False)), fc=(), batch_norm=False
+        FLAT, conv=(Block(3, 3, 0, False), Block(2, 2, 0, False)), fc=(), batch_norm=False
     ),
-    "pooling": replace(FLAT, conv=(Conv(3, 3, 1, True),), fc=(), batch_norm=False),
-    "batch norm": replace(FLAT, conv=(Conv(3, 3, 1, False),), fc=()),
+    "pooling": replace(FLAT, conv=(Block(3, 3, 1, True),), fc=(), batch_norm=False),
+    "batch norm": replace(FLAT, conv=(Block(3, 3, 1, False),), fc=()),
     "dense and dropout": replace(FLAT, fc=(6,), batch_norm=False),
     "all of them": FLAT,
 }
@@ -161,7 +161,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_are_those_of_finite_differences(kind: str, activation: str, stack: str) -> None:
     """Each tensor's gradient along a random direction, in float64."""
-    case = Case(KINDS[kind], [activation, activation], 12, seed=5)
+    case = Case(KINDS[kind].plan, [activation, activation], 12, seed=5)
     engine = case.torch() if stack == "torch" else case.native(builds()[-1])
     gradient = case.step(engine, case.weights)[0].gradient
     generator = torch.Generator().manual_seed(1)
@@ -212,7 +212,7 @@ def test_an_activation_that_the_native_step_lacks_runs_on_torch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(ACTIVATIONS, "softplus", torch.nn.functional.softplus)
-    shape = StackShape.of(FLAT)
+    shape = StackShape.of(FLAT.plan)
     found = arithmetic(shape, ["relu", "softplus"], torch.float32, torch.device("cpu"))
     assert isinstance(found, TorchStack)
 
@@ -223,6 +223,6 @@ def test_the_native_step_knows_every_activation() -> None:
 
 @needs_build
 def test_the_native_step_refuses_weights_of_another_plan() -> None:
-    case = Case(FLAT, ["relu"], 8)
+    case = Case(FLAT.plan, ["relu"], 8)
     with pytest.raises(ValueError, match=r"weights: \(1, \d+\) is not \[1, \d+\]"):
         case.step(case.native(builds()[-1]), case.weights[:, :-1].contiguous())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.plans import Block, Plain, hidden, pooled, sides, widths
 from weightspace.errors import DataError, UsageError
 from weightspace.networks import Layout, Plan
-from weightspace.networks.plan import Conv
+from weightspace.networks.grammar import Conv
 from weightspace.space import Choice, Recipe, preset
 
 FIXED = Plan.from_recipe(Recipe(dataset="mnist"))
@@ -23,13 +25,13 @@ MODEL_ZOOS = Recipe(
 )  # fmt: skip
 
 plans = st.builds(
-    Plan,
-    input_size=st.sampled_from([16, 32]),
+    Plain,
+    side=st.sampled_from([16, 32]),
     channels=st.sampled_from([1, 3]),
     outputs=st.integers(2, 20),
     conv=st.lists(
         st.builds(
-            lambda width, kernel, pool: Conv(width, kernel, kernel // 2, pool),
+            lambda width, kernel, pool: Block(width, kernel, kernel // 2, pool),
             st.integers(1, 6),
             st.sampled_from([1, 3, 5]),
             st.booleans(),
@@ -39,7 +41,7 @@ plans = st.builds(
     ).map(tuple),
     fc=st.lists(st.integers(2, 20), max_size=3).map(tuple),
     batch_norm=st.booleans(),
-)
+).map(lambda plain: plain.plan)
 
 
 def grid() -> list[Plan]:
@@ -69,20 +71,20 @@ def test_the_grid_has_the_published_sizes():
 
 
 @pytest.mark.parametrize(
-    ("depth", "widths", "pooled"), [(3, (8, 16, 32), (0, 1, 2)), (4, (8, 16, 32, 32), (0, 1, 3)),
-                                    (5, (8, 16, 16, 32, 32), (0, 2, 4))]
+    ("depth", "outputs", "pools"), [(3, [8, 16, 32], [0, 1, 2]), (4, [8, 16, 32, 32], [0, 1, 3]),
+                                    (5, [8, 16, 16, 32, 32], [0, 2, 4])]
 )  # fmt: skip
-def test_surplus_layers_go_to_the_last_blocks(depth, widths, pooled):
+def test_surplus_layers_go_to_the_last_blocks(depth, outputs, pools):
     plan = Plan.from_recipe(Recipe(dataset="mnist", depth_conv=depth))
-    assert tuple(layer.width for layer in plan.conv) == widths
-    assert tuple(i for i, layer in enumerate(plan.conv) if layer.pool) == pooled
+    assert widths(plan, Conv) == outputs
+    assert pooled(plan) == pools
 
 
 def test_the_model_zoos_cnn_has_its_published_size():
     """2,464 weights: 28 - 24 - 12 - 8 - 4 - 3 pixels (Schürholt et al., NeurIPS 2022)."""
     plan = Plan.from_recipe(MODEL_ZOOS)
     assert plan.layout().size == 2464
-    assert plan.sides == (28, 12, 4, 3)
+    assert sides(plan) == [28, 12, 4, 3]
 
 
 def test_images_too_small_for_unpadded_convolutions_are_refused():
@@ -97,7 +99,7 @@ def test_an_unknown_architecture_is_refused_by_name():
 
 def test_dense_widths_are_halved_and_never_below_two():
     plan = Plan.from_recipe(Recipe(dataset="mnist", depth_fc=4, width_fc=9))
-    assert plan.fc == (9, 4, 2, 2)
+    assert hidden(plan) == [9, 4, 2, 2]
 
 
 def test_the_order_of_the_fixed_net_is_the_published_one():
@@ -129,9 +131,11 @@ def test_tensors_lie_end_to_end(plan):
     assert len({spec.name for spec in layout.tensors}) == len(layout.tensors)
     assert [t.layer for t in layout.tensors] == sorted(t.layer for t in layout.tensors)
     weights = [t for t in layout.tensors if t.role == "weight"]
-    assert len(weights) == len(plan.conv) + len(plan.fc) + 1
+    assert len(weights) == len(plan.kernels)
     for before, after in itertools.pairwise(weights):
-        inputs = plan.flat_features if (before.part, after.part) == ("conv", "fc") else None
+        inputs = (
+            math.prod(plan.unflattened) if (before.part, after.part) == ("conv", "fc") else None
+        )
         assert after.shape[1] == (inputs or before.shape[0])
 
 

@@ -11,6 +11,7 @@ from weightspace.images import load, resize
 from weightspace.images.imageset import ImageSet
 from weightspace.networks import Plan
 from weightspace.networks.activations import ACTIVATIONS
+from weightspace.networks.grammar import Conv, Dense, Dropout, Flatten, Norm, Pool, Spot
 from weightspace.space import Recipe
 
 SIDE = 8
@@ -63,36 +64,42 @@ class PlainNet(nn.Module):
 
     def __init__(self, plan: Plan, activation: str) -> None:
         super().__init__()
-        self.plan, self.act = plan, ACTIVATIONS[activation]
-        self.conv, self.conv_norm = nn.ModuleList(), nn.ModuleList()
-        width = plan.channels
-        for layer in plan.conv:
-            self.conv.append(nn.Conv2d(width, layer.width, layer.kernel, padding=layer.padding))
-            self.conv_norm.append(nn.BatchNorm2d(layer.width))
-            width = layer.width
-        self.fc, self.fc_norm = nn.ModuleList(), nn.ModuleList()
-        width = plan.flat_features
-        for out in plan.fc:
-            self.fc.append(nn.Linear(width, out))
-            self.fc_norm.append(nn.BatchNorm1d(out))
-            width = out
-        self.last = nn.Linear(width, plan.outputs)
+        self.act = ACTIVATIONS[activation]
+        self.layers = nn.ModuleList(_module(spot) for spot in plan.spots)
 
     def forward(self, x: torch.Tensor, masks: list[torch.Tensor]) -> torch.Tensor:
-        for conv, conv_norm, plan in zip(self.conv, self.conv_norm, self.plan.conv, strict=True):
-            x = self.act(conv_norm(conv(x)))
-            if plan.pool:
-                x = nn.functional.max_pool2d(x, 2)
-        x = x.flatten(1)
-        for layer, norm, mask in zip(self.fc, self.fc_norm, masks, strict=True):
-            x = norm(self.act(layer(x))) * mask
-        return self.last(x)
+        left = iter(masks)
+        for layer in self.layers:
+            if isinstance(layer, nn.ReLU):
+                x = self.act(x)
+            else:
+                x = x * next(left) if isinstance(layer, nn.Dropout) else layer(x)
+        return x
 
     def tensors(self) -> list[torch.Tensor]:
         """Every stored tensor in the order of the plan's layout."""
         found: list[torch.Tensor] = []
-        layers, norms = [*self.conv, *self.fc], [*self.conv_norm, *self.fc_norm]
-        for layer, norm in zip(layers, norms, strict=True):
-            found += [layer.weight, layer.bias, norm.bias, norm.weight]
-            found += [norm.running_mean, norm.running_var]
-        return [*found, self.last.weight, self.last.bias]
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                found += [layer.weight, layer.bias]
+            elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+                found += [layer.bias, layer.weight, layer.running_mean, layer.running_var]
+        return found
+
+
+def _module(spot: Spot) -> nn.Module:
+    match spot.layer:
+        case Conv() as conv:
+            return nn.Conv2d(spot.takes[0], conv.width, conv.kernel, padding=conv.padding)
+        case Dense(width):
+            return nn.Linear(spot.takes[0], width)
+        case Norm():
+            norm = nn.BatchNorm2d if len(spot.takes) == 3 else nn.BatchNorm1d
+            return norm(spot.takes[0])
+        case Pool(size):
+            return nn.MaxPool2d(size)
+        case Flatten():
+            return nn.Flatten()
+        case Dropout():
+            return nn.Dropout()
+    return nn.ReLU()  # which stands for the recipe's function

@@ -39,9 +39,9 @@ def loaded(snapshot: Snapshot, trainer: StackTrainer, activation: str) -> nn.Mod
 def measured(net: nn.Module, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Loss and accuracy of a plain net on uint8 images [N, H, W, C]."""
     images = torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255
-    width = [torch.ones(1)] * len(net.fc)
+    dropouts = sum(isinstance(module, nn.Dropout) for module in net.modules())
     with torch.no_grad():
-        logits = net(images, width)
+        logits = net(images, [torch.ones(1)] * dropouts)
     labels = torch.from_numpy(y)
     loss = nn.functional.cross_entropy(logits, labels).item()
     return loss, (logits.argmax(1) == labels).double().mean().item()

@@ -82,7 +82,8 @@ class Order:
         plan = Plan.from_recipe(recipe)
         layout = plan.layout()
         first = next(t for t in layout.tensors if t.part == "fc")
-        return cls(layout, first.offset, first.shape[0], plan.sides[-1], plan.conv[-1].width)
+        width, side, _ = plan.unflattened
+        return cls(layout, first.offset, first.shape[0], side, width)
 
     def to_zoo(self, values: np.ndarray) -> np.ndarray:
         """Convert a vector [P] of the data set to a zoo's."""

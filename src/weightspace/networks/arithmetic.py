@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import torch
 
 from weightspace.networks.native import ACTIVATIONS, SUFFIX, NativeStack, builds, library
+from weightspace.networks.native.plans import numbers
 from weightspace.networks.stack import StackShape, TorchStack
 
 
 def arithmetic(
     shape: StackShape, activations: Sequence[str], dtype: torch.dtype, device: torch.device
 ) -> TorchStack | NativeStack:
-    """The faster implementation that supports all of these activations on this device."""
+    """The faster implementation that supports these layers and activations on this device."""
     known = device.type == "cpu" and dtype in SUFFIX and set(activations) <= set(ACTIVATIONS)
-    found = library() if known else None
+    found = library() if known and numbers(shape.plan) is not None else None
     if found is not None:
         return NativeStack(shape.plan, shape.layout, dtype, found)
     return TorchStack(shape, dtype)

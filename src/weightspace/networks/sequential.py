@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -10,8 +11,19 @@ from torch import Tensor, nn
 
 from weightspace.errors import UsageError
 from weightspace.networks.activations import ACTIVATIONS
-from weightspace.networks.layout import TensorSpec
-from weightspace.networks.plan import Plan
+from weightspace.networks.grammar import (
+    Activation,
+    AdaptivePool,
+    Conv,
+    Dense,
+    Dropout,
+    Layer,
+    Norm,
+    Pool,
+    Residual,
+    Spot,
+)
+from weightspace.networks.plan import Plan, tensors
 from weightspace.networks.stack import NORM_EPSILON, NORM_MOMENTUM
 from weightspace.space import Recipe
 
@@ -23,7 +35,7 @@ _NORM_LEAVES = {
 }
 
 
-class Activation(nn.Module):
+class Function(nn.Module):
     """An activation of `ACTIVATIONS` as a module; it has no parameters."""
 
     def __init__(self, name: str) -> None:
@@ -43,12 +55,24 @@ class Activation(nn.Module):
         return self.name
 
 
+class Sum(nn.Module):
+    """A residual block: the sum of what two chains of modules make of one input."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add the outputs of the two chains."""
+        y: Tensor = self.body(x) + self.shortcut(x)
+        return y
+
+
 def sequential(recipe: Recipe) -> nn.Sequential:
     """Make the torch module of a recipe, with torch's own initial weights.
 
-    A convolution is kernel and bias, norm, activation, pooling. A hidden dense layer is weight and
-    bias, activation, norm, dropout. The output layer comes last. `state_dict` gives the weights of
-    a net of the same recipe; they load with `strict=True`. Call `eval()` before predicting.
+    The layers are those of the recipe's `Plan` and have its names. `state_dict` gives the weights
+    of a net of the same recipe; they load with `strict=True`. Call `eval()` before predicting.
 
     Parameters
     ----------
@@ -73,30 +97,46 @@ def sequential(recipe: Recipe) -> nn.Sequential:
      'fc1', 'fc1_activation', 'fc1_norm', 'fc1_dropout', 'output']
     """
     plan = Plan.from_recipe(recipe)
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    width = plan.channels
-    for number, conv in enumerate(plan.conv, 1):
-        name = f"conv{number}"
-        layers[name] = nn.Conv2d(width, conv.width, conv.kernel, padding=conv.padding)
-        if plan.batch_norm:
-            norm = nn.BatchNorm2d(conv.width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
-            layers[f"{name}_norm"] = norm
-        layers[f"{name}_activation"] = Activation(recipe.activation)
-        if conv.pool:
-            layers[f"{name}_pool"] = nn.MaxPool2d(2)
-        width = conv.width
-    layers["flatten"] = nn.Flatten()
-    width = plan.flat_features
-    for number, out in enumerate(plan.fc, 1):
-        name = f"fc{number}"
-        layers[name] = nn.Linear(width, out)
-        layers[f"{name}_activation"] = Activation(recipe.activation)
-        if plan.batch_norm:
-            layers[f"{name}_norm"] = nn.BatchNorm1d(out, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
-        layers[f"{name}_dropout"] = nn.Dropout(recipe.dropout)
-        width = out
-    layers["output"] = nn.Linear(width, plan.outputs)
-    return nn.Sequential(layers)
+    return _chain(plan.layers, iter(plan.spots), recipe)
+
+
+def _chain(layers: tuple[Layer, ...], spots: Iterator[Spot], recipe: Recipe) -> nn.Sequential:
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    count = 0
+    for layer in layers:
+        if isinstance(layer, Residual):
+            count += 1
+            sides = (layer.body, layer.shortcut)
+            modules[f"block{count}"] = Sum(*(_chain(s, spots, recipe) for s in sides))
+        else:
+            spot = next(spots)
+            modules[spot.name] = _module(spot, recipe)
+    return nn.Sequential(modules)
+
+
+def _module(spot: Spot, recipe: Recipe) -> nn.Module:
+    width = spot.takes[0]
+    match spot.layer:
+        case Conv(out, kernel, stride, padding, groups, bias):
+            return nn.Conv2d(width, out, kernel, stride, padding, groups=groups, bias=bias)
+        case Dense(out, bias):
+            return nn.Linear(width, out, bias)
+        case Norm("batch"):
+            kind = nn.BatchNorm2d if len(spot.takes) == 3 else nn.BatchNorm1d
+            return kind(width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
+        case Norm(_, groups):
+            return nn.GroupNorm(groups, width, eps=NORM_EPSILON)
+        case Activation():
+            return Function(recipe.activation)
+        case Pool(kind="max") as pool:
+            return nn.MaxPool2d(pool.size, pool.step, pool.padding)
+        case Pool() as pool:
+            return nn.AvgPool2d(pool.size, pool.step, pool.padding)
+        case AdaptivePool(size):
+            return nn.AdaptiveAvgPool2d(size)
+        case Dropout(whole_channels):
+            return (nn.Dropout2d if whole_channels else nn.Dropout)(recipe.dropout)
+    return nn.Flatten()
 
 
 def state_dict(recipe: Recipe, vector: np.ndarray, steps: int | None = None) -> dict[str, Tensor]:
@@ -120,7 +160,8 @@ def state_dict(recipe: Recipe, vector: np.ndarray, steps: int | None = None) -> 
     UsageError
         If the vector does not belong to a net of this recipe.
     """
-    layout = Plan.from_recipe(recipe).layout()
+    plan = Plan.from_recipe(recipe)
+    layout = plan.layout()
     if vector.shape != (layout.size,):
         raise UsageError(
             "vector",
@@ -128,17 +169,14 @@ def state_dict(recipe: Recipe, vector: np.ndarray, steps: int | None = None) -> 
             "give the recipe of the same net",
         )
     values: dict[str, Tensor] = {}
-    for spec in layout.tensors:
-        name = _name(spec)
-        piece = vector[spec.offset : spec.stop].reshape(spec.shape)
-        values[name] = torch.from_numpy(np.array(piece, np.float32))
-        if spec.role == "running_var" and steps is not None:
-            values[name.replace("running_var", "num_batches_tracked")] = torch.tensor(steps)
+    left = iter(layout.tensors)
+    for spot in plan.spots:
+        leaves = _NORM_LEAVES if isinstance(spot.layer, Norm) else {}
+        for role in tensors(spot):
+            spec = next(left)
+            name = ".".join((*spot.blocks, spot.name, leaves.get(role, role)))
+            piece = vector[spec.offset : spec.stop].reshape(spec.shape)
+            values[name] = torch.from_numpy(np.array(piece, np.float32))
+            if role == "running_var" and steps is not None:
+                values[name.replace("running_var", "num_batches_tracked")] = torch.tensor(steps)
     return values
-
-
-def _name(spec: TensorSpec) -> str:
-    layer = spec.name.rpartition(".")[0]
-    if spec.role in _NORM_LEAVES:
-        return f"{layer}_norm.{_NORM_LEAVES[spec.role]}"
-    return f"{layer}.{spec.role}"

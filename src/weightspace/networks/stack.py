@@ -17,6 +17,18 @@ from torch import Tensor
 
 from weightspace.networks.activations import Runs, activate
 from weightspace.networks.batch import Images, Step
+from weightspace.networks.grammar import (
+    Activation,
+    AdaptivePool,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    Norm,
+    Pool,
+    Residual,
+)
 from weightspace.networks.layout import RUNNING, TRAINABLE, Layout
 from weightspace.networks.plan import Plan
 
@@ -98,8 +110,8 @@ class TorchStack:
     ) -> Step:
         """The losses and gradients of one step; running statistics are updated in place.
 
-        `labels` int64 [M, B]; `smoothing` of labels [M, 1]; `masks` has a factor for each hidden
-        dense layer [M, B, width]: 0, or 1 / keep probability.
+        `labels` int64 [M, B]; `smoothing` of labels [M, 1]; `masks` has the factors of each dropout
+        [M, B, values]: 0, or 1 / keep probability.
         """
         leaves = [v.detach().requires_grad_() for v in self._shape.views(weights)]
         plan, runs = self._shape.plan, Runs.of(activations)
@@ -134,40 +146,89 @@ def forward(
 ) -> Tensor:
     """Logits [M, B, outputs] of M nets, each on its own batch.
 
-    `x` is [M, B, C, H, W] and `tensors` are as `StackShape.views` returns them. In training,
-    `stats` are updated in place and `masks` has one factor [M, B, width] for each hidden dense
-    layer (0, or 1 / keep probability). `masks` None means evaluation: no dropout, and running
-    statistics.
+    `x` is [M, B, *input] and `tensors` are as `StackShape.views` returns them. In training, `stats`
+    are updated in place and `masks` has one factor [M, B, values] for each `Dropout`, or
+    [M, B, channels] where it drops whole channels (0, or 1 / keep probability). `masks` None means
+    evaluation: no dropout, and running statistics.
     """
-    nets, batch = x.shape[:2]
-    take, stat = iter(tensors), iter(stats)
-    training = masks is not None
+    y = _Pass(len(x), tensors, stats, runs, masks).chain(plan.layers, _merged(x))
+    return y.reshape(len(y), len(x), -1).transpose(0, 1)
 
-    def norm(y: Tensor) -> Tensor:
-        """Batch norm of [B, M x width, ...], with one statistic for each net and channel."""
-        if not plan.batch_norm:
-            return y
+
+class _Pass:
+    """One forward pass; values are [B, M x channels, H, W], and [B, M x values] after `Flatten`."""
+
+    def __init__(
+        self,
+        nets: int,
+        tensors: list[Tensor],
+        stats: list[Tensor],
+        runs: Runs,
+        masks: list[Tensor] | None,
+    ) -> None:
+        self._nets, self._runs, self._training = nets, runs, masks is not None
+        self._take, self._stat, self._mask = iter(tensors), iter(stats), iter(masks or [])
+
+    def chain(self, layers: tuple[Layer, ...], y: Tensor) -> Tensor:
+        for layer in layers:
+            y = self._one(layer, y)
+        return y
+
+    def _one(self, layer: Layer, y: Tensor) -> Tensor:
+        match layer:
+            case Conv():
+                return self._conv(layer, y)
+            case Dense():
+                return self._dense(layer, y)
+            case Norm():
+                return self._norm(layer, y)
+            case Activation():
+                return activate(y, self._runs, 1, y.shape[1] // self._nets)
+            case Pool(kind="max"):
+                return F.max_pool2d(y, layer.size, layer.step, layer.padding)
+            case Pool():
+                return F.avg_pool2d(y, layer.size, layer.step, layer.padding)
+            case AdaptivePool():
+                return F.adaptive_avg_pool2d(y, layer.size)
+            case Dropout():
+                return self._dropout(layer, y) if self._training else y
+            case Flatten():
+                return y.flatten(1)
+            case Residual():
+                return self.chain(layer.body, y) + self.chain(layer.shortcut, y)
+
+    def _conv(self, layer: Conv, y: Tensor) -> Tensor:
+        kernel = _kernel_channels_last(next(self._take))
+        bias = next(self._take).reshape(-1) if layer.bias else None
+        groups = self._nets * layer.groups
+        return F.conv2d(y, kernel, bias, layer.stride, layer.padding, groups=groups)
+
+    def _dense(self, layer: Dense, y: Tensor) -> Tensor:
+        apart = y.unflatten(1, (self._nets, -1)).transpose(0, 1)  # [M, B, values]
+        weight = next(self._take).transpose(1, 2)
+        if layer.bias:
+            z = torch.baddbmm(next(self._take).unsqueeze(1), apart, weight)
+        else:
+            z = torch.bmm(apart, weight)
+        return z.transpose(0, 1).flatten(1)
+
+    def _norm(self, layer: Norm, y: Tensor) -> Tensor:
         # One channel per net would give a strided view; torch's backward is wrong then.
-        shift, scale = (next(take).reshape(-1).contiguous() for _ in range(2))
-        mean, var = next(stat), next(stat)
-        return F.batch_norm(y, mean, var, scale, shift, training, NORM_MOMENTUM, NORM_EPSILON)
+        shift, scale = (next(self._take).reshape(-1).contiguous() for _ in range(2))
+        if layer.kind != "batch":
+            return F.group_norm(y, self._nets * layer.groups, scale, shift, NORM_EPSILON)
+        mean, var = next(self._stat), next(self._stat)
+        return F.batch_norm(y, mean, var, scale, shift, self._training, NORM_MOMENTUM, NORM_EPSILON)
 
-    y = _channels_last(x)
-    for layer in plan.conv:
-        kernel, bias = _kernel_channels_last(next(take)), next(take).reshape(-1)
-        y = F.conv2d(y, kernel, bias, padding=layer.padding, groups=nets)
-        y = activate(norm(y), runs, 1, layer.width)
-        if layer.pool:
-            y = F.max_pool2d(y, 2)
-    y = y.unflatten(1, (nets, -1)).transpose(0, 1).flatten(2)  # [M, B, features]
-    for index, width in enumerate(plan.fc):
-        y = activate(_dense(y, next(take), next(take)), runs, 0)
-        if plan.batch_norm:
-            y = norm(y.transpose(0, 1).reshape(batch, nets * width))
-            y = y.view(batch, nets, width).transpose(0, 1)
-        if masks is not None:
-            y = y * masks[index]
-    return _dense(y, next(take), next(take))
+    def _dropout(self, layer: Dropout, y: Tensor) -> Tensor:
+        mask = next(self._mask).transpose(0, 1).flatten(1)  # [B, M x values]
+        whole = (*y.shape[:2], *(1 for _ in y.shape[2:]))
+        return y * mask.view(whole if layer.whole_channels else y.shape)
+
+
+def _merged(x: Tensor) -> Tensor:
+    """[M, B, ...] -> [B, M x C, ...], images in channels-last memory, with one copy."""
+    return _channels_last(x) if x.dim() == 5 else x.transpose(0, 1).flatten(1)
 
 
 def _channels_last(x: Tensor) -> Tensor:
@@ -182,8 +243,3 @@ def _kernel_channels_last(kernel: Tensor) -> Tensor:
     nets, out, channels, rows, columns = kernel.shape
     y = kernel.permute(0, 1, 3, 4, 2).reshape(nets * out, rows, columns, channels)
     return y.permute(0, 3, 1, 2)
-
-
-def _dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Product and bias: x [M, B, I], weight [M, O, I], bias [M, O] -> [M, B, O]."""
-    return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))

@@ -65,7 +65,7 @@ class Recipe:
     label_noise : float
         The share of training labels that are replaced by another class.
     architecture : str
-        How the widths and depths become convolutions (`networks.plan.ARCHITECTURES`).
+        How widths and depths become layers (`networks.architectures.ARCHITECTURES`).
     stopping : {"epochs", "convergence"}
         Whether to train for `epochs`, or only until the net has converged.
     train_fraction : float
@@ -124,7 +124,7 @@ class Recipe:
     label_noise: float = 0.0
     """The share of training labels that are replaced by another class."""
     architecture: str = "nws"
-    """How the widths and depths become convolutions (`networks.plan.ARCHITECTURES`)."""
+    """How widths and depths become layers (`networks.architectures.ARCHITECTURES`)."""
     stopping: str = "epochs"
     """Whether to train for `epochs`, or only until the net has converged ("convergence")."""
     train_fraction: float = 1.0

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from weightspace.networks.activations import ACTIVATIONS
+from weightspace.networks.architectures import ARCHITECTURES
 from weightspace.networks.initializations import INITIALIZATIONS
-from weightspace.networks.plan import ARCHITECTURES
 from weightspace.space import Recipe
 from weightspace.training.optimizers import OPTIMIZERS
 

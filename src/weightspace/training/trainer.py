@@ -218,16 +218,16 @@ class StackTrainer:
             optimizer.update(self.weights[rows], gradient[rows], slots, rate[rows], self.step)
 
     def masks(self) -> list[Tensor]:
-        """The dropout factors of every hidden dense layer.
+        """The factors of every dropout layer.
 
         A value is dropped if its 16-bit random number is below rate x 65536.
 
         Returns
         -------
-        list of torch.Tensor, shape (M, B, width)
+        list of torch.Tensor, shape (M, B, values)
             0 or 1 / (1 - rate).
         """
-        widths, batch = self.plan.fc, self.batches.batch_size
+        widths, batch = self.plan.dropouts, self.batches.batch_size
         key = streams.keys(self.batches.seeds, "dropout", self.step)
         numbers = streams.uniform16(key, batch * sum(widths))
         kept = numbers >= (self.dropout * 65536 - 32768)

@@ -5,7 +5,7 @@ batches of channels cost more than the arithmetic. Here the samples of a batch a
 axis, a convolution runs along rows without extracting patches, and norm, activation and pooling are
 one pass (products.h, layers.h, step.cpp). There is one build for each width of vector registers,
 and the widest that the processor supports is loaded. `networks.stack` is used where nothing was
-built, and for activations that the native step does not have.
+built, and for layers and activations that the native step does not have (plans.py).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from weightspace.networks.batch import Images, Step
 from weightspace.networks.layout import RUNNING, TRAINABLE, Layout
+from weightspace.networks.native.plans import numbers
 from weightspace.networks.plan import Plan
 
 ACTIVATIONS = ("relu", "elu", "sigmoid", "tanh", "gelu", "leaky_relu")
@@ -107,15 +108,12 @@ def augmented(
 class Workspace:
     """The memory for one net's step on `samples` images."""
 
-    def __init__(self, plan: Plan, samples: int, dtype: torch.dtype, found: ctypes.CDLL) -> None:
+    def __init__(
+        self, plan: np.ndarray, samples: int, dtype: torch.dtype, found: ctypes.CDLL
+    ) -> None:
         self._free = getattr(found, f"ws_free_{SUFFIX[dtype]}")
         self._run = getattr(found, f"ws_run_{SUFFIX[dtype]}")
-        numbers = [len(plan.conv), len(plan.fc), plan.input_size, plan.channels, plan.outputs]
-        numbers.append(int(plan.batch_norm))
-        for layer in plan.conv:
-            numbers += [layer.width, layer.kernel, layer.padding, int(layer.pool)]
-        array = np.array([*numbers, *plan.fc], np.int32)
-        self._space = getattr(found, f"ws_new_{SUFFIX[dtype]}")(array.ctypes.data, samples)
+        self._space = getattr(found, f"ws_new_{SUFFIX[dtype]}")(plan.ctypes.data, samples)
         if not self._space:
             raise MemoryError(f"no memory for a training step on {samples} images")
 
@@ -132,11 +130,14 @@ class NativeStack:
     """Computes M nets of one plan on the CPU, with the interface of `networks.stack.TorchStack`."""
 
     def __init__(self, plan: Plan, layout: Layout, dtype: torch.dtype, found: ctypes.CDLL) -> None:
-        self._plan, self._dtype, self._library = plan, dtype, found
+        told = numbers(plan)
+        if told is None:
+            raise ValueError("the native step does not compute these layers")
+        self._told, self._outputs, self._dtype, self._library = told, plan.outputs, dtype, found
         self._values = sum(t.size for t in layout.tensors if t.role in TRAINABLE)
         widths = [t.size for t in layout.tensors if t.role in RUNNING]
         self._widths = np.array(widths, np.int32)
-        self._hidden = np.array(plan.fc, np.int32)
+        self._hidden = np.array(plan.dropouts, np.int32)
         self._spaces: dict[int, Workspace] = {}
 
     def gradient(
@@ -165,7 +166,7 @@ class NativeStack:
         self, images: Images, weights: Tensor, stats: list[Tensor], activations: Sequence[str]
     ) -> Tensor:
         """See `TorchStack.logits`."""
-        shape = (*images.index.shape, self._plan.outputs)
+        shape = (*images.index.shape, self._outputs)
         out = torch.empty(shape, dtype=self._dtype)
         self._run(images, weights, stats, activations, out)
         return out
@@ -189,7 +190,7 @@ class NativeStack:
             places = np.zeros(nets, np.uintp)
             size = made[0].numel() * made.element_size()
             places[images.rows.numpy()] = made.data_ptr() + np.arange(len(made)) * size
-        numbers = np.array([ACTIVATIONS.index(name) for name in activations], np.int32)
+        functions = np.array([ACTIVATIONS.index(name) for name in activations], np.int32)
         at_stats = _pointers(stats)
         call = _Call(
             nets=nets,
@@ -202,12 +203,12 @@ class NativeStack:
             widths=self._widths.ctypes.data,
             masks=None if masks is None else masks.ctypes.data,
             hidden=self._hidden.ctypes.data,
-            activation=numbers.ctypes.data,
+            activation=functions.ctypes.data,
             out=out.data_ptr(),
             **pointers,
         )
         if samples not in self._spaces:
-            self._spaces[samples] = Workspace(self._plan, samples, self._dtype, self._library)
+            self._spaces[samples] = Workspace(self._told, samples, self._dtype, self._library)
         self._spaces[samples].run(call, "labels" in pointers)
 
 
