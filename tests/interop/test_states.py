@@ -187,7 +187,7 @@ def test_wrong_exports_are_refused(zoo, tmp_path, options, message):
 
 def test_wrong_vectors_and_activations_are_refused():
     recipe = Recipe(dataset="any")
-    with pytest.raises(UsageError, match="a net of this recipe has 92,868 values"):
+    with pytest.raises(UsageError, match="a net of these layers has 92,868 values"):
         state_dict(recipe, np.zeros(3, np.float32))
     with pytest.raises(UsageError, match="activation: 'swoosh' is unknown; known are relu"):
         sequential(Recipe(dataset="any", activation="swoosh"))

@@ -66,6 +66,7 @@ def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
     if found.others:
         yield "others", f"{', '.join(found.others)}; choose one with --key"
     yield from _net(found)
+    yield from _plans(found)
     for optimizer in found.optimizers:
         yield "optimizer", _optimizer(optimizer)
     for schedule in found.schedules:
@@ -94,6 +95,18 @@ def _net(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "", f"{layer.name}: {kind}, {layer.inputs} to {layer.outputs} {what}{bias}{norms}"
     if len(net.layers) > _SHOWN:
         yield "", f"and {len(net.layers) - _SHOWN} more layers"
+
+
+def _plans(found: Inspection) -> Iterator[tuple[str, str]]:
+    if found.architecture.kind not in ("CNN", "MLP"):
+        return
+    plans = found.plans.plans
+    if not plans:
+        yield "plan", f"unknown: {found.plans.reason}"
+    for number, plan in enumerate(plans[:3]):
+        yield "or" if number else "plan", str(plan)
+    if len(plans) > 3:
+        yield "", f"{len(plans) - 3} more fit; --json has them"
 
 
 def _counted(count: int, thing: str) -> str:

@@ -9,8 +9,8 @@ the same layers and can train in one stack.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from weightspace.errors import UsageError
 
@@ -192,6 +192,53 @@ class Residual:
 
 
 Layer = Conv | Dense | Norm | Activation | Pool | AdaptivePool | Dropout | Flatten | Residual
+
+
+def shown(layers: tuple[Layer, ...]) -> Iterator[str]:
+    """Each layer in a few words; activations and `Flatten` are left out."""
+    for layer in layers:
+        match layer:
+            case Conv(width, kernel, stride, padding, groups):
+                more = {"stride": stride - 1, "pad": padding, "groups": groups - 1}
+                said = (f" {k} {v + (k != 'pad')}" for k, v in more.items() if v)
+                yield f"conv {kernel}x{kernel} to {width}{''.join(said)}"
+            case Dense(width):
+                yield f"dense {width}"
+            case Norm(kind):
+                yield f"{kind} norm"
+            case Pool(size, _, padding, kind):
+                step = f" stride {layer.step}" if layer.step != size else ""
+                yield f"{kind} pool {size}{step}{f' pad {padding}' if padding else ''}"
+            case AdaptivePool(size):
+                yield f"average pool to {size}x{size}"
+            case Dropout():
+                yield "dropout"
+            case Residual(body, shortcut):
+                yield f"({' > '.join(shown(body))}) + ({' > '.join(shown(shortcut))})"
+
+
+_KINDS: dict[str, type[Any]] = {
+    "conv": Conv, "dense": Dense, "norm": Norm, "activation": Activation, "pool": Pool,
+    "adaptive_pool": AdaptivePool, "dropout": Dropout, "flatten": Flatten, "residual": Residual,
+}  # fmt: skip
+
+
+def as_dict(layer: Layer) -> dict[str, Any]:
+    """A layer as plain values: its kind, and its settings."""
+    kind = next(kind for kind, one in _KINDS.items() if isinstance(layer, one))
+    if isinstance(layer, Residual):
+        body, shortcut = ([as_dict(one) for one in side] for side in (layer.body, layer.shortcut))
+        return {"layer": kind, "body": body, "shortcut": shortcut}
+    return {"layer": kind} | asdict(layer)
+
+
+def from_dict(values: dict[str, Any]) -> Layer:
+    """A layer from what `as_dict` returned; KeyError or TypeError if that is not possible."""
+    settings = {name: value for name, value in values.items() if name != "layer"}
+    if values["layer"] == "residual":
+        settings = {side: tuple(map(from_dict, chain)) for side, chain in settings.items()}
+    layer: Layer = _KINDS[values["layer"]](**settings)
+    return layer
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from weightspace.errors import UsageError
 from weightspace.networks.architectures import ARCHITECTURES
@@ -17,6 +18,9 @@ from weightspace.networks.grammar import (
     Norm,
     Shape,
     Spot,
+    as_dict,
+    from_dict,
+    shown,
     spots,
 )
 from weightspace.networks.layout import Layout, TensorSpec
@@ -62,6 +66,10 @@ class Plan:
         last = self.spots[-1].gives if self.spots else self.input
         if len(last) != 1:
             raise UsageError("layers", f"give {list(last)}, not logits", "end with a dense layer")
+
+    def __str__(self) -> str:
+        """The input and the layers in a line, without activations and `Flatten`."""
+        return " > ".join(["x".join(map(str, self.input)), *map(str, shown(self.layers))])
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Plan:
@@ -141,6 +149,40 @@ class Plan:
             for spot in self.spots
             if isinstance(spot.layer, Dropout)
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain values: input and layers, each with its kind and its settings.
+
+        Returns
+        -------
+        dict
+            What JSON can hold.
+        """
+        return {"input": list(self.input), "layers": [as_dict(layer) for layer in self.layers]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Plan:
+        """Make a plan from what `to_dict` returned.
+
+        Parameters
+        ----------
+        values : dict
+            The plan as plain values.
+
+        Returns
+        -------
+        Plan
+
+        Raises
+        ------
+        UsageError
+            If these values are no plan.
+        """
+        try:
+            layers = tuple(from_dict(layer) for layer in values["layers"])
+            return cls(tuple(int(side) for side in values["input"]), layers)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError("plan", f"not a plan ({error})") from None
 
     def layout(self) -> Layout:
         """Make the layout of the net's flat vector.

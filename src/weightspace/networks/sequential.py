@@ -68,16 +68,22 @@ class Sum(nn.Module):
         return y
 
 
-def sequential(recipe: Recipe) -> nn.Sequential:
-    """Make the torch module of a recipe, with torch's own initial weights.
+def sequential(
+    source: Recipe | Plan, *, activation: str = "relu", dropout: float = 0.0
+) -> nn.Sequential:
+    """Make the torch module of a recipe or a plan, with torch's own initial weights.
 
-    The layers are those of the recipe's `Plan` and have its names. `state_dict` gives the weights
-    of a net of the same recipe; they load with `strict=True`. Call `eval()` before predicting.
+    The layers are those of the plan and have its names. `state_dict` gives the weights of a net of
+    the same plan; they load with `strict=True`. Call `eval()` before predicting.
 
     Parameters
     ----------
-    recipe : Recipe
-        The recipe.
+    source : Recipe or Plan
+        The recipe, or the plan, such as one of those that `inspect` finds for a checkpoint.
+    activation : str
+        The activation function of a plan; a recipe has its own.
+    dropout : float
+        The rate of a plan's dropout layers; a recipe has its own.
 
     Returns
     -------
@@ -87,7 +93,7 @@ def sequential(recipe: Recipe) -> nn.Sequential:
     Raises
     ------
     UsageError
-        If the recipe has an unknown activation or architecture.
+        If an activation or architecture is unknown.
 
     Examples
     --------
@@ -96,25 +102,33 @@ def sequential(recipe: Recipe) -> nn.Sequential:
     ['conv1', 'conv1_norm', 'conv1_activation', 'conv1_pool', 'flatten',
      'fc1', 'fc1_activation', 'fc1_norm', 'fc1_dropout', 'output']
     """
-    plan = Plan.from_recipe(recipe)
-    return _chain(plan.layers, iter(plan.spots), recipe)
+    if isinstance(source, Recipe):
+        activation, dropout = source.activation, source.dropout
+    plan = _plan(source)
+    return _chain(plan.layers, iter(plan.spots), activation, dropout)
 
 
-def _chain(layers: tuple[Layer, ...], spots: Iterator[Spot], recipe: Recipe) -> nn.Sequential:
+def _plan(source: Recipe | Plan) -> Plan:
+    return source if isinstance(source, Plan) else Plan.from_recipe(source)
+
+
+def _chain(
+    layers: tuple[Layer, ...], spots: Iterator[Spot], activation: str, dropout: float
+) -> nn.Sequential:
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     count = 0
     for layer in layers:
         if isinstance(layer, Residual):
             count += 1
             sides = (layer.body, layer.shortcut)
-            modules[f"block{count}"] = Sum(*(_chain(s, spots, recipe) for s in sides))
+            modules[f"block{count}"] = Sum(*(_chain(s, spots, activation, dropout) for s in sides))
         else:
             spot = next(spots)
-            modules[spot.name] = _module(spot, recipe)
+            modules[spot.name] = _module(spot, activation, dropout)
     return nn.Sequential(modules)
 
 
-def _module(spot: Spot, recipe: Recipe) -> nn.Module:
+def _module(spot: Spot, activation: str, dropout: float) -> nn.Module:
     width = spot.takes[0]
     match spot.layer:
         case Conv(out, kernel, stride, padding, groups, bias):
@@ -127,7 +141,7 @@ def _module(spot: Spot, recipe: Recipe) -> nn.Module:
         case Norm(_, groups):
             return nn.GroupNorm(groups, width, eps=NORM_EPSILON)
         case Activation():
-            return Function(recipe.activation)
+            return Function(activation)
         case Pool(kind="max") as pool:
             return nn.MaxPool2d(pool.size, pool.step, pool.padding)
         case Pool() as pool:
@@ -135,17 +149,19 @@ def _module(spot: Spot, recipe: Recipe) -> nn.Module:
         case AdaptivePool(size):
             return nn.AdaptiveAvgPool2d(size)
         case Dropout(whole_channels):
-            return (nn.Dropout2d if whole_channels else nn.Dropout)(recipe.dropout)
+            return (nn.Dropout2d if whole_channels else nn.Dropout)(dropout)
     return nn.Flatten()
 
 
-def state_dict(recipe: Recipe, vector: np.ndarray, steps: int | None = None) -> dict[str, Tensor]:
+def state_dict(
+    source: Recipe | Plan, vector: np.ndarray, steps: int | None = None
+) -> dict[str, Tensor]:
     """The weights of a net under the names that `sequential` gives them.
 
     Parameters
     ----------
-    recipe : Recipe
-        The recipe of the net.
+    source : Recipe or Plan
+        The recipe or the plan of the net.
     vector : ndarray of float32, shape (layout.size,)
         The flat vector of the net.
     steps : int, optional
@@ -158,15 +174,15 @@ def state_dict(recipe: Recipe, vector: np.ndarray, steps: int | None = None) -> 
     Raises
     ------
     UsageError
-        If the vector does not belong to a net of this recipe.
+        If the vector does not belong to a net of these layers.
     """
-    plan = Plan.from_recipe(recipe)
+    plan = _plan(source)
     layout = plan.layout()
     if vector.shape != (layout.size,):
         raise UsageError(
             "vector",
-            f"has shape {list(vector.shape)}, a net of this recipe has {layout.size:,} values",
-            "give the recipe of the same net",
+            f"has shape {list(vector.shape)}, a net of these layers has {layout.size:,} values",
+            "give the recipe or the plan of the same net",
         )
     values: dict[str, Tensor] = {}
     left = iter(layout.tensors)

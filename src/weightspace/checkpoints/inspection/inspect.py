@@ -28,8 +28,9 @@ from weightspace.checkpoints.inspection.optimizers import (
     schedule,
 )
 from weightspace.checkpoints.pickling.records import Record, plain, word
+from weightspace.checkpoints.plans.chains import Plans, plans_of
 from weightspace.checkpoints.roles import Entry, Note, arrange
-from weightspace.checkpoints.selection.modules import classes, is_module
+from weightspace.checkpoints.selection.modules import classes, described, is_module
 from weightspace.checkpoints.selection.walk import nodes
 from weightspace.checkpoints.tensors import Tensor
 from weightspace.disk import InnerPath
@@ -58,6 +59,9 @@ class Inspection:
         Where the other state dicts are.
     architecture : Architecture
         Kind, layers, parameters by part.
+    plans : Plans
+        The layers in order with all their settings, if the net is a plain chain of convolutions and
+        dense layers: the likeliest plan first, then others that fit.
     used : tuple of Note
         Every tensor of the net with its role.
     left_out : tuple of Note
@@ -95,6 +99,7 @@ class Inspection:
     key: str
     others: tuple[str, ...]
     architecture: Architecture
+    plans: Plans
     used: tuple[Note, ...]
     left_out: tuple[Note, ...]
     optimizers: tuple[OptimizerState, ...]
@@ -118,7 +123,8 @@ class Inspection:
         dict
             A key for each attribute.
         """
-        return dataclasses.asdict(self) | {"path": str(self.path)}
+        found = dataclasses.asdict(dataclasses.replace(self, plans=Plans((), "")))
+        return found | {"path": str(self.path), "plans": self.plans.to_dict()}
 
 
 def inspect(
@@ -174,6 +180,7 @@ def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool
     arrangement = arrange(entries, ordered=stored.ordered)
     placed, skipped = arrangement.placed, arrangement.skipped
     beside = _Beside(contents, stored)
+    versions = _versions(stored.chosen.attributes)
     everything = stored.chosen.tensors
     return Inspection(
         path=place.path if isinstance(place, InnerPath) else place,
@@ -183,13 +190,14 @@ def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool
         key=stored.chosen.key,
         others=tuple(one.key for one in stored.others),
         architecture=architecture.of(placed, skipped, beside.modules),
+        plans=plans_of(placed, skipped, beside.described or {name: {} for name in versions}),
         used=tuple(p.note for p in placed),
         left_out=(*skipped, *stored.beside),
         optimizers=tuple(beside.optimizers),
         schedules=tuple(beside.schedules),
         facts=tuple(beside.facts[:_MOST_FACTS]),
         modules=beside.modules,
-        versions=_versions(stored.chosen.attributes),
+        versions=versions,
         batches=numbers.counters(everything, values),
         dtypes=numbers.dtypes(everything),
         grid=numbers.grid(everything, values),
@@ -207,6 +215,7 @@ class _Beside:
         self.optimizers: list[OptimizerState] = []
         self.schedules: list[ScheduleState] = []
         self.modules: dict[str, str] = {}
+        self.described: dict[str, dict[str, object]] = {}
         told = {name: value for name, value in contents.facts.items() if name != "form"}
         self.facts = [Fact("metadata", name, plain(value), name) for name, value in told.items()]
         keys = {stored.chosen.key, *(one.key for one in stored.others)}
@@ -219,6 +228,7 @@ class _Beside:
             elif isinstance(node, Record) and is_module(node):
                 if where == stored.chosen.key:
                     self.modules = dict(classes(node))
+                    self.described = described(node)
             elif is_settings(where, node):
                 self.facts.append(settings(where, node))
             elif where not in keys or not flat:

@@ -39,6 +39,21 @@ def classes(record: Record) -> Iterator[tuple[str, str]]:
         yield prefix.rstrip("."), module.name
 
 
+def described(record: Record) -> dict[str, dict[str, object]]:
+    """Class and settings of each module, such as {"class": "...Conv2d", "stride": (1, 1)}."""
+    return {
+        prefix.rstrip("."): {
+            "class": module.name,
+            **{
+                str(name): value
+                for name, value in module.attributes().items()
+                if isinstance(value, int | float | str | tuple) and not str(name).startswith("_")
+            },
+        }
+        for prefix, module in _modules(record)
+    }
+
+
 def _modules(record: Record) -> Iterator[tuple[str, Record]]:
     waiting = [("", record, 0)]
     count = 0
