@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _DIGITS = re.compile(r"\d+")
+_ONE_NUMBER = re.compile(r"\D+(\d\d?)")
 _MOST_NUMBERS = 16  # in a name; further numbers are sorted as text
 _LONGEST = 80  # a longer component is no word that anybody chose
 _DEEPEST = 24  # components of a name; the rest counts as one
@@ -97,6 +99,25 @@ def family(step: str) -> tuple[str, tuple[str, ...]]:
     text = _LETTERED.sub(lambda match: f"{match[1]}~{ord(match[2]) - 96}", text)
     numbers = tuple(natural(match) for match in _DIGITS.findall(text)[:_MOST_NUMBERS])
     return _DIGITS.sub("#", text, count=_MOST_NUMBERS).rstrip("#"), numbers
+
+
+def turns(steps: Sequence[str]) -> list[tuple[str, ...]]:
+    """The numbers of modules of one word, by which they are sorted.
+
+    The second digit may count layers side by side: where there is no fc2, fc21 comes before fc3.
+
+    >>> turns(["fc1", "fc21", "fc3"]) == [family(step)[1] for step in ("fc1", "fc2_1", "fc3")]
+    True
+    """
+    numbers = [match[1] for step in steps if (match := _ONE_NUMBER.fullmatch(step))]
+    single = {number for number in numbers if len(number) == 1}
+    double = {number for number in numbers if len(number) == 2}
+    firsts = {number[0] for number in double}
+    no_gap = "".join(sorted(single | firsts)) in "123456789"
+    counted = {f"{digit}1" for digit in firsts} <= double and all(n[1] != "0" for n in double)
+    if single and len(numbers) == len(steps) and not single & firsts and no_gap and counted:
+        return [tuple(natural(digit) for digit in number) for number in numbers]
+    return [family(step)[1] for step in steps]
 
 
 def place(word: str) -> int:
