@@ -27,14 +27,18 @@ _COLOURS = 4  # channels of an image
 _Key = tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Child:
-    """A module with layers: `first` and `last` are where its input and output are."""
+    """A module with layers: `first` and `last` are where its input and output are.
+
+    `joined` says that what it takes and what it gives go on together, as in DenseNet.
+    """
 
     step: str
     layers: list[Layer]
     first: Layer
     last: Layer
+    joined: bool = False
 
     @property
     def dense(self) -> bool:
@@ -55,14 +59,15 @@ def misfit(one: Layer, other: Layer) -> int:
 
 
 def _misfit(one: Child | None, other: Child) -> int:
-    """The misfit of two modules; 2 if there is none before.
+    """The misfit of two modules; 2 if there is none before."""
+    if one is None:
+        return 2
+    return 0 if one.joined and _joins(one, other) else misfit(one.last, other.first)
 
-    In DenseNet, a module takes what the one before takes and gives.
-    """
-    found = misfit(one.last, other.first) if one else 2
-    if one and found == 2 and one.first.takes[0] + one.last.gives == other.first.takes[0]:
-        return 0
-    return found
+
+def _joins(one: Child, other: Child) -> bool:
+    """Whether a module takes what another takes and gives."""
+    return one.first.takes[0] + one.last.gives == other.first.takes[0]
 
 
 class _Family:
@@ -78,6 +83,9 @@ class _Family:
         keyed.sort(key=lambda key: key[:3])
         self.children = [key[3] for key in keyed]
         self.turns = [key[0] for key in keyed]
+        if len(keyed) > 2 and all(_joins(one, two) for one, two in pairwise(self.children)):
+            for child in self.children:
+                child.joined = True
         if self._runs_backwards():
             self.children.reverse()
             self.turns = [(natural(str(turn)),) for turn in range(len(keyed))]
