@@ -186,6 +186,12 @@ def test_branches_of_attention_keep_their_usual_order():
     assert order(entries_of(gated)) == ["gate_proj", "up_proj", "down_proj"]
 
 
+def test_the_branches_of_squeezenet_follow_what_feeds_both():
+    """Between the two branches, `squeeze` would fit at both ends."""
+    fire = Net(expand3x3=conv(4, 16), expand1x1=conv(4, 16, 1), squeeze=conv(16, 4, 1))
+    assert order(entries_of(fire)) == ["squeeze", "expand1x1", "expand3x3"]
+
+
 def test_what_the_alphabet_decides_is_a_doubt_in_both_forms():
     net = Net(second=nn.Linear(8, 8), a_other=nn.Linear(8, 8))
     torch_order, none = (arrange(entries_of(net), ordered=flag) for flag in (True, False))

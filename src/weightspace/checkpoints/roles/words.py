@@ -43,7 +43,10 @@ _BRANCHES = (
     (re.compile(r"gate(_proj)?"), "gate", 0),
     (re.compile(r"up_proj"), "up", 1),
     (re.compile(r"down_proj"), "down", 2),
+    (re.compile(r"squeeze(_?#x)?"), "squeeze", 0),  # SqueezeNet: expand1x1, expand3x3
+    (re.compile(r"expand_?#x"), "expand", 1),
 )
+_PAIRS = ({"query", "key"}, {"gate", "up"}, {"squeeze", "expand"})  # one of them must be there
 _DECODER = re.compile(r"^(dec|up|deconv)|decoder|transpose")
 _TRANSPOSED = re.compile(r"deconv|transpose|conv_?t(rans)?[\d_]*$|^t_?conv")
 _CLOSING = re.compile(r"^(norm|bn|ln|layer_?norm|batch_?norm)$|final|last|post|out|_f$|head")
@@ -141,7 +144,7 @@ def branches(words: set[str]) -> dict[str, int]:
         if pattern.fullmatch(word.lower())
     }
     names = {name for name, _ in found.values()}
-    if not ({"query", "key"} <= names or {"gate", "up"} <= names):
+    if not any(pair <= names for pair in _PAIRS):
         return {}
     return {word: found[word][1] if word in found else 3 for word in words}
 
