@@ -205,3 +205,12 @@ def test_the_command_prints_text_and_json(tmp_path, capsys):
     assert "3.weight  float32 3x16: dense kernel" in listed
     gone = tmp_path / "gone.pt"
     assert refused(capsys, "inspect", gone) == f"error: {gone}: no such file"
+
+
+def test_the_command_counts_one_thing_as_one(tmp_path, capsys):
+    saved(tmp_path, {"fc.weight": torch.ones(1, 1), "n": torch.tensor(3)})
+    text = printed(capsys, "inspect", tmp_path / "net.pt")
+    assert "MLP of 1 layer, 1 parameter (1 fc)\n" in text
+    assert "1 entry; --tensors lists them" in text
+    np.save(tmp_path / "labels.npy", np.arange(3))
+    assert "unknown, 0 parameters\n" in printed(capsys, "inspect", tmp_path / "labels.npy")

@@ -107,6 +107,32 @@ def test_letters_after_numbers_count_too():
     assert order(kernels(*[(name, (8, 8, 1, 1)) for name in names[::-1]])) == names
 
 
+def test_a_second_digit_counts_layers_side_by_side_where_their_number_is_missing():
+    """As in PyTorch's example of a variational autoencoder: fc21 and fc22 are the code."""
+    rows = kernels(
+        ("fc1", (40, 78)), ("fc21", (2, 40)), ("fc22", (2, 40)), ("fc3", (40, 2)), ("fc4", (78, 40))
+    )  # fmt: skip
+    for ordered in (True, False):
+        arrangement = arrange(rows, ordered=ordered)
+        assert [name for name, _ in found(arrangement)] == ["fc1", "fc21", "fc22", "fc3", "fc4"]
+        assert arrangement.doubts == ()
+    for numbers in [(2, 3, 4, 5, 6, 7, 8, 9, 10, 11), (1, 3, 11, 21), (1, 2, 4, 22)]:
+        names = [f"fc{number}" for number in numbers]
+        assert order(kernels(*[(name, (4, 4)) for name in names[::-1]])) == names
+
+
+def test_dense_connections_within_one_module():
+    """The transition takes what the last block takes and gives, and could feed the third block."""
+    blocks = {
+        f"block{k}": Net(conv1=conv(8 + 4 * k, 16, 1), conv2=conv(16, 4)) for k in range(1, 5)
+    }
+    net = Net(conv=conv(3, 12), stage=Net(**blocks, transition=Net(conv=conv(28, 20, 1))))
+    expected = [f"stage.block{k}.conv{n}" for k in range(1, 5) for n in (1, 2)]
+    arrangement = arrange(entries_of(net), ordered=True)
+    assert [name for name, _ in found(arrangement)] == ["conv", *expected, "stage.transition.conv"]
+    assert arrangement.doubts == ()
+
+
 def test_a_flattened_width_leads_from_convolutions_to_dense_layers():
     rows = kernels(
         ("a", (10, 20)), ("x", (20, 12 * 25)), ("y", (12, 8, 5, 5)), ("z", (8, 3, 5, 5))
@@ -158,6 +184,12 @@ def test_branches_of_attention_keep_their_usual_order():
     assert order(entries_of(net)) == ["q_proj", "k_proj", "v_proj", "out_proj"]
     gated = Net(down_proj=nn.Linear(16, 8), up_proj=nn.Linear(8, 16), gate_proj=nn.Linear(8, 16))
     assert order(entries_of(gated)) == ["gate_proj", "up_proj", "down_proj"]
+
+
+def test_the_branches_of_squeezenet_follow_what_feeds_both():
+    """Between the two branches, `squeeze` would fit at both ends."""
+    fire = Net(expand3x3=conv(4, 16), expand1x1=conv(4, 16, 1), squeeze=conv(16, 4, 1))
+    assert order(entries_of(fire)) == ["squeeze", "expand1x1", "expand3x3"]
 
 
 def test_what_the_alphabet_decides_is_a_doubt_in_both_forms():

@@ -74,7 +74,8 @@ def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
     yield from _facts(found)
     yield from _numbers(found)
     if found.left_out:
-        yield "left out", f"{len(found.left_out)} entries; --tensors lists them"
+        count = len(found.left_out)
+        yield "left out", f"{count:,} {'entry' if count == 1 else 'entries'}; --tensors lists them"
 
 
 def _net(found: Inspection) -> Iterator[tuple[str, str]]:
@@ -84,8 +85,9 @@ def _net(found: Inspection) -> Iterator[tuple[str, str]]:
         f"{count:,} {'of no known layer' if part == 'not placed' else part}"
         for part, count in net.parameters.items()
     )
-    layers = f" of {len(net.layers)} layers" if net.layers else ""
-    yield "net", f"{net.kind}{layers}, {total:,} parameters ({parts})"
+    layers = f" of {_counted(len(net.layers), 'layer')}" if net.layers else ""
+    parts = f" ({parts})" if parts else ""
+    yield "net", f"{net.kind}{layers}, {_counted(total, 'parameter')}{parts}"
     for layer in net.layers[:_SHOWN]:
         sides = "x".join(map(str, layer.kernel))
         kind = f"{sides} convolution" if sides else "dense"
@@ -94,7 +96,7 @@ def _net(found: Inspection) -> Iterator[tuple[str, str]]:
         bias = "" if layer.bias else ", no bias"
         yield "", f"{layer.name}: {kind}, {layer.inputs} to {layer.outputs} {what}{bias}{norms}"
     if len(net.layers) > _SHOWN:
-        yield "", f"and {len(net.layers) - _SHOWN} more layers"
+        yield "", f"and {_counted(len(net.layers) - _SHOWN, 'more layer')}"
 
 
 def _plans(found: Inspection) -> Iterator[tuple[str, str]]:
@@ -119,7 +121,7 @@ def _optimizer(state: Any) -> str:
     steps = ""
     if state.steps:
         low, high = state.steps
-        steps = f", {high:,} steps" if low == high else f", {low:,} to {high:,} steps"
+        steps = f", {_counted(high, 'step')}" if low == high else f", {low:,} to {high:,} steps"
     return f"{state.kind}{steps} ({groups}), stored as {state.where or 'the whole content'}"
 
 

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 
 from weightspace.checkpoints.roles.entries import Layer
-from weightspace.checkpoints.roles.words import SIDE, branches, family, is_decoder, natural, place
+from weightspace.checkpoints.roles.words import (
+    SIDE,
+    branches,
+    family,
+    is_decoder,
+    natural,
+    place,
+    turns,
+)
 
 _MOST_HEADS = 64  # beyond so many layers that may be next, a flattened width is not searched
 _MOST_STEPS = 400  # for each module, to look ahead for the sequence that fits best
@@ -19,14 +27,18 @@ _COLOURS = 4  # channels of an image
 _Key = tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Child:
-    """A module with layers: `first` and `last` are where its input and output are."""
+    """A module with layers: `first` and `last` are where its input and output are.
+
+    `joined` says that what it takes and what it gives go on together, as in DenseNet.
+    """
 
     step: str
     layers: list[Layer]
     first: Layer
     last: Layer
+    joined: bool = False
 
     @property
     def dense(self) -> bool:
@@ -46,17 +58,34 @@ def misfit(one: Layer, other: Layer) -> int:
     return 1 if 2 * one.gives in other.takes else 2
 
 
+def _misfit(one: Child | None, other: Child) -> int:
+    """The misfit of two modules; 2 if there is none before."""
+    if one is None:
+        return 2
+    return 0 if one.joined and _joins(one, other) else misfit(one.last, other.first)
+
+
+def _joins(one: Child, other: Child) -> bool:
+    """Whether a module takes what another takes and gives."""
+    return one.first.takes[0] + one.last.gives == other.first.takes[0]
+
+
 class _Family:
     """Modules of one word, in the order of their numbers."""
 
     def __init__(self, word: str, children: Iterable[Child]) -> None:
         self.word = word
+        children = list(children)
         keyed = [
-            (family(child.step)[1], natural(child.step), child.step, child) for child in children
+            (turn, natural(child.step), child.step, child)
+            for turn, child in zip(turns([c.step for c in children]), children, strict=True)
         ]
         keyed.sort(key=lambda key: key[:3])
         self.children = [key[3] for key in keyed]
         self.turns = [key[0] for key in keyed]
+        if len(keyed) > 2 and all(_joins(one, two) for one, two in pairwise(self.children)):
+            for child in self.children:
+                child.joined = True
         if self._runs_backwards():
             self.children.reverse()
             self.turns = [(natural(str(turn)),) for turn in range(len(keyed))]
@@ -202,10 +231,10 @@ class _Heads:
         return min((n for n in self._open if costs[n] == least), key=self._key)
 
     def _key(self, number: int) -> _Key:
-        child, last = self._head(number), self._current.last if self._current else None
-        if last and last.gives in child.first.takes:
+        child = self._head(number)
+        if self._current and self._current.last.gives in child.first.takes:
             return 0, *self._level.linked_key(child), *self._common(number)
-        fit = misfit(last, child.first) if last else 2
+        fit = _misfit(self._current, child)
         if fit < 2:
             return 1 + fit, False, False, *self._common(number)
         return 3, *self._level.free_key(child), *self._common(number)
@@ -273,5 +302,5 @@ class _Ahead:
         """The least sum of misfits if the next module is of the family `number`."""
         child = self._families[number].children[taken[number]]
         after = tuple(index + (n == number) for n, index in enumerate(taken))
-        here = misfit(current.last, child.first) if current else 0
+        here = _misfit(current, child) if current else 0
         return here + self._least[after, number]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _DIGITS = re.compile(r"\d+")
+_ONE_NUMBER = re.compile(r"\D+(\d\d?)")
 _MOST_NUMBERS = 16  # in a name; further numbers are sorted as text
 _LONGEST = 80  # a longer component is no word that anybody chose
 _DEEPEST = 24  # components of a name; the rest counts as one
@@ -41,7 +43,10 @@ _BRANCHES = (
     (re.compile(r"gate(_proj)?"), "gate", 0),
     (re.compile(r"up_proj"), "up", 1),
     (re.compile(r"down_proj"), "down", 2),
+    (re.compile(r"squeeze(_?#x)?"), "squeeze", 0),  # SqueezeNet: expand1x1, expand3x3
+    (re.compile(r"expand_?#x"), "expand", 1),
 )
+_PAIRS = ({"query", "key"}, {"gate", "up"}, {"squeeze", "expand"})  # one of them must be there
 _DECODER = re.compile(r"^(dec|up|deconv)|decoder|transpose")
 _TRANSPOSED = re.compile(r"deconv|transpose|conv_?t(rans)?[\d_]*$|^t_?conv")
 _CLOSING = re.compile(r"^(norm|bn|ln|layer_?norm|batch_?norm)$|final|last|post|out|_f$|head")
@@ -99,6 +104,25 @@ def family(step: str) -> tuple[str, tuple[str, ...]]:
     return _DIGITS.sub("#", text, count=_MOST_NUMBERS).rstrip("#"), numbers
 
 
+def turns(steps: Sequence[str]) -> list[tuple[str, ...]]:
+    """The numbers of modules of one word, by which they are sorted.
+
+    The second digit may count layers side by side: where there is no fc2, fc21 comes before fc3.
+
+    >>> turns(["fc1", "fc21", "fc3"]) == [family(step)[1] for step in ("fc1", "fc2_1", "fc3")]
+    True
+    """
+    numbers = [match[1] for step in steps if (match := _ONE_NUMBER.fullmatch(step))]
+    single = {number for number in numbers if len(number) == 1}
+    double = {number for number in numbers if len(number) == 2}
+    firsts = {number[0] for number in double}
+    no_gap = "".join(sorted(single | firsts)) in "123456789"
+    counted = {f"{digit}1" for digit in firsts} <= double and all(n[1] != "0" for n in double)
+    if single and len(numbers) == len(steps) and not single & firsts and no_gap and counted:
+        return [tuple(natural(digit) for digit in number) for number in numbers]
+    return [family(step)[1] for step in steps]
+
+
 def place(word: str) -> int:
     """Where a word belongs in a net or a block, from 0 to 9."""
     word = word.lower()
@@ -120,7 +144,7 @@ def branches(words: set[str]) -> dict[str, int]:
         if pattern.fullmatch(word.lower())
     }
     names = {name for name, _ in found.values()}
-    if not ({"query", "key"} <= names or {"gate", "up"} <= names):
+    if not any(pair <= names for pair in _PAIRS):
         return {}
     return {word: found[word][1] if word in found else 3 for word in words}
 
