@@ -15,10 +15,24 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from support.plans import Block, Plain
+from weightspace.errors import UsageError
 from weightspace.networks import Plan
 from weightspace.networks.activations import ACTIVATIONS
 from weightspace.networks.arithmetic import arithmetic
 from weightspace.networks.batch import Images, Step
+from weightspace.networks.grammar import (
+    Activation,
+    AdaptivePool,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    Norm,
+    Pool,
+    Residual,
+    Shape,
+)
 from weightspace.networks.layout import TRAINABLE
 from weightspace.networks.native import ACTIVATIONS as KNOWN
 from weightspace.networks.native import NativeStack, builds, load
@@ -95,6 +109,52 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(plain.plan, sorted(names), batch, draw(st.integers(0, 1000)))
 
 
+@st.composite
+def chains(draw: st.DrawFn) -> Case:
+    """Layers of every kind that the native step computes, in any order that fits."""
+    shape: Shape = (draw(st.sampled_from([1, 2, 3])), *[draw(st.sampled_from([5, 8, 12]))] * 2)
+    layers = draw(maps(shape)) if draw(st.booleans()) else []
+    flat: list[Layer] = [Flatten()]
+    for width in draw(st.lists(st.integers(2, 20), max_size=2)):
+        flat.append(Dense(width, draw(st.booleans())))
+        flat += draw(st.permutations([Norm(), Activation(), Dropout()]))[: draw(st.integers(0, 3))]
+    outputs = draw(st.sampled_from([2, 7]))
+    plan = Plan(shape, (*layers, *flat, Dense(outputs, draw(st.booleans()))))
+    names = draw(st.lists(st.sampled_from(KNOWN), min_size=1, max_size=2))
+    return Case(plan, sorted(names), draw(st.sampled_from([3, 8, 17])), draw(st.integers(0, 99)))
+
+
+@st.composite
+def maps(draw: st.DrawFn, shape: Shape) -> list[Layer]:
+    """Layers of feature maps."""
+    found: list[Layer] = []
+    for _ in range(draw(st.integers(1, 4))):
+        kernel = draw(st.sampled_from([1, 2, 3, 5]))
+        padding = draw(st.integers(0, kernel - 1))
+        width = draw(st.integers(1, 9))
+        candidates: list[Layer] = [
+            Conv(width, kernel, draw(st.sampled_from([1, 2, 3])), padding, 1, draw(st.booleans())),
+            Norm(),
+            Activation(),
+            Pool(draw(st.sampled_from([2, 3])), draw(st.integers(0, 2)), draw(st.integers(0, 1))),
+            Pool(2, kind="average", padding=draw(st.integers(0, 1))),
+            AdaptivePool(draw(st.integers(1, 3))),
+            Dropout(draw(st.booleans())),
+            Pool(),
+        ]
+        same = Conv(width, 3, padding=1, bias=draw(st.booleans()))
+        inner = (same, *draw(st.permutations([Norm(), Activation(), Dropout(), same])))
+        candidates.append(Residual(inner, (Conv(width, 1),)))
+        candidates.append(Residual((Norm(), Activation(), Conv(shape[0], 3, padding=1))))
+        layer = draw(st.sampled_from(candidates))
+        try:
+            shape = layer.gives(shape)
+        except UsageError:
+            continue
+        found.append(layer)
+    return found
+
+
 def close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
     """Equal, net by net, to `tolerance` of the net's largest value."""
     scale = theirs.abs().amax(-1, keepdim=True) + 1e-12
@@ -106,6 +166,18 @@ def close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
 @given(case=cases(), build=st.sampled_from(builds() or [Path()]))
 def test_a_step_equals_the_twins(case: Case, build: Path) -> None:
     """In float64, for any plan, batch size, activation and each build for this processor."""
+    equal_to_the_twin(case, build)
+
+
+@needs_build
+@settings(deadline=None, max_examples=150)
+@given(case=chains(), build=st.sampled_from(builds() or [Path()]))
+def test_a_step_of_any_chain_equals_the_twins(case: Case, build: Path) -> None:
+    """With strides, pools of any size, layers without bias, residual blocks, in any order."""
+    equal_to_the_twin(case, build)
+
+
+def equal_to_the_twin(case: Case, build: Path) -> None:
     native, twin = case.native(build), case.torch()
     (ours, our_stats), (theirs, their_stats) = (
         case.step(stack, case.weights) for stack in (native, twin)

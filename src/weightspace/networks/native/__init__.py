@@ -42,7 +42,7 @@ class _Call(Structure):
             (name, c_void_p)
             for name in (
                 "pool", "index", "images", "labels", "weights", "stats", "widths", "masks",
-                "hidden", "activation", "smoothing", "out", "losses",
+                "dropped", "activation", "smoothing", "out", "losses",
             )
         ),
     )  # fmt: skip
@@ -137,7 +137,7 @@ class NativeStack:
         self._values = sum(t.size for t in layout.tensors if t.role in TRAINABLE)
         widths = [t.size for t in layout.tensors if t.role in RUNNING]
         self._widths = np.array(widths, np.int32)
-        self._hidden = np.array(plan.dropouts, np.int32)
+        self._dropped = np.array(plan.dropouts, np.int32)
         self._spaces: dict[int, Workspace] = {}
 
     def gradient(
@@ -202,7 +202,7 @@ class NativeStack:
             stats=at_stats.ctypes.data,
             widths=self._widths.ctypes.data,
             masks=None if masks is None else masks.ctypes.data,
-            hidden=self._hidden.ctypes.data,
+            dropped=self._dropped.ctypes.data,
             activation=functions.ctypes.data,
             out=out.data_ptr(),
             **pointers,

@@ -6,6 +6,12 @@
 
 namespace ws {
 
+struct Identity {
+  static constexpr bool rises = true;
+  template <class T> static Vec<T> f(Vec<T> u) { return u; }
+  template <class T> static Vec<T> df(Vec<T>, Vec<T>) { return all(T(1)); }
+};
+
 struct Relu {
   static constexpr bool rises = true;
   template <class T> static Vec<T> f(Vec<T> u) { return u > T(0) ? u : Vec<T>{} ; }

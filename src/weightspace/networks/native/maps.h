@@ -29,13 +29,14 @@ struct Map {
   // A convolution of `channels` inputs of `side_in` pixels behind `padding` zeros, `line` values a
   // row and `channel` values each, to `side` pixels without padding. `lanes` of a vector.
   static Map convolution(int channels, int kernel, int padding, int side_in, int side,
-                         int samples, ptrdiff_t channel, ptrdiff_t line, int lanes) {
+                         int samples, ptrdiff_t channel, ptrdiff_t line, int lanes, int stride) {
     Map map;
     for (int y = 0; y < kernel; y++)
       for (int x = 0; x < kernel; x++)
         for (int c = 0; c < channels; c++)
           map.offsets.push_back(c * channel + y * line + x * samples);
-    auto reach = [&](int at) {
+    auto reach = [&](int to) {
+      const int at = to * stride;
       return Span{std::max(0, padding - at), std::min(kernel, side_in + padding - at)};
     };
     long sum = 0;  // taps of all rows that are not padding
@@ -43,14 +44,14 @@ struct Map {
     // Narrow lines have a cost: a last vector that is not full, and fewer sums per load of weights.
     const int vectors = (samples + lanes - 1) / lanes;
     const double narrow = (double)vectors * lanes / samples * (vectors > 1 ? 1.1 : 1.4);
-    const bool single = sum * narrow < (double)kernel * side;
+    const bool single = stride > 1 || sum * narrow < (double)kernel * side;
     map.length = single ? samples : (ptrdiff_t)side * samples;
     std::vector<size_t> first;
     for (int y = 0; y < side; y++) {
       const Span rows = reach(y);
       for (int x = 0; x < (single ? side : 1); x++) {
         first.push_back(map.spans_.size());
-        map.lines.push_back({y * line + (ptrdiff_t)x * samples,
+        map.lines.push_back({y * stride * line + (ptrdiff_t)x * stride * samples,
                              ((ptrdiff_t)y * side + x) * samples, nullptr, 0});
         const Span columns = single ? reach(x) : Span{0, kernel};
         if (columns.end - columns.begin == kernel)

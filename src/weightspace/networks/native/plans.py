@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from enum import IntEnum
+
 import numpy as np
 
 from weightspace.networks.grammar import (
     Activation,
+    AdaptivePool,
     Conv,
     Dense,
     Dropout,
@@ -13,44 +17,140 @@ from weightspace.networks.grammar import (
     Layer,
     Norm,
     Pool,
+    Residual,
+    Shape,
+    after,
 )
 from weightspace.networks.plan import Plan
+
+
+class _Kind(IntEnum):
+    """As in step.cpp."""
+
+    CONV, DENSE, POINT, POOL, DROPOUT, SUM = range(6)
+
+
+class _UnknownError(Exception):
+    """A layer that the native step does not compute."""
 
 
 def numbers(plan: Plan) -> np.ndarray | None:
     """A plan as the native step takes it, int32, or None if it cannot compute it.
 
-    It computes convolutions of stride 1, each with its norm, activation and 2x2 max pooling, then
-    dense layers with activation, norm and dropout, and an output layer. Either all layers but the
-    last have batch norm, or none has.
+    It computes square images and kernels, no groups of channels, and of norms only batch norm. What
+    follows a kernel in the usual order is computed together with it: norm, activation and 2x2 max
+    pooling after a convolution; activation, norm and dropout after a dense layer.
     """
-    batch_norm = any(isinstance(layer, Norm) for layer in plan.layers)
-    norm = [Norm()] if batch_norm else []
-    left = list(plan.layers)
-    conv: list[int] = []
-    while left and isinstance(first := left[0], Conv):
-        simple = Conv(first.width, first.kernel, padding=first.padding)
-        known: list[Layer] = [simple, *norm, Activation()]
-        pooled = left[len(known) : len(known) + 1] == [Pool()]
-        if not _taken(left, [*known, *([Pool()] if pooled else [])]):
-            return None
-        conv += [first.width, first.kernel, first.padding, int(pooled)]
-    if not conv or not _taken(left, [Flatten()]):
+    sides = plan.input[1:]
+    if len(plan.input) not in (1, 3) or len(set(sides)) > 1:
         return None
-    fc: list[int] = []
-    while len(left) > 1 and isinstance(layer := left[0], Dense):
-        if not _taken(left, [Dense(layer.width), Activation(), *norm, Dropout()]):
-            return None
-        fc.append(layer.width)
-    if left != [Dense(plan.outputs)]:
+    told = _Told()
+    try:
+        told.chain(plan.layers, told.value(plan.input), plan.input)
+    except _UnknownError:
         return None
-    head = [len(conv) // 4, len(fc), plan.input[1], plan.input[0], plan.outputs, int(batch_norm)]
-    return np.array([*head, *conv, *fc], np.int32)
+    head = [len(told.values), len(told.rows)]
+    return np.array([*head, *sum(told.values, ()), *sum(told.rows, ())], np.int32)
 
 
-def _taken(left: list[Layer], known: list[Layer]) -> bool:
-    """Whether the next layers are these; they are taken away then."""
-    if left[: len(known)] != known:
-        return False
-    del left[: len(known)]
-    return True
+@dataclass
+class _Told:
+    """Values (channels, side) and layers (kind, in, out, seven settings), as they are found."""
+
+    values: list[tuple[int, ...]] = field(default_factory=list)
+    rows: list[tuple[int, ...]] = field(default_factory=list)
+    padded: set[int] = field(default_factory=set)  # values that have zeros around them
+
+    def value(self, shape: Shape) -> int:
+        """Add a value; its number."""
+        self.values.append((shape[0], shape[1] if len(shape) == 3 else 1))
+        return len(self.values) - 1
+
+    def chain(self, layers: tuple[Layer, ...], value: int, shape: Shape) -> tuple[int, Shape]:
+        """Tell a chain; the number and the shape of what it gives."""
+        left = list(layers)
+        while left:
+            taken = self._next(left, value, shape)
+            shape = after(tuple(left[:taken]), shape)
+            if not isinstance(left[0], Flatten):
+                value = len(self.values) - 1
+            del left[:taken]
+        return value, shape
+
+    def _next(self, left: list[Layer], value: int, shape: Shape) -> int:
+        """Tell the next layers; how many they are."""
+        layer = left[0]
+        if isinstance(layer, Conv):
+            return self._conv(layer, left, value, shape)
+        if isinstance(layer, Dense):
+            return self._dense(layer, left, value, shape)
+        if isinstance(layer, Flatten):
+            return 1
+        if isinstance(layer, Residual):
+            ends = [self.chain(side, value, shape)[0] for side in (layer.body, layer.shortcut)]
+            self._row(_Kind.SUM, ends[0], layer.gives(shape), ends[1])
+            return 1
+        gives = layer.gives(shape)
+        if isinstance(layer, Norm | Activation):
+            parts = _leading(left, [_batch_norm, Activation])
+            if not parts:
+                raise _UnknownError
+            self._row(_Kind.POINT, value, gives, *_flags(parts, _batch_norm, Activation))
+            return len(parts)
+        if isinstance(layer, Pool):
+            kind = ("max", "average").index(layer.kind)
+            self._row(_Kind.POOL, value, gives, kind, layer.size, layer.step, layer.padding)
+        elif isinstance(layer, AdaptivePool):
+            self._row(_Kind.POOL, value, gives, 2, layer.size)
+        else:
+            self._row(_Kind.DROPOUT, value, gives, int(layer.whole_channels))
+        return 1
+
+    def _conv(self, layer: Conv, left: list[Layer], value: int, shape: Shape) -> int:
+        if layer.groups > 1 or layer.padding >= layer.kernel:
+            raise _UnknownError
+        parts = _leading(left[1:], [_batch_norm, Activation, _halving])
+        gives = after((layer, *parts), shape)
+        if layer.padding:
+            self.padded.add(value)
+        settings = (layer.kernel, layer.stride, layer.padding, int(layer.bias))
+        flags = _flags(parts, _batch_norm, Activation, _halving)
+        self._row(_Kind.CONV, value, gives, *settings, *flags)
+        return 1 + len(parts)
+
+    def _dense(self, layer: Dense, left: list[Layer], value: int, shape: Shape) -> int:
+        if value in self.padded:
+            raise _UnknownError
+        parts = _leading(left[1:], [Activation, _batch_norm, Dropout])
+        flags = _flags(parts, Activation, _batch_norm, Dropout)
+        self._row(_Kind.DENSE, value, layer.gives(shape), int(layer.bias), *flags)
+        return 1 + len(parts)
+
+    def _row(self, kind: _Kind, value: int, gives: Shape, *settings: int) -> None:
+        row = (kind, value, self.value(gives), *settings)
+        self.rows.append((*row, *[0] * (10 - len(row))))
+
+
+def _batch_norm(layer: Layer) -> bool:
+    return isinstance(layer, Norm) and layer.kind == "batch"
+
+
+def _halving(layer: Layer) -> bool:
+    return layer == Pool()
+
+
+def _is(layer: Layer, kind: object) -> bool:
+    return isinstance(layer, kind) if isinstance(kind, type) else bool(kind(layer))  # type: ignore[operator]
+
+
+def _leading(left: list[Layer], kinds: list[object]) -> list[Layer]:
+    """The first layers, as far as they are of these kinds in this order; any may be missing."""
+    found: list[Layer] = []
+    for kind in kinds:
+        if len(found) < len(left) and _is(left[len(found)], kind):
+            found.append(left[len(found)])
+    return found
+
+
+def _flags(parts: list[Layer], *kinds: object) -> list[int]:
+    return [int(any(_is(part, kind) for part in parts)) for kind in kinds]
