@@ -15,18 +15,19 @@ template <class T> class Conv : public Layer<T> {
  public:
   Conv(ConvShape shape, Value<T>& in, Value<T>& out, Place place, Scratch<T>& scratch)
       : s_(shape), in_(in), out_(out), place_(place), scratch_(scratch), n_(in.n) {
-    full_ = in.side + 2 * s_.padding - s_.kernel + 1;
-    side_ = (full_ - 1) / s_.stride + 1;
-    halo_ = s_.kernel - 1 - s_.padding;
+    side_ = (in.side + 2 * s_.padding - s_.kernel) / s_.stride + 1;
+    const int reach = s_.kernel - 1 - s_.padding;
+    halo_ = s_.stride == 1 ? reach : 0;
     z_.make((size_t)out.channels * side_ * side_ * n_);
     dz_.make((size_t)out.channels * d_channel());
-    if (s_.stride > 1) close_.make(z_.count);
     norms_.resize(out.channels);
     forward_ = Map::convolution(in.channels, s_.kernel, s_.padding, in.side, side_, n_,
                                 in.channel(), in.line(), Simd<T>::n, s_.stride);
-    if (in.wanted)
-      backward_ = Map::convolution(out.channels, s_.kernel, halo_, full_, in.side, n_, d_channel(),
-                                   d_line(), Simd<T>::n, 1);
+    if (!in.wanted) return;
+    backward_ = s_.stride == 1
+                    ? Map::convolution(out.channels, s_.kernel, reach, side_, in.side, n_,
+                                       d_channel(), d_line(), Simd<T>::n, 1)
+                    : Map::transposed(out.channels, s_.kernel, reach, s_.stride, side_, in.side, n_);
   }
 
   static size_t weights(const ConvShape& s, int in, int out) {
@@ -64,21 +65,18 @@ template <class T> class Conv : public Layer<T> {
     T* shift = bias + (s_.biased ? outs : 0);
     const ptrdiff_t z_channel = (ptrdiff_t)side_ * side_ * n_;
     T* dz = dz_.p + halo_ * (d_line() + n_);
-    const bool dense = s_.stride == 1;  // else gradients lie between zeros
     with_function(s_.active, net.activation, [&](auto a) {
       for (int o = 0; o < outs; o++) {
         const auto found = back<T, decltype(a)>(
             z_.p + o * z_channel, side_, n_, s_.pooled, s_.normed, norms_[o],
             out_.inner() + o * out_.channel(), out_.line(), out_.d.p + o * out_.plain(),
-            dense ? dz + o * d_channel() : close_.p + o * z_channel,
-            dense ? d_line() : (ptrdiff_t)side_ * n_);
+            dz + o * d_channel(), d_line());
         if (s_.normed) shift[o] = found.shift, shift[outs + o] = found.scale;
         if (s_.biased) bias[o] = found.bias;
-        if (!dense) spread(close_.p + o * z_channel, dz + o * d_channel());
       }
     });
-    correlate(Correlation<T>{in_.channels, outs, s_.kernel, s_.padding, in_.side, full_, n_,
-                             begin(), dz, in_.channel(), in_.line(), d_channel(), d_line(),
+    correlate(Correlation<T>{in_.channels, outs, s_.kernel, s_.padding, in_.side, side_, n_,
+                             s_.stride, begin(), dz, in_.channel(), in_.line(), d_channel(), d_line(),
                              (Vec<T>*)scratch_.sums.p},
               g);
     if (!in_.wanted) return;
@@ -92,27 +90,19 @@ template <class T> class Conv : public Layer<T> {
   }
 
  private:
-  ptrdiff_t d_line() const { return (ptrdiff_t)(full_ + 2 * halo_) * n_; }
-  ptrdiff_t d_channel() const { return d_line() * (full_ + 2 * halo_); }
+  ptrdiff_t d_line() const { return (ptrdiff_t)(side_ + 2 * halo_) * n_; }
+  ptrdiff_t d_channel() const { return d_line() * (side_ + 2 * halo_); }
   // The first value of the input that a kernel reaches; the input may have a wider halo.
   const T* begin() const {
     return in_.x.p + (in_.halo - s_.padding) * (in_.line() + in_.n);
-  }
-
-  // Pixels of a channel to every `stride`-th pixel of a larger one.
-  void spread(const T* from, T* to) const {
-    for (int y = 0; y < side_; y++)
-      for (int x = 0; x < side_; x++, from += n_)
-        std::memcpy(to + y * s_.stride * d_line() + (ptrdiff_t)x * s_.stride * n_, from,
-                    n_ * sizeof(T));
   }
 
   ConvShape s_;
   Value<T>&in_, &out_;
   Place place_;
   Scratch<T>& scratch_;
-  int n_, full_, side_, halo_;  // full: side with stride 1; side: before pooling
-  Array<T> z_, dz_, close_;
+  int n_, side_, halo_;  // side: before pooling; halo: zeros around the output's gradient
+  Array<T> z_, dz_;
   Map forward_, backward_;
   std::vector<Norm<T>> norms_;
 };

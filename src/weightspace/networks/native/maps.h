@@ -67,6 +67,44 @@ struct Map {
     return map;
   }
 
+  // The gradient of the input of a convolution with a stride: of `channels` outputs of `side` pixels
+  // without zeros around them, to `side_in` pixels. A pixel is reached by every `stride`-th tap of
+  // the turned kernel, which began `halo` pixels before it.
+  static Map transposed(int channels, int kernel, int halo, int stride, int side, int side_in,
+                        int samples) {
+    Map map;
+    const ptrdiff_t line = (ptrdiff_t)side * samples, channel = line * side;
+    for (int y = 0; y < kernel; y++)
+      for (int x = 0; x < kernel; x++)
+        for (int c = 0; c < channels; c++)
+          map.offsets.push_back(c * channel + y / stride * line + (ptrdiff_t)(x / stride) * samples);
+    map.length = samples;
+    // The first output that reaches a pixel, and the tap with which it does.
+    auto first = [&](int at) {
+      return at > halo ? (at - halo + stride - 1) / stride : -((halo - at) / stride);
+    };
+    auto taps = [&](int at) {
+      std::vector<int> found;
+      const int begin = first(at), tap = begin * stride + halo - at;
+      for (int j = 0; tap + j * stride < kernel; j++)
+        if (begin + j >= 0 && begin + j < side) found.push_back(tap + j * stride);
+      return found;
+    };
+    std::vector<size_t> starts;
+    for (int y = 0; y < side_in; y++)
+      for (int x = 0; x < side_in; x++) {
+        starts.push_back(map.spans_.size());
+        map.lines.push_back({first(y) * line + (ptrdiff_t)first(x) * samples,
+                             ((ptrdiff_t)y * side_in + x) * samples, nullptr, 0});
+        for (int ky : taps(y))
+          for (int kx : taps(x))
+            map.spans_.push_back({(ky * kernel + kx) * channels, (ky * kernel + kx + 1) * channels});
+        map.lines.back().count = (int)(map.spans_.size() - starts.back());
+      }
+    for (size_t i = 0; i < starts.size(); i++) map.lines[i].spans = map.spans_.data() + starts[i];
+    return map;
+  }
+
  private:
   std::vector<Span> spans_;
 };

@@ -130,7 +130,7 @@ void product(int rows, int depth, const std::vector<Line>& lines, ptrdiff_t leng
 
 // A kernel's gradient: rows of the input, shifted by a tap, against rows of the output's gradient.
 template <class T> struct Correlation {
-  int in, out, kernel, padding, side_in, side, samples;
+  int in, out, kernel, padding, side_in, side, samples, stride;
   const T *x, *d;  // padded input from its corner, gradient from its first used value
   ptrdiff_t x_channel, x_line, d_channel, d_line;
   Vec<T>* sums;  // partial sums of each weight [out, in, k, k]
@@ -152,10 +152,16 @@ inline void correlate_tile(const Correlation<T>& c, const T* d, const T* x,
   for (int i = 0; i < I; i++)
 #pragma GCC unroll 8
     for (int k = 0; k < S; k++) s[i][k] = sums[i * row + k * step];
-  const ptrdiff_t length = (ptrdiff_t)(r.right - r.left) * c.samples;
-  for (int y = r.top; y < r.bottom; y++) {
-    const T* dy = d + y * c.d_line + (ptrdiff_t)r.left * c.samples;
-    const T* xy = x + y * c.x_line + (ptrdiff_t)r.left * c.samples;
+  // With a stride, a run is a single pixel.
+  const int pixels = c.stride == 1 ? r.right - r.left : 1;
+  const ptrdiff_t length = (ptrdiff_t)pixels * c.samples;
+  for (int y = r.top, column = r.left; y < r.bottom; column += pixels) {
+    if (column >= r.right) {
+      column = r.left - pixels, y++;
+      continue;
+    }
+    const T* dy = d + y * c.d_line + (ptrdiff_t)column * c.samples;
+    const T* xy = x + y * c.stride * c.x_line + (ptrdiff_t)column * c.stride * c.samples;
     ptrdiff_t j = 0;
     for (; j + n <= length; j += n) {
       Vec<T> g[I];
@@ -230,9 +236,11 @@ void correlate_some(int count, const Correlation<T>& c, const T* x, const ptrdif
 
 // The pixels of a block whose input under a tap is not padding.
 template <class T> inline Region inside(const Correlation<T>& c, Region block, int ky, int kx) {
-  return {std::max(block.top, c.padding - ky),
-          std::min(block.bottom, c.side_in + c.padding - ky),
-          std::max(block.left, c.padding - kx), std::min(block.right, c.side_in + c.padding - kx)};
+  const int s = c.stride;
+  return {std::max(block.top, (c.padding - ky + s - 1) / s),
+          std::min(block.bottom, (c.side_in + c.padding - ky + s - 1) / s),
+          std::max(block.left, (c.padding - kx + s - 1) / s),
+          std::min(block.right, (c.side_in + c.padding - kx + s - 1) / s)};
 }
 
 template <class T> void correlate_block(const Correlation<T>& c, Region block) {
