@@ -142,6 +142,15 @@ def test_a_dead_end_waits_although_it_fits_at_once():
     assert order(entries_of(net)) == ["conv1", "conv2", "fc1", "fc2", "output"]
 
 
+def test_convolutions_of_sound_come_before_a_stack_whose_width_is_a_multiple_of_theirs():
+    net = Net(
+        layers=nn.ModuleList(Net(fc1=nn.Linear(16, 24), fc2=nn.Linear(24, 16)) for _ in range(2)),
+        conv1=nn.Conv1d(8, 16, 3), conv2=nn.Conv1d(16, 16, 3),
+    )  # fmt: skip
+    layers = [name for name, _ in found(arrange(entries_of(net), ordered=False))]
+    assert layers[:3] == ["conv1", "conv2", "layers.0.fc1"]
+
+
 def test_a_module_list_beside_a_stem_and_a_head():
     net = Net(
         out=nn.Linear(8, 3), layers=nn.ModuleList([nn.Linear(8, 8) for _ in range(11)]),

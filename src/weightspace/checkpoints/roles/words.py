@@ -44,6 +44,7 @@ _BRANCHES = (
 )
 _DECODER = re.compile(r"^(dec|up|deconv)|decoder|transpose")
 _TRANSPOSED = re.compile(r"deconv|transpose|conv_?t(rans)?[\d_]*$|^t_?conv")
+_SIDE = re.compile(r"(^|_)(before|after)(?=_|$)|^(input|pre|post)_")
 _CLOSING = re.compile(r"^(norm|bn|ln|layer_?norm|batch_?norm)$|final|last|post|out|_f$|head")
 
 
@@ -148,6 +149,28 @@ def is_norm(module: str) -> bool:
 def is_closing(step: str) -> bool:
     """Whether a norm has the name of one at the end of a net."""
     return len(step) <= _LONGEST and bool(_CLOSING.search(step.lower()))
+
+
+def is_output(step: str) -> bool:
+    """Whether a module is the output of another one, such as BERT's attention.output."""
+    return len(step) <= _LONGEST and step.lower().endswith("output")
+
+
+def anchor(step: str) -> tuple[bool, int | None] | None:
+    """What the name of a norm says of its side: whether it is before, and the place of what.
+
+    The place is that of the word for a module, None if there is no such word. None if the name says
+    nothing.
+
+    >>> anchor("layernorm_before"), anchor("post_attention_layernorm"), anchor("ln_1")
+    ((True, None), (False, 1), None)
+    """
+    word = step.lower()
+    if len(step) > _LONGEST or not (match := _SIDE.search(word)):
+        return None
+    rest = _KINDS.sub("", word[: match.start()] + word[match.end() :])
+    before = match.group().strip("_") in ("before", "input", "pre")
+    return before, place(rest) if rest else None
 
 
 def partner_keys(step: str) -> tuple[str, ...]:
