@@ -194,7 +194,8 @@ def test_inputs_and_outputs_of_kernels_stored_the_other_way_round(tmp_path):
 )
 def test_an_adapter_with_a_new_head_is_no_net(tmp_path, kernel, kind):
     state = {
-        "attention.q.lora_A.weight": torch.ones(2, 8), "attention.q.lora_B.weight": torch.ones(8, 2),
+        "attention.q.lora_A.weight": torch.ones(2, 8),
+        "attention.q.lora_B.weight": torch.ones(8, 2),
         "head.weight": torch.ones(3, 8),
     }  # fmt: skip
     if kernel:

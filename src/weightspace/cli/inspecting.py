@@ -83,7 +83,7 @@ def _net(found: Inspection) -> Iterator[tuple[str, str]]:
         f"{count:,} {'of no known layer' if part == 'not placed' else part}"
         for part, count in net.parameters.items()
     )
-    layers = f" of {len(net.layers)} layers" if net.layers else ""
+    layers = f" of {_counted(len(net.layers), 'layer')}" if net.layers else ""
     yield "net", f"{net.kind}{layers}, {total:,} parameters ({parts})"
     for layer in net.layers[:_SHOWN]:
         sides = "x".join(map(str, layer.kernel))
@@ -106,8 +106,9 @@ def _optimizer(state: Any) -> str:
     steps = ""
     if state.steps:
         low, high = state.steps
-        steps = f", {high:,} steps" if low == high else f", {low:,} to {high:,} steps"
-    return f"{state.kind}{steps} ({groups}), stored as {state.where or 'the whole content'}"
+        steps = f", {_counted(high, 'step')}" if low == high else f", {low:,} to {high:,} steps"
+    groups = f" ({groups})" if groups else ""
+    return f"{state.kind}{steps}{groups}, stored as {state.where or 'the whole content'}"
 
 
 def _pairs(settings: dict[str, Any]) -> str:

@@ -18,7 +18,9 @@ from weightspace.checkpoints.inspection import architecture, numbers
 from weightspace.checkpoints.inspection.architecture import Architecture
 from weightspace.checkpoints.inspection.facts import Fact, is_settings, settings
 from weightspace.checkpoints.inspection.facts import numbers as plain_facts
+from weightspace.checkpoints.inspection.keras import of_keras
 from weightspace.checkpoints.inspection.numbers import Grid
+from weightspace.checkpoints.inspection.optax import of_optax
 from weightspace.checkpoints.inspection.optimizers import (
     OptimizerState,
     ScheduleState,
@@ -30,6 +32,7 @@ from weightspace.checkpoints.inspection.optimizers import (
 from weightspace.checkpoints.pickling.records import Record, plain, word
 from weightspace.checkpoints.roles import Entry, Note, arrange
 from weightspace.checkpoints.selection.modules import classes, is_module
+from weightspace.checkpoints.selection.optax import is_optax
 from weightspace.checkpoints.selection.walk import nodes
 from weightspace.checkpoints.tensors import Tensor
 from weightspace.disk import InnerPath
@@ -208,12 +211,20 @@ class _Beside:
         self.schedules: list[ScheduleState] = []
         self.modules: dict[str, str] = {}
         told = {name: value for name, value in contents.facts.items() if name != "form"}
+        if contents.form == "Keras" and (said := told.pop("optimizer", None)):
+            state, inner = of_keras(said)
+            self.optimizers.append(state)
+            self.schedules += inner
         self.facts = [Fact("metadata", name, plain(value), name) for name, value in told.items()]
         keys = {stored.chosen.key, *(one.key for one in stored.others)}
         flat = contents.form == "safetensors"
         for where, node in nodes(contents.content, _closed):
             if is_optimizer(node):
                 self.optimizers.append(optimizer(where, node, stored.values))
+            elif is_optax(where, node):
+                state, inner = of_optax(where, node, stored.values)
+                self.optimizers.append(state)
+                self.schedules += inner
             elif is_schedule(node):
                 self.schedules.append(schedule(where, node, stored.values))
             elif isinstance(node, Record) and is_module(node):
@@ -226,7 +237,7 @@ class _Beside:
 
 
 def _closed(where: str, node: Any) -> bool:
-    if is_optimizer(node) or is_schedule(node) or is_settings(where, node):
+    if is_optimizer(node) or is_optax(where, node) or is_schedule(node) or is_settings(where, node):
         return True
     return isinstance(node, Record) and is_module(node)
 
