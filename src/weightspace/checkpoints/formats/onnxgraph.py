@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from weightspace.checkpoints.formats.onnxrecurrent import GATES
+from weightspace.checkpoints.formats.onnxrecurrent import parts as recurrent
 from weightspace.checkpoints.formats.turning import permuted
 from weightspace.checkpoints.tensors import Tensor
 
@@ -34,24 +36,38 @@ def by_nodes(
     order: dict[str, None] = {}
     names: dict[str, str] = {}
     turned: set[str] = set()
+    split: dict[str, list[tuple[str, Tensor]]] = {}
+    gates: dict[str, None] = {}
     for node, parts in _layers(tensors, nodes):
         order |= dict.fromkeys(name for name in node.inputs if name in tensors)
         if node.kind in _KERNELS and _is_turned(node, tensors):
             turned.add(node.inputs[1])
+        if node.kind in GATES and (made := recurrent(node.inputs, tensors)):
+            split |= made
+            gates[f"{node.kind}: {GATES[node.kind]}"] = None
         for name, longer in _names(parts):
             names.setdefault(name, longer)
     new = set(names.values())
     if len(new) < len(names) or new & (set(tensors) - set(names)):
         names = {}
+    made_names = [name for rows in split.values() for name, _ in rows]
+    if len(set(made_names)) < len(made_names) or {*tensors, *new} & set(made_names):
+        split, gates = {}, {}
     found: dict[str, Tensor] = {}
     for name in [*order, *(name for name in tensors if name not in order)]:
+        if name in split:
+            found |= dict(split[name])
+            continue
         tensor = tensors[name]
         found[names.get(name, name)] = permuted(tensor, (1, 0)) if name in turned else tensor
     facts: dict[str, object] = {}
     if turned:
         facts["transposed"] = f"{len(turned)} dense kernels were stored as [in, out]"
+    if gates:
+        facts["gates"] = f"in the order of ONNX, {'; '.join(gates)}"
     if names:
-        facts["renamed"] = f"{len(names)} tensors are named after the kernel of their node"
+        count = "1 tensor is" if len(names) == 1 else f"{len(names)} tensors are"
+        facts["renamed"] = f"{count} named after the kernel of their node"
     return found, facts
 
 
@@ -84,13 +100,22 @@ def _layers(
         yield node, [(name, what) for name, what in parts if name in tensors]
 
 
+def _says(name: str, module: str, what: str) -> bool:
+    """Whether a name says by itself which part of a module a tensor is.
+
+    `conv.weight_bias` does not, as the bias is called that torch makes of a norm and a convolution.
+    """
+    own, _, leaf = name.rpartition(".")
+    return own == module and leaf != f"weight_{what}"
+
+
 def _names(parts: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """New names for tensors whose own do not belong together."""
     if len(parts) < 2 or parts[0][1] != "weight":
         return
     first = parts[0][0]
     module, _, leaf = first.rpartition(".")
-    if leaf in ("weight", "kernel") and all(name.rpartition(".")[0] == module for name, _ in parts):
+    if leaf in ("weight", "kernel") and all(_says(name, module, what) for name, what in parts[1:]):
         return
     stem = module if leaf in ("weight", "kernel") and module else first
     for name, what in parts:
