@@ -67,9 +67,8 @@ def numbers(where: str, node: Mapping[Any, Any] | Record, values: Values) -> Ite
 
 
 def _kind(name: str, value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if _EPOCH.match(name):
-            return "epoch"
-        if _STEP.match(name):
-            return "step"
+    if isinstance(value, int | float) and _EPOCH.match(name) and not isinstance(value, bool):
+        return "epoch"  # a part of one, too
+    if isinstance(value, int) and _STEP.match(name) and not isinstance(value, bool):
+        return "step"
     return "other"

@@ -33,6 +33,8 @@ _LEAVES = frozenset(
         "weights", "biases", "alpha",
     )
 )  # fmt: skip
+_NAME_IT = "name the file of the weights"
+_SETTINGS = ("Arguments", "Config", "Namespace")
 _REASON = "a sparse, quantised or empty kind of tensor"
 
 
@@ -127,7 +129,13 @@ def _of_lightning(one: StateDict, content: Any) -> StateDict:
 
 def _nothing(content: Any) -> Refusal:
     if _is_optimizer(content):
-        return Refusal("holds the state of an optimizer, not a net", "name the file of the weights")
+        return Refusal("holds the state of an optimizer, not a net", _NAME_IT)
+    if isinstance(content, Mapping) and {"last_epoch", "_step_count"} <= content.keys():
+        return Refusal("holds the state of a learning-rate schedule, not a net", _NAME_IT)
+    if isinstance(content, Mapping) and {"python", "numpy", "cpu"} <= content.keys():
+        return Refusal("holds the states of random generators, not a net", _NAME_IT)
+    if isinstance(content, Record) and content.name.endswith(_SETTINGS):
+        return Refusal(f"holds settings, a {printable(content.name, 120)}, and no net", _NAME_IT)
     if not isinstance(content, Mapping):
         return Refusal(f"holds a {kind_of(content)}, not a state dict", "save model.state_dict()")
     keys = ", ".join(printable(word(name), 60) for name in list(content)[:5]) or "nothing"
