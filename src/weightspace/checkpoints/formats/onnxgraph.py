@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from weightspace.checkpoints.formats.onnxrecurrent import GATES
+from weightspace.checkpoints.formats.onnxrecurrent import GATES, first_states
 from weightspace.checkpoints.formats.onnxrecurrent import parts as recurrent
 from weightspace.checkpoints.formats.turning import permuted
+from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.tensors import Tensor
 
 _KERNELS = frozenset(["Conv", "ConvTranspose", "Gemm", "MatMul"])
 _NORMS = frozenset(["BatchNormalization", "InstanceNormalization", "LayerNormalization"])
+_VIEWS = frozenset(["Expand", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Unsqueeze"])
 _PARTS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -27,8 +29,10 @@ class Node:
 
 def by_nodes(
     tensors: dict[str, Tensor], nodes: list[Node]
-) -> tuple[dict[str, Tensor], dict[str, object]]:
+) -> tuple[dict[str, Tensor], dict[str, object], list[Note]]:
     """The tensors in the order in which nodes use them, dense kernels as [out, in], and facts.
+
+    Last are the notes of tensors that nodes show to be no weights.
 
     A tensor keeps its name, unless the name does not say to which kernel it belongs, as with
     "onnx::Conv_24". Then the name of the kernel is continued: "onnx::Conv_23.bias".
@@ -38,12 +42,17 @@ def by_nodes(
     turned: set[str] = set()
     split: dict[str, list[tuple[str, Tensor]]] = {}
     gates: dict[str, None] = {}
+    states: dict[str, Note] = {}
+    sources: dict[str, str] = {}  # what a node makes of one tensor, by cutting or repeating it
     for node, parts in _layers(tensors, nodes):
+        if node.kind in _VIEWS and node.inputs and node.outputs:
+            sources[node.outputs[0]] = sources.get(node.inputs[0], node.inputs[0])
         order |= dict.fromkeys(name for name in node.inputs if name in tensors)
         if node.kind in _KERNELS and _is_turned(node, tensors):
             turned.add(node.inputs[1])
         if node.kind in GATES and (made := recurrent(node.inputs, tensors)):
             split |= made
+            states |= {note.name: note for note in first_states(node.inputs, sources, tensors)}
             gates[f"{node.kind}: {GATES[node.kind]}"] = None
         for name, longer in _names(parts):
             names.setdefault(name, longer)
@@ -52,9 +61,11 @@ def by_nodes(
         names = {}
     made_names = [name for rows in split.values() for name, _ in rows]
     if len(set(made_names)) < len(made_names) or {*tensors, *new} & set(made_names):
-        split, gates = {}, {}
+        split, gates, states = {}, {}, {}
     found: dict[str, Tensor] = {}
     for name in [*order, *(name for name in tensors if name not in order)]:
+        if name in states:
+            continue
         if name in split:
             found |= dict(split[name])
             continue
@@ -68,7 +79,7 @@ def by_nodes(
     if names:
         count = "1 tensor is" if len(names) == 1 else f"{len(names)} tensors are"
         facts["renamed"] = f"{count} named after the kernel of their node"
-    return found, facts
+    return found, facts, list(states.values())
 
 
 def _is_turned(node: Node, tensors: dict[str, Tensor]) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.tensors import Tensor
 
 GATES = {"LSTM": "i, o, f, g", "GRU": "z, r, n", "RNN": "one"}
@@ -44,6 +45,22 @@ def parts(inputs: Sequence[str], tensors: dict[str, Tensor]) -> dict[str, list[t
                 ]
         found[name] = rows
     return found
+
+
+def first_states(
+    inputs: Sequence[str], sources: Mapping[str, str], tensors: dict[str, Tensor]
+) -> list[Note]:
+    """Notes of the states with which a node begins; they are no weights.
+
+    `sources` says from which tensor another one was cut.
+    """
+    reason = "the first state of a recurrent layer"
+    names = dict.fromkeys(sources.get(name, name) for name in inputs[5:7])
+    return [
+        Note(name, tensors[name].shape, tensors[name].dtype_name, reason)
+        for name in names
+        if name in tensors
+    ]
 
 
 def _row(tensor: Tensor, number: int) -> Tensor:
