@@ -14,7 +14,7 @@ from weightspace.checkpoints import Inspection, read_checkpoint
 from weightspace.checkpoints.files import read_contents
 from weightspace.checkpoints.tensors import Tensor
 
-WHY = "pip install 'weightspace[libraries]' brings {}, whose files this test reads"
+WHY = "pip install -e '.[libraries]' brings {}, whose files this test reads"
 
 
 def needed(*packages: str) -> None:
