@@ -61,7 +61,8 @@ def numbers(where: str, node: Mapping[Any, Any] | Record, values: Values) -> Ite
     for key, value in items(node):
         name = word(key)[:200]
         if isinstance(value, Tensor) and not value.shape and not name.endswith(_COUNTER):
-            yield Fact("other", name, number(value, values), f"{prefix}{name}")
+            one = number(value, values)
+            yield Fact(_kind(name, one), name, one, f"{prefix}{name}")
         elif isinstance(value, bool | int | float | str) or value is None:
             yield Fact(_kind(name, value), name, plain(value), f"{prefix}{name}")
 
