@@ -139,6 +139,13 @@ def test_widths_show_the_side_of_a_norm():
     assert [side(net, "ln1"), side(net, "ln2")] == ["before fc1", "before fc2"]
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_the_norms_of_torchs_transformers_may_be_on_both_sides(first):
+    net = nn.TransformerEncoderLayer(8, 2, 12, norm_first=first)
+    assert side(net, "norm1").startswith("before or after")
+    assert side(net, "norm2").startswith("before or after")
+
+
 def test_the_norm_of_embeddings_comes_before_the_first_layer():
     net = Net(
         embeddings=Net(words=nn.Embedding(50, 16), norm=nn.LayerNorm(16)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from weightspace.checkpoints.tensors import Tensor
 _KERNELS = frozenset(["Conv", "ConvTranspose", "Gemm", "MatMul"])
 _NORMS = frozenset(["BatchNormalization", "InstanceNormalization", "LayerNormalization"])
 _VIEWS = frozenset(["Expand", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Unsqueeze"])
+_MADE_UP = re.compile(r"onnx::\w+_\d+|val_\d+")
 _PARTS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -121,12 +123,18 @@ def _says(name: str, module: str, what: str) -> bool:
 
 
 def _names(parts: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """New names for tensors whose own do not belong together."""
+    """New names for tensors whose own do not belong together.
+
+    Torch's exporters number a kernel that they have transposed; its bias still has its name.
+    """
     if len(parts) < 2 or parts[0][1] != "weight":
         return
     first = parts[0][0]
     module, _, leaf = first.rpartition(".")
     if leaf in ("weight", "kernel") and all(_says(name, module, what) for name, what in parts[1:]):
+        return
+    if _MADE_UP.fullmatch(first) and parts[1][1] == "bias" and parts[1][0].endswith("bias"):
+        yield first, f"{parts[1][0].removesuffix('bias')}weight"
         return
     stem = module if leaf in ("weight", "kernel") and module else first
     for name, what in parts:

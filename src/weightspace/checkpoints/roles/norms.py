@@ -224,7 +224,8 @@ class _Owners:
         """Pair norms and layers of one number; the norms that are left.
 
         If all norms of the module come before the layers of their numbers, and not all can come
-        after them, the module has pre-activation.
+        after them, the module has pre-activation. If they can all come after, and not all before,
+        they do. Otherwise the numbers do not show the side.
         """
         pairs: list[tuple[Norm, list[Child]]] = [(norm, self._partners(norm, at)) for norm in norms]
         paired = [(norm, children) for norm, children in pairs if children]
@@ -240,7 +241,7 @@ class _Owners:
             elif pre:
                 self._give(norm, child.first, before=True)
             else:
-                self._give(norm, child.last, other=() if post else child.first.takes)
+                self._give(norm, child.last, other=() if post else (norm.width,))
         return left
 
     def _partners(self, norm: Norm, at: tuple[str, ...]) -> list[Child]:
