@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from support import one_net
-from support.libraries import everything_in, needed
-from weightspace.checkpoints import read_checkpoint
+from support.libraries import everything_in, facts, layers, needed, side, values_of
+from weightspace.checkpoints import inspect, read_checkpoint
 from weightspace.checkpoints.files import read_contents
 
 MAKER = Path(__file__).parents[1] / "assets" / "make_formats.py"
@@ -124,6 +124,46 @@ def test_gguf(tmp_path, maker):
     for spec in read.layout.tensors:
         found = read.vector[spec.offset : spec.stop].reshape(spec.shape)
         np.testing.assert_array_equal(found, right[spec.name], err_msg=spec.name)
+
+
+def test_order_and_norms_of_llama_in_gguf(tmp_path):
+    needed("gguf")
+    import gguf
+
+    draw = np.random.default_rng(0)
+    writer = gguf.GGUFWriter(str(tmp_path / "net.gguf"), "llama")
+    writer.add_block_count(2)
+    written = {}
+
+    def write(name: str, *shape: int) -> None:
+        written[name] = draw.normal(size=shape).astype(np.float32)
+        writer.add_tensor(name, written[name])
+
+    parts = {
+        "attn_q": (16, 16), "attn_k": (8, 16), "attn_v": (8, 16), "attn_output": (16, 16),
+        "ffn_gate": (24, 16), "ffn_up": (24, 16), "ffn_down": (16, 24),
+    }  # fmt: skip
+    write("token_embd.weight", 50, 16)
+    for block in range(2):
+        for name, shape in (parts | {"attn_norm": (16,), "ffn_norm": (16,)}).items():
+            write(f"blk.{block}.{name}.weight", *shape)
+    write("output_norm.weight", 16)
+    write("output.weight", 50, 16)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    found = inspect(tmp_path / "net.gguf")
+    assert found.architecture.kind == "transformer"
+    blocks = [f"blk.{block}.{name}" for block in range(2) for name in parts]
+    assert layers(found) == [*blocks, "output"]
+    assert side(found, "blk.0.attn_norm") == "before or after blk.0.attn_output"
+    assert side(found, "blk.1.ffn_norm") == "before or after blk.1.ffn_down"
+    assert side(found, "output_norm") == "before output"
+    assert not found.findings
+    assert facts(found)["general.architecture"] == "llama"
+    for name, values in values_of(tmp_path / "net.gguf").items():
+        np.testing.assert_array_equal(values, written[name], err_msg=name)
 
 
 def test_every_quantised_type_by_random_blocks():

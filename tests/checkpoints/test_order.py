@@ -169,6 +169,18 @@ def test_branches_of_attention_keep_their_usual_order():
     assert order(entries_of(gated)) == ["gate_proj", "up_proj", "down_proj"]
 
 
+def test_the_parts_of_a_block_in_one_module_as_gguf_names_them():
+    names = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down")
+    sizes = ((8, 8), (8, 8), (8, 8), (8, 8), (24, 8), (8, 24))
+    rows = [(f"blk.0.{name}", size) for name, size in zip(names, sizes, strict=True)]
+    assert order(kernels(*sorted(rows)), ordered=False) == [name for name, _ in rows]
+
+
+def test_up_comes_before_down_without_a_gate_too():
+    rows = [("mlp.up_proj", (24, 8)), ("mlp.down_proj", (8, 24))]
+    assert order(kernels(*reversed(rows))) == ["mlp.up_proj", "mlp.down_proj"]
+
+
 def test_what_the_alphabet_decides_is_a_doubt_in_both_forms():
     net = Net(second=nn.Linear(8, 8), a_other=nn.Linear(8, 8))
     torch_order, none = (arrange(entries_of(net), ordered=flag) for flag in (True, False))

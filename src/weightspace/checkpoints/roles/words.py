@@ -11,6 +11,7 @@ _DEEPEST = 24  # components of a name; the rest counts as one
 _SEPARATOR = re.compile(r"[./]")
 _PLAIN = ("weight", "kernel", "w", "W")
 _RECURRENT = re.compile(r"weight_(ih|hh|hr)_l(\d{1,9})(_reverse)?")
+_OF_GGUF = re.compile(r"(attn)_(q|k|v|qkv|output)|(ffn)_(gate|up|down)")
 _DIMENSIONS = re.compile(r"(conv|norm|pool|drop|dropout)_?[123]d")
 _LETTERED = re.compile(r"(\d)([a-z])(?=$|_)")
 _NORM_NAME = re.compile(r"(norm|bn)\d*$", re.IGNORECASE)
@@ -69,12 +70,20 @@ def path(name: str) -> tuple[str, ...]:
 
     >>> path("layer1.0.conv1.weight"), path("attn.in_proj_weight")
     (('layer1', '0', 'conv1'), ('attn', 'in_proj'))
+
+    GGUF has one word for a module and the one within it.
+
+    >>> path("blk.0.attn_q.weight"), path("blk.0.ffn_down.weight")
+    (('blk', '0', 'attn', 'q'), ('blk', '0', 'ffn', 'down_proj'))
     """
     steps = _SEPARATOR.split(name, maxsplit=_DEEPEST)
     if len(steps) > 1 and steps[-1] in _PLAIN:
         steps.pop()
     else:
         steps[-1] = steps[-1].removesuffix("_weight").removesuffix("_kernel")
+    if match := _OF_GGUF.fullmatch(steps[-1]):
+        module, part = filter(None, match.groups())
+        steps[-1:] = [module, f"{part}_proj" if module == "ffn" else part]
     return tuple(steps)
 
 
@@ -121,7 +130,7 @@ def branches(words: set[str]) -> dict[str, int]:
         if pattern.fullmatch(word.lower())
     }
     names = {name for name, _ in found.values()}
-    if not ({"query", "key"} <= names or {"gate", "up"} <= names):
+    if not any(pair <= names for pair in ({"query", "key"}, {"gate", "up"}, {"up", "down"})):
         return {}
     return {word: found[word][1] if word in found else 3 for word in words}
 
