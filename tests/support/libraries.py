@@ -20,7 +20,6 @@ WHY = "pip install -e '.[libraries]' brings {}, whose files this test reads"
 def needed(*packages: str) -> None:
     """Skip a test, with a message, where a package is not installed."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     for package in packages:
         pytest.importorskip(package, reason=WHY.format(package))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weightspace.checkpoints.inspection.optimizers import OptimizerState, ScheduleState, number
+from weightspace.checkpoints.pickling.records import word
 from weightspace.checkpoints.selection.optax import MOMENTS, transforms
 from weightspace.checkpoints.tensors import Tensor, Values
 
@@ -37,7 +38,7 @@ def of_optax(
     for key, inner in [("", node), *transforms(node)]:
         kept = {name for name in inner if name in MOMENTS} | ({"count"} & set(inner))
         if isinstance(settings := inner.get("hyperparams"), Mapping):
-            groups.append({str(name): number(one, values) for name, one in settings.items()})
+            groups.append({word(name): number(one, values) for name, one in settings.items()})
         elif kept == {"count"} and len(inner) == 1:
             place = f"{where}/{key}" if key else where
             schedules.append(

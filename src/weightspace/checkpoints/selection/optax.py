@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from weightspace.checkpoints.pickling.records import word
+
 _KEY = re.compile(r"^opt(imi[sz]er)?_?states?$")
 _DEEPEST = 8  # a dict may contain itself
 _MOST = 1024
@@ -35,7 +37,7 @@ def transforms(node: Mapping[Any, Any]) -> Iterator[tuple[str, Mapping[Any, Any]
         if depth >= _DEEPEST or len(waiting) > _MOST:
             continue
         waiting += [
-            (f"{key}/{name}" if key else str(name), value, depth + 1)
+            (f"{key}/{word(name)}" if key else word(name), value, depth + 1)
             for name, value in inner.items()
             if isinstance(value, Mapping) and name not in (*MOMENTS, "ema", "acc_grads")
         ]
