@@ -1,6 +1,6 @@
 """Writes the files of other libraries that are read: `python make_formats.py FOLDER`.
 
-Needs keras (with `KERAS_BACKEND=torch`), h5py, onnx, gguf, flax and jax, which the tests do not.
+Needs the extra `libraries` (with `KERAS_BACKEND=torch`), which the tests of these files do not.
 """
 
 from __future__ import annotations
@@ -43,6 +43,11 @@ def keras_files(out: Path) -> None:
     net.save_weights(out / "keras.weights.h5")
     with h5py.File(out / "keras-weights.h5", "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, net)
+    net.compile(keras.optimizers.SGD(0.5, momentum=0.75, nesterov=True), "mse")
+    net.optimizer.build(net.trainable_variables)
+    net.optimizer.iterations.assign(7)
+    net.save(out / "trained.keras")  # before .h5, which drops the optimizer from the settings
+    net.save(out / "trained.h5")
     half = keras.Sequential(
         [keras.Input((27,)), keras.layers.Dense(4, name="fc", dtype="bfloat16")]
     )
@@ -117,6 +122,18 @@ def onnx_files(out: Path) -> None:
     )
 
 
+def recurrent_file(out: Path) -> None:
+    """A GRU of both directions, exported by tracing; its tensors count up from 0."""
+    net = torch.nn.GRU(2, 3, bidirectional=True)
+    with torch.no_grad():
+        start = 0
+        for tensor in net.parameters():
+            count = tensor.numel()
+            tensor.copy_(torch.arange(start, start + count).reshape(tensor.shape))
+            start += count
+    torch.onnx.export(net, (torch.zeros(1, 1, 2),), str(out / "gru.onnx"), dynamo=False)
+
+
 def gguf_files(out: Path) -> None:
     import gguf
     from gguf.quants import dequantize, quantize
@@ -154,11 +171,15 @@ def gguf_files(out: Path) -> None:
 def flax_files(out: Path) -> None:
     import flax.serialization
     import jax.numpy as jnp
+    import optax
 
     tree = one_net.tree()
     (out / "flax.msgpack").write_bytes(flax.serialization.to_bytes(tree))
     state = {"step": np.int32(3), "params": tree["params"], "opt_state": {"0": {"mu": tree}}}
     (out / "state.msgpack").write_bytes(flax.serialization.to_bytes(state))
+    moments = (optax.ScaleByAdamState(np.int32(3), tree["params"], tree["params"]), {})
+    trained = {"step": np.int32(3), **tree, "opt_state": moments}
+    (out / "trained.msgpack").write_bytes(flax.serialization.to_bytes(trained))
     half = {"Dense_0": {"kernel": jnp.asarray(tree["params"]["Dense_0"]["kernel"], jnp.bfloat16)}}
     (out / "bfloat16.msgpack").write_bytes(flax.serialization.to_bytes(half))
     flax.serialization.MAX_CHUNK_SIZE = 64
@@ -168,5 +189,5 @@ def flax_files(out: Path) -> None:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for write in (keras_files, hdf5_files, onnx_files, gguf_files, flax_files):
+    for write in (keras_files, hdf5_files, onnx_files, recurrent_file, gguf_files, flax_files):
         write(folder)

@@ -15,7 +15,7 @@ import pytest
 from support import one_net
 from support.hostile_files import KINDS, Change
 from support.hostile_pickles import bounded
-from weightspace.checkpoints import read_checkpoint
+from weightspace.checkpoints import inspect, read_checkpoint
 from weightspace.checkpoints.checkpoint import Checkpoint
 from weightspace.checkpoints.dtypes import FLOAT32
 from weightspace.checkpoints.files import read_contents
@@ -24,6 +24,7 @@ from weightspace.checkpoints.messages import Refusal
 from weightspace.errors import DataError
 
 ASSETS = Path(__file__).parents[1] / "assets" / "formats"
+GRU = ASSETS / "gru.onnx"
 WHOLE = [
     ("keras.h5", "Keras"),
     ("keras-weights.h5", "Keras"),
@@ -35,8 +36,11 @@ WHOLE = [
     ("outside.onnx", "ONNX"),
     ("flax.msgpack", "flax"),
     ("pieces.msgpack", "flax"),
+    ("trained.keras", "Keras"),
+    ("trained.h5", "Keras"),
+    ("trained.msgpack", "flax"),
 ]
-OTHERS = ["keras-bfloat16.weights.h5", "small.gguf", "state.msgpack"]
+OTHERS = ["keras-bfloat16.weights.h5", "small.gguf", "state.msgpack", "gru.onnx"]
 
 
 def values(read: Checkpoint) -> dict[str, np.ndarray]:
@@ -98,6 +102,46 @@ def test_every_type_of_a_gguf_file():
     assert told["general.architecture"] == "llama"
     assert told["quantised"].endswith("1 Q8_0; de-quantised to float32")
     assert told["tokenizer.ggml.tokens"].startswith("40 entries, the first ['word0', 'word1',")
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("trained.keras", "config/compile_config/optimizer"),
+        ("trained.h5", "training_config/optimizer_config"),
+    ],
+)
+def test_the_optimizer_of_keras(name, where):
+    (optimizer,) = inspect(ASSETS / name).optimizers
+    assert (optimizer.kind, optimizer.where) == ("SGD with Nesterov momentum", where)
+    assert (optimizer.steps, optimizer.parameters) == ((7, 7), 6)
+    (group,) = optimizer.groups
+    assert (group["learning_rate"], group["momentum"]) == (0.5, 0.75)
+
+
+def test_the_optimizer_of_optax():
+    found = inspect(ASSETS / "trained.msgpack")
+    assert found.others == ()
+    (optimizer,) = found.optimizers
+    assert (optimizer.kind, optimizer.where) == ("a relative of Adam", "opt_state")
+    assert (optimizer.steps, optimizer.parameters) == ((3, 3), 6)
+    assert [(fact.kind, fact.value) for fact in found.facts if fact.name == "step"] == [("step", 3)]
+
+
+def test_recurrent_kernels_of_both_directions_in_onnx():
+    found = {name.rpartition(".")[2]: one for name, one in values(read_checkpoint(GRU)).items()}
+    shapes = {"weight_ih": (9, 2), "weight_hh": (9, 3), "bias_ih": (9,), "bias_hh": (9,)}
+    start = 0
+    for end in ("_l0", "_l0_reverse"):
+        for name, shape in shapes.items():
+            count = int(np.prod(shape))
+            one = np.arange(start, start + count, dtype=np.float32).reshape(3, 3, *shape[1:])
+            turned = one[[1, 0, 2]].reshape(shape)  # torch has r, z, n
+            np.testing.assert_array_equal(found.pop(name + end), turned)
+            start += count
+    assert not found
+    assert facts(GRU)["gates"] == "in the order of ONNX, GRU: z, r, n"
+    assert inspect(GRU).architecture.kind == "recurrent"
 
 
 def test_the_parameters_of_a_train_state():

@@ -173,6 +173,36 @@ def test_the_architecture_is_a_fact(tmp_path, kind, make):
     )
 
 
+def test_inputs_and_outputs_of_kernels_stored_the_other_way_round(tmp_path):
+    state = {
+        "c_fc.weight": torch.ones(16, 64), "c_fc.bias": torch.ones(64),
+        "up.weight": torch.ones(4, 2, 3, 3), "up.bias": torch.ones(2),
+        "patch.kernel": torch.ones(5, 5, 3, 7), "patch.bias": torch.ones(7),
+    }  # fmt: skip
+    layers = {one.name: one for one in saved(tmp_path, state).architecture.layers}
+    wanted = {
+        "c_fc.weight": ("dense", 16, 64, ()),
+        "up.weight": ("convolution", 4, 2, (3, 3)),
+        "patch.kernel": ("convolution", 3, 7, (5, 5)),
+    }
+    assert {n: (o.kind, o.inputs, o.outputs, o.kernel) for n, o in layers.items()} == wanted
+
+
+@pytest.mark.parametrize(
+    ("kernel", "kind"),
+    [("", "LoRA adapter"), ("q", "transformer"), ("q.base_layer", "transformer")],
+)
+def test_an_adapter_with_a_new_head_is_no_net(tmp_path, kernel, kind):
+    state = {
+        "attention.q.lora_A.weight": torch.ones(2, 8),
+        "attention.q.lora_B.weight": torch.ones(8, 2),
+        "head.weight": torch.ones(3, 8),
+    }  # fmt: skip
+    if kernel:
+        state[f"attention.{kernel}.weight"] = torch.ones(8, 8)
+    assert saved(tmp_path, state).architecture.kind == kind
+
+
 @pytest.mark.parametrize(
     "name", [n for n in DTYPES if n.startswith("float8") or n in ("bfloat16", "float16")]
 )

@@ -100,6 +100,13 @@ def test_a_norm_over_several_dimensions_needs_no_name():
     assert reasons(entries_of(net)) == {"1.weight": reason, "1.bias": reason}
 
 
+def test_the_embedding_that_encoder_and_decoder_share_is_no_kernel():
+    entries = floats(shared__weight=(50, 8), encoder__fc__weight=(8, 8), decoder__fc__weight=(8, 8))
+    assert set(used(entries)) == {"encoder.fc.weight", "decoder.fc.weight"}
+    alone = floats(shared__weight=(50, 8), first__weight=(8, 50))
+    assert set(used(alone)) == {"shared.weight", "first.weight"}
+
+
 def test_a_dense_layer_with_the_name_of_a_table_is_known_by_its_bias():
     net = Net(patch_embed=nn.Linear(12, 8), time_embed=nn.Embedding(50, 8), head=nn.Linear(8, 3))
     assert list(used(entries_of(net))) == [

@@ -1,4 +1,7 @@
-"""What the libraries write today is read as what they wrote, where they are installed."""
+"""What h5py, Keras, onnx, gguf and flax write today is read as what they wrote.
+
+Files of whole trainings are in the other `test_libraries_*.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ import numpy as np
 import pytest
 
 from support import one_net
-from weightspace.checkpoints import read_checkpoint
+from support.libraries import everything_in, facts, layers, needed, side, values_of
+from weightspace.checkpoints import inspect, read_checkpoint
 from weightspace.checkpoints.files import read_contents
 
 MAKER = Path(__file__).parents[1] / "assets" / "make_formats.py"
-WHY = "install {} to compare with it; files that it wrote are in tests/assets/formats"
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -32,11 +35,6 @@ def maker(monkeypatch) -> ModuleType:
     return module
 
 
-def needed(*packages: str) -> None:
-    for package in packages:
-        pytest.importorskip(package, reason=WHY.format(package))
-
-
 def test_keras(tmp_path, maker):
     needed("h5py", "keras")
     maker.keras_files(tmp_path)
@@ -44,49 +42,6 @@ def test_keras(tmp_path, maker):
         read = read_checkpoint(tmp_path / name)
         assert read.form == "Keras"
         np.testing.assert_array_equal(read.vector, one_net.vector())
-
-
-def test_keras_layers_of_every_kind(tmp_path, maker):
-    needed("h5py", "keras")
-    import keras
-
-    layers = keras.layers
-    net = keras.Sequential(
-        [
-            keras.Input((9, 9, 4)),
-            layers.DepthwiseConv2D(3, depth_multiplier=2, name="deep"),
-            layers.SeparableConv2D(6, 2, name="apart"),
-            layers.BatchNormalization(scale=False, name="norm"),
-            layers.Conv2DTranspose(3, 2, name="back"),
-            layers.LayerNormalization(name="last"),
-            layers.Reshape((-1, 3)),
-            layers.Dense(5, name="a"),
-            layers.GRU(4, name="recurrent"),
-            layers.Dense(2, use_bias=False, name="fc"),
-        ]
-    )
-    draw = np.random.default_rng(0)
-    net.set_weights([draw.normal(size=w.shape) for w in net.get_weights()])
-    stored = {w.path.partition("/")[2]: np.array(w) for w in net.weights}
-    net.save(tmp_path / "net.keras")
-    net.save(tmp_path / "net.h5")
-    for name in ("net.keras", "net.h5"):
-        with read_contents(tmp_path / name) as (contents, _):
-            found = {k: contents.values.read(t) for k, t in contents.content.items()}
-        deep = stored["deep/kernel"].transpose(2, 3, 0, 1).reshape(8, 1, 3, 3)
-        np.testing.assert_array_equal(found["deep.kernel"], deep)
-        np.testing.assert_array_equal(
-            found["apart.pointwise.kernel"], stored["apart/pointwise_kernel"].transpose(3, 2, 0, 1)
-        )
-        np.testing.assert_array_equal(found["norm.beta"], stored["norm/beta"])
-        np.testing.assert_array_equal(
-            found["back.kernel"], stored["back/kernel"].transpose(3, 2, 0, 1)
-        )
-        np.testing.assert_array_equal(found["last.gamma"], stored["last/gamma"])
-        np.testing.assert_array_equal(found["fc.kernel"], stored["fc/kernel"].T)
-        assert sorted(values.size for values in found.values()) == sorted(
-            values.size for values in stored.values()
-        )
 
 
 def test_h5py(tmp_path, maker):
@@ -103,8 +58,7 @@ def test_h5py(tmp_path, maker):
                 file[name] = values
             file["soft"] = h5py.SoftLink("/g/x1")
             file["other"] = h5py.ExternalLink("/etc/passwd", "/x")
-        with read_contents(tmp_path / "net.h5") as (contents, _):
-            found = {k: contents.values.read(t) for k, t in contents.content.items()}
+        found = everything_in(tmp_path / "net.h5")
         assert set(found) == {name.replace("/", ".") for name in right}
         for name, values in right.items():
             np.testing.assert_array_equal(found[name.replace("/", ".")], values)
@@ -172,6 +126,46 @@ def test_gguf(tmp_path, maker):
         np.testing.assert_array_equal(found, right[spec.name], err_msg=spec.name)
 
 
+def test_order_and_norms_of_llama_in_gguf(tmp_path):
+    needed("gguf")
+    import gguf
+
+    draw = np.random.default_rng(0)
+    writer = gguf.GGUFWriter(str(tmp_path / "net.gguf"), "llama")
+    writer.add_block_count(2)
+    written = {}
+
+    def write(name: str, *shape: int) -> None:
+        written[name] = draw.normal(size=shape).astype(np.float32)
+        writer.add_tensor(name, written[name])
+
+    parts = {
+        "attn_q": (16, 16), "attn_k": (8, 16), "attn_v": (8, 16), "attn_output": (16, 16),
+        "ffn_gate": (24, 16), "ffn_up": (24, 16), "ffn_down": (16, 24),
+    }  # fmt: skip
+    write("token_embd.weight", 50, 16)
+    for block in range(2):
+        for name, shape in (parts | {"attn_norm": (16,), "ffn_norm": (16,)}).items():
+            write(f"blk.{block}.{name}.weight", *shape)
+    write("output_norm.weight", 16)
+    write("output.weight", 50, 16)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    found = inspect(tmp_path / "net.gguf")
+    assert found.architecture.kind == "transformer"
+    blocks = [f"blk.{block}.{name}" for block in range(2) for name in parts]
+    assert layers(found) == [*blocks, "output"]
+    assert side(found, "blk.0.attn_norm") == "before or after blk.0.attn_output"
+    assert side(found, "blk.1.ffn_norm") == "before or after blk.1.ffn_down"
+    assert side(found, "output_norm") == "before output"
+    assert not found.findings
+    assert facts(found)["general.architecture"] == "llama"
+    for name, values in values_of(tmp_path / "net.gguf").items():
+        np.testing.assert_array_equal(values, written[name], err_msg=name)
+
+
 def test_every_quantised_type_by_random_blocks():
     needed("gguf")
     import gguf
@@ -195,30 +189,3 @@ def test_flax(tmp_path, maker):
     maker.flax_files(tmp_path)
     for name in ("flax.msgpack", "pieces.msgpack"):
         np.testing.assert_array_equal(read_checkpoint(tmp_path / name).vector, one_net.vector())
-
-
-def test_keras_models_in_models(tmp_path, maker):
-    needed("h5py", "keras")
-    import keras
-
-    layers = keras.layers
-    start = keras.Input((6, 4))
-    x = layers.MultiHeadAttention(2, 3, name="heads")(start, start)
-    parts = [keras.Input((6, 4)), layers.Dense(5, name="d1"), layers.Dense(5, name="d2")]
-    x = keras.Sequential(parts, name="inner")(x)
-    x = layers.Bidirectional(layers.LSTM(3, name="steps"), name="both")(x)
-    net = keras.Model(start, layers.Dense(2, name="fc")(x))
-    net.save(tmp_path / "net.keras")
-    net.save(tmp_path / "net.h5")
-    net.save_weights(tmp_path / "net.weights.h5")
-    read = []
-    for name in ("net.h5", "net.keras", "net.weights.h5"):
-        with read_contents(tmp_path / name) as (contents, _):
-            read.append({k: contents.values.read(t) for k, t in contents.content.items()})
-    assert set(read[0]) == set(read[1]) == set(read[2])
-    for name, values in read[0].items():
-        np.testing.assert_array_equal(read[1][name], values)
-        np.testing.assert_array_equal(read[2][name], values)
-    assert read[0]["heads.query.kernel"].shape == (6, 4)  # heads and their width together
-    assert read[0]["heads.attention_output.kernel"].shape == (4, 6)
-    assert read[0]["both.backward_steps.lstm_cell.recurrent_kernel"].shape == (12, 3)

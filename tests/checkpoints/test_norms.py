@@ -84,3 +84,72 @@ def test_norms_without_any_layer_are_skipped(count):
     arrangement = arrange(entries, ordered=True)
     assert arrangement.placed == []
     assert [n.reason for n in arrangement.skipped] == ["part of a norm, without a layer"] * count
+
+
+def side(net: nn.Module, norm: str) -> str:
+    """What is said of the scale of a norm, without the words that are always the same."""
+    placed = arrange(entries_of(net), ordered=True).placed
+    reason = next(one.reason for one in placed if one.entry.name == f"{norm}.weight")
+    return reason.removeprefix("scale of the norm ").removesuffix(".weight")
+
+
+def block(**norms: nn.Module) -> nn.Module:
+    attention = Net(qkv=nn.Linear(16, 48), proj=nn.Linear(16, 16))
+    return Net(attn=attention, mlp=Net(fc1=nn.Linear(16, 64), fc2=nn.Linear(64, 16)), **norms)
+
+
+def test_where_nothing_shows_the_side_of_a_norm_neither_is_said():
+    net = Net(
+        h=nn.ModuleList(block(ln_1=nn.LayerNorm(16), ln_2=nn.LayerNorm(16)) for _ in range(2)),
+        ln_f=nn.LayerNorm(16),
+    )
+    assert side(net, "h.0.ln_1") == "before or after h.0.attn.proj"
+    assert side(net, "h.1.ln_2") == "before or after h.1.mlp.fc2"
+    assert side(net, "ln_f") == "after h.1.mlp.fc2"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("layernorm_before", "layernorm_after"),
+        ("input_layernorm", "post_attention_layernorm"),
+        ("pre_attn_norm", "post_attn_norm"),
+    ],
+)
+def test_words_for_a_side_of_attention(first, second):
+    net = block(**{first: nn.LayerNorm(16), second: nn.LayerNorm(16)})
+    assert side(net, first) == "before attn.qkv"
+    assert side(net, second) == "after attn.proj"
+
+
+def test_a_word_for_the_side_of_another_module():
+    net = block(pre_feedforward_layernorm=nn.LayerNorm(16), post_mlp_norm=nn.LayerNorm(16))
+    assert side(net, "pre_feedforward_layernorm") == "before mlp.fc1"
+    assert side(net, "post_mlp_norm") == "after mlp.fc2"
+
+
+def test_widths_show_the_side_of_a_norm():
+    net = Net(
+        fc1=nn.Linear(4, 16), ln1=nn.LayerNorm(16), fc2=nn.Linear(16, 16), ln2=nn.LayerNorm(16)
+    )
+    assert [side(net, "ln1"), side(net, "ln2")] == ["after fc1", "after fc2"]
+    net = Net(
+        fc1=nn.Linear(16, 16), ln1=nn.LayerNorm(16), fc2=nn.Linear(16, 2), ln2=nn.LayerNorm(16)
+    )
+    assert [side(net, "ln1"), side(net, "ln2")] == ["before fc1", "before fc2"]
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_the_norms_of_torchs_transformers_may_be_on_both_sides(first):
+    net = nn.TransformerEncoderLayer(8, 2, 12, norm_first=first)
+    assert side(net, "norm1").startswith("before or after")
+    assert side(net, "norm2").startswith("before or after")
+
+
+def test_the_norm_of_embeddings_comes_before_the_first_layer():
+    net = Net(
+        embeddings=Net(words=nn.Embedding(50, 16), norm=nn.LayerNorm(16)),
+        layer=nn.ModuleList(block() for _ in range(2)),
+        pooler=nn.Linear(16, 16),
+    )
+    assert side(net, "embeddings.norm") == "before layer.0.attn.qkv"

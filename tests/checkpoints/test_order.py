@@ -168,6 +168,15 @@ def test_a_dead_end_waits_although_it_fits_at_once():
     assert order(entries_of(net)) == ["conv1", "conv2", "fc1", "fc2", "output"]
 
 
+def test_convolutions_of_sound_come_before_a_stack_whose_width_is_a_multiple_of_theirs():
+    net = Net(
+        layers=nn.ModuleList(Net(fc1=nn.Linear(16, 24), fc2=nn.Linear(24, 16)) for _ in range(2)),
+        conv1=nn.Conv1d(8, 16, 3), conv2=nn.Conv1d(16, 16, 3),
+    )  # fmt: skip
+    layers = [name for name, _ in found(arrange(entries_of(net), ordered=False))]
+    assert layers[:3] == ["conv1", "conv2", "layers.0.fc1"]
+
+
 def test_a_module_list_beside_a_stem_and_a_head():
     net = Net(
         out=nn.Linear(8, 3), layers=nn.ModuleList([nn.Linear(8, 8) for _ in range(11)]),
@@ -190,6 +199,18 @@ def test_the_branches_of_squeezenet_follow_what_feeds_both():
     """Between the two branches, `squeeze` would fit at both ends."""
     fire = Net(expand3x3=conv(4, 16), expand1x1=conv(4, 16, 1), squeeze=conv(16, 4, 1))
     assert order(entries_of(fire)) == ["squeeze", "expand1x1", "expand3x3"]
+
+
+def test_the_parts_of_a_block_in_one_module_as_gguf_names_them():
+    names = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down")
+    sizes = ((8, 8), (8, 8), (8, 8), (8, 8), (24, 8), (8, 24))
+    rows = [(f"blk.0.{name}", size) for name, size in zip(names, sizes, strict=True)]
+    assert order(kernels(*sorted(rows)), ordered=False) == [name for name, _ in rows]
+
+
+def test_up_comes_before_down_without_a_gate_too():
+    rows = [("mlp.up_proj", (24, 8)), ("mlp.down_proj", (8, 24))]
+    assert order(kernels(*reversed(rows))) == ["mlp.up_proj", "mlp.down_proj"]
 
 
 def test_what_the_alphabet_decides_is_a_doubt_in_both_forms():

@@ -33,6 +33,8 @@ class Contents:
         Names of code in the file, and the bytes where each is first named.
     facts : dict of str to object
         What the form says about the whole file: metadata, versions, the name when it was saved.
+    companions : dict of str to Contents
+        What other files of the folder hold, such as that of the optimizer, by their names.
     nbytes : int
         The bytes of all values, where they are not those of the file: unpacked, or in other files.
     """
@@ -45,6 +47,7 @@ class Contents:
     foreign: Mapping[str, int] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     nbytes: int = 0
+    companions: Mapping[str, Contents] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

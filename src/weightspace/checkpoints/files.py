@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from weightspace.checkpoints.companions import with_companions
 from weightspace.checkpoints.contents import Contents, Opened
 from weightspace.checkpoints.folders import chosen, with_facts
 from weightspace.checkpoints.formats.shards import with_shard
@@ -79,8 +80,14 @@ def read_file(place: Path | InnerPath, key: str | None = None) -> Iterator[Store
 
 
 @contextmanager
-def read_contents(place: Path | InnerPath) -> Iterator[tuple[Contents, int]]:
-    """What a file holds, and its bytes, unpacked; see `read_file`. A path may be a URL."""
+def read_contents(
+    place: Path | InnerPath, *, beside: bool = False
+) -> Iterator[tuple[Contents, int]]:
+    """What a file holds, and its bytes, unpacked; see `read_file`. A path may be a URL.
+
+    `beside` says that in a folder on this machine, files of the training are read as well, such as
+    that of the optimizer.
+    """
     found: Place = place
     try:
         found = remote(place) or place
@@ -95,6 +102,8 @@ def read_contents(place: Path | InnerPath) -> Iterator[tuple[Contents, int]]:
             if form is None:
                 raise stranger(one)
             contents = with_facts(with_shard(form.read(one), found.name), facts)
+            if beside and "file" in facts and isinstance(found, InnerPath):
+                contents = with_companions(contents, found.parent, closing)
             yield contents, max(size, contents.nbytes)
     except Refusal as refusal:
         raise DataError(found, refusal.cause, refusal.remedy) from None

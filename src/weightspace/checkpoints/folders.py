@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from weightspace.checkpoints.contents import Contents
 from weightspace.checkpoints.formats.strangers import strange_folder
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.remote import Place, RemotePath
+from weightspace.checkpoints.roles.words import natural
 from weightspace.disk import InnerPath
 
 _USUAL = (
@@ -20,6 +22,7 @@ _USUAL = (
     "pytorch_model.bin.index.json", "diffusion_pytorch_model.bin", "adapter_model.safetensors",
     "adapter_model.bin", "tf_model.h5", "flax_model.msgpack",
 )  # fmt: skip
+_NUMBERED = re.compile(r"((checkpoint|epoch|step|global_?step)[-_=]?)?\d{1,12}")
 _ENDS = (".safetensors", ".h5", ".keras", ".onnx", ".gguf", ".msgpack")
 
 
@@ -43,6 +46,9 @@ def chosen(place: Place) -> tuple[Place, dict[str, Any]]:
         if (refusal := strange_folder(names)) is not None:
             raise refusal
         found = sorted(name for name in names if name.endswith(_ENDS))
+        numbered = sorted(filter(_NUMBERED.fullmatch, names), key=natural)
+        if numbered and not found:
+            raise Refusal("a folder of checkpoints", f"name one in it, such as {numbered[-1]}")
         if len(found) != 1:
             raise Refusal("a folder", "name the checkpoint file in it")
     facts: dict[str, Any] = {"file": found[0]}

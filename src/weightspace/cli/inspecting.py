@@ -122,7 +122,8 @@ def _optimizer(state: Any) -> str:
     if state.steps:
         low, high = state.steps
         steps = f", {_counted(high, 'step')}" if low == high else f", {low:,} to {high:,} steps"
-    return f"{state.kind}{steps} ({groups}), stored as {state.where or 'the whole content'}"
+    groups = f" ({groups})" if groups else ""
+    return f"{state.kind}{steps}{groups}, stored as {state.where or 'the whole content'}"
 
 
 def _pairs(settings: dict[str, Any]) -> str:

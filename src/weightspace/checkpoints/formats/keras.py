@@ -14,6 +14,7 @@ from weightspace.checkpoints.formats.archives import listed, located
 from weightspace.checkpoints.formats.cursor import broken
 from weightspace.checkpoints.formats.hdf5 import MAGIC, Hdf5, Object
 from weightspace.checkpoints.formats.kerasnames import leaves, snake, usual
+from weightspace.checkpoints.formats.kerasoptimizer import optimizer_of
 from weightspace.checkpoints.formats.npz import first_name
 from weightspace.checkpoints.formats.part import Part
 from weightspace.checkpoints.formats.turning import TURNED, in_torch_order
@@ -60,14 +61,15 @@ def _read_hdf5(opened: Opened) -> Contents:
         if said := file.texts(file.root, name):
             facts[name] = printable(said[0])
     config: Any = None
+    training: Any = None
     for name in ("model_config", "training_config"):
         said = file.texts(file.root, name)
         if said and len(said[0]) <= _LONGEST_READ:
             parsed = _json(said[0])
-            config = parsed if name == "model_config" else config
+            config, training = (parsed, training) if name == "model_config" else (config, parsed)
             if len(said[0]) <= _LONGEST_CONFIG:
                 facts[name] = parsed
-    return _contents(opened, file, _Layers.of(config), facts)
+    return _contents(opened, file, _Layers.of(config), facts, training)
 
 
 def _read_archive(opened: Opened) -> Contents:
@@ -95,7 +97,7 @@ def _read_archive(opened: Opened) -> Contents:
             config = _json(content_of(opened.file, member).tobytes())
             if member.size <= _LONGEST_CONFIG:
                 facts[name] = config
-    return _contents(opened, Hdf5(part), _Layers.of(config), facts)
+    return _contents(opened, Hdf5(part), _Layers.of(config), facts, config)
 
 
 def _json(text: str | bytes) -> Any:
@@ -105,8 +107,11 @@ def _json(text: str | bytes) -> Any:
         return None
 
 
-def _contents(opened: Opened, file: Hdf5, layers: _Layers, facts: dict[str, Any]) -> Contents:
+def _contents(
+    opened: Opened, file: Hdf5, layers: _Layers, facts: dict[str, Any], training: Any
+) -> Contents:
     found = _found(file, layers)
+    values = Values(opened.file)
     check_entries(found.tensors)
     form = "Keras"
     if found.transposed:
@@ -116,10 +121,12 @@ def _contents(opened: Opened, file: Hdf5, layers: _Layers, facts: dict[str, Any]
         form, tensors = "HDF5", {k.replace("/", "."): t for k, t in found.tensors.items()}
     if layers.kinds:
         facts["layers"] = dict(layers.kinds)
+    if found.transposed and (optimizer := optimizer_of(file, values, training)):
+        facts["optimizer"] = optimizer
     return Contents(
         form,
         tensors,
-        Values(opened.file),
+        values,
         found.ordered,
         tuple(found.notes),
         facts=facts,

@@ -16,6 +16,7 @@ from weightspace.checkpoints.contents import Contents, Form, Opened
 from weightspace.checkpoints.dtypes import DTYPES, UINT8
 from weightspace.checkpoints.formats.cursor import Cursor, broken
 from weightspace.checkpoints.formats.turning import TURNED, in_torch_order, running, says_order
+from weightspace.checkpoints.selection.optax import is_optax
 from weightspace.checkpoints.selection.states import MOST_ENTRIES
 from weightspace.checkpoints.tensors import Storage, Tensor, Values, contiguous
 from weightspace.printable import printable
@@ -78,8 +79,7 @@ def _collections(tree: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     if isinstance(inner, Mapping) and isinstance(inner.get("params"), Mapping):
         outer, inner = inner, inner["params"]
     if not isinstance(inner, Mapping):
-        found = in_torch_order(_flat(tree))
-        return dict(found), says_order(found)
+        return _without_params(tree)
     found = _flat(inner)
     for name, tensor in _flat(_statistics(outer, tree)).items():
         module, _, leaf = name.rpartition(".")
@@ -88,6 +88,36 @@ def _collections(tree: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     known = ("params", _STATISTICS)
     rest = {key: value for key, value in tree.items() if key not in known}
     return {"params": turned, **rest}, says_order(_flat(inner))
+
+
+def _without_params(tree: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """A whole tree of a net, as flax.nnx has it, or several trees of which one is an optimizer."""
+    rest = {key: value for key, value in tree.items() if _has_optimizer(key, value)}
+    if not rest:
+        found = in_torch_order(_with_statistics(_flat(tree)))
+        return dict(found), says_order(found)
+    nets = {
+        key: in_torch_order(_with_statistics(_flat(value))) if isinstance(value, Mapping) else value
+        for key, value in tree.items()
+        if key not in rest
+    }
+    return {**nets, **rest}, all(says_order(net) for net in nets.values() if isinstance(net, dict))
+
+
+def _has_optimizer(key: str, node: Any) -> bool:
+    """Whether a tree is the state of an optimizer, or has it as a part."""
+    inner = node.items() if isinstance(node, Mapping) else ()
+    return is_optax(key, node) or any(is_optax(name, value) for name, value in inner)
+
+
+def _with_statistics(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with torch's names for the mean and variance that are both in a module."""
+    named: dict[str, Tensor] = {}
+    for name, tensor in found.items():
+        module, dot, leaf = name.rpartition(".")
+        both = f"{module}{dot}mean" in found and f"{module}{dot}var" in found
+        named[f"{module}{dot}{running(leaf)}" if both else name] = tensor
+    return named if len(named) == len(found) else found
 
 
 def _statistics(*trees: Mapping[str, Any]) -> Mapping[str, Any]:

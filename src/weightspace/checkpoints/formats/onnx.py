@@ -76,13 +76,13 @@ def _read(opened: Opened) -> Contents:
             name = {2: "producer", 3: "producer_version"}[one.number]
             model.facts[name] = printable(_text(whole, one))
     check_entries(model.tensors)
-    tensors, facts = by_nodes(model.tensors, model.nodes)
+    tensors, facts, notes = by_nodes(model.tensors, model.nodes)
     return Contents(
         "ONNX",
         tensors,
         Values(opened.file),
         ordered=bool(model.nodes),
-        notes=(*model.notes, *_made(model)),
+        notes=(*model.notes, *_made(model), *notes),
         facts=model.facts | facts,
         nbytes=opened.size + files.size,
     )

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from weightspace.checkpoints.roles import Note, Placed
+from weightspace.checkpoints.roles import Note, Placed, Widths
 
 _ADAPTER = re.compile(r"(^|[._])lora_(a|b|up|down)([._]|$)|(^|\.)hada_w", re.IGNORECASE)
 _ATTENTION = re.compile(r"attn|attention|in_proj_weight|q_proj|query|qkv", re.IGNORECASE)
@@ -28,14 +28,14 @@ class Layer:
     kind : str
         "dense" or "convolution".
     inputs, outputs : int
-        Channels or units, as the kernel's shape says; inputs of a grouped convolution are those of
-        one group.
+        Channels or units; inputs of a grouped convolution are those of one group. Which axis of the
+        kernel they are follows from the bias, or from the word for the layer.
     kernel : tuple of int
         The sides of a convolution's kernel; () for a dense one.
     bias : bool
         Whether it has a bias.
     norms : int
-        How many norms follow it.
+        How many norms belong to it; the notes say which are before it and which after it.
     """
 
     name: str
@@ -87,18 +87,18 @@ def _layers(placed: Sequence[Placed]) -> list[Layer]:
         norms[one.layer] += one.role == "scale"
     layers = []
     for number, roles in found.items():
-        kernel = roles["weight"].entry
-        sides = kernel.shape[2:]
-        kind = "convolution" if sides else "dense"
+        kernel = roles["weight"]
+        widths = kernel.widths or Widths(0, 0, ())
+        kind = "convolution" if widths.sides else "dense"
         layers.append(
-            Layer(kernel.name, kind, kernel.shape[1], kernel.shape[0], sides,
+            Layer(kernel.entry.name, kind, widths.inputs, widths.outputs, widths.sides,
                   "bias" in roles, norms[number])
         )  # fmt: skip
     return layers
 
 
 def _kind(names: Sequence[str], layers: Sequence[Layer], classes: Iterable[str]) -> tuple[str, str]:
-    if not layers and (name := next((n for n in names if _ADAPTER.search(n)), "")):
+    if name := _adapter(names):
         return "LoRA adapter", name
     for kind, pattern in (("transformer", _ATTENTION), ("recurrent", _RECURRENT)):
         if name := next((n for n in (*names, *classes) if pattern.search(n)), ""):
@@ -111,6 +111,20 @@ def _kind(names: Sequence[str], layers: Sequence[Layer], classes: Iterable[str])
     if layers:
         return "MLP", f"{len(layers)} dense layers"
     return "unknown", "no kernel"
+
+
+def _adapter(names: Sequence[str]) -> str:
+    """A factor of an adapter whose kernel is not in the file; "" if there is none.
+
+    Whole layers beside the factors, such as a new head, do not make an adapter a net.
+    """
+    modules = {name.rpartition(".")[0] for name in names if not _ADAPTER.search(name)}
+    for name in names:
+        if match := _ADAPTER.search(name):
+            adapted = name[: match.start()]
+            if adapted not in modules and f"{adapted}.base_layer" not in modules:
+                return name
+    return ""
 
 
 def _parameters(placed: Sequence[Placed], skipped: Sequence[Note]) -> dict[str, int]:

@@ -61,15 +61,15 @@ def numbers(where: str, node: Mapping[Any, Any] | Record, values: Values) -> Ite
     for key, value in items(node):
         name = word(key)[:200]
         if isinstance(value, Tensor) and not value.shape and not name.endswith(_COUNTER):
-            yield Fact("other", name, number(value, values), f"{prefix}{name}")
+            one = number(value, values)
+            yield Fact(_kind(name, one), name, one, f"{prefix}{name}")
         elif isinstance(value, bool | int | float | str) or value is None:
             yield Fact(_kind(name, value), name, plain(value), f"{prefix}{name}")
 
 
 def _kind(name: str, value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if _EPOCH.match(name):
-            return "epoch"
-        if _STEP.match(name):
-            return "step"
+    if isinstance(value, int | float) and _EPOCH.match(name) and not isinstance(value, bool):
+        return "epoch"  # a part of one, too
+    if isinstance(value, int) and _STEP.match(name) and not isinstance(value, bool):
+        return "step"
     return "other"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from weightspace.checkpoints.inspection import architecture, numbers
 from weightspace.checkpoints.inspection.architecture import Architecture
 from weightspace.checkpoints.inspection.facts import Fact, is_settings, settings
 from weightspace.checkpoints.inspection.facts import numbers as plain_facts
+from weightspace.checkpoints.inspection.keras import of_keras
 from weightspace.checkpoints.inspection.numbers import Grid
+from weightspace.checkpoints.inspection.optax import of_optax
 from weightspace.checkpoints.inspection.optimizers import (
     OptimizerState,
     ScheduleState,
@@ -31,8 +33,9 @@ from weightspace.checkpoints.pickling.records import Record, plain, word
 from weightspace.checkpoints.plans.chains import Plans, plans_of
 from weightspace.checkpoints.roles import Entry, Note, arrange
 from weightspace.checkpoints.selection.modules import classes, described, is_module
+from weightspace.checkpoints.selection.optax import is_optax
 from weightspace.checkpoints.selection.walk import nodes
-from weightspace.checkpoints.tensors import Tensor
+from weightspace.checkpoints.tensors import Tensor, Values
 from weightspace.disk import InnerPath
 
 _MOST_FACTS = 1000
@@ -169,7 +172,7 @@ def inspect(
     [('epoch', 7)]
     """
     place = path if isinstance(path, InnerPath) else Path(path)
-    with reading_without_pauses(), read_contents(place) as (contents, size):
+    with reading_without_pauses(), read_contents(place, beside=True) as (contents, size):
         stored = net_in(contents, size, key)
         return _inspection(place, stored, size, hashed)
 
@@ -204,8 +207,20 @@ def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool
         shared=numbers.shared(everything),
         duplicates=numbers.duplicates(everything, values),
         devices=_devices(everything),
-        findings=(*of_names(contents.foreign), *doubts(arrangement.doubts, contents.facts)),
+        findings=(
+            *of_names(contents.foreign),
+            *_of_companions(contents),
+            *doubts(arrangement.doubts, contents.facts),
+        ),
     )
+
+
+def _of_companions(contents: Contents) -> Iterator[Finding]:
+    """Findings about the names of code in the files beside the weights."""
+    for name, beside in contents.companions.items():
+        for finding in of_names(beside.foreign):
+            where = f"{finding.where} in {name}" if finding.where else f"in {name}"
+            yield dataclasses.replace(finding, where=where)
 
 
 class _Beside:
@@ -217,15 +232,17 @@ class _Beside:
         self.modules: dict[str, str] = {}
         self.described: dict[str, dict[str, object]] = {}
         told = {name: value for name, value in contents.facts.items() if name != "form"}
+        if contents.form == "Keras" and (said := told.pop("optimizer", None)):
+            state, inner = of_keras(said)
+            self.optimizers.append(state)
+            self.schedules += inner
         self.facts = [Fact("metadata", name, plain(value), name) for name, value in told.items()]
         keys = {stored.chosen.key, *(one.key for one in stored.others)}
         flat = contents.form == "safetensors"
         for where, node in nodes(contents.content, _closed):
-            if is_optimizer(node):
-                self.optimizers.append(optimizer(where, node, stored.values))
-            elif is_schedule(node):
-                self.schedules.append(schedule(where, node, stored.values))
-            elif isinstance(node, Record) and is_module(node):
+            if self._trained(where, node, stored.values):
+                continue
+            if isinstance(node, Record) and is_module(node):
                 if where == stored.chosen.key:
                     self.modules = dict(classes(node))
                     self.described = described(node)
@@ -233,10 +250,36 @@ class _Beside:
                 self.facts.append(settings(where, node))
             elif where not in keys or not flat:
                 self.facts += plain_facts(where, node, stored.values)
+        for name, beside in contents.companions.items():
+            self._companion(name, beside)
+
+    def _trained(self, where: str, node: Any, values: Values) -> bool:
+        """Whether a node is the state of an optimizer or a schedule, which is kept."""
+        if is_optimizer(node):
+            self.optimizers.append(optimizer(where, node, values))
+        elif is_optax(where, node):
+            state, inner = of_optax(where, node, values)
+            self.optimizers.append(state)
+            self.schedules += inner
+        elif is_schedule(node):
+            self.schedules.append(schedule(where, node, values))
+        else:
+            return False
+        return True
+
+    def _companion(self, name: str, beside: Contents) -> None:
+        """What a file beside the weights says; the counts of a training, or all its settings."""
+        content = beside.content
+        if self._trained(name, content, beside.values):
+            return
+        if name == "trainer_state.json":
+            self.facts += plain_facts(name, content, beside.values)
+        elif isinstance(content, Mapping | Record):
+            self.facts.append(settings(name, content))
 
 
 def _closed(where: str, node: Any) -> bool:
-    if is_optimizer(node) or is_schedule(node) or is_settings(where, node):
+    if is_optimizer(node) or is_optax(where, node) or is_schedule(node) or is_settings(where, node):
         return True
     return isinstance(node, Record) and is_module(node)
 

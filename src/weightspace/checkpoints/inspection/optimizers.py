@@ -42,6 +42,7 @@ _SCHEDULES = (
     ({"T_max"}, "CosineAnnealingLR"),
     ({"total_steps"}, "OneCycleLR"),
     ({"lr_lambdas"}, "LambdaLR"),
+    ({"_anneal_strategy", "anneal_epochs"}, "SWALR"),
     ({"patience", "factor"}, "ReduceLROnPlateau"),
     ({"total_iters", "power"}, "PolynomialLR"),
     ({"start_factor", "end_factor"}, "LinearLR"),
@@ -59,7 +60,7 @@ class OptimizerState:
     where : str
         Its keys in the file, joined by "/".
     kind : str
-        The optimizer, as far as its state and settings tell: torch names it nowhere.
+        The optimizer, as far as its state and settings tell: torch and optax name it nowhere.
     groups : tuple of dict
         The settings of each group of parameters: lr, momentum, betas, eps, weight_decay ...
     parameters : int

@@ -64,15 +64,14 @@ def _contradiction(found: Order, position: dict[str, int]) -> list[str]:
 def _place(layer: Layer, index: int) -> list[Placed]:
     """Kernel and bias, then for every norm shift, scale, running mean and running variance."""
     kernel, name = layer.kernel, short(layer.kernel.name)
-    placed = [Placed(kernel, "weight", layer.part, index, layer.what)]
+    placed = [Placed(kernel, "weight", layer.part, index, layer.what, layer.widths)]
     if layer.bias:
         placed.append(Placed(layer.bias, "bias", layer.part, index, f"bias of {name}"))
     layer.norms.sort(key=_place_of_norm)
     for norm in layer.norms:
-        side = "before" if norm.before else "after"
         for role in _NORM_ORDER:
             if role in norm.tensors:
-                reason = f"{role.replace('_', ' ')} of the norm {side} {name}"
+                reason = f"{role.replace('_', ' ')} of the norm {norm.side} {name}"
                 placed.append(Placed(norm.tensors[role], role, layer.part, index, reason))
     return placed
 

@@ -55,14 +55,24 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Widths:
+    """What a kernel's axes are: its inputs, of one group, its outputs, the sides of its window."""
+
+    inputs: int
+    outputs: int
+    sides: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
-    """A tensor with its role and its place in the vector."""
+    """A tensor with its role and its place in the vector; a kernel also with its widths."""
 
     entry: Entry
     role: str
     part: str
     layer: int
     reason: str
+    widths: Widths | None = None
 
     @property
     def note(self) -> Note:
@@ -84,16 +94,28 @@ class Arrangement:
 
 @dataclass(slots=True)
 class Norm:
-    """The tensors of one norm by role; `before` says that it comes before its layer."""
+    """The tensors of one norm by role.
+
+    `before` says that its values are put before those of its layer's other norms, since it comes
+    before its layer; `sure` says that names or widths show on which side of the layer it is.
+    """
 
     module: str
     tensors: dict[str, Entry] = field(default_factory=dict)
     before: bool = False
+    sure: bool = True
 
     @property
     def width(self) -> int:
         """The number of channels."""
         return next(iter(self.tensors.values())).size
+
+    @property
+    def side(self) -> str:
+        """Where it is, in words: before or after its layer, or on a side that nothing shows."""
+        if not self.sure:
+            return "before or after"
+        return "before" if self.before else "after"
 
 
 @dataclass(slots=True)
@@ -101,7 +123,8 @@ class Layer:
     """A kernel with its bias and norms.
 
     `takes` are the widths of input that fit the kernel, and `gives` is the width of its output.
-    `what` says what the kernel is.
+    `what` says what the kernel is, `swapped` that it is stored as [in, out, ...], and `last` that
+    the outputs of a convolution are its last axis.
     """
 
     kernel: Entry
@@ -111,6 +134,7 @@ class Layer:
     gives: int = 0
     what: str = ""
     swapped: bool = False
+    last: bool = False
 
     @property
     def dense(self) -> bool:
@@ -121,6 +145,16 @@ class Layer:
     def part(self) -> str:
         """The part of the layout."""
         return "fc" if self.dense else "conv"
+
+    @property
+    def widths(self) -> Widths:
+        """What the axes of the kernel are."""
+        shape = self.kernel.shape
+        if self.last:
+            return Widths(shape[-2], shape[-1], shape[:-2])
+        one, other = shape[:2]
+        inputs, outputs = (one, other) if self.swapped else (other, one)
+        return Widths(inputs, outputs, shape[2:])
 
 
 def short(name: str) -> str:

@@ -12,6 +12,7 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64", "float8_e4m3", "float8_e
 _TABLE = re.compile(
     r"embed|(^|[._])(wte|wpe|pe|pos)([._]|$)|token|pos_?enc|positional", re.IGNORECASE
 )
+_SHARED = re.compile(r"((?:model\.)?)shared\.(?:weight|kernel)$")
 _POSITION_BIAS = re.compile(r"relative_\w*bias|rel_pos|position_bias", re.IGNORECASE)
 _SLOPE = re.compile(r"prelu|(^|[._])act(ivation)?\d*$", re.IGNORECASE)
 _FACTOR = re.compile(r"(^|[._])(weight_[guv]|original\d)$")
@@ -76,7 +77,7 @@ def _unfit_kernel(entry: Entry, named: dict[str, Entry]) -> str:
         return "a table of position biases, not a kernel"
     if "bias" in entry.leaf:
         return _wide_bias(entry, named)
-    if _TABLE.search(entry.name) and not _is_layer(entry, bias):
+    if (_TABLE.search(entry.name) or _is_shared(entry, named)) and not _is_layer(entry, bias):
         return "an embedding: a look-up table, not a kernel"
     if count > 5:
         return f"{count} dimensions: neither a convolution kernel nor a dense one"
@@ -86,6 +87,15 @@ def _unfit_kernel(entry: Entry, named: dict[str, Entry]) -> str:
     if count == 3 and _EXPERTS.search(entry.name):
         return f"dense kernels of {entry.shape[0]} experts, stacked in one tensor"
     return ""
+
+
+def _is_shared(entry: Entry, named: dict[str, Entry]) -> bool:
+    """Whether it is the embedding that an encoder and a decoder share, as in T5 and BART."""
+    match = _SHARED.match(entry.name)
+    return match is not None and all(
+        any(name.startswith(f"{match[1]}{part}.") for name in named)
+        for part in ("encoder", "decoder")
+    )
 
 
 def _wide_bias(entry: Entry, named: dict[str, Entry]) -> str:

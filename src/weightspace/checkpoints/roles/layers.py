@@ -42,8 +42,9 @@ def measure(layers: list[Layer]) -> None:
     for layer, side, word in zip(layers, sides, words, strict=True):
         by_word = word in swapped and word not in straight
         layer.swapped = side == "in first" or (not side and by_word)
-        _set_widths(layer, side, layer is inputs)
-        layer.what = _what(layer, side)
+        layer.last = side == "out last"
+        _set_widths(layer, layer is inputs)
+        layer.what = _what(layer)
 
 
 def _word(layer: Layer) -> tuple[str, int]:
@@ -75,9 +76,9 @@ def _only_input(layers: list[Layer]) -> Layer | None:
     return single[0] if all(takes > 4 or gives[takes] for takes in others) else None
 
 
-def _set_widths(layer: Layer, side: str, is_input: bool) -> None:
+def _set_widths(layer: Layer, is_input: bool) -> None:
     shape = layer.kernel.shape
-    if side == "out last":
+    if layer.last:
         layer.gives, layer.takes = shape[-1], (shape[-2],)
     elif layer.swapped:
         layer.gives, layer.takes = shape[1], (shape[0],)
@@ -89,7 +90,7 @@ def _set_widths(layer: Layer, side: str, is_input: bool) -> None:
         layer.gives = layer.takes[0]  # query, key and value are three outputs of this width
 
 
-def _what(layer: Layer, side: str) -> str:
+def _what(layer: Layer) -> str:
     name, shape = layer.kernel.name, layer.kernel.shape
     if layer.dense:
         what = "dense kernel"
@@ -99,7 +100,7 @@ def _what(layer: Layer, side: str) -> str:
             what = "dense kernel of query, key and value"
         return f"{what}, stored as [in, out]" if layer.swapped else what
     count = len(shape) - 2
-    if side == "out last":
+    if layer.last:
         return f"{count}-D convolution kernel, stored with its outputs last"
     if layer.swapped:
         return f"{count}-D transposed convolution kernel, stored as [in, out, ...]"

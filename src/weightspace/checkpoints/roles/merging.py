@@ -148,7 +148,7 @@ class Level:
             for width in sorted(widths)[:_MOST_HEADS]
             if width > _COLOURS
         )
-        return [] if flattened or not fed else convolutions
+        return [] if flattened or not fed or _feed_a_stack(convolutions, dense) else convolutions
 
     def merged(self, sign: int) -> list[Child]:
         """One sequence; `sign` -1 turns the alphabet round, which shows what rests on it."""
@@ -171,6 +171,16 @@ class Level:
 
 def _by_alphabet(word: str) -> tuple[str, str]:
     return natural(word), word
+
+
+def _feed_a_stack(convolutions: list[_Family], dense: list[_Family]) -> bool:
+    """Whether convolutions give what numbered dense modules take and give, as in a speech encoder.
+
+    The width of these modules may be a multiple of what the first convolution takes, by chance.
+    """
+    widths = {one.children[-1].last.gives for one in convolutions}
+    stacks = ((one.children[0].first.takes, one.children[-1].last.gives) for one in dense)
+    return any(gives in takes and gives in widths for takes, gives in stacks)
 
 
 def _is_multiple(sources: set[int], width: int) -> bool:

@@ -4,20 +4,28 @@ A norm that follows a layer has as many channels as the layer gives; one that co
 many as it takes. A norm whose name is made from a layer's name, or that has its number, belongs to
 this layer, whether it follows it or, as in nets with pre-activation, comes before it. Otherwise it
 belongs to the layer that it follows.
+
+In a transformer all widths are the same, and blocks of one set of names have their norms in front
+(GPT-2) or behind (GPT). So a norm without statistics whose layer takes as many channels as it gives
+is said to be before or after it, unless its name tells: layernorm_before, post_attention_layernorm.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from heapq import nsmallest
 
 from weightspace.checkpoints.roles.entries import Entry, Layer, Norm, Note, short, skip
 from weightspace.checkpoints.roles.layers import layer_of_bias
 from weightspace.checkpoints.roles.merging import Child
 from weightspace.checkpoints.roles.order import Order
 from weightspace.checkpoints.roles.words import (
+    anchor,
     family,
     is_closing,
+    is_output,
     natural,
     partner_keys,
     place,
@@ -36,7 +44,7 @@ _ROLES = {
 }
 _START = 0  # the place of words for the beginning of a net
 _LONGEST_ADDITION = 100  # to the name of a layer, in that of its norm
-_MOST_PARTNERS = 16  # layers of one number; more say nothing
+_MOST_PARTNERS = 16  # layers of one number, or modules that a word may mean; more say nothing
 
 
 def norms_and_biases(rest: list[Entry], layers: dict[str, Layer]) -> tuple[list[Norm], list[Note]]:
@@ -122,12 +130,17 @@ class _Owners:
         self._by_width: dict[tuple[str, ...], dict[int, _Candidates]] = {}
         self._by_key: dict[tuple[str, ...], dict[str, list[Child]]] = {}
         self._steps: dict[tuple[str, ...], list[tuple[str, Child]]] = {}
+        self._first_few: dict[tuple[str, ...], list[Child]] = {}
         self.unsure: list[Norm] = []
         self.unfit: list[Norm] = []
 
     def settle(self, at: tuple[str, ...], norms: list[Norm]) -> None:
         """Find the layers of the norms that are direct parts of the module `at`."""
-        left = [norm for norm in norms if not self._by_name(norm) and not self._by_index(norm, at)]
+        left = [
+            norm
+            for norm in norms
+            if not (self._by_word(norm, at) or self._by_name(norm) or self._by_index(norm, at))
+        ]
         left = self._by_number(left, at)
         widths: dict[int, int] = {}
         for norm in left:
@@ -136,10 +149,38 @@ class _Owners:
             if not self._by_channels(norm, at, widths[norm.width]):
                 self._nearest(norm, at)
 
-    def _give(self, norm: Norm, layer: Layer, before: bool = False) -> bool:
+    def _give(
+        self, norm: Norm, layer: Layer, before: bool = False, other: Iterable[int] = ()
+    ) -> bool:
+        """Put a norm to a layer; `other` are the widths on the other side of it, if in question.
+
+        Norms with statistics are those of convolutions, which they follow by custom.
+        """
         norm.before = before
+        norm.sure = norm.width not in other or "running_mean" in norm.tensors
         layer.norms.append(norm)
         return True
+
+    def _by_word(self, norm: Norm, at: tuple[str, ...]) -> bool:
+        """input_layernorm is before the first module, post_attention_layernorm after attention.
+
+        Without the word for a module, a norm is at the first one, of which it must have the width.
+        """
+        steps = steps_of(norm.module)
+        if not (found := anchor(steps[-1] if steps else "")):
+            return False
+        before, where = found
+        if at not in self._first_few:
+            inner = self._children.get(at, {}).values()
+            self._first_few[at] = nsmallest(_MOST_PARTNERS, inner, key=self._place)
+        children = self._first_few[at]
+        if where is not None:
+            children = [child for child in children if place(family(child.step)[0]) == where]
+        if before:
+            first = next((child for child in children if norm.width in child.first.takes), None)
+            return first is not None and self._give(norm, first.first, before=True)
+        last = next((child for child in children if norm.width == child.last.gives), None)
+        return last is not None and self._give(norm, last.last)
 
     def _by_name(self, norm: Norm) -> bool:
         """conv1_norm and conv1.norm belong to conv1."""
@@ -183,20 +224,24 @@ class _Owners:
         """Pair norms and layers of one number; the norms that are left.
 
         If all norms of the module come before the layers of their numbers, and not all can come
-        after them, the module has pre-activation.
+        after them, the module has pre-activation. If they can all come after, and not all before,
+        they do. Otherwise the numbers do not show the side.
         """
         pairs: list[tuple[Norm, list[Child]]] = [(norm, self._partners(norm, at)) for norm in norms]
         paired = [(norm, children) for norm, children in pairs if children]
         after = {id(norm): _first_giving(norm, children) for norm, children in paired}
         before = {id(norm): _first_taking(norm, children) for norm, children in paired}
         pre = not all(after.values()) and all(before.values())
+        post = all(after.values()) and not all(before.values())
         left = [norm for norm, children in pairs if not children]
         for norm, _ in paired:
             child = (before if pre else after)[id(norm)]
             if child is None:
                 left.append(norm)
+            elif pre:
+                self._give(norm, child.first, before=True)
             else:
-                self._give(norm, child.first if pre else child.last, before=pre)
+                self._give(norm, child.last, other=() if post else (norm.width,))
         return left
 
     def _partners(self, norm: Norm, at: tuple[str, ...]) -> list[Child]:
@@ -220,13 +265,35 @@ class _Owners:
             found = self._candidates(at[:length]).get(norm.width)
             if found is None:
                 continue
-            before = not found.after
             step = steps_of(norm.module)[length] if norm.module else ""
-            child, sure = _choose(found, step, count, outside=length < len(at))
+            outside = length < len(at)
+            before = not found.after or (outside and self._is_in_front(found, step))
+            fits = _Candidates(before=found.before) if before else found
+            child, sure = _choose(fits, step, count, outside=outside)
             if not sure:
                 self.unsure.append(norm)
-            return self._give(norm, child.first if before else child.last, before=before)
+            if before:
+                return self._give(norm, child.first, before=True)
+            known = bool(at) and not outside and is_output(at[-1])
+            known = known or (is_closing(step) and self._is_stack((*at[:length], child.step)))
+            # It may be before this module, or an earlier one of its width.
+            earlier = found.before and self._place(found.before[0]) <= self._place(child)
+            other = (norm.width,) if earlier and not known else ()
+            return self._give(norm, child.last, other=other)
         return False
+
+    def _is_in_front(self, found: _Candidates, step: str) -> bool:
+        """Whether a norm in a module without layers at the beginning comes before all layers."""
+        if place(family(step)[0]) != _START or not found.before:
+            return False
+        return not found.after or self._place(found.before[0]) <= self._place(found.after[0])
+
+    def _is_stack(self, at: tuple[str, ...]) -> bool:
+        """Whether a module holds numbered modules with layers in them, after which a net ends."""
+        inner = self._children.get(at, {})
+        if any(step.isdecimal() and (*at, step) in self._children for step in inner):
+            return True
+        return len(inner) == 1 and self._is_stack((*at, *inner))
 
     def _candidates(self, at: tuple[str, ...]) -> dict[int, _Candidates]:
         if at not in self._by_width:
@@ -246,16 +313,17 @@ class _Owners:
     def _nearest(self, norm: Norm, at: tuple[str, ...]) -> None:
         """The layer with the same number, else the one before it by name, else any."""
         self.unfit.append(norm)
+        anywhere = (norm.width,)
         partners = self._partners(norm, at)
         if partners:
-            self._give(norm, partners[0].last)
+            self._give(norm, partners[0].last, other=anywhere)
             return
         while at not in self._children:
             at = at[:-1]
         steps = self._sorted_steps(at)
         step = steps_of(norm.module)[len(at)] if norm.module else ""
         index = bisect_left(steps, natural(step), key=lambda pair: pair[0])
-        self._give(norm, steps[max(index - 1, 0)][1].last)
+        self._give(norm, steps[max(index - 1, 0)][1].last, other=anywhere)
 
 
 def _choose(found: _Candidates, step: str, count: int, *, outside: bool) -> tuple[Child, bool]:

@@ -13,6 +13,7 @@ _DEEPEST = 24  # components of a name; the rest counts as one
 _SEPARATOR = re.compile(r"[./]")
 _PLAIN = ("weight", "kernel", "w", "W")
 _RECURRENT = re.compile(r"weight_(ih|hh|hr)_l(\d{1,9})(_reverse)?")
+_OF_GGUF = re.compile(r"(attn)_(q|k|v|qkv|output)|(ffn)_(gate|up|down)")
 _DIMENSIONS = re.compile(r"(conv|norm|pool|drop|dropout)_?[123]d")
 _LETTERED = re.compile(r"(\d)([a-z])(?=$|_)")
 _NORM_NAME = re.compile(r"(norm|bn)\d*$", re.IGNORECASE)
@@ -46,9 +47,10 @@ _BRANCHES = (
     (re.compile(r"squeeze(_?#x)?"), "squeeze", 0),  # SqueezeNet: expand1x1, expand3x3
     (re.compile(r"expand_?#x"), "expand", 1),
 )
-_PAIRS = ({"query", "key"}, {"gate", "up"}, {"squeeze", "expand"})  # one of them must be there
+_PAIRS = ({"query", "key"}, {"gate", "up"}, {"up", "down"}, {"squeeze", "expand"})  # one of them must be there
 _DECODER = re.compile(r"^(dec|up|deconv)|decoder|transpose")
 _TRANSPOSED = re.compile(r"deconv|transpose|conv_?t(rans)?[\d_]*$|^t_?conv")
+_SIDE = re.compile(r"(^|_)(before|after)(?=_|$)|^(input|pre|post)_")
 _CLOSING = re.compile(r"^(norm|bn|ln|layer_?norm|batch_?norm)$|final|last|post|out|_f$|head")
 
 
@@ -73,12 +75,20 @@ def path(name: str) -> tuple[str, ...]:
 
     >>> path("layer1.0.conv1.weight"), path("attn.in_proj_weight")
     (('layer1', '0', 'conv1'), ('attn', 'in_proj'))
+
+    GGUF has one word for a module and the one within it.
+
+    >>> path("blk.0.attn_q.weight"), path("blk.0.ffn_down.weight")
+    (('blk', '0', 'attn', 'q'), ('blk', '0', 'ffn', 'down_proj'))
     """
     steps = _SEPARATOR.split(name, maxsplit=_DEEPEST)
     if len(steps) > 1 and steps[-1] in _PLAIN:
         steps.pop()
     else:
         steps[-1] = steps[-1].removesuffix("_weight").removesuffix("_kernel")
+    if match := _OF_GGUF.fullmatch(steps[-1]):
+        module, part = filter(None, match.groups())
+        steps[-1:] = [module, f"{part}_proj" if module == "ffn" else part]
     return tuple(steps)
 
 
@@ -172,6 +182,28 @@ def is_norm(module: str) -> bool:
 def is_closing(step: str) -> bool:
     """Whether a norm has the name of one at the end of a net."""
     return len(step) <= _LONGEST and bool(_CLOSING.search(step.lower()))
+
+
+def is_output(step: str) -> bool:
+    """Whether a module is the output of another one, such as BERT's attention.output."""
+    return len(step) <= _LONGEST and step.lower().endswith("output")
+
+
+def anchor(step: str) -> tuple[bool, int | None] | None:
+    """What the name of a norm says of its side: whether it is before, and the place of what.
+
+    The place is that of the word for a module, None if there is no such word. None if the name says
+    nothing.
+
+    >>> anchor("layernorm_before"), anchor("post_attention_layernorm"), anchor("ln_1")
+    ((True, None), (False, 1), None)
+    """
+    word = step.lower()
+    if len(step) > _LONGEST or not (match := _SIDE.search(word)):
+        return None
+    rest = _KINDS.sub("", word[: match.start()] + word[match.end() :])
+    before = match.group().strip("_") in ("before", "input", "pre")
+    return before, place(rest) if rest else None
 
 
 def partner_keys(step: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -13,6 +13,7 @@ from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.pickling.records import Ordered, Record, word
 from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.modules import is_module, of_module
+from weightspace.checkpoints.selection.optax import is_optax
 from weightspace.checkpoints.selection.walk import nodes
 from weightspace.checkpoints.tensors import Tensor
 from weightspace.printable import printable
@@ -32,6 +33,8 @@ _LEAVES = frozenset(
         "weights", "biases", "alpha",
     )
 )  # fmt: skip
+_NAME_IT = "name the file of the weights"
+_SETTINGS = ("Arguments", "Config", "Namespace")
 _REASON = "a sparse, quantised or empty kind of tensor"
 
 
@@ -49,12 +52,15 @@ class StateDict:
         Everything in the same dict that is not a usable tensor.
     attributes : dict
         What torch keeps with it, such as `_metadata`.
+    averaged : bool
+        Whether the file says otherwise than by this key that it is a moving average.
     """
 
     key: str
     tensors: dict[str, Tensor]
     beside: tuple[Note, ...]
     attributes: Mapping[Any, Any]
+    averaged: bool = False
 
     @property
     def size(self) -> int:
@@ -63,8 +69,8 @@ class StateDict:
 
     @property
     def average(self) -> bool:
-        """Whether its key says that it is a moving average."""
-        return bool(AVERAGE.search(self.key))
+        """Whether it is a moving average, as its key says, or something else in the file."""
+        return self.averaged or bool(AVERAGE.search(self.key))
 
 
 def choose(found: list[StateDict], key: str | None) -> StateDict:
@@ -105,7 +111,7 @@ def state_dicts(content: Any) -> list[StateDict]:
             found.append(_of_dict(key, node))
         elif tree := trees.of(node):
             found.append(StateDict(key, tree, (), {}))
-    found = [one for one in found if one.tensors]
+    found = [_of_lightning(one, content) for one in found if one.tensors]
     if not found:
         if isinstance(content, Mapping) and all(isinstance(v, Tensor) for v in content.values()):
             return [_of_dict("", content)]  # of no use, as its tensors will tell
@@ -113,9 +119,23 @@ def state_dicts(content: Any) -> list[StateDict]:
     return found
 
 
+def _of_lightning(one: StateDict, content: Any) -> StateDict:
+    """Lightning's WeightAveraging stores the average as the net, and the trained net beside it."""
+    beside = ("averaging_state", "current_model_state")
+    if one.key == "state_dict" and isinstance(content, Mapping):
+        return replace(one, averaged=all(name in content for name in beside))
+    return one
+
+
 def _nothing(content: Any) -> Refusal:
     if _is_optimizer(content):
-        return Refusal("holds the state of an optimizer, not a net", "name the file of the weights")
+        return Refusal("holds the state of an optimizer, not a net", _NAME_IT)
+    if isinstance(content, Mapping) and {"last_epoch", "_step_count"} <= content.keys():
+        return Refusal("holds the state of a learning-rate schedule, not a net", _NAME_IT)
+    if isinstance(content, Mapping) and {"python", "numpy", "cpu"} <= content.keys():
+        return Refusal("holds the states of random generators, not a net", _NAME_IT)
+    if isinstance(content, Record) and content.name.endswith(_SETTINGS):
+        return Refusal(f"holds settings, a {printable(content.name, 120)}, and no net", _NAME_IT)
     if not isinstance(content, Mapping):
         return Refusal(f"holds a {kind_of(content)}, not a state dict", "save model.state_dict()")
     keys = ", ".join(printable(word(name), 60) for name in list(content)[:5]) or "nothing"
@@ -126,7 +146,7 @@ def _nodes(content: Any, trees: _Trees) -> Iterator[tuple[str, Any]]:
     """Dicts and modules that may hold a net; what lies within an optimizer or a net is left out."""
 
     def closed(key: str, node: Any) -> bool:
-        if _is_optimizer(node):
+        if _is_optimizer(node) or is_optax(key, node):
             return True
         if isinstance(node, Mapping):
             return len(node) > MOST_ENTRIES or bool(trees.of(node))
@@ -137,7 +157,7 @@ def _nodes(content: Any, trees: _Trees) -> Iterator[tuple[str, Any]]:
             if not key or any(map(_is_weight, islice(node.values(), _FIRST_FEW))):
                 check_entries(node)
             continue
-        if _is_optimizer(node):
+        if _is_optimizer(node) or is_optax(key, node):
             continue
         yield key, node
 
