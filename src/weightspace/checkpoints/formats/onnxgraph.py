@@ -1,58 +1,106 @@
-"""What the nodes of an ONNX graph say of its tensors: order, names, and which are turned."""
+"""What the nodes of an ONNX graph say of its tensors: order, names, biases, tables, which turn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
-from weightspace.checkpoints.formats.turning import permuted
+from weightspace.checkpoints.formats.onnxrecurrent import GATES, pieces
+from weightspace.checkpoints.formats.onnxways import PRODUCTS, Node, Numbers, Ways
+from weightspace.checkpoints.formats.turning import permuted, reshaped
 from weightspace.checkpoints.tensors import Tensor
 
-_KERNELS = frozenset(["Conv", "ConvTranspose", "Gemm", "MatMul"])
+__all__ = ["Node", "by_nodes"]
+
 _NORMS = frozenset(["BatchNormalization", "InstanceNormalization", "LayerNormalization"])
 _PARTS = ("weight", "bias", "running_mean", "running_var")
 
 
-@dataclass
-class Node:
-    """A node: the name of its operation, of what goes in and comes out, and `transB` of Gemm."""
-
-    kind: str = ""
-    inputs: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-    transposed: bool = False
-
-
 def by_nodes(
-    tensors: dict[str, Tensor], nodes: list[Node]
+    tensors: dict[str, Tensor], nodes: list[Node], numbers: Numbers
 ) -> tuple[dict[str, Tensor], dict[str, object]]:
     """The tensors in the order in which nodes use them, dense kernels as [out, in], and facts.
 
     A tensor keeps its name, unless the name does not say to which kernel it belongs, as with
-    "onnx::Conv_24". Then the name of the kernel is continued: "onnx::Conv_23.bias".
+    "onnx::Conv_24". Then the name of the kernel is continued: "onnx::Conv_23.bias". A bias that a
+    node Add adds becomes [out]. A table of a node Gather is called an embedding. Recurrent nodes
+    keep the kernels of all gates and directions in one tensor, which is cut. `numbers` gives the
+    whole numbers of a constant.
     """
     order: dict[str, None] = {}
     names: dict[str, str] = {}
     turned: set[str] = set()
-    for node, parts in _layers(tensors, nodes):
+    flat: dict[str, int] = {}
+    kernels = {node.inputs[1] for node in nodes if node.kind in PRODUCTS and len(node.inputs) > 1}
+    cut: dict[str, dict[str, Tensor]] = {}
+    gates: dict[str, None] = {}
+    ways = Ways(tensors, nodes, numbers)
+    for node in nodes:
+        parts = _parts(node, tensors)
+        if bias := ways.bias(node):
+            kernel, name, flat[name] = bias
+            parts = [(kernel, "weight"), (name, "bias")]
         order |= dict.fromkeys(name for name in node.inputs if name in tensors)
-        if node.kind in _KERNELS and _is_turned(node, tensors):
+        if node.kind in PRODUCTS and _is_turned(node, tensors):
             turned.add(node.inputs[1])
+        table = _table(node, tensors, kernels)
+        if table and "embed" not in table.lower():
+            names.setdefault(table, _continued(table, "embedding"))
+        if new := pieces(node, tensors):
+            cut = new | cut
+            gates |= dict.fromkeys([f"{node.kind} ({GATES[node.kind]})"] * bool(GATES[node.kind]))
         for name, longer in _names(parts):
             names.setdefault(name, longer)
-    new = set(names.values())
-    if len(new) < len(names) or new & (set(tensors) - set(names)):
-        names = {}
+    names = _without_clashes(names, tensors)
+    cut = {
+        name: new
+        for name, new in cut.items()
+        if name not in names and not new.keys() & tensors.keys()
+    }
     found: dict[str, Tensor] = {}
     for name in [*order, *(name for name in tensors if name not in order)]:
         tensor = tensors[name]
-        found[names.get(name, name)] = permuted(tensor, (1, 0)) if name in turned else tensor
+        if name in cut:
+            found |= cut[name]
+            continue
+        if name in turned:
+            tensor = permuted(tensor, (1, 0))
+        elif name in flat:
+            tensor = reshaped(tensor, (flat[name],))
+        found[names.get(name, name)] = tensor
     facts: dict[str, object] = {}
     if turned:
         facts["transposed"] = f"{len(turned)} dense kernels were stored as [in, out]"
+    if cut:
+        facts["recurrent"] = (
+            f"{len(cut)} tensors of recurrent nodes are named and cut as torch does, with the "
+            f"gates in ONNX's order: {', '.join(gates) or 'one gate'}"
+        )
     if names:
         facts["renamed"] = f"{len(names)} tensors are named after the kernel of their node"
     return found, facts
+
+
+def _without_clashes(names: dict[str, str], tensors: dict[str, Tensor]) -> dict[str, str]:
+    """New names, without those that another tensor has, or that two would get."""
+    taken: dict[str, int] = {}
+    for new in names.values():
+        taken[new] = taken.get(new, 0) + 1
+    return {
+        old: new
+        for old, new in names.items()
+        if taken[new] == 1 and (new not in tensors or new == old)
+    }
+
+
+def _table(node: Node, tensors: dict[str, Tensor], kernels: set[str]) -> str:
+    """The table from which a node Gather takes rows by numbers that the graph works out."""
+    if node.kind != "Gather" or node.axis or len(node.inputs) != 2:
+        return ""
+    name, rows = node.inputs
+    table = tensors.get(name)
+    if table is None or rows in tensors or name in kernels:
+        return ""
+    return name if len(table.shape) == 2 and table.dtype.floating else ""
 
 
 def _is_turned(node: Node, tensors: dict[str, Tensor]) -> bool:
@@ -63,25 +111,15 @@ def _is_turned(node: Node, tensors: dict[str, Tensor]) -> bool:
     return kernel is not None and len(kernel.shape) == 2
 
 
-def _layers(
-    tensors: dict[str, Tensor], nodes: list[Node]
-) -> Iterator[tuple[Node, list[tuple[str, str]]]]:
-    """Each node with its tensors and what they are: weight, bias, and so on."""
-    made: dict[str, str] = {}  # the output of a product -> its kernel
-    for node in nodes:
-        parts: list[tuple[str, str]] = []
-        inputs = node.inputs
-        if node.kind in _KERNELS and len(inputs) > 1:
-            parts = [(inputs[1], "weight"), *((name, "bias") for name in inputs[2:3])]
-            if inputs[1] in tensors and node.outputs and len(inputs) == 2:
-                made[node.outputs[0]] = inputs[1]
-        elif node.kind in _NORMS:
-            parts = list(zip(inputs[1:], _PARTS, strict=False))
-        elif node.kind == "Add" and len(inputs) == 2:
-            for one, other in (inputs, inputs[::-1]):
-                if one in made and other in tensors and len(tensors[other].shape) == 1:
-                    parts = [(made.pop(one), "weight"), (other, "bias")]
-        yield node, [(name, what) for name, what in parts if name in tensors]
+def _parts(node: Node, tensors: dict[str, Tensor]) -> list[tuple[str, str]]:
+    """The tensors of a node and what they are: weight, bias, and so on."""
+    parts: list[tuple[str, str]] = []
+    inputs = node.inputs
+    if node.kind in PRODUCTS and len(inputs) > 1:
+        parts = [(inputs[1], "weight"), *((name, "bias") for name in inputs[2:3])]
+    elif node.kind in _NORMS:
+        parts = list(zip(inputs[1:], _PARTS, strict=False))
+    return [(name, what) for name, what in parts if name in tensors]
 
 
 def _names(parts: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -92,8 +130,13 @@ def _names(parts: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     module, _, leaf = first.rpartition(".")
     if leaf in ("weight", "kernel") and all(name.rpartition(".")[0] == module for name, _ in parts):
         return
-    stem = module if leaf in ("weight", "kernel") and module else first
     for name, what in parts:
-        new = f"{stem}.{what}"
+        new = _continued(first, what)
         if new != name:
             yield name, new
+
+
+def _continued(name: str, what: str) -> str:
+    """The name of another tensor of the same layer."""
+    module, _, leaf = name.rpartition(".")
+    return f"{module if leaf in ('weight', 'kernel') and module else name}.{what}"

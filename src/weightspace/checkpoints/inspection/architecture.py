@@ -12,7 +12,7 @@ from weightspace.checkpoints.roles import Note, Placed
 _ADAPTER = re.compile(r"(^|[._])lora_(a|b|up|down)([._]|$)|(^|\.)hada_w", re.IGNORECASE)
 _ATTENTION = re.compile(r"attn|attention|in_proj_weight|q_proj|query|qkv", re.IGNORECASE)
 _RECURRENT = re.compile(
-    r"(^|\.)weight_(ih|hh)_l\d|(^|\.)(lstm|gru|rnn)[_\d]*\.|recurrent_kernel", re.IGNORECASE
+    r"(^|\.)weight_(ih|hh)(_l\d|$)|(^|[./])(lstm|gru|rnn)[_\d]*[./]|recurrent_kernel", re.IGNORECASE
 )
 _SHORTCUT = re.compile(r"downsample|shortcut|skip|residual|layer\d+\.\d+\.conv\d", re.IGNORECASE)
 
