@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+OUTPUT = ":0"  # the end of the names of TensorFlow's variables
 _LONGEST_NAME = 200  # in a reason; a file may repeat a long name a thousand times
 
 
@@ -23,13 +24,22 @@ class Entry:
 
     @property
     def module(self) -> str:
-        """The name without its last component."""
-        return self.name.rpartition(".")[0]
+        """The name without its last component; "/" separates components, too, as in TensorFlow."""
+        return self.name[: max(self._end_of_module, 0)]
 
     @property
     def leaf(self) -> str:
-        """The last component of the name."""
-        return self.name.rpartition(".")[2]
+        """The last component of the name, without TensorFlow's ":0"."""
+        return self.name[self._end_of_module + 1 :].removesuffix(OUTPUT)
+
+    def sibling(self, leaf: str) -> str:
+        """The name of another tensor of the same module."""
+        end = OUTPUT if self.name.endswith(OUTPUT) else ""
+        return f"{self.name[: self._end_of_module + 1]}{leaf}{end}"
+
+    @property
+    def _end_of_module(self) -> int:
+        return max(self.name.rfind("."), self.name.rfind("/"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,10 @@ _ADAPTER = re.compile(
 _MASKS = ("mask", "tril", "triu", "causal")
 _ROTARY = ("inv_freq", "freqs", "freqs_cis", "cos_cached", "sin_cached", "rope_freqs")
 _EXPERTS = re.compile(r"(^|[._])experts\.[^\d.][^.]*$")
-_KERNEL_LEAF = re.compile(r"weight|kernel|filter|(^|_)w\d*$", re.IGNORECASE)
+_KERNEL_LEAF = re.compile(r"weight|kernel|filter|coef|theta|(^|_)w\d*$", re.IGNORECASE)
+_DEVIATION = re.compile(
+    r"(^|_)log_?(std|sigma|var|scale)(_?dev)?s?$|^(std|sigma)s?$", re.IGNORECASE
+)
 _STATISTICS = ("running_mean", "running_var", "moving_mean", "moving_variance")
 
 ADAPTER = "a factor of a low-rank adapter (LoRA), not a kernel; merge it into its kernel first"
@@ -59,6 +62,8 @@ def _unfit(entry: Entry, named: dict[str, Entry]) -> str:
         return ADAPTER
     if entry.leaf.endswith("_mask") or entry.leaf in _MASKS:
         return "a mask"
+    if _DEVIATION.search(entry.leaf):
+        return "a standard deviation or its logarithm, not a kernel"
     if entry.leaf in _ROTARY:
         return "frequencies of rotary positions: constants, not weights"
     if len(entry.shape) == 1:
@@ -83,6 +88,8 @@ def _unfit_kernel(entry: Entry, named: dict[str, Entry]) -> str:
     channels_only = count > 2 and sum(side > 1 for side in entry.shape) < 2
     if channels_only and not _KERNEL_LEAF.search(entry.leaf):
         return "values for each channel, by its name not a kernel"
+    if count == 2 and 1 in entry.shape and bias is None and not _KERNEL_LEAF.search(entry.leaf):
+        return "one row of values, by its name not a kernel"
     if count == 3 and _EXPERTS.search(entry.name):
         return f"dense kernels of {entry.shape[0]} experts, stacked in one tensor"
     return ""
@@ -94,7 +101,7 @@ def _wide_bias(entry: Entry, named: dict[str, Entry]) -> str:
     A layer's bias is one value for each output.
     """
     *front, rows, columns = entry.shape
-    kernel = named.get(entry.name.removesuffix(entry.leaf) + entry.leaf.replace("bias", "weight"))
+    kernel = named.get(entry.sibling(entry.leaf.replace("bias", "weight")))
     if kernel is not None and kernel.shape == entry.shape:
         return _wide_norm(entry)
     if rows == columns and all(side == 1 for side in front) and (kernel is None or front):
@@ -117,7 +124,7 @@ def _bias_of(entry: Entry, named: dict[str, Entry]) -> Entry | None:
     word = "weight" if "weight" in entry.leaf else "kernel"
     if word not in entry.leaf:
         return None
-    return named.get(entry.name.removesuffix(entry.leaf) + entry.leaf.replace(word, "bias"))
+    return named.get(entry.sibling(entry.leaf.replace(word, "bias")))
 
 
 def _stacks(entries: list[Entry], named: dict[str, Entry]) -> dict[str, str]:

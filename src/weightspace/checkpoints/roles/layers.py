@@ -11,20 +11,18 @@ from weightspace.checkpoints.roles.words import family, is_transposed, path
 _FUSED = re.compile(r"in_proj|qkv|c_attn|query_key_value")
 _RECURRENT = re.compile(r"weight_(ih|hh|hr)_l\d+(_reverse)?$")
 _BIASES = (("biases", "weights"), ("bias", "weight"), ("bias", "kernel"))  # first TensorFlow's
-_SHORT_BIAS = re.compile(r"(?<![^/_])b(?=(:0)?$)")  # Haiku's, and of TensorFlow's variables
+_SHORT_BIAS = re.compile(r"(?<![^_])b$")  # Haiku's, and of TensorFlow's variables
 _RECURRENT_INPUTS = {"ih": "its input", "hh": "its state", "hr": "its projected state"}
 
 
 def layer_of_bias(entry: Entry, layers: dict[str, Layer]) -> Layer | None:
     """The layer of a bias: the kernel whose name differs only in the word for bias."""
-    prefix = f"{entry.module}." if entry.module else ""
-    if "bias" in entry.leaf:
-        leaves = [
-            entry.leaf.replace(bias, kernel) for bias, kernel in _BIASES if bias in entry.leaf
-        ]
+    own = entry.leaf
+    if "bias" in own:
+        leaves = [own.replace(bias, kernel) for bias, kernel in _BIASES if bias in own]
     else:
-        leaves = [_SHORT_BIAS.sub(word, entry.leaf) for word in ("w", "W")]
-    found = (layers.get(prefix + leaf) for leaf in leaves if leaf != entry.leaf)
+        leaves = [_SHORT_BIAS.sub(word, own) for word in ("w", "W")]
+    found = (layers.get(entry.sibling(leaf)) for leaf in leaves if leaf != own)
     return next((layer for layer in found if layer), None)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from weightspace.checkpoints.roles.entries import OUTPUT
+
 _DIGITS = re.compile(r"\d+")
 _MOST_NUMBERS = 16  # in a name; further numbers are sorted as text
 _LONGEST = 80  # a longer component is no word that anybody chose
@@ -69,7 +71,7 @@ def path(name: str) -> tuple[str, ...]:
     >>> path("layer1.0.conv1.weight"), path("attn.in_proj_weight")
     (('layer1', '0', 'conv1'), ('attn', 'in_proj'))
     """
-    steps = _SEPARATOR.split(name, maxsplit=_DEEPEST)
+    steps = _SEPARATOR.split(name.removesuffix(OUTPUT), maxsplit=_DEEPEST)
     if len(steps) > 1 and steps[-1] in _PLAIN:
         steps.pop()
     else:
@@ -132,8 +134,8 @@ def is_decoder(word: str) -> bool:
 
 def is_transposed(module: str) -> bool:
     """Whether a module has the name of a transposed convolution."""
-    last = module.rpartition(".")[2].lower()
-    return len(last) <= _LONGEST and bool(_TRANSPOSED.search(last))
+    last = _SEPARATOR.split(module[-_LONGEST:])[-1].lower()
+    return len(last) < _LONGEST and bool(_TRANSPOSED.search(last))
 
 
 def is_norm(module: str) -> bool:

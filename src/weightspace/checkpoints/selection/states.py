@@ -21,7 +21,11 @@ USUAL = (
     "state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "params",
     "net_state_dict", "weights", "student", "backbone",
 )  # fmt: skip
-AVERAGE = re.compile(r"(^|[_.\-/])(ema|swa|averaged?|shadow|teacher|target)(?=[_.\-/\d]|$)", re.I)
+AVERAGE = re.compile(
+    r"(^|[_.\-/])(ema|swa|averaged?|shadow|teacher|target|(?P<old>old(_?(pi|policy|actor|net))?))"
+    r"(?=[_.\-/\d]|$)",
+    re.IGNORECASE,
+)  # target and old nets of reinforcement learning follow the net, too
 MOST_ENTRIES = 2**15  # in a state dict; the largest nets have some 20,000 tensors in a file
 _DEEPEST = 8  # a dict may contain itself
 _MOST_LOOKS = 2**19  # at entries of dicts, in the search of one file
@@ -63,16 +67,16 @@ class StateDict:
 
     @property
     def average(self) -> bool:
-        """Whether its key says that it is a moving average."""
+        """Whether its key says that it is a moving average or an older copy."""
         return bool(AVERAGE.search(self.key))
 
 
 def choose(found: list[StateDict], key: str | None) -> StateDict:
     """The state dict of a key; without a key, that of the net.
 
-    The net is the first by this order: trained weights before moving averages; then the key, by the
-    order of `USUAL`, the whole content, other keys; then the number of values; then the order in
-    the file.
+    The net is the first by this order: trained weights before moving averages and older copies;
+    then the key, by the order of `USUAL`, the whole content, other keys; then the number of values;
+    then the order in the file.
     """
     if key is not None:
         for one in found:
