@@ -28,10 +28,11 @@ from weightspace.checkpoints.inspection.optimizers import (
     schedule,
 )
 from weightspace.checkpoints.pickling.records import Record, plain, word
-from weightspace.checkpoints.roles import Entry, Note, arrange
+from weightspace.checkpoints.reading import arranged
+from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.modules import classes, is_module
 from weightspace.checkpoints.selection.walk import nodes
-from weightspace.checkpoints.tensors import Tensor
+from weightspace.checkpoints.tensors import Tensor, tied
 from weightspace.disk import InnerPath
 
 _MOST_FACTS = 1000
@@ -170,8 +171,7 @@ def inspect(
 
 def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool) -> Inspection:
     contents, values = stored.contents, stored.values
-    entries = [Entry(n, t.shape, t.dtype_name) for n, t in stored.tensors.items()]
-    arrangement = arrange(entries, ordered=stored.ordered)
+    arrangement = arranged(stored)
     placed, skipped = arrangement.placed, arrangement.skipped
     beside = _Beside(contents, stored)
     everything = stored.chosen.tensors
@@ -182,7 +182,7 @@ def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool
         sha256=numbers.sha256(values.file) if hashed and not _in_parts(everything) else "",
         key=stored.chosen.key,
         others=tuple(one.key for one in stored.others),
-        architecture=architecture.of(placed, skipped, beside.modules),
+        architecture=architecture.of(arrangement, beside.modules, tied(stored.tensors)),
         used=tuple(p.note for p in placed),
         left_out=(*skipped, *stored.beside),
         optimizers=tuple(beside.optimizers),

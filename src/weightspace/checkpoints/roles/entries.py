@@ -11,11 +11,17 @@ _LONGEST_NAME = 200  # in a reason; a file may repeat a long name a thousand tim
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A tensor as the file describes it; `dtype` is torch's name, such as "bfloat16"."""
+    """A tensor as the file describes it; `dtype` is torch's name, such as "bfloat16".
+
+    `tied` is the name of another tensor that is the same one, and `kind` the class of its module,
+    such as "Embedding"; both are empty if there is none or it is not known.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    tied: str = ""
+    kind: str = ""
 
     @property
     def size(self) -> int:
@@ -77,19 +83,21 @@ class Placed:
     @property
     def note(self) -> Note:
         """The note of how it was used."""
-        return Note(self.entry.name, self.entry.shape, self.entry.dtype, self.reason)
+        return skip(self.entry, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
     """The tensors in the order of the vector, notes of the others, and what had to be guessed.
 
-    `doubts` are sentences. They are empty if names and shapes leave no choice.
+    `doubts` are sentences. They are empty if names and shapes leave no choice. `data` says that
+    the tensors may be data and no net.
     """
 
     placed: list[Placed]
     skipped: list[Note]
     doubts: tuple[str, ...] = ()
+    data: bool = False
 
 
 @dataclass(slots=True)
@@ -139,5 +147,6 @@ def short(name: str) -> str:
 
 
 def skip(entry: Entry, reason: str) -> Note:
-    """The note of a tensor that is not used."""
-    return Note(entry.name, entry.shape, entry.dtype, reason)
+    """The note of a tensor with what it is, or why it is not used."""
+    tie = f"; tied: one tensor with {short(entry.tied)}" if entry.tied else ""
+    return Note(entry.name, entry.shape, entry.dtype, f"{reason}{tie}")

@@ -27,6 +27,8 @@ _DEVIATION = re.compile(
     r"(^|_)log_?(std|sigma|var|scale)(_?dev)?s?$|^(std|sigma)s?$", re.IGNORECASE
 )
 _STATISTICS = ("running_mean", "running_var", "moving_mean", "moving_variance")
+_EMBEDDING = "an embedding: a look-up table, not a kernel"
+_LAYERS = ("Conv", "Linear")  # the classes of torch
 
 ADAPTER = "a factor of a low-rank adapter (LoRA), not a kernel; merge it into its kernel first"
 
@@ -67,7 +69,9 @@ def _unfit(entry: Entry, named: dict[str, Entry]) -> str:
     if entry.leaf in _ROTARY:
         return "frequencies of rotary positions: constants, not weights"
     if len(entry.shape) == 1:
-        return "a slope of an activation" if _SLOPE.search(entry.module) else ""
+        named = _SLOPE.search(entry.module) and "Norm" not in entry.kind
+        slope = named or entry.kind == "PReLU"
+        return "a slope of an activation" if slope else ""
     return _unfit_kernel(entry, named)
 
 
@@ -81,8 +85,10 @@ def _unfit_kernel(entry: Entry, named: dict[str, Entry]) -> str:
         return "a table of position biases, not a kernel"
     if "bias" in entry.leaf:
         return _wide_bias(entry, named)
+    if entry.kind in ("Embedding", "EmbeddingBag") and entry.leaf == "weight":
+        return _EMBEDDING
     if _TABLE.search(entry.name) and not _is_layer(entry, bias):
-        return "an embedding: a look-up table, not a kernel"
+        return _EMBEDDING
     if count > 5:
         return f"{count} dimensions: neither a convolution kernel nor a dense one"
     channels_only = count > 2 and sum(side > 1 for side in entry.shape) < 2
@@ -117,6 +123,8 @@ def _is_layer(entry: Entry, bias: Entry | None) -> bool:
     """Whether a tensor with the name of a table is a kernel: it has a bias, or cuts patches."""
     if entry.leaf not in ("weight", "kernel"):  # flax calls the patches of a ViT an embedding
         return False
+    if entry.kind.startswith(_LAYERS):
+        return True
     return len(entry.shape) >= 4 or (bias is not None and bias.shape == entry.shape[:1])
 
 

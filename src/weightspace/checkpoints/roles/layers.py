@@ -56,7 +56,9 @@ def _side(layer: Layer) -> str:
         return "out first" if size == shape[0] else "in first"
     if len(shape) > 2 and size not in shape[:2] and size == shape[-1]:
         return "out last"
-    return "in first" if len(shape) > 2 and is_transposed(layer.kernel.module) else ""
+    kind = layer.kernel.kind
+    transposed = "Transpose" in kind if kind else is_transposed(layer.kernel.module)
+    return "in first" if len(shape) > 2 and transposed else ""
 
 
 def _only_input(layers: list[Layer]) -> Layer | None:

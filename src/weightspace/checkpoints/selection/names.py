@@ -15,12 +15,14 @@ _MOST_TRIED = 50
 _SAME = 0.9  # the share of an average's tensors that the net has, too
 
 
+def without_prefix(name: str) -> str:
+    """A name in the net, without the prefixes of wrappers for training."""
+    return _WRAPPERS.sub("", name.replace("_orig_mod.", ""))
+
+
 def without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The names in the net, without the prefixes of wrappers for training."""
-    short = {
-        _WRAPPERS.sub("", name.replace("_orig_mod.", "")): tensor
-        for name, tensor in tensors.items()
-    }
+    short = {without_prefix(name): tensor for name, tensor in tensors.items()}
     return short if len(short) == len(tensors) else tensors
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -12,7 +12,7 @@ from weightspace.checkpoints.dtypes import DType
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.pickling.records import Ordered, Record, word
 from weightspace.checkpoints.roles import Note
-from weightspace.checkpoints.selection.modules import is_module, of_module
+from weightspace.checkpoints.selection.modules import classes, is_module, of_module
 from weightspace.checkpoints.selection.walk import nodes
 from weightspace.checkpoints.tensors import Tensor
 from weightspace.printable import printable
@@ -53,12 +53,15 @@ class StateDict:
         Everything in the same dict that is not a usable tensor.
     attributes : dict
         What torch keeps with it, such as `_metadata`.
+    modules : dict of str to str
+        The class of each module, where it is a whole module.
     """
 
     key: str
     tensors: dict[str, Tensor]
     beside: tuple[Note, ...]
     attributes: Mapping[Any, Any]
+    modules: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -104,7 +107,7 @@ def state_dicts(content: Any) -> list[StateDict]:
         if isinstance(node, Record):
             if is_module(node):
                 tensors, notes = of_module(node)
-                found.append(StateDict(key, tensors, notes, {}))
+                found.append(StateDict(key, tensors, notes, {}, dict(classes(node))))
         elif any(_is_weight(value) for value in node.values()):
             found.append(_of_dict(key, node))
         elif tree := trees.of(node):
