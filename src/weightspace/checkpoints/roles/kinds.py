@@ -69,9 +69,8 @@ def _unfit(entry: Entry, named: dict[str, Entry]) -> str:
     if entry.leaf in _ROTARY:
         return "frequencies of rotary positions: constants, not weights"
     if len(entry.shape) == 1:
-        named = _SLOPE.search(entry.module) and "Norm" not in entry.kind
-        slope = named or entry.kind == "PReLU"
-        return "a slope of an activation" if slope else ""
+        named = "Norm" not in entry.kind and bool(_SLOPE.search(entry.module))
+        return "a slope of an activation" if named or entry.kind == "PReLU" else ""
     return _unfit_kernel(entry, named)
 
 
