@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weightspace.checkpoints.roles import several
 from weightspace.checkpoints.roles.entries import (
     Arrangement,
     Entry,
@@ -37,8 +38,9 @@ def arrange(entries: list[Entry], *, ordered: bool) -> Arrangement:
     measure(list(layers.values()))
     found = order(list(layers.values()))
     doubts = [said(found.ties)] if found.ties else []
+    doubts += [*several.nets(found.layers), *several.said(found.turns)]
     if layers:
-        doubts += assign(norms, found)
+        doubts += [*assign(norms, found), *several.slopes(norms)]
     else:
         reason = "part of a norm, without a layer"
         skipped += [skip(entry, reason) for norm in norms for entry in norm.tensors.values()]

@@ -6,31 +6,26 @@ import re
 from itertools import pairwise
 
 from weightspace.checkpoints.roles.entries import Entry, Note, skip
+from weightspace.checkpoints.roles.named import no_part
 from weightspace.checkpoints.roles.words import is_norm, natural
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64", "float8_e4m3", "float8_e5m2")
 _TABLE = re.compile(
-    r"embed|(^|[._])(wte|wpe|pe|pos)([._]|$)|token|pos_?enc|positional", re.IGNORECASE
+    r"embed|(^|[._])(wte|wpe|pe|pos)([._]|$)|(^|[._])embs?(_?\d+)?(\.|$)|token|pos_?enc"
+    r"|positional|codebook",
+    re.IGNORECASE,
 )
-_POSITION_BIAS = re.compile(r"relative_\w*bias|rel_pos|position_bias", re.IGNORECASE)
-_SLOPE = re.compile(r"prelu|(^|[._])act(ivation)?\d*$", re.IGNORECASE)
-_FACTOR = re.compile(r"(^|[._])(weight_[guv]|original\d)$")
-_ADAPTER = re.compile(
-    r"(^|[._])(lora_(A|B|a|b|down|up|embedding_[AB]|magnitude_vector|alpha)|hada_w[12]_[ab]"
-    r"|lok[rt]_w[12](_[ab])?)([._]|$)|_lora\.(down|up)\.weight$|:\d+:(down|up)$"
+_SHARED = re.compile(r"^(model\.)?shared\.weight$")  # of T5 and BART, in all of their parts
+_ATTENTION = re.compile(r"self_?attn|SelfAttention", re.IGNORECASE)
+_POSITION_BIAS = re.compile(
+    r"relative_\w*bias|rel_pos|position_bias|relative_coords", re.IGNORECASE
 )
-_MASKS = ("mask", "tril", "triu", "causal")
-_ROTARY = ("inv_freq", "freqs", "freqs_cis", "cos_cached", "sin_cached", "rope_freqs")
+_SLOPE = re.compile(r"prelu|relu[\d_]*$|(^|[._])act(ivation)?\d*$", re.IGNORECASE)
 _EXPERTS = re.compile(r"(^|[._])experts\.[^\d.][^.]*$")
 _KERNEL_LEAF = re.compile(r"weight|kernel|filter|coef|theta|(^|_)w\d*$", re.IGNORECASE)
-_DEVIATION = re.compile(
-    r"(^|_)log_?(std|sigma|var|scale)(_?dev)?s?$|^(std|sigma)s?$", re.IGNORECASE
-)
 _STATISTICS = ("running_mean", "running_var", "moving_mean", "moving_variance")
 _EMBEDDING = "an embedding: a look-up table, not a kernel"
 _LAYERS = ("Conv", "Linear")  # the classes of torch
-
-ADAPTER = "a factor of a low-rank adapter (LoRA), not a kernel; merge it into its kernel first"
 
 
 def sort_out(entries: list[Entry]) -> tuple[list[Entry], list[Note]]:
@@ -58,19 +53,11 @@ def _unfit(entry: Entry, named: dict[str, Entry]) -> str:
         return "holds no values"
     if not entry.shape:
         return "a single value, not a tensor of a layer"
-    if _FACTOR.search(entry.name):
-        return "a factor of a reparametrised kernel; the kernel itself is not stored"
-    if _ADAPTER.search(entry.name):
-        return ADAPTER
-    if entry.leaf.endswith("_mask") or entry.leaf in _MASKS:
-        return "a mask"
-    if _DEVIATION.search(entry.leaf):
-        return "a standard deviation or its logarithm, not a kernel"
-    if entry.leaf in _ROTARY:
-        return "frequencies of rotary positions: constants, not weights"
+    if reason := no_part(entry):
+        return reason
     if len(entry.shape) == 1:
-        named = "Norm" not in entry.kind and bool(_SLOPE.search(entry.module))
-        return "a slope of an activation" if named or entry.kind == "PReLU" else ""
+        by_name = "Norm" not in entry.kind and bool(_SLOPE.search(entry.module))
+        return "a slope of an activation" if by_name or entry.kind == "PReLU" else ""
     return _unfit_kernel(entry, named)
 
 
@@ -87,6 +74,8 @@ def _unfit_kernel(entry: Entry, named: dict[str, Entry]) -> str:
     if entry.kind in ("Embedding", "EmbeddingBag") and entry.leaf == "weight":
         return _EMBEDDING
     if _TABLE.search(entry.name) and not _is_layer(entry, bias):
+        return _EMBEDDING
+    if _SHARED.match(entry.name) and bias is None and any(map(_ATTENTION.search, named)):
         return _EMBEDDING
     if count > 5:
         return f"{count} dimensions: neither a convolution kernel nor a dense one"

@@ -9,7 +9,7 @@ from weightspace.checkpoints.roles.entries import Entry, Layer
 from weightspace.checkpoints.roles.words import family, is_transposed, path
 
 _FUSED = re.compile(r"in_proj|qkv|c_attn|query_key_value")
-_RECURRENT = re.compile(r"weight_(ih|hh|hr)_l\d+(_reverse)?$")
+_RECURRENT = re.compile(r"weight_(ih|hh|hr)(_l\d+(_reverse)?)?$")
 _BIASES = (("biases", "weights"), ("bias", "weight"), ("bias", "kernel"))  # first TensorFlow's
 _SHORT_BIAS = re.compile(r"(?<![^_])b$")  # Haiku's, and of TensorFlow's variables
 _RECURRENT_INPUTS = {"ih": "its input", "hh": "its state", "hr": "its projected state"}
@@ -37,10 +37,13 @@ def measure(layers: list[Layer]) -> None:
     swapped = {word for word, side in zip(words, sides, strict=True) if side == "in first"}
     straight = {word for word, side in zip(words, sides, strict=True) if side == "out first"}
     inputs = _only_input(layers)
+    named = {layer.kernel.name: layer for layer in layers}
     for layer, side, word in zip(layers, sides, words, strict=True):
         by_word = word in swapped and word not in straight
         layer.swapped = side == "in first" or (not side and by_word)
         _set_widths(layer, side, layer is inputs)
+        if match := _RECURRENT.search(layer.kernel.leaf):
+            _set_recurrent(layer, match[1], named)
         layer.what = _what(layer, side)
 
 
@@ -89,13 +92,21 @@ def _set_widths(layer: Layer, side: str, is_input: bool) -> None:
         layer.gives = layer.takes[0]  # query, key and value are three outputs of this width
 
 
+def _set_recurrent(layer: Layer, kind: str, named: dict[str, Layer]) -> None:
+    """A recurrent layer gives its state, whatever the number of its gates is."""
+    leaf = layer.kernel.leaf
+    state = named.get(layer.kernel.sibling(leaf.replace("weight_ih", "weight_hh")))
+    if state is not None and kind != "hr":
+        layer.gives = state.kernel.shape[1]
+
+
 def _what(layer: Layer, side: str) -> str:
     name, shape = layer.kernel.name, layer.kernel.shape
     if layer.dense:
         what = "dense kernel"
         if match := _RECURRENT.search(layer.kernel.leaf):
             what = f"dense kernel of a recurrent layer, for {_RECURRENT_INPUTS[match[1]]}"
-        elif _FUSED.search(name):
+        elif _FUSED.search(name) and (shape[0] == 3 * shape[1] or "in_proj" not in name):
             what = "dense kernel of query, key and value"
         return f"{what}, stored as [in, out]" if layer.swapped else what
     count = len(shape) - 2

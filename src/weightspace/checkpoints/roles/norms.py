@@ -8,6 +8,7 @@ belongs to the layer that it follows.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
@@ -16,8 +17,13 @@ from weightspace.checkpoints.roles.layers import layer_of_bias
 from weightspace.checkpoints.roles.merging import Child
 from weightspace.checkpoints.roles.order import Order
 from weightspace.checkpoints.roles.words import (
+    SIDE,
     family,
     is_closing,
+    is_kernel,
+    is_last,
+    is_norm,
+    is_squeeze,
     natural,
     partner_keys,
     place,
@@ -29,11 +35,14 @@ _ROLES = {
     "scale": "scale",
     "beta": "shift",
     "shift": "shift",
+    "a_2": "scale",  # of the Annotated Transformer
+    "b_2": "shift",
     "running_mean": "running_mean",
     "moving_mean": "running_mean",
     "running_var": "running_var",
     "moving_variance": "running_var",
 }
+_LAYER_SCALE = re.compile(r"(ls|layer_?scale)_?\d{0,9}")
 _START = 0  # the place of words for the beginning of a net
 _LONGEST_ADDITION = 100  # to the name of a layer, in that of its norm
 _MOST_PARTNERS = 16  # layers of one number; more say nothing
@@ -54,6 +63,8 @@ def norms_and_biases(rest: list[Entry], layers: dict[str, Layer]) -> tuple[list[
             layer.bias = entry
             continue
         role = _ROLES.get(entry.leaf, "")
+        if entry.leaf == "offset" and entry.module in norm_modules:
+            role = "shift"  # Haiku's
         if entry.module in norm_modules:
             role = {"weight": "scale", "bias": "shift"}.get(entry.leaf, role)
         norm = norms.get(entry.module)
@@ -64,7 +75,25 @@ def norms_and_biases(rest: list[Entry], layers: dict[str, Layer]) -> tuple[list[
         else:
             norm = norms.setdefault(entry.module, Norm(entry.module))
             norm.tensors[role] = entry
+    paths = {steps_of(layer.kernel.module) for layer in layers.values()}
+    around = {steps[:depth] for steps in paths for depth in range(1, len(steps))}
+    scales = [norm for norm in norms.values() if _is_layer_scale(norm, around)]
+    for norm in scales:
+        del norms[norm.module]
+        skipped.append(skip(norm.tensors["scale"], "a scale of a layer's channels, not a norm"))
     return list(norms.values()), skipped
+
+
+def _is_layer_scale(norm: Norm, around: set[tuple[str, ...]]) -> bool:
+    """Whether it is a gamma alone, beside whole layers as in ConvNeXt or in a module of that name.
+
+    `around` are the modules that have layers in them.
+    """
+    scale = norm.tensors.get("scale")
+    if scale is None or len(norm.tensors) > 1 or scale.leaf != "gamma" or is_norm(norm.module):
+        return False
+    steps = steps_of(norm.module)
+    return steps in around or bool(steps and _LAYER_SCALE.fullmatch(steps[-1]))
 
 
 def _why_no_role(entry: Entry) -> str:
@@ -117,7 +146,7 @@ class _Owners:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._children = order.children
-        self._named = {layer.kernel.module: layer for layer in reversed(order.layers)}
+        self._named = {_module(layer.kernel): layer for layer in reversed(order.layers)}
         self._index = {layer.kernel.name: index for index, layer in enumerate(order.layers)}
         self._by_width: dict[tuple[str, ...], dict[int, _Candidates]] = {}
         self._by_key: dict[tuple[str, ...], dict[str, list[Child]]] = {}
@@ -128,7 +157,7 @@ class _Owners:
     def settle(self, at: tuple[str, ...], norms: list[Norm]) -> None:
         """Find the layers of the norms that are direct parts of the module `at`."""
         left = [norm for norm in norms if not self._by_name(norm) and not self._by_index(norm, at)]
-        left = self._by_number(left, at)
+        left = self._by_number(self._in_rows(left, at), at)
         widths: dict[int, int] = {}
         for norm in left:
             widths[norm.width] = widths.get(norm.width, 0) + 1
@@ -179,6 +208,33 @@ class _Owners:
             )
         return self._steps[at]
 
+    def _in_rows(self, norms: list[Norm], at: tuple[str, ...]) -> list[Norm]:
+        """Pair norms of one word and as many modules in their order; the norms that are left.
+
+        Only where the numbers of the norms are not those of their layers: in a decoder of
+        transformers, norm2 does not follow linear2.
+        """
+        rows: dict[tuple[str, int], list[Norm]] = {}
+        for norm in norms:
+            step = steps_of(norm.module)[-1:]
+            if step and family(step[0])[1]:
+                rows.setdefault((family(step[0])[0], norm.width), []).append(norm)
+        done: set[str] = set()
+        for (_, width), row in rows.items():
+            if len(row) < 2 or all(self._fits_number(norm, at) for norm in row):
+                continue
+            found = self._candidates(at).get(width)
+            after = [c for c in found.after if place(family(c.step)[0]) != SIDE] if found else []
+            if len(after) == len(row):
+                for norm, child in zip(row, after, strict=True):
+                    self._give(norm, child.last)
+                    done.add(norm.module)
+        return [norm for norm in norms if norm.module not in done]
+
+    def _fits_number(self, norm: Norm, at: tuple[str, ...]) -> bool:
+        partners = self._partners(norm, at)
+        return bool(_first_giving(norm, partners) or _first_taking(norm, partners))
+
     def _by_number(self, norms: list[Norm], at: tuple[str, ...]) -> list[Norm]:
         """Pair norms and layers of one number; the norms that are left.
 
@@ -190,14 +246,14 @@ class _Owners:
         after = {id(norm): _first_giving(norm, children) for norm, children in paired}
         before = {id(norm): _first_taking(norm, children) for norm, children in paired}
         pre = not all(after.values()) and all(before.values())
-        left = [norm for norm, children in pairs if not children]
+        left = {id(norm) for norm, children in pairs if not children}
         for norm, _ in paired:
             child = (before if pre else after)[id(norm)]
             if child is None:
-                left.append(norm)
+                left.add(id(norm))
             else:
                 self._give(norm, child.first if pre else child.last, before=pre)
-        return left
+        return [norm for norm in norms if id(norm) in left]
 
     def _partners(self, norm: Norm, at: tuple[str, ...]) -> list[Child]:
         if at not in self._by_key:
@@ -220,9 +276,12 @@ class _Owners:
             found = self._candidates(at[:length]).get(norm.width)
             if found is None:
                 continue
-            before = not found.after
             step = steps_of(norm.module)[length] if norm.module else ""
-            child, sure = _choose(found, step, count, outside=length < len(at))
+            outside = length < len(at)
+            if outside and found.before and place(family(step)[0]) == _START:
+                return self._give(norm, found.before[0].first, before=True)
+            before = not found.after
+            child, sure = _choose(found, step, count, outside=outside)
             if not sure:
                 self.unsure.append(norm)
             return self._give(norm, child.first if before else child.last, before=before)
@@ -236,6 +295,8 @@ class _Owners:
                 for width in set(child.first.takes):
                     found.setdefault(width, _Candidates()).before.append(child)
             for one in found.values():
+                plain = [child for child in one.after if not is_squeeze(child.step)]
+                one.after = plain or one.after
                 one.free = [child for child in one.after if not child.last.norms]
             self._by_width[at] = found
         return self._by_width[at]
@@ -265,15 +326,22 @@ def _choose(found: _Candidates, step: str, count: int, *, outside: bool) -> tupl
     last module, unless its name says that it is at the beginning.
     """
     word, numbers = family(step)
-    in_a_row = not outside and (count > 1 or numbers)
+    first = place(word) == _START
+    closing = is_closing(step) and bool(found.after)
+    at_an_end = (first or is_last(step)) and count <= len(found.after)
+    in_a_row = not outside and (numbers or (count > 1 and not at_an_end))
     fits = (in_a_row and found.free) or found.after or found.before
     if len(fits) == 1:
         return fits[0], count == 1 or outside
     if in_a_row:
         found.used += 1
         return fits[min(found.used, len(fits)) - 1], count == len(fits)
-    first = place(word) == _START
-    return fits[0 if first else -1], first or outside or is_closing(step)
+    return fits[0 if first else -1], first or outside or closing
+
+
+def _module(kernel: Entry) -> str:
+    """The name with which those of a layer's norms may begin."""
+    return kernel.module if is_kernel(kernel.leaf) else kernel.name
 
 
 def _first_giving(norm: Norm, children: list[Child]) -> Child | None:
