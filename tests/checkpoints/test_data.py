@@ -46,6 +46,7 @@ def test_arrays_without_a_sign_of_a_net_may_be_data(shapes):
         ({"images": (100, 3, 32, 32), "labels": (100,)}, "images, labels"),
         ({"train__X": (300, 20), "train__y": (300,), "w": (300, 1)}, "train.X, train.y"),
         ({"predictions": (10000, 10)}, "predictions"),
+        ({"gt": (10, 10), "softmax": (10, 10)}, "gt, softmax"),
         ({"X": (9, 4), "y": (9,), "test_x": (4, 4), "test_y": (4,)}, "X, y, test_x and 1 more"),
     ],
 )

@@ -52,6 +52,24 @@ def test_the_decoder_of_a_transformer():
     ]  # fmt: skip
 
 
+def test_norms_that_count_all_layers_of_an_xception():
+    shapes: Shapes = {}
+    for number, (takes, gives, side) in enumerate(((1, 8, 3), (8, 8, 3), (8, 16, 1)), 1):
+        shapes |= conv2d(f"conv2d_{number}", takes, gives, side)
+    for number, takes in ((1, 8), (2, 16)):
+        shapes |= conv2d(f"separable_conv2d_{number}.depthwise", takes, takes, 3, takes)
+        shapes |= conv2d(f"separable_conv2d_{number}.pointwise", takes, 16, 1)
+    for number, width in enumerate((8, 8, 16, 16, 16), 1):
+        shapes |= batch_norm(f"batch_normalization_{number}", width)
+    assert {norms: layer for layer, norms in rows(shapes) if norms} == {
+        ("batch_normalization_1",): "conv2d_1",
+        ("batch_normalization_2",): "conv2d_2",
+        ("batch_normalization_3",): "conv2d_3",
+        ("batch_normalization_4",): "separable_conv2d_1.pointwise",
+        ("batch_normalization_5",): "separable_conv2d_2.pointwise",
+    }
+
+
 def test_efficientnet_of_timm():
     shapes = conv2d("conv_stem", 3, 32) | batch_norm("bn1", 32)
     at = "blocks.0.0."
@@ -230,6 +248,7 @@ def test_the_norms_of_clip_do_not_belong_to_its_projection():
         (("gan.G_AB", "gan.D_A"), "G_AB and D_A"),
         (("actor", "critic"), "actor and critic"),
         (("model.pi", "model.vf"), "pi and vf"),
+        (("model/pi", "model/values_fn"), "pi and values_fn"),
         (("policy", "q1", "q2"), "policy and q1"),
     ],
 )

@@ -27,6 +27,7 @@ _DATA = frozenset(
         "predictions", "predicted", "prob", "probs", "probabilities", "logit", "logits", "score",
         "scores", "train", "training", "test", "testing", "val", "valid", "validation", "dev",
         "count", "counts", "id", "ids", "index", "indices", "of", "and", "set",
+        "gt", "ground", "softmax", "confusion", "matrix", "matrices", "cm", "raw", "pixel",
     )
 )  # fmt: skip
 _SHOWN = 3

@@ -214,16 +214,18 @@ class _Owners:
         Only where the numbers of the norms are not those of their layers: in a decoder of
         transformers, norm2 does not follow linear2.
         """
-        rows: dict[tuple[str, int], list[Norm]] = {}
+        rows: dict[str, list[Norm]] = {}
         for norm in norms:
             step = steps_of(norm.module)[-1:]
             if step and family(step[0])[1]:
-                rows.setdefault((family(step[0])[0], norm.width), []).append(norm)
+                rows.setdefault(family(step[0])[0], []).append(norm)
         done: set[str] = set()
-        for (_, width), row in rows.items():
+        for row in rows.values():
             if len(row) < 2 or all(self._fits_number(norm, at) for norm in row):
                 continue
-            found = self._candidates(at).get(width)
+            if len({norm.width for norm in row}) > 1:
+                continue
+            found = self._candidates(at).get(row[0].width)
             after = [c for c in found.after if place(family(c.step)[0]) != SIDE] if found else []
             if len(after) == len(row):
                 for norm, child in zip(row, after, strict=True):

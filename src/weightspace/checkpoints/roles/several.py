@@ -23,7 +23,7 @@ _PAIRS = tuple(
         ),
         (
             r"(actor|policy|pi)(_?net(work)?)?\d?",
-            r"(critic|value|vf|qf?|q_?func(tion)?)(_?(net(work)?|function))?s?_?\d?",
+            r"(critic|values?|vf|qf?|q_?func(tion)?)(_?(net(work)?|function|fn))?s?_?\d?",
         ),
         (r"teacher(_?(net|model))?", r"student(_?(net|model))?"),
     )
