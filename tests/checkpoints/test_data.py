@@ -51,7 +51,7 @@ def test_arrays_without_a_sign_of_a_net_may_be_data(shapes):
     ],
 )
 def test_names_of_data_are_told(shapes, names):
-    assert told(**shapes) == f"may be data, not weights: {names} by name"
+    assert told(**shapes) == f"may be data, not weights, by the names {names}"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_data_sets_as_npz_and_pickle(tmp_path):
     torch.save({k: torch.from_numpy(v) for k, v in content.items()}, tmp_path / "data.pt")
     for name in ("data.npz", "data.pkl", "data.pt"):
         (one,) = inspect(tmp_path / name).findings
-        assert one.text == "may be data, not weights: x_test, y_test by name"
+        assert one.text == "may be data, not weights, by the names x_test, y_test"
 
 
 def test_a_net_is_never_called_data(tmp_path):

@@ -308,6 +308,10 @@ def test_what_is_no_kernel_by_its_name(name, shape, reason):
     assert reasons(dense("first", 8, 8) | {name: shape}) == {name: reason}
 
 
+def test_a_norm_in_a_module_named_after_its_activation_is_one():
+    assert rows(conv2d("conv", 3, 8) | batch_norm("bn_relu", 8)) == [("conv", ("bn_relu",))]
+
+
 def test_the_table_that_t5_shares_is_an_embedding():
     shapes = {"shared.weight": (100, 16)}
     assert reasons(

@@ -40,12 +40,14 @@ def doubt(entries: Sequence[Entry]) -> str:
     Examples
     --------
     >>> doubt([Entry("x_train", (60000, 28, 28), "float32")])
-    'may be data, not weights: x_train by name'
+    'may be data, not weights, by the names x_train'
     """
     named = [entry.name for entry in entries if _is_data(entry.name)]
     if named and 2 * len(named) >= len(entries):
         more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
-        return f"may be data, not weights: {', '.join(map(short, named[:_SHOWN]))}{more} by name"
+        return (
+            f"may be data, not weights, by the names {', '.join(map(short, named[:_SHOWN]))}{more}"
+        )
     if any(_PART_OF_A_NET.search(short(entry.name)) for entry in entries):
         return ""
     floats = [e for e in entries if e.dtype.startswith(("float", "bfloat"))][:_MOST_LOOKED_AT]

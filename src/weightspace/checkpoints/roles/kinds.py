@@ -56,9 +56,16 @@ def _unfit(entry: Entry, named: dict[str, Entry]) -> str:
     if reason := no_part(entry):
         return reason
     if len(entry.shape) == 1:
-        by_name = "Norm" not in entry.kind and bool(_SLOPE.search(entry.module))
-        return "a slope of an activation" if by_name or entry.kind == "PReLU" else ""
+        return "a slope of an activation" if _is_slope(entry, named) else ""
     return _unfit_kernel(entry, named)
+
+
+def _is_slope(entry: Entry, named: dict[str, Entry]) -> bool:
+    """Whether a vector is the slopes of a PReLU, by its class or its name; a norm has more."""
+    if entry.kind == "PReLU":
+        return True
+    more = any(entry.sibling(leaf) in named for leaf in ("bias", "running_mean"))
+    return not more and "Norm" not in entry.kind and bool(_SLOPE.search(entry.module))
 
 
 def _unfit_kernel(entry: Entry, named: dict[str, Entry]) -> str:
