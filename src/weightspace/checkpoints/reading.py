@@ -13,11 +13,11 @@ _KNOWN = ("ONNX", "GGUF", "Keras", "flax")  # forms that hold nets, and no data
 
 def entries_of(stored: Stored) -> list[Entry]:
     """What roles are told of the tensors of a net: names, shapes, types, ties, classes."""
-    ties = tied(stored.tensors)
+    ties, classes = tied(stored.tensors), stored.classes
     found = []
     for name, tensor in stored.tensors.items():
         entry = Entry(name, tensor.shape, tensor.dtype_name, ties.get(name, ""))
-        kind = stored.classes.get(entry.module, "")
+        kind = classes.get(entry.module, "")
         found.append(replace(entry, kind=kind) if kind else entry)
     return found
 
