@@ -67,6 +67,35 @@ def hdf5_files(out: Path) -> None:
             file.create_dataset(name.replace(".", "/"), data=values.astype(">f8"), **how)
 
 
+def latest_hdf5_files(out: Path) -> None:
+    """As `libver="latest"` writes lists of more than 8 members, and chunks with every index."""
+    import h5py
+
+    endless: dict[str, tuple[int | None, ...]] = {
+        "conv.bias": (None,),  # an extensible array
+        "bn.bias": (None,),
+        "fc.weight": (None, None),  # a tree
+    }
+    packed = {"compression": "gzip", "shuffle": True}
+    with h5py.File(out / "latest.h5", "w", libver=("v110", "v110")) as file:
+        for name, values in one_net.tensors().items():
+            how: dict[str, Any] = dict(packed) if name in ("conv.weight", "bn.bias") else {}
+            if name != "bn.running_mean":  # else in one piece
+                how["chunks"] = tuple(max(n // 2, 1) for n in values.shape)
+            if name == "fc.weight":
+                how = {"chunks": (1, 5), **packed}
+            file.create_dataset(name, data=values, maxshape=endless.get(name), **how)
+        for number in range(12):
+            file.create_dataset(f"step{number}", data=number)
+            file.attrs[f"note{number}"] = "text " * (number + 1)
+        file.attrs["long"] = np.array([b"z" * 5000])
+    with h5py.File(out / "growing.h5", "w", libver=("v110", "v110")) as file:
+        values = np.arange(2400, dtype=np.float32).reshape(1200, 2)
+        for name, most in (("paged", (1200, 2)), ("growing", (None, 2)), ("tree", (None, None))):
+            data = file.create_dataset(name, (1200, 2), "f4", chunks=(1, 2), maxshape=most)
+            data[:8], data[1100] = values[:8], values[1100]  # the others are zeros
+
+
 def onnx_files(out: Path) -> None:
     import onnx
 
@@ -189,5 +218,8 @@ def flax_files(out: Path) -> None:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for write in (keras_files, hdf5_files, onnx_files, recurrent_file, gguf_files, flax_files):
+    for write in (
+        keras_files, hdf5_files, latest_hdf5_files, onnx_files, recurrent_file, gguf_files,
+        flax_files,
+    ):  # fmt: skip
         write(folder)

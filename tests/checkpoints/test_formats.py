@@ -19,7 +19,9 @@ from weightspace.checkpoints import inspect, read_checkpoint
 from weightspace.checkpoints.checkpoint import Checkpoint
 from weightspace.checkpoints.dtypes import FLOAT32
 from weightspace.checkpoints.files import read_contents
+from weightspace.checkpoints.formats.hdf5 import Hdf5
 from weightspace.checkpoints.formats.hdf5chunks import Chunk, Chunked
+from weightspace.checkpoints.formats.part import Part
 from weightspace.checkpoints.messages import Refusal
 from weightspace.errors import DataError
 
@@ -31,6 +33,7 @@ WHOLE = [
     ("keras.keras", "Keras"),
     ("keras.weights.h5", "Keras"),
     ("chunks.h5", "HDF5"),
+    ("latest.h5", "HDF5"),
     ("torch.onnx", "ONNX"),
     ("matmul.onnx", "ONNX"),
     ("outside.onnx", "ONNX"),
@@ -40,7 +43,7 @@ WHOLE = [
     ("trained.h5", "Keras"),
     ("trained.msgpack", "flax"),
 ]
-OTHERS = ["keras-bfloat16.weights.h5", "small.gguf", "state.msgpack", "gru.onnx"]
+OTHERS = ["growing.h5", "keras-bfloat16.weights.h5", "small.gguf", "state.msgpack", "gru.onnx"]
 
 
 def values(read: Checkpoint) -> dict[str, np.ndarray]:
@@ -166,6 +169,24 @@ def test_facts_say_what_was_turned_and_renamed():
         "onnx::Conv_7.weight",
         "onnx::Conv_7.bias",
     ]
+
+
+def test_chunks_that_were_never_written_are_zeros():
+    right = np.zeros((1200, 2), np.float32)
+    right[:8] = np.arange(16).reshape(8, 2)
+    right[1100] = 2200, 2201
+    with read_contents(ASSETS / "growing.h5") as (contents, _):
+        assert set(contents.content) == {"growing", "paged", "tree"}
+        for tensor in contents.content.values():
+            np.testing.assert_array_equal(contents.values.read(tensor), right)
+
+
+def test_many_attributes_of_a_newer_form():
+    with (ASSETS / "latest.h5").open("rb") as file:
+        found = Hdf5(Part(file, 0, (ASSETS / "latest.h5").stat().st_size))
+        assert len(found.root.attributes) == 13
+        assert found.texts(found.root, "note11") == ["text " * 12]
+        assert found.texts(found.root, "long") == ["z" * 5000]
 
 
 def test_values_outside_stay_in_the_folder(tmp_path):

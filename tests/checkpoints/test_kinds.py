@@ -86,12 +86,45 @@ def test_the_kernels_of_gpt2_are_in_order_and_said_to_be_stored_the_other_way_ro
         ("relative_attention_bias.weight", (32, 8), "a table of position biases, not a kernel"),
         ("block.gamma", (1, 8, 1, 1), "values for each channel, by its name not a kernel"),
         ("mlp.experts.down_proj", (4, 8, 16), "dense kernels of 4 experts, stacked in one tensor"),
+        *(
+            (
+                name,
+                shape,
+                "a standard deviation or its logarithm, not a kernel",
+            )
+            for name, shape in (
+                ("logstd", (1, 4)),
+                ("pi/logstd:0", (1, 4)),
+                ("actor_logstd", (1, 4)),
+                ("actor.log_std", (4,)),
+                ("log_sigma", (4, 1)),
+            )
+        ),
+        ("action_scale", (1, 4), "one row of values, by its name not a kernel"),
+        ("center", (1, 64), "one row of values, by its name not a kernel"),
         ("fc.bias", (2, 7), "a bias of 2 dimensions; only biases over channels are known"),
     ],
 )
 def test_no_kernel_by_name_and_shape(name, shape, reason):
     entries = [*floats(fc__weight=(8, 16)), Entry(name, shape, "float32")]
     assert reasons(entries) == {name: reason}
+
+
+@pytest.mark.parametrize("name", ["value.weight", "vf/w:0", "log_std.weight", "coef_", "w2"])
+def test_a_kernel_of_one_output_stays_one(name):
+    assert list(used([Entry(name, (1, 16), "float32")])) == [name]
+
+
+def test_the_variables_of_tensorflow_are_known_by_their_last_component():
+    names = ("gamma", "beta", "moving_mean", "moving_variance")
+    entries = [
+        Entry("conv2d/kernel:0", (3, 3, 1, 32), "float32"),
+        Entry("conv2d/bias:0", (32,), "float32"),
+        *(Entry(f"batch_normalization/{name}:0", (32,), "float32") for name in names),
+    ]
+    assert reasons(entries) == {}
+    assert used(entries)["conv2d/bias:0"] == "bias of conv2d/kernel:0"
+    assert used(entries)["batch_normalization/beta:0"] == "shift of the norm after conv2d/kernel:0"
 
 
 def test_a_norm_over_several_dimensions_needs_no_name():

@@ -64,6 +64,36 @@ def test_h5py(tmp_path, maker):
             np.testing.assert_array_equal(found[name.replace("/", ".")], values)
 
 
+@pytest.mark.parametrize("version", ["v110", "latest"])
+@pytest.mark.parametrize("packed", [{}, {"compression": "gzip", "shuffle": True}])
+def test_h5py_with_many_members_and_growing_chunks(tmp_path, version, packed):
+    needed("h5py")
+    import h5py
+
+    draw = np.random.default_rng(2)
+    right = {}
+    with h5py.File(tmp_path / "net.h5", "w", libver=(version, version)) as file:
+        for number in range(300):
+            right[f"g.w{number}"] = draw.normal(size=(3, 2)).astype(np.float32)
+            file[f"g/w{number}"] = right[f"g.w{number}"]
+        for number, (shape, chunks, most) in enumerate(
+            [
+                ((7, 5), (2, 2), None), ((7, 5), (2, 2), (20, 9)), ((7, 5), (2, 2), (None, 5)),
+                ((7, 5), (2, 2), (7, None)), ((7, 5), (2, 2), (None, None)),
+                ((3000,), (1,), None), ((5000, 2), (1, 2), (None, 2)), ((4, 4), (4, 4), None),
+                ((60, 50), (1, 1), (None, None)), ((5, 7, 4), (2, 3, 2), (5, None, 4)),
+            ]
+        ):  # fmt: skip
+            values = draw.normal(size=shape).astype(np.float32)
+            right[f"x{number}"] = values
+            file.create_dataset(f"x{number}", data=values, chunks=chunks, maxshape=most, **packed)
+    with read_contents(tmp_path / "net.h5") as (contents, _):
+        found = {k: contents.values.read(t) for k, t in contents.content.items()}
+    assert set(found) == set(right)
+    for name, values in right.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [

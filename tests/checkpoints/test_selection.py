@@ -42,6 +42,8 @@ FIRST, SECOND = 1, 2  # seeds: the net that is meant, and another
         ({"teacher": SECOND, "anything": FIRST}, "anything"),
         ({"ema_state_dict": SECOND, "state_dict": FIRST}, "state_dict"),
         ({"model_ema": SECOND, "model": FIRST}, "model"),
+        ({"policy_old": SECOND, "policy": FIRST}, "policy"),
+        ({"target_net": SECOND, "q_net": FIRST}, "q_net"),
         ({"ema": FIRST}, "ema"),
         ({"a": {"b": {"weights": FIRST}}}, "a/b/weights"),
         ({"model": {"ema": SECOND, "net": FIRST}}, "model/net"),
@@ -100,6 +102,45 @@ def test_a_moving_average_in_the_same_dict_is_no_layer(tmp_path, prefix, average
     reasons = [note.reason for note in checkpoint.skipped if note.name in other]
     assert len(reasons) == len(other)
     assert all(reason.startswith("a moving average of ") for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("net_", "copy_", "reason"),
+    [
+        ("pi/", "oldpi/", "an older copy of the tensors under pi"),
+        ("model/pi/", "model/oldpi/", "an older copy of the tensors under model/pi"),
+        ("policy.", "policy_old.", "an older copy of the tensors under policy"),
+        ("policy.", "old_policy.", "an older copy of the tensors under policy"),
+        ("deepq/q_func/", "deepq/target_q_func/",
+         "a moving average or an older copy of the tensors under deepq/q_func"),
+        ("critic.", "critic_target.",
+         "a moving average or an older copy of the tensors under critic"),
+    ],
+)  # fmt: skip
+def test_the_copies_of_reinforcement_learning_are_no_layers(tmp_path, net_, copy_, reason):
+    parts = {"fc0/w:0": (8, 16), "fc0/b:0": (16,), "final/w:0": (16, 2), "final/b:0": (2,)}
+    state = {
+        f"{prefix}{part}": torch.ones(shape)
+        for prefix in (copy_, net_)
+        for part, shape in parts.items()
+    }
+    checkpoint = read_checkpoint(saved(tmp_path, state))
+    assert [note.name for note in checkpoint.used] == [f"{net_}{part}" for part in parts]
+    assert {note.reason for note in checkpoint.skipped} == {reason}
+
+
+def test_the_targets_of_two_critics_are_told_apart(tmp_path):
+    names = ("q1", "q2", "target_q1", "target_q2")
+    state = {f"{name}.{k}.weight": torch.ones(4, 4) for name in names for k in (0, 2)}
+    skipped = read_checkpoint(saved(tmp_path, state)).skipped
+    assert {note.name[:9]: note.reason.split()[-1] for note in skipped} == {
+        "target_q1": "q1", "target_q2": "q2",
+    }  # fmt: skip
+
+
+def test_a_net_that_is_only_called_old_is_read(tmp_path):
+    state = {f"policy_old.{k}.weight": torch.ones(4, 4) for k in (0, 2)}
+    assert len(read_checkpoint(saved(tmp_path, state)).used) == 2
 
 
 def test_a_layer_that_is_called_a_target_stays(tmp_path):

@@ -14,7 +14,8 @@ import numpy as np
 
 from weightspace.checkpoints.files import Stored, read_file
 from weightspace.checkpoints.findings import Finding, doubts, of_names
-from weightspace.checkpoints.roles import Entry, Note, Placed, arrange
+from weightspace.checkpoints.reading import arranged
+from weightspace.checkpoints.roles import Note, Placed
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.networks import Layout, TensorSpec
@@ -145,13 +146,10 @@ def read_checkpoint(
     """
     place = path if isinstance(path, InnerPath) else Path(path)
     with reading_without_pauses(), read_file(place, key) as stored:
-        entries = [
-            Entry(name, tensor.shape, tensor.dtype_name) for name, tensor in stored.tensors.items()
-        ]
-        arrangement = arrange(entries, ordered=stored.ordered)
+        arrangement = arranged(stored)
         placed, skipped = arrangement.placed, arrangement.skipped
-        if entries and not any(entry.size for entry in entries):
-            raise _without_values(place, len(entries))
+        if stored.tensors and not any(tensor.size for tensor in stored.tensors.values()):
+            raise _without_values(place, len(stored.tensors))
         if not placed:
             raise DataError(place, "no usable tensors", _found((*skipped, *stored.beside)))
         layout = _layout(placed)

@@ -17,7 +17,11 @@ from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.remote import Place, opened, remote
 from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.computed import with_computed
-from weightspace.checkpoints.selection.names import without_averages, without_prefixes
+from weightspace.checkpoints.selection.names import (
+    without_averages,
+    without_prefix,
+    without_prefixes,
+)
 from weightspace.checkpoints.selection.states import StateDict, beside, choose, state_dicts
 from weightspace.checkpoints.tensors import Tensor, Values, size_of
 from weightspace.disk import InnerPath
@@ -60,6 +64,14 @@ class Stored:
     def values(self) -> Values:
         """Reads the tensors."""
         return self.contents.values
+
+    @property
+    def classes(self) -> dict[str, str]:
+        """The class of each module by its name, without packages; empty for a state dict."""
+        return {
+            without_prefix(name): kind.rpartition(".")[2]
+            for name, kind in self.chosen.modules.items()
+        }
 
     @property
     def ordered(self) -> bool:

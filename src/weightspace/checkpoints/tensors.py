@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -118,6 +118,25 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     for side in shape[:0:-1]:
         strides.append(strides[-1] * max(side, 1))
     return tuple(strides[::-1]) if shape else ()
+
+
+def tied(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """For each name of a tensor that has several names, another: the first, or else the second.
+
+    Tensors are one if they are all values of the same part of a storage, be it with other strides,
+    as a kernel and its transpose.
+    """
+    groups: dict[tuple[int, int, int, str], list[str]] = {}
+    for name, tensor in tensors.items():
+        if tensor.storage is not None and not tensor.kind and tensor.size == tensor.span > 0:
+            place = (id(tensor.storage), tensor.offset, tensor.size, tensor.dtype.name)
+            groups.setdefault(place, []).append(name)
+    found: dict[str, str] = {}
+    for names in groups.values():
+        if len(names) > 1:
+            first, second, *_ = sorted(names)
+            found |= dict.fromkeys(names, first) | {first: second}
+    return found
 
 
 @dataclass

@@ -94,7 +94,9 @@ def _net(found: Inspection) -> Iterator[tuple[str, str]]:
         what = "channels" if sides else "units"
         norms = f", {_counted(layer.norms, 'norm layer')}" if layer.norms else ""
         bias = "" if layer.bias else ", no bias"
-        yield "", f"{layer.name}: {kind}, {layer.inputs} to {layer.outputs} {what}{bias}{norms}"
+        tied = f", tied to {layer.tied}" if layer.tied else ""
+        sizes = f"{layer.inputs} to {layer.outputs} {what}"
+        yield "", f"{layer.name}: {kind}, {sizes}{bias}{norms}{tied}"
     if len(net.layers) > _SHOWN:
         yield "", f"and {_counted(len(net.layers) - _SHOWN, 'more layer')}"
 

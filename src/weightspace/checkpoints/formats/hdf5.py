@@ -2,17 +2,19 @@
 
 Read by the description of the format; neither h5py nor the HDF5 library is needed, which can hang
 on a damaged file. Links to other places are not followed, and no filter is run but gzip's, shuffle
-and the checksum's. What only `libver="latest"` writes for groups of many members is not read.
+and the checksum's.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
 from weightspace.checkpoints.dtypes import DTYPES, UINT8
+from weightspace.checkpoints.formats import hdf5dense as dense
+from weightspace.checkpoints.formats import hdf5index
 from weightspace.checkpoints.formats import hdf5messages as messages
 from weightspace.checkpoints.formats.cursor import broken, cut_short
 from weightspace.checkpoints.formats.hdf5chunks import Chunk, Chunked, known_filters
@@ -38,6 +40,7 @@ class Object:
 
     address: int
     messages: list[tuple[int, int, bytes]]
+    dense: Callable[[bytes, int], Iterator[bytes]] = field(repr=False)
     _attributes: dict[str, Attribute] | None = field(default=None)
 
     def message(self, kind: int) -> bytes | None:
@@ -63,13 +66,9 @@ class Object:
                 for kind, flags, data in self.messages
                 if kind == _ATTRIBUTE and not flags & 2
             ]
+            if (said := self.message(_ATTRIBUTES)) is not None:
+                found += [messages.attribute(data) for data in self.dense(said, dense.ATTRIBUTES)]
             self._attributes = {one.name: one for one in found}
-            said = self.message(_ATTRIBUTES)
-            if (
-                said is not None
-                and Bytes(said, 4 if said[1:2] in b"\1\3" else 2).number(8) != NOWHERE
-            ):
-                raise messages.newer("list of attributes")
         return self._attributes
 
 
@@ -146,7 +145,7 @@ class Hdf5:
             self._spend()
             new = self._at(address, 4) == b"OHDR"
             found = list(self._new_header(address) if new else self._old_header(address))
-            self._known[address] = Object(address, found)
+            self._known[address] = Object(address, found, self._dense)
         return self._known[address]
 
     def _old_header(self, address: int) -> Iterator[tuple[int, int, bytes]]:
@@ -206,12 +205,14 @@ class Hdf5:
         return self._members[group.address]
 
     def _linked(self, group: Object) -> list[tuple[str, int]]:
-        said = group.message(_LINKS)
-        if said is not None:
-            flags = said[1] if len(said) > 1 else 0
-            if Bytes(said, 10 if flags & 1 else 2).number(8) != NOWHERE:
-                raise messages.newer("list of members")
-        return [messages.member(data) for kind, _, data in group.messages if kind == _LINK]
+        found = [messages.member(data) for kind, _, data in group.messages if kind == _LINK]
+        if (said := group.message(_LINKS)) is not None:
+            found += sorted(map(messages.member, self._dense(said, dense.LINKS)))
+        return found
+
+    def _dense(self, said: bytes, kind: int) -> Iterator[bytes]:
+        """The messages of links or attributes that are not in the header of their object."""
+        return dense.listed(self._at, self._spend, said, kind)
 
     def _listed(self, table: Bytes) -> list[tuple[str, int]]:
         tree, heap = table.number(8), Bytes(self._at(table.number(8), 32))
@@ -382,7 +383,8 @@ class Hdf5:
                 raise broken(f"{printable(name, 80)} goes beyond the file")
             storage.position, storage.file = where.address, cast(BinaryIO, self._part)
             return Tensor(dtype, shape, steps, 0, storage)
-        chunks = list(self._chunks(where, shape, dtype.itemsize))
+        space = dataset.message(_SPACE) or b""
+        chunks = list(self._chunks(where, shape, dtype.itemsize, space))
         self.unpacked += nbytes
         self._packed += sum(chunk.size for chunk in chunks)
         check_unpacked(self.unpacked, min(self._packed, self._part.size))
@@ -393,13 +395,16 @@ class Hdf5:
         return Tensor(dtype, shape, steps, compute=compute)
 
     def _chunks(
-        self, where: messages.Layout, shape: tuple[int, ...], width: int
+        self, where: messages.Layout, shape: tuple[int, ...], width: int, space: bytes
     ) -> Iterator[Chunk]:
         if where.address == NOWHERE:
             return  # never written: zeros
         if where.how == "single":
             size, mask = where.single or (math.prod(where.chunk) * width, 0)
             yield Chunk((0,) * len(shape), where.address, size, mask)
+        elif where.how == "indexed":
+            place = hdf5index.grid(space, where.chunk, width)
+            yield from hdf5index.chunks(self._at, self._spend, where.index, where.address, place)
         else:
             yield from self._leaves(where.address, 1, len(shape))
 

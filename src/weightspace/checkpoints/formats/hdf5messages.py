@@ -15,6 +15,8 @@ from weightspace.checkpoints.messages import Refusal
 
 NOWHERE = 2**64 - 1
 _MOST_DIMENSIONS = 32
+IMPLICIT, ARRAY, EXTENSIBLE, TREE = 2, 3, 4, 5  # kinds of an index of chunks
+LENGTHS = {IMPLICIT: 0, ARRAY: 1, EXTENSIBLE: 5, TREE: 6}  # bytes that a layout says of each
 _FIXED, _FLOAT, _STRING, _OPAQUE, _COMPOUND, _ENUM, _VARIABLE = 0, 1, 3, 5, 6, 8, 9
 _FLOATS = {  # bytes, bits of the exponent, bits of the mantissa
     (8, 11, 52): "float64", (4, 8, 23): "float32", (2, 5, 10): "float16", (2, 8, 7): "bfloat16",
@@ -113,6 +115,7 @@ class Layout:
     size: int = 0
     chunk: tuple[int, ...] = ()
     single: tuple[int, int] | None = None  # bytes and filter mask of the only chunk
+    index: int = 0  # the kind of the index of chunks
 
 
 def layout(data: bytes, rank: int) -> Layout:
@@ -121,7 +124,7 @@ def layout(data: bytes, rank: int) -> Layout:
     version = bytes_.number(1)
     if version in (1, 2):
         return _old_layout(bytes_)
-    if version not in (3, 4):
+    if version not in (3, 4, 5):  # 5 has wider sizes of filtered chunks
         raise newer("layout")
     kind = bytes_.number(1)
     if kind == 0:
@@ -141,8 +144,13 @@ def layout(data: bytes, rank: int) -> Layout:
         return Layout("chunked", address=address, chunk=_chunk(sides[:-1], rank))
     flags, dimensions, width = bytes_.number(1), bytes_.number(1), bytes_.number(1)
     sides = tuple(bytes_.number(width) for _ in range(dimensions))
-    if bytes_.number(1) != 1:
-        raise newer("index of chunks")
+    index = bytes_.number(1)
+    if index != 1:
+        if index not in LENGTHS or flags & 1:  # the last chunks without filters
+            raise newer("index of chunks")
+        bytes_.take(LENGTHS[index])
+        address = bytes_.number(8)
+        return Layout("indexed", address=address, chunk=_chunk(sides[:-1], rank), index=index)
     single = (bytes_.number(8), bytes_.number(4)) if flags & 2 else None
     address = bytes_.number(8)
     return Layout("single", address=address, chunk=_chunk(sides[:-1], rank), single=single)

@@ -18,6 +18,7 @@ from weightspace.checkpoints.dtypes import DTYPES, UINT8, DType
 from weightspace.checkpoints.formats.cursor import broken
 from weightspace.checkpoints.formats.neighbours import Neighbours
 from weightspace.checkpoints.formats.onnxgraph import Node, by_nodes
+from weightspace.checkpoints.formats.onnxways import Numbers
 from weightspace.checkpoints.formats.protobuf import BYTES, VARINT, Budget, Field, Message, varints
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.roles import Note
@@ -36,6 +37,7 @@ _MOST_FIELDS = 2**20
 _MOST_NODES = 2**17
 _LONGEST_NAME = 2**12
 _LONGEST_NUMBERS = 2**22  # bytes of numbers of variable length
+_SHORT_NUMBERS = 2**9  # bytes of the axes of a node
 _MOST_DIMENSIONS, _LONGEST = 32, 2**48
 _FIRST = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72)  # fields that may follow the version
 
@@ -76,16 +78,30 @@ def _read(opened: Opened) -> Contents:
             name = {2: "producer", 3: "producer_version"}[one.number]
             model.facts[name] = printable(_text(whole, one))
     check_entries(model.tensors)
-    tensors, facts, notes = by_nodes(model.tensors, model.nodes)
+    values = Values(opened.file)
+    numbers = _whole_numbers(model.tensors, values)
+    tensors, facts, notes = by_nodes(model.tensors, model.nodes, numbers)
     return Contents(
         "ONNX",
         tensors,
-        Values(opened.file),
+        values,
         ordered=bool(model.nodes),
         notes=(*model.notes, *_made(model), *notes),
         facts=model.facts | facts,
         nbytes=opened.size + files.size,
     )
+
+
+def _whole_numbers(tensors: dict[str, Tensor], values: Values) -> Numbers:
+    """Reads short lists of whole numbers, such as axes and shapes."""
+
+    def numbers(name: str) -> list[int] | None:
+        found = tensors.get(name)
+        if found is None or found.dtype_name != "int64" or found.size > _MOST_DIMENSIONS:
+            return None
+        return [int(number) for number in values.read(found).reshape(-1)]
+
+    return numbers
 
 
 def _made(model: _Model) -> list[Note]:
@@ -124,12 +140,18 @@ def _node(message: Message, model: _Model, files: Neighbours) -> None:
         elif one.number == 4:
             node.kind = _text(message, one)
         elif one.number == 5:
-            name, value, tensor, graphs = _attribute(message.inner(one))
-            inner += graphs
-            if tensor is not None and name == "value":
-                constant = tensor
-            elif name == "transB":
-                node.transposed = bool(value)
+            said = _attribute(message.inner(one))
+            inner += said.graphs
+            if said.tensor is not None and said.name == "value":
+                constant = said.tensor
+            elif said.name == "transB":
+                node.transposed = bool(said.value)
+            elif said.name in ("perm", "axes"):
+                node.axes = said.numbers
+            elif said.name == "axis":
+                node.axis = said.value
+            elif said.name == "group":
+                node.groups = said.value
     if node.kind == "Constant" and constant is not None and node.outputs:
         _keep(model, constant, files, node.outputs[0])
     else:
@@ -140,19 +162,32 @@ def _node(message: Message, model: _Model, files: Neighbours) -> None:
         model.notes.append(Note(name, (), node.kind[:60], reason))
 
 
-def _attribute(message: Message) -> tuple[str, int, Message | None, int]:
-    """Name, number and tensor of an attribute, and how many graphs it holds."""
-    name, value, tensor, graphs = "", 0, None, 0
+@dataclass
+class _Attribute:
+    """An attribute of a node; `graphs` is how many it holds."""
+
+    name: str = ""
+    value: int = 0
+    numbers: list[int] = field(default_factory=list)
+    tensor: Message | None = None
+    graphs: int = 0
+
+
+def _attribute(message: Message) -> _Attribute:
+    said = _Attribute()
     for one in message.fields():
         if one.number == 1:
-            name = _text(message, one)
+            said.name = _text(message, one)
         elif one.number == 3:
-            value = one.value
+            said.value = one.value
         elif one.number == 5:
-            tensor = message.inner(one)
+            said.tensor = message.inner(one)
+        elif one.number == 8 and (one.wire == VARINT or one.end - one.start <= _SHORT_NUMBERS):
+            found = [one.value] if one.wire == VARINT else _numbers(message, one)
+            said.numbers += [number - 2**64 if number >= 2**63 else number for number in found]
         elif one.number in (6, 11):
-            graphs += 1
-    return name, value, tensor, graphs
+            said.graphs += 1
+    return said
 
 
 def _text(message: Message, one: Field) -> str:

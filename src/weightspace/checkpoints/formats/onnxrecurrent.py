@@ -1,54 +1,55 @@
-"""Kernels of recurrent nodes of ONNX as torch names and shapes them: one for each direction."""
+"""The kernels and biases of ONNX's recurrent nodes, cut into those of a layer of torch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from weightspace.checkpoints.formats.onnxways import Node
 from weightspace.checkpoints.roles import Note
-from weightspace.checkpoints.tensors import Tensor
+from weightspace.checkpoints.tensors import Tensor, contiguous
 
 GATES = {"LSTM": "i, o, f, g", "GRU": "z, r, n", "RNN": "one"}
 """The order of the gates in ONNX, in torch's letters; torch has i, f, g, o and r, z, n."""
-_PARTS = (("weight_ih", 3), ("weight_hh", 3), ("bias", 2))
+_COUNTS = {"LSTM": 4, "GRU": 3, "RNN": 1}
+_ENDS = ("", "_reverse")
 
 
-def parts(inputs: Sequence[str], tensors: dict[str, Tensor]) -> dict[str, list[tuple[str, Tensor]]]:
-    """The tensors that take the place of a node's, by its names: W, R, and B for both of them.
+def pieces(node: Node, tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """For each constant of a recurrent node the tensors that it is cut into, by their names.
 
-    Empty if the shapes are not those of a recurrent node.
+    ONNX keeps W [directions, gates * hidden, in], R [directions, gates * hidden, hidden] and
+    B [directions, 2 * gates * hidden], the biases of both. Empty if shapes are others.
     """
-    stem = inputs[1] if len(inputs) > 2 else ""
-    found: dict[str, list[tuple[str, Tensor]]] = {}
-    for (what, rank), name in zip(_PARTS, inputs[1:4], strict=False):
-        tensor = tensors.get(name)
-        if tensor is None and what == "bias":
-            continue
-        if tensor is None or len(tensor.shape) != rank or tensor.shape[0] not in (1, 2):
-            return {}
-        if name in found:
-            return {}
-        rows: list[tuple[str, Tensor]] = []
-        for number, end in enumerate(("_l0", "_l0_reverse")[: tensor.shape[0]]):
-            one = _row(tensor, number)
-            if what != "bias":
-                rows.append((f"{stem}.{what}{end}", one))
-            elif one.shape[0] % 2:
-                return {}
-            else:
-                half = one.shape[0] // 2
-                rows += [
-                    (f"{stem}.bias_ih{end}", _slice(one, 0, half)),
-                    (f"{stem}.bias_hh{end}", _slice(one, half, half)),
-                ]
-        found[name] = rows
-    return found
+    if node.kind not in GATES or len(node.inputs) < 3:
+        return {}
+    first, state, bias = (*node.inputs[1:4], "")[:3]
+    w, r, b = (tensors.get(name) for name in (first, state, bias))
+    if w is None or r is None or len(w.shape) != 3 or len(r.shape) != 3:
+        return {}
+    directions, rows, hidden = r.shape
+    if rows != _COUNTS[node.kind] * hidden or not 1 <= directions <= 2:
+        return {}
+    if w.shape[:2] != r.shape[:2] or (b is not None and b.shape != (directions, 2 * rows)):
+        return {}
+    found = {
+        first: _cut(w, f"{first}.weight_ih_l0", w.shape[1:]),
+        state: _cut(r, f"{first}.weight_hh_l0", r.shape[1:]),
+    }
+    if b is not None:
+        halves = [
+            _cut(b, f"{first}.bias_{which}_l0", (rows,), number * rows, 2 * rows)
+            for number, which in enumerate(("ih", "hh"))
+        ]
+        found[bias] = halves[0] | halves[1]
+    return found if len({*found}) == 2 + (b is not None) else {}
 
 
 def first_states(
-    inputs: Sequence[str], sources: Mapping[str, str], tensors: dict[str, Tensor]
+    inputs: Sequence[str], sources: Mapping[str, str], tensors: Mapping[str, Tensor]
 ) -> list[Note]:
     """Notes of the states with which a node begins; they are no weights.
 
@@ -63,21 +64,24 @@ def first_states(
     ]
 
 
-def _row(tensor: Tensor, number: int) -> Tensor:
-    shape = tensor.shape[1:]
+def _cut(
+    tensor: Tensor, name: str, shape: tuple[int, ...], first: int = 0, step: int = 0
+) -> dict[str, Tensor]:
+    """The part of each direction, which begins `step` values after that of the one before it."""
+    size = math.prod(shape)
+    return {
+        name + _ENDS[direction]: _part(tensor, shape, first + direction * (step or size), size)
+        for direction in range(tensor.shape[0])
+    }
+
+
+def _part(tensor: Tensor, shape: tuple[int, ...], start: int, size: int) -> Tensor:
     if tensor.compute is not None:
-        return replace(tensor, shape=shape, compute=_then(tensor.compute, number))
-    offset = tensor.offset + number * tensor.stride[0]
-    return replace(tensor, shape=shape, stride=tensor.stride[1:], offset=offset)
+        return replace(tensor, shape=shape, compute=_some(tensor.compute, shape, start, size))
+    return replace(tensor, shape=shape, stride=contiguous(shape), offset=tensor.offset + start)
 
 
-def _slice(tensor: Tensor, start: int, count: int) -> Tensor:
-    if tensor.compute is not None:
-        return replace(
-            tensor, shape=(count,), compute=_then(tensor.compute, slice(start, start + count))
-        )
-    return replace(tensor, shape=(count,), offset=tensor.offset + start * tensor.stride[0])
-
-
-def _then(compute: Callable[[], np.ndarray], which: int | slice) -> Callable[[], np.ndarray]:
-    return lambda: np.asarray(compute()[which])
+def _some(
+    compute: Callable[[], np.ndarray], shape: tuple[int, ...], start: int, size: int
+) -> Callable[[], np.ndarray]:
+    return lambda: compute().reshape(-1)[start : start + size].reshape(shape)

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from weightspace.checkpoints.roles import Note, Placed, Widths
+from weightspace.checkpoints.roles import Arrangement, Note, Placed, Widths
 
 _ADAPTER = re.compile(r"(^|[._])lora_(a|b|up|down)([._]|$)|(^|\.)hada_w", re.IGNORECASE)
 _ATTENTION = re.compile(r"attn|attention|in_proj_weight|q_proj|query|qkv", re.IGNORECASE)
 _RECURRENT = re.compile(
-    r"(^|\.)weight_(ih|hh)_l\d|(^|\.)(lstm|gru|rnn)[_\d]*\.|recurrent_kernel", re.IGNORECASE
+    r"(^|\.)weight_(ih|hh)(_l\d|$)|(^|[./])(lstm|gru|rnn)[_\d]*[./]|recurrent_kernel", re.IGNORECASE
 )
 _SHORTCUT = re.compile(r"downsample|shortcut|skip|residual|layer\d+\.\d+\.conv\d", re.IGNORECASE)
 
@@ -36,6 +36,8 @@ class Layer:
         Whether it has a bias.
     norms : int
         How many norms belong to it; the notes say which are before it and which after it.
+    tied : str
+        The name of another tensor that is the same as its kernel; "" if there is none.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Layer:
     kernel: tuple[int, ...]
     bias: bool
     norms: int
+    tied: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,15 @@ class Architecture:
     Attributes
     ----------
     kind : str
-        "LoRA adapter", "transformer", "recurrent", "residual CNN", "CNN", "MLP" or "unknown".
+        "LoRA adapter", "transformer", "recurrent", "residual CNN", "CNN", "MLP" or "unknown",
+        which is also that of a file that may hold data.
     evidence : str
         What the kind was told by.
     layers : tuple of Layer
         In the order of the net.
     parameters : dict of str to int
-        Trained values by part: "conv", "fc", "norms", "not placed".
+        Trained values by part: "conv", "fc", "norms", "not placed". A tensor with several names
+        counts once.
     """
 
     kind: str
@@ -70,13 +75,19 @@ class Architecture:
 
 
 def of(
-    placed: Sequence[Placed], skipped: Sequence[Note], modules: Mapping[str, str]
+    arrangement: Arrangement, modules: Mapping[str, str], ties: Mapping[str, str]
 ) -> Architecture:
-    """The architecture that placed tensors, the others and the classes of modules make."""
+    """The architecture that arranged tensors and the classes of modules make.
+
+    `ties` has another name for each name of a tensor that has several.
+    """
+    placed, skipped = arrangement.placed, arrangement.skipped
     layers = _layers(placed)
     names = [p.entry.name for p in placed] + [note.name for note in skipped]
     kind, evidence = _kind(names, layers, modules.values())
-    return Architecture(kind, evidence, tuple(layers), _parameters(placed, skipped))
+    if arrangement.data:
+        kind, evidence = "unknown", arrangement.doubts[0]
+    return Architecture(kind, evidence, tuple(layers), _parameters(placed, skipped, ties))
 
 
 def _layers(placed: Sequence[Placed]) -> list[Layer]:
@@ -92,7 +103,7 @@ def _layers(placed: Sequence[Placed]) -> list[Layer]:
         kind = "convolution" if widths.sides else "dense"
         layers.append(
             Layer(kernel.entry.name, kind, widths.inputs, widths.outputs, widths.sides,
-                  "bias" in roles, norms[number])
+                  "bias" in roles, norms[number], kernel.entry.tied)
         )  # fmt: skip
     return layers
 
@@ -127,15 +138,27 @@ def _adapter(names: Sequence[str]) -> str:
     return ""
 
 
-def _parameters(placed: Sequence[Placed], skipped: Sequence[Note]) -> dict[str, int]:
+def _parameters(
+    placed: Sequence[Placed], skipped: Sequence[Note], ties: Mapping[str, str]
+) -> dict[str, int]:
     counts: Counter[str] = Counter()
+    counted: set[str] = set()
+
+    def again(name: str) -> bool:
+        first = min(name, ties.get(name, name))
+        seen = first in counted
+        counted.add(first)
+        return seen
+
     for one in placed:
+        if again(one.entry.name):
+            continue
         if one.role in ("weight", "bias"):
             counts[one.part] += one.entry.size
         elif one.role in ("scale", "shift"):
             counts["norms"] += one.entry.size
     for note in skipped:
-        if note.dtype.startswith(("float", "bfloat")):
+        if note.dtype.startswith(("float", "bfloat")) and not again(note.name):
             size = 1
             for side in note.shape:
                 size *= side

@@ -31,11 +31,12 @@ from weightspace.checkpoints.inspection.optimizers import (
 )
 from weightspace.checkpoints.pickling.records import Record, plain, word
 from weightspace.checkpoints.plans.chains import Plans, plans_of
-from weightspace.checkpoints.roles import Entry, Note, arrange
+from weightspace.checkpoints.reading import arranged
+from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.modules import classes, described, is_module
 from weightspace.checkpoints.selection.optax import is_optax
 from weightspace.checkpoints.selection.walk import nodes
-from weightspace.checkpoints.tensors import Tensor, Values
+from weightspace.checkpoints.tensors import Tensor, Values, tied
 from weightspace.disk import InnerPath
 
 _MOST_FACTS = 1000
@@ -179,8 +180,7 @@ def inspect(
 
 def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool) -> Inspection:
     contents, values = stored.contents, stored.values
-    entries = [Entry(n, t.shape, t.dtype_name) for n, t in stored.tensors.items()]
-    arrangement = arrange(entries, ordered=stored.ordered)
+    arrangement = arranged(stored)
     placed, skipped = arrangement.placed, arrangement.skipped
     beside = _Beside(contents, stored)
     versions = _versions(stored.chosen.attributes)
@@ -192,7 +192,7 @@ def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool
         sha256=numbers.sha256(values.file) if hashed and not _in_parts(everything) else "",
         key=stored.chosen.key,
         others=tuple(one.key for one in stored.others),
-        architecture=architecture.of(placed, skipped, beside.modules),
+        architecture=architecture.of(arrangement, beside.modules, tied(stored.tensors)),
         plans=plans_of(placed, skipped, beside.described or {name: {} for name in versions}),
         used=tuple(p.note for p in placed),
         left_out=(*skipped, *stored.beside),

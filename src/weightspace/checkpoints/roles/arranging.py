@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weightspace.checkpoints.roles import several
 from weightspace.checkpoints.roles.entries import (
     Arrangement,
     Entry,
@@ -14,8 +15,9 @@ from weightspace.checkpoints.roles.entries import (
 )
 from weightspace.checkpoints.roles.kinds import sort_out
 from weightspace.checkpoints.roles.layers import measure
-from weightspace.checkpoints.roles.norms import assign, norms_and_biases
+from weightspace.checkpoints.roles.norms import assign
 from weightspace.checkpoints.roles.order import Order, misfits, order, said
+from weightspace.checkpoints.roles.vectors import norms_and_biases
 from weightspace.checkpoints.roles.words import natural
 
 __all__ = ["Arrangement", "Entry", "Note", "Placed", "arrange"]
@@ -37,8 +39,9 @@ def arrange(entries: list[Entry], *, ordered: bool) -> Arrangement:
     measure(list(layers.values()))
     found = order(list(layers.values()))
     doubts = [said(found.ties)] if found.ties else []
+    doubts += [*several.nets(found.layers), *several.said(found.turns)]
     if layers:
-        doubts += assign(norms, found)
+        doubts += [*assign(norms, found), *several.slopes(norms)]
     else:
         reason = "part of a norm, without a layer"
         skipped += [skip(entry, reason) for norm in norms for entry in norm.tensors.values()]

@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+OUTPUT = ":0"  # the end of the names of TensorFlow's variables
 _LONGEST_NAME = 200  # in a reason; a file may repeat a long name a thousand times
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A tensor as the file describes it; `dtype` is torch's name, such as "bfloat16"."""
+    """A tensor as the file describes it; `dtype` is torch's name, such as "bfloat16".
+
+    `tied` is the name of another tensor that is the same one, and `kind` the class of its module,
+    such as "Embedding"; both are empty if there is none or it is not known.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    tied: str = ""
+    kind: str = ""
 
     @property
     def size(self) -> int:
@@ -23,13 +30,22 @@ class Entry:
 
     @property
     def module(self) -> str:
-        """The name without its last component."""
-        return self.name.rpartition(".")[0]
+        """The name without its last component; "/" separates components, too, as in TensorFlow."""
+        return self.name[: max(self._end_of_module, 0)]
 
     @property
     def leaf(self) -> str:
-        """The last component of the name."""
-        return self.name.rpartition(".")[2]
+        """The last component of the name, without TensorFlow's ":0"."""
+        return self.name[self._end_of_module + 1 :].removesuffix(OUTPUT)
+
+    def sibling(self, leaf: str) -> str:
+        """The name of another tensor of the same module."""
+        end = OUTPUT if self.name.endswith(OUTPUT) else ""
+        return f"{self.name[: self._end_of_module + 1]}{leaf}{end}"
+
+    @property
+    def _end_of_module(self) -> int:
+        return max(self.name.rfind("."), self.name.rfind("/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +93,21 @@ class Placed:
     @property
     def note(self) -> Note:
         """The note of how it was used."""
-        return Note(self.entry.name, self.entry.shape, self.entry.dtype, self.reason)
+        return skip(self.entry, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
     """The tensors in the order of the vector, notes of the others, and what had to be guessed.
 
-    `doubts` are sentences. They are empty if names and shapes leave no choice.
+    `doubts` are sentences. They are empty if names and shapes leave no choice. `data` says that
+    the tensors may be data and no net.
     """
 
     placed: list[Placed]
     skipped: list[Note]
     doubts: tuple[str, ...] = ()
+    data: bool = False
 
 
 @dataclass(slots=True)
@@ -163,5 +181,6 @@ def short(name: str) -> str:
 
 
 def skip(entry: Entry, reason: str) -> Note:
-    """The note of a tensor that is not used."""
-    return Note(entry.name, entry.shape, entry.dtype, reason)
+    """The note of a tensor with what it is, or why it is not used."""
+    tie = f"; tied: one tensor with {short(entry.tied)}" if entry.tied else ""
+    return Note(entry.name, entry.shape, entry.dtype, f"{reason}{tie}")

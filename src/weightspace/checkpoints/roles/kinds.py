@@ -6,27 +6,26 @@ import re
 from itertools import pairwise
 
 from weightspace.checkpoints.roles.entries import Entry, Note, skip
+from weightspace.checkpoints.roles.named import no_part
 from weightspace.checkpoints.roles.words import is_norm, natural
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64", "float8_e4m3", "float8_e5m2")
 _TABLE = re.compile(
-    r"embed|(^|[._])(wte|wpe|pe|pos)([._]|$)|token|pos_?enc|positional", re.IGNORECASE
+    r"embed|(^|[._])(wte|wpe|pe|pos)([._]|$)|(^|[._])embs?(_?\d+)?(\.|$)|token|pos_?enc"
+    r"|positional|codebook",
+    re.IGNORECASE,
 )
 _SHARED = re.compile(r"((?:model\.)?)shared\.(?:weight|kernel)$")
-_POSITION_BIAS = re.compile(r"relative_\w*bias|rel_pos|position_bias", re.IGNORECASE)
-_SLOPE = re.compile(r"prelu|(^|[._])act(ivation)?\d*$", re.IGNORECASE)
-_FACTOR = re.compile(r"(^|[._])(weight_[guv]|original\d)$")
-_ADAPTER = re.compile(
-    r"(^|[._])(lora_(A|B|a|b|down|up|embedding_[AB]|magnitude_vector|alpha)|hada_w[12]_[ab]"
-    r"|lok[rt]_w[12](_[ab])?)([._]|$)|_lora\.(down|up)\.weight$|:\d+:(down|up)$"
+_ATTENTION = re.compile(r"self_?attn|SelfAttention", re.IGNORECASE)
+_POSITION_BIAS = re.compile(
+    r"relative_\w*bias|rel_pos|position_bias|relative_coords", re.IGNORECASE
 )
-_MASKS = ("mask", "tril", "triu", "causal")
-_ROTARY = ("inv_freq", "freqs", "freqs_cis", "cos_cached", "sin_cached", "rope_freqs")
+_SLOPE = re.compile(r"prelu|relu[\d_]*$|(^|[._])act(ivation)?\d*$", re.IGNORECASE)
 _EXPERTS = re.compile(r"(^|[._])experts\.[^\d.][^.]*$")
-_KERNEL_LEAF = re.compile(r"weight|kernel|filter|(^|_)w\d*$", re.IGNORECASE)
+_KERNEL_LEAF = re.compile(r"weight|kernel|filter|coef|theta|(^|_)w\d*$", re.IGNORECASE)
 _STATISTICS = ("running_mean", "running_var", "moving_mean", "moving_variance")
-
-ADAPTER = "a factor of a low-rank adapter (LoRA), not a kernel; merge it into its kernel first"
+_EMBEDDING = "an embedding: a look-up table, not a kernel"
+_LAYERS = ("Conv", "Linear")  # the classes of torch
 
 
 def sort_out(entries: list[Entry]) -> tuple[list[Entry], list[Note]]:
@@ -54,17 +53,19 @@ def _unfit(entry: Entry, named: dict[str, Entry]) -> str:
         return "holds no values"
     if not entry.shape:
         return "a single value, not a tensor of a layer"
-    if _FACTOR.search(entry.name):
-        return "a factor of a reparametrised kernel; the kernel itself is not stored"
-    if _ADAPTER.search(entry.name):
-        return ADAPTER
-    if entry.leaf.endswith("_mask") or entry.leaf in _MASKS:
-        return "a mask"
-    if entry.leaf in _ROTARY:
-        return "frequencies of rotary positions: constants, not weights"
+    if reason := no_part(entry):
+        return reason
     if len(entry.shape) == 1:
-        return "a slope of an activation" if _SLOPE.search(entry.module) else ""
+        return "a slope of an activation" if _is_slope(entry, named) else ""
     return _unfit_kernel(entry, named)
+
+
+def _is_slope(entry: Entry, named: dict[str, Entry]) -> bool:
+    """Whether a vector is the slopes of a PReLU, by its class or its name; a norm has more."""
+    if entry.kind == "PReLU":
+        return True
+    more = any(entry.sibling(leaf) in named for leaf in ("bias", "running_mean"))
+    return not more and "Norm" not in entry.kind and bool(_SLOPE.search(entry.module))
 
 
 def _unfit_kernel(entry: Entry, named: dict[str, Entry]) -> str:
@@ -77,25 +78,30 @@ def _unfit_kernel(entry: Entry, named: dict[str, Entry]) -> str:
         return "a table of position biases, not a kernel"
     if "bias" in entry.leaf:
         return _wide_bias(entry, named)
+    if entry.kind in ("Embedding", "EmbeddingBag") and entry.leaf == "weight":
+        return _EMBEDDING
     if (_TABLE.search(entry.name) or _is_shared(entry, named)) and not _is_layer(entry, bias):
-        return "an embedding: a look-up table, not a kernel"
+        return _EMBEDDING
     if count > 5:
         return f"{count} dimensions: neither a convolution kernel nor a dense one"
     channels_only = count > 2 and sum(side > 1 for side in entry.shape) < 2
     if channels_only and not _KERNEL_LEAF.search(entry.leaf):
         return "values for each channel, by its name not a kernel"
+    if count == 2 and 1 in entry.shape and bias is None and not _KERNEL_LEAF.search(entry.leaf):
+        return "one row of values, by its name not a kernel"
     if count == 3 and _EXPERTS.search(entry.name):
         return f"dense kernels of {entry.shape[0]} experts, stacked in one tensor"
     return ""
 
 
 def _is_shared(entry: Entry, named: dict[str, Entry]) -> bool:
-    """Whether it is the embedding that an encoder and a decoder share, as in T5 and BART."""
+    """Whether it is the embedding that the parts of a transformer share, as in T5 and BART."""
     match = _SHARED.match(entry.name)
-    return match is not None and all(
-        any(name.startswith(f"{match[1]}{part}.") for name in named)
-        for part in ("encoder", "decoder")
-    )
+    if match is None:
+        return False
+    parts = (f"{match[1]}encoder.", f"{match[1]}decoder.")
+    both = all(any(name.startswith(part) for name in named) for part in parts)
+    return both or any(map(_ATTENTION.search, named))
 
 
 def _wide_bias(entry: Entry, named: dict[str, Entry]) -> str:
@@ -104,7 +110,7 @@ def _wide_bias(entry: Entry, named: dict[str, Entry]) -> str:
     A layer's bias is one value for each output.
     """
     *front, rows, columns = entry.shape
-    kernel = named.get(entry.name.removesuffix(entry.leaf) + entry.leaf.replace("bias", "weight"))
+    kernel = named.get(entry.sibling(entry.leaf.replace("bias", "weight")))
     if kernel is not None and kernel.shape == entry.shape:
         return _wide_norm(entry)
     if rows == columns and all(side == 1 for side in front) and (kernel is None or front):
@@ -120,6 +126,8 @@ def _is_layer(entry: Entry, bias: Entry | None) -> bool:
     """Whether a tensor with the name of a table is a kernel: it has a bias, or cuts patches."""
     if entry.leaf not in ("weight", "kernel"):  # flax calls the patches of a ViT an embedding
         return False
+    if entry.kind.startswith(_LAYERS):
+        return True
     return len(entry.shape) >= 4 or (bias is not None and bias.shape == entry.shape[:1])
 
 
@@ -127,7 +135,7 @@ def _bias_of(entry: Entry, named: dict[str, Entry]) -> Entry | None:
     word = "weight" if "weight" in entry.leaf else "kernel"
     if word not in entry.leaf:
         return None
-    return named.get(entry.name.removesuffix(entry.leaf) + entry.leaf.replace(word, "bias"))
+    return named.get(entry.sibling(entry.leaf.replace(word, "bias")))
 
 
 def _stacks(entries: list[Entry], named: dict[str, Entry]) -> dict[str, str]:

@@ -9,22 +9,20 @@ from weightspace.checkpoints.roles.entries import Entry, Layer
 from weightspace.checkpoints.roles.words import family, is_transposed, path
 
 _FUSED = re.compile(r"in_proj|qkv|c_attn|query_key_value")
-_RECURRENT = re.compile(r"weight_(ih|hh|hr)_l\d+(_reverse)?$")
+_RECURRENT = re.compile(r"weight_(ih|hh|hr)(_l\d+(_reverse)?)?$")
 _BIASES = (("biases", "weights"), ("bias", "weight"), ("bias", "kernel"))  # first TensorFlow's
-_SHORT_BIAS = re.compile(r"(?<![^/_])b(?=(:0)?$)")  # Haiku's, and of TensorFlow's variables
+_SHORT_BIAS = re.compile(r"(?<![^_])b$")  # Haiku's, and of TensorFlow's variables
 _RECURRENT_INPUTS = {"ih": "its input", "hh": "its state", "hr": "its projected state"}
 
 
 def layer_of_bias(entry: Entry, layers: dict[str, Layer]) -> Layer | None:
     """The layer of a bias: the kernel whose name differs only in the word for bias."""
-    prefix = f"{entry.module}." if entry.module else ""
-    if "bias" in entry.leaf:
-        leaves = [
-            entry.leaf.replace(bias, kernel) for bias, kernel in _BIASES if bias in entry.leaf
-        ]
+    own = entry.leaf
+    if "bias" in own:
+        leaves = [own.replace(bias, kernel) for bias, kernel in _BIASES if bias in own]
     else:
-        leaves = [_SHORT_BIAS.sub(word, entry.leaf) for word in ("w", "W")]
-    found = (layers.get(prefix + leaf) for leaf in leaves if leaf != entry.leaf)
+        leaves = [_SHORT_BIAS.sub(word, own) for word in ("w", "W")]
+    found = (layers.get(entry.sibling(leaf)) for leaf in leaves if leaf != own)
     return next((layer for layer in found if layer), None)
 
 
@@ -39,11 +37,14 @@ def measure(layers: list[Layer]) -> None:
     swapped = {word for word, side in zip(words, sides, strict=True) if side == "in first"}
     straight = {word for word, side in zip(words, sides, strict=True) if side == "out first"}
     inputs = _only_input(layers)
+    named = {layer.kernel.name: layer for layer in layers}
     for layer, side, word in zip(layers, sides, words, strict=True):
         by_word = word in swapped and word not in straight
         layer.swapped = side == "in first" or (not side and by_word)
         layer.last = side == "out last"
         _set_widths(layer, layer is inputs)
+        if match := _RECURRENT.search(layer.kernel.leaf):
+            _set_recurrent(layer, match[1], named)
         layer.what = _what(layer)
 
 
@@ -59,7 +60,9 @@ def _side(layer: Layer) -> str:
         return "out first" if size == shape[0] else "in first"
     if len(shape) > 2 and size not in shape[:2] and size == shape[-1]:
         return "out last"
-    return "in first" if len(shape) > 2 and is_transposed(layer.kernel.module) else ""
+    kind = layer.kernel.kind
+    transposed = "Transpose" in kind if kind else is_transposed(layer.kernel.module)
+    return "in first" if len(shape) > 2 and transposed else ""
 
 
 def _only_input(layers: list[Layer]) -> Layer | None:
@@ -90,13 +93,21 @@ def _set_widths(layer: Layer, is_input: bool) -> None:
         layer.gives = layer.takes[0]  # query, key and value are three outputs of this width
 
 
+def _set_recurrent(layer: Layer, kind: str, named: dict[str, Layer]) -> None:
+    """A recurrent layer gives its state, whatever the number of its gates is."""
+    leaf = layer.kernel.leaf
+    state = named.get(layer.kernel.sibling(leaf.replace("weight_ih", "weight_hh")))
+    if state is not None and kind != "hr":
+        layer.gives = state.kernel.shape[1]
+
+
 def _what(layer: Layer) -> str:
     name, shape = layer.kernel.name, layer.kernel.shape
     if layer.dense:
         what = "dense kernel"
         if match := _RECURRENT.search(layer.kernel.leaf):
             what = f"dense kernel of a recurrent layer, for {_RECURRENT_INPUTS[match[1]]}"
-        elif _FUSED.search(name):
+        elif _FUSED.search(name) and (shape[0] == 3 * shape[1] or "in_proj" not in name):
             what = "dense kernel of query, key and value"
         return f"{what}, stored as [in, out]" if layer.swapped else what
     count = len(shape) - 2

@@ -52,10 +52,28 @@ def misfit(one: Layer, other: Layer) -> int:
     Where two branches are joined, the next layer takes what both give.
     """
     if one.gives in other.takes:
-        return 0
+        return 2 * _takes_image(other)  # which belongs at the beginning
     if other.dense and not one.dense and other.takes[0] % one.gives == 0:
         return 0
-    return 1 if 2 * one.gives in other.takes else 2
+    joins = not other.swapped or other.dense  # a transposed convolution gets what it widens alone
+    return 1 if joins and 2 * one.gives in other.takes else 2
+
+
+def _takes_image(layer: Layer) -> bool:
+    """Whether it is a convolution of few channels, and not one for each pixel, as in a gate."""
+    shape = layer.kernel.shape
+    return len(shape) > 2 and max(layer.takes) <= _COLOURS and max(shape[2:]) > 1
+
+
+def leads(some: Sequence[Child], others: Sequence[Child]) -> bool:
+    """Whether modules with the name of a shortcut change the width that all others take.
+
+    A shortcut takes what the first of the others takes.
+    """
+    takes = {width for child in some for width in child.first.takes}
+    gives = {child.last.gives for child in some}
+    wanted = [set(child.first.takes) for child in others if not child.dense]
+    return bool(wanted) and all(want & gives and not want & takes for want in wanted)
 
 
 def _misfit(one: Child | None, other: Child) -> int:
@@ -88,7 +106,18 @@ class _Family:
                 child.joined = True
         if self._runs_backwards():
             self.children.reverse()
-            self.turns = [(natural(str(turn)),) for turn in range(len(keyed))]
+        elif self._is_gated():
+            self.children[1:] = self.children[:0:-1]
+        else:
+            return
+        self.turns = [(natural(str(turn)),) for turn in range(len(keyed))]
+
+    def _is_gated(self) -> bool:
+        """Whether w1 and w3 run side by side before w2, as in gated layers of language models."""
+        if self.word != "w" or len(self.children) != 3 or not self.dense:
+            return False
+        first, second, third = (child.first.kernel.shape for child in self.children)
+        return first == third == second[::-1]
 
     def _runs_backwards(self) -> bool:
         """Whether the numbers of a decoder count down to its output."""
@@ -118,15 +147,26 @@ class Level:
         self._gives = Counter(child.last.gives for child in children)
         self._stages = self._find_stages(set(words))
 
+    def _runs_beside(self, one: _Family) -> bool:
+        """Whether modules are shortcuts, which go past others, and do not lead to them."""
+        if place(one.word) != SIDE:
+            return False
+        return not leads(
+            one.children, [c for f in self._families if f is not one for c in f.children]
+        )
+
     def _find_stages(self, words: set[str]) -> list[list[_Family]]:
         """Convolutions, then dense layers, then shortcuts; branches in their usual order."""
         side_by_side = branches(words)
         late = self._decoder_follows()
-        stages: dict[tuple[bool, int, int], list[_Family]] = {}
+        inward = any(word.startswith("in_") for word in words)
+        stages: dict[tuple[bool, int, bool, int], list[_Family]] = {}
         for one in self._families:
-            side = place(one.word) == SIDE
+            side = self._runs_beside(one)
             phase = 1 if one.dense else 2 * (one in late)
-            stages.setdefault((side, side_by_side.get(one.word, 0), phase), []).append(one)
+            outward = inward and one.word.startswith("out_")
+            key = (side, side_by_side.get(one.word, 0), outward, phase)
+            stages.setdefault(key, []).append(one)
         return [stages[key] for key in sorted(stages)]
 
     def _decoder_follows(self) -> list[_Family]:

@@ -17,70 +17,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
-from weightspace.checkpoints.roles.entries import Entry, Layer, Norm, Note, short, skip
-from weightspace.checkpoints.roles.layers import layer_of_bias
+from weightspace.checkpoints.roles.entries import Entry, Layer, Norm, short
 from weightspace.checkpoints.roles.merging import Child
 from weightspace.checkpoints.roles.order import Order
 from weightspace.checkpoints.roles.words import (
+    SIDE,
     anchor,
     family,
     is_closing,
+    is_kernel,
+    is_last,
     is_output,
+    is_squeeze,
     natural,
     partner_keys,
     place,
     steps_of,
 )
 
-_ROLES = {
-    "gamma": "scale",
-    "scale": "scale",
-    "beta": "shift",
-    "shift": "shift",
-    "running_mean": "running_mean",
-    "moving_mean": "running_mean",
-    "running_var": "running_var",
-    "moving_variance": "running_var",
-}
 _START = 0  # the place of words for the beginning of a net
 _LONGEST_ADDITION = 100  # to the name of a layer, in that of its norm
 _MOST_PARTNERS = 16  # layers of one number, or modules that a word may mean; more say nothing
-
-
-def norms_and_biases(rest: list[Entry], layers: dict[str, Layer]) -> tuple[list[Norm], list[Note]]:
-    """Sort the 1-D tensors: biases go to their layer, norms are grouped by module."""
-    norm_modules = {
-        entry.module
-        for entry in rest
-        if entry.leaf in _ROLES or (entry.leaf == "weight" and entry.size > 1)
-    }
-    norms: dict[str, Norm] = {}
-    skipped: list[Note] = []
-    for entry in rest:
-        layer = layer_of_bias(entry, layers)
-        if layer:
-            layer.bias = entry
-            continue
-        role = _ROLES.get(entry.leaf, "")
-        if entry.module in norm_modules:
-            role = {"weight": "scale", "bias": "shift"}.get(entry.leaf, role)
-        norm = norms.get(entry.module)
-        if not role:
-            skipped.append(skip(entry, _why_no_role(entry)))
-        elif norm and role in norm.tensors:
-            skipped.append(skip(entry, f"a second {role} after {short(norm.tensors[role].name)}"))
-        else:
-            norm = norms.setdefault(entry.module, Norm(entry.module))
-            norm.tensors[role] = entry
-    return list(norms.values()), skipped
-
-
-def _why_no_role(entry: Entry) -> str:
-    if "bias" in entry.leaf:
-        return "a bias without its kernel"
-    if entry.leaf == "weight":
-        return "a single value: a gain or a slope, not a norm over channels"
-    return "one dimension, but by its name neither a bias nor part of a norm"
 
 
 def assign(norms: list[Norm], order: Order) -> list[str]:
@@ -125,7 +82,7 @@ class _Owners:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._children = order.children
-        self._named = {layer.kernel.module: layer for layer in reversed(order.layers)}
+        self._named = {_module(layer.kernel): layer for layer in reversed(order.layers)}
         self._index = {layer.kernel.name: index for index, layer in enumerate(order.layers)}
         self._by_width: dict[tuple[str, ...], dict[int, _Candidates]] = {}
         self._by_key: dict[tuple[str, ...], dict[str, list[Child]]] = {}
@@ -141,7 +98,7 @@ class _Owners:
             for norm in norms
             if not (self._by_word(norm, at) or self._by_name(norm) or self._by_index(norm, at))
         ]
-        left = self._by_number(left, at)
+        left = self._by_number(self._in_rows(left, at), at)
         widths: dict[int, int] = {}
         for norm in left:
             widths[norm.width] = widths.get(norm.width, 0) + 1
@@ -220,6 +177,35 @@ class _Owners:
             )
         return self._steps[at]
 
+    def _in_rows(self, norms: list[Norm], at: tuple[str, ...]) -> list[Norm]:
+        """Pair norms of one word and as many modules in their order; the norms that are left.
+
+        Only where the numbers of the norms are not those of their layers: in a decoder of
+        transformers, norm2 does not follow linear2.
+        """
+        rows: dict[str, list[Norm]] = {}
+        for norm in norms:
+            step = steps_of(norm.module)[-1:]
+            if step and family(step[0])[1]:
+                rows.setdefault(family(step[0])[0], []).append(norm)
+        done: set[str] = set()
+        for row in rows.values():
+            if len(row) < 2 or all(self._fits_number(norm, at) for norm in row):
+                continue
+            if len({norm.width for norm in row}) > 1:
+                continue
+            found = self._candidates(at).get(row[0].width, _Candidates())
+            after = [child for child in found.after if place(family(child.step)[0]) != SIDE]
+            if len(after) == len(row):
+                for norm, child in zip(row, after, strict=True):
+                    self._give(norm, child.last, other=self._taking(found, child, norm))
+                    done.add(norm.module)
+        return [norm for norm in norms if norm.module not in done]
+
+    def _fits_number(self, norm: Norm, at: tuple[str, ...]) -> bool:
+        partners = self._partners(norm, at)
+        return bool(_first_giving(norm, partners) or _first_taking(norm, partners))
+
     def _by_number(self, norms: list[Norm], at: tuple[str, ...]) -> list[Norm]:
         """Pair norms and layers of one number; the norms that are left.
 
@@ -233,16 +219,16 @@ class _Owners:
         before = {id(norm): _first_taking(norm, children) for norm, children in paired}
         pre = not all(after.values()) and all(before.values())
         post = all(after.values()) and not all(before.values())
-        left = [norm for norm, children in pairs if not children]
+        left = {id(norm) for norm, children in pairs if not children}
         for norm, _ in paired:
             child = (before if pre else after)[id(norm)]
             if child is None:
-                left.append(norm)
+                left.add(id(norm))
             elif pre:
                 self._give(norm, child.first, before=True)
             else:
                 self._give(norm, child.last, other=() if post else (norm.width,))
-        return left
+        return [norm for norm in norms if id(norm) in left]
 
     def _partners(self, norm: Norm, at: tuple[str, ...]) -> list[Child]:
         if at not in self._by_key:
@@ -268,7 +254,7 @@ class _Owners:
             step = steps_of(norm.module)[length] if norm.module else ""
             outside = length < len(at)
             before = not found.after or (outside and self._is_in_front(found, step))
-            fits = _Candidates(before=found.before) if before else found
+            fits = _Candidates(before=found.before) if before and found.after else found
             child, sure = _choose(fits, step, count, outside=outside)
             if not sure:
                 self.unsure.append(norm)
@@ -276,11 +262,14 @@ class _Owners:
                 return self._give(norm, child.first, before=True)
             known = bool(at) and not outside and is_output(at[-1])
             known = known or (is_closing(step) and self._is_stack((*at[:length], child.step)))
-            # It may be before this module, or an earlier one of its width.
-            earlier = found.before and self._place(found.before[0]) <= self._place(child)
-            other = (norm.width,) if earlier and not known else ()
+            other = () if known else self._taking(found, child, norm)
             return self._give(norm, child.last, other=other)
         return False
+
+    def _taking(self, found: _Candidates, child: Child, norm: Norm) -> tuple[int, ...]:
+        """The width of a norm, if it may be before a module, or before an earlier one."""
+        earlier = found.before and self._place(found.before[0]) <= self._place(child)
+        return (norm.width,) if earlier else ()
 
     def _is_in_front(self, found: _Candidates, step: str) -> bool:
         """Whether a norm in a module without layers at the beginning comes before all layers."""
@@ -303,6 +292,8 @@ class _Owners:
                 for width in set(child.first.takes):
                     found.setdefault(width, _Candidates()).before.append(child)
             for one in found.values():
+                plain = [child for child in one.after if not is_squeeze(child.step)]
+                one.after = plain or one.after
                 one.free = [child for child in one.after if not child.last.norms]
             self._by_width[at] = found
         return self._by_width[at]
@@ -333,15 +324,22 @@ def _choose(found: _Candidates, step: str, count: int, *, outside: bool) -> tupl
     last module, unless its name says that it is at the beginning.
     """
     word, numbers = family(step)
-    in_a_row = not outside and (count > 1 or numbers)
+    first = place(word) == _START
+    closing = is_closing(step) and bool(found.after)
+    at_an_end = (first or is_last(step)) and count <= len(found.after)
+    in_a_row = not outside and (numbers or (count > 1 and not at_an_end))
     fits = (in_a_row and found.free) or found.after or found.before
     if len(fits) == 1:
         return fits[0], count == 1 or outside
     if in_a_row:
         found.used += 1
         return fits[min(found.used, len(fits)) - 1], count == len(fits)
-    first = place(word) == _START
-    return fits[0 if first else -1], first or outside or is_closing(step)
+    return fits[0 if first else -1], first or outside or closing
+
+
+def _module(kernel: Entry) -> str:
+    """The name with which those of a layer's norms may begin."""
+    return kernel.module if is_kernel(kernel.leaf) else kernel.name
 
 
 def _first_giving(norm: Norm, children: list[Child]) -> Child | None:

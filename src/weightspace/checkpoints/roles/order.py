@@ -13,17 +13,19 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from weightspace.checkpoints.roles.entries import Layer, short
-from weightspace.checkpoints.roles.merging import Child, Level, misfit
+from weightspace.checkpoints.roles.merging import Child, Level, leads, misfit
+from weightspace.checkpoints.roles.several import alternating
 from weightspace.checkpoints.roles.words import SIDE, family, natural, path, place
 
 
 @dataclass(slots=True)
 class Order:
-    """Layers in order, the modules within each module, and what was settled by the alphabet."""
+    """Layers in order, the modules within each, what the alphabet settled, what may alternate."""
 
     layers: list[Layer]
     children: dict[tuple[str, ...], dict[str, Child]] = field(default_factory=dict)
     ties: list[tuple[str, str]] = field(default_factory=list)
+    turns: list[tuple[str, str]] = field(default_factory=list)
 
 
 def order(layers: list[Layer]) -> Order:
@@ -57,7 +59,13 @@ def _ordered(
         if tie:
             found.ties.append((tie[0].first.kernel.name, tie[1].first.kernel.name))
         children = merged
+        found.turns += alternating(
+            children, lambda child: found.children.get((*at, child.step), {}).values()
+        )
     main = [child for child in children if place(family(child.step)[0]) != SIDE] or children
+    if len(main) < len(children):
+        beside = [child for child in children if child not in main]
+        main = children if leads(beside, main) else main
     inside = [layer for child in children for layer in child.layers]
     return inside, main[0].first, main[-1].last
 

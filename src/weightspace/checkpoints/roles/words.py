@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from weightspace.checkpoints.roles.entries import OUTPUT
+
 _DIGITS = re.compile(r"\d+")
 _ONE_NUMBER = re.compile(r"\D+(\d\d?)")
 _MOST_NUMBERS = 16  # in a name; further numbers are sorted as text
@@ -12,7 +14,7 @@ _LONGEST = 80  # a longer component is no word that anybody chose
 _DEEPEST = 24  # components of a name; the rest counts as one
 _SEPARATOR = re.compile(r"[./]")
 _PLAIN = ("weight", "kernel", "w", "W")
-_RECURRENT = re.compile(r"weight_(ih|hh|hr)_l(\d{1,9})(_reverse)?")
+_RECURRENT = re.compile(r"weight_(ih|hh|hr)(?:_l(\d{1,9})(_reverse)?)?")
 _OF_GGUF = re.compile(r"(attn)_(q|k|v|qkv|output)|(ffn)_(gate|up|down)")
 _DIMENSIONS = re.compile(r"(conv|norm|pool|drop|dropout)_?[123]d")
 _LETTERED = re.compile(r"(\d)([a-z])(?=$|_)")
@@ -22,14 +24,21 @@ _KINDS = re.compile(
     r"|conv(olution)?([123]d)?|linear|lin|dense|fc|layer|[_-]"
 )
 _MIDDLE = 3
-SIDE = 9  # the place of shortcuts
+SIDE = 9  # the place of shortcuts, and of nets for position biases
 # Where in a net or a block a word belongs, the first that fits. It decides between layers that fit
 # each other equally well by their widths, before the alphabet does.
 _PLACES = (
     (2, re.compile(r"cross_?att|multihead_att|encoder_att|enc_?dec")),
     (1, re.compile(r"attn|attention|^qkv")),
-    (SIDE, re.compile(r"down_?sampl|shortcut|^skip|identity|^res_?conv|^aux")),
-    (0, re.compile(r"stem|patch|embed|^inc?$|^in_|_in$|input|^enc|^down|first|^init|feature")),
+    (SIDE, re.compile(r"down_?sampl(?!e_?layers)|shortcut|^skip|identity|^res_?conv|^aux|^cpb_")),
+    (4, re.compile(r"^_?(conv|se|fc)_expand|excit|^conv_pwl$")),
+    (2, re.compile(r"^conv_pw$")),
+    (
+        0,
+        re.compile(
+            r"^ln_pre|_pre$|stem|patch|embed|^inc?$|^in_|_in$|input|^enc|^down|first|^init|feature"
+        ),
+    ),
     (8, re.compile(r"classifier|logit|head|final|last|^pred|score|^cls|^top$")),
     (7, re.compile(r"^out|_out$|output|o_proj|^wo$|^w_o$|^_?proj|c_proj|pooler")),
     (6, re.compile(r"^dec|^up|deconv|generator|^(fc|linear|dense)_?$")),
@@ -47,11 +56,15 @@ _BRANCHES = (
     (re.compile(r"squeeze(_?#x)?"), "squeeze", 0),  # SqueezeNet: expand1x1, expand3x3
     (re.compile(r"expand_?#x"), "expand", 1),
 )
-_PAIRS = ({"query", "key"}, {"gate", "up"}, {"up", "down"}, {"squeeze", "expand"})  # one of them must be there
+# One of these pairs must be there.
+_PAIRS = ({"query", "key"}, {"gate", "up"}, {"up", "down"}, {"squeeze", "expand"})
+_ROUTER = re.compile(r"gate|gating|router|w_?g")
+_SQUEEZE = re.compile(r"^_?se(_|\d|$)|squeeze_?(and_?)?excit|^se_?(layer|block|module)")
 _DECODER = re.compile(r"^(dec|up|deconv)|decoder|transpose")
 _TRANSPOSED = re.compile(r"deconv|transpose|conv_?t(rans)?[\d_]*$|^t_?conv")
 _SIDE = re.compile(r"(^|_)(before|after)(?=_|$)|^(input|pre|post)_")
 _CLOSING = re.compile(r"^(norm|bn|ln|layer_?norm|batch_?norm)$|final|last|post|out|_f$|head")
+_LAST = re.compile(r"final|last|post|_f$")
 
 
 def natural(name: str) -> str:
@@ -81,7 +94,7 @@ def path(name: str) -> tuple[str, ...]:
     >>> path("blk.0.attn_q.weight"), path("blk.0.ffn_down.weight")
     (('blk', '0', 'attn', 'q'), ('blk', '0', 'ffn', 'down_proj'))
     """
-    steps = _SEPARATOR.split(name, maxsplit=_DEEPEST)
+    steps = _SEPARATOR.split(name.removesuffix(OUTPUT), maxsplit=_DEEPEST)
     if len(steps) > 1 and steps[-1] in _PLAIN:
         steps.pop()
     else:
@@ -105,7 +118,11 @@ def family(step: str) -> tuple[str, tuple[str, ...]]:
     """
     if match := _RECURRENT.fullmatch(step):
         kind, number, reverse = match.groups()
-        return "recurrent", (natural(number), "1" if reverse else "0", kind.replace("ih", "a"))
+        return "recurrent", (
+            natural(number or "0"),
+            "1" if reverse else "0",
+            kind.replace("ih", "a"),
+        )
     if len(step) > _LONGEST:
         return step, (natural(step),)
     text = _DIMENSIONS.sub(r"\1", step)
@@ -153,10 +170,18 @@ def branches(words: set[str]) -> dict[str, int]:
         for pattern, name, place in _BRANCHES
         if pattern.fullmatch(word.lower())
     }
+    if any(word.lower().startswith("expert") for word in words):
+        routers = {word for word in words if _ROUTER.fullmatch(word.lower())}
+        return {word: 0 if word in routers else 3 for word in words} if routers else {}
     names = {name for name, _ in found.values()}
     if not any(pair <= names for pair in _PAIRS):
         return {}
     return {word: found[word][1] if word in found else 3 for word in words}
+
+
+def is_kernel(leaf: str) -> bool:
+    """Whether the last component of a name is a word for a kernel, so that others are beside it."""
+    return leaf in _PLAIN or leaf.startswith("weight")
 
 
 def is_decoder(word: str) -> bool:
@@ -166,8 +191,8 @@ def is_decoder(word: str) -> bool:
 
 def is_transposed(module: str) -> bool:
     """Whether a module has the name of a transposed convolution."""
-    last = module.rpartition(".")[2].lower()
-    return len(last) <= _LONGEST and bool(_TRANSPOSED.search(last))
+    last = _SEPARATOR.split(module[-_LONGEST:])[-1].lower()
+    return len(last) < _LONGEST and bool(_TRANSPOSED.search(last))
 
 
 def is_norm(module: str) -> bool:
@@ -179,9 +204,19 @@ def is_norm(module: str) -> bool:
     return "_ln" in word or (word == last and last.startswith("ln"))  # begin anew at every "_ln"
 
 
+def is_squeeze(step: str) -> bool:
+    """Whether a module has the name of squeeze and excitation, which no norm follows."""
+    return len(step) <= _LONGEST and bool(_SQUEEZE.search(step.lower()))
+
+
 def is_closing(step: str) -> bool:
     """Whether a norm has the name of one at the end of a net."""
     return len(step) <= _LONGEST and bool(_CLOSING.search(step.lower()))
+
+
+def is_last(step: str) -> bool:
+    """Whether a norm has the name of the last one, whatever the names of others are."""
+    return len(step) <= _LONGEST and bool(_LAST.search(step.lower()))
 
 
 def is_output(step: str) -> bool:

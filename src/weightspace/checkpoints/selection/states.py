@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -12,7 +12,7 @@ from weightspace.checkpoints.dtypes import DType
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.pickling.records import Ordered, Record, word
 from weightspace.checkpoints.roles import Note
-from weightspace.checkpoints.selection.modules import is_module, of_module
+from weightspace.checkpoints.selection.modules import classes, is_module, of_module
 from weightspace.checkpoints.selection.optax import is_optax
 from weightspace.checkpoints.selection.walk import nodes
 from weightspace.checkpoints.tensors import Tensor
@@ -22,7 +22,11 @@ USUAL = (
     "state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "params",
     "net_state_dict", "weights", "student", "backbone",
 )  # fmt: skip
-AVERAGE = re.compile(r"(^|[_.\-/])(ema|swa|averaged?|shadow|teacher|target)(?=[_.\-/\d]|$)", re.I)
+AVERAGE = re.compile(
+    r"(^|[_.\-/])(ema|swa|averaged?|shadow|teacher|target|(?P<old>old(_?(pi|policy|actor|net))?))"
+    r"(?=[_.\-/\d]|$)",
+    re.IGNORECASE,
+)  # target and old nets of reinforcement learning follow the net, too
 MOST_ENTRIES = 2**15  # in a state dict; the largest nets have some 20,000 tensors in a file
 _DEEPEST = 8  # a dict may contain itself
 _MOST_LOOKS = 2**19  # at entries of dicts, in the search of one file
@@ -52,6 +56,8 @@ class StateDict:
         Everything in the same dict that is not a usable tensor.
     attributes : dict
         What torch keeps with it, such as `_metadata`.
+    modules : dict of str to str
+        The class of each module, where it is a whole module.
     averaged : bool
         Whether the file says otherwise than by this key that it is a moving average.
     """
@@ -60,6 +66,7 @@ class StateDict:
     tensors: dict[str, Tensor]
     beside: tuple[Note, ...]
     attributes: Mapping[Any, Any]
+    modules: Mapping[str, str] = field(default_factory=dict)
     averaged: bool = False
 
     @property
@@ -69,16 +76,16 @@ class StateDict:
 
     @property
     def average(self) -> bool:
-        """Whether it is a moving average, as its key says, or something else in the file."""
+        """Whether it is a moving average or an older copy, by its key or what is beside it."""
         return self.averaged or bool(AVERAGE.search(self.key))
 
 
 def choose(found: list[StateDict], key: str | None) -> StateDict:
     """The state dict of a key; without a key, that of the net.
 
-    The net is the first by this order: trained weights before moving averages; then the key, by the
-    order of `USUAL`, the whole content, other keys; then the number of values; then the order in
-    the file.
+    The net is the first by this order: trained weights before moving averages and older copies;
+    then the key, by the order of `USUAL`, the whole content, other keys; then the number of values;
+    then the order in the file.
     """
     if key is not None:
         for one in found:
@@ -106,7 +113,7 @@ def state_dicts(content: Any) -> list[StateDict]:
         if isinstance(node, Record):
             if is_module(node):
                 tensors, notes = of_module(node)
-                found.append(StateDict(key, tensors, notes, {}))
+                found.append(StateDict(key, tensors, notes, {}, dict(classes(node))))
         elif any(_is_weight(value) for value in node.values()):
             found.append(_of_dict(key, node))
         elif tree := trees.of(node):
