@@ -60,9 +60,13 @@ def misfit(one: Layer, other: Layer) -> int:
 
 
 def _takes_image(layer: Layer) -> bool:
-    """Whether it is a convolution of few channels, and not one for each pixel, as in a gate."""
-    shape = layer.kernel.shape
-    return len(shape) > 2 and max(layer.takes) <= _COLOURS and max(shape[2:]) > 1
+    """Whether it is a convolution of few channels, and not one for each pixel, as in a gate.
+
+    A kernel of one channel for each of its inputs takes as many channels as it gives.
+    """
+    sides = layer.kernel.shape[2:]
+    one = len(layer.takes) == 1
+    return one and layer.takes[0] <= _COLOURS and max(sides, default=1) > 1
 
 
 def leads(some: Sequence[Child], others: Sequence[Child]) -> bool:
