@@ -79,6 +79,7 @@ def test_inspect_and_read_checkpoint_say_it(tmp_path):
     found = inspect(tmp_path / "predictions.npy")
     assert [str(one) for one in found.findings] == [BY_SHAPE]
     assert (found.architecture.kind, found.architecture.evidence) == ("unknown", BY_SHAPE)
+    assert (found.plans.plans, found.plans.reason) == ((), BY_SHAPE)
     (one,) = read_checkpoint(tmp_path / "predictions.npy").findings
     assert (one.kind, one.text) == ("doubt", BY_SHAPE)
 

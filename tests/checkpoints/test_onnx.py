@@ -193,6 +193,34 @@ def test_a_recurrent_node_of_other_shapes_keeps_its_tensors(tmp_path):
     assert set(used(path)) == {"W", "R"}
 
 
+def test_the_first_states_of_a_recurrent_node_are_no_weights(tmp_path):
+    nodes = [node("Expand", "h shape", "a"), node("LSTM", "x W R B lengths a c", "y")]
+    values = {"W": floats(1, 20, 7), "R": floats(1, 20, 5), "B": floats(1, 40)}
+    states = {"h": floats(1, 1, 5), "c": floats(1, 1, 5)}
+    path = model(tmp_path / "net.onnx", nodes, **values, **states, shape=np.array([1, 1, 5]))
+    found = inspect(path)
+    notes = {note.name: note.reason for note in found.left_out if note.name in states}
+    assert notes == dict.fromkeys(states, "the first state of a recurrent layer")
+    facts = {fact.name: fact.value for fact in found.facts}
+    assert facts["gates"] == "in the order of ONNX, LSTM: i, o, f, g"
+
+
+def test_recurrent_nodes_with_the_same_tensors_are_cut_once_and_others_keep_theirs(tmp_path):
+    nodes = [node("GRU", "x W R B", "a"), node("GRU", "a W R B", "b"), node("GRU", "b W S", "y")]
+    values = {"W": floats(1, 15, 5), "R": floats(1, 15, 5), "B": floats(1, 30)}
+    path = model(tmp_path / "net.onnx", nodes, **values, S=floats(1, 15, 5))
+    read = read_checkpoint(path)
+    assert read.layout.size == sum(one.size for one in values.values()) + 75
+    assert {"W.weight_ih_l0", "W.weight_hh_l0", "S"} <= {spec.name for spec in read.layout.tensors}
+
+
+def test_a_name_that_a_part_of_a_recurrent_node_would_get_may_be_taken(tmp_path):
+    nodes = [node("RNN", "x W R", "y"), node("MatMul", "y W.weight_hh_l0", "z")]
+    values = {"W": floats(1, 5, 7), "R": floats(1, 5, 5), "W.weight_hh_l0": floats(5, 2)}
+    path = model(tmp_path / "net.onnx", nodes, **values)
+    assert {"W", "R", "W.weight_hh_l0"} == set(used(path))
+
+
 def test_a_kernel_of_two_products_keeps_one_bias_and_the_others_their_names(tmp_path):
     nodes = [
         node("MatMul", "x w", "a"), node("Add", "a p", "b"),

@@ -177,6 +177,22 @@ def test_what_is_no_plain_chain_has_no_plan(tmp_path, net, reason):
         assert any(one in found.reason for one in reason.split("|"))
 
 
+def test_a_norm_of_which_nothing_shows_the_side_is_taken_to_follow_its_layer(tmp_path):
+    net = nn.Sequential()
+    for number in (1, 2):
+        net.add_module(f"fc{number}", nn.Linear(8, 8))
+        net.add_module(f"ln{number}", nn.LayerNorm(8))
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    plans = inspect(tmp_path / "net.pt").plans
+    assert plans.reason.endswith(
+        "; nothing shows the side of a norm, which is taken to follow its layer"
+    )
+    first = plans.plans[0]
+    assert [layer for layer in first.layers if not isinstance(layer, Activation)] == [
+        Dense(8, True), Norm("layer"), Dense(8, True), Norm("layer"),
+    ]  # fmt: skip
+
+
 def test_a_plan_goes_through_json(tmp_path):
     net, _ = NETS["VGG with batch norm"]
     torch.save(net.state_dict(), tmp_path / "net.pt")

@@ -32,7 +32,7 @@ from weightspace.checkpoints.inspection.optimizers import (
 from weightspace.checkpoints.pickling.records import Record, plain, word
 from weightspace.checkpoints.plans.chains import Plans, plans_of
 from weightspace.checkpoints.reading import arranged
-from weightspace.checkpoints.roles import Note
+from weightspace.checkpoints.roles import Arrangement, Note
 from weightspace.checkpoints.selection.modules import classes, described, is_module
 from weightspace.checkpoints.selection.optax import is_optax
 from weightspace.checkpoints.selection.walk import nodes
@@ -193,7 +193,7 @@ def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool
         key=stored.chosen.key,
         others=tuple(one.key for one in stored.others),
         architecture=architecture.of(arrangement, beside.modules, tied(stored.tensors)),
-        plans=plans_of(placed, skipped, beside.described or {name: {} for name in versions}),
+        plans=_plans(arrangement, beside.described or {name: {} for name in versions}),
         used=tuple(p.note for p in placed),
         left_out=(*skipped, *stored.beside),
         optimizers=tuple(beside.optimizers),
@@ -213,6 +213,13 @@ def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool
             *doubts(arrangement.doubts, contents.facts),
         ),
     )
+
+
+def _plans(arrangement: Arrangement, modules: Mapping[str, Mapping[str, object]]) -> Plans:
+    """The plans that fit a net; data have none."""
+    if arrangement.data:
+        return Plans((), arrangement.doubts[0])
+    return plans_of(arrangement.placed, arrangement.skipped, modules)
 
 
 def _of_companions(contents: Contents) -> Iterator[Finding]:

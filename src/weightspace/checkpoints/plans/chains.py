@@ -26,6 +26,7 @@ from weightspace.networks.grammar import (
 _MOST_LAYERS = 64
 _MOST_PLANS = 6
 _WITHIN = 2.5
+_UNSURE = " of the norm before or after "  # in the reason of a norm
 _ADAPTIVE = {1: 0.8, 2: 2.5, 3: 3.0, 4: 2.5, 5: 3.0, 6: 2.5, 7: 2.0, 8: 3.0}
 _USUAL_INPUTS = {
     784: (1, 28, 28), 3072: (3, 32, 32), 1024: (1, 32, 32), 256: (1, 16, 16),
@@ -85,6 +86,8 @@ def plans_of(
         plans, reason = _dense_plans(chain), "the shape of the input is a guess"
     else:
         plans, reason = _conv_plans(chain, conv, after)
+    if any(_UNSURE in one.reason for one in placed):
+        reason += "; nothing shows the side of a norm, which is taken to follow its layer"
     fitting = tuple(plan for plan in plans if _same_vector(plan, placed))
     return Plans(fitting, reason)
 
@@ -102,7 +105,7 @@ def _chain(placed: Sequence[Placed], skipped: Sequence[Note]) -> list[_Kernel]:
         elif one.role == "bias":
             chain[-1].bias = True
         elif one.role == "scale":
-            if " before " in one.reason:
+            if " of the norm before " in one.reason and _UNSURE not in one.reason:
                 raise ValueError("a norm comes before its layer")
             chain[-1].norms.append(Norm("layer"))
         elif one.role == "running_mean" and chain[-1].norms:

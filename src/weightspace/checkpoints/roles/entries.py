@@ -14,7 +14,9 @@ class Entry:
     """A tensor as the file describes it; `dtype` is torch's name, such as "bfloat16".
 
     `tied` is the name of another tensor that is the same one, and `kind` the class of its module,
-    such as "Embedding"; both are empty if there is none or it is not known.
+    such as "Embedding"; both are empty if there is none or it is not known. `module` is the name
+    without its last component; "/" separates components, too, as in TensorFlow. `leaf` is this
+    component, without TensorFlow's ":0".
     """
 
     name: str
@@ -22,21 +24,19 @@ class Entry:
     dtype: str
     tied: str = ""
     kind: str = ""
+    module: str = field(init=False, repr=False, compare=False)
+    leaf: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # They are asked for many times.
+        end = self._end_of_module
+        object.__setattr__(self, "module", self.name[: max(end, 0)])
+        object.__setattr__(self, "leaf", self.name[end + 1 :].removesuffix(OUTPUT))
 
     @property
     def size(self) -> int:
         """The number of values."""
         return math.prod(self.shape)
-
-    @property
-    def module(self) -> str:
-        """The name without its last component; "/" separates components, too, as in TensorFlow."""
-        return self.name[: max(self._end_of_module, 0)]
-
-    @property
-    def leaf(self) -> str:
-        """The last component of the name, without TensorFlow's ":0"."""
-        return self.name[self._end_of_module + 1 :].removesuffix(OUTPUT)
 
     def sibling(self, leaf: str) -> str:
         """The name of another tensor of the same module."""

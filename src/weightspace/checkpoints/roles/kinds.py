@@ -64,8 +64,9 @@ def _is_slope(entry: Entry, named: dict[str, Entry]) -> bool:
     """Whether a vector is the slopes of a PReLU, by its class or its name; a norm has more."""
     if entry.kind == "PReLU":
         return True
-    more = any(entry.sibling(leaf) in named for leaf in ("bias", "running_mean"))
-    return not more and "Norm" not in entry.kind and bool(_SLOPE.search(entry.module))
+    if "Norm" in entry.kind or not _SLOPE.search(entry.module):
+        return False
+    return not any(entry.sibling(leaf) in named for leaf in ("bias", "running_mean"))
 
 
 def _unfit_kernel(entry: Entry, named: dict[str, Entry]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from weightspace.checkpoints.roles.entries import Entry
 
@@ -54,13 +55,19 @@ _BY_LEAF = (
 _LOSS = re.compile(r"(^|[._])(criterion|loss(_?f(n|unc(tion)?)?)?|\w{1,40}_loss)\.(pos_)?weight$")
 
 
+@lru_cache(maxsize=1024)  # there are few different ones in a net
+def _by_leaf(leaf: str) -> str:
+    return next((reason for pattern, reason in _BY_LEAF if pattern.search(leaf)), "")
+
+
 def no_part(entry: Entry) -> str:
     """Why a tensor is no part of a layer, by its name; empty if the name does not say it."""
-    name, leaf = entry.name[-_LONGEST:], entry.leaf[-_LONGEST:]
-    for text, rules in ((name, _BY_NAME), (leaf, _BY_LEAF)):
-        for pattern, reason in rules:
-            if pattern.search(text):
-                return reason
+    name = entry.name[-_LONGEST:]
+    for pattern, reason in _BY_NAME:
+        if pattern.search(name):
+            return reason
+    if reason := _by_leaf(entry.leaf[-_LONGEST:]):
+        return reason
     if len(entry.shape) == 1 and _LOSS.search(name):
         return "weights of classes in a loss, not a norm"
     return ""
