@@ -128,7 +128,7 @@ def theirs(path: Path, form: str) -> Found | None:
     except Exception:
         return None
     return {
-        str(name): (
+        "tensor" if isinstance(name, torch.Tensor) else str(name): (
             str(tensor.dtype).removeprefix("torch."),
             np.zeros(tensor.shape)
             if tensor.is_complex()
