@@ -14,8 +14,9 @@ from typing import Any, BinaryIO, cast
 
 from weightspace.checkpoints.dtypes import DTYPES, UINT8
 from weightspace.checkpoints.formats import hdf5messages as messages
+from weightspace.checkpoints.formats.apart import overlap
 from weightspace.checkpoints.formats.cursor import broken, cut_short
-from weightspace.checkpoints.formats.hdf5chunks import Chunk, Chunked, known_filters
+from weightspace.checkpoints.formats.hdf5chunks import Chunk, Chunked, chunk_of, known_filters
 from weightspace.checkpoints.formats.hdf5messages import NOWHERE, Attribute, Bytes
 from weightspace.checkpoints.formats.part import Part
 from weightspace.checkpoints.formats.unpacking import check_unpacked
@@ -90,6 +91,8 @@ class Hdf5:
         self._known: dict[int, Object] = {}
         self.unpacked = 0  # bytes of datasets that are not stored as they are
         self._packed = 0
+        self._values: list[tuple[int, int]] = []  # start and end of all values
+        self._structures = [(0, 48)]  # and of what describes them, the least of the first block
         self.root = self.object(self._root())
 
     def _at(self, position: int, length: int) -> bytes:
@@ -103,6 +106,16 @@ class Hdf5:
         if self._part.readinto(data) < length:
             raise cut_short()
         return bytes(data)
+
+    def _block(self, position: int, length: int) -> Bytes:
+        """A part of a structure; no values may lie in it."""
+        self._structures.append((position, position + length))
+        return Bytes(self._at(position, length))
+
+    def check_apart(self) -> None:
+        """Refuse a file in which values lie in a structure, or in those of another dataset."""
+        if found := overlap(self._values, self._structures):
+            raise broken(f"the values at byte {found[0]:,} are something else, too")
 
     def _spend(self) -> None:
         self._objects -= 1
@@ -150,7 +163,7 @@ class Hdf5:
         return self._known[address]
 
     def _old_header(self, address: int) -> Iterator[tuple[int, int, bytes]]:
-        head = Bytes(self._at(address, 16))
+        head = self._block(address, 16)
         if head.number(1) != 1:
             raise broken("an object without a header")
         head.take(1)
@@ -158,7 +171,7 @@ class Hdf5:
         head.take(4)
         blocks = [(address + 16, head.number(4))]
         for position, length in blocks:  # grows while it is walked
-            block = Bytes(self._at(position, length))
+            block = self._block(position, length)
             while block.left >= 8 and count:
                 kind, size = block.number(2), block.number(2)
                 flags = block.number(1)
@@ -183,7 +196,7 @@ class Hdf5:
         for number, (position, size) in enumerate(blocks):  # grows while it is walked
             if number:  # a mark before, and a checksum behind
                 position, size = position + 4, size - 8
-            block = Bytes(self._at(position, max(size, 0)))
+            block = self._block(position, max(size, 0))
             while block.left >= (6 if flags & 4 else 4):
                 kind, length = block.number(1), block.number(2)
                 said = block.number(1)
@@ -214,20 +227,20 @@ class Hdf5:
         return [messages.member(data) for kind, _, data in group.messages if kind == _LINK]
 
     def _listed(self, table: Bytes) -> list[tuple[str, int]]:
-        tree, heap = table.number(8), Bytes(self._at(table.number(8), 32))
+        tree, heap = table.number(8), self._block(table.number(8), 32)
         if heap.take(4) != b"HEAP":
             raise broken("a group without names")
         heap.take(4)
         size = heap.number(8)
         heap.take(8)
-        names = self._at(heap.number(8), size)
+        names = self._block(heap.number(8), size).data
         found: list[tuple[str, int]] = []
         for leaf in self._leaves(tree, 0, 0):
-            node = Bytes(self._at(leaf, 8))
+            node = self._block(leaf, 8)
             if node.take(4) != b"SNOD":
                 raise broken("a group without members")
             node.take(2)
-            rows = Bytes(self._at(leaf + 8, 40 * node.number(2)))
+            rows = self._block(leaf + 8, 40 * node.number(2))
             while rows.left:
                 self._spend()
                 start, address, kind = rows.number(8), rows.number(8), rows.number(4)
@@ -250,13 +263,13 @@ class Hdf5:
                 raise broken("a tree within itself")
             seen.add(position)
             self._spend()
-            node = Bytes(self._at(position, 24))
+            node = self._block(position, 24)
             if node.take(4) != b"TREE" or node.number(1) != kind:
                 raise broken("a tree that is none")
             depth, count = node.number(1), node.number(2)
             if level not in (-1, depth + 1):
                 raise broken("a tree of wrong depth")
-            rows = Bytes(self._at(position + 24, count * (width + 8)))
+            rows = self._block(position + 24, count * (width + 8))
             below: list[tuple[int, int]] = []
             for _ in range(count):
                 key, child = rows.take(width), rows.number(8)
@@ -266,7 +279,7 @@ class Hdf5:
                     yield child
                 else:
                     self._spend()
-                    yield _chunk(key, child)
+                    yield chunk_of(key, child)
             waiting += reversed(below)
 
     def inner(self, group: Object | None, path: str) -> Object | None:
@@ -381,10 +394,13 @@ class Hdf5:
             if where.size not in (-1, nbytes) or where.address + nbytes > self._part.size:
                 raise broken(f"{printable(name, 80)} goes beyond the file")
             storage.position, storage.file = where.address, cast(BinaryIO, self._part)
+            storage.checksum = self._part.checksum
+            self._values.append((where.address, where.address + nbytes))
             return Tensor(dtype, shape, steps, 0, storage)
         chunks = list(self._chunks(where, shape, dtype.itemsize))
         self.unpacked += nbytes
         self._packed += sum(chunk.size for chunk in chunks)
+        self._values += [(chunk.address, chunk.address + chunk.size) for chunk in chunks]
         check_unpacked(self.unpacked, min(self._packed, self._part.size))
         filters = known_filters(messages.filters(dataset.message(_FILTERS) or b"\2\0"))
         compute = Chunked(
@@ -402,10 +418,3 @@ class Hdf5:
             yield Chunk((0,) * len(shape), where.address, size, mask)
         else:
             yield from self._leaves(where.address, 1, len(shape))
-
-
-def _chunk(key: bytes, address: int) -> Chunk:
-    row = Bytes(key)
-    size, mask = row.number(4), row.number(4)
-    offset = tuple(row.number(8) for _ in range(row.left // 8))
-    return Chunk(offset[:-1], address, size, mask)

@@ -21,7 +21,7 @@ from weightspace.checkpoints.formats.unpacking import check_members, content_of
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.states import check_entries
-from weightspace.checkpoints.tensors import Tensor, Values
+from weightspace.checkpoints.tensors import Checksum, Tensor, Values
 from weightspace.printable import printable
 
 _WEIGHTS = "model.weights.h5"
@@ -79,7 +79,8 @@ def _read_archive(opened: Opened) -> Contents:
             "a Keras archive without model.weights.h5", "save the model with model.save(name.h5)"
         )
     if weights.stored:
-        part = Part(opened.file, weights.start, weights.size)
+        checksum = Checksum(weights.crc, 0, weights.size, _WEIGHTS)
+        part = Part(opened.file, weights.start, weights.size, checksum)
     elif weights.size > _MOST_IN_MEMORY:
         raise Refusal(
             f"its weights are compressed, and take {weights.size:,} bytes", "unpack the archive"
@@ -107,6 +108,7 @@ def _json(text: str | bytes) -> Any:
 
 def _contents(opened: Opened, file: Hdf5, layers: _Layers, facts: dict[str, Any]) -> Contents:
     found = _found(file, layers)
+    file.check_apart()
     check_entries(found.tensors)
     form = "Keras"
     if found.transposed:
