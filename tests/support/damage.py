@@ -1,7 +1,8 @@
 """Damage to checkpoints: to any bytes, to values alone, and to what describes them in each form.
 
 Numbers in headers become huge, negative, zero or off by one; parts are left out, repeated, taken
-for others. `damaged` makes a file of a seed, the same one whenever it is asked.
+for others. `damaged` makes a file of a seed, the same one whenever it is asked. (Older torch files
+hold addresses of memory, so theirs differ from process to process.)
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import json
 import os
 import resource
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -395,6 +396,8 @@ def main(folder: Path) -> None:
         print(json.dumps(said), flush=True)
         other = compared(sound, made, path, right, found)
         print(json.dumps({"other": other}), flush=True)
+        if said["wrong"] or said["doubt"]:  # to be looked at
+            shutil.copytree(path.parent, folder / f"{name}, seed {seed}", dirs_exist_ok=True)
         _write(path, {key: sound.files[key] for key in made.files})
     grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     print(json.dumps({"grown": grown}), flush=True)
