@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 
 from support import one_net
-from support.hostile_files import KINDS, Change
 from support.hostile_pickles import bounded
 from weightspace.checkpoints import inspect, read_checkpoint
 from weightspace.checkpoints.checkpoint import Checkpoint
@@ -219,37 +217,6 @@ def test_a_cut_file_is_refused_in_one_line(tmp_path, name):
         assert refusal(path)
 
 
-def fuzzed(path: Path, whole: bytes, rounds: int, seed: int) -> int:
-    """How many of some damaged files are refused; no other error is raised."""
-    random_ = random.Random(seed)
-    refused = 0
-    for _ in range(rounds):
-        data = whole
-        for _ in range(random_.randint(1, 3)):
-            change = Change(random_.choice(KINDS), random_.random(), random_.randrange(2**20))
-            data = change.of(data)
-        path.write_bytes(data)
-        refused += bool(said(path))
-    return refused
-
-
-def said(path: Path) -> str:
-    """Why a file is refused, in one line; empty if it is read."""
-    try:
-        with bounded(5):
-            read_checkpoint(path, finite=False)
-    except DataError as error:
-        (line,) = str(error).splitlines()
-        return line
-    return ""
-
-
-@pytest.mark.parametrize("name", [name for name, _ in WHOLE] + OTHERS)
-def test_damaged_files_of_other_libraries(tmp_path, name):
-    shutil.copyfile(ASSETS / "outside.data", tmp_path / "outside.data")
-    assert fuzzed(tmp_path / name, (ASSETS / name).read_bytes(), 100, seed=3) > 30
-
-
 @pytest.mark.parametrize(
     ("count", "chunk", "message"),
     [
@@ -264,23 +231,3 @@ def test_chunks_that_take_far_more_than_their_dataset(count, chunk, message):
         chunks = [Chunk((at, 0), 0, 9, 0) for at in range(count)]
     with pytest.raises(Refusal, match=message):
         Chunked(None, (2**10, 1), chunk, FLOAT32, "little", [(1, 0)], chunks)
-
-
-@pytest.mark.parametrize(
-    ("name", "save"),
-    [
-        ("net.npz", np.savez),
-        ("packed.npz", np.savez_compressed),
-        ("net.npy", lambda path, **found: np.save(path, found, allow_pickle=True)),
-    ],
-)
-def test_damaged_files_of_numpy(tmp_path, name, save):
-    save(tmp_path / name, **one_net.tensors())
-    assert fuzzed(tmp_path / name, (tmp_path / name).read_bytes(), 200, seed=5) > 60
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, _ in WHOLE] + OTHERS)
-def test_thousands_of_damaged_files_of_other_libraries(tmp_path, name):
-    shutil.copyfile(ASSETS / "outside.data", tmp_path / "outside.data")
-    fuzzed(tmp_path / name, (ASSETS / name).read_bytes(), 3000, seed=4)

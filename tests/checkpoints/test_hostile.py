@@ -164,6 +164,25 @@ def test_thousands_of_layers_with_as_many_norms(tmp_path):
         assert read_checkpoint(path).layout.size == 18_000
 
 
+@pytest.mark.parametrize("count", [32_768, 50_000])
+def test_thousands_of_tensors_of_one_value(tmp_path, count):
+    rows = {f"a{k}": row([1], 4 * k) for k in range(count)}
+    header = json.dumps(rows, separators=(",", ":")).encode()
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(stored(header, bytes(4 * count)))
+    with bounded():
+        said = refusal(path, 30)
+    assert said.startswith("no usable tensors" if count < 40_000 else "refused; 50,000 entries")
+
+
+def test_tens_of_thousands_of_tensors_in_a_pickle(tmp_path):
+    path = tmp_path / "net.pt"
+    values = torch.ones(40_000)
+    torch.save({f"a{k}.weight": values[k : k + 1] for k in range(40_000)}, path)
+    with bounded():
+        assert refusal(path, 30).startswith("refused; 40,000 entries are side by side in it")
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 def test_placing_takes_a_time_for_each_tensor_and_not_for_each_pair(ordered):
     def many(count: int, prefix: str) -> list[Entry]:

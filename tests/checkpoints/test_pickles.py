@@ -223,6 +223,18 @@ def test_attributes_of_a_tensor_are_none_of_ours(path):
         assert read_checkpoint(path).vector.tolist() == [1, 2, 3, 4]
 
 
+def test_a_negative_tensor_without_values_is_left_out(path):
+    numbers = (tuple_of(number(2), number(2)), tuple_of(number(2), number(1)))
+    arguments = (name("torch", "float32"), *numbers, FALSE)
+    meta = name(UTILS, "_rebuild_meta_tensor_no_storage")
+    negative = dict_of((text("neg"), TRUE))
+    made = call(TYPED, meta, name("torch", "Tensor"), tuple_of(*arguments), negative)
+    path.write_bytes(with_weight(made))
+    assert read_checkpoint(path).vector.tolist() == [1, 2, 3, 4]
+    said = refusal(path, with_weight(call(meta, *arguments) + negative + b"b"))
+    assert "a tensor filled with an invalid state" in said
+
+
 # ---- values that stand nowhere, or in two places
 
 

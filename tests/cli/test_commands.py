@@ -355,6 +355,24 @@ def test_property_names_are_taken_as_they_are_shown(
     assert {row["property"] for row in found["rows"]} == {"filter_size"}
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+)
+def test_too_little_memory_is_no_bug(monkeypatch, capsys, error: Exception) -> None:
+    def starved(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("weightspace.cli.app.app", starved)
+    assert run(["spaces"]) == 2
+    assert capsys.readouterr().err == (
+        "error: out of memory; finished work is kept, free some memory and run it again\n"
+    )
+
+
 def test_debug_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["info", "nowhere", "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err

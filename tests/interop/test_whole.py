@@ -319,6 +319,8 @@ def test_a_link_to_itself_is_no_zoo(tmp_path, capsys):
         ["export", "loop", "out", "--format", "safetensors"],
         ["import", "loop", "out", "--format", "nws"],
         ["add", "loop", "out"],
+        ["merge", "out", "loop"],
+        ["merge", "loop", "out"],
     ):
         places = [str(tmp_path / a) if a in ("loop", "out") else a for a in arguments]
         assert run(places) == 2

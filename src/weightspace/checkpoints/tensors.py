@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -13,9 +14,48 @@ from numpy.lib.stride_tricks import as_strided
 
 from weightspace.checkpoints.dtypes import FLOAT32, DType
 from weightspace.checkpoints.messages import Refusal, damaged
+from weightspace.printable import printable
 
 _MOST_DIMENSIONS = 64
 _LARGEST = 2**63  # torch counts values in int64
+_PIECE = 2**18  # bytes of which a checksum is taken at once
+
+
+@dataclass(slots=True, eq=False)
+class Checksum:
+    """The CRC-32 of `length` bytes of a file from `start` on, which is looked at once.
+
+    `begun` is the CRC-32 of the bytes before that belong to it, and `name` what they are.
+    """
+
+    value: int
+    start: int
+    length: int
+    name: str
+    begun: int = 0
+    right: bool = False
+
+    def check(self, file: Any) -> None:
+        """Read all of the bytes; Refusal if they are others."""
+        if self.right:
+            return
+        found, left = self.begun, self.length
+        file.seek(self.start)
+        while left:
+            data = file.read(min(_PIECE, left))
+            if not data:
+                raise _shorter()
+            found, left = zlib.crc32(data, found), left - len(data)
+        self.compare(found)
+
+    def compare(self, found: int) -> None:
+        """Refusal if a CRC-32 is another one."""
+        if found != self.value:
+            raise Refusal(
+                f"damaged (the checksum of {printable(self.name, 80)} is another one)",
+                "fetch it again",
+            )
+        self.right = True
 
 
 @dataclass(slots=True, eq=False)
@@ -25,7 +65,7 @@ class Storage:
     They are at `position` of the file, which is -1 until it is known, or in memory as `data`.
     `order` is the order of bytes, where it is not that of the whole file. `device` is where the
     values were when they were saved. `file` is another open file than that of `Values`, where a
-    checkpoint consists of several.
+    checkpoint consists of several. `checksum` is that of bytes of which these are a part.
     """
 
     dtype: DType
@@ -35,6 +75,7 @@ class Storage:
     order: str = ""
     device: str = ""
     file: BinaryIO | None = None
+    checksum: Checksum | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -210,12 +251,22 @@ class Values:
         return self._kept[storage][first : first + length]
 
     def _read(self, storage: Storage, first: int, out: np.ndarray) -> None:
-        """Fill `out` with the bytes of the storage from `first` on."""
+        """Fill `out` with the bytes of the storage from `first` on; Refusal if they are damaged."""
         target = memoryview(out.data).cast("B")
         file: Any = storage.file or self.file  # BinaryIO lacks readinto
-        file.seek(storage.position + first)
+        checksum, at = storage.checksum, storage.position + first
+        whole = checksum is not None and (at, len(target)) == (checksum.start, checksum.length)
+        if checksum is not None and not whole:
+            checksum.check(file)
+        file.seek(at)
         while target:
             count = file.readinto(target)
             if not count:
-                raise Refusal("became shorter while it was read", "read it when it is finished")
+                raise _shorter()
             target = target[count:]
+        if checksum is not None and whole:
+            checksum.compare(zlib.crc32(out.data, checksum.begun))
+
+
+def _shorter() -> Refusal:
+    return Refusal("became shorter while it was read", "read it when it is finished")

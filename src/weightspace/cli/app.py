@@ -52,6 +52,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
 """All commands, in the order of `weightspace --help`."""
 COMMANDS = tuple(command.__name__.rstrip("_") for command in _COMMANDS)
 """Their names."""
+_NO_MEMORY = "out of memory; finished work is kept, free some memory and run it again"
 for name, command in zip(COMMANDS, _COMMANDS, strict=True):
     app.command(name)(command)
 
@@ -82,8 +83,10 @@ def run(typed: list[str]) -> int:
     except OSError as error:
         return fail(f"{error.filename or 'output'}: {error.strerror}; check path and disk", 2)
     except MemoryError:
-        return fail("out of memory; finished work is kept, free some memory and run it again", 2)
+        return fail(_NO_MEMORY, 2)
     except Exception as error:  # a bug: one line for the user, the traceback on request
+        if isinstance(error, ImportError) and "failed to map segment" in str(error):
+            return fail(_NO_MEMORY, 2)  # torch or another large library finds no room
         return fail(f"{type(error).__name__}: {error}; this is a bug, --debug shows where", 1)
     if code == 130:
         kept = "; finished nets are kept, the same command continues"

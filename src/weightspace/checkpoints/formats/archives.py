@@ -27,7 +27,7 @@ class Member:
     """Where the bytes of a member lie in the file; `header` is the place of its own header.
 
     `size` counts the bytes of its content, and `packed` those in the file. `method` is 0 for a
-    content that is stored as it is, and 8 for a deflated one.
+    content that is stored as it is, and 8 for a deflated one. `crc` is the CRC-32 of its content.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Member:
     size: int
     packed: int
     method: int
+    crc: int = 0
     encrypted: bool = False
     start: int = -1
 
@@ -148,7 +149,7 @@ def _entry(data: bytes, at: int) -> tuple[Member, int]:
     """The member that an entry of the directory describes, and where the next entry begins."""
     if at + _ENTRY.size > len(data):
         raise cut_short()
-    signature, _, _, flags, method, _, _, _, packed, size, *lengths, _, _, _, header = (
+    signature, _, _, flags, method, _, _, crc, packed, size, *lengths, _, _, _, header = (
         _ENTRY.unpack_from(data, at)
     )
     named, more, remark = lengths
@@ -158,7 +159,7 @@ def _entry(data: bytes, at: int) -> tuple[Member, int]:
         raise cut_short()
     name = data[at : at + named].decode("utf-8", "surrogateescape")
     size, packed, header = _large(data[at + named : at + named + more], size, packed, header)
-    return Member(name, header, size, packed, method, bool(flags & 1)), end
+    return Member(name, header, size, packed, method, crc, bool(flags & 1)), end
 
 
 def _large(extra: bytes, *numbers: int) -> list[int]:

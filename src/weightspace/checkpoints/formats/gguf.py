@@ -40,8 +40,10 @@ _MOST_ITEMS = 2**22  # of all arrays; a vocabulary has some hundred thousand wor
 _LONGEST_TEXT = 2**20
 _LONGEST_NAME = 2**12
 _MOST_DIMENSIONS, _LONGEST = 8, 2**48
+_ALIGNMENTS = [2**n for n in range(3, 21)]
+_MOST_TYPES = 255  # there are some 40
 _SHOWN = 16  # items of an array
-_CHUNK = 2**14  # blocks that are de-quantised at once
+_CHUNK = 2**10  # blocks that are de-quantised at once
 
 
 def _read(opened: Opened) -> Contents:
@@ -119,19 +121,29 @@ class _Reader:
         """The tensors, and notes of those that are not read."""
         rows = [self._row() for _ in range(self._count)]
         alignment = self.facts.get("general.alignment", 32)
-        if type(alignment) is not int or not 0 < alignment <= 2**20:
+        if type(alignment) is not int or alignment not in _ALIGNMENTS:
             raise broken("no alignment")
         begin = -(-self._cursor.at // alignment) * alignment
         found: dict[str, Tensor] = {}
         notes: list[Note] = []
+        at: int | None = 0  # where the next values begin; None after a type of unknown width
+        end = 0  # of the last values
         for name, shape, kind, offset in rows:
             if name in found:
                 raise broken(f"{printable(name, 60)} is in it twice")
+            # A value that lies elsewhere would be one of another tensor; llama.cpp refuses it, too.
+            if offset % alignment or (at is not None and offset != at):
+                raise broken(f"{printable(name, 60)} is at byte {offset:,} of the values, not {at}")
+            at = None
             if kind not in _PLAIN and kind not in QUANTS:
                 what = _NOT_READ.get(kind, f"type {kind}")
                 notes.append(Note(name, shape, what, "quantised in a way that is not read"))
                 continue
-            found[name] = self._tensor(name, shape, kind, begin + offset)
+            found[name], length = self._tensor(name, shape, kind, begin + offset)
+            end = offset + length
+            at = -(-end // alignment) * alignment
+        if at is not None and self._size not in (begin + end, begin + at):
+            raise broken(f"{self._size - begin - end:,} bytes follow its last tensor")
         return found, notes
 
     def _row(self) -> tuple[str, tuple[int, ...], int, int]:
@@ -143,9 +155,14 @@ class _Reader:
         if not all(side <= _LONGEST for side in shape):
             raise broken(f"the shape of {printable(name, 60)} is none")
         kind, offset = self._numbers("IQ")
+        if kind > _MOST_TYPES:
+            raise broken(f"{printable(name, 60)} is of the unknown type {kind:,}")
         return name, shape, kind, offset
 
-    def _tensor(self, name: str, shape: tuple[int, ...], kind: int, position: int) -> Tensor:
+    def _tensor(
+        self, name: str, shape: tuple[int, ...], kind: int, position: int
+    ) -> tuple[Tensor, int]:
+        """The tensor, and the bytes of its values."""
         count = math.prod(shape)
         quant = QUANTS.get(kind)
         dtype = FLOAT32 if quant else DTYPES[_PLAIN[kind]]
@@ -160,12 +177,12 @@ class _Reader:
             )
         steps = contiguous(shape)
         if quant is None:
-            return Tensor(dtype, shape, steps, 0, Storage(dtype, length, position))
+            return Tensor(dtype, shape, steps, 0, Storage(dtype, length, position)), length
         if self.order == "big":
             raise Refusal("quantised values in big-endian order", "convert it to little-endian")
         self.quantised[quant.name] += 1
         compute = _dequantised(self._file, position, shape, quant)
-        return Tensor(dtype, shape, steps, compute=compute)
+        return Tensor(dtype, shape, steps, compute=compute), length
 
 
 def _dequantised(

@@ -8,17 +8,18 @@ and the checksum's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
 from weightspace.checkpoints.dtypes import DTYPES, UINT8
 from weightspace.checkpoints.formats import hdf5dense as dense
 from weightspace.checkpoints.formats import hdf5index
 from weightspace.checkpoints.formats import hdf5messages as messages
+from weightspace.checkpoints.formats.apart import overlap
 from weightspace.checkpoints.formats.cursor import broken, cut_short
-from weightspace.checkpoints.formats.hdf5chunks import Chunk, Chunked, known_filters
+from weightspace.checkpoints.formats.hdf5chunks import Chunk, Chunked, chunk_of, known_filters
 from weightspace.checkpoints.formats.hdf5messages import NOWHERE, Attribute, Bytes
+from weightspace.checkpoints.formats.hdf5objects import LAYOUT, Object
 from weightspace.checkpoints.formats.part import Part
 from weightspace.checkpoints.formats.unpacking import check_unpacked
 from weightspace.checkpoints.messages import Refusal
@@ -26,50 +27,12 @@ from weightspace.checkpoints.tensors import Storage, Tensor, contiguous
 from weightspace.printable import printable
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-_SPACE, _LINKS, _TYPE, _OUTSIDE, _LINK, _LAYOUT = 0x1, 0x2, 0x3, 0x7, 0x6, 0x8
-_FILTERS, _ATTRIBUTE, _MORE, _TABLE, _ATTRIBUTES = 0xB, 0xC, 0x10, 0x11, 0x15
+_SPACE, _LINKS, _TYPE, _OUTSIDE, _LINK = 0x1, 0x2, 0x3, 0x7, 0x6
+_FILTERS, _MORE, _TABLE = 0xB, 0x10, 0x11
 _MOST_OBJECTS = 2**17
 _MOST_BYTES = 2**26  # of all structures
 _DEEPEST = 24
 _MOST_TEXTS = 2**16
-
-
-@dataclass
-class Object:
-    """A group or a dataset: where it is, its messages, and the members of a group."""
-
-    address: int
-    messages: list[tuple[int, int, bytes]]
-    dense: Callable[[bytes, int], Iterator[bytes]] = field(repr=False)
-    _attributes: dict[str, Attribute] | None = field(default=None)
-
-    def message(self, kind: int) -> bytes | None:
-        """The first message of a kind; None if there is none."""
-        for found, flags, data in self.messages:
-            if found == kind:
-                if flags & 2:
-                    raise messages.newer("shared type")
-                return data
-        return None
-
-    @property
-    def is_dataset(self) -> bool:
-        """Whether it has values of its own."""
-        return any(found == _LAYOUT for found, _, _ in self.messages)
-
-    @property
-    def attributes(self) -> dict[str, Attribute]:
-        """The attributes by name."""
-        if self._attributes is None:
-            found = [
-                messages.attribute(data)
-                for kind, flags, data in self.messages
-                if kind == _ATTRIBUTE and not flags & 2
-            ]
-            if (said := self.message(_ATTRIBUTES)) is not None:
-                found += [messages.attribute(data) for data in self.dense(said, dense.ATTRIBUTES)]
-            self._attributes = {one.name: one for one in found}
-        return self._attributes
 
 
 class Hdf5:
@@ -89,6 +52,8 @@ class Hdf5:
         self._known: dict[int, Object] = {}
         self.unpacked = 0  # bytes of datasets that are not stored as they are
         self._packed = 0
+        self._values: list[tuple[int, int]] = []  # start and end of all values
+        self._structures = [(0, 48)]  # and of what describes them, the least of the first block
         self.root = self.object(self._root())
 
     def _at(self, position: int, length: int) -> bytes:
@@ -102,6 +67,16 @@ class Hdf5:
         if self._part.readinto(data) < length:
             raise cut_short()
         return bytes(data)
+
+    def _block(self, position: int, length: int) -> Bytes:
+        """A part of a structure; no values may lie in it."""
+        self._structures.append((position, position + length))
+        return Bytes(self._at(position, length))
+
+    def check_apart(self) -> None:
+        """Refuse a file in which values lie in a structure, or in those of another dataset."""
+        if found := overlap(self._values, self._structures):
+            raise broken(f"the values at byte {found[0]:,} are something else, too")
 
     def _spend(self) -> None:
         self._objects -= 1
@@ -149,7 +124,7 @@ class Hdf5:
         return self._known[address]
 
     def _old_header(self, address: int) -> Iterator[tuple[int, int, bytes]]:
-        head = Bytes(self._at(address, 16))
+        head = self._block(address, 16)
         if head.number(1) != 1:
             raise broken("an object without a header")
         head.take(1)
@@ -157,7 +132,7 @@ class Hdf5:
         head.take(4)
         blocks = [(address + 16, head.number(4))]
         for position, length in blocks:  # grows while it is walked
-            block = Bytes(self._at(position, length))
+            block = self._block(position, length)
             while block.left >= 8 and count:
                 kind, size = block.number(2), block.number(2)
                 flags = block.number(1)
@@ -182,7 +157,7 @@ class Hdf5:
         for number, (position, size) in enumerate(blocks):  # grows while it is walked
             if number:  # a mark before, and a checksum behind
                 position, size = position + 4, size - 8
-            block = Bytes(self._at(position, max(size, 0)))
+            block = self._block(position, max(size, 0))
             while block.left >= (6 if flags & 4 else 4):
                 kind, length = block.number(1), block.number(2)
                 said = block.number(1)
@@ -215,20 +190,20 @@ class Hdf5:
         return dense.listed(self._at, self._spend, said, kind)
 
     def _listed(self, table: Bytes) -> list[tuple[str, int]]:
-        tree, heap = table.number(8), Bytes(self._at(table.number(8), 32))
+        tree, heap = table.number(8), self._block(table.number(8), 32)
         if heap.take(4) != b"HEAP":
             raise broken("a group without names")
         heap.take(4)
         size = heap.number(8)
         heap.take(8)
-        names = self._at(heap.number(8), size)
+        names = self._block(heap.number(8), size).data
         found: list[tuple[str, int]] = []
         for leaf in self._leaves(tree, 0, 0):
-            node = Bytes(self._at(leaf, 8))
+            node = self._block(leaf, 8)
             if node.take(4) != b"SNOD":
                 raise broken("a group without members")
             node.take(2)
-            rows = Bytes(self._at(leaf + 8, 40 * node.number(2)))
+            rows = self._block(leaf + 8, 40 * node.number(2))
             while rows.left:
                 self._spend()
                 start, address, kind = rows.number(8), rows.number(8), rows.number(4)
@@ -251,13 +226,13 @@ class Hdf5:
                 raise broken("a tree within itself")
             seen.add(position)
             self._spend()
-            node = Bytes(self._at(position, 24))
+            node = self._block(position, 24)
             if node.take(4) != b"TREE" or node.number(1) != kind:
                 raise broken("a tree that is none")
             depth, count = node.number(1), node.number(2)
             if level not in (-1, depth + 1):
                 raise broken("a tree of wrong depth")
-            rows = Bytes(self._at(position + 24, count * (width + 8)))
+            rows = self._block(position + 24, count * (width + 8))
             below: list[tuple[int, int]] = []
             for _ in range(count):
                 key, child = rows.take(width), rows.number(8)
@@ -267,7 +242,7 @@ class Hdf5:
                     yield child
                 else:
                     self._spend()
-                    yield _chunk(key, child)
+                    yield chunk_of(key, child)
             waiting += reversed(below)
 
     def inner(self, group: Object | None, path: str) -> Object | None:
@@ -369,7 +344,7 @@ class Hdf5:
                 f"refused; the values of {printable(name, 80)} are in other files",
                 "write the file again with its values in it",
             )
-        where = messages.layout(dataset.message(_LAYOUT) or b"", len(shape))
+        where = messages.layout(dataset.message(LAYOUT) or b"", len(shape))
         nbytes = math.prod(shape) * dtype.itemsize
         storage = Storage(dtype, nbytes, order=kind.order)
         steps = contiguous(shape)
@@ -382,11 +357,14 @@ class Hdf5:
             if where.size not in (-1, nbytes) or where.address + nbytes > self._part.size:
                 raise broken(f"{printable(name, 80)} goes beyond the file")
             storage.position, storage.file = where.address, cast(BinaryIO, self._part)
+            storage.checksum = self._part.checksum
+            self._values.append((where.address, where.address + nbytes))
             return Tensor(dtype, shape, steps, 0, storage)
         space = dataset.message(_SPACE) or b""
         chunks = list(self._chunks(where, shape, dtype.itemsize, space))
         self.unpacked += nbytes
         self._packed += sum(chunk.size for chunk in chunks)
+        self._values += [(chunk.address, chunk.address + chunk.size) for chunk in chunks]
         check_unpacked(self.unpacked, min(self._packed, self._part.size))
         filters = known_filters(messages.filters(dataset.message(_FILTERS) or b"\2\0"))
         compute = Chunked(
@@ -407,10 +385,3 @@ class Hdf5:
             yield from hdf5index.chunks(self._at, self._spend, where.index, where.address, place)
         else:
             yield from self._leaves(where.address, 1, len(shape))
-
-
-def _chunk(key: bytes, address: int) -> Chunk:
-    row = Bytes(key)
-    size, mask = row.number(4), row.number(4)
-    offset = tuple(row.number(8) for _ in range(row.left // 8))
-    return Chunk(offset[:-1], address, size, mask)

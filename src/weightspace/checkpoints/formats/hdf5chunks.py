@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,14 @@ import numpy as np
 
 from weightspace.checkpoints.dtypes import DType
 from weightspace.checkpoints.formats.cursor import broken, cut_short
+from weightspace.checkpoints.formats.hdf5messages import Bytes
 from weightspace.checkpoints.messages import Refusal
 from weightspace.printable import printable
 
 _DEFLATE, _SHUFFLE, _CHECKSUM = 1, 2, 3
 _NAMES = {4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf", 32001: "blosc", 32015: "zstd"}
 _ALWAYS = 2**22  # bytes that all chunks may have in any case
+_PIECE = 2**16  # bytes of which a checksum is taken at once
 _MOST_OFTEN = 32  # times the bytes of the dataset: chunks at its edges are whole ones
 
 
@@ -28,6 +31,14 @@ class Chunk:
     address: int
     size: int
     mask: int
+
+
+def chunk_of(key: bytes, address: int) -> Chunk:
+    """The chunk that an entry of a tree describes."""
+    row = Bytes(key)
+    size, mask = row.number(4), row.number(4)
+    offset = tuple(row.number(8) for _ in range(row.left // 8))
+    return Chunk(offset[:-1], address, size, mask)
 
 
 def known_filters(found: list[tuple[int, int, str]]) -> list[tuple[int, int]]:
@@ -67,6 +78,8 @@ class Chunked:
 
     def __call__(self) -> np.ndarray:
         """The values, with zeros where nothing was written."""
+        if self.part.checksum is not None:
+            self.part.checksum.check(self.part)
         width = self.dtype.itemsize
         out = np.zeros(self.shape, self.dtype.decode(np.zeros(width, np.uint8)).dtype)
         for one in self.chunks:
@@ -100,12 +113,9 @@ class Chunked:
             if mask >> number & 1:
                 continue
             if code == _CHECKSUM:
-                data = data[:-4]
+                data = _checked(data)
             elif code == _DEFLATE:
-                try:
-                    data = zlib.decompressobj().decompress(data, self._width + 4)
-                except zlib.error:
-                    raise broken("a chunk that cannot be unpacked") from None
+                data = _inflated(data, self._width + 4)
             elif parameter > 1:
                 rows = len(data) // parameter
                 body = np.frombuffer(data, np.uint8, rows * parameter).reshape(parameter, rows)
@@ -113,3 +123,37 @@ class Chunked:
         if len(data) != self._width:
             raise broken(f"a chunk of {len(data):,} bytes instead of {self._width:,}")
         return np.frombuffer(data, np.uint8)
+
+
+def _inflated(data: bytes, most: int) -> bytes:
+    """What a chunk unpacks to, up to `most` bytes; its own checksum is looked at."""
+    engine = zlib.decompressobj()
+    try:
+        found = engine.decompress(data, most)
+        if not engine.eof:  # the checksum follows the last byte
+            found += engine.decompress(engine.unconsumed_tail, 1)
+    except zlib.error:
+        raise broken("a chunk that cannot be unpacked") from None
+    if not engine.eof:
+        raise broken("a chunk that is longer or shorter than it should be")
+    return found
+
+
+def _checked(data: bytes) -> bytes:
+    """The bytes before Fletcher's checksum; Refusal if it is another one.
+
+    Old versions of the HDF5 library on some machines wrote it with pairs of bytes exchanged.
+    """
+    body = np.frombuffer(data, np.uint8)[:-4]
+    first = second = 0
+    for at in range(0, len(body), _PIECE):
+        piece = body[at : at + _PIECE]
+        words = np.frombuffer(piece.tobytes() + bytes(len(piece) % 2), ">u2").astype(np.uint64)
+        weighted = words * np.arange(len(words), 0, -1, dtype=np.uint64)
+        second += len(words) * first + int(weighted.sum())
+        first += int(words.sum())
+    sums = first % 65535, second % 65535
+    for form in ("<2H", ">2H"):
+        if len(data) >= 4 and tuple(n % 65535 for n in struct.unpack(form, data[-4:])) == sums:
+            return data[:-4]
+    raise broken("the checksum of a chunk is another one")

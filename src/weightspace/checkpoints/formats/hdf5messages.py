@@ -18,9 +18,13 @@ _MOST_DIMENSIONS = 32
 IMPLICIT, ARRAY, EXTENSIBLE, TREE = 2, 3, 4, 5  # kinds of an index of chunks
 LENGTHS = {IMPLICIT: 0, ARRAY: 1, EXTENSIBLE: 5, TREE: 6}  # bytes that a layout says of each
 _FIXED, _FLOAT, _STRING, _OPAQUE, _COMPOUND, _ENUM, _VARIABLE = 0, 1, 3, 5, 6, 8, 9
-_FLOATS = {  # bytes, bits of the exponent, bits of the mantissa
-    (8, 11, 52): "float64", (4, 8, 23): "float32", (2, 5, 10): "float16", (2, 8, 7): "bfloat16",
-}  # fmt: skip
+_FLOATS = {  # first bit and bits: of all, of the exponent, of the mantissa; the exponent of 1
+    (0, 64, 52, 11, 0, 52, 1023): "float64",
+    (0, 32, 23, 8, 0, 23, 127): "float32",
+    (0, 16, 10, 5, 0, 10, 15): "float16",
+    (0, 16, 7, 8, 0, 7, 127): "bfloat16",
+}
+_ONE_BEFORE_THE_POINT = 2  # of the mantissa, and not stored
 
 
 class Bytes:
@@ -86,11 +90,13 @@ def datatype(data: bytes) -> Kind:
     size = bytes_.number(4)
     order = "big" if bits & 1 else "little"
     if kind == _FIXED:
+        whole = struct.unpack("<HH", bytes_.take(4)) == (0, 8 * size)
         name = f"{'' if bits & 8 else 'u'}int{8 * size}"
-        return Kind(DTYPES.get(name), size, order, f"integers of {size} bytes")
+        return Kind(DTYPES.get(name) if whole else None, size, order, f"integers of {size} bytes")
     if kind == _FLOAT:
-        _, bits_used, _, exponent, _, mantissa = struct.unpack("<HHBBBB", bytes_.take(8))
-        found = _FLOATS.get((size, exponent, mantissa)) if bits_used == 8 * size else None
+        said = struct.unpack("<HHBBBBI", bytes_.take(12))
+        usual = bits >> 4 & 3 == _ONE_BEFORE_THE_POINT and bits >> 8 & 255 == 8 * size - 1
+        found = _FLOATS.get(said) if said[1] == 8 * size and usual else None
         if found and not bits & 0x40:  # not the order of VAX
             return Kind(DTYPES[found], size, order)
         return Kind(None, size, what=f"floating-point numbers of {size} bytes")

@@ -12,7 +12,8 @@ from typing import Any
 from weightspace.checkpoints.contents import Contents, Form, Opened
 from weightspace.checkpoints.formats.archives import listed, located
 from weightspace.checkpoints.formats.cursor import broken
-from weightspace.checkpoints.formats.hdf5 import MAGIC, Hdf5, Object
+from weightspace.checkpoints.formats.hdf5 import MAGIC, Hdf5
+from weightspace.checkpoints.formats.hdf5objects import Object
 from weightspace.checkpoints.formats.kerasnames import leaves, snake, usual
 from weightspace.checkpoints.formats.kerasoptimizer import optimizer_of
 from weightspace.checkpoints.formats.npz import first_name
@@ -22,7 +23,7 @@ from weightspace.checkpoints.formats.unpacking import check_members, content_of
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.states import check_entries
-from weightspace.checkpoints.tensors import Tensor, Values
+from weightspace.checkpoints.tensors import Checksum, Tensor, Values
 from weightspace.printable import printable
 
 _WEIGHTS = "model.weights.h5"
@@ -81,7 +82,8 @@ def _read_archive(opened: Opened) -> Contents:
             "a Keras archive without model.weights.h5", "save the model with model.save(name.h5)"
         )
     if weights.stored:
-        part = Part(opened.file, weights.start, weights.size)
+        checksum = Checksum(weights.crc, 0, weights.size, _WEIGHTS)
+        part = Part(opened.file, weights.start, weights.size, checksum)
     elif weights.size > _MOST_IN_MEMORY:
         raise Refusal(
             f"its weights are compressed, and take {weights.size:,} bytes", "unpack the archive"
@@ -112,6 +114,7 @@ def _contents(
 ) -> Contents:
     found = _found(file, layers)
     values = Values(opened.file)
+    file.check_apart()
     check_entries(found.tensors)
     form = "Keras"
     if found.transposed:

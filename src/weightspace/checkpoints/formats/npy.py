@@ -26,8 +26,8 @@ _KINDS = {
 _CODE = re.compile(r"'([<>|=])([a-zA-Z]\d*)'")
 _DESCR = re.compile(r"'descr': *('[^']{1,40}'|\[)")
 _FORTRAN = re.compile(r"'fortran_order': *(True|False)")
-_SHAPE = re.compile(r"'shape': *\(((?: *\d{1,18}L? *,?)*) *\)")
-_SIDE = re.compile(r"\d+")
+_SHAPE = re.compile(r"'shape': *\(([\d, L]*)\)")
+_SIDE = re.compile(r" *(\d{1,18})L? *")
 _OF_NUMBERS = "holds {what}, not numbers"
 
 
@@ -97,8 +97,14 @@ def header(head: bytes) -> Header:
     sides, fortran, code = _SHAPE.search(text), _FORTRAN.search(text), _DESCR.search(text)
     if not sides or not fortran or not code:
         raise broken("no header of a NumPy array")
-    shape = tuple(int(side) for side in _SIDE.findall(sides[1]))
-    if len(shape) > _MOST_DIMENSIONS or max(shape, default=0) > _LONGEST:
+    said = sides[1].removesuffix(" ").removesuffix(",").split(",") if sides[1].strip() else []
+    matches = [_SIDE.fullmatch(side) for side in said[: _MOST_DIMENSIONS + 1]]
+    shape = tuple(int(match[1]) for match in matches if match)
+    if (
+        len(shape) < len(matches)
+        or len(shape) > _MOST_DIMENSIONS
+        or max(shape, default=0) > _LONGEST
+    ):
         raise broken("the shape of an array is none")
     order, kind = "little", "a structure"
     if match := _CODE.fullmatch(code[1]):
@@ -127,7 +133,7 @@ def _read(opened: Opened) -> Contents:
 def _unpickled(opened: Opened, said: Header) -> Contents:
     """What an array of Python objects describes, such as the dict that `np.save` was given."""
     opened.file.seek(said.length)
-    machine = pickles(opened.file.read(LIMIT))
+    machine = pickles(opened.file.read(min(opened.size, LIMIT)))
     try:
         found = machine.load()
     except Ends:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -17,7 +18,7 @@ from weightspace.checkpoints.formats.turning import TURNED, in_torch_order, says
 from weightspace.checkpoints.formats.unpacking import check_members, content_of, start_of
 from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.states import check_entries
-from weightspace.checkpoints.tensors import Tensor, Values
+from weightspace.checkpoints.tensors import Checksum, Tensor, Values
 from weightspace.printable import printable
 
 _END = ".npy"
@@ -62,7 +63,13 @@ def _read(opened: Opened) -> Contents:
 
 def _tensor(file: BinaryIO, member: Member, said: Header) -> Tensor:
     if member.stored:
-        return said.tensor(member.start + said.length)
+        tensor, begin = said.tensor(member.start + said.length), member.start + said.length
+        if tensor.storage is not None:
+            begun = zlib.crc32(content_of(file, member, said.length).data)
+            tensor.storage.checksum = Checksum(
+                member.crc, begin, member.size - said.length, member.name, begun
+            )
+        return tensor
     assert said.dtype is not None
     return Tensor(said.dtype, said.shape, said.stride, compute=_unpacked(file, member, said))
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from weightspace.checkpoints.contents import Contents, Form, Opened
 from weightspace.checkpoints.dtypes import DTYPES, UINT8, DType
+from weightspace.checkpoints.formats.apart import overlap
 from weightspace.checkpoints.formats.cursor import broken
 from weightspace.checkpoints.formats.neighbours import Neighbours
 from weightspace.checkpoints.formats.onnxgraph import Node, by_nodes
@@ -78,6 +80,7 @@ def _read(opened: Opened) -> Contents:
             name = {2: "producer", 3: "producer_version"}[one.number]
             model.facts[name] = printable(_text(whole, one))
     check_entries(model.tensors)
+    _check_apart(model.tensors)
     values = Values(opened.file)
     numbers = _whole_numbers(model.tensors, values)
     tensors, facts, notes = by_nodes(model.tensors, model.nodes, numbers)
@@ -102,6 +105,18 @@ def _whole_numbers(tensors: dict[str, Tensor], values: Values) -> Numbers:
         return [int(number) for number in values.read(found).reshape(-1)]
 
     return numbers
+
+
+def _check_apart(tensors: dict[str, Tensor]) -> None:
+    """Refuse values that lie in those of another tensor of a file beside the model."""
+    ranges: dict[int, list[tuple[int, int]]] = {}
+    for tensor in tensors.values():
+        if (storage := tensor.storage) is not None and storage.file is not None:
+            place = storage.position, storage.position + storage.nbytes
+            ranges.setdefault(id(storage.file), []).append(place)
+    for places in ranges.values():
+        if found := overlap(places):
+            raise broken(f"the values at byte {found[0]:,} beside it are those of two tensors")
 
 
 def _made(model: _Model) -> list[Note]:
@@ -225,7 +240,9 @@ def _said(message: Message) -> _Said:
     said = _Said()
     for one in message.fields():
         if one.number == 1:
-            said.dims += [one.value] if one.wire == VARINT else _numbers(message, one)
+            packed = one.wire != VARINT
+            sides = _numbers(message, one)[: _MOST_DIMENSIONS + 1].tolist() if packed else ()
+            said.dims += sides if packed else [one.value]
         elif one.number == 2:
             said.kind = one.value
         elif one.number == 8:
@@ -244,7 +261,7 @@ def _said(message: Message) -> _Said:
     return said
 
 
-def _numbers(message: Message, one: Field) -> list[int]:
+def _numbers(message: Message, one: Field) -> NDArray[np.uint64]:
     return varints(message.content(one, _LONGEST_NUMBERS))
 
 
@@ -295,7 +312,7 @@ def _typed(
                     raise broken("a part of a number")
                 pieces.append(np.frombuffer(raw, form))
             else:
-                pieces.append(np.array(_numbers(message, one), np.uint64))
+                pieces.append(_numbers(message, one))
         found = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
         if found.size != math.prod(shape):
             raise broken(f"{printable(said.name, 60)} has {found.size:,} values")

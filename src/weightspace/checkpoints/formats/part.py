@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any, BinaryIO
 
 from weightspace.checkpoints.sized import Sized
+from weightspace.checkpoints.tensors import Checksum
 
 
 class Part(Sized):
-    """A part of an open file as a file of its own, to read from."""
+    """A part of an open file as a file of its own, to read from, and the checksum of all of it."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+    def __init__(
+        self, file: BinaryIO, start: int, size: int, checksum: Checksum | None = None
+    ) -> None:
         super().__init__(size)
-        self._file, self.start = file, start
+        self._file, self.start, self.checksum = file, start, checksum
 
     def readinto(self, buffer: Any) -> int:
         """Read as many bytes as the buffer has, or as there are."""

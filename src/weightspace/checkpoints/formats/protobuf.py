@@ -9,10 +9,15 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from weightspace.checkpoints.formats.cursor import broken, cut_short
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _WIDTHS = {FIXED64: 8, FIXED32: 4}
+_PIECE = 2**16  # bytes of numbers that are read at once
+_LONGEST, _MOST = 10, 2**64 - 1  # bytes of a number, and the largest; what is more is cut off
 
 
 class Field(NamedTuple):
@@ -93,22 +98,42 @@ class Budget:
 def varint(data: bytes, at: int) -> tuple[int, int]:
     """A number of variable length, and where it ends; Refusal if it has no end."""
     value = 0
-    for place in range(10):
+    for place in range(_LONGEST):
         if at + place >= len(data):
             raise cut_short()
         byte = data[at + place]
         value |= (byte & 127) << (7 * place)
         if byte < 128:
-            return value, at + place + 1
+            return value & _MOST, at + place + 1
     raise broken("a number without end")
 
 
-def varints(data: bytes) -> list[int]:
+def varints(data: bytes) -> NDArray[np.uint64]:
     """All numbers of variable length in some bytes."""
-    found, at = [], 0
-    while at < len(data):
-        value, at = varint(data, at)
-        found.append(value)
+    raw = np.frombuffer(data, np.uint8)
+    found = np.zeros(int((raw < 128).sum()), np.uint64)
+    at = done = 0
+    while at < len(raw):  # a piece at a time: places take eight times the room of the bytes
+        piece = raw[at : at + _PIECE]
+        ends = np.flatnonzero(piece < 128)
+        if not len(ends):
+            raise broken("a number without end") if len(piece) > _LONGEST else cut_short()
+        found[done : done + len(ends)] = _numbers(piece, ends)
+        done, at = done + len(ends), at + int(ends[-1]) + 1
+    return found
+
+
+def _numbers(raw: NDArray[np.uint8], ends: NDArray[np.intp]) -> NDArray[np.uint64]:
+    """The numbers whose last bytes are at `ends`."""
+    starts = np.zeros_like(ends)
+    starts[1:] = ends[:-1] + 1
+    widths = ends - starts + 1
+    found = np.zeros(len(ends), np.uint64)
+    for place in range(int(widths.max())):
+        if place == _LONGEST:
+            raise broken("a number without end")
+        some = np.flatnonzero(widths > place)
+        found[some] |= (raw[starts[some] + place] & 127).astype(np.uint64) << np.uint64(7 * place)
     return found
 
 

@@ -75,7 +75,7 @@ def _index(opened: Opened) -> tuple[dict[str, dict[str, None]], dict[str, Any]]:
         )
     opened.file.seek(0)
     try:
-        said = json.loads(opened.file.read(_LONGEST))
+        said = json.loads(opened.file.read(opened.size))
         found: dict[str, dict[str, None]] = {}
         for key, name in said["weight_map"].items():
             if type(name) is not str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -19,7 +20,7 @@ from weightspace.checkpoints.pickling.machine import LIMIT, Ends, Machine
 from weightspace.checkpoints.pickling.names import StorageType
 from weightspace.checkpoints.pickling.opcodes import pickles
 from weightspace.checkpoints.pickling.records import word
-from weightspace.checkpoints.tensors import Storage, Values, numbers, size_of
+from weightspace.checkpoints.tensors import Checksum, Storage, Values, numbers, size_of
 from weightspace.printable import printable
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -119,7 +120,7 @@ class _Storages:
             if storage.position < 0 and storage.nbytes:
                 raise damaged(f"the values of storage {printable(key)} are not in the file")
         for view, whole, start in self.views.values():
-            view.position = whole.position + start
+            view.position, view.checksum = whole.position + start, whole.checksum
 
 
 def zipped(file: BinaryIO) -> Pickled:
@@ -144,6 +145,7 @@ def zipped(file: BinaryIO) -> Pickled:
                 f"{member.size:,} in the file"
             )
         storage.position = member.start
+        storage.checksum = _checksum(member)
     storages.settle()
     order = _order(file, named.get(f"{root}/byteorder"))
     facts = _facts(file, root, named) | {"byteorder": order}
@@ -208,7 +210,14 @@ def _content(file: BinaryIO, member: Member) -> bytes:
     data = file.read(member.size)
     if len(data) < member.size:
         raise damaged(f"{printable(member.name)} is cut short")
+    if (checksum := _checksum(member)) is not None:
+        checksum.compare(zlib.crc32(data))
     return data
+
+
+def _checksum(member: Member) -> Checksum | None:
+    """The checksum of a member; None if torch was told to write none, and wrote 0."""
+    return Checksum(member.crc, member.start, member.size, member.name) if member.crc else None
 
 
 def legacy(file: BinaryIO) -> Pickled:
@@ -223,7 +232,7 @@ def legacy(file: BinaryIO) -> Pickled:
 
 def _legacy_of(file: BinaryIO, size: int) -> Pickled:
     file.seek(0)
-    machine = pickles(file.read(LIMIT))
+    machine = pickles(file.read(min(size, LIMIT)))  # `read` takes room for all it is asked
     machine.nested = _nested
     storages = _Storages()
     try:

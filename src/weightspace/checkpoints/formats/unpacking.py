@@ -11,6 +11,7 @@ import numpy as np
 from weightspace.checkpoints.formats.archives import Member
 from weightspace.checkpoints.formats.cursor import broken, cut_short
 from weightspace.checkpoints.messages import Refusal
+from weightspace.checkpoints.tensors import Checksum
 from weightspace.printable import printable
 
 MOST_OFTEN = 64  # times the packed bytes; trained weights hardly become smaller
@@ -47,7 +48,10 @@ def start_of(file: BinaryIO, member: Member, most: int) -> bytes:
 
 
 def content_of(file: BinaryIO, member: Member, length: int | None = None) -> np.ndarray:
-    """The bytes of a member, uint8 [size], or its first `length` bytes."""
+    """The bytes of a member, uint8 [size], or its first `length` bytes.
+
+    Refusal if it is cut short, or if all of it is asked for and its checksum is another one.
+    """
     out = np.empty(member.size if length is None else length, np.uint8)
     target = memoryview(out.data)
     if member.stored:
@@ -56,7 +60,7 @@ def content_of(file: BinaryIO, member: Member, length: int | None = None) -> np.
         if len(data) < len(target):
             raise cut_short()
         target[:] = data
-        return out
+        return _checked(member, out, length)
     engine = zlib.decompressobj(-15)
     at, done, left = member.start, 0, member.packed
     waiting = b""
@@ -70,10 +74,17 @@ def content_of(file: BinaryIO, member: Member, length: int | None = None) -> np.
                 raise cut_short()
             at, left = at + len(waiting), left - len(waiting)
         try:
-            piece = engine.decompress(waiting, len(target) - done)
+            piece = engine.decompress(waiting, min(_PIECE, len(target) - done))
         except zlib.error:
             raise broken(f"{printable(member.name, 60)} cannot be unpacked") from None
         target[done : done + len(piece)] = piece
         done += len(piece)
         waiting = engine.unconsumed_tail
+    return _checked(member, out, length)
+
+
+def _checked(member: Member, out: np.ndarray, length: int | None) -> np.ndarray:
+    if length is None:
+        checksum = Checksum(member.crc, member.start, member.size, member.name)
+        checksum.compare(zlib.crc32(out.data))
     return out

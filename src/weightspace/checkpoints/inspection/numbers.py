@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
 
-from weightspace.checkpoints.tensors import Tensor, Values
+from weightspace.checkpoints.tensors import Storage, Tensor, Values
 
-_CHUNK = 2**22  # bytes
+_CHUNK = 2**18  # bytes
 _LOOKED_AT = 2**16  # values of a tensor
 _MOST_TENSORS = 2000  # in which the grid is looked for
 _MOST_COMPARED = 2**24  # bytes of a tensor that is compared with another
@@ -70,8 +70,7 @@ def _head(tensor: Tensor, values: Values) -> np.ndarray:
     """The first values of a tensor in the file's order, flat."""
     if tensor.size <= _LOOKED_AT or tensor.storage is None:
         return values.read(tensor).reshape(-1)
-    first = Tensor(tensor.dtype, (_LOOKED_AT,), (1,), tensor.offset, tensor.storage)
-    return values.read(first)
+    return values.read(Tensor(tensor.dtype, (_LOOKED_AT,), (1,), tensor.offset, _unchecked(tensor)))
 
 
 def _holds(name: str, found: np.ndarray) -> bool:
@@ -139,7 +138,12 @@ def _equal(
 def _start(tensor: Tensor, values: Values) -> np.ndarray:
     """The first values from where the tensor begins in its storage."""
     few = min(64, tensor.span)
-    return values.read(Tensor(tensor.dtype, (few,), (1,), tensor.offset, tensor.storage))
+    return values.read(Tensor(tensor.dtype, (few,), (1,), tensor.offset, _unchecked(tensor)))
+
+
+def _unchecked(tensor: Tensor) -> Storage | None:
+    """The storage without its checksum, for which all of it would be read."""
+    return replace(tensor.storage, checksum=None) if tensor.storage else None
 
 
 def sha256(file: BinaryIO) -> str:
