@@ -49,6 +49,14 @@ CASES = {
     "nws-fixed, batch 64": {"space": "nws-fixed", "batch_size": 64},
     "model-zoos, batch 10": {"space": "model-zoos", "batch_size": 10, "activation": "tanh",
                              "optimizer": "adam"},
+    "MLP, batch 32": {"space": "nws-small", "architecture": "mlp", "batch_size": 32,
+                      "input_size": 28, "depth_conv": 0, "depth_fc": 2, "width_fc": 128,
+                      "batch_norm": False, "dropout": 0.0},
+    "LeNet-5, batch 64": {"space": "nws-small", "architecture": "lenet", "batch_size": 64,
+                          "input_size": 28, "filter_size": 5, "width_conv": 6, "width_fc": 120,
+                          "batch_norm": False, "dropout": 0.0},
+    "ResNet-8, batch 32": {"space": "nws-small", "architecture": "resnet", "batch_size": 32,
+                           "input_size": 32, "channels": 3, "depth_conv": 7, "width_conv": 16},
 }  # fmt: skip
 NETS = 16
 STEPS = 30
@@ -148,8 +156,8 @@ def product_work(recipe: Recipe) -> int:
     """Multiplications of a training step: forward, and for gradients of weights and inputs."""
     plan = Plan.from_recipe(recipe)
     first = plan.kernels[0]
-    assert isinstance(first.layer, Conv)
-    no_gradient = plan.input[0] * math.prod(first.gives) * first.layer.kernel**2
+    reach = first.layer.kernel**2 if isinstance(first.layer, Conv) else 1
+    no_gradient = first.takes[0] * math.prod(first.gives) * reach
     return recipe.batch_size * (3 * plan.multiplications - no_gradient)
 
 

@@ -68,7 +68,7 @@ class Case:
         self.labels = torch.randint(0, plan.outputs, (nets, self.batch), generator=g)
         self.masks = [
             ((torch.rand(nets, self.batch, w, generator=g) > 0.3) / 0.7).to(self.dtype)
-            for w in plan.dropouts
+            for w, _ in plan.dropouts
         ]
         self.smoothing = torch.linspace(0, 0.2, nets, dtype=self.dtype).unsqueeze(1)
 

@@ -93,8 +93,10 @@ def test_images_too_small_for_unpadded_convolutions_are_refused():
 
 
 def test_an_unknown_architecture_is_refused_by_name():
-    with pytest.raises(UsageError, match=r"architecture: 'vgg' is unknown; known are nws, model"):
-        Plan.from_recipe(replace(MODEL_ZOOS, architecture="vgg"))
+    with pytest.raises(
+        UsageError, match=r"architecture: 'alexnet' is unknown; known are nws, model"
+    ):
+        Plan.from_recipe(replace(MODEL_ZOOS, architecture="alexnet"))
 
 
 def test_dense_widths_are_halved_and_never_below_two():

@@ -319,7 +319,10 @@ def test_a_space_that_cannot_be_trained_is_refused_before_anything_is_written(
         ("optimizer: [adam, adamant]", r"mine.yaml:4: optimizer: 'adamant' is unknown; known are"),
         ("activation: rely", r"mine.yaml:4: activation: 'rely' is unknown; known are relu, elu"),
         ("initialization: he", r"mine.yaml:4: initialization: 'he' is unknown; known are const"),
-        ("architecture: vgg", r"mine.yaml:4: architecture: 'vgg' is unknown; known are nws, mod"),
+        (
+            "architecture: alexnet",
+            r"mine.yaml:4: architecture: 'alexnet' is unknown; known are nws, mod",
+        ),
         ("input_size: [8, 16]", r"mine.yaml:4: input_size: must be one value in a space"),
         ("train_images: 50000", r"mine.yaml:4: train_images: digits has"),
         ("outputs: 9", r"mine.yaml:4: outputs: 9 are too few for the 10 classes of digits"),

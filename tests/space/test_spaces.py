@@ -173,8 +173,8 @@ def test_mistake_is_reported_with_file_line_and_key(tmp_path, old, new, message)
 
 
 def test_unknown_key_is_named_with_its_line(tmp_path):
-    message = refusal(tmp_path, TEMPLATE + "  momentum: 0.9\n")
-    assert message.startswith("mine.yaml:7: momentum: no such hyper-parameter; known are dataset,")
+    message = refusal(tmp_path, TEMPLATE + "  speed: 0.9\n")
+    assert message.startswith("mine.yaml:7: speed: no such hyper-parameter; known are dataset,")
 
 
 def test_the_seed_is_not_a_hyper_parameter(tmp_path):

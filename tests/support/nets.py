@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -11,7 +12,18 @@ from weightspace.images import load, resize
 from weightspace.images.imageset import ImageSet
 from weightspace.networks import Plan
 from weightspace.networks.activations import ACTIVATIONS
-from weightspace.networks.grammar import Conv, Dense, Dropout, Flatten, Norm, Pool, Spot
+from weightspace.networks.grammar import (
+    AdaptivePool,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    Norm,
+    Pool,
+    Residual,
+    Shape,
+)
 from weightspace.space import Recipe
 
 SIDE = 8
@@ -65,41 +77,78 @@ class PlainNet(nn.Module):
     def __init__(self, plan: Plan, activation: str) -> None:
         super().__init__()
         self.act = ACTIVATIONS[activation]
-        self.layers = nn.ModuleList(_module(spot) for spot in plan.spots)
+        self.layers, shape = nn.ModuleList(), plan.input
+        for layer in plan.layers:
+            self.layers.append(_module(layer, shape))
+            shape = layer.gives(shape)
 
     def forward(self, x: torch.Tensor, masks: list[torch.Tensor]) -> torch.Tensor:
         left = iter(masks)
         for layer in self.layers:
-            if isinstance(layer, nn.ReLU):
-                x = self.act(x)
-            else:
-                x = x * next(left) if isinstance(layer, nn.Dropout) else layer(x)
+            x = self._one(layer, x, left)
         return x
+
+    def _one(self, layer: nn.Module, x: torch.Tensor, left: Iterator[torch.Tensor]) -> torch.Tensor:
+        if isinstance(layer, Two):
+            body, shortcut = x, x
+            for one in layer.body:
+                body = self._one(one, body, left)
+            for one in layer.shortcut:
+                shortcut = self._one(one, shortcut, left)
+            return body + shortcut
+        if isinstance(layer, nn.ReLU):
+            return self.act(x)
+        if isinstance(layer, nn.Dropout):
+            mask = next(left)
+            return x * (mask.view_as(x) if mask.numel() > 1 else mask)
+        return layer(x)
 
     def tensors(self) -> list[torch.Tensor]:
         """Every stored tensor in the order of the plan's layout."""
-        found: list[torch.Tensor] = []
-        for layer in self.layers:
+        found: list[torch.Tensor | None] = []
+        for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 found += [layer.weight, layer.bias]
             elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
                 found += [layer.bias, layer.weight, layer.running_mean, layer.running_var]
-        return found
+            elif isinstance(layer, nn.GroupNorm):
+                found += [layer.bias, layer.weight]
+        return [tensor for tensor in found if tensor is not None]
 
 
-def _module(spot: Spot) -> nn.Module:
-    match spot.layer:
-        case Conv() as conv:
-            return nn.Conv2d(spot.takes[0], conv.width, conv.kernel, padding=conv.padding)
-        case Dense(width):
-            return nn.Linear(spot.takes[0], width)
-        case Norm():
-            norm = nn.BatchNorm2d if len(spot.takes) == 3 else nn.BatchNorm1d
-            return norm(spot.takes[0])
-        case Pool(size):
-            return nn.MaxPool2d(size)
+class Two(nn.Module):
+    """The two chains of a residual block."""
+
+    def __init__(self, block: Residual, shape: Shape) -> None:
+        super().__init__()
+        self.body, self.shortcut = nn.ModuleList(), nn.ModuleList()
+        for chain, layers in ((self.body, block.body), (self.shortcut, block.shortcut)):
+            now = shape
+            for layer in layers:
+                chain.append(_module(layer, now))
+                now = layer.gives(now)
+
+
+def _module(layer: Layer, shape: Shape) -> nn.Module:
+    match layer:
+        case Conv(width, kernel, stride, padding, groups, bias):
+            return nn.Conv2d(shape[0], width, kernel, stride, padding, 1, groups, bias)
+        case Dense(width, bias):
+            return nn.Linear(shape[0], width, bias)
+        case Norm("batch"):
+            return (nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d)(shape[0])
+        case Norm(_, groups):
+            return nn.GroupNorm(groups, shape[0])
+        case Pool(size, _, padding, "max"):
+            return nn.MaxPool2d(size, layer.step, padding)
+        case Pool(size, _, padding):
+            return nn.AvgPool2d(size, layer.step, padding)
+        case AdaptivePool(size):
+            return nn.AdaptiveAvgPool2d(size)
         case Flatten():
             return nn.Flatten()
         case Dropout():
             return nn.Dropout()
+        case Residual():
+            return Two(layer, shape)
     return nn.ReLU()  # which stands for the recipe's function

@@ -39,6 +39,12 @@ CHANGES: dict[str, list[object]] = {
     "train_fraction": [0.5],
     "seed": [12],
     "dataset": ["textures"],
+    "momentum": [0.5],
+    "schedule": ["cosine", "linear", "one_cycle"],
+    "warmup": [1.0],
+    "gradient_clipping": [0.1],
+    "ema": [0.5],
+    "inputs": ["centered", "standardized"],
 }
 """What changes values and not the plan; the rest changes the number of values, see below."""
 
@@ -71,10 +77,10 @@ def test_what_a_recipe_says_is_in_the_net(
     assert np.abs(changed[-1].vector - changed[0].vector).max() > 1e-3
     apart = [np.abs(a.vector - b.vector).max() for a, b in zip(changed, plain, strict=True)]
     assert apart[-1] > 1e-3
-    # Only the seed and the initialization are there from the beginning; a decayed learning rate
-    # makes itself felt in the second epoch, not in the first.
+    # Only the seed and the initialization are there from the beginning.
     assert (apart[0] > 0) == (field in ("seed", "initialization"))
-    assert (apart[1] > 0) == (field != "learning_rate_decay")
+    later = field == "learning_rate_decay" or value == "cosine"  # change after whole epochs
+    assert (apart[1] > 0) == (not later)
 
 
 @pytest.mark.parametrize("size", [8, 64])
@@ -97,7 +103,17 @@ def test_sizes_colours_and_norms(size: int, channels: int, batch_norm: bool) -> 
 
 def test_all_of_it_in_one_space(tmp_path: Path) -> None:
     """As ordinary values: lists and ranges, mixed in stacks, written to a zoo and read back."""
-    fixed = {"architecture", "input_size", "channels", "blocks", "outputs", "epochs", "seed"}
+    fixed = {
+        "input_size",
+        "channels",
+        "blocks",
+        "outputs",
+        "epochs",
+        "seed",
+        "global_pool",
+        "pool_size",
+        "decay_epochs",
+    }
     plain = {name: list(values) for name, values in CHANGES.items() if name != "seed"}
     plain |= {field: list(TABLES[field]) for field in NAMED}
     plain |= {
@@ -113,12 +129,38 @@ def test_all_of_it_in_one_space(tmp_path: Path) -> None:
         "width_fc": [6, 8],
         "train_images": [150, 200],
         "learning_rate_decay": {"low": 0.5, "high": 1.0},
+        "architecture": ["nws", "mlp", "lenet", "vgg", "unterthiner"],
+        "norm": ["batch", "layer", "group"],
+        "norm_position": ["architecture", "before", "after"],
+        "bias": [False, True],
+        "padding": ["architecture", "same"],
+        "pooling": ["architecture", "average", "stride", "none"],
+        "dropout_conv": [0.0, 0.2],
+        "momentum": {"low": 0.5, "high": 0.9},
+        "beta1": {"low": 0.8, "high": 0.95},
+        "beta2": {"low": 0.98, "high": 0.999},
+        "alpha": [0.9, 0.99],
+        "epsilon": [1e-8, 1e-6],
+        "schedule": ["exponential", "step", "cosine", "linear", "one_cycle"],
+        "warmup": [0.0, 0.5],
+        "gradient_clipping": [0.0, 0.5],
+        "drop_last": [False, True],
+        "ema": [0.0, 0.9],
+        "inputs": ["unit", "centered", "standardized"],
+        "augmentations": ["nws", "flip_crop", "flip", "crop"],
     }
     for name in ("learning_rate", "weight_decay", "label_smoothing", "label_noise", "dropout"):
         plain[name] = {"low": 0.001, "high": 0.1}
     plain["train_fraction"] = {"low": 0.6, "high": 1.0}
     assert set(plain) | fixed == set(FIELDS)
-    shape = {"blocks": 2, "input_size": 8, "channels": 1, "outputs": 10, "epochs": 2}
+    shape = {
+        "blocks": 2,
+        "global_pool": False,
+        "input_size": 16,
+        "channels": 1,
+        "outputs": 10,
+        "epochs": 2,
+    }
     space = Space.from_dict({"name": "all", "recipe": plain | shape})
     zoo = sample(space, nets=60, out=tmp_path / "zoo", snapshots=3, workers=1)
     assert check(zoo.path, full=True) == []

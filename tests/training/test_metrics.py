@@ -180,13 +180,24 @@ def test_initial_weights_have_the_published_spread(name: str) -> None:
         "glorot_normal": 2 / (fan_in + fan_out),
         "he_uniform": 2 / fan_in,
         "he_normal": 2 / fan_in,
+        "lecun_uniform": 1 / fan_in,
+        "lecun_normal": 1 / fan_in,
+        "orthogonal": 1 / max(fan_in, spec.shape[0]),
+        "torch_default": 1 / (3 * fan_in),
     }[name]
     assert kernel.var().item() == pytest.approx(variance, rel=0.05, abs=1e-12)
     assert kernel.mean().item() == pytest.approx(0.1 if name == "constant" else 0, abs=0.03)
     if name.endswith("uniform"):
         assert kernel.abs().max().item() <= np.sqrt(3 * variance)
+    if name == "orthogonal":
+        rows = kernel.view(spec.shape[0], -1)
+        assert torch.allclose(rows @ rows.T, torch.eye(len(rows), dtype=rows.dtype), atol=1e-10)
     for spec in layout.tensors:
-        if spec.role != "weight":
+        if name == "torch_default" and spec.role == "bias":
+            fan = next(t for t in layout.tensors if t.name == spec.name.replace("bias", "weight"))
+            bias = vector[spec.offset : spec.stop] * np.sqrt(fan.size / fan.shape[0])
+            assert 0 < bias.abs().max() <= 1  # torch.nn.Linear's and Conv2d's own
+        elif spec.role != "weight":
             expected = float(spec.role in ("scale", "running_var"))
             assert (vector[spec.offset : spec.stop] == expected).all()
 

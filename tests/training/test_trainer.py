@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from support.nets import BASE, MIXED, PlainNet, small
+from support.optimizers import plain_optimizer
 from weightspace.errors import UsageError
 from weightspace.networks import Layout, Plan
 from weightspace.space import Recipe
@@ -82,22 +83,6 @@ def test_the_order_of_recipes_does_not_matter(pool: Pool) -> None:
     forward, backward = final_vectors(MIXED, pool), final_vectors(MIXED[::-1], pool)
     for net, vector in forward.items():
         np.testing.assert_allclose(vector, backward[net], rtol=0, atol=1e-12 * abs(vector).max())
-
-
-def plain_optimizer(recipe: Recipe, net: nn.Module) -> torch.optim.Optimizer:
-    rate, decay = recipe.learning_rate, recipe.weight_decay
-    match recipe.optimizer:
-        case "adam":
-            return torch.optim.Adam(net.parameters(), lr=rate, weight_decay=decay)
-        case "rmsprop":
-            return torch.optim.RMSprop(net.parameters(), lr=rate, alpha=0.9, weight_decay=decay)
-        case "adamw":
-            return torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=decay)
-        case "sgd":
-            return torch.optim.SGD(net.parameters(), lr=rate, weight_decay=decay)
-        case "momentum":
-            return torch.optim.SGD(net.parameters(), lr=rate, momentum=0.95, weight_decay=decay)
-    raise AssertionError(f"no plain counterpart of {recipe.optimizer}; write one here")
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -146,9 +146,18 @@ class AdaptivePool:
 
 @dataclass(frozen=True)
 class Dropout:
-    """Dropout of the rate of the net's recipe, of single values or of `whole_channels`."""
+    """Dropout of single values or of whole channels.
+
+    Parameters
+    ----------
+    whole_channels : bool
+        Whether all pixels of a channel are dropped together.
+    rate : {"dropout", "dropout_conv"}
+        Which hyper-parameter of the recipe is its rate.
+    """
 
     whole_channels: bool = False
+    rate: Literal["dropout", "dropout_conv"] = "dropout"
 
     def gives(self, shape: Shape) -> Shape:
         """The shape of the output."""

@@ -1,8 +1,8 @@
 """Initial weights by name, each a function of uniform random numbers.
 
 To add one, write a function of (uniform numbers, fan in, fan out) and add a line to
-`INITIALIZATIONS`. Biases and shifts of norms start at 0, scales and running variances at 1, running
-means at 0.
+`INITIALIZATIONS`. Biases start at 0, unless `BIASES` has a function for them; shifts of norms and
+running means start at 0, scales and running variances at 1.
 """
 
 from __future__ import annotations
@@ -40,6 +40,28 @@ def _he_normal(u: Tensor, fan_in: int, fan_out: int) -> Tensor:
     return _normal(u, fan_in, fan_out) * math.sqrt(2 / fan_in)
 
 
+def _lecun_uniform(u: Tensor, fan_in: int, fan_out: int) -> Tensor:
+    return (2 * u - 1) * math.sqrt(3 / fan_in)
+
+
+def _lecun_normal(u: Tensor, fan_in: int, fan_out: int) -> Tensor:
+    return _normal(u, fan_in, fan_out) * math.sqrt(1 / fan_in)
+
+
+def _torch_default(u: Tensor, fan_in: int, fan_out: int) -> Tensor:
+    return (2 * u - 1) / math.sqrt(fan_in)
+
+
+def _orthogonal(u: Tensor, fan_in: int, fan_out: int) -> Tensor:
+    """Rows or columns of length 1 that are at right angles (Saxe et al., ICLR 2014)."""
+    matrix = _normal(u, fan_in, fan_out).view(-1, fan_in)
+    wide = matrix.shape[0] < matrix.shape[1]
+    q, r = torch.linalg.qr(matrix.T if wide else matrix)
+    q = q * r.diagonal().sign()
+    found: Tensor = (q.T if wide else q).reshape(-1)
+    return found
+
+
 INITIALIZATIONS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
     "constant": _constant,
     "normal": _normal,
@@ -47,7 +69,14 @@ INITIALIZATIONS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
     "glorot_normal": _glorot_normal,
     "he_uniform": _he_uniform,
     "he_normal": _he_normal,
+    "lecun_uniform": _lecun_uniform,
+    "lecun_normal": _lecun_normal,
+    "orthogonal": _orthogonal,
+    "torch_default": _torch_default,
 }
+
+BIASES: dict[str, Callable[[Tensor, int, int], Tensor]] = {"torch_default": _torch_default}
+"""Initial biases, by initialization, as functions of the fans of the layer's weight."""
 
 
 def initial_vector(layout: Layout, name: str, u: Tensor) -> Tensor:
@@ -56,7 +85,10 @@ def initial_vector(layout: Layout, name: str, u: Tensor) -> Tensor:
     for spec in layout.tensors:
         here = slice(spec.offset, spec.stop)
         if spec.role == "weight":
-            vector[here] = INITIALIZATIONS[name](u[here], *_fans(spec))
+            fans = _fans(spec)
+            vector[here] = INITIALIZATIONS[name](u[here], *fans)
+        elif spec.role == "bias" and name in BIASES:
+            vector[here] = BIASES[name](u[here], *fans)
         elif spec.role in ("scale", "running_var"):
             vector[here] = 1.0
     return vector

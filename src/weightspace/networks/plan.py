@@ -142,10 +142,10 @@ class Plan:
         return [spot for spot in self.spots if isinstance(spot.layer, Conv | Dense)]
 
     @cached_property
-    def dropouts(self) -> tuple[int, ...]:
-        """How many factors one input needs at each dropout: one a value, or one a channel."""
+    def dropouts(self) -> tuple[tuple[int, str], ...]:
+        """For each dropout the number of factors of one input, and which rate it has."""
         return tuple(
-            spot.takes[0] if spot.layer.whole_channels else math.prod(spot.takes)
+            (spot.takes[0] if spot.layer.whole_channels else math.prod(spot.takes), spot.layer.rate)
             for spot in self.spots
             if isinstance(spot.layer, Dropout)
         )

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from weightspace.networks.activations import Runs, activate
-from weightspace.networks.batch import Images, Step
+from weightspace.networks.batch import Images, Masks, Step
 from weightspace.networks.grammar import (
     Activation,
     AdaptivePool,
@@ -106,12 +106,11 @@ class TorchStack:
         stats: list[Tensor],
         activations: Sequence[str],
         smoothing: Tensor,
-        masks: list[Tensor],
+        masks: Masks,
     ) -> Step:
         """The losses and gradients of one step; running statistics are updated in place.
 
-        `labels` int64 [M, B]; `smoothing` of labels [M, 1]; `masks` has the factors of each dropout
-        [M, B, values]: 0, or 1 / keep probability.
+        `labels` int64 [M, B]; `smoothing` of labels [M, 1].
         """
         leaves = [v.detach().requires_grad_() for v in self._shape.views(weights)]
         plan, runs = self._shape.plan, Runs.of(activations)
@@ -142,14 +141,12 @@ def forward(
     tensors: list[Tensor],
     stats: list[Tensor],
     runs: Runs,
-    masks: list[Tensor] | None,
+    masks: Masks | None,
 ) -> Tensor:
     """Logits [M, B, outputs] of M nets, each on its own batch.
 
     `x` is [M, B, *input] and `tensors` are as `StackShape.views` returns them. In training, `stats`
-    are updated in place and `masks` has one factor [M, B, values] for each `Dropout`, or
-    [M, B, channels] where it drops whole channels (0, or 1 / keep probability). `masks` None means
-    evaluation: no dropout, and running statistics.
+    are updated in place. `masks` None means evaluation: no dropout, and running statistics.
     """
     y = _Pass(len(x), tensors, stats, runs, masks).chain(plan.layers, _merged(x))
     return y.reshape(len(y), len(x), -1).transpose(0, 1)
@@ -164,7 +161,7 @@ class _Pass:
         tensors: list[Tensor],
         stats: list[Tensor],
         runs: Runs,
-        masks: list[Tensor] | None,
+        masks: Masks | None,
     ) -> None:
         self._nets, self._runs, self._training = nets, runs, masks is not None
         self._take, self._stat, self._mask = iter(tensors), iter(stats), iter(masks or [])
@@ -221,7 +218,10 @@ class _Pass:
         return F.batch_norm(y, mean, var, scale, shift, self._training, NORM_MOMENTUM, NORM_EPSILON)
 
     def _dropout(self, layer: Dropout, y: Tensor) -> Tensor:
-        mask = next(self._mask).transpose(0, 1).flatten(1)  # [B, M x values]
+        mask = next(self._mask)
+        if mask is None:
+            return y
+        mask = mask.transpose(0, 1).flatten(1)  # [B, M x values]
         whole = (*y.shape[:2], *(1 for _ in y.shape[2:]))
         return y * mask.view(whole if layer.whole_channels else y.shape)
 

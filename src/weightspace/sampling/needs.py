@@ -21,7 +21,7 @@ BASE_MEMORY = 450_000_000
 LIVE_COPIES = 8
 """How many tensors of the size of a stack's weights are in memory: two slots, gradient, ..."""
 
-UNIT_BYTES, NET_BYTES, SNAPSHOT_BYTES = 15_000, 150, 100
+UNIT_BYTES, NET_BYTES, SNAPSHOT_BYTES = 20_000, 150, 100
 """Measured bytes on disk besides the vectors, for tables and headers, with a margin."""
 
 WATCHING = 1 / 27

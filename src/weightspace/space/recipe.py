@@ -70,6 +70,48 @@ class Recipe:
         Whether to train for `epochs`, or only until the net has converged.
     train_fraction : float
         The share of `train_images` that is used.
+    norm : {"batch", "layer", "group"}
+        The kind of norm, if layers have one.
+    norm_position : {"architecture", "before", "after"}
+        Whether norms come before or after the activation; by default as the architecture has it.
+    bias : bool
+        Whether layers that a norm follows have a bias.
+    padding : {"architecture", "same", "none"}
+        Whether convolutions keep the size of the image.
+    pooling : {"architecture", "max", "average", "stride", "none"}
+        How the image becomes smaller at the end of a block: by a pool, or by the stride of its last
+        convolution.
+    pool_size : int
+        The side of the pools, or the stride.
+    global_pool : bool
+        Whether each channel is averaged before the dense layers.
+    dropout_conv : float
+        The probability of dropping a value after a block of convolutions in training, below 1.
+    momentum : float
+        The momentum of `momentum` and `nesterov`, below 1.
+    beta1, beta2 : float
+        The factors of the running means of `adam`, `adamw` and `lion`, below 1.
+    alpha : float
+        The factor of the running mean of `rmsprop`, below 1.
+    epsilon : float
+        What adaptive optimizers add to the denominator.
+    schedule : str
+        How the learning rate changes (`training.schedules.SCHEDULES`).
+    warmup : float
+        Epochs in which the learning rate rises in a line from 0.
+    decay_epochs : int
+        Epochs between two steps of the schedule `step`.
+    gradient_clipping : float
+        The largest norm of a gradient; 0 for no clipping.
+    drop_last : bool
+        Whether the last batch of an epoch is dropped if it is not full.
+    ema : float
+        The factor of a moving average of the weights, which snapshots then hold; 0 for none.
+    inputs : {"unit", "centered", "standardized"}
+        Pixels from 0 to 1, from -1 to 1, or with mean 0 and variance 1 in each channel of the
+        training images.
+    augmentations : {"nws", "flip_crop", "flip", "crop"}
+        What `augmentation` does.
 
     Attributes
     ----------
@@ -129,17 +171,38 @@ class Recipe:
     """Whether to train for `epochs`, or only until the net has converged ("convergence")."""
     train_fraction: float = 1.0
     """The share of `train_images` that is used."""
+    norm: str = "batch"
+    norm_position: str = "architecture"
+    bias: bool = True
+    padding: str = "architecture"
+    pooling: str = "architecture"
+    pool_size: int = 2
+    global_pool: bool = False
+    dropout_conv: float = 0.0
+    momentum: float = 0.95
+    beta1: float = 0.9
+    beta2: float = 0.999
+    alpha: float = 0.9
+    epsilon: float = 1e-8
+    schedule: str = "exponential"
+    warmup: float = 0.0
+    decay_epochs: int = 30
+    gradient_clipping: float = 0.0
+    drop_last: bool = True
+    ema: float = 0.0
+    inputs: str = "unit"
+    augmentations: str = "nws"
 
     def __post_init__(self) -> None:
         for name in _RULES:
             object.__setattr__(self, name, checked(name, getattr(self, name)))
-        if self.depth_conv < self.blocks:
+        if 0 < self.depth_conv < self.blocks:
             raise UsageError(
                 "depth_conv",
                 f"{self.depth_conv} layers cannot fill {self.blocks} blocks",
                 "lower blocks or raise depth_conv",
             )
-        if self.input_size >> self.blocks < 1:
+        if self.depth_conv and self.input_size >> self.blocks < 1:
             raise UsageError(
                 "input_size",
                 f"{self.input_size} pixels vanish under {self.blocks} poolings",
@@ -272,6 +335,10 @@ def _whole(low: int, high: int) -> tuple[str, Any]:
     return f"a whole number from {low} to {high:,}", lambda v: low <= v <= high
 
 
+def _one_of(*names: str) -> tuple[str, Any]:
+    return f"{', '.join(names[:-1])} or {names[-1]}", lambda v: v in names
+
+
 _RULES: dict[str, tuple[str, Any]] = {
     "dataset": _WORD,
     "seed": _whole(0, 2**63 - 1),
@@ -282,7 +349,7 @@ _RULES: dict[str, tuple[str, Any]] = {
     "activation": _WORD,
     "initialization": _WORD,
     "filter_size": ("an odd whole number from 1 to 15", lambda v: v % 2 == 1 and 1 <= v <= 15),
-    "depth_conv": _whole(1, 64),
+    "depth_conv": _whole(0, 64),
     "depth_fc": _whole(0, 64),
     "width_conv": _whole(1, 4096),
     "width_fc": _whole(2, 65536),
@@ -300,5 +367,26 @@ _RULES: dict[str, tuple[str, Any]] = {
     "label_noise": _FRACTION,
     "architecture": _WORD,
     "train_fraction": ("a share above 0, at most 1", lambda v: 0 < v <= 1),
-    "stopping": ("epochs or convergence", lambda v: v in ("epochs", "convergence")),
+    "stopping": _one_of("epochs", "convergence"),
+    "norm": _one_of("batch", "layer", "group"),
+    "norm_position": _one_of("architecture", "before", "after"),
+    "bias": _SWITCH,
+    "padding": _one_of("architecture", "same", "none"),
+    "pooling": _one_of("architecture", "max", "average", "stride", "none"),
+    "pool_size": _whole(2, 16),
+    "global_pool": _SWITCH,
+    "dropout_conv": _FRACTION,
+    "momentum": _FRACTION,
+    "beta1": _FRACTION,
+    "beta2": _FRACTION,
+    "alpha": _FRACTION,
+    "epsilon": ("a positive number below 1", lambda v: 0 < v < 1),
+    "schedule": _WORD,
+    "warmup": ("a number of epochs from 0", lambda v: 0 <= v <= 100_000),
+    "decay_epochs": _whole(1, 100_000),
+    "gradient_clipping": ("a number from 0", lambda v: 0 <= v <= 1e6),
+    "drop_last": _SWITCH,
+    "ema": _FRACTION,
+    "inputs": _one_of("unit", "centered", "standardized"),
+    "augmentations": _one_of("nws", "flip_crop", "flip", "crop"),
 }

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from weightspace.errors import UsageError
 from weightspace.images import ImageSet, split
+from weightspace.networks.activations import Runs
 from weightspace.networks.batch import Images
 from weightspace.space import Recipe
 from weightspace.training import streams
-from weightspace.training.distortion import distorted
+from weightspace.training.distortion import cropped, distorted
 from weightspace.training.evaluation import Held
 from weightspace.training.pool import Pool, padded
 
@@ -48,6 +49,8 @@ class Batches:
         stops = any(recipe.stopping != "epochs" for recipe in recipes)
         self.watched = Held.of(validation, pool) if stops else None
         self.augmented = torch.tensor([r.augmentation for r in recipes], device=device)
+        self.augmentations = [r.augmentations for r in recipes]
+        self.affine = _affine(recipes, pool)
         self.order = torch.zeros_like(self.train)
         self.labels = self._labels(recipes) if any(r.label_noise for r in recipes) else None
         if self.labels is not None:
@@ -63,6 +66,8 @@ class Batches:
         """Drop every net except those at `rows`."""
         for name in ("seeds", "sizes", "train", "augmented", "order", "steps_per_epoch"):
             setattr(self, name, getattr(self, name)[rows])
+        self.augmentations = [self.augmentations[i] for i in rows.tolist()]
+        self.affine = self.affine[rows] if self.affine is not None else None
         self.labels = self.labels[rows] if self.labels is not None else None
         self.held = {name: held.keep(rows) for name, held in self.held.items()}
         self.watched = self.watched.keep(rows) if self.watched else None
@@ -73,14 +78,32 @@ class Batches:
         self._shuffle((within == 0).nonzero().squeeze(1), step)
         first = within.unsqueeze(1) * self.batch_size
         position = first + torch.arange(self.batch_size, device=first.device)
-        chosen = self.order.gather(1, position)
+        # Beyond the end of a last batch that is not full stands any image; `counts` tells.
+        chosen = self.order.gather(1, position.clamp(max=self.order.shape[1] - 1))
         index = self.train.gather(1, chosen)
         y = self.pool.labels[index] if self.labels is None else self.labels.gather(1, chosen)
-        images, rows = Images(self.pool.images, index), self.augmented.nonzero().squeeze(1)
-        if len(rows):
-            made = distorted(self.pool.images, index[rows], self.seeds[rows], step, self.dtype)
-            images = Images(self.pool.images, index, rows, made)
-        return images, y
+        rows = self.augmented.nonzero().squeeze(1)
+        made = self._augmented(index, rows, step) if len(rows) else None
+        return Images(self.pool.images, index, rows, made, self.affine), y
+
+    def affine_of(self, rows: Tensor) -> Tensor | None:
+        """`affine` of some of the nets."""
+        return None if self.affine is None else self.affine[rows]
+
+    def counts(self, step: int) -> Tensor:
+        """How many images of its batch each net gets at a step: int64 [M]."""
+        first = step % self.steps_per_epoch * self.batch_size
+        return (self.sizes - first).clamp(max=self.batch_size)
+
+    def _augmented(self, index: Tensor, rows: Tensor, step: int) -> Tensor:
+        """The augmented images [K, B, C, H, W] of the nets at `rows`, each in its own way."""
+        kinds = [self.augmentations[i] for i in rows.tolist()]
+        pieces: list[Tensor] = []
+        for kind, first, stop in Runs.of(kinds).runs:
+            some = rows[first:stop]
+            own = (self.pool.images, index[some], self.seeds[some], step, self.dtype)
+            pieces.append(distorted(*own) if kind == "nws" else cropped(*own, kind))
+        return torch.cat(pieces)
 
     def begin_at(self, step: int) -> None:
         """Prepare for a step that may lie within an epoch."""
@@ -107,15 +130,27 @@ class Batches:
         return torch.where(u < share, wrong, labels)
 
 
+def _affine(recipes: Sequence[Recipe], pool: Pool) -> Tensor | None:
+    """Factor and addend [M, 2, C] of each net's channels; None if all take pixels from 0 to 1."""
+    if all(recipe.inputs == "unit" for recipe in recipes):
+        return None
+    found = [pool.affine(recipe.dataset, recipe.inputs) for recipe in recipes]
+    return torch.stack(found).to(pool.images.device)
+
+
 def whole_batches(recipe: Recipe, images: int) -> int:
-    """Steps of an epoch on so many training images; a last batch that is not full is dropped."""
+    """Steps of an epoch on so many training images, with or without a batch that is not full."""
     if images < recipe.batch_size:
         raise UsageError(
             "batch_size",
             f"{recipe.batch_size} is more than the {images} training images of {recipe.dataset}",
             "lower it, or raise train_images or train_fraction",
         )
-    return images // recipe.batch_size
+    steps, rest = divmod(images, recipe.batch_size)
+    alone = rest == 1 and recipe.batch_norm and recipe.norm == "batch"  # not to be normalized
+    if recipe.drop_last or not rest or alone:
+        return steps
+    return steps + 1
 
 
 def epoch_steps(recipe: Recipe, pool: Pool) -> int:

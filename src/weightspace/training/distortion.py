@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from weightspace.images.augmentation import AUGMENT_NUMBERS, RANGES, augment
+from weightspace.images.cropping import CROP_NUMBERS, crop_and_flip
 from weightspace.networks.batch import Images
 from weightspace.networks.native import SUFFIX, augmented, library
 from weightspace.training import streams
@@ -26,6 +27,20 @@ def distorted(pool: Tensor, index: Tensor, seeds: Tensor, step: int, dtype: torc
         return torch.cat([_by_torch(pool, *part, step, dtype) for part in parts])
     key, noise_key = (streams.keys(seeds, of, step) for of in ("augmentation", "noise"))
     return augmented(found, pool, index, key, noise_key, list(RANGES.values()), dtype)
+
+
+def cropped(
+    pool: Tensor, index: Tensor, seeds: Tensor, step: int, dtype: torch.dtype, kind: str
+) -> Tensor:
+    """Crop and flip images as `distorted` augments them; `kind` is flip_crop, flip or crop."""
+    x = Images(pool, index).values(dtype)
+    numbers = index.shape[1] * CROP_NUMBERS
+    u = streams.uniform(streams.keys(seeds, "augmentation", step), numbers)
+    flat = x.flatten(0, 1)
+    made = crop_and_flip(
+        flat, u.view(len(flat), CROP_NUMBERS), crop="crop" in kind, flip="flip" in kind
+    )
+    return made.view_as(x)
 
 
 def _by_torch(pool: Tensor, index: Tensor, seeds: Tensor, step: int, dtype: torch.dtype) -> Tensor:

@@ -57,10 +57,12 @@ def evaluate(
     recipes: Sequence[Recipe],
     weights: Tensor,
     stats: list[Tensor],
+    affine: Tensor | None = None,
 ) -> tuple[list[float], list[float]]:
     """Mean loss and accuracy of each of M nets, without dropout or augmentation.
 
-    `weights` and `stats` are as `StackShape.split` returns them; row i belongs to `recipes[i]`. An
+    `weights` and `stats` are as `StackShape.split` returns them; row i belongs to `recipes[i]`, and
+    so does row i of `affine` (as in `Images`). An
     accuracy is one count of images divided by another, whatever the order of summation.
     """
     activations = [r.activation for r in recipes]
@@ -69,7 +71,7 @@ def evaluate(
     for first in range(0, held.index.shape[1], EVALUATION_BATCH):
         here = slice(first, first + EVALUATION_BATCH)
         y, weight = held.labels[:, here], held.weight[:, here]
-        images = Images(pool.images, held.index[:, here])
+        images = Images(pool.images, held.index[:, here], affine=affine)
         logits = arithmetic.logits(images, weights, stats, activations)
         nll = -torch.log_softmax(logits, 2).gather(2, y.unsqueeze(2)).squeeze(2)
         loss += (nll * weight).sum(1)

@@ -10,12 +10,14 @@ from weightspace.networks.architectures import ARCHITECTURES
 from weightspace.networks.initializations import INITIALIZATIONS
 from weightspace.space import Recipe
 from weightspace.training.optimizers import OPTIMIZERS
+from weightspace.training.rates import SCHEDULES
 
 TABLES: dict[str, dict[str, Any]] = {
     "optimizer": OPTIMIZERS,
     "activation": ACTIVATIONS,
     "initialization": INITIALIZATIONS,
     "architecture": ARCHITECTURES,
+    "schedule": SCHEDULES,
 }
 """For each recipe field the table of its names. An entry that is added can be used in recipes."""
 

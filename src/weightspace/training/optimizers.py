@@ -1,32 +1,19 @@
 """Optimizers by name; each updates rows of a stack that have their own learning rates.
 
 To add one, write a function with the signature below and add a line to `OPTIMIZERS`. The formulas
-and constants are PyTorch's: `torch.optim.Adam`, `AdamW`, `RMSprop` with alpha 0.9, `SGD` without
-momentum and with momentum 0.95, the value of the NWS data set. A test compares each with the
-original.
+are PyTorch's: `torch.optim.Adam`, `AdamW`, `RMSprop`, `Adagrad` and `SGD` without momentum, with it
+and with Nesterov's; and that of Lion (Chen et al., "Symbolic discovery of optimization algorithms",
+2023). A test compares each with the original. A recipe has the constants; its defaults of 0.95 for
+momentum and 0.9 for `alpha` are those of the NWS data set.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
-
-EPSILON = 1e-8
-
-
-class Update(Protocol):
-    """One step, in place: weights [k, n], gradient [k, n], slots of the same shape, rate [k, 1].
-
-    `step` counts from 1.
-    """
-
-    def __call__(
-        self, weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int
-    ) -> None:
-        """Update the weights by one step."""
 
 
 @dataclass(frozen=True)
@@ -36,34 +23,59 @@ class Optimizer:
     Parameters
     ----------
     update : callable
-        An update in place: `update(weights, gradient, slots, rate, step)` with weights and gradient
-        float [k, n], slots of the same shape, rate [k, 1], and a step from 1.
+        An update in place: `update(weights, gradient, slots, rate, step, **settings)` with weights
+        and gradient float [k, n], slots of the same shape, rate [k, 1], and a step from 1.
     slots : int
         The number of tensors of the weights' shape that it keeps; they start at 0.
     decoupled : bool
         Whether weight decay is subtracted from the weights before the step (Loshchilov & Hutter,
         "Decoupled weight decay regularization", ICLR 2019) instead of being added to the gradient.
+    settings : tuple of str
+        The fields of the recipe that it takes as keyword arguments, such as "momentum".
     """
 
-    update: Update
+    update: Callable[..., None]
     slots: int
     decoupled: bool = False
+    settings: tuple[str, ...] = ()
 
 
-def _adam(weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int) -> None:
+def _adam(
+    weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int, *,
+    beta1: float, beta2: float, epsilon: float,
+) -> None:  # fmt: skip
     mean, square = slots
-    mean.lerp_(gradient, 0.1)
-    square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-    root = square.sqrt().div_(math.sqrt(1 - 0.999**step)).add_(EPSILON)
-    weights.addcmul_(mean / root, rate, value=-1 / (1 - 0.9**step))
+    mean.lerp_(gradient, 1 - beta1)
+    square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+    root = square.sqrt().div_(math.sqrt(1 - beta2**step)).add_(epsilon)
+    weights.addcmul_(mean / root, rate, value=-1 / (1 - beta1**step))
 
 
 def _rmsprop(
-    weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int
-) -> None:
+    weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int, *,
+    alpha: float, epsilon: float,
+) -> None:  # fmt: skip
     (square,) = slots
-    square.mul_(0.9).addcmul_(gradient, gradient, value=0.1)
-    weights.addcmul_(gradient / square.sqrt().add_(EPSILON), rate, value=-1)
+    square.mul_(alpha).addcmul_(gradient, gradient, value=1 - alpha)
+    weights.addcmul_(gradient / square.sqrt().add_(epsilon), rate, value=-1)
+
+
+def _adagrad(
+    weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int, *,
+    epsilon: float,
+) -> None:  # fmt: skip
+    (square,) = slots
+    square.addcmul_(gradient, gradient)
+    weights.addcmul_(gradient / square.sqrt().add_(epsilon), rate, value=-1)
+
+
+def _lion(
+    weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int, *,
+    beta1: float, beta2: float,
+) -> None:  # fmt: skip
+    (mean,) = slots
+    weights.addcmul_(mean.lerp(gradient, 1 - beta1).sign_(), rate, value=-1)
+    mean.lerp_(gradient, 1 - beta2)
 
 
 def _sgd(weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int) -> None:
@@ -71,18 +83,33 @@ def _sgd(weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, s
 
 
 def _momentum(
-    weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int
-) -> None:
+    weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int, *,
+    momentum: float,
+) -> None:  # fmt: skip
     (velocity,) = slots
-    velocity.mul_(0.95).add_(gradient)
+    velocity.mul_(momentum).add_(gradient)
     weights.addcmul_(velocity, rate, value=-1)
 
 
+def _nesterov(
+    weights: Tensor, gradient: Tensor, slots: list[Tensor], rate: Tensor, step: int, *,
+    momentum: float,
+) -> None:  # fmt: skip
+    (velocity,) = slots
+    velocity.mul_(momentum).add_(gradient)
+    weights.addcmul_(gradient.add(velocity, alpha=momentum), rate, value=-1)
+
+
+_ADAM = ("beta1", "beta2", "epsilon")
+
 OPTIMIZERS: dict[str, Optimizer] = {
-    "adam": Optimizer(_adam, 2),
-    "adamw": Optimizer(_adam, 2, decoupled=True),
-    "rmsprop": Optimizer(_rmsprop, 1),
-    "momentum": Optimizer(_momentum, 1),
+    "adam": Optimizer(_adam, 2, settings=_ADAM),
+    "adamw": Optimizer(_adam, 2, decoupled=True, settings=_ADAM),
+    "rmsprop": Optimizer(_rmsprop, 1, settings=("alpha", "epsilon")),
+    "momentum": Optimizer(_momentum, 1, settings=("momentum",)),
     "sgd": Optimizer(_sgd, 0),
+    "nesterov": Optimizer(_nesterov, 1, settings=("momentum",)),
+    "adagrad": Optimizer(_adagrad, 1, settings=("epsilon",)),
+    "lion": Optimizer(_lion, 1, decoupled=True, settings=("beta1", "beta2")),
 }
 """The optimizers by name."""

@@ -34,6 +34,29 @@ class Pool:
     train_start: dict[str, int]
     test_start: dict[str, int]
 
+    def affine(self, name: str, inputs: str) -> Tensor:
+        """Factor and addend of each channel of a set, float64 [2, C].
+
+        Parameters
+        ----------
+        name : str
+            The image set.
+        inputs : {"unit", "centered", "standardized"}
+            What the pixels become, as in recipes.
+
+        Returns
+        -------
+        torch.Tensor
+        """
+        channels = self.images.shape[1]
+        if inputs == "standardized":
+            start = self.train_start[name]
+            mean, deviation = _moments(self.images[start : start + len(self.sets[name].x_train)])
+            deviation = deviation.clamp(min=1 / 255)  # images of one colour
+            return torch.stack([1 / deviation, -mean / deviation])
+        scale, shift = (2.0, -1.0) if inputs == "centered" else (1.0, 0.0)
+        return torch.tensor([[scale] * channels, [shift] * channels], dtype=torch.float64)
+
     @classmethod
     def of(cls, sets: Mapping[str, ImageSet], device: str | torch.device = "cpu") -> Pool:
         """Make a pool of image sets that have the same size and the same number of channels.
@@ -69,6 +92,20 @@ class Pool:
             train_start,
             test_start,
         )
+
+
+def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel of uint8 images [N, C, ...], float64 [C]."""
+    flat = images.flatten(2)
+    count = flat.shape[0] * flat.shape[2]
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    means, deviations = [], []
+    for channel in flat.unbind(1):
+        share = torch.bincount(channel.reshape(-1).int().cpu(), minlength=256).double() / count
+        mean = (share * levels).sum()
+        means.append(mean)
+        deviations.append((share * (levels - mean) ** 2).sum().sqrt())
+    return torch.stack(means), torch.stack(deviations)
 
 
 def padded(rows: Sequence[np.ndarray]) -> np.ndarray:

@@ -51,6 +51,7 @@ def state_of(trainer: StackTrainer) -> State:
     tensors = {"weights": trainer.weights, "seen": trainer.seen, "broke": trainer.broke}
     tensors |= {f"stats.{i}": tensor for i, tensor in enumerate(trainer.stats)}
     tensors |= {f"slots.{i}": tensor for i, tensor in enumerate(trainer.slots)}
+    tensors |= {f"averages.{i}": tensor for i, tensor in enumerate(trainer.averages)}
     arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
     for i, course in enumerate(trainer.courses):
         arrays |= {f"held.{i}.{j}": moment.vector for j, moment in enumerate(_held(course))}
@@ -85,6 +86,7 @@ def restore(trainer: StackTrainer, state: State) -> None:
     trainer.weights, trainer.seen, trainer.broke = map(tensor, ("weights", "seen", "broke"))
     trainer.stats = [tensor(f"stats.{i}") for i in range(len(trainer.stats))]
     trainer.slots = [tensor(f"slots.{i}") for i in range(len(trainer.slots))]
+    trainer.averages = [tensor(f"averages.{i}") for i in range(len(trainer.averages))]
     trainer.outcomes = [Outcome(**outcome) for outcome in facts["outcomes"]]
     for i, (course, plain) in enumerate(zip(trainer.courses, facts["courses"], strict=True)):
         vectors = [np.array(arrays[f"held.{i}.{j}"]) for j in range(len(plain["held"]))]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from weightspace.errors import UsageError
 from weightspace.networks import Layout, Plan
-from weightspace.networks.activations import Runs
 from weightspace.networks.arithmetic import arithmetic
+from weightspace.networks.batch import Images, Masks, Step
 from weightspace.networks.initializations import initial_vector
 from weightspace.networks.stack import StackShape
 from weightspace.progress import Progress, silent
@@ -24,6 +24,7 @@ from weightspace.training.optimizers import OPTIMIZERS
 from weightspace.training.outcome import Outcome, Snapshot, is_dead
 from weightspace.training.pool import Pool
 from weightspace.training.schedule import Course, Moment
+from weightspace.training.updating import Updating, neighbours
 
 
 class StackTrainer:
@@ -76,12 +77,11 @@ class StackTrainer:
         dtype: torch.dtype = torch.float32,
         evaluation_images: int = 500,
     ) -> None:
-        # Neighbours with the same activation and optimizer are computed by one call.
-        self.recipes = sorted(recipes, key=lambda r: (r.activation, r.optimizer))
         for recipe in recipes:
             for field in TABLES:
                 if reason := unknown(field, getattr(recipe, field)):
                     raise UsageError(f"net {recipe.net}", f"{field}: {reason}")
+        self.recipes = sorted(recipes, key=neighbours)
         self.plan = Plan.from_recipe(recipes[0])
         for recipe in recipes:
             if Plan.from_recipe(recipe) != self.plan or recipe.batch_size != recipes[0].batch_size:
@@ -109,6 +109,9 @@ class StackTrainer:
         self.step = 0
         self.weights, self.stats = self._initial(self.recipes)  # [M, n], per statistic [M x width]
         self.slots = [torch.zeros_like(self.weights) for _ in range(slots)]  # the optimizers'
+        # Moving averages of weights and running statistics, if any net has one.
+        averaged = any(r.ema for r in self.recipes)
+        self.averages = [t.clone() for t in (self.weights, *self.stats)] if averaged else []
         # [M, 3]: sums over all batches so far of loss, accuracy and 1.
         self.seen = torch.zeros(nets, 3, dtype=torch.float64, device=self.device)
         self.broke = torch.full((nets,), -1, device=self.device)  # the step of a divergence, or -1
@@ -178,62 +181,73 @@ class StackTrainer:
             return torch.tensor(values, dtype=self.dtype, device=self.device).unsqueeze(1)
 
         self.activations = [r.activation for r in self.recipes]
-        pairs = Runs.of([f"{r.activation} {r.optimizer}" for r in self.recipes])
-        self.updates = [(pair.split()[1], slice(a, b)) for pair, a, b in pairs.runs]
-        decoupled = [[float(OPTIMIZERS[r.optimizer].decoupled)] for r in self.recipes]
-        apart = torch.tensor(decoupled, dtype=self.dtype, device=self.device)
-        decay = column("weight_decay")
-        self.decay_apart, self.decay_within = decay * apart, decay * (1 - apart)
-        self.decays = bool(decay.any())
-        self.first_rate, self.rate_decay = column("learning_rate"), column("learning_rate_decay")
-        self.slows = bool((self.rate_decay < 1).any())
-        self.smoothing, self.dropout = column("label_smoothing"), column("dropout")
+        self.updating = Updating(self.recipes, self.batches.steps_per_epoch, self.weights)
+        self.smoothing = column("label_smoothing")
+        self.dropout = {name: column(name) for name in ("dropout", "dropout_conv")}
 
     @torch.no_grad()
     def train_step(self) -> None:
         """Do one training step of every net in the stack."""
         images, labels = self.batches.at(self.step)
-        found = self.arithmetic.gradient(
-            images, labels, self.weights, self.stats, self.activations, self.smoothing, self.masks()
-        )
-        self._update(found.gradient)
+        found = self._gradient(images, labels)
+        self.updating.apply(self.weights, found.gradient, self.slots, self.step)
+        self.step += 1
+        if self.averages:
+            self.updating.follow(self.averages, [self.weights, *self.stats])
         # Checked after every step, so that the result does not depend on the other nets. A sum is
         # the fastest check of all weights; it overflows only for weights that are useless.
         self._mark_broken(torch.isfinite(found.loss) & torch.isfinite(self.weights.sum(1)))
         self.seen += torch.stack([found.nll, found.correct, torch.ones_like(found.nll)], 1)
 
-    def _update(self, gradient: Tensor) -> None:
-        """Let every net's optimizer apply `gradient` [M, trainable], which is overwritten."""
-        rate = self.first_rate
-        if self.slows:
-            epoch = self.step // self.batches.steps_per_epoch.unsqueeze(1)
-            rate = rate * self.rate_decay**epoch
-        if self.decays:
-            gradient.addcmul_(self.weights, self.decay_within)
-            self.weights.mul_(1 - rate * self.decay_apart)
-        self.step += 1
-        for name, rows in self.updates:
-            optimizer = OPTIMIZERS[name]
-            slots = [slot[rows] for slot in self.slots[: optimizer.slots]]
-            optimizer.update(self.weights[rows], gradient[rows], slots, rate[rows], self.step)
+    def _gradient(self, images: Images, labels: Tensor) -> Step:
+        """Losses and gradients; nets whose last batch of an epoch is smaller are computed apart."""
+        masks, counts = self.masks(), self.batches.counts(self.step)
+        if bool((counts == self.batches.batch_size).all()):
+            rest = (self.activations, self.smoothing, masks)
+            return self.arithmetic.gradient(images, labels, self.weights, self.stats, *rest)
+        out = Step(torch.empty_like(self.weights), *self.seen.new_empty(3, len(counts)).unbind())
+        for count in counts.unique().tolist():
+            rows = (counts == count).nonzero().squeeze(1)
+            stats = self._some(self.stats, rows)
+            found = self.arithmetic.gradient(
+                images.of(rows, count),
+                labels[rows, :count],
+                self.weights[rows],
+                stats,
+                [self.activations[i] for i in rows.tolist()],
+                self.smoothing[rows],
+                [mask if mask is None else mask[rows, :count] for mask in masks],
+            )
+            for whole, some in zip(self.stats, stats, strict=True):
+                whole.view(len(counts), -1)[rows] = some.view(len(rows), -1)
+            for name in ("gradient", "loss", "nll", "correct"):
+                getattr(out, name)[rows] = getattr(found, name)
+        return out
 
-    def masks(self) -> list[Tensor]:
+    def masks(self) -> Masks:
         """The factors of every dropout layer.
 
         A value is dropped if its 16-bit random number is below rate x 65536.
 
         Returns
         -------
-        list of torch.Tensor, shape (M, B, values)
-            0 or 1 / (1 - rate).
+        list of torch.Tensor, shape (M, B, values), or None
+            0 or 1 / (1 - rate). None if no net drops anything.
         """
-        widths, batch = self.plan.dropouts, self.batches.batch_size
+        dropouts, batch = self.plan.dropouts, self.batches.batch_size
+        dropping = {name for name, rate in self.dropout.items() if bool(rate.any())}
+        if not any(name in dropping for _, name in dropouts):
+            return [None] * len(dropouts)
         key = streams.keys(self.batches.seeds, "dropout", self.step)
-        numbers = streams.uniform16(key, batch * sum(widths))
-        kept = numbers >= (self.dropout * 65536 - 32768)
-        factors = kept.to(self.dtype) / (1 - self.dropout)
-        pieces = factors.split([batch * width for width in widths], 1)
-        return [piece.view(-1, batch, w) for piece, w in zip(pieces, widths, strict=True)]
+        numbers = streams.uniform16(key, batch * sum(width for width, _ in dropouts))
+        masks: Masks = []
+        at = 0
+        for width, name in dropouts:
+            rate, piece = self.dropout[name], numbers[:, at : at + batch * width]
+            kept = (piece >= (rate * 65536 - 32768)).to(self.dtype) / (1 - rate)
+            masks.append(kept.view(-1, batch, width))
+            at += batch * width
+        return masks
 
     def _mark_broken(self, sound: Tensor) -> None:
         """Note the first step after which a net was not `sound`, bool [M]."""
@@ -259,8 +273,9 @@ class StackTrainer:
             return
         rows = torch.tensor(nets, device=self.device)
         held, recipes = self.batches.watched.keep(rows), [self.recipes[i] for i in nets]
-        values = (self.weights[rows], self._stats(rows))
-        _, accuracy = evaluate(self.arithmetic, self.batches.pool, held, recipes, *values)
+        values = self._shown(rows)
+        affine = self.batches.affine_of(rows)
+        _, accuracy = evaluate(self.arithmetic, self.batches.pool, held, recipes, *values, affine)
         for i, value in zip(nets, accuracy, strict=True):
             self.courses[i].hear(value)
 
@@ -269,7 +284,7 @@ class StackTrainer:
         if not nets:
             return {}
         rows = torch.tensor(nets, device=self.device)
-        vectors = self.shape.join(self.weights[rows], self._stats(rows)).float()
+        vectors = self.shape.join(*self._shown(rows)).float()
         sound = torch.ones_like(self.broke, dtype=torch.bool)
         sound[rows] = torch.isfinite(vectors).all(1)  # running statistics may overflow first
         self._mark_broken(sound)
@@ -287,7 +302,8 @@ class StackTrainer:
         values = self.shape.split(vectors.to(self.device, self.dtype))
         columns: dict[str, list[float]] = {}
         for of, held in self.batches.held.items():
-            found = evaluate(self.arithmetic, self.batches.pool, held.keep(rows), recipes, *values)
+            own = (held.keep(rows), recipes, *values, self.batches.affine_of(rows))
+            found = evaluate(self.arithmetic, self.batches.pool, *own)
             columns[f"{of}_loss"], columns[f"{of}_accuracy"] = found
         epochs = self.batches.steps_per_epoch[rows].tolist()
         snapshots = []
@@ -330,9 +346,17 @@ class StackTrainer:
         dead = is_dead(first[0], self.weights[i], course.accuracy, labels)
         return Outcome(recipe.net, self.step, None, dead, course.converged)
 
-    def _stats(self, rows: Tensor) -> list[Tensor]:
-        """The running statistics of the nets at `rows`."""
-        return [s.view(len(self.recipes), -1)[rows].reshape(-1) for s in self.stats]
+    def _shown(self, rows: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """What snapshots of the nets at `rows` hold: the averages, where a net has them."""
+        if not self.averages:
+            return self.weights[rows], self._some(self.stats, rows)
+        # A factor of 0 makes the average the value itself.
+        weights, *stats = self.averages
+        return weights[rows], self._some(stats, rows)
+
+    def _some(self, stats: list[Tensor], rows: Tensor) -> list[Tensor]:
+        """The statistics of the nets at `rows`."""
+        return [s.view(len(self.recipes), -1)[rows].reshape(-1) for s in stats]
 
     def keep(self, keep: list[int]) -> None:
         """Remove every net from the stack except some.
@@ -343,7 +367,10 @@ class StackTrainer:
             Positions in the stack.
         """
         rows = torch.tensor(keep, dtype=torch.long, device=self.device)
-        self.stats = self._stats(rows)
+        if self.averages:
+            first, *rest = self.averages
+            self.averages = [first[rows], *self._some(rest, rows)]
+        self.stats = self._some(self.stats, rows)
         self.slots = [slot[rows] for slot in self.slots]
         self.weights, self.seen, self.broke = self.weights[rows], self.seen[rows], self.broke[rows]
         self.courses = [self.courses[i] for i in keep]

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from weightspace.networks.batch import Images, Step
+from weightspace.networks.batch import Images, Masks, Step
 from weightspace.networks.layout import RUNNING, TRAINABLE, Layout
 from weightspace.networks.native.plans import numbers
 from weightspace.networks.plan import Plan
@@ -41,8 +41,8 @@ class _Call(Structure):
         *(
             (name, c_void_p)
             for name in (
-                "pool", "index", "images", "labels", "weights", "stats", "widths", "masks",
-                "dropped", "activation", "smoothing", "out", "losses",
+                "pool", "index", "images", "levels", "labels", "weights", "stats", "widths",
+                "masks", "dropped", "activation", "smoothing", "out", "losses",
             )
         ),
     )  # fmt: skip
@@ -137,7 +137,7 @@ class NativeStack:
         self._values = sum(t.size for t in layout.tensors if t.role in TRAINABLE)
         widths = [t.size for t in layout.tensors if t.role in RUNNING]
         self._widths = np.array(widths, np.int32)
-        self._dropped = np.array(plan.dropouts, np.int32)
+        self._dropped = np.array([count for count, _ in plan.dropouts], np.int32)
         self._spaces: dict[int, Workspace] = {}
 
     def gradient(
@@ -148,13 +148,13 @@ class NativeStack:
         stats: list[Tensor],
         activations: Sequence[str],
         smoothing: Tensor,
-        masks: list[Tensor],
+        masks: Masks,
     ) -> Step:
         """See `TorchStack.gradient`."""
         out = torch.empty_like(weights)
         losses = torch.empty(3, len(weights), dtype=torch.float64)
         labels, smoothing = labels.contiguous(), smoothing.contiguous()
-        masks = [mask.contiguous() for mask in masks]
+        masks = [mask if mask is None else mask.contiguous() for mask in masks]
         self._run(
             images, weights, stats, activations, out,
             labels=labels.data_ptr(), smoothing=smoothing.data_ptr(), losses=losses.data_ptr(),
@@ -185,8 +185,9 @@ class NativeStack:
         if weights.shape != (nets, self._values) or not weights.is_contiguous():
             raise ValueError(f"weights: {tuple(weights.shape)} is not [{nets}, {self._values}]")
         index, places = images.index.contiguous(), None
+        levels = images.levels(self._dtype)
         if images.made is not None and images.rows is not None:
-            made = images.made.contiguous()
+            made = images.augmented(self._dtype).contiguous()
             places = np.zeros(nets, np.uintp)
             size = made[0].numel() * made.element_size()
             places[images.rows.numpy()] = made.data_ptr() + np.arange(len(made)) * size
@@ -198,6 +199,7 @@ class NativeStack:
             pool=images.pool.data_ptr(),
             index=index.data_ptr(),
             images=None if places is None else places.ctypes.data,
+            levels=None if levels is None else levels.data_ptr(),
             weights=weights.data_ptr(),
             stats=at_stats.ctypes.data,
             widths=self._widths.ctypes.data,
@@ -212,5 +214,5 @@ class NativeStack:
         self._spaces[samples].run(call, "labels" in pointers)
 
 
-def _pointers(tensors: Sequence[Tensor]) -> np.ndarray:
-    return np.array([t.data_ptr() for t in tensors], np.uintp)
+def _pointers(tensors: Sequence[Tensor | None]) -> np.ndarray:
+    return np.array([0 if t is None else t.data_ptr() for t in tensors], np.uintp)

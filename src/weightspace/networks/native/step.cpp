@@ -12,11 +12,13 @@
 
 namespace ws {
 
-// A net's images: float [samples, C, H, W] at `x`, or rows `index` of uint8 images at `pool`.
+// A net's images: float [samples, C, H, W] at `x`, or rows `index` of uint8 images at `pool`, whose
+// bytes stand for `levels` [C, 256], or for 0 to 1.
 template <class T> struct Images {
   const T* x;
   const uint8_t* pool;
   const int64_t* index;
+  const T* levels;
 };
 
 // A layer as native/plans.py tells it.
@@ -68,6 +70,7 @@ template <class T> class Workspace {
   int masks() const { return masks_; }
   int outputs() const { return values_.back().channels; }
   int samples() const { return n_; }
+  int channels() const { return values_[0].channels; }
 
  private:
   void add(const Told& t, Place& place, size_t& packed, size_t& sums) {
@@ -120,14 +123,16 @@ template <class T> class Workspace {
         else bytes[i] = images.pool + (size_t)images.index[first + i] * pixels;
       }
       size_t at = 0;
-      for (int c = 0; c < value.channels; c++)
+      for (int c = 0; c < value.channels; c++) {
+        const T* level = images.levels ? images.levels + 256 * c : level_;
         for (int row = 0; row < value.side; row++) {
           T* to = value.inner() + c * value.channel() + row * value.line() + first;
           for (int column = 0; column < value.side; column++, at++, to += n_) {
             if (images.x) for (int i = 0; i < count; i++) to[i] = numbers[i][at];
-            else for (int i = 0; i < count; i++) to[i] = level_[bytes[i][at]];
+            else for (int i = 0; i < count; i++) to[i] = level[bytes[i][at]];
           }
         }
+      }
     }
   }
 
@@ -144,11 +149,12 @@ template <class T> struct Call {
   const uint8_t* pool;        // images uint8 [*, C, H, W]
   const int64_t* index;       // [nets, samples] rows of pool
   const T* const* images;     // per net [samples, C, H, W], or null: by index
+  const T* levels;            // [nets, C, 256] what each byte of a channel stands for, or null
   const int64_t* labels;      // [nets, samples]
   const T* weights;           // [nets, values]
   T* const* stats;            // running statistics in layout order, each [nets, width]
   const int32_t* widths;      // of each of them
-  const T* const* masks;      // factors of each dropout [nets, samples, values]
+  const T* const* masks;      // factors of each dropout [nets, samples, values], or null
   const int32_t* dropped;     // the number of values of each of them
   const int32_t* activation;  // [nets]
   const T* smoothing;         // [nets]
@@ -165,14 +171,15 @@ template <class T> void run(Workspace<T>& space, const Call<T>& call, bool train
       net.stats.push_back(call.stats[s] + m * call.widths[s]);
     net.activation = call.activation[m];
     Images<T> images{call.images ? call.images[m] : nullptr, call.pool,
-                     call.index ? call.index + m * n : nullptr};
+                     call.index ? call.index + m * n : nullptr,
+                     call.levels ? call.levels + m * space.channels() * 256 : nullptr};
     if (!training) {
       net.gradient = nullptr, net.smoothing = 0;
       space.logits(images, net, call.out + m * n * space.outputs());
       continue;
     }
     for (int l = 0; l < space.masks(); l++)
-      net.masks.push_back(call.masks[l] + m * n * call.dropped[l]);
+      net.masks.push_back(call.masks[l] ? call.masks[l] + m * n * call.dropped[l] : nullptr);
     net.smoothing = call.smoothing[m];
     net.gradient = call.out + m * call.values;
     const auto found = space.train(images, call.labels + m * n, net);

@@ -175,8 +175,7 @@ def parse(
     for field in schema:
         at = table.schema.get_field_index(field.name)
         if at < 0 and field.name in DEFAULTS and _is_older(table, field.name):
-            filled = pa.repeat(pa.scalar(DEFAULTS[field.name], field.type), table.num_rows)
-            table, at = table.append_column(field, filled), table.num_columns
+            table, at = table.append_column(field, _filled(table, field)), table.num_columns
         if at < 0 or table.schema.field(at).type != field.type:
             raise DataError(path, f"has no column {field.name} of {field.type}", REPAIR)
         if not field.nullable and table.column(at).null_count:
@@ -243,6 +242,18 @@ def _check_values(path: InnerPath | Path, table: pa.Table) -> None:
             continue
         if pc.all(sound, min_count=0).as_py() is False:
             raise _impossible(path, table, field.name, pc.index(sound, False).as_py())
+
+
+def _filled(table: pa.Table, field: pa.Field) -> pa.Array:
+    """The default of a new hyper-parameter, for rows in which all older ones are known.
+
+    Of nets that were trained elsewhere, not all is known, and so the new one is not.
+    """
+    known = np.ones(table.num_rows, bool)
+    for name in set(FIELDS) & set(table.column_names):
+        known &= table[name].is_valid().to_numpy()
+    default = pa.scalar(DEFAULTS[field.name], field.type)
+    return pa.array([default.as_py() if one else None for one in known], field.type)
 
 
 def _is_older(table: pa.Table, name: str) -> bool:

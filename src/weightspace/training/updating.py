@@ -1,0 +1,70 @@
+"""From gradients to weights: clipping, weight decay, learning rates and the optimizers' updates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from weightspace.networks.activations import Runs
+from weightspace.space import Recipe
+from weightspace.training.optimizers import OPTIMIZERS
+from weightspace.training.rates import Rates
+
+_CLIPPING_EPSILON = 1e-6  # as torch.nn.utils.clip_grad_norm_
+
+
+def neighbours(recipe: Recipe) -> tuple[object, ...]:
+    """The order in which nets stand in a stack: those that one call updates are neighbours."""
+    return (recipe.activation, recipe.optimizer, *settings(recipe).values())
+
+
+def settings(recipe: Recipe) -> dict[str, float]:
+    """The numbers of a recipe that its optimizer takes."""
+    return {name: getattr(recipe, name) for name in OPTIMIZERS[recipe.optimizer].settings}
+
+
+class Updating:
+    """What changes the weights of M nets in a step; the state itself is the trainer's."""
+
+    def __init__(self, recipes: Sequence[Recipe], steps_per_epoch: Tensor, like: Tensor) -> None:
+        def column(values: Sequence[float]) -> Tensor:
+            return torch.tensor(values, dtype=like.dtype, device=like.device).unsqueeze(1)
+
+        runs = Runs.of([repr(neighbours(recipe)) for recipe in recipes]).runs
+        self._groups = [
+            (OPTIMIZERS[recipes[a].optimizer], settings(recipes[a]), slice(a, b))
+            for _, a, b in runs
+        ]
+        apart = column([float(OPTIMIZERS[r.optimizer].decoupled) for r in recipes])
+        decay = column([r.weight_decay for r in recipes])
+        self._apart, self._within = decay * apart, decay * (1 - apart)
+        self._decays = bool(decay.any())
+        self._clipped = [
+            (i, r.gradient_clipping) for i, r in enumerate(recipes) if r.gradient_clipping
+        ]
+        self._ema = column([r.ema for r in recipes])
+        self._rates = Rates(recipes, steps_per_epoch, like)
+
+    def apply(self, weights: Tensor, gradient: Tensor, slots: list[Tensor], step: int) -> None:
+        """Let every net's optimizer apply `gradient` [M, trainable], which is overwritten.
+
+        `step` is the number of steps taken before this one.
+        """
+        for i, most in self._clipped:  # a row at a time: sums must not depend on the other nets
+            norm = torch.linalg.vector_norm(gradient[i])
+            gradient[i].mul_((most / (norm + _CLIPPING_EPSILON)).clamp(max=1.0))
+        rate = self._rates.at(step)
+        if self._decays:
+            gradient.addcmul_(weights, self._within)
+            weights.mul_(1 - rate * self._apart)
+        for optimizer, numbers, rows in self._groups:
+            own = [slot[rows] for slot in slots[: optimizer.slots]]
+            optimizer.update(weights[rows], gradient[rows], own, rate[rows], step + 1, **numbers)
+
+    def follow(self, averages: list[Tensor], values: list[Tensor]) -> None:
+        """Move averages [M, ...] towards values: average x ema + value x (1 - ema)."""
+        for average, value in zip(averages, values, strict=True):
+            nets = len(self._ema)
+            average.view(nets, -1).lerp_(value.view(nets, -1), 1 - self._ema)
