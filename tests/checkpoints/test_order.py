@@ -275,4 +275,5 @@ def test_thousands_of_unnumbered_layers_take_a_time_for_each(kind):
         assert len(arrange(entries, ordered=True).placed) == len(entries)
         return time.process_time() - begin
 
-    assert seconds(4000) < 16 * min(seconds(500) for _ in range(3)) + 0.5
+    most = min(seconds(4000) for _ in range(2))
+    assert most < 16 * min(seconds(500) for _ in range(3)) + 0.5

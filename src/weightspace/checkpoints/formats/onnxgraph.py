@@ -97,13 +97,15 @@ def _recurrent(
             continue
         made = {name for rows in new.values() for name in rows}
         again = all(name in cut and cut[name].keys() == rows.keys() for name, rows in new.items())
-        if not again and (new.keys() & {*used, *cut} or made & taken):
+        kept = any(name in used or name in cut for name in new)
+        if not again and (kept or made & taken):
             continue
         cut |= new
         taken |= made
         gates[f"{node.kind}: {GATES[node.kind]}"] = None
         states |= {note.name: note for note in first_states(node.inputs, sources, tensors)}
-    states = {name: note for name, note in states.items() if name not in {*used, *cut}}
+    for name in used | cut.keys():
+        states.pop(name, None)
     return cut, states, list(gates)
 
 
