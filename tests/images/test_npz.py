@@ -98,7 +98,10 @@ def test_more_than_fits_in_memory_is_not_unpacked(tmp_path, monkeypatch):
 def test_images_of_the_wrong_kind_are_not_unpacked(tmp_path, monkeypatch):
     path = save(tmp_path / "mine.npz", members(x_train=array(np.zeros((8, 6, 6)))))
     monkeypatch.setattr(npz, "_array", lambda *_: pytest.fail("was unpacked"))
-    assert message(tmp_path) == f"{path}: x_train is float64; images must be uint8, 0..255"
+    assert (
+        message(tmp_path)
+        == f"{path}: x_train is float64; images must be uint8, 0..255, and other numbers float32"
+    )
 
 
 @pytest.mark.parametrize("kind", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])

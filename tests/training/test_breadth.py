@@ -111,6 +111,7 @@ def test_all_of_it_in_one_space(tmp_path: Path) -> None:
         "epochs",
         "seed",
         "global_pool",
+        "features",
         "pool_size",
         "decay_epochs",
     }

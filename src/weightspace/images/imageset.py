@@ -19,8 +19,8 @@ class ImageSet:
     ----------
     name : str
         The name of the set.
-    x_train, x_test : ndarray of uint8, shape (N, H, W, C)
-        Images, C = 1 or 3.
+    x_train, x_test : ndarray of uint8 or float32, shape (N, H, W, C) or (N, F)
+        Images, C = 1 or 3; or numbers, which nets get as they are: images, or rows of a table.
     y_train, y_test : ndarray of int64, shape (N,)
         Labels from 0 to len(classes) - 1.
     classes : tuple of str
@@ -36,7 +36,7 @@ class ImageSet:
 
 
 class Arrays(NamedTuple):
-    """What a reader returns: images uint8 [N, H, W] or [N, H, W, C], labels integer [N]."""
+    """What a reader returns: images [N, H, W] or [N, H, W, C], rows [N, F], labels integer [N]."""
 
     x_train: np.ndarray
     y_train: np.ndarray
@@ -45,11 +45,11 @@ class Arrays(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """What headers state: the numbers of images, and (rows, columns, channels)."""
+    """What headers state: the numbers of images, and (rows, columns, channels) or (features,)."""
 
     train: int
     test: int
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
 
 
 def assemble(
@@ -95,10 +95,17 @@ def assemble(
 
 def image_shape(
     where: object, what: str, shape: tuple[int, ...], dtype: np.dtype
-) -> tuple[int, int, int, int]:
-    """(N, rows, columns, channels) of the image array `what` in `where`, a file or a name."""
-    if dtype != np.uint8:
-        raise DataError(where, f"{what} is {dtype}", "images must be uint8, 0..255")
+) -> tuple[int, ...]:
+    """(N, rows, columns, channels) of the image array `what` in `where`, a file or a name.
+
+    Of an array of float32 with two axes it is (N, features).
+    """
+    if dtype not in (np.uint8, np.float32):
+        raise DataError(
+            where, f"{what} is {dtype}", "images must be uint8, 0..255, and other numbers float32"
+        )
+    if dtype == np.float32 and len(shape) == 2 and 0 not in shape:
+        return shape
     if len(shape) == 3:
         shape = (*shape, 1)
     if len(shape) != 4 or shape[3] not in (1, 3):
@@ -109,12 +116,14 @@ def image_shape(
         )
     if 0 in shape:
         raise DataError(where, f"{what} has shape {list(shape)}: no images", "give at least one")
-    n, rows, columns, channels = shape
-    return n, rows, columns, channels
+    return shape
 
 
 def _images(where: object, what: str, x: np.ndarray) -> np.ndarray:
-    return x.reshape(image_shape(where, what, x.shape, x.dtype))
+    x = x.reshape(image_shape(where, what, x.shape, x.dtype))
+    if x.dtype != np.uint8 and not np.isfinite(x).all():
+        raise DataError(where, f"{what} holds NaN or infinity", "replace them")
+    return x
 
 
 def _labels(where: object, what: str, y: np.ndarray, images: int) -> np.ndarray:

@@ -44,7 +44,7 @@ class Entry:
     kind: str
     state: str
     where: str
-    shape: tuple[int, int, int] | None
+    shape: tuple[int, ...] | None
     train: int | None
     test: int | None
     note: str

@@ -70,8 +70,7 @@ def _sizes(path: Path, headers: dict[str, _Header]) -> Sizes:
         image_shape(path, key, headers[key].shape, headers[key].dtype)
         for key in ("x_train", "x_test")
     )
-    rows, columns, channels = shape
-    return Sizes(train, test, (rows, columns, channels))
+    return Sizes(train, test, tuple(shape))
 
 
 def read(path: Path) -> tuple[Arrays, tuple[str, ...] | None]:

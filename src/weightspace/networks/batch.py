@@ -12,6 +12,8 @@ from torch import Tensor
 class Images:
     """Images of M nets, B each: `pool` uint8 [N, C, H, W] at the positions `index` int64 [M, B].
 
+    A pool of float32 [N, ...] has numbers that nets get as they are.
+
     The nets `rows` int64 [K] get the augmented images `made` [K, B, C, H, W], values in 0..1,
     instead. `affine` [M, 2, C], if given, has a factor and an addend for each channel of each net,
     which are applied last.
@@ -24,8 +26,10 @@ class Images:
     affine: Tensor | None = None
 
     def values(self, dtype: torch.dtype) -> Tensor:
-        """All images as numbers in 0..1: [M, B, C, H, W]."""
-        x = self.pool.index_select(0, self.index.reshape(-1)).to(dtype).div_(255)
+        """All images as numbers, those of bytes in 0..1: [M, B, C, H, W]."""
+        x = self.pool.index_select(0, self.index.reshape(-1)).to(dtype)
+        if self.pool.dtype == torch.uint8:
+            x.div_(255)
         x = x.view(*self.index.shape, *self.pool.shape[1:])
         if self.rows is not None and self.made is not None:
             x[self.rows] = self.made
@@ -33,7 +37,7 @@ class Images:
 
     def levels(self, dtype: torch.dtype) -> Tensor | None:
         """What each byte of the pool stands for, per net and channel: [M, C, 256], or None."""
-        if self.affine is None:
+        if self.affine is None or self.pool.dtype != torch.uint8:
             return None
         scale, shift = self.affine.unbind(1)
         steps = torch.arange(256, dtype=dtype, device=scale.device) / 255

@@ -97,9 +97,16 @@ class Plan:
                 f"{recipe.architecture!r} is unknown",
                 f"known are {', '.join(ARCHITECTURES)}",
             ) from None
+        side, channels = recipe.size
         try:
-            return cls((recipe.channels, recipe.input_size, recipe.input_size), tuple(layers))
+            return cls((channels, side, side) if channels else (side,), tuple(layers))
         except UsageError as error:
+            if recipe.features and error.thing == "layers":
+                raise UsageError(
+                    "features",
+                    f"{recipe.architecture} has layers for images",
+                    'use `architecture="mlp"`',
+                ) from None
             if error.thing != "input_size":
                 raise
             convolutions = sum(isinstance(layer, Conv) for layer in layers)

@@ -61,7 +61,7 @@ class Agenda:
             workers=request.engine.workers(request.device),
             images=self.images,
             # Training images, and test images at up to a fifth of their number.
-            pool_bytes=sum(self.images.values()) * side**2 * channels * 6 // 5,
+            pool_bytes=sum(self.images.values()) * (side**2 * channels or 4 * side) * 6 // 5,
             evaluation_images=request.options.evaluation_images,
             device=request.device,
             epochs=request.options.most_epochs,

@@ -90,12 +90,11 @@ def _seconds_per_step(recipes: list[Recipe], device: str) -> float:
     The fastest is taken because other work on the machine can only make a step slower.
     """
     first = recipes[0]
-    noise = np.random.default_rng(0).integers(
-        0,
-        256,
-        (max(20, 2 * first.batch_size), first.input_size, first.input_size, first.channels),
-        dtype=np.uint8,
-    )
+    count, (side, channels) = max(20, 2 * first.batch_size), first.size
+    rng = np.random.default_rng(0)
+    noise: np.ndarray = rng.integers(0, 256, (count, side, side, channels), dtype=np.uint8)
+    if not channels:
+        noise = rng.random((count, side), np.float32)
     labels = np.arange(len(noise), dtype=np.int64) % 2
     random = ImageSet("random", noise, labels, noise, labels, ("even", "odd"))
     steps = WARM_STEPS + TIMED_STEPS

@@ -168,7 +168,7 @@ def _job(zoo: Zoo, recipe: Recipe, data_dir: str | None, device: str | None) -> 
     return Job(
         datasets=(recipe.dataset,),
         data_dir=data_dir,
-        size=(recipe.input_size, recipe.channels),
+        size=recipe.size,
         snapshots=snapshots,
         evaluation_images=images,
         device=used,

@@ -84,9 +84,8 @@ class Request:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Side length and channels of the images, which are the same for a whole space."""
-        one = next(iter(self.asked.values()))
-        return one.input_size, one.channels
+        """`Recipe.size` of the images, which is the same for a whole space."""
+        return next(iter(self.asked.values())).size
 
     def job(self, nets: dict[int, Recipe]) -> Job:
         """The data that all stacks of these nets share; `nets` are by position in the draw."""
@@ -136,7 +135,7 @@ def _refuse_unknown_names(space: Space) -> None:
         for value in space.values(key):
             if reason := unknown(key, value):
                 raise UsageError(key, reason)
-    for key in ("input_size", "channels"):
+    for key in ("input_size", "channels", "features"):
         if len(space.values(key)) > 1:
             raise UsageError(key, "must be one value in a space", "sample two zoos instead")
 

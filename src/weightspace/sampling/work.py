@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from weightspace.errors import WeightspaceError
+from weightspace.errors import UsageError, WeightspaceError
 from weightspace.images import ImageSet, load, resize
 from weightspace.sampling.memory import memory_for
 from weightspace.sampling.plan import Unit
@@ -62,9 +62,24 @@ class Job:
 
 
 def prepared(name: str, data_dir: str | None, size: tuple[int, int]) -> ImageSet:
-    """An image set, resized to one side length and number of channels."""
+    """An image set of a `Recipe.size`; images of bytes are resized to it."""
     raw = load(name, data_dir)
-    x_train, x_test = (resize(x, *size) for x in (raw.x_train, raw.x_test))
+    side, channels = size
+    if raw.x_train.dtype != np.uint8:
+        wanted = (side, side, channels) if channels else (side,)
+        if raw.x_train.shape[1:] != wanted:
+            raise UsageError(
+                "input_size" if channels else "features",
+                f"{name} has inputs of {'x'.join(map(str, raw.x_train.shape[1:]))}, not "
+                f"{'x'.join(map(str, wanted))}; numbers are not resized",
+                "give the size of its inputs",
+            )
+        return raw
+    if not channels:
+        raise UsageError(
+            "features", f"{name} has images, not a table", "leave it out, and give input_size"
+        )
+    x_train, x_test = (resize(x, side, channels) for x in (raw.x_train, raw.x_test))
     return ImageSet(name, x_train, raw.y_train, x_test, raw.y_test, raw.classes)
 
 

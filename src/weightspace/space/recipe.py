@@ -112,6 +112,8 @@ class Recipe:
         training images.
     augmentations : {"nws", "flip_crop", "flip", "crop"}
         What `augmentation` does.
+    features : int
+        The number of values of an input that is no image, as in a table; 0 for images.
 
     Attributes
     ----------
@@ -192,6 +194,7 @@ class Recipe:
     ema: float = 0.0
     inputs: str = "unit"
     augmentations: str = "nws"
+    features: int = 0
 
     def __post_init__(self) -> None:
         for name in _RULES:
@@ -202,7 +205,7 @@ class Recipe:
                 f"{self.depth_conv} layers cannot fill {self.blocks} blocks",
                 "lower blocks or raise depth_conv",
             )
-        if self.depth_conv and self.input_size >> self.blocks < 1:
+        if self.depth_conv and not self.features and self.input_size >> self.blocks < 1:
             raise UsageError(
                 "input_size",
                 f"{self.input_size} pixels vanish under {self.blocks} poolings",
@@ -219,6 +222,11 @@ class Recipe:
         said = {k: v for k, v in self.to_dict().items() if v != DEFAULTS.get(k)}
         text = json.dumps(said, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The side and the channels of the images; (features, 0) of inputs that are no images."""
+        return (self.features, 0) if self.features else (self.input_size, self.channels)
 
     def used_images(self, there: int) -> int:
         """The number of training images that the net gets, including those for validation.
@@ -388,5 +396,6 @@ _RULES: dict[str, tuple[str, Any]] = {
     "drop_last": _SWITCH,
     "ema": _FRACTION,
     "inputs": _one_of("unit", "centered", "standardized"),
+    "features": _whole(0, 10_000_000),
     "augmentations": _one_of("nws", "flip_crop", "flip", "crop"),
 }

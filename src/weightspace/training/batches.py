@@ -49,6 +49,8 @@ class Batches:
         stops = any(recipe.stopping != "epochs" for recipe in recipes)
         self.watched = Held.of(validation, pool) if stops else None
         self.augmented = torch.tensor([r.augmentation for r in recipes], device=device)
+        if pool.images.dtype != torch.uint8 and any(r.augmentation for r in recipes):
+            raise UsageError("augmentation", "needs images of bytes", "set it to false")
         self.augmentations = [r.augmentations for r in recipes]
         self.affine = _affine(recipes, pool)
         self.order = torch.zeros_like(self.train)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from weightspace.errors import UsageError
 from weightspace.images import ImageSet
 
 
@@ -18,8 +19,8 @@ class Pool:
 
     Attributes
     ----------
-    images : torch.Tensor of uint8, shape (N, C, H, W)
-        The images of all sets.
+    images : torch.Tensor of uint8 or float32, shape (N, C, H, W) or (N, F)
+        The images of all sets, or rows of tables.
     labels : torch.Tensor of int64, shape (N,)
         Their labels.
     sets : mapping of str to ImageSet
@@ -52,7 +53,7 @@ class Pool:
         if inputs == "standardized":
             start = self.train_start[name]
             mean, deviation = _moments(self.images[start : start + len(self.sets[name].x_train)])
-            deviation = deviation.clamp(min=1 / 255)  # images of one colour
+            deviation = deviation.where(deviation > 0, 1.0)  # values that never vary
             return torch.stack([1 / deviation, -mean / deviation])
         scale, shift = (2.0, -1.0) if inputs == "centered" else (1.0, 0.0)
         return torch.tensor([[scale] * channels, [shift] * channels], dtype=torch.float64)
@@ -72,6 +73,11 @@ class Pool:
         -------
         Pool
         """
+        kinds = {(s.x_train.dtype, s.x_train.ndim) for s in sets.values()}
+        if len(kinds) > 1:
+            raise UsageError(
+                "dataset", "sets of bytes and of numbers cannot be in one space", "sample two zoos"
+            )
         images, labels = [], []
         train_start: dict[str, int] = {}
         test_start: dict[str, int] = {}
@@ -83,7 +89,8 @@ class Pool:
             ):
                 starts[name] = start
                 start += len(x)
-                images.append(torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))))
+                first = x.transpose(0, 3, 1, 2) if x.ndim == 4 else x  # channels first
+                images.append(torch.from_numpy(np.ascontiguousarray(first)))
                 labels.append(torch.from_numpy(y.astype(np.int64)))
         return cls(
             sets,
@@ -95,7 +102,10 @@ class Pool:
 
 
 def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel of uint8 images [N, C, ...], float64 [C]."""
+    """Mean and standard deviation of each channel of images [N, C, ...], float64 [C]."""
+    if images.dtype != torch.uint8:
+        numbers = images.double().cpu().transpose(0, 1).flatten(1)
+        return numbers.mean(1), numbers.std(1, correction=0)
     flat = images.flatten(2)
     count = flat.shape[0] * flat.shape[2]
     levels = torch.arange(256, dtype=torch.float64) / 255

@@ -185,12 +185,15 @@ class NativeStack:
         if weights.shape != (nets, self._values) or not weights.is_contiguous():
             raise ValueError(f"weights: {tuple(weights.shape)} is not [{nets}, {self._values}]")
         index, places = images.index.contiguous(), None
-        levels = images.levels(self._dtype)
-        if images.made is not None and images.rows is not None:
-            made = images.augmented(self._dtype).contiguous()
+        levels, made = images.levels(self._dtype), None
+        if images.pool.dtype != torch.uint8:
+            made, rows = images.values(self._dtype).contiguous(), torch.arange(nets)
+        elif images.made is not None and images.rows is not None:
+            made, rows = images.augmented(self._dtype).contiguous(), images.rows
+        if made is not None:
             places = np.zeros(nets, np.uintp)
             size = made[0].numel() * made.element_size()
-            places[images.rows.numpy()] = made.data_ptr() + np.arange(len(made)) * size
+            places[rows.numpy()] = made.data_ptr() + np.arange(len(made)) * size
         functions = np.array([ACTIVATIONS.index(name) for name in activations], np.int32)
         at_stats = _pointers(stats)
         call = _Call(
