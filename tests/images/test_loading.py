@@ -258,7 +258,8 @@ def test_an_unknown_name_lists_the_known_ones(name, tmp_path):
     [
         ({"y_test": None}, "no y_test, found x_test, x_train, y_train; an image set needs "
          "x_train, y_train, x_test, y_test"),
-        ({"x_train": np.zeros((20, 6, 6, 3))}, "x_train is float64; images must be uint8, 0..255, and other numbers float32"),
+        ({"x_train": np.zeros((20, 6, 6, 3))}, "x_train is float64; images must be uint8, 0..255, "
+         "and other numbers float32"),
         ({"x_train": np.zeros((20, 6, 6, 4), np.uint8)}, "x_train has shape [20, 6, 6, 4]; "
          "images must be [N, H, W] or [N, H, W, C] with C = 1 or 3"),
         ({"x_test": np.zeros((0, 6, 6, 3), np.uint8)}, "x_test has shape [0, 6, 6, 3]: no images; "
