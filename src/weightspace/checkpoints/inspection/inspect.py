@@ -29,11 +29,11 @@ from weightspace.checkpoints.inspection.optimizers import (
 )
 from weightspace.checkpoints.pickling.records import Record, plain, word
 from weightspace.checkpoints.plans.chains import Plans, plans_of
-from weightspace.checkpoints.roles import Entry, Note, arrange
 from weightspace.checkpoints.selection.modules import classes, described, is_module
 from weightspace.checkpoints.selection.walk import nodes
 from weightspace.checkpoints.tensors import Tensor
 from weightspace.disk import InnerPath
+from weightspace.networks.roles import Entry, Note, arrange
 
 _MOST_FACTS = 1000
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from weightspace.checkpoints.roles.entries import Entry, Layer, Norm, Note, short, skip
-from weightspace.checkpoints.roles.layers import layer_of_bias
-from weightspace.checkpoints.roles.merging import Child
-from weightspace.checkpoints.roles.order import Order
-from weightspace.checkpoints.roles.words import (
+from weightspace.networks.roles.entries import Entry, Layer, Norm, Note, short, skip
+from weightspace.networks.roles.layers import layer_of_bias
+from weightspace.networks.roles.merging import Child
+from weightspace.networks.roles.order import Order
+from weightspace.networks.roles.words import (
     family,
     is_closing,
     natural,
