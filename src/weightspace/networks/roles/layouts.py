@@ -10,11 +10,10 @@ from weightspace.networks.roles.entries import Placed
 
 def layout_of(placed: list[Placed]) -> Layout:
     """The layout of a vector that holds these tensors in this order, under their own names."""
-    sizes = [p.entry.size for p in placed]
-    offsets = itertools.accumulate(sizes[:-1], initial=0)
+    offsets = itertools.accumulate((p.entry.size for p in placed), initial=0)
     return Layout(
         tuple(
             TensorSpec(p.entry.name, p.role, p.part, p.layer, p.entry.shape, offset)
-            for p, offset in zip(placed, offsets, strict=True)
+            for p, offset in zip(placed, offsets, strict=False)
         )
     )
