@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 
 from weightspace.errors import UsageError
-from weightspace.networks import Layout, Plan
+from weightspace.networks import Layout
 from weightspace.networks.activations import Runs
-from weightspace.networks.arithmetic import arithmetic
+from weightspace.networks.arithmetic import arithmetic_of, shape_of
 from weightspace.networks.initializations import initial_vector
-from weightspace.networks.stack import StackShape
+from weightspace.networks.modules.plan import ModulePlan
+from weightspace.networks.planning import plan_of
 from weightspace.progress import Progress, silent
 from weightspace.space import Recipe
 from weightspace.training import streams
 from weightspace.training.batches import Batches
+from weightspace.training.dropping import masks_of
 from weightspace.training.evaluation import evaluate
 from weightspace.training.names import TABLES, unknown
 from weightspace.training.optimizers import OPTIMIZERS
@@ -82,17 +84,17 @@ class StackTrainer:
             for field in TABLES:
                 if reason := unknown(field, getattr(recipe, field)):
                     raise UsageError(f"net {recipe.net}", f"{field}: {reason}")
-        self.plan = Plan.from_recipe(recipes[0])
+        self.plan = plan_of(recipes[0])
         for recipe in recipes:
-            if Plan.from_recipe(recipe) != self.plan or recipe.batch_size != recipes[0].batch_size:
+            if plan_of(recipe) != self.plan or recipe.batch_size != recipes[0].batch_size:
                 raise UsageError(
                     f"net {recipe.net}", "differs in plan or batch size from its stack"
                 )
-        self.shape = StackShape.of(self.plan)
+        self.shape = shape_of(self.plan)
         self.device, self.dtype = pool.images.device, dtype
         self.batches = Batches(self.recipes, pool, dtype, evaluation_images)
         activations = [r.activation for r in recipes]
-        self.arithmetic = arithmetic(self.shape, activations, dtype, self.device)
+        self.arithmetic = arithmetic_of(self.plan, activations, dtype, self.device)
         # As many states are evaluated at once as nets train at once; a net may have several.
         self.most = len(self.recipes)
         self._begin(snapshots)
@@ -165,7 +167,9 @@ class StackTrainer:
         key = streams.keys(torch.tensor([r.seed for r in recipes]), "initialization", 0)
         numbers = streams.uniform(key, self.layout.size)
         vectors = [
-            initial_vector(self.layout, recipe.initialization, u)
+            self.plan.initial(recipe, u)
+            if isinstance(self.plan, ModulePlan)
+            else initial_vector(self.layout, recipe.initialization, u)
             for recipe, u in zip(recipes, numbers, strict=True)
         ]
         return self.shape.split(torch.stack(vectors).to(self.device, self.dtype))
@@ -227,7 +231,10 @@ class StackTrainer:
         list of torch.Tensor, shape (M, B, values)
             0 or 1 / (1 - rate).
         """
-        widths, batch = self.plan.dropouts, self.batches.batch_size
+        batch = self.batches.batch_size
+        if isinstance(self.plan, ModulePlan):
+            return masks_of(self.plan, self.batches.seeds, self.step, batch, self.dtype)
+        widths = self.plan.dropouts
         key = streams.keys(self.batches.seeds, "dropout", self.step)
         numbers = streams.uniform16(key, batch * sum(widths))
         kept = numbers >= (self.dropout * 65536 - 32768)
@@ -302,7 +309,7 @@ class StackTrainer:
                     course.given,
                     moment.step,
                     moment.step / epochs[row],
-                    moment.vector,
+                    moment.vector[: self.layout.size],  # a module has values that no layout holds
                     metrics,
                 )
             )
