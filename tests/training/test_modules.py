@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -96,12 +97,10 @@ def plainly(recipe: Recipe, pool: Pool, steps: int, dtype: torch.dtype) -> tuple
     return vector_of(net, shape), (largest == 0) | (largest > 1e-12)
 
 
-@pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("function", [*PLAIN, "Features"])
+@pytest.mark.parametrize("together", [False, True])
 def test_a_module_trains_as_in_plain_pytorch(pool: Pool, function: str, together: bool) -> None:
     """Each net of a stack: its own optimizer, rate, decay, smoothing and augmentation."""
-    if together and function == "Rows":
-        pytest.skip("vmap knows no GRU")
     recipes = some(function)
     found = trained(trainer(recipes, pool, together=together, dtype=torch.float64), 8)
     for one in recipes:
@@ -184,11 +183,15 @@ class Stopped(Exception):
     """What ends a run, as a kill would."""
 
 
-@pytest.mark.parametrize("together", [False, True])
-@pytest.mark.parametrize("function", ["dropped", "Noisy", "ResNet20", "ViT", "Features", "Tied"])
+@pytest.mark.parametrize(
+    ("function", "together"),
+    [
+        *itertools.product(("dropped", "ResNet20", "ViT", "Rows", "Features"), (False, True)),
+        ("Noisy", False),
+        ("Spectral", False),
+    ],
+)
 def test_a_stopped_run_goes_on_bit_for_bit(pool: Pool, function: str, together: bool) -> None:
-    if together and function == "Noisy":
-        pytest.skip("is never computed together")
     recipes = some(function, epochs=2)
 
     def fresh() -> StackTrainer:

@@ -216,6 +216,7 @@ class _One:
         tensors = everything(self._net)
         self._fixed = {name: t for name, t in tensors.items() if name not in handed}
         self._versions = self._version()
+        self._evaluated_together = True
         # Where each tensor is: `torch.func.functional_call` takes longer than a small net does.
         self._trained = [_places(self._net, tensors[piece.name]) for piece in plan.shape.trained]
         self._kept = [_places(self._net, tensors[piece.name]) for piece in plan.shape.kept]
@@ -297,9 +298,12 @@ class _One:
         def one(flat: Tensor, apart: list[Tensor], x: Tensor) -> Tensor:
             return self._call(self._shape.parameters(flat), apart, x)[0]
 
-        if together:
-            with _vectorised():
-                return vmap(one, randomness="error")(weights, apart, x)
+        if together and self._evaluated_together:
+            try:
+                with _vectorised():
+                    return vmap(one, randomness="error")(weights, apart, x)
+            except RuntimeError:  # of `nn.GRU`: vmap knows its gradient and not its evaluation
+                self._evaluated_together = False
         nets = ((weights[i], [t[i] for t in apart], x[i]) for i in range(len(x)))
         if not self._plan.draws:
             return torch.stack([one(*net) for net in nets])
