@@ -93,6 +93,16 @@ def test_a_function_that_asks_for_the_net_reads_all_of_the_recipe() -> None:
         assert plan(one) == plan(replace(one))
 
 
+def test_a_function_may_change_a_copy_of_its_recipe() -> None:
+    text = HEAD + (
+        "from dataclasses import replace\n"
+        "def build(r):\n    r = replace(r, width_fc=3)\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, r.width_fc), nn.Linear(3, 10))\n"
+    )
+    with entered("build", text=text, file="net.py"):
+        assert plan(recipe("build", "net.py")).layout().tensors[0].shape == (3, 64)
+
+
 def test_branches_of_a_function_are_told_apart_by_what_each_reads() -> None:
     text = HEAD + (
         "def build(r):\n"

@@ -7,11 +7,14 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from support.commands import printed, refused
 from support.tiny_runs import same
+from weightspace.checkpoints import read_checkpoint
 from weightspace.errors import UsageError
+from weightspace.interop import export_zoo
 from weightspace.networks.architectures import ARCHITECTURES
 from weightspace.networks.modules.source import OwnModule
 from weightspace.sampling import estimate, reproduce, sample
@@ -123,6 +126,18 @@ def test_a_space_that_names_a_file_makes_a_zoo_with_its_name_and_its_hash(made: 
         for file in (made / "zoo").rglob("*")
         if file.is_file()
     )
+
+
+def test_an_exported_net_is_read_as_the_vector_of_the_zoo(made: Path, tmp_path: Path) -> None:
+    zoo = Zoo(made / "zoo")
+    export_zoo(zoo, tmp_path / "out", format="safetensors")
+    for net in zoo.nets["net"]:
+        files = sorted((tmp_path / "out" / net).glob("*.safetensors"))
+        for number, file in enumerate(files, 1):
+            found = read_checkpoint(file)
+            assert found.layout.key == zoo.layout(net).key
+            assert np.array_equal(found.vector, zoo.vector(net, number))
+        assert number == 3
 
 
 def test_what_reads_a_zoo_never_runs_a_file(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,6 +266,7 @@ def test_a_zoo_has_no_folder_of_a_file(tmp_path: Path) -> None:
     [
         ("net.txt:build", r"module: 'net\.txt:build' names no Python file; write it as net\.py"),
         ("nowhere.py:build", r"nowhere\.py: cannot be read \(No such file or directory\)"),
+        ("net.py", r"module: no architecture of the space is of net\.py; write it as net\.py:FUNC"),
         ("net.py:nothing", r"net\.py: has no function 'nothing'; name one that it defines"),
         (["net.py:build", "deep/net.py:build"], r"architecture: net\.py and deep/net\.py have one"),
     ],

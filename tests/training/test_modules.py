@@ -276,6 +276,42 @@ def test_the_seed_decides_a_modules_own_initial_weights(pool: Pool) -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
+LATE = """
+import torch
+from torch import nn
+
+class Late(nn.Module):
+    def __init__(self, recipe):
+        super().__init__()
+        self.fc = nn.Linear(64, 10)
+        self.register_buffer("steps", torch.zeros(()))
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        if self.training:
+            self.steps += 1
+            if self.steps > 3:
+                {late}
+        return self.fc(x.flatten(1))
+"""
+
+
+@pytest.mark.parametrize(
+    ("late", "told"),
+    [
+        ("raise ValueError('no more')", r"net\.py:16: Late fails \(ValueError: no more\)"),
+        ("self.seen += 1", r"net\.py:Late: changes seen in a later step, but not in the first;"),
+    ],
+)
+def test_what_a_module_does_in_a_later_step_is_told_in_a_line(
+    pool: Pool, late: str, told: str
+) -> None:
+    with entered("Late", text=LATE.format(late=late), file="net.py"):
+        found = trainer([recipe("Late", "net.py")], pool, dtype=torch.float32)
+        with pytest.raises(UsageError, match=told):
+            trained(found, 6)
+
+
 def test_a_chain_of_layers_has_no_initial_weights_of_its_own(pool: Pool) -> None:
     with pytest.raises(UsageError, match="'module' are the initial weights that a module"):
         trainer([replace(recipe("mlp"), architecture="nws")], pool, dtype=torch.float32)

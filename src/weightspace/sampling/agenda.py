@@ -17,6 +17,7 @@ import numpy as np
 
 from weightspace.errors import DataError, UsageError
 from weightspace.networks.arithmetic import in_use
+from weightspace.networks.modules.source import NAMED
 from weightspace.sampling.calibration import Pace, work_class
 from weightspace.sampling.drawing import most_drawn
 from weightspace.sampling.modules import refuse_other
@@ -141,10 +142,11 @@ def new_round(request: Request, nets: Iterable[int], images: Mapping[str, str]) 
     recipes = [request.asked[i] for i in nets]
     paces = request.engine.calibrate(recipes, request.device)
     used = {recipe.dataset for recipe in recipes}
+    own = all(NAMED.fullmatch(recipe.architecture) for recipe in recipes)
     info = {
         "paces": {name: pace.to_dict() for name, pace in paces.items()},
         "device": request.device,
-        "arithmetic": in_use(request.device),
+        "arithmetic": "torch" if own else in_use(request.device),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
     }

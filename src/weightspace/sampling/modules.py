@@ -80,6 +80,11 @@ def _resolved(space: Space, named: Iterable[str]) -> tuple[Space, list[OwnModule
         _enter(files, Path(beside.rpartition(":")[0]).parent / path)
     space = _by_name(space)
     names = [value for value in space.values("architecture") if NAMED.fullmatch(value)]
+    if idle := set(files) - {name.rpartition(":")[0] for name in names}:
+        file = min(idle)
+        raise UsageError(
+            "module", f"no architecture of the space is of {file}", f"write it as {file}:FUNCTION"
+        )
     alone = names and len(names) == len(space.values("architecture"))
     if alone and "initialization" not in space.distributions:
         given = space.distributions | {"initialization": Constant(MODULE)}

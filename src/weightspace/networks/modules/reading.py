@@ -27,7 +27,8 @@ class Read(Recipe):
     def __getattribute__(self, name: str) -> Any:
         value = object.__getattribute__(self, name)
         if name in FIELDS:
-            object.__getattribute__(self, "reads")[name] = value
+            # A copy with other values, `dataclasses.replace`, has read all of them already.
+            object.__getattribute__(self, "__dict__").get("reads", {})[name] = value
         return value
 
     def __reduce__(self) -> Any:

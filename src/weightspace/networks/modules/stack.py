@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from torch.func import grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from weightspace.errors import UsageError
 from weightspace.networks.batch import Images, Step
 from weightspace.networks.modules.plan import ModulePlan
 from weightspace.networks.modules.randomness import numbers_from
+from weightspace.networks.modules.running import failed
 from weightspace.networks.modules.tensors import everything
 
 AGREE = {torch.float64: 1e-9, torch.float32: 1e-4}
@@ -67,7 +69,8 @@ class ModuleStack:
             self._decide(x, labels, weights, stats, smoothing, masks)
         way = self._one.together if self.together else self._one.apart
         apart = self._plan.shape.apart(stats, len(weights))
-        gradient, (nll, correct, after), loss = way(x, labels, weights, apart, smoothing, masks)
+        with self._told():
+            gradient, (nll, correct, after), loss = way(x, labels, weights, apart, smoothing, masks)
         with torch.no_grad():
             for stat, values in zip(stats, after, strict=True):
                 stat.copy_(values.reshape(-1))
@@ -80,9 +83,19 @@ class ModuleStack:
     ) -> Tensor:
         """See `TorchStack.logits`."""
         x = images.values(self._dtype)
-        return self._one.logits(
-            x, weights, self._plan.shape.apart(stats, len(x)), bool(self.together)
-        )
+        apart = self._plan.shape.apart(stats, len(x))
+        with self._told():
+            return self._one.logits(x, weights, apart, bool(self.together))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors of the user's code in a line; lack of memory is told by who gave the work."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, MemoryError) or "memory" in str(error):
+                raise
+            raise failed(self._plan.module, error) from error
 
     def _decide(
         self,
@@ -228,9 +241,11 @@ class _One:
         """Refuse a module that changes, late, a buffer that it did not change at first."""
         if self._version() != self._versions:
             then = zip(self._fixed, self._versions, self._version(), strict=True)
-            raise RuntimeError(
-                f"{self._plan.module.name}: changes "
-                f"{next(name for name, before, now in then if before != now)} only in later steps"
+            raise UsageError(
+                self._plan.module.name,
+                f"changes {next(name for name, before, now in then if before != now)} in a later "
+                "step, but not in the first",
+                "change it in each step, or let it be",
             )
 
     def together(
