@@ -40,10 +40,6 @@ def _he_normal(u: Tensor, fan_in: int, fan_out: int) -> Tensor:
     return _normal(u, fan_in, fan_out) * math.sqrt(2 / fan_in)
 
 
-MODULE = "module"
-"""The name of the initial weights that a module of one's own gives itself; not in the table."""
-
-
 INITIALIZATIONS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
     "constant": _constant,
     "normal": _normal,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from weightspace.errors import UsageError
 from weightspace.networks.architectures import ARCHITECTURES
-from weightspace.networks.initializations import MODULE
 from weightspace.networks.modules.plan import ModulePlan, module_plan
-from weightspace.networks.modules.source import OwnModule
+from weightspace.networks.modules.source import MODULE, OwnModule
 from weightspace.networks.plan import Plan
 from weightspace.space import Recipe
 

@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 
 from weightspace.disk import read_text
 from weightspace.errors import DataError, UsageError
-from weightspace.networks.initializations import MODULE
 from weightspace.networks.modules.plan import ModulePlan
-from weightspace.networks.modules.source import NAMED, OwnModule
+from weightspace.networks.modules.source import MODULE, NAMED, OwnModule
 from weightspace.networks.planning import plan_of
 from weightspace.sampling.options import Options
 from weightspace.space import Choice, Constant, Recipe, Space, Uniform, preset
@@ -25,7 +24,8 @@ LARGEST = 2**20
 """The most bytes of a module's file."""
 
 BUILT = ("activation", "filter_size", "depth_conv", "depth_fc", "width_conv", "width_fc",
-         "blocks", "batch_norm", "dropout")  # fmt: skip
+         "blocks", "batch_norm", "dropout", "norm", "norm_position", "bias", "padding", "pooling",
+         "pool_size", "global_pool", "dropout_conv")  # fmt: skip
 """Hyper-parameters that have no effect but through the layers, which a module makes itself."""
 
 log = logging.getLogger("weightspace")

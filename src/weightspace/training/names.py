@@ -7,7 +7,8 @@ from typing import Any
 
 from weightspace.networks.activations import ACTIVATIONS
 from weightspace.networks.architectures import ARCHITECTURES
-from weightspace.networks.initializations import INITIALIZATIONS, MODULE
+from weightspace.networks.initializations import INITIALIZATIONS
+from weightspace.networks.modules.source import MODULE
 from weightspace.space import Recipe
 from weightspace.training.optimizers import OPTIMIZERS
 

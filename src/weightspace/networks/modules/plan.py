@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from weightspace.errors import UsageError
-from weightspace.networks.initializations import MODULE, initial_vector
+from weightspace.networks.initializations import initial_vector
 from weightspace.networks.layout import RUNNING, Layout
 from weightspace.networks.modules.dropout import Deck, Site, take_over
 from weightspace.networks.modules.randomness import numbers_from, standing
 from weightspace.networks.modules.reading import Read
 from weightspace.networks.modules.running import failed, load, make
 from weightspace.networks.modules.shape import ModuleShape
-from weightspace.networks.modules.source import OwnModule
+from weightspace.networks.modules.source import MODULE, OwnModule
 from weightspace.networks.modules.tensors import copies, everything, shape_of, vector_of
 from weightspace.networks.modules.work import Work
 from weightspace.space import Recipe

@@ -9,6 +9,9 @@ from functools import cached_property
 
 NAMED = re.compile(r"(?P<file>.+\.py):(?P<function>[A-Za-z_]\w*)")
 
+MODULE = "module"
+"""The initialization by which a module's initial weights are its own."""
+
 
 @dataclass(frozen=True)
 class OwnModule:
