@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from weightspace.checkpoints import inspect, read_checkpoint
-from weightspace.checkpoints.roles.data import doubt
-from weightspace.checkpoints.roles.entries import Entry
+from weightspace.networks.roles.data import doubt
+from weightspace.networks.roles.entries import Entry
 
 BY_SHAPE = (
     "may be data, not weights: no tensor has the name of a part of a net or is a bias, and none "

@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from support.usual_nets import Net, Truth, conv, entries_of, found
-from weightspace.checkpoints.roles import Arrangement, Entry, arrange
+from weightspace.networks.roles import Arrangement, Entry, arrange
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -22,12 +22,12 @@ from support.hostile_pickles import bounded
 from support.small_units import open_writer, write
 from weightspace.checkpoints import Prediction, read_checkpoint
 from weightspace.checkpoints.pickling.machine import LIMIT
-from weightspace.checkpoints.roles import Entry, arrange
-from weightspace.checkpoints.roles.words import natural
 from weightspace.cli import show
 from weightspace.cli.app import run
 from weightspace.errors import DataError
 from weightspace.meta import Answer
+from weightspace.networks.roles import Entry, arrange
+from weightspace.networks.roles.words import natural
 from weightspace.zoo import Finding
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"

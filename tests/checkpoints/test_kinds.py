@@ -8,7 +8,7 @@ from torch import nn
 
 from support.usual_nets import Net, entries_of
 from weightspace.checkpoints import read_checkpoint
-from weightspace.checkpoints.roles import Entry, arrange
+from weightspace.networks.roles import Entry, arrange
 
 
 def reasons(entries: list[Entry]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from support.usual_nets import Net, conv, entries_of, found
-from weightspace.checkpoints.roles import Entry, arrange
+from weightspace.networks.roles import Entry, arrange
 
 
 def owners(net: nn.Module) -> dict[str, str]:

@@ -14,7 +14,7 @@ from torch import nn
 
 from support.usual_nets import NETS, Net, conv, entries_of, found
 from weightspace.checkpoints import read_checkpoint
-from weightspace.checkpoints.roles import Entry, arrange
+from weightspace.networks.roles import Entry, arrange
 
 
 def kernels(*rows: tuple[str, tuple[int, ...]]) -> list[Entry]:

@@ -1,8 +1,9 @@
 """Python examples in Markdown run (those of docstrings: test_doctests.py).
 
 In a Markdown file the fenced `python` blocks run in order, as a reader would type them: in one
-session and one empty folder. A fenced `yaml` block whose first line is a comment with a file name
-is written into that folder first. A block after the comment `<!-- not run: reason -->` is left out.
+session and one empty folder. A fenced `yaml` block whose first line is a comment with a file name,
+and a `python` block whose first line is such a comment and nothing else, are written into that
+folder first. A block after the comment `<!-- not run: reason -->` is left out.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ FENCE = re.compile(
     r"^```(?P<kind>python|yaml)[^\n]*\n(?P<body>.*?)^```",
     re.MULTILINE | re.DOTALL,
 )
-FILE_NAME = re.compile(r"# (?P<name>[\w-]+\.yaml)\b")
+FILE_NAME = re.compile(r"# (?P<name>[\w-]+\.yaml\b|[\w-]+\.py$)", re.MULTILINE)
 
 
 def blocks(text: str) -> list[tuple[str, int, str]]:
@@ -41,12 +42,12 @@ def blocks(text: str) -> list[tuple[str, int, str]]:
 def run(page: Path, text: str) -> int:
     """Run the examples of a page in the current folder; how many there were."""
     session: dict[str, object] = {"__name__": "__main__"}
-    for kind, _, body in blocks(text):
-        if kind == "yaml" and (name := FILE_NAME.match(body)):
+    for _, _, body in blocks(text):
+        if name := FILE_NAME.match(body):
             Path(name["name"]).write_text(body, encoding="utf-8")
     count = 0
     for kind, line, body in blocks(text):
-        if kind != "python":
+        if kind != "python" or FILE_NAME.match(body):
             continue
         count += 1
         if ">>> " in body:
@@ -62,9 +63,11 @@ def run(page: Path, text: str) -> int:
 
 @pytest.fixture
 def tables():
-    """What a page adds to the tables of names is taken out again."""
-    before = {field: dict(table) for field, table in TABLES.items()}
+    """What a page adds to the tables of names, and what it imports, is taken out again."""
+    before, loaded = {field: dict(table) for field, table in TABLES.items()}, set(sys.modules)
     yield
+    for name in {"net"} - loaded:
+        sys.modules.pop(name, None)
     for field, table in TABLES.items():
         table.clear()
         table.update(before[field])
@@ -73,6 +76,7 @@ def tables():
 @pytest.mark.parametrize("page", SESSIONS, ids=lambda p: p.name)
 def test_examples_of_a_page_run(page, tmp_path, monkeypatch, tables):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     if not run(page, page.read_text(encoding="utf-8")):
         pytest.skip("no Python examples")
 

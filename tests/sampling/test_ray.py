@@ -19,9 +19,12 @@ import numpy as np
 import psutil
 import pytest
 
+from support import own_nets
 from support.tiny_runs import TINY, continued, same, small, stacks_of
 from weightspace.errors import DataError, UsageError
 from weightspace.sampling import estimate, sample
+from weightspace.sampling.calibration import Pace
+from weightspace.sampling.engines import local
 from weightspace.sampling.engines import ray as engine
 from weightspace.zoo import Zoo, check
 
@@ -148,6 +151,22 @@ def test_a_cluster_makes_the_same_files_as_one_process(
     assert len(list((tmp_path / "depot").rglob("unit-*.tar"))) == (units if via == "url" else 0)
     assert told == sorted(told)
     assert told[-1] == 1
+
+
+@pytest.mark.parametrize("via", ["auto", pytest.param("url", marks=pytest.mark.slow)])
+def test_the_text_of_a_module_travels_to_the_nodes(
+    machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, via: str
+) -> None:
+    paces = {f"2^{k}": Pace(2, 0.001, True) for k in range(6, 40)}
+    monkeypatch.setattr(local, "calibrate", lambda recipes, device: paces)
+    space = TINY.with_constants(initialization="module", filter_size=3)
+    options = {"nets": 8, "snapshots": 3, "module": f"{own_nets.__file__}:dropped"}
+    whole = sample(space, out=tmp_path / "whole", workers=1, **options)
+    out = begun(tmp_path / "zoo", whole)
+    how = f"file://{tmp_path}/depot" if via == "url" else via
+    sample(space, out=out, engine="ray", address=machines.address, via=how, **options)
+    assert equal_files(out, whole.path)
+    assert set(whole.nets["architecture"]) == {"own_nets.py:dropped"}
 
 
 @pytest.mark.parametrize("via", ["auto", pytest.param("driver", marks=pytest.mark.slow)])

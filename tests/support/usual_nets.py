@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from weightspace.checkpoints.roles import Arrangement, Entry
+from weightspace.networks.roles import Arrangement, Entry
 
 Truth = list[tuple[str, tuple[str, ...]]]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weightspace.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from weightspace.checkpoints.findings import Finding
 from weightspace.checkpoints.inspection.inspect import Inspection, inspect
-from weightspace.checkpoints.roles import Note
+from weightspace.networks.roles import Note
 
 if TYPE_CHECKING:
     from weightspace.checkpoints.prediction import Prediction as Prediction

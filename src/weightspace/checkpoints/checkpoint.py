@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ import numpy as np
 from weightspace.checkpoints.files import Stored, read_file
 from weightspace.checkpoints.findings import Finding, doubts, of_names
 from weightspace.checkpoints.reading import arranged
-from weightspace.checkpoints.roles import Note, Placed
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
-from weightspace.networks import Layout, TensorSpec
+from weightspace.networks import Layout
+from weightspace.networks.roles import Note, layout_of
 from weightspace.printable import printable
 
 if TYPE_CHECKING:
@@ -152,7 +151,7 @@ def read_checkpoint(
             raise _without_values(place, len(stored.tensors))
         if not placed:
             raise DataError(place, "no usable tensors", _found((*skipped, *stored.beside)))
-        layout = _layout(placed)
+        layout = layout_of(placed)
         vector = _vector(stored, layout)
     if finite:
         _check_finite(place, vector, layout)
@@ -194,17 +193,6 @@ def reading_without_pauses() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _layout(placed: list[Placed]) -> Layout:
-    sizes = [p.entry.size for p in placed]
-    offsets = itertools.accumulate(sizes[:-1], initial=0)
-    return Layout(
-        tuple(
-            TensorSpec(p.entry.name, p.role, p.part, p.layer, p.entry.shape, offset)
-            for p, offset in zip(placed, offsets, strict=True)
-        )
-    )
 
 
 def _vector(stored: Stored, layout: Layout) -> np.ndarray:

@@ -12,10 +12,10 @@ from weightspace.checkpoints.contents import Contents, Opened
 from weightspace.checkpoints.formats.torchfiles import PICKLED, ZIPPED
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.remote import opened
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.tensors import Values, size_of
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
+from weightspace.networks.roles import Note
 
 _TORCH = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scheduler.bin", "training_args.bin")
 _JSON = ("trainer_state.json", "adapter_config.json")

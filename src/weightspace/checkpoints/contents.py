@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from weightspace.checkpoints.remote import Place
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.tensors import Values
+from weightspace.networks.roles import Note
 
 
 @dataclass(frozen=True)

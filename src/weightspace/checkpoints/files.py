@@ -15,7 +15,6 @@ from weightspace.checkpoints.formats.strangers import stranger
 from weightspace.checkpoints.formats.table import FORMS
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.remote import Place, opened, remote
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.computed import with_computed
 from weightspace.checkpoints.selection.names import (
     without_averages,
@@ -26,6 +25,7 @@ from weightspace.checkpoints.selection.states import StateDict, beside, choose, 
 from weightspace.checkpoints.tensors import Tensor, Values, size_of
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
+from weightspace.networks.roles import Note
 
 _MOST_VALUES = 4  # values for each byte of the file: tensors may share some values
 _HEAD = 4096

@@ -13,8 +13,8 @@ from weightspace.checkpoints.contents import Contents
 from weightspace.checkpoints.formats.strangers import strange_folder
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.remote import Place, RemotePath
-from weightspace.checkpoints.roles.words import natural
 from weightspace.disk import InnerPath
+from weightspace.networks.roles.words import natural
 
 _USUAL = (
     "model.safetensors", "model.safetensors.index.json", "diffusion_pytorch_model.safetensors",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from weightspace.checkpoints.files import Stored
-from weightspace.checkpoints.roles import Arrangement, Entry, arrange, data
 from weightspace.checkpoints.tensors import tied
+from weightspace.networks.roles import Arrangement, Entry, arrange, data
 
 _KNOWN = ("ONNX", "GGUF", "Keras", "flax")  # forms that hold nets, and no data
 

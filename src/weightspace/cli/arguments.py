@@ -129,6 +129,7 @@ def options(given: Mapping[str, Any]) -> dict[str, Any]:
     meant: dict[str, Callable[[Any], Any]] = {
         "shard": shard,
         "datasets": partial(names, "datasets"),
+        "module": partial(names, "module"),
         "snapshot_epochs": partial(epochs, "snapshot_epochs"),
     }
     found = {field.name: given[field.name] for field in fields(Options)}

@@ -67,6 +67,10 @@ def reproduce(
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; by default the device of the zoo.")
     ] = None,
+    module: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.py", help="The file of the net's module; it is run."),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -77,5 +81,7 @@ def reproduce(
     from weightspace import sampling
 
     with bars() as listener:
-        found = sampling.reproduce(zoo, net, data_dir=data_dir, device=device, progress=listener)
+        found = sampling.reproduce(
+            zoo, net, data_dir=data_dir, device=device, module=module, progress=listener
+        )
     answer(as_json, found.to_dict(), lambda: show.reproduction(found))

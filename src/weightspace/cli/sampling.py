@@ -73,6 +73,14 @@ def sample(
     via: Annotated[
         str, typer.Option(help="How nets get from Ray's nodes into the zoo: auto, driver or a URL.")
     ] = Options.via,
+    module: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.py:FUNCTION",
+            help="A function of a recipe that gives a torch module, as the architecture; the file "
+            "is run.",
+        ),
+    ] = None,
     evaluation_images: Annotated[
         int,
         typer.Option(
@@ -94,8 +102,9 @@ def sample(
     from weightspace import sampling
 
     if only is not None:
-        _refuse_others(context, {"only", "out", "data_dir", "device", "as_json", "debug"})
-        parts.reproduce(out, only, data_dir, None if device == Options.device else device, as_json)
+        _refuse_others(context, {"only", "out", "data_dir", "device", "module", "as_json", "debug"})
+        used = None if device == Options.device else device
+        parts.reproduce(out, only, data_dir, used, module, as_json)
         return
     if space is None or nets is None:
         raise UsageError("SPACE and --nets", "say what to sample, such as `sample demo --nets 300`")

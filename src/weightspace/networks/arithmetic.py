@@ -6,9 +6,30 @@ from collections.abc import Sequence
 
 import torch
 
+from weightspace.networks.modules.plan import ModulePlan
+from weightspace.networks.modules.shape import ModuleShape
+from weightspace.networks.modules.stack import ModuleStack
 from weightspace.networks.native import ACTIVATIONS, SUFFIX, NativeStack, builds, library
 from weightspace.networks.native.plans import numbers
+from weightspace.networks.planning import AnyPlan
 from weightspace.networks.stack import StackShape, TorchStack
+
+Arithmetic = TorchStack | NativeStack | ModuleStack
+"""What computes a stack."""
+
+
+def shape_of(plan: AnyPlan) -> StackShape | ModuleShape:
+    """How the vectors of a plan are divided."""
+    return plan.shape if isinstance(plan, ModulePlan) else StackShape.of(plan)
+
+
+def arithmetic_of(
+    plan: AnyPlan, activations: Sequence[str], dtype: torch.dtype, device: torch.device
+) -> Arithmetic:
+    """What computes a stack of this plan."""
+    if isinstance(plan, ModulePlan):
+        return ModuleStack(plan, dtype, device)
+    return arithmetic(StackShape.of(plan), activations, dtype, device)
 
 
 def arithmetic(

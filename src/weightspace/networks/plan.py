@@ -24,6 +24,7 @@ from weightspace.networks.grammar import (
     spots,
 )
 from weightspace.networks.layout import Layout, TensorSpec
+from weightspace.networks.modules.source import NAMED, OwnModule
 from weightspace.space import Recipe
 
 
@@ -89,6 +90,13 @@ class Plan:
         UsageError
             If the architecture is unknown, or the images are too small for it.
         """
+        make = ARCHITECTURES.get(recipe.architecture)
+        if NAMED.fullmatch(recipe.architecture) and (make is None or isinstance(make, OwnModule)):
+            raise UsageError(
+                "architecture",
+                f"{recipe.architecture} is a module of its user's own, no chain of layers",
+                "only the weights and the layout are known without its file",
+            )
         try:
             layers = ARCHITECTURES[recipe.architecture](recipe)
         except KeyError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -17,8 +17,10 @@ import numpy as np
 
 from weightspace.errors import DataError, UsageError
 from weightspace.networks.arithmetic import in_use
+from weightspace.networks.modules.source import NAMED
 from weightspace.sampling.calibration import Pace, work_class
 from weightspace.sampling.drawing import most_drawn
+from weightspace.sampling.modules import refuse_other
 from weightspace.sampling.needs import Estimate, add_up, refuse_without_room
 from weightspace.sampling.plan import Unit, plan_units, urgency
 from weightspace.sampling.request import Request, count_images
@@ -118,9 +120,12 @@ def open_zoo(request: Request) -> Writer:
         "device": request.device,
     }
     info = identity | {"versions": _versions()}
+    if request.modules:
+        info["modules"] = request.modules
     writer = Writer(
         request.out, space=request.space, seed=options.seed, info=info, dtype=options.dtype
     )
+    refuse_other(request.out, writer.meta["info"], request.modules)
     for name, here in identity.items():
         there = writer.meta["info"].get(name)
         if there != here:
@@ -137,10 +142,11 @@ def new_round(request: Request, nets: Iterable[int], images: Mapping[str, str]) 
     recipes = [request.asked[i] for i in nets]
     paces = request.engine.calibrate(recipes, request.device)
     used = {recipe.dataset for recipe in recipes}
+    own = all(NAMED.fullmatch(recipe.architecture) for recipe in recipes)
     info = {
-        "paces": {name: asdict(pace) for name, pace in paces.items()},
+        "paces": {name: pace.to_dict() for name, pace in paces.items()},
         "device": request.device,
-        "arithmetic": in_use(request.device),
+        "arithmetic": "torch" if own else in_use(request.device),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
     }
@@ -198,7 +204,10 @@ def _paces(request: Request, one: Round, recipes: Iterable[Recipe]) -> dict[str,
         told: dict[str, Any] = one.info["paces"]
         paces = {name: Pace(**pace) for name, pace in told.items()}
         sound = {work_class(recipe) for recipe in recipes} <= paces.keys() and all(
-            type(pace.stack) is int and pace.stack >= 1 and 0 <= float(pace.seconds) < math.inf
+            type(pace.stack) is int
+            and pace.stack >= 1
+            and 0 <= float(pace.seconds) < math.inf
+            and pace.together in (None, True, False)
             for pace in paces.values()
         )
     except (TypeError, ValueError, AttributeError, OverflowError):

@@ -10,15 +10,17 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from weightspace.images import ImageSet
-from weightspace.networks import Plan
+from weightspace.networks.planning import AnyPlan, plan_of
 from weightspace.space import Recipe
 from weightspace.training import Pool, StackTrainer
+from weightspace.training.state import way_of
 
 STACK_SIZES = (1, 2, 4, 8, 16, 32)
 WARM_STEPS, TIMED_STEPS = 2, 5
@@ -28,23 +30,31 @@ GAIN = 0.95
 
 @dataclass(frozen=True)
 class Pace:
-    """The chosen stack size, and core seconds for each net and step at that size."""
+    """The chosen stack size, and core seconds for each net and step at that size.
+
+    `together` is of modules of one's own: whether a stack was faster by one call.
+    """
 
     stack: int
     seconds: float
+    together: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The pace as plain values."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def work_class(recipe: Recipe) -> str:
     """The group of a recipe's step: the power of two of its multiplications."""
-    work = Plan.from_recipe(recipe).multiplications * recipe.batch_size
+    work = plan_of(recipe).multiplications * recipe.batch_size
     return f"2^{math.ceil(math.log2(work))}"
 
 
-def buckets(recipes: Iterable[Recipe]) -> dict[tuple[Plan, int], list[Recipe]]:
+def buckets(recipes: Iterable[Recipe]) -> dict[tuple[AnyPlan, int], list[Recipe]]:
     """Recipes that can share a stack, by plan and batch size, in the given order."""
-    found: dict[tuple[Plan, int], list[Recipe]] = {}
+    found: dict[tuple[AnyPlan, int], list[Recipe]] = {}
     for recipe in recipes:
-        found.setdefault((Plan.from_recipe(recipe), recipe.batch_size), []).append(recipe)
+        found.setdefault((plan_of(recipe), recipe.batch_size), []).append(recipe)
     return found
 
 
@@ -78,14 +88,16 @@ def _pace(bucket: list[Recipe], device: str) -> Pace:
     for size in STACK_SIZES:
         if size > len(bucket):
             break
-        seconds = _seconds_per_step(bucket[:size], device) / size
-        if seconds < best.seconds * GAIN:
-            best = Pace(size, seconds)
+        whole, together = _seconds_per_step(bucket[:size], device)
+        if whole / size < best.seconds * GAIN:
+            best = Pace(size, whole / size, together)
     return best
 
 
-def _seconds_per_step(recipes: list[Recipe], device: str) -> float:
-    """Seconds of a training step of these nets on random images: the fastest of a few.
+def _seconds_per_step(recipes: list[Recipe], device: str) -> tuple[float, bool | None]:
+    """Seconds of a training step of these nets on random images, and how modules were computed.
+
+    The step is the fastest of a few.
 
     The fastest is taken because other work on the machine can only make a step slower.
     """
@@ -110,4 +122,4 @@ def _seconds_per_step(recipes: list[Recipe], device: str) -> float:
         if device != "cpu":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    return min(times[WARM_STEPS:])
+    return min(times[WARM_STEPS:]), way_of(trainer)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from weightspace.errors import DataError
-from weightspace.networks import Plan
 from weightspace.networks.arithmetic import in_use
+from weightspace.networks.modules.plan import ModulePlan
+from weightspace.networks.planning import AnyPlan, plan_of
 from weightspace.sampling.plan import Unit, net_steps
 from weightspace.zoo import reclaimable
 
@@ -74,18 +75,21 @@ class Estimate:
         return asdict(self)
 
 
-def stack_bytes(plan: Plan, batch_size: int, nets: int, held: int = 0, device: str = "cpu") -> int:
+def stack_bytes(
+    plan: AnyPlan, batch_size: int, nets: int, held: int = 0, device: str = "cpu"
+) -> int:
     """Bytes of memory that a stack of `nets` nets needs while it trains, without images.
 
     `held` vectors of each net are kept until it is known which of them are snapshots. The native
     step trains one net after the other, so that activations of only one net are in memory.
     """
-    at_once = nets if in_use(device) == "torch" else 1
+    native = in_use(device) != "torch" and not isinstance(plan, ModulePlan)
+    at_once = 1 if native else nets
     weights = nets * (LIVE_COPIES + held) * plan.layout().size
     return 4 * (weights + at_once * 4 * batch_size * plan.values_per_image)
 
 
-def state_bytes(plan: Plan, nets: int, held: int = 0) -> int:
+def state_bytes(plan: AnyPlan, nets: int, held: int = 0) -> int:
     """Bytes on disk of the saved state of a stack: weights and two slots of the optimizer.
 
     `held` as in `stack_bytes`.
@@ -113,7 +117,7 @@ def add_up(
     values, tables, seconds, peak, state = 0, 0, 0.0, 0, 0
     for unit in units:
         recipe = unit.recipes[0]
-        plan = Plan.from_recipe(recipe)
+        plan = plan_of(recipe)
         nets, size = len(unit.recipes), plan.layout().size
         values += nets * size * snapshots
         tables += UNIT_BYTES + nets * (NET_BYTES + snapshots * SNAPSHOT_BYTES)

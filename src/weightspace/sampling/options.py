@@ -50,6 +50,7 @@ class Options:
     engine: str = "local"
     address: str | None = None
     via: str = "auto"
+    module: str | Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         from weightspace.zoo.files.dtypes import dtype_of  # large
@@ -67,6 +68,11 @@ class Options:
         for epoch in self.snapshot_epochs or ():
             if not isinstance(epoch, int | float) or not math.isfinite(epoch):
                 raise UsageError("snapshot_epochs", f"{epoch!r} is no number of epochs")
+
+    @property
+    def modules_named(self) -> tuple[str, ...]:
+        """The files of modules of one's own that were named, each with its function or without."""
+        return (self.module,) if isinstance(self.module, str) else tuple(self.module or ())
 
     @property
     def epochs_named(self) -> list[float] | None:

@@ -16,11 +16,14 @@ from weightspace.training import VALIDATION_FRACTION, expected_epochs
 class Unit:
     """One stack to train: its recipes (one plan and batch size) and their cost in core seconds.
 
+    `together` as in `Pace`, so that all stacks of a round are computed in the same way.
+
     The name is a hash of the nets, so that every run gives the same nets the same name.
     """
 
     recipes: tuple[Recipe, ...]
     cost: float
+    together: bool | None = None
 
     @property
     def name(self) -> str:
@@ -31,7 +34,8 @@ class Unit:
     def without(self, nets: Container[str]) -> Unit | None:
         """The stack without these nets; None if no net is left."""
         left = tuple(recipe for recipe in self.recipes if recipe.net not in nets)
-        return Unit(left, self.cost * len(left) / len(self.recipes)) if left else None
+        cost = self.cost * len(left) / len(self.recipes)
+        return Unit(left, cost, self.together) if left else None
 
 
 def plan_units(
@@ -52,7 +56,7 @@ def plan_units(
         for i in range(count):
             part = tuple(bucket[len(bucket) * i // count : len(bucket) * (i + 1) // count])
             cost = sum(pace.seconds * net_steps(r, images, epochs) for r in part)
-            units.append(Unit(part, cost))
+            units.append(Unit(part, cost, pace.together))
     return sorted(units, key=urgency)
 
 

@@ -13,6 +13,7 @@ from weightspace.errors import DataError, UsageError
 from weightspace.progress import Progress, silent
 from weightspace.sampling.calibration import one_thread
 from weightspace.sampling.engines.local import device_of
+from weightspace.sampling.modules import module_again
 from weightspace.sampling.work import Job, digest
 from weightspace.space import Recipe
 from weightspace.space.recipe import FIELDS
@@ -87,6 +88,7 @@ def reproduce(
     *,
     data_dir: str | None = None,
     device: str | None = None,
+    module: str | None = None,
     progress: Progress = silent,
 ) -> Reproduction:
     """Train one net of a zoo again from its recipe, alone, and compare; nothing is written.
@@ -101,6 +103,9 @@ def reproduce(
         The first folder in which image files are searched.
     device : {"auto", "cpu", "cuda"}, optional
         By default the device of the zoo.
+    module : str, optional
+        The file of the net's module, such as "net.py", if it is one of one's own. It is run if it
+        is the file that the zoo was sampled with.
     progress : callable
         Called with a task, how much is done, and the total.
 
@@ -111,7 +116,7 @@ def reproduce(
     Raises
     ------
     UsageError
-        For a net that the zoo does not hold.
+        For a net that the zoo does not hold, or whose module was not given or is another one.
     DataError
         If images are missing, or are not those of the zoo.
 
@@ -123,6 +128,14 @@ def reproduce(
     """
     zoo = opened(zoo)
     recipe = _recipe(zoo, net)
+    with module_again(zoo.path, zoo.meta["info"], recipe, module):
+        return _reproduced(zoo, recipe, data_dir, device, progress)
+
+
+def _reproduced(
+    zoo: Zoo, recipe: Recipe, data_dir: str | None, device: str | None, progress: Progress
+) -> Reproduction:
+    net = recipe.net
     job = _job(zoo, recipe, data_dir, device)
     pool = job.pool()
     _refuse_other_images(zoo, pool)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from weightspace.errors import UsageError
 from weightspace.images import training_images
-from weightspace.networks import Plan
+from weightspace.networks.planning import plan_of
 from weightspace.sampling.drawing import Draw, drawn_before
 from weightspace.sampling.engines import Engine
+from weightspace.sampling.modules import hashes, tell_unread
 from weightspace.sampling.needs import stack_bytes
 from weightspace.sampling.options import Options
 from weightspace.sampling.sharding import shard_of
@@ -29,7 +30,7 @@ class Request:
 
     `space` has the requested data sets and epochs, `draw` its recipes; `asked` maps positions in
     the draw to the recipes of this run. `images` is the number of training images by image set;
-    `engine` trains on `device`.
+    `engine` trains on `device`; `modules` has the SHA-256 of each file of a module of one's own.
     """
 
     options: Options
@@ -39,6 +40,7 @@ class Request:
     images: dict[str, int]
     engine: Engine
     device: str
+    modules: dict[str, str]
 
     @classmethod
     def of(cls, options: Options, engine: Engine) -> Request:
@@ -58,6 +60,7 @@ class Request:
     def _of(cls, options: Options, space: Space, engine: Engine) -> Request:
         _refuse_unknown_names(space)
         nets = options.nets
+        hashed = hashes(space.values("architecture"))
         draw = Draw(space, options.seed, expected=drawn_before(Path(options.out), nets))
         recipes = draw.first(nets)
         images = count_images(recipes, options.data_dir)
@@ -68,9 +71,12 @@ class Request:
                 "shard", f"{nets} nets leave nothing for {number}/{count}", "use fewer shards"
             )
         asked = {i: recipes[i] for i in mine}
+        if hashed:
+            tell_unread(space, recipes)
         _refuse_without_memory(asked.values())
         _refuse_too_few_images(space, images)
-        return cls(options, space, draw, asked, images, engine, engine.device(options.device))
+        device = engine.device(options.device)
+        return cls(options, space, draw, asked, images, engine, device, hashed)
 
     @property
     def out(self) -> Path:
@@ -155,7 +161,7 @@ def _refuse_too_few_outputs(space: Space, pool: Pool) -> None:
 def _refuse_without_memory(recipes: Iterable[Recipe]) -> None:
     """Refuse a net that alone does not fit into memory, before it is timed."""
     free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    plans = {(Plan.from_recipe(r), r.batch_size) for r in recipes}
+    plans = {(plan_of(r), r.batch_size) for r in recipes}
     needed = max(stack_bytes(plan, batch, 1) for plan, batch in plans)
     if needed > free:
         raise UsageError(

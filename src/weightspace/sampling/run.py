@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 from weightspace.progress import Progress, silent
 from weightspace.sampling.agenda import agenda, enlist, new_round, open_zoo
 from weightspace.sampling.engines import Engine, Work, opened
+from weightspace.sampling.modules import modules_of
 from weightspace.sampling.needs import Estimate
 from weightspace.sampling.options import Options
 from weightspace.sampling.request import Request
@@ -103,6 +104,11 @@ def sample(asked: _Watched) -> Zoo:
         into it, the others send nets to this process. "driver": all nodes send nets to this
         process. An fsspec URL such as s3://...: nodes write nets there, and this run or the next
         one fetches them.
+    module : str or sequence of str, optional
+        A module of one's own as the architecture, "net.py:build": the file, and the function of a
+        recipe, or the class, that gives a `torch.nn.Module`. The file is run, here and by all
+        workers. The zoo notes its name and its SHA-256. To continue a zoo, the file is needed
+        again.
     progress : callable
         Called with a task, the number of trained nets, and the total.
 
@@ -123,7 +129,7 @@ def sample(asked: _Watched) -> Zoo:
     --------
     >>> zoo = sample("demo", nets=300, out="my-zoo", seed=1)  # doctest: +SKIP
     """
-    with opened(asked) as engine:
+    with modules_of(asked) as asked, opened(asked) as engine:
         request = Request.of(asked, engine)
         work = _prepared(request, engine)
         engine.train(work, asked.progress)
@@ -158,7 +164,7 @@ def estimate(asked: Options) -> Estimate:
     Parameters
     ----------
     space, nets, out, seed, shard, data_dir, datasets, epochs, snapshots, snapshot_epochs, \
-evaluation_images, workers, device, dtype, engine, address, via
+evaluation_images, workers, device, dtype, engine, address, via, module
         As of `sample`.
 
     Returns
@@ -176,6 +182,6 @@ evaluation_images, workers, device, dtype, engine, address, via
     >>> estimate("demo", nets=40, out="never-made").nets
     40
     """
-    with opened(asked) as engine:
+    with modules_of(asked) as asked, opened(asked) as engine:
         request = Request.of(asked, engine)
         return agenda(request, [new_round(request, request.asked, {})]).estimate(request)

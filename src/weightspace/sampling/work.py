@@ -22,6 +22,7 @@ from weightspace.sampling.saving import Saver, go_on
 from weightspace.space import Recipe
 from weightspace.training import Pool, StackTrainer, learn
 from weightspace.training.names import Named
+from weightspace.training.state import ask_for
 from weightspace.zoo import Writer
 
 Report = Callable[[str, float, float], None]
@@ -53,12 +54,16 @@ class Job:
         sets = {name: prepared(name, self.data_dir, self.size) for name in self.datasets}
         return Pool.of(sets, device or self.device)
 
-    def trainer(self, recipes: Sequence[Recipe], pool: Pool) -> StackTrainer:
-        """A new trainer of a stack."""
+    def trainer(
+        self, recipes: Sequence[Recipe], pool: Pool, together: bool | None = None
+    ) -> StackTrainer:
+        """A new trainer of a stack; `together` is how modules are computed, if that is decided."""
         learn(self.named)
-        return StackTrainer(
+        trainer = StackTrainer(
             recipes, pool, snapshots=self.snapshots, evaluation_images=self.evaluation_images
         )
+        ask_for(trainer, together)
+        return trainer
 
 
 def prepared(name: str, data_dir: str | None, size: tuple[int, int]) -> ImageSet:
@@ -100,7 +105,7 @@ def train_unit(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report)
 
 
 def _train(job: Job, pool: Pool, unit: Unit, writer: Writer, report: Report) -> None:
-    trainer = job.trainer(unit.recipes, pool)
+    trainer = job.trainer(unit.recipes, pool, unit.together)
     nets, layout = [recipe.net for recipe in unit.recipes], trainer.layout
     with writer.unit(
         unit.name, nets=nets, layout=layout, snapshots=job.count, going_on=True

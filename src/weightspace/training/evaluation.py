@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from weightspace.networks.arithmetic import Arithmetic
 from weightspace.networks.batch import Images
-from weightspace.networks.native import NativeStack
-from weightspace.networks.stack import TorchStack
 from weightspace.space import Recipe
 from weightspace.training.pool import Pool, padded
 
@@ -51,7 +50,7 @@ class Held:
 
 
 def evaluate(
-    arithmetic: TorchStack | NativeStack,
+    arithmetic: Arithmetic,
     pool: Pool,
     held: Held,
     recipes: Sequence[Recipe],

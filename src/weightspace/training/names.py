@@ -8,6 +8,7 @@ from typing import Any
 from weightspace.networks.activations import ACTIVATIONS
 from weightspace.networks.architectures import ARCHITECTURES
 from weightspace.networks.initializations import INITIALIZATIONS
+from weightspace.networks.modules.source import MODULE
 from weightspace.space import Recipe
 from weightspace.training.optimizers import OPTIMIZERS
 from weightspace.training.rates import SCHEDULES
@@ -26,7 +27,7 @@ Named = Mapping[str, Mapping[str, Any]]
 
 def unknown(field: str, name: str) -> str | None:
     """The error text for a name that is not in the table of its field; None if it is there."""
-    if name in TABLES[field]:
+    if name in TABLES[field] or (field, name) == ("initialization", MODULE):
         return None
     return f"{name!r} is unknown; known are {', '.join(TABLES[field])}"
 
@@ -46,7 +47,7 @@ def named(recipes: Iterable[Recipe]) -> Named:
     """
     recipes = list(recipes)
     return {
-        field: {name: table[name] for name in {getattr(r, field) for r in recipes}}
+        field: {name: table[name] for name in {getattr(r, field) for r in recipes} & set(table)}
         for field, table in TABLES.items()
     }
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from weightspace.networks.arithmetic import Arithmetic
+from weightspace.networks.modules.stack import ModuleStack
 from weightspace.training.convergence import Convergence
 from weightspace.training.outcome import Outcome
 from weightspace.training.schedule import Course, Moment, Thinned
@@ -60,6 +62,7 @@ def state_of(trainer: StackTrainer) -> State:
         "nets": [recipe.net for recipe in trainer.recipes],
         "courses": [_plain(course) for course in trainer.courses],
         "outcomes": [asdict(outcome) for outcome in trainer.outcomes],
+        "together": way_of(trainer),
     }
     return State(arrays, facts)
 
@@ -91,7 +94,43 @@ def restore(trainer: StackTrainer, state: State) -> None:
     for i, (course, plain) in enumerate(zip(trainer.courses, facts["courses"], strict=True)):
         vectors = [np.array(arrays[f"held.{i}.{j}"]) for j in range(len(plain["held"]))]
         _set(course, plain, vectors)
+    if _decides(trainer.arithmetic):
+        trainer.arithmetic.together = facts["together"]
     trainer.batches.begin_at(trainer.step)
+
+
+def way_of(trainer: StackTrainer) -> bool | None:
+    """Whether modules are computed by one call; None before the first step, and for layers.
+
+    Parameters
+    ----------
+    trainer : StackTrainer
+        The trainer.
+
+    Returns
+    -------
+    bool or None
+    """
+    return trainer.arithmetic.together if _decides(trainer.arithmetic) else None
+
+
+def ask_for(trainer: StackTrainer, together: bool | None) -> None:
+    """Say how a trainer that has not started computes modules, instead of measuring it.
+
+    Parameters
+    ----------
+    trainer : StackTrainer
+        The trainer.
+    together : bool or None
+        By one call, if that gives the same results, or one after the other; None to measure it.
+    """
+    if _decides(trainer.arithmetic):
+        trainer.arithmetic.asked = together
+
+
+def _decides(arithmetic: Arithmetic) -> TypeGuard[ModuleStack]:
+    """Whether it measures at its first step how it computes; that is never measured again."""
+    return isinstance(arithmetic, ModuleStack)
 
 
 def _held(course: Course) -> list[Moment]:

@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 
 from weightspace.errors import UsageError
-from weightspace.networks import Layout, Plan
-from weightspace.networks.arithmetic import arithmetic
+from weightspace.networks import Layout
+from weightspace.networks.arithmetic import arithmetic_of, shape_of
 from weightspace.networks.batch import Images, Masks, Step
 from weightspace.networks.initializations import initial_vector
-from weightspace.networks.stack import StackShape
+from weightspace.networks.modules.plan import ModulePlan
+from weightspace.networks.planning import plan_of
 from weightspace.progress import Progress, silent
 from weightspace.space import Recipe
 from weightspace.training import streams
 from weightspace.training.batches import Batches
+from weightspace.training.dropping import masks_of
 from weightspace.training.evaluation import evaluate
 from weightspace.training.names import TABLES, unknown
 from weightspace.training.optimizers import OPTIMIZERS
@@ -82,17 +84,17 @@ class StackTrainer:
                 if reason := unknown(field, getattr(recipe, field)):
                     raise UsageError(f"net {recipe.net}", f"{field}: {reason}")
         self.recipes = sorted(recipes, key=neighbours)
-        self.plan = Plan.from_recipe(recipes[0])
+        self.plan = plan_of(recipes[0])
         for recipe in recipes:
-            if Plan.from_recipe(recipe) != self.plan or recipe.batch_size != recipes[0].batch_size:
+            if plan_of(recipe) != self.plan or recipe.batch_size != recipes[0].batch_size:
                 raise UsageError(
                     f"net {recipe.net}", "differs in plan or batch size from its stack"
                 )
-        self.shape = StackShape.of(self.plan)
+        self.shape = shape_of(self.plan)
         self.device, self.dtype = pool.images.device, dtype
         self.batches = Batches(self.recipes, pool, dtype, evaluation_images)
         activations = [r.activation for r in recipes]
-        self.arithmetic = arithmetic(self.shape, activations, dtype, self.device)
+        self.arithmetic = arithmetic_of(self.plan, activations, dtype, self.device)
         # As many states are evaluated at once as nets train at once; a net may have several.
         self.most = len(self.recipes)
         self._begin(snapshots)
@@ -168,7 +170,9 @@ class StackTrainer:
         key = streams.keys(torch.tensor([r.seed for r in recipes]), "initialization", 0)
         numbers = streams.uniform(key, self.layout.size)
         vectors = [
-            initial_vector(self.layout, recipe.initialization, u)
+            self.plan.initial(recipe, u)
+            if isinstance(self.plan, ModulePlan)
+            else initial_vector(self.layout, recipe.initialization, u)
             for recipe, u in zip(recipes, numbers, strict=True)
         ]
         return self.shape.split(torch.stack(vectors).to(self.device, self.dtype))
@@ -216,7 +220,9 @@ class StackTrainer:
                 stats,
                 [self.activations[i] for i in rows.tolist()],
                 self.smoothing[rows],
-                [mask if mask is None else mask[rows, :count] for mask in masks],
+                self._own_masks(self.batches.seeds[rows], count)
+                if isinstance(self.plan, ModulePlan)
+                else [mask if mask is None else mask[rows, :count] for mask in masks],
             )
             for whole, some in zip(self.stats, stats, strict=True):
                 whole.view(len(counts), -1)[rows] = some.view(len(rows), -1)
@@ -234,6 +240,8 @@ class StackTrainer:
         list of torch.Tensor, shape (M, B, values), or None
             0 or 1 / (1 - rate). None if no net drops anything.
         """
+        if isinstance(self.plan, ModulePlan):
+            return self._own_masks(self.batches.seeds, self.batches.batch_size)
         dropouts, batch = self.plan.dropouts, self.batches.batch_size
         dropping = {name for name, rate in self.dropout.items() if bool(rate.any())}
         if not any(name in dropping for _, name in dropouts):
@@ -248,6 +256,11 @@ class StackTrainer:
             masks.append(kept.view(-1, batch, width))
             at += batch * width
         return masks
+
+    def _own_masks(self, seeds: Tensor, count: int) -> Masks:
+        """The random numbers of a module's step on so many images."""
+        assert isinstance(self.plan, ModulePlan)
+        return [*masks_of(self.plan, seeds, self.step, count, self.dtype)]
 
     def _mark_broken(self, sound: Tensor) -> None:
         """Note the first step after which a net was not `sound`, bool [M]."""
@@ -318,7 +331,7 @@ class StackTrainer:
                     course.given,
                     moment.step,
                     moment.step / epochs[row],
-                    moment.vector,
+                    moment.vector[: self.layout.size],  # a module has values that no layout holds
                     metrics,
                 )
             )

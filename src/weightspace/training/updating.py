@@ -67,4 +67,7 @@ class Updating:
         """Move averages [M, ...] towards values: average x ema + value x (1 - ema)."""
         for average, value in zip(averages, values, strict=True):
             nets = len(self._ema)
+            if not value.is_floating_point():  # a count, as modules of one's own have
+                average.copy_(value)
+                continue
             average.view(nets, -1).lerp_(value.view(nets, -1), 1 - self._ema)

@@ -17,9 +17,9 @@ from weightspace.checkpoints.dtypes import DTYPES, FLOAT32
 from weightspace.checkpoints.formats.cursor import Cursor, broken, cut_short
 from weightspace.checkpoints.formats.quants import QUANTS, Quantised
 from weightspace.checkpoints.messages import Refusal
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.states import MOST_ENTRIES
 from weightspace.checkpoints.tensors import Storage, Tensor, Values, contiguous
+from weightspace.networks.roles import Note
 from weightspace.printable import printable
 
 _MAGIC = b"GGUF"

@@ -21,9 +21,9 @@ from weightspace.checkpoints.formats.part import Part
 from weightspace.checkpoints.formats.turning import TURNED, in_torch_order
 from weightspace.checkpoints.formats.unpacking import check_members, content_of
 from weightspace.checkpoints.messages import Refusal
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.states import check_entries
 from weightspace.checkpoints.tensors import Checksum, Tensor, Values
+from weightspace.networks.roles import Note
 from weightspace.printable import printable
 
 _WEIGHTS = "model.weights.h5"

@@ -16,9 +16,9 @@ from weightspace.checkpoints.formats.cursor import broken
 from weightspace.checkpoints.formats.npy import LONGEST_HEADER, Header, header
 from weightspace.checkpoints.formats.turning import TURNED, in_torch_order, says_order
 from weightspace.checkpoints.formats.unpacking import check_members, content_of, start_of
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.states import check_entries
 from weightspace.checkpoints.tensors import Checksum, Tensor, Values
+from weightspace.networks.roles import Note
 from weightspace.printable import printable
 
 _END = ".npy"

@@ -23,9 +23,9 @@ from weightspace.checkpoints.formats.onnxgraph import Node, by_nodes
 from weightspace.checkpoints.formats.onnxways import Numbers
 from weightspace.checkpoints.formats.protobuf import BYTES, VARINT, Budget, Field, Message, varints
 from weightspace.checkpoints.messages import Refusal
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.states import check_entries
 from weightspace.checkpoints.tensors import Storage, Tensor, Values, contiguous
+from weightspace.networks.roles import Note
 from weightspace.printable import printable
 
 _TYPES = {

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from weightspace.checkpoints.formats.onnxrecurrent import GATES, first_states, pieces
 from weightspace.checkpoints.formats.onnxways import PRODUCTS, Node, Numbers, Ways
 from weightspace.checkpoints.formats.turning import permuted, reshaped
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.tensors import Tensor
+from weightspace.networks.roles import Note
 
 __all__ = ["Node", "by_nodes"]
 

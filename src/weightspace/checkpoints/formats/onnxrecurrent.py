@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from weightspace.checkpoints.formats.onnxways import Node
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.tensors import Tensor, contiguous
+from weightspace.networks.roles import Note
 
 GATES = {"LSTM": "i, o, f, g", "GRU": "z, r, n", "RNN": "one"}
 """The order of the gates in ONNX, in torch's letters; torch has i, f, g, o and r, z, n."""

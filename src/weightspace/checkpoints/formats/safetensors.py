@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 from weightspace.checkpoints.contents import Contents, Form, Opened
 from weightspace.checkpoints.dtypes import DTYPES, UINT8
 from weightspace.checkpoints.messages import Refusal, one_line
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.states import check_entries
 from weightspace.checkpoints.tensors import Storage, Tensor, Values, contiguous, size_of
+from weightspace.networks.roles import Note
 from weightspace.printable import printable
 
 FORMAT_LIMIT = 100_000_000  # the most bytes of a header in the format

@@ -11,9 +11,9 @@ from weightspace.checkpoints.contents import Contents, Form, Opened
 from weightspace.checkpoints.formats import safetensors, torchfiles
 from weightspace.checkpoints.formats.neighbours import Neighbours
 from weightspace.checkpoints.messages import Refusal
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.states import check_entries, choose, note, state_dicts
 from weightspace.checkpoints.tensors import Tensor
+from weightspace.networks.roles import Note
 from weightspace.printable import printable
 
 _FORMS = (torchfiles.ZIPPED, torchfiles.PICKLED, safetensors.FORM)

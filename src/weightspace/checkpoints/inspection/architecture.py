@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from weightspace.checkpoints.roles import Arrangement, Note, Placed, Widths
+from weightspace.networks.roles import Arrangement, Note, Placed, Widths
 
 _ADAPTER = re.compile(r"(^|[._])lora_(a|b|up|down)([._]|$)|(^|\.)hada_w", re.IGNORECASE)
 _ATTENTION = re.compile(r"attn|attention|in_proj_weight|q_proj|query|qkv", re.IGNORECASE)

@@ -32,12 +32,12 @@ from weightspace.checkpoints.inspection.optimizers import (
 from weightspace.checkpoints.pickling.records import Record, plain, word
 from weightspace.checkpoints.plans.chains import Plans, plans_of
 from weightspace.checkpoints.reading import arranged
-from weightspace.checkpoints.roles import Arrangement, Note
 from weightspace.checkpoints.selection.modules import classes, described, is_module
 from weightspace.checkpoints.selection.optax import is_optax
 from weightspace.checkpoints.selection.walk import nodes
 from weightspace.checkpoints.tensors import Tensor, Values, tied
 from weightspace.disk import InnerPath
+from weightspace.networks.roles import Arrangement, Note
 
 _MOST_FACTS = 1000
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from weightspace.checkpoints.plans.search import LARGEST, Fit, Known, fits
 from weightspace.checkpoints.plans.sequences import Between, between
-from weightspace.checkpoints.roles import Note, Placed
 from weightspace.errors import UsageError
 from weightspace.networks import Plan
 from weightspace.networks.grammar import (
@@ -22,6 +21,7 @@ from weightspace.networks.grammar import (
     Layer,
     Norm,
 )
+from weightspace.networks.roles import Note, Placed
 
 _MOST_LAYERS = 64
 _MOST_PLANS = 6

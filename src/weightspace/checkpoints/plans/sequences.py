@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from weightspace.checkpoints.roles import Entry, Placed
 from weightspace.networks.grammar import Pool
+from weightspace.networks.roles import Entry, Placed
 
 Modules = Mapping[str, Mapping[str, object]]
 _NUMBER = re.compile(r"\d+")

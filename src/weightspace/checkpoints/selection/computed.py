@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightspace.checkpoints.dtypes import FLOAT32
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.tensors import Tensor, Values
+from weightspace.networks.roles import Note
 
 _PARAMETRISED = re.compile(r"^(?P<module>.*?)parametrizations\.(?P<name>\w+)\.(?P<part>.+)$")
 _FACTOR = re.compile(r"^(?P<module>(?:.*\.)?)(?P<name>\w+?)_(?P<part>g|v|u|orig|mask)$")

@@ -7,8 +7,8 @@ from typing import Any
 
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.pickling.records import Record, word
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.tensors import Tensor
+from weightspace.networks.roles import Note
 
 _SCRIPTED = "__torch__."
 _DEEPEST = 64

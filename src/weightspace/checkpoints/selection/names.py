@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.states import AVERAGE
 from weightspace.checkpoints.tensors import Tensor
+from weightspace.networks.roles import Note
 
 _WRAPPERS = re.compile(r"^(module\.)+")
 _KEY_ENCODER = re.compile(r"(^|\.)encoder_k$")  # of momentum contrast

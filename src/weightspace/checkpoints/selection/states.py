@@ -11,11 +11,11 @@ from typing import Any
 from weightspace.checkpoints.dtypes import DType
 from weightspace.checkpoints.messages import Refusal
 from weightspace.checkpoints.pickling.records import Ordered, Record, word
-from weightspace.checkpoints.roles import Note
 from weightspace.checkpoints.selection.modules import classes, is_module, of_module
 from weightspace.checkpoints.selection.optax import is_optax
 from weightspace.checkpoints.selection.walk import nodes
 from weightspace.checkpoints.tensors import Tensor
+from weightspace.networks.roles import Note
 from weightspace.printable import printable
 
 USUAL = (

@@ -19,7 +19,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from weightspace.disk import InnerPath, Temporary, inner_of, open_file
 from weightspace.errors import DataError, UsageError, WeightspaceError
-from weightspace.networks import Layout, Plan
+from weightspace.networks import Layout
+from weightspace.networks.planning import plan_of
 from weightspace.sampling.engines import tarring
 from weightspace.sampling.plan import Unit
 from weightspace.zoo import Writer, Zoo
@@ -80,7 +81,7 @@ class Depot:
         No more is read or written than the stack can have: up to `snapshots` of each net.
         """
         source = f"{self.url}/{unit.name}{SUFFIX}"
-        layout = Plan.from_recipe(unit.recipes[0]).layout()
+        layout = plan_of(unit.recipes[0]).layout()
         with tempfile.TemporaryDirectory(prefix="weightspace-") as folder:
             with _explained(source), _opened(source) as remote:
                 try:

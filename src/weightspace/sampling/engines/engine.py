@@ -104,7 +104,8 @@ class Bar:
 def run_facts(work: Work) -> dict[str, Any]:
     """The facts that two runs must share, so that one can use the stacks of the other."""
     meta, job = work.writer.meta, work.job
-    return {
+    modules = meta["info"].get("modules")
+    return ({"modules": modules} if modules else {}) | {
         "space": meta["space"]["recipe"],
         "seed": meta["seed"],
         "images": {name: digest(images) for name, images in work.pool.sets.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from weightspace.checkpoints.roles.entries import OUTPUT
+from weightspace.networks.roles.entries import OUTPUT
 
 _DIGITS = re.compile(r"\d+")
 _ONE_NUMBER = re.compile(r"\D+(\d\d?)")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from weightspace.checkpoints.roles.entries import Entry, Note, skip
-from weightspace.checkpoints.roles.named import no_part
-from weightspace.checkpoints.roles.words import is_norm, natural
+from weightspace.networks.roles.entries import Entry, Note, skip
+from weightspace.networks.roles.named import no_part
+from weightspace.networks.roles.words import is_norm, natural
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64", "float8_e4m3", "float8_e5m2")
 _TABLE = re.compile(

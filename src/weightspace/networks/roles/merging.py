@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 
-from weightspace.checkpoints.roles.entries import Layer
-from weightspace.checkpoints.roles.words import (
+from weightspace.networks.roles.entries import Layer
+from weightspace.networks.roles.words import (
     SIDE,
     branches,
     family,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from weightspace.checkpoints.roles.entries import Entry, Layer, Norm, Note, short, skip
-from weightspace.checkpoints.roles.layers import layer_of_bias
-from weightspace.checkpoints.roles.words import is_norm, steps_of
+from weightspace.networks.roles.entries import Entry, Layer, Norm, Note, short, skip
+from weightspace.networks.roles.layers import layer_of_bias
+from weightspace.networks.roles.words import is_norm, steps_of
 
 _ROLES = {
     "gamma": "scale",

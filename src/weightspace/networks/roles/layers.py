@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from weightspace.checkpoints.roles.entries import Entry, Layer
-from weightspace.checkpoints.roles.words import family, is_transposed, path
+from weightspace.networks.roles.entries import Entry, Layer
+from weightspace.networks.roles.words import family, is_transposed, path
 
 _FUSED = re.compile(r"in_proj|qkv|c_attn|query_key_value")
 _RECURRENT = re.compile(r"weight_(ih|hh|hr)(_l\d+(_reverse)?)?$")

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, pairwise, zip_longest
 
-from weightspace.checkpoints.roles.entries import Layer, Norm, short
-from weightspace.checkpoints.roles.merging import Child, misfit
-from weightspace.checkpoints.roles.words import natural, path
+from weightspace.networks.roles.entries import Layer, Norm, short
+from weightspace.networks.roles.merging import Child, misfit
+from weightspace.networks.roles.words import natural, path
 
 _LONGEST = 40
 _MOST_PARTS = 100

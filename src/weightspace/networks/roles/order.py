@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from weightspace.checkpoints.roles.entries import Layer, short
-from weightspace.checkpoints.roles.merging import Child, Level, leads, misfit
-from weightspace.checkpoints.roles.several import alternating
-from weightspace.checkpoints.roles.words import SIDE, family, natural, path, place
+from weightspace.networks.roles.entries import Layer, short
+from weightspace.networks.roles.merging import Child, Level, leads, misfit
+from weightspace.networks.roles.several import alternating
+from weightspace.networks.roles.words import SIDE, family, natural, path, place
 
 
 @dataclass(slots=True)

@@ -17,10 +17,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
-from weightspace.checkpoints.roles.entries import Entry, Layer, Norm, short
-from weightspace.checkpoints.roles.merging import Child
-from weightspace.checkpoints.roles.order import Order
-from weightspace.checkpoints.roles.words import (
+from weightspace.networks.roles.entries import Entry, Layer, Norm, short
+from weightspace.networks.roles.merging import Child
+from weightspace.networks.roles.order import Order
+from weightspace.networks.roles.words import (
     SIDE,
     anchor,
     family,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from weightspace.checkpoints.roles import several
-from weightspace.checkpoints.roles.entries import (
+from weightspace.networks.roles import several
+from weightspace.networks.roles.entries import (
     Arrangement,
     Entry,
     Layer,
@@ -13,12 +13,12 @@ from weightspace.checkpoints.roles.entries import (
     short,
     skip,
 )
-from weightspace.checkpoints.roles.kinds import sort_out
-from weightspace.checkpoints.roles.layers import measure
-from weightspace.checkpoints.roles.norms import assign
-from weightspace.checkpoints.roles.order import Order, misfits, order, said
-from weightspace.checkpoints.roles.vectors import norms_and_biases
-from weightspace.checkpoints.roles.words import natural
+from weightspace.networks.roles.kinds import sort_out
+from weightspace.networks.roles.layers import measure
+from weightspace.networks.roles.norms import assign
+from weightspace.networks.roles.order import Order, misfits, order, said
+from weightspace.networks.roles.vectors import norms_and_biases
+from weightspace.networks.roles.words import natural
 
 __all__ = ["Arrangement", "Entry", "Note", "Placed", "arrange"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from weightspace.checkpoints.roles.entries import Entry
+from weightspace.networks.roles.entries import Entry
 
 _ADAPTER = re.compile(
     r"(^|[._])(lora_(A|B|a|b|down|up|embedding_[AB]|magnitude_vector|alpha)|hada_w[12]_[ab]"

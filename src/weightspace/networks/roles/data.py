@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from weightspace.checkpoints.roles.entries import Entry, short
+from weightspace.networks.roles.entries import Entry, short
 
 _PART_OF_A_NET = re.compile(
     r"weight|kernel|bias|gamma|beta|scale|shift|running_|moving_|embed|emb\b|conv|dense|linear"
