@@ -14,7 +14,7 @@ import numpy as np
 
 from weightspace.checkpoints.files import Stored, read_file
 from weightspace.checkpoints.findings import Finding, doubts, of_names
-from weightspace.checkpoints.roles import Entry, Note, Placed, arrange
+from weightspace.checkpoints.roles import Arrangement, Entry, Note, Placed, arrange
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.networks import Layout, TensorSpec
@@ -145,17 +145,9 @@ def read_checkpoint(
     """
     place = path if isinstance(path, InnerPath) else Path(path)
     with reading_without_pauses(), read_file(place, key) as stored:
-        entries = [
-            Entry(name, tensor.shape, tensor.dtype_name) for name, tensor in stored.tensors.items()
-        ]
-        arrangement = arrange(entries, ordered=stored.ordered)
+        arrangement, layout = arranged(stored, place)
         placed, skipped = arrangement.placed, arrangement.skipped
-        if entries and not any(entry.size for entry in entries):
-            raise _without_values(place, len(entries))
-        if not placed:
-            raise DataError(place, "no usable tensors", _found((*skipped, *stored.beside)))
-        layout = _layout(placed)
-        vector = _vector(stored, layout)
+        vector = vector_of(stored, layout)
     if finite:
         _check_finite(place, vector, layout)
     return Checkpoint(
@@ -174,7 +166,23 @@ def read_checkpoint(
     )
 
 
-def _without_values(place: Path | InnerPath, count: int) -> DataError:
+def arranged(stored: Stored, place: object) -> tuple[Arrangement, Layout]:
+    """The roles of the tensors of a net, and their layout; DataError if none can be used.
+
+    `place` is what an error is about.
+    """
+    entries = [
+        Entry(name, tensor.shape, tensor.dtype_name) for name, tensor in stored.tensors.items()
+    ]
+    found = arrange(entries, ordered=stored.ordered)
+    if entries and not any(entry.size for entry in entries):
+        raise _without_values(place, len(entries))
+    if not found.placed:
+        raise DataError(place, "no usable tensors", _found((*found.skipped, *stored.beside)))
+    return found, _layout(found.placed)
+
+
+def _without_values(place: object, count: int) -> DataError:
     return DataError(
         place,
         f"none of its {count:,} tensors holds a value, as DeepSpeed leaves them (ZeRO stage 3), "
@@ -209,7 +217,7 @@ def _layout(placed: list[Placed]) -> Layout:
     )
 
 
-def _vector(stored: Stored, layout: Layout) -> np.ndarray:
+def vector_of(stored: Stored, layout: Layout) -> np.ndarray:
     """The values of the layout's tensors as float32 [layout.size]."""
     vector = np.empty(layout.size, np.float32)
     for spec in layout.tensors:
