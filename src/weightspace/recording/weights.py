@@ -107,6 +107,7 @@ class KerasWeights:
         self.thing = f"model {type(model).__name__}"
         if not model.built:
             raise UsageError(self.thing, "is not built yet", "give it an `Input`, or build it")
+        self._model = model
         self._variables = dict(_variables(model))
 
     def shapes(self) -> Shapes:
@@ -115,6 +116,8 @@ class KerasWeights:
 
     def copy(self, names: Sequence[str]) -> Take:
         """Copy the values now."""
+        if hasattr(self._model, "jax_state_sync"):  # in `fit`, JAX has the values elsewhere
+            self._model.jax_state_sync()
         copies = {name: _copied(self._variables[name]) for name in names}
         return lambda: copies
 
