@@ -50,4 +50,8 @@ def callback(session: Session) -> Any:
         def on_train_end(self, logs: Any = None) -> None:
             self._session.close()
 
+        def leave(self) -> None:
+            """Stop, where the library ended with an error, so that the run can be continued."""
+            self._session.leave()
+
     return Recording()

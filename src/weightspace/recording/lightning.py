@@ -46,6 +46,10 @@ def callback(session: Session) -> Any:
         def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
             self._session.leave()
 
+        def leave(self) -> None:
+            """Stop, where the library ended with an error, so that the run can be continued."""
+            self._session.leave()
+
     return Recording()
 
 

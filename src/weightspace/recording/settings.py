@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from weightspace.errors import UsageError
 from weightspace.space.recipe import checked
 
@@ -97,7 +99,7 @@ def _keras(name: str, config: Mapping[str, Any]) -> Found:
     if isinstance(rate, Mapping):  # a schedule
         found["schedule"] = rate.get("class_name")
         rate = rate.get("config", {}).get("initial_learning_rate")
-    found["learning_rate"] = _plain(rate)
+    found["learning_rate"] = _written(_plain(rate))  # of a variable of float32
     decay = config.get("weight_decay")
     found["weight_decay"] = 0.0 if decay is None else _plain(decay)
     decoupled = {"decoupled_weight_decay": bool(decay)}  # as Keras decays with every optimizer
@@ -108,8 +110,15 @@ def _keras(name: str, config: Mapping[str, Any]) -> Found:
 def _plain(value: Any) -> Any:
     """A number that torch keeps in a tensor as a plain one."""
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
-        return value.item()
+        return _written(value.item()) if str(value.dtype).endswith("float32") else value.item()
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
+
+
+def _written(value: Any) -> Any:
+    """A number that was rounded to float32 as it is written: 0.01 for 0.009999999776."""
+    if isinstance(value, float) and float(np.float32(value)) == value:
+        return float(str(np.float32(value)))
+    return value
 
 
 def _possible(found: Found) -> Found:

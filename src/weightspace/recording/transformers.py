@@ -44,6 +44,10 @@ def callback(session: Session) -> Any:
         def on_train_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
             self._session.close()
 
+        def leave(self) -> None:
+            """Stop, where the library ended with an error, so that the run can be continued."""
+            self._session.leave()
+
     return Recording()
 
 
