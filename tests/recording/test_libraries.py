@@ -135,7 +135,7 @@ def test_lightning_that_stops_and_is_resumed(tmp_path):
     assert Zoo(tmp_path / "zoo").nets.height == 0
     path = next(tmp_path.glob("*.ckpt"))
     lightning_fit_with(tmp_path, lightning_module(), recording, keeping, ckpt_path=path)
-    row, moments = one(tmp_path / "zoo", ["step"])
+    _, moments = one(tmp_path / "zoo", ["step"])
     assert moments == [(0,), (8,), (16,), (24,)]
     assert recording.stopped == []
 
@@ -235,7 +235,7 @@ def test_transformers_that_stops_and_is_resumed(tmp_path):
     callback.leave()
     assert recording.stopped == ["a"]
     trainer(tmp_path, recording.transformers(name="a")).train(resume_from_checkpoint=True)
-    row, moments = one(tmp_path / "zoo", ["step"])
+    _, moments = one(tmp_path / "zoo", ["step"])
     assert moments == [(0,), (8,), (16,), (24,)]
 
 
@@ -365,7 +365,7 @@ def test_keras_that_stops_and_is_resumed(tmp_path, keras):
     assert recording.stopped == ["a"]
     model = keras.models.load_model(tmp_path / "m.keras")
     keras_fit(model, recording.keras(name="a"), initial_epoch=1)
-    row, moments = one(tmp_path / "zoo", ["step"])
+    _, moments = one(tmp_path / "zoo", ["step"])
     assert moments == [(0,), (8,), (16,), (24,)]
 
 

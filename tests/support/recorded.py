@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from support import killing
 from weightspace.recording import Recorder, Run
 
 STEPS, SNAPSHOTS = 20, 5
@@ -64,8 +65,16 @@ def train_forever(path: str, name: str) -> None:
     optimizer = torch.optim.Adam(model.parameters())
     marks = {"snapshots": range(100_000), "total_steps": None}
     run = recorder(path, **marks).run(model, name=name, optimizer=optimizer)
+    steps(model, optimizer, run, 5)
+    run._journal.flush()
     print("begun", flush=True)
     steps(model, optimizer, run, 100_000)
+
+
+def train_until_change(path: str, name: str, at: int) -> None:
+    """Train, and be killed at a change of the disk."""
+    with killing.killed_at(at, really=True):
+        train(path, name)
 
 
 def train_many(path: str, first: int, count: int) -> None:

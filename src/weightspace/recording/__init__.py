@@ -6,9 +6,11 @@ metrics, and the recipe as far as it is known. Promises: the vectors are those o
 the model; the loop copies weights at snapshots only, and a thread writes them; whatever is killed
 at whatever moment, the zoo stays sound and the run can be continued; any number of processes record
 into one zoo; what nobody stated stays unknown; no library is imported before it is asked for.
+`watch` reads the checkpoints of other programs as they appear.
 """
 
 from weightspace.recording.recorder import Recorder
 from weightspace.recording.run import Run
+from weightspace.recording.watching import Sighting, watch
 
-__all__ = ["Recorder", "Run"]
+__all__ = ["Recorder", "Run", "Sighting", "watch"]

@@ -52,6 +52,8 @@ class Journal:
         self._vectors, self._listener = vectors, listener
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="weightspace-recording")
         self._waiting: deque[Future[None]] = deque()
+        self._broken = False  # nothing is written after an error
+        self._told = False
 
     def begin(self) -> None:
         """Save that the run has begun."""
@@ -68,12 +70,13 @@ class Journal:
     def flush(self) -> None:
         """Wait until all is written."""
         while self._waiting:
-            self._waiting.popleft().result()
+            self._wait()
 
     def leave(self) -> None:
         """Write what waits, and keep the run so that it can be continued."""
         try:
-            self.flush()
+            if not self._told:
+                self.flush()
         finally:
             self._pool.shutdown()
             self._unit.__exit__(None, None, None)
@@ -86,8 +89,22 @@ class Journal:
 
     def _submit(self, act: Callable[..., None], *arguments: Any) -> None:
         while self._waiting and (self._waiting[0].done() or len(self._waiting) >= _MOST_WAITING):
+            self._wait()
+        self._waiting.append(self._pool.submit(self._act, act, *arguments))
+
+    def _wait(self) -> None:
+        try:
             self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(act, *arguments))
+        except BaseException:
+            self._told = True
+            raise
+
+    def _act(self, act: Callable[..., None], *arguments: Any) -> None:
+        if self._broken:
+            return
+        self._broken = True
+        act(*arguments)
+        self._broken = False
 
     def _snapshot(self, row: dict[str, Any], taken: Take, means: Numbers) -> None:
         assert self._vectors is not None

@@ -46,7 +46,9 @@ class Register:
         """A writer of the zoo, while no other process begins or ends a run in it."""
         root = disk.make_root(self.path)
         with disk.alone_in(root, wait=_WAIT):
-            yield self._writer(root)
+            writer = self._writer(root)
+            _remove_unsaved(root)
+            yield writer
 
     def enter(self, writer: Writer, known: Known, snapshots: int) -> int:
         """Give a run its number, and keep what its further columns hold."""
@@ -93,6 +95,14 @@ class Register:
             info=meta["info"],
             dtype=self._dtype,
         )
+
+
+def _remove_unsaved(root: InnerPath) -> None:
+    """Remove the empty files of runs that were killed before anything of them was saved."""
+    saved = set(places.units(root.path, places.STATES))
+    for file in disk.temporaries(root / places.SHARDS):
+        if (unit := file.name.split(".")[1]) not in saved:
+            disk.remove_leftovers(file.parent, unit)  # those that are being written stay
 
 
 def split_of(index: int) -> str:
