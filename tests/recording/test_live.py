@@ -54,7 +54,9 @@ def test_a_line_at_each_snapshot(tmp_path, model):
     known = {"dataset": "digits", "learning_rate": 0.00123456, "augmentation": True}
     assert lines[-1].partition(": ")[2] == line(answer, known)
     reading = answer.readings["augmentation"]
-    assert f"augmentation {reading.level} {max(reading.probabilities):.0%} (true)" in lines[-1]
+    assert (
+        f"augmentation {reading.level} {100 * max(reading.probabilities):.0f} % (true)" in lines[-1]
+    )
     assert "(unknown)" in lines[-1]
 
 

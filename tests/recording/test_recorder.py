@@ -297,6 +297,25 @@ def test_a_column_keeps_its_kind(tmp_path):
     assert Zoo(tmp_path / "zoo").nets["lab"].to_list() == ["north", None]
 
 
+def test_runs_may_differ_in_their_columns_and_snapshots(tmp_path):
+    path = tmp_path / "zoo"
+    recorder(path, snapshots=3).run(net(), name="a", step=20).close()
+    train(path, "b", 1, lab="north")
+    with recorder(path).run(net(), name="c", step=20, floor=3) as run:
+        run.measured(f1=0.5)
+    weightspace.write_index(path)
+    assert check(path, full=True) == []
+    zoo = Zoo(path)
+    assert zoo.nets.sort("net").select("lab", "floor", "beta1").rows() == [
+        (None, None, None),
+        ("north", None, 0.9),
+        (None, 3.0, None),
+    ]
+    assert zoo.meta["info"]["snapshots"] == SNAPSHOTS
+    made = weightspace.publish(zoo, "me/runs", tmp_path / "out", licence="mit", dry_run=True)
+    assert check(made.folder, full=True) == []
+
+
 def test_other_folders_are_refused(tmp_path):
     synthetic_zoo(tmp_path / "sampled", nets=5)
     with refused("is a zoo of nets that were not recorded; choose another folder"):

@@ -50,7 +50,7 @@ def line(answer: Answer, known: Mapping[str, Any] | None = None) -> str:
     said = []
     for reading in answer.readings.values():
         chance = max(reading.probabilities)
-        text = f"{reading.property} {reading.level} {chance:.0%}"
+        text = f"{reading.property} {reading.level} {100 * chance:.0f} %"
         if known is not None:
             text += f" ({_text(known.get(reading.property))})"
         said.append(text)

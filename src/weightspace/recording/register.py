@@ -18,6 +18,7 @@ from weightspace.space import Space
 from weightspace.zoo import MANIFEST, Writer, stratified
 from weightspace.zoo.files import places
 from weightspace.zoo.format import manifest
+from weightspace.zoo.format.splits import BLOCK
 
 ENTRY = "recorded"
 """The entry of `info` in `zoo.json` that recorded zoos have."""
@@ -108,10 +109,11 @@ def _remove_unsaved(root: InnerPath) -> None:
 def split_of(index: int) -> str:
     """The split of a run: one of every five consecutive runs is a test net.
 
-    >>> [split_of(index) for index in range(5)].count("test")
-    1
+    >>> [split_of(index) for index in range(100)].count("test")
+    20
     """
-    return stratified(np.zeros((index + 1, 0), np.int64), seed=0)[index]
+    whole = (index // BLOCK + 1) * BLOCK
+    return stratified(np.zeros((whole, 0), np.int64), seed=0)[index]
 
 
 def _with(values: list[Any], value: Any) -> list[Any]:

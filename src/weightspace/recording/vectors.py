@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -57,7 +57,8 @@ class Vectors:
     def vector(self, taken: Take) -> np.ndarray:
         """The vector float32 [layout.size] of a copy; only one thread may call it."""
         for name, array in taken().items():
-            self._storages[name].data = array.tobytes()
+            flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            self._storages[name].data = cast(bytes, flat)  # a buffer, without a copy
         try:
             return vector_of(self._net, self._own)
         finally:
