@@ -112,12 +112,14 @@ def main() -> None:
     plain, recorded = (
         statistics.median(loop.seconds for loop in side) for side in zip(*pairs, strict=True)
     )
-    ratio = statistics.median(b.seconds / a.seconds for a, b in pairs)
+    ratios = sorted(b.seconds / a.seconds for a, b in pairs)
+    ratio = statistics.median(ratios)
     work = statistics.median(b.worked / a.worked for a, b in pairs)
     busy = statistics.median(a.worked for a, _ in pairs)
     print(f"torch {torch.__version__}, {told.threads} threads, {told.rounds} rounds, medians")
     print(f"{told.steps} steps of {1000 * plain / told.steps:.2f} ms, {SNAPSHOTS} snapshots")
     print(f"without {plain:.2f} s  with {recorded:.2f} s  ratio {ratio:.3f}")
+    print(f"ratios of the rounds: {', '.join(f'{one:.3f}' for one in ratios)}")
     print(f"of the processor's time: ratio {work:.3f}")
     medians = {name: 1000 * statistics.median(own) for name, own in calls.items()}
     print("  ".join(f"{name} {value:.3f} ms" for name, value in medians.items()))

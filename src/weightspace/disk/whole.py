@@ -81,6 +81,10 @@ def alone_in(folder: InnerPath, wait: float = 0.0) -> Iterator[None]:
     wait : float
         How many seconds to wait for another process that is in such a block.
 
+    Yields
+    ------
+    None
+
     Raises
     ------
     DataError

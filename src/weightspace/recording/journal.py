@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -122,7 +121,7 @@ class Journal:
         self._save()
 
     def _save(self) -> None:
-        self._unit.save({}, copy.deepcopy(self._story))
+        self._unit.save({}, self._story)
 
     def _commit(self, steps: int | None) -> None:
         story = self._story

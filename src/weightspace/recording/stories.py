@@ -29,7 +29,7 @@ def unit_of(name: str) -> str:
     """The name of the stack of a run: lower case, and with a hash, as names may differ in case.
 
     >>> unit_of("A.1")
-    'run-a-1-0dbfc1a5'
+    'run-a-1-8ccfea86'
     """
     word = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "net"
     return f"run-{word}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
