@@ -25,6 +25,7 @@ ROOMS = (
     "dissection",
     "checkpoints",
     "interop",
+    "recording",
     "report",
     "cli",
 )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from weightspace.meta import fit as fit
     from weightspace.meta import regress as regress
     from weightspace.networks.sequential import sequential as sequential
+    from weightspace.recording import Recorder as Recorder
     from weightspace.report import figures as figures
     from weightspace.report import table as table
     from weightspace.report.html.page import page as page
@@ -60,6 +61,7 @@ _HOMES = {
     "interop": ("add", "export_zoo", "import_zoo", "publish"),
     "meta": ("Evaluation", "Model", "Regression", "Study", "evaluate", "fit", "regress"),
     "networks.sequential": ("sequential",),
+    "recording": ("Recorder",),
     "report": ("display", "displays", "figures", "page", "table"),
     "sampling": ("estimate", "reproduce", "sample"),
     "space": ("Recipe", "Space", "load_space", "preset"),

@@ -17,7 +17,7 @@ from weightspace.checkpoints.reading import arranged
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.networks import Layout
-from weightspace.networks.roles import Note, layout_of
+from weightspace.networks.roles import Arrangement, Note, layout_of
 from weightspace.printable import printable
 
 if TYPE_CHECKING:
@@ -145,14 +145,9 @@ def read_checkpoint(
     """
     place = path if isinstance(path, InnerPath) else Path(path)
     with reading_without_pauses(), read_file(place, key) as stored:
-        arrangement = arranged(stored)
+        arrangement, layout = laid_out(stored, place)
         placed, skipped = arrangement.placed, arrangement.skipped
-        if stored.tensors and not any(tensor.size for tensor in stored.tensors.values()):
-            raise _without_values(place, len(stored.tensors))
-        if not placed:
-            raise DataError(place, "no usable tensors", _found((*skipped, *stored.beside)))
-        layout = layout_of(placed)
-        vector = _vector(stored, layout)
+        vector = vector_of(stored, layout)
     if finite:
         _check_finite(place, vector, layout)
     return Checkpoint(
@@ -171,7 +166,20 @@ def read_checkpoint(
     )
 
 
-def _without_values(place: Path | InnerPath, count: int) -> DataError:
+def laid_out(stored: Stored, place: object) -> tuple[Arrangement, Layout]:
+    """The roles of the tensors of a net, and their layout; DataError if none can be used.
+
+    `place` is what an error is about.
+    """
+    found = arranged(stored)
+    if stored.tensors and not any(tensor.size for tensor in stored.tensors.values()):
+        raise _without_values(place, len(stored.tensors))
+    if not found.placed:
+        raise DataError(place, "no usable tensors", _found((*found.skipped, *stored.beside)))
+    return found, layout_of(found.placed)
+
+
+def _without_values(place: object, count: int) -> DataError:
     return DataError(
         place,
         f"none of its {count:,} tensors holds a value, as DeepSpeed leaves them (ZeRO stage 3), "
@@ -195,7 +203,7 @@ def reading_without_pauses() -> Iterator[None]:
             gc.enable()
 
 
-def _vector(stored: Stored, layout: Layout) -> np.ndarray:
+def vector_of(stored: Stored, layout: Layout) -> np.ndarray:
     """The values of the layout's tensors as float32 [layout.size]."""
     vector = np.empty(layout.size, np.float32)
     for spec in layout.tensors:

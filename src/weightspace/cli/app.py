@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from weightspace.cli import arguments, inspecting, interop, listing, parts, reading, sampling
+from weightspace.cli import (
+    arguments,
+    inspecting,
+    interop,
+    listing,
+    parts,
+    reading,
+    sampling,
+    watching,
+)
 from weightspace.cli.output import fail, set_debug, told
 from weightspace.errors import WeightspaceError
 
@@ -47,6 +56,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     *(parts.merge, parts.repair, parts.index, parts.reproduce),
     *(interop.export, interop.add, interop.publish, interop.import_),
     *(reading.evaluate, reading.dissect, reading.fit, reading.predict, inspecting.inspect),
+    watching.watch,
     *(sampling.demo, listing.spaces, listing.images),
 )
 """All commands, in the order of `weightspace --help`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from weightspace.disk.folders import (
 from weightspace.disk.locks import lock
 from weightspace.disk.paths import InnerPath, inner_of
 from weightspace.errors import DataError, UsageError
+
+_SOON = 0.01  # seconds
 
 
 @contextmanager
@@ -68,21 +71,31 @@ def whole_folder(out: Path) -> Iterator[InnerPath]:
 
 
 @contextmanager
-def alone_in(folder: InnerPath) -> Iterator[None]:
+def alone_in(folder: InnerPath, wait: float = 0.0) -> Iterator[None]:
     """Keep other processes from changing a folder within the `with` block.
 
     Parameters
     ----------
     folder : InnerPath
         The folder.
+    wait : float
+        How many seconds to wait for another process that is in such a block.
+
+    Yields
+    ------
+    None
 
     Raises
     ------
     DataError
-        At once, if another process is in such a block. Without file locks, nobody is kept out.
+        If another process is in such a block. Without file locks, nobody is kept out.
     """
+    until = time.monotonic() + wait
     with Folder(folder) as held:
-        if held.descriptor >= 0 and lock(held.descriptor) is False:
+        while held.descriptor >= 0 and lock(held.descriptor) is False:
+            if time.monotonic() < until:
+                time.sleep(_SOON)
+                continue
             raise DataError(
                 folder,
                 "another process is writing there",

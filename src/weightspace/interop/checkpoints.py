@@ -26,9 +26,13 @@ def read(place: InnerPath, recipe: Mapping[str, Any]) -> tuple[Layout, np.ndarra
     """
     with reading(place):
         checkpoint = read_checkpoint(place, finite=False)
-    net = planned(recipe, checkpoint.layout)
-    layout = _shown(checkpoint.layout) if net is None else Plan.from_recipe(net).layout()
-    return layout, checkpoint.vector
+    return in_a_zoo(checkpoint.layout, recipe), checkpoint.vector
+
+
+def in_a_zoo(layout: Layout, recipe: Mapping[str, Any]) -> Layout:
+    """The layout as a zoo stores it: that of a plan, if `recipe` is known well enough for one."""
+    net = planned(recipe, layout)
+    return _shown(layout) if net is None else Plan.from_recipe(net).layout()
 
 
 def _shown(layout: Layout) -> Layout:

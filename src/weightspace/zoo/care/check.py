@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from weightspace import disk
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
 from weightspace.progress import Progress, silent
-from weightspace.zoo.care.findings import MOVE, RESUME, Finding, from_error, naming
+from weightspace.zoo.care.findings import MOVE, RECORD, RESUME, Finding, from_error, naming
 from weightspace.zoo.care.stackcheck import Seen, StackCheck
 from weightspace.zoo.files import places
 from weightspace.zoo.format import index, manifest, rounds, states
@@ -51,7 +52,8 @@ def check(path: str | Path, full: bool = False, progress: Progress = silent) -> 
     if not any((path / name).exists() for name in (places.MANIFEST, *places.FOLDERS)):
         manifest.read(path)  # raises, because there is no zoo
     try:
-        dtype = manifest.dtype(manifest.read(path))
+        meta = manifest.read(path)
+        dtype = manifest.dtype(meta)
     except DataError as error:
         return [from_error(error, places.MANIFEST)]
     if led_out := list(links(path)):
@@ -67,6 +69,8 @@ def check(path: str | Path, full: bool = False, progress: Progress = silent) -> 
     findings += [*_layouts(path, seen.layouts), *_rounds(path, seen.present)]
     if not any(finding.severity == "error" for finding in findings):
         findings += _opened(path)
+    if "recorded" in meta["info"]:
+        findings = [replace(f, remedy=f.remedy.replace(RESUME, RECORD)) for f in findings]
     return sorted(findings, key=lambda f: (_SEVERITIES.index(f.severity), f.thing))
 
 

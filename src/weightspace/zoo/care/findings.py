@@ -11,6 +11,7 @@ from weightspace.printable import printable
 
 MOVE = "move it elsewhere"
 RESUME = "run the same `weightspace sample` command again to finish the stack"
+RECORD = "continue the run, or commit what it has with `Recorder.finish`"
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,40 @@ class Writer:
         """
         return rounds.add(self.path, number, added)
 
+    def describe(self, space: Space, info: Mapping[str, Any]) -> None:
+        """Replace the space and the free facts in `zoo.json`.
+
+        For a zoo that grows by nets that were not drawn from a space. The caller sees to it that no
+        other process does so at the same time (`disk.alone_in`).
+
+        Parameters
+        ----------
+        space : Space
+            A space that has all nets of the zoo.
+        info : mapping
+            Plain JSON values.
+        """
+        dtype, versions = manifest.dtype(self.meta).name, self.meta["versions"]
+        kept = {"created": self.meta["created"], "versions": versions}
+        meta = manifest.compose(space, self.meta["seed"], dict(info) | kept, dtype)
+        if meta != self.meta:
+            write_file(InnerPath(self.path) / places.MANIFEST, _sealed(meta))
+            self.meta = meta
+
+    def drop(self, name: str) -> None:
+        """Remove what an unfinished stack left: its state and its vectors.
+
+        Parameters
+        ----------
+        name : str
+            The name of the stack, which no process may be writing.
+        """
+        places.check_unit(name)
+        with explained(self.path):
+            states.remove(self.path, name)
+            for folder in (places.SHARDS, places.SNAPSHOTS, places.NETS):
+                remove_leftovers(InnerPath(self.path) / folder, name)
+
     def unit(
         self,
         name: str,
@@ -211,6 +245,9 @@ def _refuse_foreign(root: InnerPath) -> None:
 
 def _create(root: InnerPath, meta: dict[str, Any]) -> None:
     disk.make_root(root.path)
-    text = json.dumps(seal(meta), indent=1).encode() + b"\n"
     # If several processes create it, one file stays, and all compare their settings with it.
-    write_file(root / places.MANIFEST, text, replace=False)
+    write_file(root / places.MANIFEST, _sealed(meta), replace=False)
+
+
+def _sealed(meta: dict[str, Any]) -> bytes:
+    return json.dumps(seal(meta), indent=1).encode() + b"\n"

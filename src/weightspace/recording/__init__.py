@@ -1,0 +1,16 @@
+"""Record the training runs of one's own loops and libraries into a zoo.
+
+In: a model of torch or Keras that is being trained, its optimizer, what its user says of the
+recipe, and a call after each step. Out: a zoo with a net for each run: snapshots of the weights,
+metrics, and the recipe as far as it is known. Promises: the vectors are those of a checkpoint of
+the model; the loop copies weights at snapshots only, and a thread writes them; whatever is killed
+at whatever moment, the zoo stays sound and the run can be continued; any number of processes record
+into one zoo; what nobody stated stays unknown; no library is imported before it is asked for.
+`watch` reads the checkpoints of other programs as they appear.
+"""
+
+from weightspace.recording.recorder import Recorder
+from weightspace.recording.run import Run
+from weightspace.recording.watching import Sighting, watch
+
+__all__ = ["Recorder", "Run", "Sighting", "watch"]
