@@ -160,7 +160,7 @@ def test_after_a_global_pool_the_input_is_called_a_guess(tmp_path):
 @pytest.mark.parametrize(
     ("net", "reason"),
     [
-        (nn.LSTM(4, 8), "dense kernel of a recurrent layer"),
+        (nn.LSTM(4, 8), "recurrent, as weight_ih_l0 shows"),
         (nn.Sequential(nn.Conv1d(2, 4, 3), nn.Conv1d(4, 4, 3)), "1-D convolution"),
         (nn.Sequential(nn.ConvTranspose2d(4, 2, 3)), "transposed|one of its"),
         (nn.Sequential(nn.Conv2d(1, 4, (3, 5)), nn.Conv2d(4, 4, 3)), "a kernel is not square"),
@@ -191,6 +191,17 @@ def test_a_norm_of_which_nothing_shows_the_side_is_taken_to_follow_its_layer(tmp
     assert [layer for layer in first.layers if not isinstance(layer, Activation)] == [
         Dense(8, True), Norm("layer"), Dense(8, True), Norm("layer"),
     ]  # fmt: skip
+
+
+def test_a_residual_net_has_no_plan(tmp_path):
+    """All its convolutions follow each other by their widths; a name shows the shortcuts."""
+    net = Functional(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3), nn.Linear(8, 10))
+    net.shortcut = nn.Conv2d(8, 8, 1)
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    found = inspect(tmp_path / "net.pt")
+    assert found.architecture.kind == "residual CNN"
+    assert not found.plans.plans
+    assert found.plans.reason == "residual CNN, as shortcut.weight shows"
 
 
 def test_a_plan_goes_through_json(tmp_path):

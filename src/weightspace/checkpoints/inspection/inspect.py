@@ -185,6 +185,7 @@ def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool
     beside = _Beside(contents, stored)
     versions = _versions(stored.chosen.attributes)
     everything = stored.chosen.tensors
+    net = architecture.of(arrangement, beside.modules, tied(stored.tensors))
     return Inspection(
         path=place.path if isinstance(place, InnerPath) else place,
         form=stored.form,
@@ -192,8 +193,8 @@ def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool
         sha256=numbers.sha256(values.file) if hashed and not _in_parts(everything) else "",
         key=stored.chosen.key,
         others=tuple(one.key for one in stored.others),
-        architecture=architecture.of(arrangement, beside.modules, tied(stored.tensors)),
-        plans=_plans(arrangement, beside.described or {name: {} for name in versions}),
+        architecture=net,
+        plans=_plans(net, arrangement, beside.described or {name: {} for name in versions}),
         used=tuple(p.note for p in placed),
         left_out=(*skipped, *stored.beside),
         optimizers=tuple(beside.optimizers),
@@ -215,10 +216,13 @@ def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool
     )
 
 
-def _plans(arrangement: Arrangement, modules: Mapping[str, Mapping[str, object]]) -> Plans:
-    """The plans that fit a net; data have none."""
-    if arrangement.data:
-        return Plans((), arrangement.doubts[0])
+def _plans(
+    net: Architecture, arrangement: Arrangement, modules: Mapping[str, Mapping[str, object]]
+) -> Plans:
+    """The plans that fit a net; residual nets, transformers and data have none."""
+    if net.kind not in ("CNN", "MLP"):
+        unknown = net.kind == "unknown"
+        return Plans((), net.evidence if unknown else f"{net.kind}, as {net.evidence} shows")
     return plans_of(arrangement.placed, arrangement.skipped, modules)
 
 
