@@ -49,7 +49,7 @@ def resumed(path, at: int, name: str = "a") -> None:
         steps(model, optimizer, run, STEPS)
 
 
-@pytest.mark.parametrize("at", [8, 10, 12])
+@pytest.mark.parametrize("at", [8, pytest.param(10, marks=pytest.mark.slow), 12])
 def test_a_killed_run_goes_on_with_its_snapshots(tmp_path, at):
     path = tmp_path / "zoo"
     train(path, "whole")
@@ -145,18 +145,19 @@ def test_two_runs_of_one_name(tmp_path):
     assert sorted(Zoo(path).nets["net"]) == ["A", "a"]
 
 
-def test_many_processes_make_a_population(tmp_path):
-    path = tmp_path / "zoo"
-    processes = [Copy(recorded.train_many, str(path), first, 4) for first in range(0, 24, 4)]
-    assert [process.wait(120) for process in processes] == [0] * 6
+@pytest.mark.parametrize("count", [2, pytest.param(6, marks=pytest.mark.slow)])
+def test_many_processes_make_a_population(tmp_path, count):
+    path, nets = tmp_path / "zoo", 4 * count
+    processes = [Copy(recorded.train_many, str(path), first, 4) for first in range(0, nets, 4)]
+    assert [process.wait(120) for process in processes] == [0] * count
     assert check(path, full=True) == []
     zoo = Zoo(path)
-    assert sorted(zoo.nets["net"]) == sorted(f"net-{seed}" for seed in range(24))
-    assert sorted(zoo.nets["index"]) == list(range(24))
-    assert zoo.snapshots.height == 24 * 5
+    assert sorted(zoo.nets["net"]) == sorted(f"net-{seed}" for seed in range(nets))
+    assert sorted(zoo.nets["index"]) == list(range(nets))
+    assert zoo.snapshots.height == nets * 5
     assert zoo.space.distributions["learning_rate"].values == (0.001, 0.002, 0.003)
     assert zoo.space.properties == ("learning_rate",)
-    for seed in (0, 23):
+    for seed in (0, nets - 1):
         model = net(seed)
         vector = zoo.vector(f"net-{seed}", 1)
         np.testing.assert_array_equal(vector[:36], model[0].weight.detach().numpy().ravel())
@@ -172,7 +173,9 @@ def killed_in_the_middle(path, moment: float) -> None:
     assert process.wait(60) == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.05, 0.17])
+@pytest.mark.parametrize(
+    "moment", [0.05, *(pytest.param(at, marks=pytest.mark.slow) for at in (0.0, 0.17))]
+)
 def test_a_kill_at_any_moment_loses_no_snapshot(tmp_path, moment):
     path = tmp_path / "zoo"
     train(path, "whole")
@@ -209,7 +212,7 @@ def after_changes(tmp_path, path, at: int) -> None:
     assert check(tmp_path / "here", full=True) == []
 
 
-@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("there", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_kill_at_any_change_of_the_disk(tmp_path, there):
     path = tmp_path / "zoo"
     if there:
