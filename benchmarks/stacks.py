@@ -27,6 +27,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -35,11 +36,15 @@ from torch import nn
 from weightspace.images import ImageSet
 from weightspace.networks import Plan
 from weightspace.networks.grammar import Conv
+from weightspace.networks.modules.running import make
+from weightspace.networks.modules.source import OwnModule
 from weightspace.networks.native import builds, library
+from weightspace.networks.planning import plan_of
 from weightspace.networks.sequential import sequential
 from weightspace.sampling.calibration import calibrate, work_class
 from weightspace.space import Recipe, preset
 from weightspace.training import Pool, StackTrainer
+from weightspace.training.names import TABLES
 
 CASES = {
     "demo, batch 16": {"space": "demo", "batch_size": 16, "filter_size": 5, "width_conv": 8},
@@ -57,7 +62,12 @@ CASES = {
                           "batch_norm": False, "dropout": 0.0},
     "ResNet-8, batch 32": {"space": "nws-small", "architecture": "resnet", "batch_size": 32,
                            "input_size": 32, "channels": 3, "depth_conv": 7, "width_conv": 16},
+    "own MLP, batch 32": {"space": "nws-small", "module": "mlp", "batch_size": 32,
+                          "input_size": 8, "depth_fc": 1, "width_fc": 16, "dropout": 0.0},
+    "own ViT, batch 32": {"space": "nws-small", "module": "ViT", "batch_size": 32,
+                          "input_size": 8, "width_fc": 16, "dropout": 0.0},
 }  # fmt: skip
+OWN = Path(__file__).parents[1] / "tests" / "support" / "own_nets.py"
 NETS = 16
 STEPS = 30
 
@@ -66,11 +76,15 @@ def recipes(case: str) -> list[Recipe]:
     """Sixteen nets of one plan and batch size, with all other properties of the space."""
     options = dict(CASES[case])
     space = preset(str(options.pop("space")))
+    if function := options.pop("module", None):
+        own = OwnModule(OWN.name, str(function), OWN.read_text(encoding="utf-8"))
+        TABLES["architecture"][own.name] = own
+        options |= {"architecture": own.name, "initialization": "module"}
     drawn = space.with_constants(
         **options, augmentation=False, dataset="random", epochs=STEPS, train_images=0
     ).draw(NETS)
-    first = Plan.from_recipe(drawn[0])
-    return [r for r in drawn if Plan.from_recipe(r) == first]
+    first = plan_of(drawn[0])
+    return [r for r in drawn if plan_of(r) == first]
 
 
 def images(recipe: Recipe) -> ImageSet:
@@ -83,6 +97,9 @@ def images(recipe: Recipe) -> ImageSet:
 
 def plain(recipe: Recipe) -> nn.Module:
     """A recipe's net as an ordinary module; where nothing is dropped, without dropout."""
+    own = TABLES["architecture"][recipe.architecture]
+    if isinstance(own, OwnModule):
+        return make(own, recipe)
     kept = (m for m in sequential(recipe) if not isinstance(m, nn.Dropout) or m.p)
     return nn.Sequential(*kept)
 
@@ -193,7 +210,14 @@ def opponents(case: str) -> list[str]:
     recipe = recipes(case)[0]
     expressible = not recipe.batch_norm and len(CASES[case]) == 4
     there = importlib.util.find_spec("modelbatch") is not None
-    return [kind for kind in MEASURES if kind != "modelbatch" or (expressible and there)]
+    left = {"modelbatch"} - ({"modelbatch"} if expressible and there else set())
+    left |= {"product"} if "module" in CASES[case] else set()
+    return [kind for kind in MEASURES if kind not in left]
+
+
+def _against(ratio: float, loop: float, product: float) -> str:
+    ceiling = loop / product
+    return f"  product {product:6.3f}  ceiling {ceiling:5.2f}  share {ratio / ceiling:4.2f}"
 
 
 def main() -> None:
@@ -217,11 +241,11 @@ def main() -> None:
             for kind, times in found.items():
                 times.append(both_cores(kind, case))
         ms = {kind: statistics.median(times) * 1e3 for kind, times in found.items()}
-        ratio, ceiling = ms["loop"] / ms["stacks"], ms["loop"] / ms["product"]
+        ratio = ms["loop"] / ms["stacks"]
         other = ms["modelbatch"] / ms["stacks"] if "modelbatch" in ms else None
         print(
             f"{case:20} loop {ms['loop']:7.3f}  stacks {ms['stacks']:6.3f}  ratio {ratio:5.2f}"
-            f"  product {ms['product']:6.3f}  ceiling {ceiling:5.2f}  share {ratio / ceiling:4.2f}"
+            + (_against(ratio, ms["loop"], ms["product"]) if "product" in ms else "")
             + (f"  modelbatch {ms['modelbatch']:.3f}  ratio {other:.2f}" if other else ""),
             flush=True,
         )

@@ -55,6 +55,14 @@ class Machines:
         """Two nodes, whatever happened to those before."""
         while len(self.nodes) < 2:
             self.nodes.append(self.cluster.add_node(num_cpus=1))
+        end = time.monotonic() + 60  # a cluster notices late that a node has died
+        while self._alive() != 2:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+    def _alive(self) -> int:
+        table = self.cluster.global_state.node_table()
+        return sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in table)
 
     def processes(self, at: int = 0) -> list[psutil.Process]:
         """The processes of a node: its raylet, then workers and helpers."""

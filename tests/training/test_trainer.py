@@ -85,7 +85,9 @@ def test_the_order_of_recipes_does_not_matter(pool: Pool) -> None:
         np.testing.assert_allclose(vector, backward[net], rtol=0, atol=1e-12 * abs(vector).max())
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+# Lion takes the signs of gradients, and so whole steps where they are nothing but rounding, as
+# before a norm; test_recipes.py has it without norms.
+@pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name != "lion"])
 @pytest.mark.parametrize("activation", ["gelu", "tanh"])
 def test_a_stack_equals_plain_pytorch(pool: Pool, optimizer: str, activation: str) -> None:
     """Same initial weights, batches and masks: equal to 1e-9 in float64 after 3 epochs."""

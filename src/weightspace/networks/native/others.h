@@ -198,24 +198,35 @@ template <class T> class Dropout : public Layer<T> {
   Place place_;
 };
 
+// The sum of two maps, and an activation of it.
 template <class T> class Sum : public Layer<T> {
  public:
-  Sum(Value<T>& one, Value<T>& other, Value<T>& out) : one_(one), other_(other), out_(out) {}
+  Sum(bool active, Value<T>& one, Value<T>& other, Value<T>& out)
+      : active_(active), one_(one), other_(other), out_(out) {}
 
-  void forward(Net<T>&, bool) override {
-    const ptrdiff_t length = (ptrdiff_t)out_.side * out_.n;
-    for (int c = 0; c < out_.channels; c++)
-      for (int y = 0; y < out_.side; y++) {
-        const T* a = one_.inner() + c * one_.channel() + y * one_.line();
-        const T* b = other_.inner() + c * other_.channel() + y * other_.line();
-        T* to = out_.inner() + c * out_.channel() + y * out_.line();
+  void forward(Net<T>& net, bool) override {
+    with_function(active_, net.activation, [&](auto act) {
+      each([&](const T* a, const T* b, T* out, ptrdiff_t, ptrdiff_t length) {
         along<T>(length, [&](ptrdiff_t j, int lanes, bool whole) {
-          put(to + j, fetch(a + j, lanes, whole) + fetch(b + j, lanes, whole), lanes, whole);
+          const Vec<T> u = fetch(a + j, lanes, whole) + fetch(b + j, lanes, whole);
+          put(out + j, decltype(act)::template f<T>(u), lanes, whole);
         });
-      }
+      });
+    });
   }
 
-  void backward(Net<T>&) override {
+  void backward(Net<T>& net) override {
+    if (active_)
+      with_function(true, net.activation, [&](auto act) {
+        each([&](const T* a, const T* b, T* out, ptrdiff_t at, ptrdiff_t length) {
+          T* d = out_.d.p + at;
+          along<T>(length, [&](ptrdiff_t j, int lanes, bool whole) {
+            const Vec<T> u = fetch(a + j, lanes, whole) + fetch(b + j, lanes, whole);
+            const Vec<T> slope = decltype(act)::template df<T>(u, fetch(out + j, lanes, whole));
+            put(d + j, fetch(d + j, lanes, whole) * slope, lanes, whole);
+          });
+        });
+      });
     for (Value<T>* in : {&one_, &other_}) {
       if (!in->wanted) continue;
       std::memcpy(in->begin(), out_.d.p, out_.d.count * sizeof(T));
@@ -224,6 +235,18 @@ template <class T> class Sum : public Layer<T> {
   }
 
  private:
+  // Calls f(one, other, output, position without halo, length) for each row of each channel.
+  template <class F> void each(F f) {
+    const ptrdiff_t length = (ptrdiff_t)out_.side * out_.n;
+    for (int c = 0; c < out_.channels; c++)
+      for (int y = 0; y < out_.side; y++)
+        f(one_.inner() + c * one_.channel() + y * one_.line(),
+          other_.inner() + c * other_.channel() + y * other_.line(),
+          out_.inner() + c * out_.channel() + y * out_.line(), c * out_.plain() + y * length,
+          length);
+  }
+
+  bool active_;
   Value<T>&one_, &other_, &out_;
 };
 

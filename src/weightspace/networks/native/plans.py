@@ -38,8 +38,9 @@ def numbers(plan: Plan) -> np.ndarray | None:
     """A plan as the native step takes it, int32, or None if it cannot compute it.
 
     It computes square images and kernels, no groups of channels, and of norms only batch norm. What
-    follows a kernel in the usual order is computed together with it: norm, activation and 2x2 max
-    pooling after a convolution; activation, norm and dropout after a dense layer.
+    follows a layer in the usual order is computed together with it: norm, activation and 2x2 max
+    pooling after a convolution; activation, norm and dropout after a dense layer; an activation
+    after the sum of a residual block.
     """
     sides = plan.input[1:]
     if len(plan.input) not in (1, 3) or len(set(sides)) > 1:
@@ -88,8 +89,9 @@ class _Told:
             return 1
         if isinstance(layer, Residual):
             ends = [self.chain(side, value, shape)[0] for side in (layer.body, layer.shortcut)]
-            self._row(_Kind.SUM, ends[0], layer.gives(shape), ends[1])
-            return 1
+            active = len(left) > 1 and isinstance(left[1], Activation)
+            self._row(_Kind.SUM, ends[0], layer.gives(shape), ends[1], int(active))
+            return 1 + active
         gives = layer.gives(shape)
         if isinstance(layer, Norm | Activation):
             parts = _leading(left, [_batch_norm, Activation])

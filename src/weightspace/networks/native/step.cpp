@@ -99,7 +99,7 @@ template <class T> class Workspace {
       dropped = true;
       layers_.push_back(std::make_unique<Dropout<T>>(t.a != 0, in, out, place));
     } else {
-      layers_.push_back(std::make_unique<Sum<T>>(in, values_[t.a], out));
+      layers_.push_back(std::make_unique<Sum<T>>(t.b != 0, in, values_[t.a], out));
     }
     if (normed) place.at += 2 * out.channels, place.stat += 2;
     place.mask += dropped;
