@@ -69,7 +69,7 @@ template <class T> class Conv : public Layer<T> {
       for (int o = 0; o < outs; o++) {
         const auto found = back<T, decltype(a)>(
             z_.p + o * z_channel, side_, n_, s_.pooled, s_.normed, norms_[o],
-            out_.inner() + o * out_.channel(), out_.line(), out_.d.p + o * out_.plain(),
+            out_.inner() + o * out_.channel(), out_.line(), out_.d + o * out_.plain(),
             dz + o * d_channel(), d_line());
         if (s_.normed) shift[o] = found.shift, shift[outs + o] = found.scale;
         if (s_.biased) bias[o] = found.bias;

@@ -63,7 +63,7 @@ template <class T> class Dense : public Layer<T> {
     T* g = net.gradient + place_.at;
     T* bias = s_.biased ? g + (ptrdiff_t)outs * ins_ : nullptr;
     T* shift = g + (ptrdiff_t)outs * (ins_ + s_.biased);
-    const T* dz = s_.plain() ? out_.d.p : dz_.p;
+    const T* dz = s_.plain() ? out_.d : dz_.p;
     if (!s_.plain()) through(net, shift, bias);
     else if (bias)
       for (int o = 0; o < outs; o++) {
@@ -94,7 +94,7 @@ template <class T> class Dense : public Layer<T> {
       using A = decltype(act);
       for (int o = 0; o < outs; o++) {
         const ptrdiff_t at = (ptrdiff_t)o * n_;
-        T* d = out_.d.p + at;
+        T* d = out_.d + at;
         const T *y = y_.p + at, *z = z_.p + at;
         const Norm<T> norm = norms_[o];
         if (mask)

@@ -53,7 +53,7 @@ template <class T> class Point : public Layer<T> {
       for (int c = 0; c < in_.channels; c++) {
         const auto found = back<T, decltype(a)>(
             base + c * count, in_.side, in_.n, false, normed_, norms_[c],
-            out_.inner() + c * out_.channel(), out_.line(), out_.d.p + c * count,
+            out_.inner() + c * out_.channel(), out_.line(), out_.d + c * count,
             to ? to + c * count : spare_.p, (ptrdiff_t)in_.side * in_.n);
         if (normed_) g[c] = found.shift, g[in_.channels + c] = found.scale;
       }
@@ -108,11 +108,11 @@ template <class T> class Pool : public Layer<T> {
   void backward(Net<T>&) override {
     if (!in_.wanted) return;
     T* d = in_.begin();
-    std::memset(static_cast<void*>(d), 0, in_.d.count * sizeof(T));
+    std::memset(static_cast<void*>(d), 0, in_.count() * sizeof(T));
     each([&](int c, const Part& rows, const Part& columns, ptrdiff_t at, T*) {
       const T share = T(1) / rows.share / columns.share;
       along<T>(in_.n, [&](ptrdiff_t j, int lanes, bool whole) {
-        Vec<T> g = fetch(out_.d.p + at + j, lanes, whole);
+        Vec<T> g = fetch(out_.d + at + j, lanes, whole);
         if (s_.kind) g *= share;
         const Vec<T> which = s_.kind ? Vec<T>{} : fetch(which_.p + at + j, lanes, whole);
         for (int y = rows.begin; y < rows.end; y++)
@@ -174,7 +174,7 @@ template <class T> class Dropout : public Layer<T> {
     if (!in_.wanted) return;
     T* d = in_.begin();
     each(net.masks[place_.mask], [&](int, int, int, ptrdiff_t at, auto factor) {
-      for (int i = 0; i < in_.n; i++) d[at + i] = out_.d.p[at + i] * factor(i);
+      for (int i = 0; i < in_.n; i++) d[at + i] = out_.d[at + i] * factor(i);
     });
     in_.end();
   }
@@ -202,7 +202,7 @@ template <class T> class Dropout : public Layer<T> {
 template <class T> class Sum : public Layer<T> {
  public:
   Sum(bool active, Value<T>& one, Value<T>& other, Value<T>& out)
-      : active_(active), one_(one), other_(other), out_(out) {}
+      : active_(active), shared_(one.share(out)), one_(one), other_(other), out_(out) {}
 
   void forward(Net<T>& net, bool) override {
     with_function(active_, net.activation, [&](auto act) {
@@ -219,7 +219,7 @@ template <class T> class Sum : public Layer<T> {
     if (active_)
       with_function(true, net.activation, [&](auto act) {
         each([&](const T* a, const T* b, T* out, ptrdiff_t at, ptrdiff_t length) {
-          T* d = out_.d.p + at;
+          T* d = out_.d + at;
           along<T>(length, [&](ptrdiff_t j, int lanes, bool whole) {
             const Vec<T> u = fetch(a + j, lanes, whole) + fetch(b + j, lanes, whole);
             const Vec<T> slope = decltype(act)::template df<T>(u, fetch(out + j, lanes, whole));
@@ -227,9 +227,10 @@ template <class T> class Sum : public Layer<T> {
           });
         });
       });
+    if (shared_) one_.end();
     for (Value<T>* in : {&one_, &other_}) {
-      if (!in->wanted) continue;
-      std::memcpy(in->begin(), out_.d.p, out_.d.count * sizeof(T));
+      if (!in->wanted || (shared_ && in == &one_)) continue;
+      std::memcpy(in->begin(), out_.d, out_.count() * sizeof(T));
       in->end();
     }
   }
@@ -246,7 +247,7 @@ template <class T> class Sum : public Layer<T> {
           length);
   }
 
-  bool active_;
+  bool active_, shared_;  // shared: the gradient of `one` is that of the sum
   Value<T>&one_, &other_, &out_;
 };
 

@@ -55,7 +55,7 @@ template <class T> class Workspace {
   Losses<T> train(Images<T> images, const int64_t* labels, Net<T>& net) {
     forward(images, net, true);
     auto& last = values_.back();
-    auto losses = cross_entropy<T>(last.x.p, last.channels, n_, labels, net.smoothing, last.d.p);
+    auto losses = cross_entropy<T>(last.x.p, last.channels, n_, labels, net.smoothing, last.d);
     for (auto& value : values_) value.forget();
     for (auto layer = layers_.rbegin(); layer != layers_.rend(); ++layer) (*layer)->backward(net);
     return losses;

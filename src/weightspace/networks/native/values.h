@@ -22,6 +22,10 @@ template <class T> struct Array {  // aligned, zeroed, with space to read after 
   Array(const Array&) = delete;
   Array& operator=(const Array&) = delete;
   Array(Array&& other) noexcept : p(other.p), count(other.count) { other.p = nullptr; }
+  Array& operator=(Array&& other) noexcept {
+    std::swap(p, other.p), std::swap(count, other.count);
+    return *this;
+  }
   ~Array() { std::free(p); }
 };
 
@@ -31,35 +35,45 @@ template <class T> struct Array {  // aligned, zeroed, with space to read after 
 template <class T> struct Value {
   int channels, side, halo = 0, uses = 0, n = 0;
   bool wanted = true;  // whether anybody needs its gradient; not so for the images
-  Array<T> x, d;
+  Array<T> x;
+  T* d = nullptr;
 
   ptrdiff_t line() const { return (ptrdiff_t)(side + 2 * halo) * n; }
   ptrdiff_t channel() const { return line() * (side + 2 * halo); }
   ptrdiff_t plain() const { return (ptrdiff_t)side * side * n; }  // a channel without halo
+  size_t count() const { return (size_t)channels * plain(); }
   T* inner() const { return x.p + halo * (line() + n); }
 
   void make(int samples) {
     n = samples;
     x.make((size_t)channels * channel());
     if (!wanted) return;
-    d.make((size_t)channels * plain());
-    if (uses > 1) more_.make(d.count);
+    own_.make(count());
+    d = own_.p;
+    if (uses > 1) more_.make(count());
+  }
+
+  // Lets the gradient be that of another value, which only this one's maker changes from then on.
+  bool share(Value& other) {
+    if (uses != 1 || !wanted) return false;
+    d = other.d, own_ = Array<T>();
+    return true;
   }
 
   // A layer writes its gradient of this value to `begin()` and then calls `end()`: gradients of
   // several readers are added up.
   void forget() { given_ = false; }
-  T* begin() { return given_ ? more_.p : d.p; }
+  T* begin() { return given_ ? more_.p : d; }
   void end() {
     if (given_)
-      along<T>((ptrdiff_t)d.count, [&](ptrdiff_t j, int lanes, bool whole) {
-        put(d.p + j, fetch(d.p + j, lanes, whole) + fetch(more_.p + j, lanes, whole), lanes, whole);
+      along<T>((ptrdiff_t)count(), [&](ptrdiff_t j, int lanes, bool whole) {
+        put(d + j, fetch(d + j, lanes, whole) + fetch(more_.p + j, lanes, whole), lanes, whole);
       });
     given_ = true;
   }
 
  private:
-  Array<T> more_;
+  Array<T> own_, more_;
   bool given_ = false;
 };
 
