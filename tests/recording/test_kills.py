@@ -273,3 +273,17 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     run.step()
     run.leave()
     assert recorder(path).stopped == ["a"]
+
+
+def test_the_state_of_a_run_that_is_in_the_zoo_is_no_stopped_run(tmp_path):
+    """As a kill between the last two changes of the disk leaves it."""
+    path = tmp_path / "zoo"
+    stopped(path)
+    state = path / "states" / f"{unit_of('a')}.safetensors"
+    data = state.read_bytes()
+    recorder(path).finish("a")
+    state.write_bytes(data)
+    assert recorder(path).stopped == []
+    with pytest.raises(UsageError, match="run a: is in .* already"):
+        train(path, "a")
+    assert check(path, full=True) == []

@@ -269,6 +269,8 @@ class Recorder:
         if not self.path.is_dir():
             return []
         units = places.units(self.path, places.STATES)
+        # A run that was killed after it came into the zoo may have left its state.
+        units = [unit for unit in units if not stories.is_in(self.path, unit)]
         left = [unit for unit in units if not stories.is_recorded(self.path, unit)]
         found = [stories.read(self.path, unit) for unit in left]
         return [story["net"] for story in found if story is not None]

@@ -103,7 +103,8 @@ def find(writer: Writer, name: str) -> Story | None:
     UsageError if it is in the zoo already, or is being recorded.
     """
     unit = unit_of(name)
-    if disk.exists(places.part(writer.path, places.NETS, unit)):
+    if is_in(writer.path, unit):
+        states.remove(writer.path, unit)  # it is needed no more
         raise UsageError(f"run {name}", f"is in {writer.path} already", "give another `name=`")
     if is_recorded(writer.path, unit):
         raise UsageError(
@@ -112,6 +113,11 @@ def find(writer: Writer, name: str) -> Story | None:
             "give another `name=`",
         )
     return read(writer.path, unit)
+
+
+def is_in(path: Path, unit: str) -> bool:
+    """Whether the run of this stack is in the zoo."""
+    return disk.exists(places.part(path, places.NETS, unit))
 
 
 def is_recorded(path: Path, unit: str) -> bool:
