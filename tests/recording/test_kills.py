@@ -284,6 +284,6 @@ def test_the_state_of_a_run_that_is_in_the_zoo_is_no_stopped_run(tmp_path):
     recorder(path).finish("a")
     state.write_bytes(data)
     assert recorder(path).stopped == []
-    with pytest.raises(UsageError, match="run a: is in .* already"):
+    with pytest.raises(UsageError, match=r"run a: is in .* already"):
         train(path, "a")
     assert check(path, full=True) == []
