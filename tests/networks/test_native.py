@@ -289,6 +289,15 @@ def test_an_activation_that_the_native_step_lacks_runs_on_torch(
     assert isinstance(found, TorchStack)
 
 
+def test_a_map_that_a_dense_layer_and_a_padded_convolution_read_is_left_to_torch() -> None:
+    """The one takes it as it lies, the other with zeros around it."""
+    padded = (Conv(2, 3, padding=1), Flatten(), Dense(5))
+    both = Residual((Flatten(), Dense(5)), padded)
+    shape = StackShape.of(Plan((1, 6, 6), (both, Dense(3))))
+    found = arithmetic(shape, ["relu"], torch.float32, torch.device("cpu"))
+    assert isinstance(found, TorchStack)
+
+
 def test_the_native_step_knows_every_activation() -> None:
     assert set(KNOWN) == set(ACTIVATIONS)
 

@@ -13,7 +13,7 @@ def callback(session: Session) -> Any:
     """A `keras.callbacks.Callback` that records each `fit`."""
     import keras
 
-    class Recording(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
+    class Recording(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]  # may be missing
         """Records a run of a model."""
 
         def __init__(self) -> None:

@@ -14,7 +14,7 @@ def callback(session: Session) -> Any:
     """A `lightning.Callback` that records each `fit`."""
     import lightning
 
-    class Recording(lightning.Callback):  # type: ignore[misc, unused-ignore]
+    class Recording(lightning.Callback):  # type: ignore[misc, unused-ignore]  # may be missing
         """Records a run of a trainer."""
 
         def __init__(self) -> None:

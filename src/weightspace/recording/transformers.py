@@ -13,7 +13,7 @@ def callback(session: Session) -> Any:
     """A `transformers.TrainerCallback` that records each `train`."""
     import transformers
 
-    class Recording(transformers.TrainerCallback):  # type: ignore[misc, unused-ignore]
+    class Recording(transformers.TrainerCallback):  # type: ignore[misc, unused-ignore]  # may be missing
         """Records a run of a trainer."""
 
         def __init__(self) -> None:

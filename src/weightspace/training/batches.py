@@ -51,6 +51,7 @@ class Batches:
         self.augmented = torch.tensor([r.augmentation for r in recipes], device=device)
         if pool.images.dtype != torch.uint8 and any(r.augmentation for r in recipes):
             raise UsageError("augmentation", "needs images of bytes", "set it to false")
+        self.uneven = not all(r.drop_last for r in recipes)  # whether a batch may not be full
         self.augmentations = [r.augmentations for r in recipes]
         self.affine = _affine(recipes, pool)
         self.order = torch.zeros_like(self.train)
@@ -92,10 +93,13 @@ class Batches:
         """`affine` of some of the nets."""
         return None if self.affine is None else self.affine[rows]
 
-    def counts(self, step: int) -> Tensor:
-        """How many images of its batch each net gets at a step: int64 [M]."""
+    def counts(self, step: int) -> Tensor | None:
+        """How many images of its batch each net gets at a step: int64 [M]; None if all are full."""
+        if not self.uneven:
+            return None
         first = step % self.steps_per_epoch * self.batch_size
-        return (self.sizes - first).clamp(max=self.batch_size)
+        counts = (self.sizes - first).clamp(max=self.batch_size)
+        return None if bool((counts == self.batch_size).all()) else counts
 
     def _augmented(self, index: Tensor, rows: Tensor, step: int) -> Tensor:
         """The augmented images [K, B, C, H, W] of the nets at `rows`, each in its own way."""

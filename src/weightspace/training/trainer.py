@@ -188,6 +188,7 @@ class StackTrainer:
         self.updating = Updating(self.recipes, self.batches.steps_per_epoch, self.weights)
         self.smoothing = column("label_smoothing")
         self.dropout = {name: column(name) for name in ("dropout", "dropout_conv")}
+        self.dropping = {name for name, rate in self.dropout.items() if bool(rate.any())}
 
     @torch.no_grad()
     def train_step(self) -> None:
@@ -206,7 +207,7 @@ class StackTrainer:
     def _gradient(self, images: Images, labels: Tensor) -> Step:
         """Losses and gradients; nets whose last batch of an epoch is smaller are computed apart."""
         masks, counts = self.masks(), self.batches.counts(self.step)
-        if bool((counts == self.batches.batch_size).all()):
+        if counts is None:
             rest = (self.activations, self.smoothing, masks)
             return self.arithmetic.gradient(images, labels, self.weights, self.stats, *rest)
         out = Step(torch.empty_like(self.weights), *self.seen.new_empty(3, len(counts)).unbind())
@@ -243,8 +244,7 @@ class StackTrainer:
         if isinstance(self.plan, ModulePlan):
             return self._own_masks(self.batches.seeds, self.batches.batch_size)
         dropouts, batch = self.plan.dropouts, self.batches.batch_size
-        dropping = {name for name, rate in self.dropout.items() if bool(rate.any())}
-        if not any(name in dropping for _, name in dropouts):
+        if not any(name in self.dropping for _, name in dropouts):
             return [None] * len(dropouts)
         key = streams.keys(self.batches.seeds, "dropout", self.step)
         numbers = streams.uniform16(key, batch * sum(width for width, _ in dropouts))

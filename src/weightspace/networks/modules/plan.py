@@ -189,7 +189,7 @@ def _made(own: OwnModule, read: Recipe, seed: int) -> tuple[nn.Module, Deck]:
 def _run(own: OwnModule, net: nn.Module, images: Tensor) -> Any:
     try:
         return net(images)
-    except Exception as error:
+    except Exception as error:  # what a user's function raises may be anything
         shown = "x".join(map(str, images.shape))
         found = failed(own, error)
         raise found.but(

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -92,7 +93,7 @@ class ModuleStack:
         """Errors of the user's code in a line; lack of memory is told by who gave the work."""
         try:
             yield
-        except Exception as error:
+        except Exception as error:  # what a user's module raises may be anything
             if isinstance(error, MemoryError) or "memory" in str(error):
                 raise
             raise failed(self._plan.module, error) from error
@@ -140,7 +141,7 @@ class ModuleStack:
         except Exception:  # what a user's module raises may be anything
             try:
                 differ = self._differ(self._dtype, *given)
-            except Exception as error:
+            except Exception as error:  # as above
                 text = " ".join(str(error).split())
                 return f"cannot be computed together ({type(error).__name__}: {text[:200]})"
         if differ:
@@ -148,7 +149,7 @@ class ModuleStack:
         if self.asked:
             return ""
         ways = (self._one.together, self._one.apart)
-        together, alone = (_seconds(lambda way=way: way(*given), self._device) for way in ways)  # type: ignore[misc]
+        together, alone = (_seconds(partial(way, *given), self._device) for way in ways)
         return "" if together < alone else "is faster one after the other"
 
     def _differ(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -50,6 +51,8 @@ def numbers(plan: Plan) -> np.ndarray | None:
         told.chain(plan.layers, told.value(plan.input), plan.input)
     except _UnknownError:
         return None
+    if told.padded & told.flat:
+        return None
     head = [len(told.values), len(told.rows)]
     return np.array([*head, *sum(told.values, ()), *sum(told.rows, ())], np.int32)
 
@@ -61,6 +64,7 @@ class _Told:
     values: list[tuple[int, ...]] = field(default_factory=list)
     rows: list[tuple[int, ...]] = field(default_factory=list)
     padded: set[int] = field(default_factory=set)  # values that have zeros around them
+    flat: set[int] = field(default_factory=set)  # values that a dense layer reads as they lie
 
     def value(self, shape: Shape) -> int:
         """Add a value; its number."""
@@ -94,10 +98,10 @@ class _Told:
             return 1 + active
         gives = layer.gives(shape)
         if isinstance(layer, Norm | Activation):
-            parts = _leading(left, [_batch_norm, Activation])
+            parts = _leading(left, [_batch_norm, _activation])
             if not parts:
                 raise _UnknownError
-            self._row(_Kind.POINT, value, gives, *_flags(parts, _batch_norm, Activation))
+            self._row(_Kind.POINT, value, gives, *_flags(parts, _batch_norm, _activation))
             return len(parts)
         if isinstance(layer, Pool):
             kind = ("max", "average").index(layer.kind)
@@ -111,20 +115,19 @@ class _Told:
     def _conv(self, layer: Conv, left: list[Layer], value: int, shape: Shape) -> int:
         if layer.groups > 1 or layer.padding >= layer.kernel:
             raise _UnknownError
-        parts = _leading(left[1:], [_batch_norm, Activation, _halving])
+        parts = _leading(left[1:], [_batch_norm, _activation, _halving])
         gives = after((layer, *parts), shape)
         if layer.padding:
             self.padded.add(value)
         settings = (layer.kernel, layer.stride, layer.padding, int(layer.bias))
-        flags = _flags(parts, _batch_norm, Activation, _halving)
+        flags = _flags(parts, _batch_norm, _activation, _halving)
         self._row(_Kind.CONV, value, gives, *settings, *flags)
         return 1 + len(parts)
 
     def _dense(self, layer: Dense, left: list[Layer], value: int, shape: Shape) -> int:
-        if value in self.padded:
-            raise _UnknownError
-        parts = _leading(left[1:], [Activation, _batch_norm, Dropout])
-        flags = _flags(parts, Activation, _batch_norm, Dropout)
+        self.flat.add(value)
+        parts = _leading(left[1:], [_activation, _batch_norm, _dropout])
+        flags = _flags(parts, _activation, _batch_norm, _dropout)
         self._row(_Kind.DENSE, value, layer.gives(shape), int(layer.bias), *flags)
         return 1 + len(parts)
 
@@ -133,26 +136,33 @@ class _Told:
         self.rows.append((*row, *[0] * (10 - len(row))))
 
 
+Kind = Callable[[Layer], bool]
+
+
 def _batch_norm(layer: Layer) -> bool:
     return isinstance(layer, Norm) and layer.kind == "batch"
+
+
+def _activation(layer: Layer) -> bool:
+    return isinstance(layer, Activation)
+
+
+def _dropout(layer: Layer) -> bool:
+    return isinstance(layer, Dropout)
 
 
 def _halving(layer: Layer) -> bool:
     return layer == Pool()
 
 
-def _is(layer: Layer, kind: object) -> bool:
-    return isinstance(layer, kind) if isinstance(kind, type) else bool(kind(layer))  # type: ignore[operator]
-
-
-def _leading(left: list[Layer], kinds: list[object]) -> list[Layer]:
+def _leading(left: list[Layer], kinds: list[Kind]) -> list[Layer]:
     """The first layers, as far as they are of these kinds in this order; any may be missing."""
     found: list[Layer] = []
     for kind in kinds:
-        if len(found) < len(left) and _is(left[len(found)], kind):
+        if len(found) < len(left) and kind(left[len(found)]):
             found.append(left[len(found)])
     return found
 
 
-def _flags(parts: list[Layer], *kinds: object) -> list[int]:
-    return [int(any(_is(part, kind) for part in parts)) for kind in kinds]
+def _flags(parts: list[Layer], *kinds: Kind) -> list[int]:
+    return [int(any(map(kind, parts))) for kind in kinds]
