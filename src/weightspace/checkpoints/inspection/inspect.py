@@ -175,12 +175,14 @@ def inspect(
     place = path if isinstance(path, InnerPath) else Path(path)
     with reading_without_pauses(), read_contents(place, beside=True) as (contents, size):
         stored = net_in(contents, size, key)
-        return _inspection(place, stored, size, hashed)
+        return inspection_of(place, stored, arranged(stored), size, hashed)
 
 
-def _inspection(place: Path | InnerPath, stored: Stored, size: int, hashed: bool) -> Inspection:
+def inspection_of(
+    place: Path | InnerPath, stored: Stored, arrangement: Arrangement, size: int, hashed: bool
+) -> Inspection:
+    """What an open file of `size` bytes says about itself."""
     contents, values = stored.contents, stored.values
-    arrangement = arranged(stored)
     placed, skipped = arrangement.placed, arrangement.skipped
     beside = _Beside(contents, stored)
     versions = _versions(stored.chosen.attributes)

@@ -72,11 +72,16 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Widths:
-    """What a kernel's axes are: its inputs, of one group, its outputs, the sides of its window."""
+    """What a kernel's axes are: its inputs, of one group, its outputs, the sides of its window.
+
+    `axes` is the order in which they are stored: "out in", "in out" (both before the sides), or
+    "last" (sides, in, out).
+    """
 
     inputs: int
     outputs: int
     sides: tuple[int, ...]
+    axes: str = "out in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +174,10 @@ class Layer:
         """What the axes of the kernel are."""
         shape = self.kernel.shape
         if self.last:
-            return Widths(shape[-2], shape[-1], shape[:-2])
-        one, other = shape[:2]
-        inputs, outputs = (one, other) if self.swapped else (other, one)
-        return Widths(inputs, outputs, shape[2:])
+            return Widths(shape[-2], shape[-1], shape[:-2], "last")
+        if self.swapped:
+            return Widths(shape[0], shape[1], shape[2:], "in out")
+        return Widths(shape[1], shape[0], shape[2:])
 
 
 def short(name: str) -> str:

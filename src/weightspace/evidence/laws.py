@@ -1,0 +1,37 @@
+"""The laws by name, in the order in which their evidence is listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from weightspace.evidence.columns import column_sum_law
+from weightspace.evidence.context import Context
+from weightspace.evidence.record import Evidence
+from weightspace.evidence.subject import Subject
+
+Law = Callable[[Subject, Context], Iterator[Evidence]]
+
+LAWS: Mapping[str, Law] = {
+    "column sums": column_sum_law,
+}
+"""Each law is a function of a net and of what is known beside it. To add one, write a function and
+add a line here, and a page in docs/laws."""
+
+
+def examine(subject: Subject, context: Context | None = None) -> tuple[Evidence, ...]:
+    """What the laws of training say of a net.
+
+    Parameters
+    ----------
+    subject : Subject
+        The net.
+    context : Context, optional
+        What is known or asked beside it.
+
+    Returns
+    -------
+    tuple of Evidence
+        In the order of the laws; those that cannot be applied give the reason in `missing`.
+    """
+    asked = context or Context()
+    return tuple(found for law in LAWS.values() for found in law(subject, asked))
