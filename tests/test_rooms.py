@@ -24,6 +24,7 @@ ROOMS = (
     "meta",
     "dissection",
     "checkpoints",
+    "evidence",
     "interop",
     "recording",
     "report",
