@@ -126,7 +126,7 @@ def zoo(zoo: Zoo) -> None:
             f"{found['shortest_vector'] or 0:,} to {found['longest_vector'] or 0:,} values",
         ),
         *([("on disk", _bytes(found["bytes"]))] if found["bytes"] is not None else []),
-        ("test accuracy", accuracy or "no net yet"),
+        ("test accuracy", accuracy or ("not measured" if found["nets"] else "no net yet")),
         ("created", f"{found['created']} by {_versions(found['versions'])}"),
     ):
         table.add_row(Text(name, style="bold"), _text(text))
