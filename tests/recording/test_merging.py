@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -113,10 +114,14 @@ def test_a_sampled_zoo_and_other_values_are_refused(folders, tmp_path, capsys):
     assert not (tmp_path / "zoo").exists()
 
 
-def test_runs_that_have_not_ended_stay_where_they_are(folders, tmp_path, caplog):
+def test_runs_that_have_not_ended_stay_where_they_are(folders, tmp_path, caplog, capsys):
     run = recorder(tmp_path / "part").run(nn.Linear(6, 3), name="open")
     run.step()
     train(tmp_path / "part", "done")
+    said = printed(capsys, "info", tmp_path / "part")
+    assert re.search("not ended +open *\n", said)
+    assert "an unknown number stayed at chance" in said
+    assert document(capsys, "info", tmp_path / "part")["not_ended"] == ["open"]
     assert merge(tmp_path / "zoo", [tmp_path / "part"]).nets["net"].to_list() == ["done"]
     assert f"{tmp_path / 'part'}: runs that have not ended are not merged: open" in caplog.text
     run.close()

@@ -220,7 +220,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def _refuse_open(out: Path, units: set[str]) -> None:
     """Refuse to bring runs into a zoo in which runs of the same names have not ended."""
-    for name in _open_runs(out):
+    for name in stories.not_ended(out):
         if stories.unit_of(name) in units:
             raise UsageError(
                 f"run {name}",
@@ -229,20 +229,8 @@ def _refuse_open(out: Path, units: set[str]) -> None:
             )
 
 
-def _open_runs(path: Path) -> list[str]:
-    """The runs of a zoo that have not ended, as far as their states can be read."""
-    names = []
-    for unit in places.units(path, places.STATES):
-        try:
-            story = None if stories.is_in(path, unit) else stories.read(path, unit)
-        except DataError:
-            continue
-        names += [story["net"]] if story else []
-    return names
-
-
 def _tell_of_open_runs(path: Path) -> None:
-    if names := _open_runs(path):
+    if names := stories.not_ended(path):
         log.warning(
             f"{path}: runs that have not ended are not merged: {', '.join(names)}; "
             "merge again when they have"

@@ -101,6 +101,18 @@ def told(saved: Saved, path: Path, unit: str) -> Story:
     return story
 
 
+def not_ended(path: Path) -> list[str]:
+    """The runs of a zoo that are not in it yet, as far as their states can be read."""
+    names = []
+    for unit in places.units(path, places.STATES):
+        try:
+            story = None if is_in(path, unit) else read(path, unit)
+        except DataError:
+            continue
+        names += [story["net"]] if story else []
+    return names
+
+
 def find(writer: Writer, name: str) -> Story | None:
     """The story of a run of this name; None if there is none.
 
