@@ -177,6 +177,12 @@ def test_unknown_key_is_named_with_its_line(tmp_path):
     assert message.startswith("mine.yaml:7: speed: no such hyper-parameter; known are dataset,")
 
 
+def test_the_nearest_key_is_named(tmp_path):
+    message = refusal(tmp_path, TEMPLATE + "  warm_up: 3\n")
+    assert message.startswith("mine.yaml:7: warm_up: no such hyper-parameter; known are dataset,")
+    assert message.endswith("; did you mean warmup?")
+
+
 def test_the_seed_is_not_a_hyper_parameter(tmp_path):
     message = refusal(tmp_path, TEMPLATE + "  seed: 3\n")
     assert message.startswith("mine.yaml:7: seed: no such hyper-parameter; known are dataset,")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,8 +65,12 @@ class Space:
     def __post_init__(self) -> None:
         for key, distribution in self.distributions.items():
             if key not in FIELDS or key == "seed":
-                known = ", ".join(name for name in FIELDS if name != "seed")
-                raise UsageError(key, "no such hyper-parameter", f"known are {known}")
+                known = [name for name in FIELDS if name != "seed"]
+                near = difflib.get_close_matches(str(key), known, 1, 0.75)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise UsageError(
+                    key, "no such hyper-parameter", f"known are {', '.join(known)}{hint}"
+                )
             _probe(key, distribution)
         if "dataset" not in self.distributions:
             raise UsageError("dataset", "a space needs one", "name an image set or a list of them")
