@@ -101,7 +101,8 @@ class Updating:
 
         A sum is the fastest check of all weights; it overflows only for weights that are useless.
         """
-        if self._largest is not None and bool(self._largest.max() < _SMALL):
+        largest, self._largest = self._largest, None  # nothing is kept from step to step
+        if largest is not None and bool(largest.max() < _SMALL):
             return torch.ones(len(weights), dtype=torch.bool)
         return torch.isfinite(weights.sum(1))
 
