@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
+
+Float = type[np.float32] | type[np.float64]
 
 _PIECE = 2**20  # words that are skipped at once
 _BLOCK = 16  # values of a normal distribution that torch computes together
@@ -64,8 +67,8 @@ class Stream:
         return shares
 
     def uniform(
-        self, count: int, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = np.float32
-    ) -> NDArray[np.floating]:
+        self, count: int, low: float = 0.0, high: float = 1.0, dtype: Float = np.float32
+    ) -> NDArray[Any]:
         """What `torch.empty(count, dtype=dtype).uniform_(low, high)` draws.
 
         Parameters
@@ -82,15 +85,14 @@ class Stream:
         ndarray of dtype, shape (count,)
         """
         if np.dtype(dtype) == np.float64:
-            shares = self._doubles(count)
-            return shares * (high - low) + low
+            return self._doubles(count) * (high - low) + low
         least, most = np.float32(low), np.float32(high)
         shares = (self.words(count) & 0xFFFFFF) * 2.0**-24
         return (shares * float(most - least) + float(least)).astype(np.float32)
 
     def normal(
-        self, count: int, mean: float = 0.0, std: float = 1.0, dtype: DTypeLike = np.float32
-    ) -> NDArray[np.floating]:
+        self, count: int, mean: float = 0.0, std: float = 1.0, dtype: Float = np.float32
+    ) -> NDArray[Any]:
         """What `torch.empty(count, dtype=dtype).normal_(mean, std)` draws.
 
         From 16 values on, torch makes blocks of 16 out of 16 uniform numbers each, and draws the
@@ -120,8 +122,9 @@ class Stream:
         found[:whole] = _box_muller(uniform[:whole])
         if whole < count:
             found[-_BLOCK:] = _box_muller(self.uniform(_BLOCK, dtype=dtype))
-        scale, shift = np.dtype(dtype).type(std), np.dtype(dtype).type(mean)
-        return found * scale + shift
+        found *= dtype(std)
+        found += dtype(mean)
+        return found
 
     def permutation(self, count: int) -> NDArray[np.int64]:
         """What `torch.randperm(count)` draws, for less than 2**32 / 20 values: int64 [count]."""
@@ -134,7 +137,8 @@ class Stream:
 
     def _doubles(self, count: int) -> NDArray[np.float64]:
         pairs = self.words(2 * count).astype(np.uint64).reshape(count, 2)
-        return ((pairs[:, 0] << 32 | pairs[:, 1]) & (2**53 - 1)) * 2.0**-53
+        words = (pairs[:, 0] << np.uint64(32) | pairs[:, 1]) & np.uint64(2**53 - 1)
+        return words.astype(np.float64) * 2.0**-53
 
     def _pairwise(self) -> float:
         if self._spare is not None:
@@ -151,7 +155,7 @@ def normal_words(count: int) -> int:
     return count + (_BLOCK if count % _BLOCK else 0)
 
 
-def _box_muller(uniform: NDArray[np.floating]) -> NDArray[np.floating]:
+def _box_muller(uniform: NDArray[Any]) -> NDArray[Any]:
     blocks = uniform.reshape(-1, 2, _BLOCK // 2)
     radius = np.sqrt(-2 * np.log(1 - blocks[:, 0]))
     angle = blocks[:, 1] * uniform.dtype.type(2 * math.pi)

@@ -40,18 +40,20 @@ class InitialVector:
     places: Mapping[str, Draw]
     scores: Mapping[str, float]
 
-    def values(self, name: str) -> NDArray[np.float32]:
+    def values(self, name: str, most: int | None = None) -> NDArray[np.float32]:
         """The initial values of a tensor as torch draws them.
 
         Parameters
         ----------
         name : str
             A tensor of `places`.
+        most : int, optional
+            How many values to give; by default all.
 
         Returns
         -------
-        ndarray of float32, shape (count,)
-            In the order in which the tensor is stored.
+        ndarray of float32, shape (values,)
+            The first values in the order in which the tensor is stored.
 
         Raises
         ------
@@ -61,7 +63,32 @@ class InitialVector:
         draw = self.places[name]
         stream = Stream(self.seed)
         stream.skip(draw.start)
-        return stream.uniform(draw.count, -draw.limit, draw.limit).astype(np.float32)
+        count = draw.count if most is None else min(draw.count, most)
+        return stream.uniform(count, -draw.limit, draw.limit)
+
+    def each(self, most: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """The first values of every tensor of `places`, in the order of the stream.
+
+        Parameters
+        ----------
+        most : int
+            How many values of a tensor to give at most.
+
+        Yields
+        ------
+        str
+            The tensor.
+        ndarray of float32, shape (values,)
+            Its first initial values, in the order in which it is stored.
+        """
+        stream, at = Stream(self.seed), 0
+        for draw in sorted(self.places.values(), key=lambda draw: draw.start):
+            if draw.start < at:  # two tensors of one place, of which the first is given
+                continue
+            stream.skip(draw.start - at)
+            count = min(draw.count, most)
+            yield draw.name, stream.uniform(count, -draw.limit, draw.limit)
+            at = draw.start + count
 
 
 def initial_vector(subject: Subject, match: Match) -> InitialVector:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from weightspace.evidence.columns import column_sum_law
 from weightspace.evidence.context import Context
 from weightspace.evidence.record import Evidence
+from weightspace.evidence.seeds import seed_law
 from weightspace.evidence.subject import Subject
 
 Law = Callable[[Subject, Context], Iterator[Evidence]]
 
 LAWS: Mapping[str, Law] = {
     "column sums": column_sum_law,
+    "initial weights by seed": seed_law,
 }
 """Each law is a function of a net and of what is known beside it. To add one, write a function and
 add a line here, and a page in docs/laws."""

@@ -12,6 +12,9 @@ from scipy import fft
 from weightspace.evidence.draw_orders import Draw, Order
 from weightspace.evidence.subject import Subject
 
+SURE = 1e-9
+"""A seed is reported if its p-value, corrected for all that was tried, is less."""
+
 LEAST = 1e-300
 """What takes the place of a p-value that is less than a float can be."""
 

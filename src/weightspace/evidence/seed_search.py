@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 
 from weightspace.evidence.draw_orders import Draw, Order, orders
 from weightspace.evidence.draws import Stream
-from weightspace.evidence.matching import Match, coefficients
+from weightspace.evidence.matching import SURE, Match, coefficients
 from weightspace.evidence.other_draws import LIKELY, anywhere, redrawn
 from weightspace.evidence.subject import Subject
-
-SURE = 1e-9
-"""A seed is reported if its p-value, corrected for all that was tried, is less."""
 
 _SHORT, _LONG = 2**14, 2**16  # words of a stream that are compared with a net, at first and at most
 _FEW = 2_000  # seeds that are compared at full length; of more, a window is compared first
