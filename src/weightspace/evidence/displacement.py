@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from weightspace.evidence.initial_vector import InitialVector
+from weightspace.evidence.matching import LEAST
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value
 from weightspace.evidence.subject import Layer, Subject
 
@@ -25,6 +26,8 @@ _EXACT = 1e-3  # drift up to which the slope is read as weight decay
 _OTHER_LOSS = 0.002  # a net's loss may not be softmax cross entropy: the least p-value of LINEAR
 _MOST = 2**22  # values of an output layer whose sums are compared, at most
 _COMPARED = 2**20  # values of a tensor whose displacement is measured, at most
+_LEAST_ERROR = 2e-6  # standard error of a slope at least: rounding need not be independent of sums
+_BUILDING = 0.2  # share of the decay that momentum may not have brought yet, in 50 steps or more
 _SMALLEST = 1e-4  # displacement, relative to the initial weights, from which sums are looked at
 _ULPS = {"float16": 2.0**-11, "bfloat16": 2.0**-8}  # rounding of stored types, relative
 _LISTED = 64  # layers whose displacement is listed
@@ -77,7 +80,7 @@ def sum_change(now: NDArray[np.floating], first: NDArray[np.floating]) -> SumCha
     spread = math.sqrt(float(left @ left) / max(len(left) - 1, 1))
     return SumChange(
         slope,
-        spread / math.sqrt(float(before @ before)),
+        max(spread / math.sqrt(float(before @ before)), _LEAST_ERROR),
         math.sqrt(float(np.mean(left**2)) / len(now)) / size if size else 0.0,
         size / math.sqrt(float(np.mean(first**2))),
         len(sums),
@@ -132,23 +135,38 @@ def _family(layer: Layer, change: SumChange) -> Evidence:
 
 
 def _decay(layer: Layer, change: SumChange) -> Evidence:
-    """Weight decay from the slope; rounding errors are those that the sums show."""
-    reach = float(stats.t.ppf(0.995, change.inputs - 1)) * change.error
-    score = (1 - change.slope) / max(change.error, 1e-12)
-    none = max(2 * float(stats.t.sf(abs(score), change.inputs - 1)), 1e-300)
-    value, low = -math.log(change.slope), -math.log(change.slope + reach)
-    high = -math.log(max(change.slope - reach, 1e-300))
-    says = (
-        f"weight decay multiplied the output layer by {change.slope:.6f}, so the sum of "
-        f"weight_decay x learning_rate / (1 - momentum) over the steps is {value:.6f}"
-        if none < 1e-3
-        else "the column sums of the output layer show no weight decay: the sum of weight_decay x "
-        f"learning_rate / (1 - momentum) over the steps is at most {max(high, 0.0):.1e}"
+    """Weight decay from the slope; rounding errors are those that the sums show.
+
+    At first the velocity of momentum has not built up, so the named product is a little more than
+    what the slope shows. The interval allows for that.
+    """
+    freedom = change.inputs - 1
+    reach = float(stats.t.ppf(0.995, freedom)) * change.error
+    score = (1 - change.slope) / change.error
+    none = max(2 * float(stats.t.sf(abs(score), freedom)), LEAST)
+    value, least, most = (
+        -math.log(max(slope, LEAST))
+        for slope in (change.slope, change.slope + reach, change.slope - reach)
     )
+    if none < 1e-3 and value > 0:
+        says = (
+            f"weight decay multiplied the output layer by {change.slope:.6f}, so that the sum of "
+            f"weight_decay x learning_rate / (1 - momentum) over the steps is about {value:.2g}"
+        )
+        least, most = least * 0.99, most / (1 - _BUILDING)
+    elif none < 1e-3:
+        says = f"the output layer was multiplied by {change.slope:.6f}, as no weight decay does"
+    else:
+        says = (
+            "the column sums of the output layer show no weight decay: the sum of weight_decay x "
+            f"learning_rate / (1 - momentum) over the steps is at most {max(most, 0.0):.1e}"
+        )
+    grown = none < 1e-3 and value < 0
+    estimate = Estimate(DECAY, max(value, 0.0), max(least, 0.0), max(most, 0.0))
+    hypotheses = (Hypothesis((0.0,), none, "no weight decay"),)
     return Evidence(
         LAW, "weight_decay", says, layer.weight, score,
-        (Hypothesis((0.0,), none, "no weight decay"),),
-        Estimate(DECAY, value, low, high),
+        () if grown else hypotheses, None if grown else estimate,
     )  # fmt: skip
 
 
