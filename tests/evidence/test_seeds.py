@@ -14,8 +14,9 @@ from weightspace.evidence.draw_orders import orders
 from weightspace.evidence.draws import Stream
 from weightspace.evidence.matching import SURE
 from weightspace.evidence.other_draws import redrawn
-from weightspace.evidence.seed_search import search
+from weightspace.evidence.seed_search import Comb, search
 from weightspace.evidence.seeds import known_initial_vector, seed_law
+from weightspace.evidence.subject import Layer
 
 KINDS = {"mlp": seeded.mlp, "lenet": seeded.lenet, "normed": seeded.normed}
 CASES = [
@@ -24,7 +25,7 @@ CASES = [
 ]  # fmt: skip
 
 
-def run(kind, optimizer, seed, steps=150):
+def run(kind, optimizer, seed, steps=100):
     torch.manual_seed(seed)
     net = KINDS[kind]()
     return seeded.trained(net, seeded.OPTIMIZERS[optimizer](net.parameters()), steps)
@@ -36,8 +37,6 @@ def of(evidence, claim):
 
 def subject_of(net):
     """The tensors of a chain of layers, as a subject."""
-    from weightspace.evidence.subject import Layer
-
     tensors = {name: tensor.detach().float().numpy() for name, tensor in net.state_dict().items()}
     layers = tuple(
         Layer(place, name, values.shape, values.shape[1], values.shape[0], values.shape[2:],
@@ -65,7 +64,7 @@ def test_a_popular_seed_is_found_and_makes_the_rest_exact(kind, optimizer, seed,
         assert linear.p_value == 1
         assert adaptive.p_value < 1e-3
         (decay,) = of(evidence, "weight_decay")
-        expected = -150 * math.log(1 - 0.05 * 0.002) if optimizer == "sgd" else 0.0
+        expected = -100 * math.log(1 - 0.05 * 0.002) if optimizer == "sgd" else 0.0
         assert decay.estimate.low <= expected <= decay.estimate.high
         assert decay.estimate.value == pytest.approx(expected, abs=1e-5)
         assert (decay.hypotheses[0].p_value < 1e-9) == (optimizer == "sgd")
@@ -175,21 +174,19 @@ def test_a_layer_that_was_never_trained_is_named(tmp_path):
 
 
 def test_the_chance_of_a_wrong_seed_is_no_more_than_its_p_value():
-    """Over 20,000 wrong seeds the share with a z-value beyond 3 is below its bound."""
+    """Over 5,000 wrong seeds the share with a z-value beyond 3 is below its bound."""
     torch.manual_seed(10**9)
     net = seeded.mlp()
     subject = subject_of(seeded.trained(net, seeded.OPTIMIZERS["adam"](net.parameters()), 30))
-    from weightspace.evidence.seed_search import Comb
-
     comb = Comb.of(subject, orders(subject)[0], 2**14)
     stream, scores = Stream(0), []
-    for seed in range(20_000):
+    for seed in range(5_000):
         stream.restart(seed)
         scores.append(comb.scores(stream.centred(len(comb.coefficients))))
     scores = np.array(scores)
-    assert np.abs(scores.mean(0)).max() < 0.04
-    assert scores.std(0) == pytest.approx(np.ones(scores.shape[1]), abs=0.03)
-    for z in (2, 3, 4):
+    assert np.abs(scores.mean(0)).max() < 0.08
+    assert scores.std(0) == pytest.approx(np.ones(scores.shape[1]), abs=0.06)
+    for z in (2, 3):
         assert (scores > z).mean(0).max() <= math.exp(-(z**2) / 2)
 
 
@@ -244,3 +241,58 @@ def test_values_that_are_no_numbers_give_no_seed():
 def test_kernels_of_few_values_are_not_taken_to_be_drawn_anew():
     subject = subject_of(nn.Sequential(nn.Linear(40, 30), nn.Linear(30, 30), nn.Linear(5, 2)))
     assert redrawn(subject, orders(subject)[0], (0,)) is None
+
+
+@pytest.mark.parametrize("change", ["bfloat16", "half pruned"])
+def test_a_seed_is_found_after_rounding_and_pruning(change, tmp_path):
+    net = run("lenet", "adam", 2024)
+    with torch.no_grad():
+        for values in net.parameters():
+            if change == "bfloat16":
+                values.copy_(values.bfloat16())
+            else:
+                values[values.abs() < values.abs().median()] = 0
+    (found, *_) = seeded.judged(net, tmp_path)
+    assert found.hypotheses[0].values == (2024,)
+
+
+@pytest.mark.parametrize("change", ["half", "bfloat16", "pruned", "few levels"])
+def test_sums_that_rounding_or_pruning_changed_contradict_no_optimizer(change, tmp_path):
+    torch.manual_seed(42)
+    net = seeded.mlp()
+    seeded.trained(net, torch.optim.SGD(net.parameters(), 0.001), 20)  # it has hardly moved
+    with torch.no_grad():
+        kernel = net[3].weight
+        if change == "pruned":
+            kernel[kernel.abs() < kernel.abs().quantile(0.2)] = 0
+        elif change == "few levels":
+            kernel.copy_((kernel * 300).round() / 300)
+        else:
+            kernel.copy_(kernel.to(getattr(torch, change.replace("half", "float16"))))
+    evidence = seeded.judged(net, tmp_path)
+    assert of(evidence, "seed")[0].hypotheses
+    assert all(one.hypotheses[0].p_value == 1 for one in of(evidence, "optimizer"))
+
+
+def test_a_layer_stored_in_bfloat16_that_was_never_trained_is_named(tmp_path):
+    torch.manual_seed(3)
+    net = seeded.mlp().bfloat16()
+    evidence = seeded.judged(net, tmp_path)
+    assert len(of(evidence, "displacement")) == 2
+    assert all("never trained" in one.says for one in of(evidence, "displacement"))
+    assert not of(evidence, "optimizer")
+
+
+def test_the_law_reads_a_part_of_a_large_net_alone():
+    """A kernel of 4e9 values, of which rows are made when they are read."""
+    shape = (2**20, 4096)
+    read = []
+
+    def rows(name, start, stop):
+        read.append((stop - start) * 4096)
+        return Stream(12).uniform((stop - start) * 4096, -1 / 64, 1 / 64).reshape(-1, 4096)
+
+    layer = Layer(0, "weight", shape, 4096, 2**20, ())
+    (found, *_) = seed_law(Subject((layer,), rows, {"weight": shape}), Context(seeds=(11, 12)))
+    assert found.hypotheses[0].values == (12,)
+    assert max(read) <= 2**20

@@ -29,7 +29,8 @@ _COMPARED = 2**20  # values of a tensor whose displacement is measured, at most
 _LEAST_ERROR = 2e-6  # standard error of a slope at least: rounding need not be independent of sums
 _BUILDING = 0.2  # share of the decay that momentum may not have brought yet, in 50 steps or more
 _SMALLEST = 1e-4  # displacement, relative to the initial weights, from which sums are looked at
-_ULPS = {"float16": 2.0**-11, "bfloat16": 2.0**-8}  # rounding of stored types, relative
+_ULP = 2.0**-23  # rounding of float32, relative
+_PRUNED = 0.01  # share of zeros from which on a kernel was pruned
 _LISTED = 64  # layers whose displacement is listed
 
 
@@ -100,11 +101,27 @@ def exact_column_sums(subject: Subject, initial: InitialVector) -> Iterator[Evid
     if not np.isfinite(now).all():
         return
     change = sum_change(now, first)
-    if change.moved < _SMALLEST:
+    if change.moved < _SMALLEST or (change.drift >= _KEPT and _altered(now)):
         return
     yield _family(layer, change)
     if change.drift < _EXACT:
         yield _decay(layer, change)
+
+
+def _altered(values: NDArray[np.float32]) -> bool:
+    """Whether values were rounded to 16 bits or to few levels, or pruned, which changes sums."""
+    zeros = float(np.mean(values == 0))
+    levels = len(np.unique(values)) / values.size
+    return _rounding(values) > _ULP or zeros > _PRUNED or levels < 0.5
+
+
+def _rounding(values: NDArray[np.float32]) -> float:
+    """The relative rounding of the narrowest type that holds all values exactly."""
+    exact = np.ascontiguousarray(values, np.float32)
+    if not (exact.view(np.uint32) & 0xFFFF).any():
+        return 2.0**-8
+    with np.errstate(over="ignore"):
+        return 2.0**-11 if (exact.astype(np.float16) == exact).all() else _ULP
 
 
 def _family(layer: Layer, change: SumChange) -> Evidence:
@@ -183,11 +200,11 @@ def displacements(subject: Subject, initial: InitialVector) -> Iterator[Evidence
 
 def _displacement(subject: Subject, name: str, first: NDArray[np.float32]) -> Evidence:
     rows = -(-first.size // math.prod(subject.shapes[name][1:]))
-    now = subject.read(name, 0, rows).reshape(-1)[: first.size].astype(np.float64)
+    read = subject.read(name, 0, rows).reshape(-1)[: first.size]
+    now = read.astype(np.float64)
     before = first.astype(np.float64)
     moved = math.sqrt(float(np.sum((now - before) ** 2)) / float(np.sum(before**2)))
-    rounding = _ULPS.get(subject.dtypes.get(name, ""), 2.0**-23)
-    still = bool((np.abs(now - before) <= rounding * np.abs(before) + 1e-12).all())
+    still = bool((np.abs(now - before) <= _rounding(read) * np.abs(before) + 1e-12).all())
     says = (
         f"{name} still has its initial values: it was never trained"
         if still

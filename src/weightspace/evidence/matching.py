@@ -15,6 +15,9 @@ from weightspace.evidence.subject import Subject
 SURE = 1e-9
 """A seed is reported if its p-value, corrected for all that was tried, is less."""
 
+SEARCHES = 4
+"""How many searches a net goes through, of which the best match is taken."""
+
 LEAST = 1e-300
 """What takes the place of a p-value that is less than a float can be."""
 
@@ -53,9 +56,9 @@ class Match:
 
         A sum of independent uniform numbers with fixed coefficients exceeds z standard deviations
         with a probability of at most exp(-z**2 / 2), because a uniform distribution is strictly
-        sub-Gaussian. So this holds in the far tail too.
+        sub-Gaussian. So this holds in the far tail too. The bound of all tries is their sum.
         """
-        return min(1.0, max(LEAST, self.tries * math.exp(-(max(self.z, 0.0) ** 2) / 2)))
+        return min(1.0, max(LEAST, SEARCHES * self.tries * math.exp(-(max(self.z, 0.0) ** 2) / 2)))
 
 
 def coefficients(subject: Subject, draw: Draw, count: int) -> NDArray[np.float32]:
@@ -68,8 +71,9 @@ def coefficients(subject: Subject, draw: Draw, count: int) -> NDArray[np.float32
     shape = subject.shapes[draw.name]
     width = math.prod(shape[1:])
     rows = -(-count // width)
-    values = subject.read(draw.name, 0, rows).reshape(rows, width) / draw.limit
-    values = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = subject.read(draw.name, 0, rows).reshape(rows, width) / np.float32(draw.limit)
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     along = 1 if width >= 8 else None  # few values do not show their variance
     variance = np.square(values, dtype=np.float64).mean(along, keepdims=True)
     spread = np.sqrt(variance)

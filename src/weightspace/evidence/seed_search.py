@@ -21,7 +21,7 @@ _FEW = 2_000  # seeds that are compared at full length; of more, a window is com
 _PROMISING = 3.3  # z-value of the window from which on a seed is compared at full length
 _MOST = 2_000  # seeds that are compared at full length after the window
 _WINDOW = (624, 2**13)  # words of the window, at least and at most
-_ENOUGH = 80.0  # values that still are what they were at first, in a window that is long enough
+_ENOUGH = 80.0  # values as they were at first that a window must be worth: z is 9 then
 
 
 def search(subject: Subject, seeds: Sequence[int], likely: Sequence[int] = LIKELY) -> Match | None:
@@ -45,21 +45,22 @@ def search(subject: Subject, seeds: Sequence[int], likely: Sequence[int] = LIKEL
     found = orders(subject)
     if not found or not seeds:
         return None
-    best: Match | None = None
-    for length in (_SHORT, _LONG):
-        best = _in_order(subject, found, seeds, length)
-        if best.p_value < SURE or found[0].draws[-1].stop <= length:
-            break
-    if best is None or best.p_value >= SURE:
+    best = _in_order(subject, found, seeds, _SHORT if len(seeds) <= _FEW else _LONG)
+    if best.p_value >= SURE and len(seeds) <= _FEW and found[0].draws[-1].stop > _SHORT:
+        best = _in_order(subject, found, seeds, _LONG)
+    if best.p_value >= SURE:
         others = (redrawn(subject, found[0], likely), anywhere(subject, found[0], likely))
         known = [one for one in (best, *others) if one is not None]
-        best = min(known, key=lambda one: one.p_value, default=None)
+        best = min(known, key=lambda one: one.p_value)
     return best
 
 
 def _in_order(subject: Subject, found: Sequence[Order], seeds: Sequence[int], length: int) -> Match:
     """The best match of nets that were built right after the seed was set."""
-    combs = [Comb.of(subject, order, length) for order in found]
+    # Each order of many seeds takes long; the first is that of a state dict.
+    combs = [
+        Comb.of(subject, order, length) for order in found[: None if len(seeds) <= _FEW else 1]
+    ]
     tries = len(seeds) * sum(len(comb.draws) + 1 for comb in combs)
     stream = Stream(0)
     best = Match(seeds[0], -math.inf, tries, found[0])
@@ -117,9 +118,10 @@ class Comb:
             if length >= len(worth):
                 break
             gains = worth[length:] - worth[:-length]
-            start = int(np.argmax(gains > 0.8 * gains[: 4 * _WINDOW[1]].max()))
+            # The earliest that is good enough, because all words before it must be drawn.
+            start = int(np.argmax(gains >= min(_ENOUGH, 0.8 * gains[: _WINDOW[1]].max())))
             stop = start + length
-            if gains[start] > _ENOUGH:
+            if gains[start] >= _ENOUGH:
                 break
         return start, stop
 
@@ -137,12 +139,11 @@ class Comb:
 def _promising(
     combs: Sequence[Comb], seeds: Sequence[int], stream: Stream
 ) -> Iterator[tuple[int, Sequence[Comb]]]:
-    """The seeds that are worth comparing at full length, each with the combs that say so."""
+    """The seeds that are worth comparing at full length, each with the combs to compare."""
     if len(seeds) <= _FEW:
         yield from ((seed, combs) for seed in seeds)
         return
-    for comb in combs:
-        yield from ((seed, (comb,)) for seed in _screened(comb, seeds, stream))
+    yield from ((seed, combs) for seed in _screened(combs[0], seeds, stream))
 
 
 def _screened(comb: Comb, seeds: Sequence[int], stream: Stream) -> list[int]:
