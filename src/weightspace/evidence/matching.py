@@ -15,6 +15,8 @@ from weightspace.evidence.subject import Subject
 SURE = 1e-9
 """A seed is reported if its p-value, corrected for all that was tried, is less."""
 
+_ROWS = 16  # rows from which on the spread of a column is known well enough
+
 SEARCHES = 4
 """How many searches a net goes through, of which the best match is taken."""
 
@@ -66,7 +68,9 @@ def coefficients(subject: Subject, draw: Draw, count: int) -> NDArray[np.float32
 
     Each value is divided by the variance of its row, or by the initial variance if that is more,
     because a row that has moved far shows less of its beginning. Values beyond three standard
-    deviations are clipped. All follows from the tensor alone, so the coefficients are fixed.
+    deviations are clipped. Then columns are brought to one spread: those of inputs that hardly vary
+    keep their beginning, but are small after weight decay. All follows from the tensor alone, so
+    the coefficients are fixed.
     """
     shape = subject.shapes[draw.name]
     width = math.prod(shape[1:])
@@ -79,6 +83,9 @@ def coefficients(subject: Subject, draw: Draw, count: int) -> NDArray[np.float32
     spread = np.sqrt(variance)
     clipped = np.clip(values, -3 * spread, 3 * spread)
     found = clipped / np.maximum(variance, 1 / 3)
+    if rows >= _ROWS:
+        columns = np.sqrt(np.square(clipped, dtype=np.float64).mean(0))
+        found *= np.sqrt(np.mean(columns**2)) / np.maximum(columns, 1e-30)
     return np.ascontiguousarray(found.reshape(-1)[:count], np.float32)
 
 
