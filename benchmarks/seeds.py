@@ -3,8 +3,9 @@
     python benchmarks/seeds.py FOLDER DATA --nets 140
 
 DATA is a folder with mnist.npz and fashion_mnist.npz (x_train, y_train, x_test, y_test). Half of
-the nets have a popular seed. Writes NUMBER.pt, a state dict, and NUMBER.json, its recipe, for each net;
-what is there is not trained again. Then prints what the law of seeds says of each net, and a table.
+the nets have a popular seed. Writes NUMBER.pt, a state dict, and NUMBER.json, its recipe, for each
+net; what is there is not trained again. Then prints what the law of seeds says of all. A folder of
+nets by `plain_nets.py` can be given as well, without DATA.
 """
 
 from __future__ import annotations
