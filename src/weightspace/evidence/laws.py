@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from weightspace.evidence.before_norm import before_norm_law
+from weightspace.evidence.beside import settings_law, state_law
+from weightspace.evidence.bounds import bound_law
 from weightspace.evidence.columns import column_sum_law
 from weightspace.evidence.context import Context
+from weightspace.evidence.counters import counter_law
+from weightspace.evidence.grids import grid_law
+from weightspace.evidence.kernels import kernel_law
 from weightspace.evidence.record import Evidence
 from weightspace.evidence.subject import Subject
 
@@ -13,6 +19,13 @@ Law = Callable[[Subject, Context], Iterator[Evidence]]
 
 LAWS: Mapping[str, Law] = {
     "column sums": column_sum_law,
+    "before batch norm": before_norm_law,
+    "kernels before batch norm": kernel_law,
+    "counters": counter_law,
+    "bounds of steps": bound_law,
+    "number formats": grid_law,
+    "optimizer state": state_law,
+    "settings in the file": settings_law,
 }
 """Each law is a function of a net and of what is known beside it. To add one, write a function and
 add a line here, and a page in docs/laws."""

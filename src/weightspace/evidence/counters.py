@@ -1,0 +1,193 @@
+"""Counters of batch norms: the number of steps, and from it epochs, batch size and images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from weightspace.evidence.context import Context
+from weightspace.evidence.counting import Claimed, Judged, judge, test_mode_fits
+from weightspace.evidence.fits import Fit, fits
+from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
+from weightspace.evidence.subject import Subject
+
+LAW = "counters"
+_LISTED = 12  # fits
+_UNUSUAL = 0.02  # the prior below which a fit is no explanation
+_OF: Mapping[str, Callable[[Fit], int]] = {
+    "epochs": lambda fit: fit.epochs,
+    "batch_size": lambda fit: fit.batch_size,
+    "train_images": lambda fit: fit.images,
+}
+
+
+def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
+    """Evidence on steps, epochs, batch size and images, and on batch norms used wrongly."""
+    if not subject.counters:
+        yield unable(LAW, "steps", "no batch norm in the file counts its batches")
+        return
+    yield from _differing(subject.counters)
+    steps = counted(subject)
+    if steps is None:
+        yield unable(LAW, "steps", _none(subject.counters))
+        return
+    numbers = (*context.train_images, *_own(context))
+    found = fits(steps, numbers, context.batch_sizes)
+    yield Evidence(
+        LAW,
+        "steps",
+        f"the batch norms have seen {steps:,} batches in training mode{_first(found)}",
+        statistic=float(steps),
+        hypotheses=(Hypothesis((steps,), 1.0),),
+        estimate=Estimate("steps", steps, steps, steps),
+    )
+    yield from _of_fits(found)
+    yield from _test_mode(steps, found, context)
+    yield from _of_claims(steps, context)
+
+
+def counted(subject: Subject) -> int | None:
+    """The number of steps that most batch norms have counted, without those that counted none.
+
+    Returns
+    -------
+    int or None
+        None if there is no such number, or two numbers are equally frequent.
+    """
+    frequent = Counter(n for n in subject.counters.values() if n > 0).most_common(2)
+    if not frequent or (len(frequent) > 1 and frequent[0][1] == frequent[1][1]):
+        return None
+    return frequent[0][0]
+
+
+def _own(context: Context) -> tuple[int, ...]:
+    return () if context.images is None else (len(context.images.x_train),)
+
+
+def _none(counters: Mapping[str, int]) -> str:
+    if any(counters.values()):
+        return "no number of batches is that of most batch norms"
+    return (
+        "all batch norms have counted 0 batches: the net was never in training mode, or a program "
+        "wrote the file that keeps no counts"
+    )
+
+
+def _first(found: tuple[Fit, ...]) -> str:
+    if not found or found[0].prior < _UNUSUAL:
+        return ", which no usual training of whole epochs gives"
+    more = len(found) - 1
+    return f": {found[0]}" + (f", or {more:,} less usual ways" if more else "")
+
+
+def _of_fits(found: tuple[Fit, ...]) -> Iterator[Evidence]:
+    """For each property, the values of all fits, the most usual first."""
+    for claim, get in _OF.items():
+        values = tuple(dict.fromkeys(get(fit) for fit in found))[:_LISTED]
+        if values:
+            listed = ", ".join(f"{value:,}" for value in values)
+            yield Evidence(
+                LAW,
+                claim,
+                f"fit the number of batches, the most usual first: {listed}",
+                hypotheses=tuple(Hypothesis((value,), 1.0) for value in values),
+            )
+
+
+def _test_mode(steps: int, found: tuple[Fit, ...], context: Context) -> Iterator[Evidence]:
+    """A finding if the count is unusual but for test batches that were passed in training mode."""
+    plain = found[0].prior if found else 0.0
+    ways = test_mode_fits(steps, Claimed(), context)
+    if ways and ways[0].prior > _UNUSUAL > plain:
+        yield Evidence(
+            LAW,
+            "batch_norm",
+            f"the net may have been tested in training mode: {ways[0]}, and its test batches after "
+            f"each epoch, give {steps:,}",
+        )
+
+
+def _of_claims(steps: int, context: Context) -> Iterator[Evidence]:
+    """Whether the claims agree with the count; those that do not, each with the others' values."""
+    found = judge(steps, context.claims, context)
+    if found.verdict == "consistent":
+        claimed = [name for name in Claimed.of(context.claims).names if name in context.claims]
+        says = f"{_listed(claimed, context.claims)}: {_way(found)} gives {steps:,} steps"
+        for name in claimed:
+            if name != "dataset":
+                yield _about(name, context.claims[name], 1.0, says)
+    elif found.verdict == "contradicted":
+        says = contradiction(steps, found, context.claims)
+        alone = len(found.conflict) == 1
+        for name in found.conflict:
+            if alone:
+                yield _about(name, context.claims[name], 0.0, says)
+            else:
+                yield Evidence(LAW, name, says)
+    elif found.excuses:
+        says = f"{steps:,} steps are not what is claimed, but {'; or '.join(found.excuses)}"
+        for name in Claimed.of(context.claims).names:
+            yield Evidence(LAW, name, says)
+
+
+def _about(name: str, value: Value, p_value: float, says: str) -> Evidence:
+    return Evidence(LAW, name, says, hypotheses=(Hypothesis((value,), p_value),))
+
+
+def _way(found: Judged) -> str:
+    return str(found.fits[0]) if found.fits else "the counter itself"
+
+
+def contradiction(steps: int, found: Judged, claims: Mapping[str, Value]) -> str:
+    """The sentence that says which claims cannot all be true, and what fits instead.
+
+    Parameters
+    ----------
+    steps : int
+        How many steps were counted.
+    found : Judged
+        The verdict, a contradiction.
+    claims : dict of str to value
+        The claims that were judged.
+
+    Returns
+    -------
+    str
+    """
+    names = _listed(found.conflict, claims)
+    says = f"no training with {names} has {steps:,} steps"
+    return f"{says}; {found.instead[0]} would" if found.instead else says
+
+
+def _listed(names: Iterable[str], claims: Mapping[str, Value]) -> str:
+    return ", ".join(f"{name} {claims[name]}" for name in names)
+
+
+def _differing(counters: Mapping[str, int]) -> Iterator[Evidence]:
+    """A finding if the batch norms of a net have counted different numbers."""
+    frequent = Counter(counters.values()).most_common()
+    if len(frequent) < 2:
+        return
+    usual = next(number for number, _ in frequent if number)
+    for number, times in frequent:
+        if number == usual:
+            continue
+        name = next(name for name, count in counters.items() if count == number)
+        some = f"{times:,} of {len(counters):,} batch norms, such as {name},"
+        yield Evidence(
+            LAW, "batch_norm",
+            f"{some} counted {number:,} batches, most {usual:,}: {_why(number, usual)}",
+            where=name, statistic=number / usual,
+        )  # fmt: skip
+
+
+def _why(number: int, usual: int) -> str:
+    if number == 0:
+        return "never in training mode, or not used"
+    if number % usual == 0:
+        return f"used {number // usual} times in each step"
+    if usual % number == 0 and usual // number <= 4:
+        return "the others are used several times in each step"
+    if number < usual:
+        return "in eval mode for a part of the training, or added later"
+    return "trained before, or used more often"

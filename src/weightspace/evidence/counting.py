@@ -1,0 +1,280 @@
+"""`judge`: whether claims of steps, epochs, batch size and images agree with a count of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from weightspace.evidence.context import TRAIN_IMAGES, Context
+from weightspace.evidence.fits import (
+    Fit,
+    Images,
+    batch_sizes_that_fit,
+    batches_of,
+    divisors,
+    fits,
+    images_that_fit,
+)
+from weightspace.evidence.record import Value
+
+BEARING = ("steps", "epochs", "batch_size", "train_images", "drop_last")
+TEST_IMAGES = {60_000: 10_000, 50_000: 10_000, 73_257: 26_032}
+"""The test images of data sets of so many training images."""
+_TEST_BATCHES = (1000, 100, 64, 128, 32, 256, 10_000)
+_LARGEST_BATCH = 65_536
+_STRAY = 3  # passes beside the training: a look at the shapes, a first try
+_MOST_PASSES = 16  # of one step, or processes that share an epoch
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What is claimed of a training's length, None where nothing is.
+
+    `most` is the number of images that a claimed data set has, of which some may have been kept
+    for validation.
+    """
+
+    steps: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    train_images: int | None = None
+    drop_last: bool | None = None
+    most: int | None = None
+
+    @classmethod
+    def of(cls, claims: Mapping[str, Value]) -> Claimed:
+        """The claims that bear on the number of steps; what is no whole number is left out."""
+        numbers = {name: _whole(claims.get(name)) for name in BEARING[:4]}
+        dropped = claims.get("drop_last")
+        sizes = TRAIN_IMAGES.get(str(claims.get("dataset", "")))
+        return cls(
+            **numbers,
+            drop_last=dropped if isinstance(dropped, bool) else None,
+            most=max(sizes) if sizes else None,
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of what is claimed."""
+        named = [name for name in BEARING if getattr(self, name) is not None]
+        return (*named, *(["dataset"] if self.most is not None else []))
+
+    def only(self, names: Sequence[str]) -> Claimed:
+        """These claims alone."""
+        fields = {"dataset": "most"}
+        dropped = [fields.get(name, name) for name in self.names if name not in names]
+        return replace(self, **dict.fromkeys(dropped))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How claims agree with a count of steps.
+
+    Attributes
+    ----------
+    verdict : {"consistent", "contradicted", "undecidable"}
+        Consistent if a usual training of whole epochs has all claimed values and that many steps;
+        contradicted if none has, for any number of images, and none of the known excuses holds.
+    fits : tuple of Fit
+        The trainings with all claimed values, the most usual first.
+    images : tuple of Images
+        The numbers of images that would make the claims true, where these are not claimed.
+    excuses : tuple of str
+        What would make the claims true in another way, in words.
+    conflict : tuple of str
+        The fewest claims that cannot all be true; empty unless contradicted.
+    instead : tuple of Fit
+        The trainings that agree with all claims but those of epochs and steps; empty unless
+        contradicted. Fewer epochs than claimed may be those of an earlier epoch's file.
+    """
+
+    verdict: str
+    fits: tuple[Fit, ...] = ()
+    images: tuple[Images, ...] = ()
+    excuses: tuple[str, ...] = ()
+    conflict: tuple[str, ...] = ()
+    instead: tuple[Fit, ...] = ()
+
+
+def judge(
+    steps: int,
+    claims: Mapping[str, Value],
+    context: Context | None = None,
+    whole: bool = True,
+    plain: bool = False,
+) -> Judged:
+    """Whether claims agree with a number of forward passes in training mode.
+
+    Parameters
+    ----------
+    steps : int
+        How many passes were counted, at least 1.
+    claims : dict of str to value
+        `steps`, `epochs`, `batch_size`, `train_images`, `drop_last` and `dataset`; others do not
+        matter.
+    context : Context, optional
+        The numbers of images and batch sizes that are usual.
+    whole : bool
+        Whether the file is the end of the claimed training. If it may be that of an earlier epoch,
+        fewer epochs than claimed contradict nothing.
+    plain : bool
+        Whether each step is known to be one pass of one batch by one process. Otherwise several
+        passes of a step, gathered gradients and processes that share an epoch excuse a claim.
+
+    Returns
+    -------
+    Judged
+        "undecidable" if nothing that matters is claimed.
+
+    Examples
+    --------
+    >>> judge(9380, {"epochs": 10, "batch_size": 64}).verdict
+    'consistent'
+    >>> judge(9380, {"epochs": 3}).conflict
+    ('epochs',)
+    """
+    asked, claimed = context or Context(), Claimed.of(claims)
+    if not set(claimed.names) - {"dataset"} or steps < 1:
+        return Judged("undecidable")
+    found = _plain(steps, claimed, asked)
+    if found.verdict != "contradicted":
+        return found
+    excuses = tuple(_excuses(steps, claimed, asked, plain))
+    instead = _plain(steps, replace(claimed, epochs=None, steps=None), asked).fits
+    earlier = [fit for fit in instead if fit.epochs < (claimed.epochs or 0)]
+    if earlier and not whole:
+        excuses += (f"the file may be that of epoch {earlier[0].epochs:,} of {claimed.epochs:,}",)
+    if excuses:
+        return Judged("undecidable", excuses=excuses, instead=instead)
+    return replace(found, conflict=_conflict(steps, claimed, asked, plain), instead=instead)
+
+
+def _plain(steps: int, claimed: Claimed, asked: Context) -> Judged:
+    """The verdict if every step was one batch of the training images, and every epoch whole."""
+    if claimed.steps is not None and claimed.steps != steps:
+        return Judged("contradicted")
+    usual = _usual_images(claimed, asked)
+    sizes = asked.batch_sizes if claimed.batch_size is None else (claimed.batch_size,)
+    epochs = None if claimed.epochs is None else (claimed.epochs,)
+    found = fits(steps, usual, sizes, epochs, claimed.drop_last)
+    if found or not set(claimed.names) - {"steps", "dataset"}:
+        return Judged("consistent", found)
+    images = tuple(_images(steps, claimed))
+    return Judged("undecidable" if images else "contradicted", images=images)
+
+
+def _usual_images(claimed: Claimed, asked: Context) -> tuple[int, ...]:
+    if claimed.train_images is not None:
+        return (claimed.train_images,)
+    own = () if asked.images is None else (len(asked.images.x_train),)
+    most = claimed.most
+    if most is None:
+        return (*asked.train_images, *own)
+    splits = next(sizes for sizes in TRAIN_IMAGES.values() if max(sizes) == most)
+    return (*splits, *(number for number in own if number <= most))
+
+
+def _images(steps: int, claimed: Claimed) -> Iterator[Images]:
+    """The numbers of images, usual or not, of which a training has the claimed values."""
+    fixed, size, dropped = claimed.train_images, claimed.batch_size, claimed.drop_last
+    most = claimed.most or steps * _LARGEST_BATCH
+    for epochs in sorted(divisors(steps)) if claimed.epochs is None else (claimed.epochs,):
+        batches, rest = divmod(steps, epochs)
+        if rest:
+            continue
+        if size is not None:
+            for found in images_that_fit(steps, size, epochs, dropped):
+                low, high = max(found.low, fixed or 1), min(found.high, fixed or most)
+                if low <= high:
+                    yield replace(found, low=low, high=high)
+        elif fixed is None:
+            if batches <= most:
+                yield Images(batches, min(most, batches * _LARGEST_BATCH), epochs)
+        elif batch_sizes_that_fit(batches, fixed, dropped):
+            yield Images(fixed, fixed, epochs)
+
+
+def _excuses(steps: int, claimed: Claimed, asked: Context, plain: bool) -> Iterator[str]:
+    """Usual ways in which a true claim gives another count, of those that give this one."""
+    for stray in range(1, min(_STRAY, steps - 1) + 1):
+        if _plain(steps - stray, claimed, asked).verdict != "contradicted":
+            yield f"{stray} of the passes may not belong to the training, such as a look at shapes"
+            break
+    yield from _with_test_batches(steps, claimed, asked)
+    if not plain:
+        yield from _several(steps, claimed, asked)
+
+
+def _several(steps: int, claimed: Claimed, asked: Context) -> Iterator[str]:
+    """Several passes of a step, or several processes."""
+    for times in range(2, _MOST_PASSES + 1):
+        if steps % times == 0 and _consistent(steps // times, claimed, asked):
+            yield f"each step may have {times} forward passes, or gather {times} small batches"
+            break
+    size = claimed.batch_size
+    if size is None or claimed.steps not in (None, steps):
+        return
+    for times in range(2, _MOST_PASSES + 1):
+        smaller = replace(claimed, batch_size=max(1, size // times))
+        if size % times == 0 and claimed.steps is None and _consistent(steps, smaller, asked):
+            yield f"each step may gather {times} batches of {size // times}"
+            break
+    for processes in (2, 4, 8, 16):
+        if _consistent(steps, replace(claimed, batch_size=size * processes), asked):
+            yield f"{processes} processes may have shared each epoch"
+            break
+
+
+def _consistent(steps: int, claimed: Claimed, asked: Context) -> bool:
+    return _plain(steps, claimed, asked).verdict == "consistent"
+
+
+def _with_test_batches(steps: int, claimed: Claimed, asked: Context) -> Iterator[str]:
+    if claimed.steps is not None:
+        return
+    for fit in test_mode_fits(steps, claimed, asked)[:1]:
+        yield f"the net may never have been in eval mode: {fit}, and the test batches beside"
+
+
+def test_mode_fits(steps: int, claimed: Claimed, asked: Context) -> tuple[Fit, ...]:
+    """Trainings that give the count if each epoch passes the test images in training mode too.
+
+    The test batches are as large as those of the training, or of a usual size.
+    """
+    found: dict[Fit, None] = {}
+    sizes = asked.batch_sizes if claimed.batch_size is None else (claimed.batch_size,)
+    for number in _usual_images(claimed, asked):
+        test = TEST_IMAGES.get(number)
+        for size in sizes if test else ():
+            for batches in batches_of(number, size, claimed.drop_last):
+                for own in dict.fromkeys((size, *_TEST_BATCHES)):
+                    assert test is not None
+                    epoch = batches + -(-test // own)
+                    if steps % epoch or claimed.epochs not in (None, steps // epoch):
+                        continue
+                    epochs = (steps // epoch,)
+                    weight = 1.0 if own == size else 0.2
+                    found |= {
+                        replace(fit, prior=fit.prior * weight): None
+                        for fit in fits(batches * epochs[0], (number,), (size,), epochs)
+                    }
+    return tuple(sorted(found, key=lambda fit: -fit.prior))
+
+
+def _conflict(steps: int, claimed: Claimed, asked: Context, plain: bool) -> tuple[str, ...]:
+    """The fewest claims that are contradicted together."""
+    for number in range(1, len(claimed.names) + 1):
+        for names in combinations(claimed.names, number):
+            part = claimed.only(names)
+            if set(names) == {"dataset"} or _plain(steps, part, asked).verdict != "contradicted":
+                continue
+            if not any(_excuses(steps, part, asked, plain)):
+                return names
+    return claimed.names
+
+
+def _whole(value: Value | None) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 1 <= value < 2**53 and value == int(value) else None
