@@ -121,15 +121,16 @@ def gathered(entries: Iterable[tuple[str, Any, str]]) -> Claims:
             continue
         if value is None:
             continue
-        for one, said in expanded(name, value).items():
-            try:
-                claim = Claim(one, checked(one, said), _text(said), place)
-            except UsageError as error:
-                raise (error.within(place) if place else error) from None
-            if one == name:
+        try:
+            said = expanded(name, value)
+            read = [Claim(one, checked(one, v), _text(v), place) for one, v in said.items()]
+        except UsageError as error:
+            raise (error.within(place) if place else error) from None
+        for claim in read:
+            if claim.name == name:
                 _put(found, claim, key)
             else:
-                implied.setdefault(one, claim)
+                implied.setdefault(claim.name, claim)
     return settled((*found.values(), *(implied[k] for k in implied if k not in found)))
 
 
@@ -138,7 +139,7 @@ def _put(found: dict[str, Claim], claim: Claim, key: str) -> None:
         before = found[claim.name]
         there = f" in {before.place}" if before.place and before.place != claim.place else ""
         error = UsageError(
-            printable(key, 80), f"{claim.name} is already given{there}", "leave one of them out"
+            printable(key, 80), f"another value is already given{there}", "leave one of them out"
         )
         raise error.within(claim.place) if claim.place else error
     found.setdefault(claim.name, claim)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weightspace.audit.claims import Claim
+from weightspace.evidence.beside import STATES
 from weightspace.evidence.record import Evidence
 
 _AROUND = "sample a population around it: `weightspace audit FILE --around auto --data NAME.npz`"
@@ -32,7 +33,10 @@ _DECIDED_BY = {
     "batch_norm": "the file of the training, where batch norms are not merged into layers",
     "precision": "nothing: the weights of mixed precision are those of float32",
     "schedule": "a checkpoint with the state of the schedule",
-    "betas": _OPTIMIZER,
+    "beta1": _OPTIMIZER,
+    "beta2": _OPTIMIZER,
+    "drop_last": "claims of batch_size, epochs and train_images, for a net that counts its batches",
+    "gradient_clipping": "nothing in the weights",
     "epsilon": _OPTIMIZER,
     "gradient_accumulation": "nothing in the weights",
     "classes": "a file whose last layer is known",
@@ -45,4 +49,6 @@ def what_would_decide(claim: Claim, about: Sequence[Evidence]) -> str:
     """A sentence for people; "" if nothing is known that would."""
     if claim.name == "dataset" and about:
         return _AROUND
+    if claim.name == "learning_rate" and any(one.law == STATES for one in about):
+        return "a claim of the schedule, such as constant"
     return _DECIDED_BY.get(claim.name, "")

@@ -1,34 +1,18 @@
-"""Evidence that a file itself gives: saved optimizers, settings, shapes, number formats."""
+"""Evidence that the shapes, names and types of a file's tensors give, beside the laws."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from weightspace.audit import spelling
 from weightspace.audit.claims import Claims
 from weightspace.audit.numbers import is_number, same
-from weightspace.audit.strength import number, words
-from weightspace.audit.values import checked
-from weightspace.audit.verdicts import STATED
+from weightspace.audit.strength import words
 from weightspace.checkpoints import Inspection
-from weightspace.checkpoints.inspection.optimizers import OptimizerState
-from weightspace.errors import UsageError
 from weightspace.evidence import Estimate, Evidence, Hypothesis
 from weightspace.evidence.record import Value
 from weightspace.printable import printable
 
-_KINDS = {
-    "Adam or AdamW": ("adam", "adamw"), "Adam": ("adam",), "AdamW": ("adamw",), "SGD": ("sgd",),
-    "SGD with Nesterov momentum": ("nesterov",), "RMSprop": ("rmsprop",), "Adagrad": ("adagrad",),
-    "Adadelta": ("adadelta",), "Adamax": ("adamax",), "NAdam": ("nadam",), "RAdam": ("radam",),
-    "Lion": ("lion",), "ASGD": ("asgd",), "Rprop": ("rprop",), "LBFGS": ("lbfgs",),
-}  # fmt: skip
-_STATED = ("optimizer", "learning_rate", "momentum", "weight_decay", "batch_size", "epochs",
-           "seed", "dropout", "label_smoothing", "initialization", "activation",
-           "dataset")  # fmt: skip
-_OWN_WORDS = {"epochs": ("epoch",), "batch_size": ("batch",), "dataset": ("data",),
-              "activation": ("act",), "optimizer": ("opt",)}  # fmt: skip
 _ACTIVATIONS = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu", "GELU": "gelu",
                 "Tanh": "tanh", "Sigmoid": "sigmoid", "SiLU": "silu", "SELU": "selu",
                 "PReLU": "prelu", "Mish": "mish", "Softplus": "softplus",
@@ -52,11 +36,6 @@ def facts_of(found: Inspection, claims: Claims) -> Iterator[Evidence]:
     ------
     Evidence
     """
-    states = [state for state in found.optimizers if state.kind != "unknown"]
-    if len({state.kind for state in states}) == 1:
-        yield from _optimizer(states[-1], claims)
-    yield from _settings(found, claims)
-    yield from _epoch(found, claims)
     yield from _batch_norm(found, claims)
     yield from _precision(found, claims)
     yield from _structure(found, claims)
@@ -85,127 +64,6 @@ def exactly(
     return Evidence(law, claim, says, where, None, tuple(hypotheses), estimate)
 
 
-def _optimizer(state: OptimizerState, claims: Claims) -> Iterator[Evidence]:
-    law, where = "saved optimizer", state.where
-    kinds = _kinds(state)
-    if kinds:
-        says = f"the file holds the state of {printable(state.kind)}"
-        yield exactly(law, "optimizer", kinds, says, claims, where)
-    groups = [group for group in state.groups if group]
-    for name in ("momentum", "weight_decay"):
-        if groups and all(is_number(group.get(name)) for group in groups):
-            values = list(dict.fromkeys(float(group[name]) for group in groups))
-            values = [value for value in values if value] or values  # biases are often left out
-            shown = " and ".join(number(one) for one in values)
-            says = f"the saved optimizer has {name.replace('_', ' ')} {shown}"
-            yield exactly(law, name, values, says, claims, where)
-    if groups and all(_is_pair(group.get("betas")) for group in groups):
-        pairs = list(dict.fromkeys(str(checked("betas", group["betas"])) for group in groups))
-        says = f"the saved optimizer has betas {' and '.join(pairs)}"
-        yield exactly(law, "betas", pairs, says, claims, where)
-    yield from _rates(groups, claims, where)
-    if state.steps is not None and state.steps[1] > 0:
-        says = f"the saved optimizer has made {state.steps[1]:,} steps"
-        yield exactly(law, "steps", [state.steps[1]], says, claims, where)
-
-
-def _kinds(state: OptimizerState) -> tuple[str, ...]:
-    """The names of recipes that a saved optimizer can have."""
-    kinds = _KINDS.get(state.kind, ())
-    groups = state.groups
-    if kinds == ("sgd",) and any(group.get("momentum") for group in groups):
-        return ("momentum",)
-    decays = [group.get("weight_decay") for group in groups]
-    if kinds in (("adam",), ("adamw",)) and all(decay == 0 for decay in decays):
-        return ("adam", "adamw")  # which differ in weight decay alone
-    return kinds
-
-
-def _rates(groups: Sequence[Mapping[str, Any]], claims: Claims, where: str) -> Iterator[Evidence]:
-    """The learning rate: that at the start if it was kept, else that of the last step.
-
-    The last one decides nothing unless it is the claimed one: a schedule may have changed it.
-    """
-    law = "saved optimizer"
-    first: list[Any] = [group.get("initial_lr") for group in groups]
-    if groups and all(is_number(rate) for rate in first):
-        tops = [group["max_lr"] for group in groups if is_number(group.get("max_lr"))]
-        rates = list(dict.fromkeys(float(rate) for rate in (*first, *tops)))
-        shown = " and ".join(number(rate) for rate in rates)
-        says = f"the saved optimizer began with learning rate {shown}"
-        yield exactly(law, "learning_rate", rates, says, claims, where)
-        return
-    now: list[Any] = [group.get("lr") for group in groups]
-    last = [float(rate) for rate in now if is_number(rate)]
-    if not last:
-        return
-    shown = " and ".join(number(rate) for rate in dict.fromkeys(last))
-    says = f"the saved optimizer's learning rate is {shown}"
-    claimed = claims.get("learning_rate")
-    fixed = claims.get("schedule") == "constant"
-    if fixed or (claimed is not None and any(same(claimed, rate) for rate in last)):
-        rates = list(dict.fromkeys(last))
-        yield exactly(law, "learning_rate", rates, says, claims, where)
-    else:
-        estimate = Estimate("learning rate when saved", last[0], last[0], last[0])
-        yield Evidence(law, "learning_rate", f"{says} at the end; a schedule may have changed it",
-                       where, None, (), estimate)  # fmt: skip
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2 and all(map(is_number, value))
-
-
-def _settings(found: Inspection, claims: Claims) -> Iterator[Evidence]:
-    """What the settings of the training say, if a file keeps them and they are of one mind."""
-    stated: dict[str, list[Value]] = {}
-    places: dict[str, str] = {}
-    for fact in found.facts:
-        if fact.kind != "settings" or not isinstance(fact.value, Mapping):
-            continue
-        for key, value in fact.value.items():
-            name = spelling.key(str(key))
-            if name not in _STATED or spelling.plain(str(key)) in _OWN_WORDS.get(name, ()):
-                continue
-            if (read := _read(name, value)) is not None:
-                stated.setdefault(name, []).append(read)
-                places.setdefault(name, f"{fact.where}/{key}" if fact.where else str(key))
-    for name, values in stated.items():
-        if not all(same(value, values[0]) for value in values):
-            continue
-        fits: tuple[Value, ...] = (values[0],)
-        if name == "optimizer" and values[0] == "sgd":
-            fits = ("sgd", "momentum", "nesterov")
-        says = f"the file's own settings say {name.replace('_', ' ')} {printable(values[0], 80)}"
-        if spelling.is_known(name, values[0]):
-            yield exactly(STATED, name, fits, says, claims, places[name])
-        else:
-            yield Evidence(STATED, name, says, places[name])
-
-
-def _read(name: str, value: Any) -> Value | None:
-    if name in ("learning_rate", "epochs", "batch_size") and value in (0, None):
-        return None  # what programs have where nothing was given
-    try:
-        return checked(name, value)
-    except UsageError:
-        return None
-
-
-def _epoch(found: Inspection, claims: Claims) -> Iterator[Evidence]:
-    """The epoch that is stored: some programs count from 0, others from 1."""
-    epochs = {fact.value for fact in found.facts if fact.kind == "epoch"}
-    if len(epochs) != 1:
-        return
-    (epoch,) = epochs
-    claimed = claims.get("epochs")
-    says = f"the file was saved in or after epoch {number(epoch)}"
-    if is_number(claimed) and float(claimed) in (epoch, epoch + 1):  # type: ignore[arg-type]
-        yield exactly("stored epoch", "epochs", (epoch, epoch + 1), says, claims)
-    else:
-        yield Evidence("stored epoch", "epochs", says)
-
-
 def _batch_norm(found: Inspection, claims: Claims) -> Iterator[Evidence]:
     names = [note.name for note in (*found.used, *found.left_out)]
     statistics = next((name for name in names if any(word in name for word in _STATISTICS)), "")
@@ -227,23 +85,23 @@ def _is_doubtful(found: Inspection) -> bool:
 
 
 def _precision(found: Inspection, claims: Claims) -> Iterator[Evidence]:
-    """The number format of the values; training in mixed precision leaves float32 values."""
-    floats = {name: n for name, n in found.dtypes.items() if "float" in name}
-    if not floats or claims.get("precision") == "mixed":
+    """The number format of the values, if it is one.
+
+    Values that need float32 do not contradict a narrower one: mixed precision keeps float32.
+    """
+    floats = [name for name in found.dtypes if "float" in name]
+    claimed, grid = claims.get("precision"), found.grid
+    if len(floats) != 1 or claimed == "mixed":
         return
-    (stored, count), *others = floats.items()
-    if others:
-        return
-    grid = found.grid
-    if stored in ("float32", "float64") and grid is not None and grid.dtype != stored:
-        says = f"stored as {stored}, but {grid.dtype} holds all {grid.values:,} checked values"
-        if grid.values >= _GRID_VALUES:
-            yield exactly("number format", "precision", (grid.dtype,), says, claims)
-        return
-    says = f"all {count:,} values are stored as {stored}"
-    if grid is not None:
-        says += f", and no coarser format holds the {grid.values:,} checked ones"
-    yield exactly("number format", "precision", (stored,), says, claims)
+    (stored,) = floats
+    says = f"all {found.dtypes[stored]:,} values are stored as {stored}"
+    if stored in ("float32", "float64"):
+        if grid is None or grid.dtype != stored or grid.values < _GRID_VALUES:
+            return  # the law of number formats says what narrower one holds them
+        if claimed not in (None, stored):
+            return
+        says += f", and no narrower format holds the {grid.values:,} checked ones"
+    yield exactly("stored format", "precision", (stored,), says, claims)
 
 
 def _structure(found: Inspection, claims: Claims) -> Iterator[Evidence]:

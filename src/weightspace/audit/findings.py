@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from weightspace.audit import spelling
 from weightspace.audit.numbers import same
 from weightspace.audit.strength import number, strength_of, words
 from weightspace.audit.verdicts import LEVEL, p_value_of
@@ -64,12 +66,12 @@ def findings_of(found: Inspection, evidence: Sequence[Evidence]) -> tuple[Findin
     """
     file = [Finding(one.kind, one.text, where=one.where) for one in found.findings]
     said = sorted(_said(evidence), key=lambda one: one.p_value or 0.0)
-    told = {one.text for one in said}
-    notes = [
+    told = {one.claim for one in said}
+    notes = dict.fromkeys(
         Finding("note", one.says, one.claim, where=one.where)
         for one in evidence
-        if not one.missing and not one.hypotheses and one.estimate is None and one.says not in told
-    ]
+        if not one.missing and (one.claim not in told or not (one.hypotheses or one.estimate))
+    )
     first = [one for one in file if one.kind in _FIRST]
     return (*first, *said, *notes, *(one for one in file if one.kind not in _FIRST))
 
@@ -100,6 +102,7 @@ def _left(name: str, about: Sequence[Evidence]) -> Iterator[Finding]:
             values += [v for v in hypothesis.values if not any(same(v, other) for other in values)]
     judged = [(value, p_value_of(about, name, value)) for value in values]
     left = [value for value, p in judged if p is not None and p >= LEVEL]
+    left = list(dict.fromkeys(_spelled(name, value) for value in left))
     out = [(value, p) for value, p in judged if p is not None and p < LEVEL]
     any_other = min(
         (h.p_value for one in about for h in one.hypotheses if not h.values), default=1.0
@@ -114,10 +117,19 @@ def _left(name: str, about: Sequence[Evidence]) -> Iterator[Finding]:
     yield Finding("evidence", f"{rest}{no}: {says}", name, strength_of(worst), worst, where)
 
 
+def _spelled(claim: str, value: Value) -> Value:
+    """A name as recipes spell it, where laws know several."""
+    return spelling.name(claim, value) if isinstance(value, str) else value
+
+
 def shown(estimate: Estimate) -> str:
     """An estimate for people: its value and its 99 % interval."""
     if _is_exact(estimate):
         return number(estimate.value)
+    if math.isinf(estimate.high):
+        return f"at least {number(estimate.low)}"
+    if math.isinf(estimate.low):
+        return f"at most {number(estimate.high)}"
     return f"{number(estimate.value)} ({number(estimate.low)} to {number(estimate.high)})"
 
 

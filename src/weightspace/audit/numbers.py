@@ -37,7 +37,7 @@ def p_of(estimate: Estimate, value: float) -> float:
     width is not taken for exact: what lies beyond it keeps the 1 % of the interval.
     """
     if estimate.low == estimate.value == estimate.high:
-        return 1.0 if same(value, estimate.value) else 0.0
+        return 1.0 if same(float(value), float(estimate.value)) else 0.0
     limit = estimate.high if value > estimate.value else estimate.low
     width, distance = abs(limit - estimate.value), abs(value - estimate.value)
     if distance == 0 or math.isinf(width) or math.isnan(width):

@@ -35,10 +35,14 @@ KEYS: Mapping[str, tuple[str, ...]] = {
                   "mixed_precision"),
     "schedule": ("scheduler", "lr_scheduler", "lr_schedule", "lr_scheduler_type",
                  "learning_rate_schedule"),
+    "beta1": ("adam_beta1", "beta_1", "b1"),
+    "beta2": ("adam_beta2", "beta_2", "b2"),
     "betas": ("adam_betas",),
     "epsilon": ("eps", "adam_epsilon"),
     "classes": ("num_classes", "n_classes", "nb_classes", "num_labels", "number_of_classes"),
     "architecture": ("arch", "network", "model_type", "model_architecture"),
+    "drop_last": ("dataloader_drop_last",),
+    "gradient_clipping": ("max_grad_norm", "grad_clip", "clip_grad_norm", "gradient_clip_val"),
     "gradient_accumulation": ("gradient_accumulation_steps", "accumulate_grad_batches",
                               "accumulation_steps"),
 }  # fmt: skip
@@ -91,7 +95,7 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "relu6": (),
     },
     "precision": {
-        "float32": ("fp32", "32", "32_true", "single", "full", "f32"),
+        "float32": ("fp32", "float", "32", "32_true", "single", "full", "f32"),
         "float64": ("fp64", "64", "64_true", "double", "f64"),
         "float16": ("half", "16_true", "f16"),
         "bfloat16": ("bf16_true",),

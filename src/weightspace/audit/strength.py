@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from weightspace.evidence.record import Value
@@ -52,6 +53,8 @@ def number(value: float) -> str:
     >>> number(4690.0), number(0.00123456), number(3e-20)
     ('4,690', '0.00123', '3e-20')
     """
+    if not math.isfinite(value):
+        return str(value)
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -92,16 +92,6 @@ def _augmentation(value: Any) -> Value:
         raise
 
 
-def _betas(value: Any) -> Value:
-    """Two numbers, as text such as "0.9, 0.999"."""
-    if isinstance(value, str):
-        value = [part for part in re.split(r"[,\s]+", value.strip("()[] ")) if part]
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ValueError
-    found = [_real(lambda x: 0 <= x < 1)(one) for one in value]
-    return f"{found[0]!r}, {found[1]!r}"
-
-
 def _name(claim: str) -> Callable[[Any], Value]:
     def read(value: Any) -> Value:
         if isinstance(value, list | tuple) and len(value) == 1:
@@ -134,7 +124,10 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], Value]]] = {
     "seed": ("a whole number from 0", _whole(0)),
     "batch_norm": ("true or false", _switch),
     "augmentation": ("true or false, or what is done", _augmentation),
-    "betas": ("two numbers from 0 up to, not including, 1", _betas),
+    "drop_last": ("true or false", _switch),
+    "gradient_clipping": ("a number from 0", _real(lambda x: x >= 0)),
+    "beta1": _SHARE,
+    "beta2": _SHARE,
 }
 
 
@@ -155,8 +148,10 @@ def expanded(claim: str, value: Any) -> dict[str, Any]:
     """What one entry says: "SGD(lr=0.1, momentum=0.9)" says three things. Keys are known claims.
 
     >>> expanded("optimizer", "Adam with betas=(0.9,0.999) and epsilon=1e-08")
-    {'optimizer': 'Adam', 'betas': '0.9,0.999', 'epsilon': '1e-08'}
+    {'optimizer': 'Adam', 'beta1': '0.9', 'beta2': '0.999', 'epsilon': '1e-08'}
     """
+    if claim == "betas":
+        return _pair(value)
     if claim != "optimizer" or not isinstance(value, str):
         return {claim: value}
     if value.strip().startswith("{"):  # a dict of Python, as cards of Keras have it
@@ -169,7 +164,7 @@ def expanded(claim: str, value: Any) -> dict[str, Any]:
         if setting == "nesterov":
             nesterov = spelling.plain(said) in _YES
         elif (known := spelling.key(setting)) and known != "optimizer":
-            found[known] = said
+            found |= expanded(known, said)
     told = _MOMENTUM.search(value)
     if told and "momentum" not in found:
         found["momentum"] = told[1].rstrip(".")
@@ -178,3 +173,12 @@ def expanded(claim: str, value: Any) -> dict[str, Any]:
     head = re.sub(r"^use\s+", "", head.strip(), flags=re.IGNORECASE)
     head = re.sub(r"\s+(with|and|using)\s*$", "", head.strip(), flags=re.IGNORECASE)
     return {"optimizer": "nesterov" if nesterov else head.strip() or value} | found
+
+
+def _pair(value: Any) -> dict[str, Any]:
+    """The two betas, also as text such as "(0.9, 0.999)"."""
+    if isinstance(value, str):
+        value = [part for part in re.split(r"[,\s]+", value.strip("()[] ")) if part]
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise UsageError("betas", f"{printable(repr(value), 80)} is not two numbers")
+    return {"beta1": value[0], "beta2": value[1]}

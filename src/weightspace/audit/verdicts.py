@@ -16,9 +16,6 @@ LEVEL = 1e-4
 """A claim is contradicted below this p-value. A card makes about ten claims, and a card of which
 all is true shall be contradicted in at most 1 of 1,000 cases."""
 
-STATED = "stored settings"
-"""The law of evidence that is no more than another statement of whoever wrote the file."""
-
 Word = Literal["consistent", "contradicted", "undecidable"]
 
 
@@ -151,7 +148,7 @@ def judged(
     if p_value < LEVEL:
         alone = any(one.p_value * count < LEVEL and not one.given for one in found)
         return Verdict(
-            claim, "contradicted", _strength(found[0], p_value), p_value, found,
+            claim, "contradicted", strength_of(p_value), p_value, found,
             () if alone else found[0].given, "", about,
         )  # fmt: skip
     ruled_out = [
@@ -163,7 +160,7 @@ def judged(
         return _undecided(claim, "the evidence fits other values too", found, about, p_value)
     rival, best = min(ruled_out, key=lambda one: (one[0].p_value, len(one[1].given)))
     first = tuple(sorted(found, key=lambda one: one is not best))
-    strength = _strength(best, rival.p_value * count, rival.name)
+    strength = strength_of(rival.p_value * count, rival.name)
     return Verdict(claim, "consistent", strength, p_value, first, best.given, "", about)
 
 
@@ -171,13 +168,8 @@ def _undecided(
     claim: Claim, strength: str, found: tuple[Bearing, ...], about: tuple[Evidence, ...],
     p_value: float | None = None,
 ) -> Verdict:  # fmt: skip
-    decides = what_would_decide(claim, about)
+    decides = what_would_decide(claim, (*about, *(one.evidence for one in found)))
     return Verdict(claim, "undecidable", strength, p_value, found, (), decides, about)
-
-
-def _strength(best: Bearing, p_value: float, rival: str | None = None) -> str:
-    stated = best.evidence.law == STATED and p_value == 0
-    return "stated in the file" if stated else strength_of(p_value, rival)
 
 
 def _sorted(

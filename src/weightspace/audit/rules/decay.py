@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from weightspace.audit.claims import Claims
+from weightspace.audit.findings import shown
 from weightspace.audit.numbers import is_number, p_of
 from weightspace.audit.rules.steps import known_steps
 from weightspace.audit.strength import number
-from weightspace.audit.verdicts import Derived
+from weightspace.audit.verdicts import LEVEL, Derived
 from weightspace.evidence import Context, Estimate, Evidence, Hypothesis
 
-PRODUCT = "weight_decay x learning_rate x steps / (1 - momentum)"
+PRODUCTS = {
+    "weight_decay x learning_rate x steps / (1 - momentum)": 0.0,
+    "sum of learning_rate x weight_decay / (1 - momentum)": 1e-3,
+}
+"""What laws call the product, and the least p-value of one that gives no p-value of its own."""
 _LINEAR = ("sgd", "momentum", "nesterov")
 _MEAN_RATE = {
     "constant": (0.95, 1.05), "linear": (0.2, 1.0), "cosine": (0.2, 1.0), "step": (0.01, 1.0),
@@ -39,45 +43,70 @@ def from_product(
     Derived
     """
     claimed = claims.get("weight_decay")
+    if not is_number(claimed):
+        return
+    decay = float(claimed)  # type: ignore[arg-type]
+    factor = _factor(claims, evidence, context)
     for one in evidence:
-        estimate = one.estimate
-        if estimate is None or estimate.name != PRODUCT or one.missing:
+        if one.estimate is None or one.estimate.name not in PRODUCTS or one.missing:
             continue
-        none = p_of(estimate, 0.0)
-        found = _factor(claims, evidence, context)
-        if claimed is None or not is_number(claimed):
-            continue
-        says = f"{one.says}: the product is {_shown(estimate)}"
-        if claimed == 0:
-            rivals = () if found is None else _ruled_out(estimate, found[0])
-            yield Derived(
-                replace(one, says=says, claim="weight_decay", estimate=None, hypotheses=(
-                    Hypothesis((0.0,), none), *rivals)),
-                () if not rivals else found[1],  # type: ignore[index]
-            )  # fmt: skip
-        elif found is not None:
-            low, high = (float(claimed) * factor for factor in found[0])
-            says += f"; {number(float(claimed))} means {number(low)} to {number(high)}"
-            p_value = _p_of_range(estimate, low, high)
-            hypotheses = (
-                Hypothesis((claimed,), p_value),
-                Hypothesis((0.0,), none, "no weight decay"),
-            )
-            yield Derived(
-                replace(one, says=says, claim="weight_decay", estimate=None, hypotheses=hypotheses),
-                found[1],
-            )
+        if decay == 0:
+            yield from _of_none(one, one.estimate, factor)
         else:
-            says += "; claims of learning_rate and steps would turn it into a weight decay"
-            yield Derived(
-                replace(one, says=says, claim="weight_decay", estimate=None, hypotheses=(
-                    Hypothesis((0.0,), none, "no weight decay"),)),
-            )  # fmt: skip
+            yield _of_some(one, one.estimate, decay, factor)
 
 
-def _factor(
-    claims: Claims, evidence: Sequence[Evidence], context: Context
-) -> tuple[tuple[float, float], tuple[str, ...]] | None:
+_Factor = tuple[tuple[float, float], tuple[str, ...]]
+
+
+def _of_none(one: Evidence, estimate: Estimate, factor: _Factor | None) -> Iterator[Derived]:
+    """Evidence on no weight decay: the product is 0, and some weight decays would give more."""
+    says = f"{one.says}: {estimate.name} is {shown(estimate)}"
+    own = _own(one)
+    none = _floored(one, p_of(estimate, 0.0)) if own is None else own
+    rivals = () if factor is None or none < LEVEL else _ruled_out(one, estimate, factor[0])
+    if own is None or rivals:
+        found = replace(one, claim="weight_decay", says=says, estimate=None)
+        given = factor[1] if factor is not None and rivals else ()
+        yield Derived(replace(found, hypotheses=(Hypothesis((0.0,), none), *rivals)), given)
+
+
+def _of_some(one: Evidence, estimate: Estimate, decay: float, factor: _Factor | None) -> Derived:
+    """Evidence on some weight decay: the product is what it makes with the other claims."""
+    says = f"{one.says}: {estimate.name} is {shown(estimate)}"
+    own = _own(one)
+    none = _floored(one, p_of(estimate, 0.0)) if own is None else own
+    hypotheses = [Hypothesis((0.0,), none, "no weight decay")]
+    given: tuple[str, ...] = ()
+    if factor is None:
+        says += "; with claims of learning_rate and steps this would be a weight decay"
+    else:
+        low, high = (decay * number for number in factor[0])
+        says += f"; {number(decay)} makes it {number(low)} to {number(high)}"
+        p_value = _floored(one, _p_of_range(estimate, low, high))
+        hypotheses.insert(0, Hypothesis((decay,), p_value))
+        given = factor[1]
+    found = replace(one, claim="weight_decay", says=says, estimate=None)
+    return Derived(replace(found, hypotheses=tuple(hypotheses)), given)
+
+
+def _own(one: Evidence) -> float | None:
+    """The p-value that the law itself gives to no weight decay; None if it gives none."""
+    covering = [h.p_value for h in one.hypotheses if 0.0 in h.values]
+    return max(covering) if one.claim == "weight_decay" and covering else None
+
+
+def _floored(one: Evidence, p_value: float) -> float:
+    """A p-value from an interval, which is never less than what the law trusts itself.
+
+    A law whose assumptions may fail gives no p-value below how often they do.
+    """
+    assert one.estimate is not None
+    own = [h.p_value for h in one.hypotheses] if one.claim == "weight_decay" else []
+    return max(p_value, min(own, default=PRODUCTS[one.estimate.name]))
+
+
+def _factor(claims: Claims, evidence: Sequence[Evidence], context: Context) -> _Factor | None:
     """The product in units of the weight decay, from what to what, and the claims it rests on."""
     rate, optimizer = claims.get("learning_rate"), claims.get("optimizer")
     steps = known_steps(claims, evidence, context)
@@ -106,18 +135,13 @@ def _p_of_range(estimate: Estimate, low: float, high: float) -> float:
     return p_of(estimate, low if estimate.value < low else high)
 
 
-def _ruled_out(estimate: Estimate, factor: tuple[float, float]) -> tuple[Hypothesis, ...]:
+def _ruled_out(
+    one: Evidence, estimate: Estimate, factor: tuple[float, float]
+) -> tuple[Hypothesis, ...]:
     """Usual weight decays that are not 0, each with its p-value."""
     return tuple(
-        Hypothesis((decay,), _p_of_range(estimate, decay * factor[0], decay * factor[1]))
+        Hypothesis((decay,), p_value)
         for decay in _RIVALS
+        if (p_value := _floored(one, _p_of_range(estimate, decay * factor[0], decay * factor[1])))
+        < LEVEL
     )
-
-
-def _shown(estimate: Estimate) -> str:
-    def end(value: float) -> str:
-        return number(value) if math.isfinite(value) else "more"
-
-    if estimate.low == estimate.high:
-        return number(estimate.value)
-    return f"{number(estimate.value)} ({end(estimate.low)} to {end(estimate.high)})"
