@@ -111,7 +111,8 @@ def test_the_table_of_keras(tmp_path):
 
 def test_yaml_and_json_say_the_same(tmp_path):
     said = {"optimizer": "SGD", "lr": 0.1, "momentum": "0.9", "wd": "5e-4", "bs": 128,
-            "dataset": "CIFAR-10", "init": "kaiming_normal", "bn": True, "colour": "red"}  # fmt: skip
+            "dataset": "CIFAR-10", "init": "kaiming_normal", "bn": True,
+            "colour": "red"}  # fmt: skip
     text = "\n".join(f"{key}: {value}" for key, value in said.items())
     of_yaml = read_claims(card(tmp_path, text, "card.yaml"))
     of_json = read_claims(card(tmp_path, json.dumps(said, indent="\t"), "card.json"))

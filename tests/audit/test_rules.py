@@ -23,8 +23,9 @@ def product(value: float, low: float, high: float, *hypotheses: Hypothesis, name
 
 
 def counted(steps: int) -> Evidence:
-    return Evidence(COUNTERS, "steps", f"{steps} batches", "", float(steps),
-                    (Hypothesis((steps,), 1.0),), Estimate("steps", steps, steps, steps))  # fmt: skip
+    estimate = Estimate("steps", steps, steps, steps)
+    hypotheses = (Hypothesis((steps,), 1.0),)
+    return Evidence(COUNTERS, "steps", "counted", "", float(steps), hypotheses, estimate)
 
 
 def verdicts(claims: dict, *evidence: Evidence) -> dict[str, tuple[str, tuple[str, ...]]]:

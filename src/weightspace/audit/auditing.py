@@ -130,12 +130,12 @@ def audit(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     content = {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
     ...     torch.save(content, f"{folder}/net.pt")
-    ...     found = audit(f"{folder}/net.pt", {"optimizer": "adam", "lr": 0.1, "batch_norm": False})
+    ...     found = audit(f"{folder}/net.pt", {"optimizer": "adam", "batch_norm": False, "seed": 1})
     >>> for one in found.verdicts:
     ...     print(one.claim.name, one.verdict)
     optimizer contradicted
-    learning_rate consistent
     batch_norm consistent
+    seed undecidable
     """
     asked = _claims(claims)
     images = data_set(data)

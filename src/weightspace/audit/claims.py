@@ -54,7 +54,7 @@ class Claims:
     --------
     >>> claims = Claims.of({"optimizer": "SGD(momentum=0.9)", "lr": 0.1})
     >>> claims.values
-    {'optimizer': 'momentum', 'momentum': 0.9, 'learning_rate': 0.1}
+    {'optimizer': 'momentum', 'learning_rate': 0.1, 'momentum': 0.9}
     """
 
     claims: tuple[Claim, ...] = ()
@@ -71,14 +71,34 @@ class Claims:
         return len(self.claims)
 
     def get(self, name: str) -> Value | None:
-        """The claimed value of a hyper-parameter; None if nothing is claimed of it."""
+        """Look up what is claimed of a hyper-parameter.
+
+        Parameters
+        ----------
+        name : str
+            The hyper-parameter.
+
+        Returns
+        -------
+        str, int, float, bool or None
+            The value; None if nothing is claimed of it.
+        """
         return self.values.get(name)
 
     def covered(self, claim: Claim) -> tuple[Value, ...]:
-        """The values of recipes that a claim allows.
+        """List the values of recipes that a claim allows.
 
         Who says "SGD" and nothing of momentum may have used any; `momentum: 0` says that there was
         none.
+
+        Parameters
+        ----------
+        claim : Claim
+            One of these claims.
+
+        Returns
+        -------
+        tuple of str, int, float or bool
         """
         if claim.name == "optimizer" and claim.value == "sgd" and "momentum" not in self.values:
             return _LINEAR
@@ -105,7 +125,17 @@ class Claims:
         return gathered((str(key), value, "") for key, value in entries.items())
 
     def over(self, others: Claims) -> Claims:
-        """These claims, and those of others that these say nothing of."""
+        """Join these claims with those of others that these say nothing of.
+
+        Parameters
+        ----------
+        others : Claims
+            The others.
+
+        Returns
+        -------
+        Claims
+        """
         names = {one.name for one in self.claims}
         return settled((*self.claims, *(one for one in others.claims if one.name not in names)))
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def audit(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Checkpoints.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Checkpoints.")],
     claims: Annotated[
         str | None,
         typer.Option(
@@ -95,7 +95,7 @@ def _claims(card: str | None, given: list[str]) -> Claims:
 
 
 def _audited(
-    files: list[Path], claims: Claims, card: str, data: str | None, seeds: int, key: str | None,
+    files: list[str], claims: Claims, card: str, data: str | None, seeds: int, key: str | None,
     hashed: bool,
 ) -> list[Outcome]:  # fmt: skip
     """The outcome of each file; one that cannot be read does not keep the others from it."""
@@ -110,7 +110,7 @@ def _audited(
             audited = answer_for(file, claims, data=images, seeds=seeds, key=key, hashed=hashed)
             found.append(Outcome(audited.file, audited, card=card))
         except DataError as error:
-            found.append(Outcome(str(file), error=told(error)))
+            found.append(Outcome(file, error=told(error)))
     return found
 
 
