@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +161,17 @@ def _verdicts(
     found = [judged(claim, claims, evidence, derived) for claim in claims]
     contradicted = {one.claim.name for one in found if one.verdict == "contradicted"}
     for one in derived:
-        if one.evidence.claim == JOINT and not contradicted & set(one.given):
-            value = one.evidence.hypotheses[0].values[0]
-            found.append(judged(Claim(JOINT, value, str(value)), claims, (), (one,)))
+        if one.evidence.claim != JOINT or contradicted & set(one.given):
+            continue
+        which = f"which of {', '.join(one.given)} is wrong: not all can be true"
+        found = [
+            replace(other, decides=which)
+            if other.verdict == "undecidable" and other.claim.name in one.given
+            else other
+            for other in found
+        ]
+        value = one.evidence.hypotheses[0].values[0]
+        found.append(judged(Claim(JOINT, value, str(value)), claims, (), (one,)))
     return tuple(found)
 
 

@@ -142,7 +142,9 @@ def judged(
     covered = claims.covered(claim)
     found, about = _sorted(claim, covered, evidence, derived)
     if not found:
-        return _undecided(claim, "no evidence", (), about)
+        return _undecided(
+            claim, "the evidence does not tell" if about else "no evidence", (), about
+        )
     count = len(found)
     p_value = min(1.0, found[0].p_value * count)
     if p_value < LEVEL:

@@ -48,13 +48,13 @@ def _section(one: Outcome) -> Iterator[str]:
 
 
 def _row(one: Verdict) -> str:
-    said = reason(one) or (f"to decide it: {one.decides}" if one.decides else "")
+    said = escaped(reason(one)) or (f"to decide it: {one.decides}" if one.decides else "")
     cells = (
         _SIGNS[one.verdict],
         escaped(one.claim.name),
         escaped(value_of(one)),
         f"**{one.verdict}**: {escaped(one.strength)}",
-        escaped(said),
+        said,
     )
     return f"| {' | '.join(cells)} |"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weightspace.audit.auditing import Audit
+from weightspace.audit.rules.counting import JOINT
 from weightspace.audit.verdicts import Verdict
 
 
@@ -58,7 +59,7 @@ def reason(verdict: Verdict) -> str:
     if not verdict.bearings or verdict.verdict == "undecidable":
         return ""
     said = verdict.bearings[0].evidence.says
-    if not verdict.given:
+    if not verdict.given or verdict.claim.name == JOINT:
         return said
     given = " and ".join(verdict.given)
     return f"{said} (if {given} {'is' if len(verdict.given) == 1 else 'are'} as claimed)"
@@ -67,6 +68,8 @@ def reason(verdict: Verdict) -> str:
 def value_of(verdict: Verdict) -> str:
     """The claimed value, as people write it."""
     value = verdict.claim.value
+    if verdict.claim.name == JOINT:
+        return "together"
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

@@ -14,7 +14,8 @@ from weightspace.printable import printable
 
 _WIDEST = 120
 _LONGEST = 1000  # characters of a sentence
-_LONGEST_VALUE = 40
+_LONGEST_VALUE = 24
+_LEAST = 28  # columns for a text behind a head
 _SHOWN = 12  # findings
 _VERDICT = len("contradicted")
 
@@ -45,18 +46,25 @@ def _lines(audit: Audit, width: int) -> Iterator[str]:
         yield ""
         names = max(len(one.claim.name) for one in audit.verdicts)
         values = max(len(_value(one)) for one in audit.verdicts)
+        told: set[str] = set()
         for one in in_order(audit):
-            yield from _verdict(one, names, min(values, _LONGEST_VALUE), width)
+            yield from _verdict(one, names, min(values, _LONGEST_VALUE), width, told)
     yield from _findings(audit, width)
 
 
-def _verdict(one: Verdict, names: int, values: int, width: int) -> Iterator[str]:
+def _verdict(one: Verdict, names: int, values: int, width: int, told: set[str]) -> Iterator[str]:
+    """A verdict and its reasons, without sentences that were told before."""
     name = printable(one.claim.name, 80)
     head = f"{one.verdict:<{_VERDICT}}  {name:<{names}}  {_value(one):<{values}}  "
-    yield from _wrapped(head, one.strength, width)
     indent = " " * (_VERDICT + 2)
+    if len(head) > width - _LEAST:
+        yield head.rstrip()
+        head = indent
+    yield from _wrapped(head, one.strength, width)
     for line in _reasons(one):
-        yield from _wrapped(indent, line, width)
+        if line not in told:
+            told.add(line)
+            yield from _wrapped(indent, line, width)
 
 
 def _reasons(one: Verdict) -> Iterator[str]:
@@ -70,7 +78,7 @@ def _reasons(one: Verdict) -> Iterator[str]:
 
 
 def _value(one: Verdict) -> str:
-    return printable(value_of(one), _LONGEST_VALUE)
+    return printable(value_of(one), _LONGEST_VALUE - 3)  # and three points
 
 
 def _findings(audit: Audit, width: int) -> Iterator[str]:
@@ -95,7 +103,7 @@ def _name(one: Finding) -> str:
 def _wrapped(head: str, said: str, width: int) -> list[str]:
     """The text behind a head, its further lines below it."""
     plain = printable(said, _LONGEST)
-    indent = " " * min(len(head), max(width - 40, 8))
+    indent = " " * min(len(head), max(width - _LEAST, 8))
     lines = textwrap.wrap(
         plain, max(width, 40), initial_indent=head, subsequent_indent=indent,
         break_on_hyphens=False,
