@@ -95,6 +95,11 @@ def test_a_law_that_trusts_itself_little_is_not_trusted_more():
     unsure = product(0.25, 0.24, 0.26, Hypothesis((0.0,), 5e-4), name=SUM)
     for decay in (0, 5e-3, 5e-5):
         assert verdicts({"weight_decay": decay, **SGD}, unsure)["weight_decay"][0] == "undecidable"
+    none = product(1e-7, 0.0, 1e-6, Hypothesis((0.0,), 0.6))  # the law has no doubt that it is 0
+    assert verdicts({"weight_decay": 5e-3, **SGD}, none)["weight_decay"][0] == "contradicted"
+    assert verdicts({"weight_decay": 0, **SGD}, none)["weight_decay"][0] == "consistent"
+    cut = product(0.0, 0.0, 0.0)
+    assert verdicts({"weight_decay": 5e-3, **SGD}, cut)["weight_decay"][0] == "undecidable"
     silent = product(0.25, 0.24, 0.26, name=SUM)
     assert verdicts({"weight_decay": 5e-3, **SGD}, silent)["weight_decay"][0] == "undecidable"
     bound = product(0.25, 0.25, math.inf, Hypothesis((0.0,), 1e-6), name=SUM)

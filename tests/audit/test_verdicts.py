@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+import time
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from weightspace.audit.claims import Claims
+from weightspace.audit.findings import said
 from weightspace.audit.numbers import p_of
 from weightspace.audit.verdicts import LEVEL, Derived, judged
 from weightspace.evidence import Estimate, Evidence, Hypothesis
@@ -152,6 +155,30 @@ def test_what_rests_on_other_claims_names_them():
     assert (found.verdict, found.given) == ("contradicted", ("batch_size",))
     sure = verdict_on({"epochs": 5, "batch_size": 64}, evidence, derived=(rests,))
     assert (sure.verdict, sure.given) == ("contradicted", ())
+
+
+def test_a_hypothesis_that_is_no_answer_is_no_rival():
+    """ "MNIST, its images not moved" says nothing against MNIST, nor for it."""
+    whole = Hypothesis((), 0.0, "mnist, its images not moved")
+    one = Evidence("inputs", "dataset", "seen", hypotheses=(Hypothesis(("mnist",), 0.5), whole))
+    assert verdict_on({"dataset": "mnist"}, one).verdict == "undecidable"
+    other = Hypothesis((), 0.0, "any other")
+    one = Evidence("inputs", "dataset", "seen", hypotheses=(Hypothesis(("mnist",), 0.5), other))
+    assert verdict_on({"dataset": "mnist"}, one).verdict == "consistent"
+
+
+def test_a_million_seeds_are_judged_at_once():
+    seeds = tuple(range(1, 1_000_001))
+    hypotheses = (Hypothesis((0,), 1.0), Hypothesis(seeds, 1e-20, "another seed"))
+    one = Evidence("seeds", "seed", "found", hypotheses=hypotheses)
+    began = time.process_time()
+    assert verdict_on({"seed": 0}, one).verdict == "consistent"
+    wrong = verdict_on({"seed": 999_999}, one)
+    assert wrong.verdict == "contradicted"
+    (finding,) = said([one])
+    assert finding.text == "0: found"
+    assert len(json.dumps(wrong.to_dict())) < 10_000
+    assert time.process_time() - began < 2
 
 
 def test_an_unknown_claim_is_named_and_undecidable():

@@ -13,7 +13,7 @@ from weightspace.audit.facts import facts_of
 from weightspace.audit.findings import Finding, findings_of
 from weightspace.audit.rules import derived_from
 from weightspace.audit.rules.counting import JOINT, tempered
-from weightspace.audit.verdicts import Derived, Verdict, judged
+from weightspace.audit.verdicts import Derived, Verdict, judged, plain
 from weightspace.checkpoints import Inspection
 from weightspace.checkpoints.opening import open_net
 from weightspace.disk import InnerPath
@@ -78,7 +78,7 @@ class Audit:
             "facts": self.facts.to_dict(),
             "verdicts": [one.to_dict() for one in self.verdicts],
             "findings": [one.to_dict() for one in self.findings],
-            "evidence": [one.to_dict() | {"missing": one.missing} for one in self.evidence],
+            "evidence": [plain(one) | {"missing": one.missing} for one in self.evidence],
             "readings": None if self.readings is None else dict(self.readings),
         }
 

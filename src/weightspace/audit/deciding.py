@@ -26,6 +26,7 @@ _DECIDED_BY = {
     "initialization": "the weights before training, or a checkpoint that was trained less",
     "seed": "try more seeds: `--seeds 1000000`",
     "activation": _AROUND,
+    "inputs": "claims or evidence of the data set, whose pixels that never vary show it",
     "dropout": _AROUND,
     "label_smoothing": _AROUND,
     "augmentation": _AROUND,

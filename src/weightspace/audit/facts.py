@@ -8,6 +8,7 @@ from weightspace.audit import spelling
 from weightspace.audit.claims import Claims
 from weightspace.audit.numbers import is_number, same
 from weightspace.audit.strength import words
+from weightspace.audit.verdicts import ANY_OTHER
 from weightspace.checkpoints import Inspection
 from weightspace.evidence import Estimate, Evidence, Hypothesis
 from weightspace.evidence.record import Value
@@ -55,7 +56,7 @@ def exactly(
         if not spelling.is_known(claim, claimed):
             return Evidence(law, claim, says, where)
         hypotheses.append(Hypothesis((claimed,), 0.0))
-    hypotheses.append(Hypothesis((), 0.0, "any other"))
+    hypotheses.append(Hypothesis((), 0.0, ANY_OTHER))
     only = values[0] if len(values) == 1 else None
     estimate = None
     if is_number(only):

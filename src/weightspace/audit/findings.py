@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from weightspace.audit import spelling
-from weightspace.audit.numbers import same
+from weightspace.audit.numbers import among
 from weightspace.audit.strength import number, strength_of, words
-from weightspace.audit.verdicts import LEVEL, p_value_of
+from weightspace.audit.verdicts import ANY_OTHER, LEVEL, p_value_of
 from weightspace.checkpoints import Inspection
-from weightspace.evidence.record import Estimate, Evidence, Value
+from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value
 
+_LISTED = 50  # values of a hypothesis
 _FIRST = ("hostile", "code")
 
 
@@ -65,18 +66,18 @@ def findings_of(found: Inspection, evidence: Sequence[Evidence]) -> tuple[Findin
     tuple of Finding
     """
     file = [Finding(one.kind, one.text, where=one.where) for one in found.findings]
-    said = sorted(_said(evidence), key=lambda one: one.p_value or 0.0)
-    told = {one.claim for one in said}
+    known = sorted(said(evidence), key=lambda one: one.p_value or 0.0)
+    told = {one.claim for one in known}
     notes = dict.fromkeys(
         Finding("note", one.says, one.claim, where=one.where)
         for one in evidence
         if not one.missing and (one.claim not in told or not (one.hypotheses or one.estimate))
     )
     first = [one for one in file if one.kind in _FIRST]
-    return (*first, *said, *notes, *(one for one in file if one.kind not in _FIRST))
+    return (*first, *known, *notes, *(one for one in file if one.kind not in _FIRST))
 
 
-def _said(evidence: Sequence[Evidence]) -> Iterator[Finding]:
+def said(evidence: Sequence[Evidence]) -> Iterator[Finding]:
     """For each hyper-parameter, the values that are not ruled out, if some are."""
     usable = [one for one in evidence if not one.missing]
     for name in dict.fromkeys(one.claim for one in usable):
@@ -99,13 +100,14 @@ def _left(name: str, about: Sequence[Evidence]) -> Iterator[Finding]:
     values: list[Value] = []
     for one in about:
         for hypothesis in one.hypotheses:
-            values += [v for v in hypothesis.values if not any(same(v, other) for other in values)]
+            if len(hypothesis.values) <= _LISTED:
+                values += [v for v in hypothesis.values if not among(v, values)]
     judged = [(value, p_value_of(about, name, value)) for value in values]
     left = [value for value, p in judged if p is not None and p >= LEVEL]
     left = list(dict.fromkeys(_spelled(name, value) for value in left))
     out = [(value, p) for value, p in judged if p is not None and p < LEVEL]
     any_other = min(
-        (h.p_value for one in about for h in one.hypotheses if not h.values), default=1.0
+        (h.p_value for one in about for h in one.hypotheses if _is_rest(h)), default=1.0
     )
     worst = max((p for _, p in out), default=any_other)
     if not out and any_other >= LEVEL:
@@ -115,6 +117,11 @@ def _left(name: str, about: Sequence[Evidence]) -> Iterator[Finding]:
     says = "; ".join(dict.fromkeys(one.says for one in about if one.hypotheses))
     where = next((one.where for one in about if one.where), "")
     yield Finding("evidence", f"{rest}{no}: {says}", name, strength_of(worst), worst, where)
+
+
+def _is_rest(one: Hypothesis) -> bool:
+    """Whether a hypothesis stands for all values that are not listed."""
+    return one.name == ANY_OTHER or len(one.values) > _LISTED
 
 
 def _spelled(claim: str, value: Value) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from scipy.special import stdtr
 
@@ -26,6 +26,13 @@ def same(one: Value, other: Value) -> bool:
     if is_number(one) and is_number(other):
         return math.isclose(float(one), float(other), rel_tol=_SAME, abs_tol=1e-12)
     return type(one) is type(other) and one == other
+
+
+def among(value: Value, values: Sequence[Value]) -> bool:
+    """Whether a value is among others, of which there may be a million seeds."""
+    if len(values) > 1000:
+        return value in values
+    return any(same(value, other) for other in values)
 
 
 def p_of(estimate: Estimate, value: float) -> float:

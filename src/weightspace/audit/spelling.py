@@ -38,6 +38,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "beta1": ("adam_beta1", "beta_1", "b1"),
     "beta2": ("adam_beta2", "beta_2", "b2"),
     "betas": ("adam_betas",),
+    "inputs": ("input_scaling", "input_normalization", "normalization", "preprocessing"),
     "epsilon": ("eps", "adam_epsilon"),
     "classes": ("num_classes", "n_classes", "nb_classes", "num_labels", "number_of_classes"),
     "architecture": ("arch", "network", "model_type", "model_architecture"),
@@ -110,6 +111,11 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "exponential": ("exponentiallr", "exponential_decay"),
         "onecycle": ("one_cycle", "onecyclelr", "1cycle"),
         "plateau": ("reduce_on_plateau", "reducelronplateau", "reduce_lr_on_plateau"),
+    },
+    "inputs": {
+        "unit": ("0_1", "unit_interval", "scaled", "totensor"),
+        "centered": ("centred", "1_1"),
+        "standardized": ("standardised", "standardize", "zscore", "z_score", "mean_std"),
     },
     "architecture": {
         "mlp": ("fcn", "fnn", "dnn", "fully_connected", "feedforward", "feed_forward",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from weightspace.audit.claims import Claim, Claims
 from weightspace.audit.deciding import what_would_decide
-from weightspace.audit.numbers import is_number, p_of, rivals, same
+from weightspace.audit.numbers import among, is_number, p_of, rivals
 from weightspace.audit.strength import number, strength_of, words
 from weightspace.evidence.record import Evidence, Hypothesis, Value
 
@@ -16,7 +16,21 @@ LEVEL = 1e-4
 """A claim is contradicted below this p-value. A card makes about ten claims, and a card of which
 all is true shall be contradicted in at most 1 of 1,000 cases."""
 
+_MOST = 100  # values of a hypothesis that are written
+ANY_OTHER = "any other"
+"""The name of a hypothesis without values that means every other value. A hypothesis without values
+that has another name is no answer to a claim."""
+
 Word = Literal["consistent", "contradicted", "undecidable"]
+
+
+def plain(one: Evidence) -> dict[str, Any]:
+    """Evidence as plain values, of hypotheses with very many values only the first."""
+    found = one.to_dict()
+    for hypothesis in found["hypotheses"]:
+        if (more := len(hypothesis["values"]) - _MOST) > 0:
+            hypothesis["values"] = [*hypothesis["values"][:_MOST], f"and {more:,} more"]
+    return found
 
 
 @dataclass(frozen=True)
@@ -87,8 +101,8 @@ class Verdict:
             "given": list(self.given),
             "decides": self.decides,
             "evidence": [
-                *(one.evidence.to_dict() | {"p_value": one.p_value} for one in self.bearings),
-                *(one.to_dict() | {"p_value": None} for one in self.about),
+                *(plain(one.evidence) | {"p_value": one.p_value} for one in self.bearings),
+                *(plain(one) | {"p_value": None} for one in self.about),
             ],
         }
 
@@ -208,11 +222,7 @@ def _all_on(
 
 def _p_value(one: Evidence, name: str, covered: tuple[Value, ...]) -> float | None:
     """The p-value of the best of some values; None if the evidence says nothing of them."""
-    found = [
-        hypothesis.p_value
-        for hypothesis in one.hypotheses
-        if any(same(value, other) for value in covered for other in hypothesis.values)
-    ]
+    found = [h.p_value for h in one.hypotheses if _covers(h, covered)]
     if found:
         return max(found)
     if one.estimate is not None and one.estimate.name == name:
@@ -226,9 +236,9 @@ def _p_value(one: Evidence, name: str, covered: tuple[Value, ...]) -> float | No
 def _rival(one: Evidence, claim: Claim, covered: tuple[Value, ...]) -> _Rival:
     """The rival that the evidence rules out most."""
     found = [
-        _Rival(h.p_value, h.name or words(h.values) if h.values else "")
+        _Rival(h.p_value, "" if h.name == ANY_OTHER else h.name or words(h.values))
         for h in one.hypotheses
-        if not _covers(h, covered)
+        if (h.values or h.name == ANY_OTHER) and not _covers(h, covered)
     ]
     if one.estimate is not None and one.estimate.name == claim.name and is_number(claim.value):
         sides = rivals(claim.name, float(claim.value))
@@ -240,4 +250,4 @@ def _rival(one: Evidence, claim: Claim, covered: tuple[Value, ...]) -> _Rival:
 
 
 def _covers(hypothesis: Hypothesis, covered: tuple[Value, ...]) -> bool:
-    return any(same(value, other) for value in covered for other in hypothesis.values)
+    return any(among(value, hypothesis.values) for value in covered)

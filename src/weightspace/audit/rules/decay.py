@@ -26,6 +26,7 @@ _MEAN_RATE = {
 """The mean of the learning rate in units of the claimed one, between what and what, by schedule."""
 _ANY_SCHEDULE = (0.01, 10.0)
 """The same where no schedule is claimed: one that rises may start a tenth below its top."""
+_FITS = 0.01
 _RIVALS = (1e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2)
 
 
@@ -48,12 +49,15 @@ def from_product(
     decay = float(claimed)  # type: ignore[arg-type]
     factor = _factor(claims, evidence, context)
     for one in evidence:
-        if one.estimate is None or one.estimate.name not in PRODUCTS or one.missing:
+        estimate = one.estimate
+        if estimate is None or estimate.name not in PRODUCTS or one.missing:
             continue
+        if estimate.low == estimate.high:
+            continue  # no measured product is exact; this one was cut off at 0
         if decay == 0:
-            yield from _of_none(one, one.estimate, factor)
+            yield from _of_none(one, estimate, factor)
         else:
-            yield _of_some(one, one.estimate, decay, factor)
+            yield _of_some(one, estimate, decay, factor)
 
 
 _Factor = tuple[tuple[float, float], tuple[str, ...]]
@@ -99,11 +103,13 @@ def _own(one: Evidence) -> float | None:
 def _floored(one: Evidence, p_value: float) -> float:
     """A p-value from an interval, which is never less than what the law trusts itself.
 
-    A law whose assumptions may fail gives no p-value below how often they do.
+    A law whose assumptions may fail gives no p-value below how often they do. Where no weight decay
+    fits, it does not say how often.
     """
     assert one.estimate is not None
-    own = [h.p_value for h in one.hypotheses] if one.claim == "weight_decay" else []
-    return max(p_value, min(own, default=PRODUCTS[one.estimate.name]))
+    own = _own(one)
+    floor = own if own is not None and own < _FITS else PRODUCTS[one.estimate.name]
+    return max(p_value, floor)
 
 
 def _factor(claims: Claims, evidence: Sequence[Evidence], context: Context) -> _Factor | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from weightspace.audit.claims import Claims
 from weightspace.audit.numbers import is_number
 from weightspace.audit.strength import words
-from weightspace.audit.verdicts import LEVEL, Derived, p_value_of
+from weightspace.audit.verdicts import ANY_OTHER, LEVEL, Derived, p_value_of
 from weightspace.evidence import Context, Evidence, Hypothesis
 from weightspace.evidence.beside import STATES, state_law
 from weightspace.evidence.record import Value
@@ -47,7 +47,7 @@ def from_state(claims: Claims, evidence: Sequence[Evidence], context: Context) -
 def _alone(one: Evidence, value: float, agrees: bool) -> Evidence:
     """The evidence of a rate that no schedule has changed: it is the only one."""
     none = () if agrees else (Hypothesis((value,), 0.0),)
-    return replace(one, hypotheses=(*one.hypotheses, *none, Hypothesis((), 0.0, "any other")))
+    return replace(one, hypotheses=(*one.hypotheses, *none, Hypothesis((), 0.0, ANY_OTHER)))
 
 
 def _rivals(name: str, value: float) -> tuple[Value, ...]:
