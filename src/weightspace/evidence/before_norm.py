@@ -17,13 +17,15 @@ from weightspace.evidence.subject import Layer, NormNames, Subject
 
 LAW = "before batch norm"
 LINEAR = ("sgd", "momentum", "nesterov")
-ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad", "lion")
+COUPLED = ("adam", "rmsprop", "adagrad")
+DECOUPLED = ("adamw", "lion")
+ADAPTIVE = (*COUPLED, *DECOUPLED)
 
 _MOST_LAYERS = 256
 _FEW = 16  # values, of which no distribution is judged
 _TRAINED = 1e-4  # from 1, of the scale of a channel that was trained
 _STILL = 3e-4  # the movement of a bias, in those of its channel's scale, that is rounding alone
-_BELOW = -0.35  # a mean that no ReLU, GELU, SiLU or Mish can give
+_BELOW = -1.05  # a mean that no ReLU, GELU, SiLU, Mish, tanh or ELU can give
 _ODD_STARTS = 0.01  # nets whose biases begin neither at 0 nor as torch has them
 _ODD_GROUPS = 1e-4  # nets of adaptive optimizers that leave biases out
 _ODD_LIMITS = 5e-4  # nets whose biases begin evenly within other limits, in proportion to torch's
@@ -97,16 +99,22 @@ def _fan(layer: Layer) -> int:
     return layer.fan_out if transposed else layer.fan_in
 
 
-# -- biases that began at 0 ------------------------------------------------------------------------
+# -- biases of almost 0 ----------------------------------------------------------------------------
 
 
 def _small(found: list[Biases]) -> bool:
-    """Whether biases are far smaller than torch's are at first, so that they began at 0."""
+    """Whether biases are far smaller than torch's are at first."""
     sizes = np.concatenate([np.abs(one.values) / one.limit for one in found])
     return bool(np.quantile(sizes, 0.9) < 1e-3)
 
 
 def _from_zero(found: list[Biases]) -> Iterator[Evidence]:
+    """Biases that hold rounding alone.
+
+    They began at 0 under a linear optimizer, or weight decay has brought them there: that of a
+    linear optimizer in a long time, that in the gradient of an adaptive one at the pace of its
+    steps. Decoupled weight decay leaves the whole steps that AdamW and Lion make of rounding.
+    """
     best = min(found, key=_moved)
     ratio = _moved(best)
     if not 0 < ratio < _STILL or best.values.size < _FEW:
@@ -117,11 +125,16 @@ def _from_zero(found: list[Biases]) -> Iterator[Evidence]:
     yield Evidence(
         LAW,
         "optimizer",
-        f"biases before a batch norm began at 0 and hold rounding alone ({ratio:.0e} of what the "
-        "scales moved): an adaptive optimizer turns rounding into whole steps",
+        f"biases before a batch norm hold rounding alone ({ratio:.0e} of what the scales moved): "
+        "AdamW and Lion turn rounding into whole steps, and so do Adam, RMSprop and Adagrad "
+        "without weight decay",
         where=best.layer.bias,
         statistic=ratio,
-        hypotheses=_families(linear=1.0, adaptive=_ODD_GROUPS),
+        hypotheses=(
+            Hypothesis(LINEAR, 1.0, "linear in the gradient"),
+            Hypothesis(COUPLED, 1.0, "adaptive, with weight decay in the gradient"),
+            Hypothesis(DECOUPLED, _ODD_GROUPS, "adaptive, with decoupled weight decay or none"),
+        ),
     )
 
 
@@ -133,31 +146,32 @@ def _moved(one: Biases) -> float:
 
 
 def _from_torch(found: list[Biases]) -> Iterator[Evidence]:
+    """Biases that hold torch's initial values, moved ones, and shrunken ones."""
     exact = _exact(found)
     sizes = np.concatenate([np.abs(one.values) / one.limit for one in found])
-    fit = uniform_p_value(sizes)
-    largest = float(sizes.max())
+    beyond = float(sizes.max()) > 1 + 1e-3
     if exact.p_value < _ODD_GROUPS:
-        yield Evidence(
-            LAW,
-            "optimizer",
-            f"{exact.hits:,} of {exact.values:,} biases before batch norms hold a value that "
-            f"torch's initialization gives, to the last bit ({exact.expected:.0f} would by "
-            "chance), beside trained scales: they have no gradient, and an adaptive optimizer "
-            "would have moved them",
-            statistic=float(exact.hits),
-            hypotheses=_families(linear=1.0, adaptive=max(exact.p_value, _ODD_GROUPS)),
-        )
-    elif largest > 1 + 1e-3:
+        yield _held(exact)
+    elif beyond:
         yield from _beyond(found)
-        return
-    if sizes.size < _FEW or fit < _ODD_STARTS or largest > 1 + 1e-3:
-        if exact.p_value >= _ODD_GROUPS:
-            yield unable(
-                LAW, "optimizer", "too few biases, or they moved within the limit of torch's"
-            )
-        return
-    yield _decay(sizes, largest, _limits_differ(found))
+    even = sizes.size >= _FEW and uniform_p_value(sizes) >= _ODD_STARTS
+    if not beyond and even and any(one.direct for one in found):
+        yield _decay(sizes, float(sizes.max()), _limits_differ(found))
+    elif not beyond and exact.p_value >= _ODD_GROUPS:
+        yield unable(LAW, "optimizer", "biases moved within torch's limits, or an activation may "
+                     "stand between them and the norms")  # fmt: skip
+
+
+def _held(exact: Lattice) -> Evidence:
+    return Evidence(
+        LAW,
+        "optimizer",
+        f"{exact.hits:,} of {exact.values:,} biases before batch norms hold a value that torch's "
+        f"initialization gives, to the last bit ({exact.expected:.0f} would by chance), beside "
+        "trained scales: they have no gradient, and an adaptive optimizer would have moved them",
+        statistic=float(exact.hits),
+        hypotheses=_families(linear=1.0, adaptive=max(exact.p_value, _ODD_GROUPS)),
+    )
 
 
 def _exact(found: list[Biases]) -> Lattice:

@@ -13,7 +13,8 @@ from weightspace.evidence.subject import Subject
 
 LAW = "counters"
 _LISTED = 12  # fits
-_UNUSUAL = 0.02  # the prior below which a fit is no explanation
+_UNUSUAL = 0.01  # the prior below which a fit is no explanation
+_BETTER = 5  # times as usual as any other way, for a finding
 _OF: Mapping[str, Callable[[Fit], int]] = {
     "epochs": lambda fit: fit.epochs,
     "batch_size": lambda fit: fit.batch_size,
@@ -98,7 +99,7 @@ def _test_mode(steps: int, found: tuple[Fit, ...], context: Context) -> Iterator
     """A finding if the count is unusual but for test batches that were passed in training mode."""
     plain = found[0].prior if found else 0.0
     ways = test_mode_fits(steps, Claimed(), context)
-    if ways and ways[0].prior > _UNUSUAL > plain:
+    if ways and ways[0].prior > max(_UNUSUAL, _BETTER * plain):
         yield Evidence(
             LAW,
             "batch_norm",

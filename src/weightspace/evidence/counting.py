@@ -8,6 +8,7 @@ from itertools import combinations
 
 from weightspace.evidence.context import TRAIN_IMAGES, Context
 from weightspace.evidence.fits import (
+    LARGEST_BATCH,
     Fit,
     Images,
     batch_sizes_that_fit,
@@ -22,7 +23,6 @@ BEARING = ("steps", "epochs", "batch_size", "train_images", "drop_last")
 TEST_IMAGES = {60_000: 10_000, 50_000: 10_000, 73_257: 26_032}
 """The test images of data sets of so many training images."""
 _TEST_BATCHES = (1000, 100, 64, 128, 32, 256, 10_000)
-_LARGEST_BATCH = 65_536
 _STRAY = 3  # passes beside the training: a look at the shapes, a first try
 _MOST_PASSES = 16  # of one step, or processes that share an epoch
 
@@ -178,7 +178,7 @@ def _usual_images(claimed: Claimed, asked: Context) -> tuple[int, ...]:
 def _images(steps: int, claimed: Claimed) -> Iterator[Images]:
     """The numbers of images, usual or not, of which a training has the claimed values."""
     fixed, size, dropped = claimed.train_images, claimed.batch_size, claimed.drop_last
-    most = claimed.most or steps * _LARGEST_BATCH
+    most = claimed.most or steps * LARGEST_BATCH
     for epochs in sorted(divisors(steps)) if claimed.epochs is None else (claimed.epochs,):
         batches, rest = divmod(steps, epochs)
         if rest:
@@ -190,7 +190,7 @@ def _images(steps: int, claimed: Claimed) -> Iterator[Images]:
                     yield replace(found, low=low, high=high)
         elif fixed is None:
             if batches <= most:
-                yield Images(batches, min(most, batches * _LARGEST_BATCH), epochs)
+                yield Images(batches, min(most, batches * LARGEST_BATCH), epochs)
         elif batch_sizes_that_fit(batches, fixed, dropped):
             yield Images(fixed, fixed, epochs)
 
@@ -231,10 +231,28 @@ def _consistent(steps: int, claimed: Claimed, asked: Context) -> bool:
 
 
 def _with_test_batches(steps: int, claimed: Claimed, asked: Context) -> Iterator[str]:
+    """Test or validation images that were passed in training mode, too."""
     if claimed.steps is not None:
         return
     for fit in test_mode_fits(steps, claimed, asked)[:1]:
         yield f"the net may never have been in eval mode: {fit}, and the test batches beside"
+        return
+    number = claimed.train_images or claimed.most
+    if number is None or claimed.epochs is None or steps % claimed.epochs:
+        return
+    size = claimed.batch_size
+    for own in asked.batch_sizes if size is None else (size,):
+        batches = max(batches_of(number, own, claimed.drop_last), default=0)
+        more = steps // claimed.epochs - batches
+        if 0 < more <= _most_test_batches(number, own, batches):
+            yield f"{more:,} batches of an epoch may be test batches, passed in training mode"
+            return
+
+
+def _most_test_batches(number: int, size: int, batches: int) -> int:
+    """How many batches the test images are at most; of an unknown data set, those of training."""
+    test = TEST_IMAGES.get(number)
+    return batches if test is None else max(-(-test // one) for one in (size, *_TEST_BATCHES))
 
 
 def test_mode_fits(steps: int, claimed: Claimed, asked: Context) -> tuple[Fit, ...]:

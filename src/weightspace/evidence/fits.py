@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from weightspace.evidence.context import TRAIN_IMAGES
 
 MOST_EPOCHS = 2000
+LARGEST_BATCH = 65_536
 _USUAL_BATCHES = {64: 1.0, 32: 0.8, 128: 0.8, 256: 0.5, 16: 0.5, 100: 0.5, 4: 0.3, 8: 0.3,
                   512: 0.3, 10: 0.2, 50: 0.2, 1024: 0.2, 200: 0.1, 1000: 0.1, 20: 0.1}  # fmt: skip
 _WHOLE = frozenset(numbers[0] for numbers in TRAIN_IMAGES.values())
@@ -136,7 +137,7 @@ def batch_sizes_that_fit(
     """The ranges of batch sizes by which so many images make so many batches."""
     found = []
     if drop_last is not True and batches <= images:
-        most = images if batches == 1 else (images - 1) // (batches - 1)
+        most = LARGEST_BATCH if batches == 1 else (images - 1) // (batches - 1)
         found.append((-(-images // batches), most))
     if drop_last is not False:
         found.append((images // (batches + 1) + 1, images // batches))
@@ -175,11 +176,12 @@ def _ways(images: int, size: int, batches: int) -> tuple[bool | None, ...]:
 def _prior(images: int, size: int, epochs: int, left_out: bool) -> float:
     """How usual a training is: the product of what its parts are.
 
-    All images of a published set count most, then usual batch sizes and numbers of epochs; others
-    are the less usual the more they are. Few loops leave the last batch out.
+    All images of a published set count most, then usual batch sizes and numbers of epochs. Other
+    numbers of epochs are those of the best epoch of a training, or the less usual the more they
+    are. Few loops leave the last batch out.
     """
     number = 1.0 if images in _WHOLE else 0.4
     batch = _USUAL_BATCHES.get(size, 0.03)
     place = _ROUND_EPOCHS.index(epochs) if epochs in _ROUND_EPOCHS else -1
-    length = 1 / (1 + 0.1 * place) if place >= 0 else 0.1 / (1 + epochs / 20)
+    length = 1 / (1 + 0.1 * place) if place >= 0 else 0.2 / (1 + epochs / 100)
     return number * batch * length * (0.15 if left_out else 1.0)

@@ -138,8 +138,11 @@ def _form(telling: NDArray[np.float32], mantissas: NDArray[np.uint32]) -> str:
     """The narrowest format, from the bits of the mantissas that are never set."""
     used = int(np.bitwise_or.reduce(mantissas))
     kept = 23 - ((used & -used).bit_length() - 1) if used else 0
-    if kept <= 3 and np.abs(telling).max() <= 448 and np.abs(telling).min() >= 2.0**-9:
-        return "float8_e4m3" if kept == 3 else "float8_e5m2"
+    sizes = np.abs(telling)
+    if kept <= 2 and sizes.max() <= 57_344 and sizes.min() >= 2.0**-16:
+        return "float8_e5m2"
+    if kept <= 3 and sizes.max() <= 448 and sizes.min() >= 2.0**-9:
+        return "float8_e4m3"
     if kept <= 7:
         return "bfloat16"
     with np.errstate(over="ignore"):
@@ -156,7 +159,8 @@ def _few_levels(name: str, looked: NDArray[np.float32]) -> Grid | None:
         return None
     rows = [np.unique(row) for row in looked]
     most = max(row.size for row in rows)
-    if 2 < most <= min(_MOST_LEVELS, looked.shape[1] // _PER_LEVEL):
+    enough = np.count_nonzero(looked, 1) >= _PER_LEVEL * np.array([row.size for row in rows])
+    if 2 < most <= _MOST_LEVELS and enough.all():
         return Grid(name, "levels", most, all(map(_even, rows)), True, looked.size)
     if most <= _MOST_LEVELS and all(map(_even_integers, rows)):
         return Grid(name, "levels", most, True, True, looked.size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,19 +54,18 @@ def kernel_law(subject: Subject, context: Context) -> Iterator[Evidence]:
             LAW, "weight_decay", "no kernel of 64 or more inputs comes before a batch norm"
         )
         return
-    families = [family for name, family in FAMILIES.items() if name != "normal"]
-    smallest = max(families, key=lambda family: sum(one.exponent(family) for one in found))
+    usual = [family for name, family in FAMILIES.items() if name != "normal"]
+    smallest = max(usual, key=lambda family: relative(found, family))
     shortest = min(found, key=lambda one: one.ratio(smallest))
-    ratio = math.fsum(one.squared for one in found) / math.fsum(
-        one.squared / one.ratio(smallest) for one in found if one.squared
-    ) if any(one.squared for one in found) else 0.0  # fmt: skip
+    ratio = relative(found, smallest)
     if ratio > _CLEARLY:
         yield unable(
             LAW, "weight_decay",
             "the kernels before batch norms are not clearly shorter than initializations make them",
         )  # fmt: skip
         return
-    chance = math.exp(max(-700.0, sum(one.exponent(smallest) for one in found)))
+    exponent = max(sum(one.exponent(family) for one in found) for family in usual)
+    chance = math.exp(max(-700.0, exponent))
     least = -math.log(ratio) / 2 if ratio > 0 else math.inf
     yield Evidence(
         LAW, "weight_decay",
@@ -81,6 +80,12 @@ def kernel_law(subject: Subject, context: Context) -> Iterator[Evidence]:
             "sum of learning_rate x weight_decay / (1 - momentum)", least, least, math.inf
         ),
     )  # fmt: skip
+
+
+def relative(found: Sequence[Length], family: Family) -> float:
+    """The squared norm of all kernels together, relative to that at first."""
+    first = (one.values * family.variance(one.layer.fan_in, one.layer.fan_out) for one in found)
+    return math.fsum(one.squared for one in found) / math.fsum(first)
 
 
 def _followed(subject: Subject) -> Iterator[Length]:
