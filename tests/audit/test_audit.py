@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,13 @@ def test_a_saved_adamw(tmp_path):
     assert set(found) == {"optimizer", "beta1", "beta2", "steps"}
     for claims in ({"optimizer": "sgd"}, {"betas": [0.8, 0.999]}, {"steps": steps // 2}):
         assert "contradicted" in words(tmp_path / "net.pt", claims).values(), claims
+
+
+def test_an_audit_takes_less_than_two_seconds(full):
+    claims = {**LENGTH, "optimizer": "adam", "dataset": "mnist", "weight_decay": 5e-4}
+    began = time.process_time()
+    audit(full, claims)
+    assert time.process_time() - began < 2
 
 
 def test_claims_and_data_in_every_form(bare, tmp_path):

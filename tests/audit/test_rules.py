@@ -8,9 +8,11 @@ import pytest
 
 from weightspace.audit.claims import Claim, Claims
 from weightspace.audit.rules import derived_from
-from weightspace.audit.rules.counting import JOINT, tempered
+from weightspace.audit.rules.counting import JOINT
+from weightspace.audit.tempering import of_steps, of_this_training
 from weightspace.audit.verdicts import judged
 from weightspace.evidence import Context, Estimate, Evidence, Hypothesis
+from weightspace.evidence.beside import STATES
 from weightspace.evidence.counters import LAW as COUNTERS
 
 PRODUCT = "weight_decay x learning_rate x steps / (1 - momentum)"
@@ -31,8 +33,9 @@ def counted(steps: int) -> Evidence:
 def verdicts(claims: dict, *evidence: Evidence) -> dict[str, tuple[str, tuple[str, ...]]]:
     asked = Claims.of(claims)
     context = Context(claims=dict(asked.values))
-    derived = derived_from(asked, evidence, context)
-    usable = tempered(evidence, asked, context)
+    measured = tuple(of_this_training(evidence, asked))
+    derived = derived_from(asked, measured, context)
+    usable = tuple(of_steps(measured, asked, context))
     found = [judged(claim, asked, usable, derived) for claim in asked]
     joint = [one for one in derived if one.evidence.claim == JOINT]
     if joint:
@@ -140,6 +143,18 @@ def test_the_counter_of_a_net_that_was_trained_further_counts_more():
     found = verdicts(claims, counted(9380))
     assert {word for word, _ in found.values()} == {"undecidable"}
     assert verdicts({"steps": 200}, counted(9381))["steps"][0] == "contradicted"
+
+
+def test_laws_speak_of_all_training_since_the_first_weights():
+    families = (Hypothesis(("sgd",), 1.0), Hypothesis(("adam",), 0.0))
+    law = Evidence("column sums", "optimizer", "linear", hypotheses=families)
+    state = Evidence(STATES, "optimizer", "the state of SGD", hypotheses=families)
+    assert verdicts({"optimizer": "adam"}, law)["optimizer"][0] == "contradicted"
+    further = {"optimizer": "adam", "pretrained_from": "resnet18"}
+    assert verdicts(further, law)["optimizer"][0] == "undecidable"
+    assert verdicts(further, law, state)["optimizer"][0] == "contradicted"
+    decayed = {"weight_decay": 5e-3, **SGD, "pretrained_from": "resnet18"}
+    assert verdicts(decayed, product(0.25, 0.2, 0.3))["weight_decay"][0] == "undecidable"
 
 
 def test_a_step_may_have_several_passes():

@@ -12,7 +12,8 @@ from weightspace.audit.claims import Claim, Claims
 from weightspace.audit.facts import facts_of
 from weightspace.audit.findings import Finding, findings_of
 from weightspace.audit.rules import derived_from
-from weightspace.audit.rules.counting import JOINT, tempered
+from weightspace.audit.rules.counting import JOINT
+from weightspace.audit.tempering import of_steps, of_this_training
 from weightspace.audit.verdicts import Derived, Verdict, judged, plain
 from weightspace.checkpoints import Inspection
 from weightspace.checkpoints.opening import open_net
@@ -143,9 +144,9 @@ def audit(
         context = _context(asked, images, seeds, net.inspection)
         laws = examine(of_checkpoint(net), context)
     found = net.inspection
-    measured = (*facts_of(found, asked), *laws)
+    measured = tuple(of_this_training((*facts_of(found, asked), *laws), asked))
     derived = derived_from(asked, measured, context)
-    evidence = tuple(tempered(measured, asked, context))
+    evidence = tuple(of_steps(measured, asked, context))
     return Audit(
         str(path),
         found,

@@ -37,7 +37,9 @@ def words(values: Sequence[Value]) -> str:
     ('true', 'sgd or momentum', '1,000 or 0.5')
     """
     shown = [_word(value) for value in values[:_MOST]]
-    more = [f"{len(values) - _MOST:,} others"] if len(values) > _MOST else []
+    left = len(values) - _MOST
+    others = "other" if left == 1 else "others"
+    more = [f"{left:,} {others}"] if left > 0 else []
     return " or ".join([*shown, *more])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from weightspace.audit.claims import Claims
 from weightspace.audit.numbers import is_number
@@ -33,7 +32,7 @@ def from_count(claims: Claims, evidence: Sequence[Evidence], context: Context) -
     """
     counted = exact_steps([one for one in evidence if one.law == LAW])
     named = [name for name in (*_COUNTED, "dataset") if claims.get(name) is not None]
-    if counted is None or not named or claims.get("pretrained_from") is not None:
+    if counted is None or not named:
         return
     found = judge(counted, claims.values, context)
     if found.verdict == "consistent":
@@ -72,32 +71,3 @@ def _fits(name: str, claims: Claims, rivals: tuple[Value, ...], counted: int) ->
     assert value is not None
     hypotheses = (Hypothesis((value,), 1.0), Hypothesis(rivals, 0.0, words(rivals)))
     return Evidence(LAW, name, says, "", float(counted), hypotheses)
-
-
-def tempered(evidence: Sequence[Evidence], claims: Claims, context: Context) -> list[Evidence]:
-    """The evidence of counters, where they need not count the steps of the claimed training.
-
-    A net that was trained further has counted what was done before. A step may have several passes.
-    """
-    found = []
-    further = claims.get("pretrained_from") is not None
-    claimed = claims.get("steps")
-    for one in evidence:
-        if one.law != LAW or one.claim not in _COUNTED or not (one.hypotheses or one.estimate):
-            found.append(one)
-        elif further:
-            says = f"{one.says}; those of the training before it, if it had batch norm, count too"
-            found.append(replace(one, says=says, hypotheses=(), estimate=None))
-        elif one.claim == "steps" and claimed is not None and one.estimate is not None:
-            count = int(one.estimate.value)
-            if claimed != count:
-                judged = judge(count, {"steps": claimed}, context)
-                if judged.verdict != "contradicted":
-                    says = (
-                        f"{one.says}; {'; '.join(judged.excuses)}" if judged.excuses else one.says
-                    )
-                    one = replace(one, says=says, hypotheses=(), estimate=None)
-            found.append(one)
-        else:
-            found.append(one)
-    return found

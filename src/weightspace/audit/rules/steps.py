@@ -48,8 +48,8 @@ def known_steps(claims: Claims, evidence: Sequence[Evidence], context: Context) 
     -------
     Steps or None
     """
-    if claims.get("pretrained_from") is None and (exact := exact_steps(evidence)) is not None:
-        return Steps(exact, exact)  # of a net that was trained further, earlier steps count too
+    if (exact := exact_steps(evidence)) is not None:
+        return Steps(exact, exact)
     if is_number(claimed := claims.get("steps")):
         return Steps(float(claimed), float(claimed), ("steps",))  # type: ignore[arg-type]
     epochs, size = claims.get("epochs"), claims.get("batch_size")
