@@ -27,6 +27,7 @@ ROOMS = (
     "evidence",
     "interop",
     "recording",
+    "audit",
     "report",
     "cli",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
@@ -12,11 +12,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def moved(old: str, new: str) -> Callable[[str], Any]:
-    """A `__getattr__` for the module `old`, which gives the names of the module `new`."""
+def moved(old: str, new: str, names: Collection[str] | None = None) -> Callable[[str], Any]:
+    """A `__getattr__` for the module `old`, which gives the names of the module `new`.
+
+    `names` are the only ones that it gives, where `old` has names of its own.
+    """
 
     def get(name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__") or (names is not None and name not in names):
             raise AttributeError(f"module {old!r} has no attribute {name!r}")
         found = getattr(import_module(new), name)
         warnings.warn(

@@ -17,6 +17,7 @@ MODULES = [
     if ">>> " in path.read_text(encoding="utf-8")
 ]
 ROOMS = (
+    "audit",
     "checkpoints",
     "disk",
     "features",

@@ -32,16 +32,16 @@ class PlainFile:
     """The values of a YAML file, and the lines on which they are written.
 
     `values` are mappings, lists, text, numbers, booleans and None. `lines` maps the path of each
-    key, such as `("recipe", "epochs")`, to its line, from 1. Raises UsageError with file and line
-    for a file that is not YAML, is too large, or holds more than plain values. Anchors, merge keys
-    and tags are refused: a space does not need them, and a few hundred bytes of them can expand to
-    gigabytes.
+    key, such as `("recipe", "epochs")`, to its line, from 1. `text` is what the file holds, if it
+    was read already. Raises UsageError with file and line for a file that is not YAML, is too
+    large, or holds more than plain values. Anchors, merge keys and tags are refused: a space does
+    not need them, and a few hundred bytes of them can expand to gigabytes.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str, text: str | None = None) -> None:
         self.path = path
         self.lines: dict[Way, int] = {}
-        text = _text(path)
+        text = _text(Path(path)) if text is None else _limited(path, text)
         try:
             root = _Loader(text).get_single_node()
         except yaml.YAMLError as error:
@@ -143,6 +143,13 @@ def _text(path: Path) -> str:
         raise UsageError(path, cause, error.remedy) from None
     except (OSError, ValueError) as error:
         raise UsageError(path, f"cannot be read as text ({error})") from None
+
+
+def _limited(path: Path | str, text: str) -> str:
+    if len(text) > _MOST_BYTES:
+        cause = f"holds {len(text):,} characters; at most {_MOST_BYTES:,} are read"
+        raise UsageError(path, cause)
+    return text
 
 
 def _is_utf8(text: str) -> bool:

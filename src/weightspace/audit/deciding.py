@@ -1,0 +1,55 @@
+"""What would decide a claim that is undecidable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weightspace.audit.claims import Claim
+from weightspace.evidence.beside import STATES
+from weightspace.evidence.record import Evidence
+
+_AROUND = "sample a population around it: `weightspace audit FILE --around auto --data NAME.npz`"
+_DATA = "give `--data NAME.npz`"
+_OPTIMIZER = "a checkpoint with the state of the optimizer, or a population around it"
+_DECIDED_BY = {
+    "optimizer": _AROUND,
+    "momentum": "a checkpoint with the state of the optimizer, or claims of weight_decay, "
+    "learning_rate and steps",
+    "learning_rate": _AROUND,
+    "weight_decay": "claims of learning_rate, momentum and steps, or a checkpoint with the state "
+    "of the optimizer",
+    "batch_size": _AROUND,
+    "epochs": "claims of batch_size and dataset or train_images, for a net that counts its batches",
+    "steps": "a net with batch norm, which counts its batches, or the state of the optimizer",
+    "dataset": _DATA,
+    "train_images": "claims of batch_size and epochs, for a net that counts its batches",
+    "initialization": "the weights before training, or a checkpoint that was trained less",
+    "seed": "try more seeds: `--seeds 1000000`",
+    "activation": _AROUND,
+    "inputs": "claims or evidence of the data set, whose pixels that never vary show it",
+    "dropout": _AROUND,
+    "label_smoothing": _AROUND,
+    "augmentation": _AROUND,
+    "pretrained_from": "compare it with that file",
+    "batch_norm": "the file of the training, where batch norms are not merged into layers",
+    "precision": "nothing: the weights of mixed precision are those of float32",
+    "schedule": "a checkpoint with the state of the schedule",
+    "beta1": _OPTIMIZER,
+    "beta2": _OPTIMIZER,
+    "drop_last": "claims of batch_size, epochs and train_images, for a net that counts its batches",
+    "gradient_clipping": "nothing in the weights",
+    "epsilon": _OPTIMIZER,
+    "gradient_accumulation": "nothing in the weights",
+    "classes": "a file whose last layer is known",
+    "architecture": "nothing that is known: the name is not one of mlp, cnn, resnet, transformer, "
+    "recurrent",
+}
+
+
+def what_would_decide(claim: Claim, about: Sequence[Evidence]) -> str:
+    """A sentence for people; "" if nothing is known that would."""
+    if claim.name == "dataset" and about:
+        return _AROUND
+    if claim.name == "learning_rate" and any(one.law == STATES for one in about):
+        return "a claim of the schedule, such as constant"
+    return _DECIDED_BY.get(claim.name, "")

@@ -1,0 +1,153 @@
+"""Weight decay from the product that shrinks the weights, given rate, momentum and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from weightspace.audit.claims import Claims
+from weightspace.audit.findings import shown
+from weightspace.audit.numbers import is_number, p_of
+from weightspace.audit.rules.steps import known_steps
+from weightspace.audit.strength import number
+from weightspace.audit.verdicts import LEVEL, Derived
+from weightspace.evidence import Context, Estimate, Evidence, Hypothesis
+
+PRODUCTS = {
+    "weight_decay x learning_rate x steps / (1 - momentum)": 0.0,
+    "sum of learning_rate x weight_decay / (1 - momentum)": 1e-3,
+}
+"""What laws call the product, and the least p-value of one that gives no p-value of its own."""
+_LINEAR = ("sgd", "momentum", "nesterov")
+_MEAN_RATE = {
+    "constant": (0.95, 1.05), "linear": (0.2, 1.0), "cosine": (0.2, 1.0), "step": (0.01, 1.0),
+    "exponential": (0.01, 1.0), "plateau": (0.01, 1.0),
+}  # fmt: skip
+"""The mean of the learning rate in units of the claimed one, between what and what, by schedule."""
+_ANY_SCHEDULE = (0.01, 10.0)
+"""The same where no schedule is claimed: one that rises may start a tenth below its top."""
+_FITS = 0.01
+_RIVALS = (1e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2)
+
+
+def from_product(
+    claims: Claims, evidence: Sequence[Evidence], context: Context
+) -> Iterator[Derived]:
+    """Evidence on the weight decay from an estimate of the product.
+
+    No weight decay means a product of 0, whatever the rate. Any other value means a product that
+    also depends on the claimed learning rate, momentum and steps, on the schedule, and holds for
+    optimizers that are linear in the gradient.
+
+    Yields
+    ------
+    Derived
+    """
+    claimed = claims.get("weight_decay")
+    if not is_number(claimed):
+        return
+    decay = float(claimed)  # type: ignore[arg-type]
+    factor = _factor(claims, evidence, context)
+    for one in evidence:
+        estimate = one.estimate
+        if estimate is None or estimate.name not in PRODUCTS or one.missing:
+            continue
+        if estimate.low == estimate.high:
+            continue  # no measured product is exact; this one was cut off at 0
+        if decay == 0:
+            yield from _of_none(one, estimate, factor)
+        else:
+            yield _of_some(one, estimate, decay, factor)
+
+
+_Factor = tuple[tuple[float, float], tuple[str, ...]]
+
+
+def _of_none(one: Evidence, estimate: Estimate, factor: _Factor | None) -> Iterator[Derived]:
+    """Evidence on no weight decay: the product is 0, and some weight decays would give more."""
+    says = f"{one.says}: {estimate.name} is {shown(estimate)}"
+    own = _own(one)
+    none = _floored(one, p_of(estimate, 0.0)) if own is None else own
+    rivals = () if factor is None or none < LEVEL else _ruled_out(one, estimate, factor[0])
+    if own is None or rivals:
+        found = replace(one, claim="weight_decay", says=says, estimate=None)
+        given = factor[1] if factor is not None and rivals else ()
+        yield Derived(replace(found, hypotheses=(Hypothesis((0.0,), none), *rivals)), given)
+
+
+def _of_some(one: Evidence, estimate: Estimate, decay: float, factor: _Factor | None) -> Derived:
+    """Evidence on some weight decay: the product is what it makes with the other claims."""
+    says = f"{one.says}: {estimate.name} is {shown(estimate)}"
+    own = _own(one)
+    none = _floored(one, p_of(estimate, 0.0)) if own is None else own
+    hypotheses = [Hypothesis((0.0,), none, "no weight decay")]
+    given: tuple[str, ...] = ()
+    if factor is None:
+        says += "; with claims of learning_rate and steps this would be a weight decay"
+    else:
+        low, high = (decay * number for number in factor[0])
+        says += f"; {number(decay)} makes it {number(low)} to {number(high)}"
+        p_value = _floored(one, _p_of_range(estimate, low, high))
+        hypotheses.insert(0, Hypothesis((decay,), p_value))
+        given = factor[1]
+    found = replace(one, claim="weight_decay", says=says, estimate=None)
+    return Derived(replace(found, hypotheses=tuple(hypotheses)), given)
+
+
+def _own(one: Evidence) -> float | None:
+    """The p-value that the law itself gives to no weight decay; None if it gives none."""
+    covering = [h.p_value for h in one.hypotheses if 0.0 in h.values]
+    return max(covering) if one.claim == "weight_decay" and covering else None
+
+
+def _floored(one: Evidence, p_value: float) -> float:
+    """A p-value from an interval, which is never less than what the law trusts itself.
+
+    A law whose assumptions may fail gives no p-value below how often they do. Where no weight decay
+    fits, it does not say how often.
+    """
+    assert one.estimate is not None
+    own = _own(one)
+    floor = own if own is not None and own < _FITS else PRODUCTS[one.estimate.name]
+    return max(p_value, floor)
+
+
+def _factor(claims: Claims, evidence: Sequence[Evidence], context: Context) -> _Factor | None:
+    """The product in units of the weight decay, from what to what, and the claims it rests on."""
+    rate, optimizer = claims.get("learning_rate"), claims.get("optimizer")
+    steps = known_steps(claims, evidence, context)
+    if not is_number(rate) or steps is None or optimizer not in (None, *_LINEAR):
+        return None
+    momentum = claims.get("momentum")
+    given = ["learning_rate", *(["momentum"] if momentum is not None else []), *steps.given]
+    if momentum is not None:
+        least = most = float(momentum)
+    else:
+        least, most = 0.0, 0.99  # who says nothing of momentum may have used some
+    schedule = claims.get("schedule")
+    if schedule is not None:
+        given.append("schedule")
+    slow, fast = _MEAN_RATE.get(str(schedule), _ANY_SCHEDULE)
+    rate = float(rate)  # type: ignore[arg-type]
+    low = rate * steps.low / (1 - least) * slow
+    high = rate * steps.high / (1 - most) * fast
+    return (low, high), tuple(given)
+
+
+def _p_of_range(estimate: Estimate, low: float, high: float) -> float:
+    """The p-value of the best number in a range."""
+    if low <= estimate.value <= high:
+        return 1.0
+    return p_of(estimate, low if estimate.value < low else high)
+
+
+def _ruled_out(
+    one: Evidence, estimate: Estimate, factor: tuple[float, float]
+) -> tuple[Hypothesis, ...]:
+    """Usual weight decays that are not 0, each with its p-value."""
+    return tuple(
+        Hypothesis((decay,), p_value)
+        for decay in _RIVALS
+        if (p_value := _floored(one, _p_of_range(estimate, decay * factor[0], decay * factor[1])))
+        < LEVEL
+    )

@@ -1,0 +1,73 @@
+"""How many steps a net was trained, from evidence or from claims."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from weightspace.audit.claims import Claims
+from weightspace.audit.numbers import is_number
+from weightspace.evidence import Context, Evidence
+from weightspace.evidence.context import TRAIN_IMAGES
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A number of steps, from `low` to `high`, and the claims on which it rests."""
+
+    low: float
+    high: float
+    given: tuple[str, ...] = ()
+
+
+def exact_steps(evidence: Sequence[Evidence]) -> int | None:
+    """The number of steps that evidence knows exactly; None if none does."""
+    for one in evidence:
+        found = one.estimate
+        if found is None or found.name != "steps" or one.claim != "steps":
+            continue
+        if found.low == found.value == found.high:
+            return int(found.value)
+    return None
+
+
+def known_steps(claims: Claims, evidence: Sequence[Evidence], context: Context) -> Steps | None:
+    """The number of steps, by evidence first, then by claims; None if nothing says it.
+
+    Parameters
+    ----------
+    claims : Claims
+        What is claimed: steps, or epochs and batch size.
+    evidence : sequence of Evidence
+        What is known of the net.
+    context : Context
+        What is known beside it: the user's data.
+
+    Returns
+    -------
+    Steps or None
+    """
+    if (exact := exact_steps(evidence)) is not None:
+        return Steps(exact, exact)
+    if is_number(claimed := claims.get("steps")):
+        return Steps(float(claimed), float(claimed), ("steps",))  # type: ignore[arg-type]
+    epochs, size = claims.get("epochs"), claims.get("batch_size")
+    images, name = _images(claims, context)
+    if not is_number(epochs) or not is_number(size) or not images:
+        return None
+    passes, batch = float(epochs), float(size)  # type: ignore[arg-type]
+    given = ("epochs", "batch_size", *([name] if name else []))
+    low, high = min(images), max(images)
+    return Steps(passes * math.floor(low / batch), passes * math.ceil(high / batch), given)
+
+
+def _images(claims: Claims, context: Context) -> tuple[tuple[int, ...], str]:
+    """The numbers of training images that are possible, and the claim that says so."""
+    if is_number(claimed := claims.get("train_images")):
+        return (int(claimed),), "train_images"  # type: ignore[arg-type]
+    if known := TRAIN_IMAGES.get(str(claims.get("dataset"))):
+        return known, "dataset"
+    if context.images is not None:
+        return (len(context.images.x_train),), ""
+    return (), ""

@@ -1,0 +1,123 @@
+"""The command `audit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from weightspace.cli.arguments import Key
+from weightspace.cli.output import Debug, fail, told
+from weightspace.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from weightspace.audit import Claims
+    from weightspace.audit.formats import Outcome
+
+
+def audit(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Checkpoints.")],
+    claims: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CARD",
+            help="What is claimed: a YAML or JSON file, a model card (README.md), a folder with "
+            "one, or hf://OWNER/NAME.",
+        ),
+    ] = None,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A claim, such as optimizer=sgd; more than once."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="The training data: the name of an image set, or a NAME.npz."),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(help="Also try the seeds from 0 up to this one, to find the initial one.")
+    ] = 0,
+    key: Key = None,
+    form: Annotated[
+        str, typer.Option("--format", help="text, json, sarif, cyclonedx or markdown.")
+    ] = "text",
+    require: Annotated[
+        str | None,
+        typer.Option(metavar="decided", help="Exit with 1 if a claim is undecidable, too."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the output into this file.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document instead of text.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Say how checkpoints were trained, and whether what is claimed of them is true.
+
+    Each claim is consistent, contradicted or undecidable, with its evidence. The exit code is 0 if
+    nothing is contradicted, 1 if something is, and 2 if a file or a claim cannot be read.
+    """
+    from weightspace.audit.formats import FORMATS
+
+    form = _form(form, as_json, list(FORMATS))
+    if require not in (None, "decided"):
+        raise UsageError("require", f"{require!r} is unknown; known is decided")
+    asked = _claims(claims, claim or [])
+    outcomes = _audited(files, asked, claims or "", data, seeds, key, form == "cyclonedx")
+    for one in outcomes:
+        if one.error:
+            fail(one.error, 2)
+    written = FORMATS[form](outcomes)
+    if out is not None:
+        from weightspace.disk import inner_of, write_file
+
+        write_file(inner_of(out), written.encode() + b"\n")
+    elif written:
+        print(written)
+    raise typer.Exit(_code(outcomes, require == "decided"))
+
+
+def _form(form: str, as_json: bool, known: list[str]) -> str:
+    if form not in known:
+        raise UsageError("format", f"{form!r} is unknown; known are {', '.join(known)}")
+    if as_json and form not in ("text", "json"):
+        raise UsageError("--json and --format", "cannot be combined", "give one of them")
+    return "json" if as_json else form
+
+
+def _claims(card: str | None, given: list[str]) -> Claims:
+    """The claims of the command line, and those of the card of which it says nothing."""
+    from weightspace.audit import Claims, read_claims
+    from weightspace.audit.cards import parsed
+    from weightspace.audit.claims import gathered
+
+    own = gathered(parsed(text) for text in given)
+    return own.over(read_claims(card)) if card is not None else own.over(Claims())
+
+
+def _audited(
+    files: list[str], claims: Claims, card: str, data: str | None, seeds: int, key: str | None,
+    hashed: bool,
+) -> list[Outcome]:  # fmt: skip
+    """The outcome of each file; one that cannot be read does not keep the others from it."""
+    from weightspace.audit import audit as answer_for
+    from weightspace.audit.auditing import data_set
+    from weightspace.audit.formats import Outcome
+
+    images = data_set(data)
+    found = []
+    for file in files:
+        try:
+            audited = answer_for(file, claims, data=images, seeds=seeds, key=key, hashed=hashed)
+            found.append(Outcome(audited.file, audited, card=card))
+        except DataError as error:
+            found.append(Outcome(file, error=told(error)))
+    return found
+
+
+def _code(outcomes: list[Outcome], decided: bool) -> int:
+    """The exit code: the worst of all files."""
+    if any(one.error for one in outcomes):
+        return 2
+    audits = [one.audit for one in outcomes if one.audit is not None]
+    wrong = any(one.contradicted or (decided and not one.decided) for one in audits)
+    return 1 if wrong else 0

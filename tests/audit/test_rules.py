@@ -1,0 +1,162 @@
+"""What follows from several claims and evidence together."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from weightspace.audit.claims import Claim, Claims
+from weightspace.audit.rules import derived_from
+from weightspace.audit.rules.counting import JOINT
+from weightspace.audit.tempering import of_steps, of_this_training
+from weightspace.audit.verdicts import judged
+from weightspace.evidence import Context, Estimate, Evidence, Hypothesis
+from weightspace.evidence.beside import STATES
+from weightspace.evidence.counters import LAW as COUNTERS
+
+PRODUCT = "weight_decay x learning_rate x steps / (1 - momentum)"
+SUM = "sum of learning_rate x weight_decay / (1 - momentum)"
+
+
+def product(value: float, low: float, high: float, *hypotheses: Hypothesis, name: str = PRODUCT):
+    return Evidence("column sums", "weight_decay", "the sums have shrunk", "fc.weight", 1.0,
+                    hypotheses, Estimate(name, value, low, high))  # fmt: skip
+
+
+def counted(steps: int) -> Evidence:
+    estimate = Estimate("steps", steps, steps, steps)
+    hypotheses = (Hypothesis((steps,), 1.0),)
+    return Evidence(COUNTERS, "steps", "counted", "", float(steps), hypotheses, estimate)
+
+
+def verdicts(claims: dict, *evidence: Evidence) -> dict[str, tuple[str, tuple[str, ...]]]:
+    asked = Claims.of(claims)
+    context = Context(claims=dict(asked.values))
+    measured = tuple(of_this_training(evidence, asked))
+    derived = derived_from(asked, measured, context)
+    usable = tuple(of_steps(measured, asked, context))
+    found = [judged(claim, asked, usable, derived) for claim in asked]
+    joint = [one for one in derived if one.evidence.claim == JOINT]
+    if joint:
+        found.append(
+            judged(Claim(JOINT, joint[0].evidence.hypotheses[0].values[0]), asked, (), joint)
+        )
+    return {one.claim.name: (one.verdict, one.given) for one in found}
+
+
+SGD = {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.01, "steps": 5000,
+       "schedule": "constant"}  # fmt: skip
+GIVEN = ("learning_rate", "momentum", "steps", "schedule")
+
+
+@pytest.mark.parametrize(
+    ("decay", "word", "given"),
+    [
+        (5e-4, "consistent", GIVEN),  # 5e-4 x 0.01 x 5000 / 0.1 = 0.25
+        (5e-5, "contradicted", GIVEN),
+        (5e-3, "contradicted", GIVEN),
+        (0, "contradicted", ()),
+    ],
+)
+def test_a_product_that_is_known_well(decay, word, given):
+    found = verdicts({"weight_decay": decay, **SGD}, product(0.25, 0.2, 0.3))
+    assert found["weight_decay"] == (word, given)
+
+
+def test_a_product_without_a_claim_of_the_schedule_leaves_a_factor():
+    claims = {"weight_decay": 5e-3, **SGD}
+    del claims["schedule"]
+    assert verdicts(claims, product(0.25, 0.2, 0.3))["weight_decay"][0] != "contradicted"
+    claims["weight_decay"] = 1e-6  # no schedule raises the rate 250-fold
+    assert verdicts(claims, product(0.25, 0.2, 0.3))["weight_decay"][0] == "contradicted"
+    claims["weight_decay"] = 0.5  # none lowers its mean to a thousandth
+    assert verdicts(claims, product(0.25, 0.2, 0.3))["weight_decay"][0] == "contradicted"
+
+
+@pytest.mark.parametrize("missing", ["learning_rate", "steps"])
+def test_a_product_needs_the_rate_and_the_steps(missing):
+    claims = {"weight_decay": 5e-2, **SGD}
+    del claims[missing]
+    assert verdicts(claims, product(0.25, 0.2, 0.3))["weight_decay"][0] == "undecidable"
+
+
+def test_a_product_is_that_of_optimizers_that_are_linear():
+    claims = {"weight_decay": 5e-2, **SGD, "optimizer": "adamw"}
+    assert verdicts(claims, product(0.25, 0.2, 0.3))["weight_decay"][0] == "undecidable"
+
+
+def test_no_weight_decay_agrees_with_a_product_near_none():
+    found = verdicts({"weight_decay": 0, **SGD}, product(0.0, -0.01, 0.01))
+    assert found["weight_decay"] == ("consistent", GIVEN)
+    claims = {"weight_decay": 0, "optimizer": "sgd"}
+    assert verdicts(claims, product(0.0, -0.01, 0.01))["weight_decay"][0] == "undecidable"
+
+
+def test_a_law_that_trusts_itself_little_is_not_trusted_more():
+    """Its own p-value of no weight decay counts, and no interval gives a smaller one."""
+    unsure = product(0.25, 0.24, 0.26, Hypothesis((0.0,), 5e-4), name=SUM)
+    for decay in (0, 5e-3, 5e-5):
+        assert verdicts({"weight_decay": decay, **SGD}, unsure)["weight_decay"][0] == "undecidable"
+    none = product(1e-7, 0.0, 1e-6, Hypothesis((0.0,), 0.6))  # the law has no doubt that it is 0
+    assert verdicts({"weight_decay": 5e-3, **SGD}, none)["weight_decay"][0] == "contradicted"
+    assert verdicts({"weight_decay": 0, **SGD}, none)["weight_decay"][0] == "consistent"
+    cut = product(0.0, 0.0, 0.0)
+    assert verdicts({"weight_decay": 5e-3, **SGD}, cut)["weight_decay"][0] == "undecidable"
+    silent = product(0.25, 0.24, 0.26, name=SUM)
+    assert verdicts({"weight_decay": 5e-3, **SGD}, silent)["weight_decay"][0] == "undecidable"
+    bound = product(0.25, 0.25, math.inf, Hypothesis((0.0,), 1e-6), name=SUM)
+    assert verdicts({"weight_decay": 0, **SGD}, bound)["weight_decay"][0] == "contradicted"
+    assert verdicts({"weight_decay": 0.1, **SGD}, bound)["weight_decay"][0] == "consistent"
+
+
+def test_steps_follow_from_epochs_batch_size_and_images():
+    claims = {"weight_decay": 5e-4, "optimizer": "momentum", "momentum": 0.9,
+              "learning_rate": 0.01, "schedule": "constant", "epochs": 5, "batch_size": 60,
+              "train_images": 60_000}  # fmt: skip
+    found = verdicts(claims, product(0.25, 0.2, 0.3))
+    assert found["weight_decay"][0] == "consistent"
+    assert found["weight_decay"][1][-4:] == ("epochs", "batch_size", "train_images", "schedule")
+    claims["epochs"] = 100
+    assert verdicts(claims, product(0.25, 0.2, 0.3))["weight_decay"][0] == "contradicted"
+
+
+MNIST = {"dataset": "mnist", "batch_size": 64, "epochs": 10}
+
+
+def test_a_counter_that_fits_all_claims():
+    found = verdicts(MNIST, counted(9380))
+    assert found["epochs"] == ("consistent", ("batch_size", "dataset"))
+    assert found["batch_size"] == ("consistent", ("epochs", "dataset"))
+    assert found["dataset"][0] == "undecidable"
+
+
+def test_claims_that_a_counter_contradicts_together():
+    found = verdicts({**MNIST, "epochs": 4}, counted(9380))
+    assert found[JOINT][0] == "contradicted"
+    assert "epochs" in found[JOINT][1]
+    assert found["batch_size"][0] != "contradicted"
+
+
+def test_the_counter_of_a_net_that_was_trained_further_counts_more():
+    claims = {**MNIST, "epochs": 11, "steps": 200, "pretrained_from": "resnet18"}
+    found = verdicts(claims, counted(9380))
+    assert {word for word, _ in found.values()} == {"undecidable"}
+    assert verdicts({"steps": 200}, counted(9381))["steps"][0] == "contradicted"
+
+
+def test_laws_speak_of_all_training_since_the_first_weights():
+    families = (Hypothesis(("sgd",), 1.0), Hypothesis(("adam",), 0.0))
+    law = Evidence("column sums", "optimizer", "linear", hypotheses=families)
+    state = Evidence(STATES, "optimizer", "the state of SGD", hypotheses=families)
+    assert verdicts({"optimizer": "adam"}, law)["optimizer"][0] == "contradicted"
+    further = {"optimizer": "adam", "pretrained_from": "resnet18"}
+    assert verdicts(further, law)["optimizer"][0] == "undecidable"
+    assert verdicts(further, law, state)["optimizer"][0] == "contradicted"
+    decayed = {"weight_decay": 5e-3, **SGD, "pretrained_from": "resnet18"}
+    assert verdicts(decayed, product(0.25, 0.2, 0.3))["weight_decay"][0] == "undecidable"
+
+
+def test_a_step_may_have_several_passes():
+    assert verdicts({"steps": 4690}, counted(9380))["steps"][0] == "undecidable"
+    assert verdicts({"steps": 9380}, counted(9380))["steps"][0] == "consistent"
