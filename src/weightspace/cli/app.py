@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from weightspace.cli import (
     arguments,
+    comparing,
     inspecting,
     interop,
     listing,
@@ -56,7 +57,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     *(parts.merge, parts.repair, parts.index, parts.reproduce),
     *(interop.export, interop.add, interop.publish, interop.import_),
     *(reading.evaluate, reading.dissect, reading.fit, reading.predict, inspecting.inspect),
-    watching.watch,
+    *(comparing.compare, watching.watch),
     *(sampling.demo, listing.spaces, listing.images),
 )
 """All commands, in the order of `weightspace --help`."""
