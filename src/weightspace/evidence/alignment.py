@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def cosine(first: Floats, second: Floats) -> float:
     return float((first * second).sum()) / lengths if lengths else 0.0
 
 
-def order_test(similarity: Floats) -> OrderTest:
+def order_test(similarity: Floats, blocks: bool = False) -> OrderTest:
     """Test whether units are in one order, given the similarity of each with each.
 
     Parameters
@@ -73,6 +74,9 @@ def order_test(similarity: Floats) -> OrderTest:
     similarity : ndarray of float64, shape (units, units)
         Rows are the units of the first net, columns those of the second. It must be computed in a
         way that does not depend on the order of columns but for their place.
+    blocks : bool
+        Whether units are in blocks of one size, such as the groups of a convolution or of a group
+        norm, so that only blocks as a whole, and units within one, are exchangeable.
 
     Returns
     -------
@@ -82,6 +86,8 @@ def order_test(similarity: Floats) -> OrderTest:
         exchangeable. So the best matching is a uniformly random permutation, and at least k of its
         points are fixed with a probability of at most 1/k!. And the sum of the diagonal is one of
         those of all permutations, of which 999 are tried, or 99,999 if none of them reaches it.
+        With blocks of an unknown size, the probability of k fixed points is at most B(k)/k!, with
+        Bell's number of partitions, and the sum is not used.
     """
     units = len(similarity)
     draw = np.random.default_rng(units)
@@ -91,6 +97,9 @@ def order_test(similarity: Floats) -> OrderTest:
     place = shuffled[matching(similarity[:, shuffled])]
     fixed = int((place == np.arange(units)).sum())
     by_matching = math.exp(-math.lgamma(fixed + 1))
+    if blocks:
+        p_value = min(1.0, max(LEAST_P, bell(fixed) / math.factorial(fixed)))
+        return OrderTest(p_value, fixed, units, diagonal / units)
     if by_matching < 1 / _ALL:
         by_sum = 1.0  # it cannot be smaller
     else:
@@ -99,6 +108,18 @@ def order_test(similarity: Floats) -> OrderTest:
             by_sum = _by_permutations(similarity, diagonal, _ALL, draw)
     p_value = min(1.0, max(LEAST_P, 2 * min(by_matching, by_sum)))
     return OrderTest(p_value, fixed, units, diagonal / units)
+
+
+@lru_cache(maxsize=512)
+def bell(count: int) -> int:
+    """In how many ways a set can be divided into blocks: Bell's number, by his triangle."""
+    row = [1]
+    for _ in range(count):
+        following = [row[-1]]
+        for number in row:
+            following.append(following[-1] + number)
+        row = following
+    return row[0]
 
 
 def matching(similarity: Floats) -> Order:

@@ -67,6 +67,8 @@ class Comparison:
         has hidden units, or if values are equal.
     drift : float or None
         The squared difference of the nets, as a share of what was learned.
+    alike : float or None
+        The correlation of matched units where the matching did not look, if it was asked.
     tensors : tuple of TensorPair
         All pairs.
     only_first, only_second : tuple of str
@@ -82,6 +84,7 @@ class Comparison:
     permuted: bool = False
     p_value: float | None = None
     drift: float | None = None
+    alike: float | None = None
     tensors: tuple[TensorPair, ...] = field(default=(), repr=False)
     only_first: tuple[str, ...] = field(default=(), repr=False)
     only_second: tuple[str, ...] = field(default=(), repr=False)

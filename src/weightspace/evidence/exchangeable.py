@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from weightspace.evidence.alignment import order_test, standardized
+from weightspace.evidence.resemblance import places
 from weightspace.evidence.subject import Layer, Subject
 
 FEWEST = 8  # units of a layer whose order says something
@@ -51,19 +52,32 @@ def ordered_because(net: Subject, number: int) -> str:
         return "no later layer takes its units"
     if not net.chain and (_HEAD.search(layer.weight) or _faces_data(net, number)):
         return "its units may have a meaning"
-    return "its groups are in an order" if _grouped(net, number) else ""
+    return ""
 
 
-def has_diagonal(rows: np.ndarray, inputs: int) -> bool:
-    """Whether a kernel, [units, inputs x area], stands out where a unit meets its own input.
+def in_blocks(net: Subject, number: int) -> bool:
+    """Whether units are exchangeable in blocks only: of a grouped convolution, or a group norm.
+
+    A norm without running statistics after a convolution may be one.
+    """
+    layer = net.layers[number]
+    norms = any(not norm.batch for norm in layer.norms)
+    return bool(layer.kernel) and (norms or _grouped(net, number))
+
+
+def has_diagonal(rows: np.ndarray, layer: Layer) -> bool:
+    """Whether the block of a kernel stands out where a unit meets its own input.
 
     Identity and Dirac initializations do; the order of such units is the same in all nets.
     """
-    units = len(rows)
-    if units != inputs:
+    if layer.inputs != layer.outputs:
         return False
-    sizes = np.abs(rows.reshape(units, inputs, -1)).sum(2)
-    return order_test(standardized(sizes)).p_value < _STRUCTURED
+    units, inputs = places(layer)
+    _, row, column = np.intersect1d(units, inputs, return_indices=True)
+    if len(row) < FEWEST:
+        return True  # it cannot be seen
+    sizes = np.abs(rows.reshape(len(units), len(inputs), -1)).sum(2)
+    return order_test(standardized(sizes[row][:, column])).p_value < _STRUCTURED
 
 
 def _takes(layer: Layer, other: Layer) -> bool:
@@ -80,7 +94,7 @@ def _grouped(net: Subject, number: int) -> bool:
     """Whether the inputs of a convolution are likely those of one of several groups."""
     layer = net.layers[number]
     before = {other.outputs for other in net.layers[:number]}
-    if not layer.kernel or layer.inputs == 1 or not before or layer.inputs in before:
+    if layer.inputs == 1 or layer.inputs in before:
         return False
     return any(
         width % layer.inputs == 0 and layer.outputs % (width // layer.inputs) == 0

@@ -3,46 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from weightspace.checkpoints.inspection.inspect import Inspection
 from weightspace.checkpoints.opening import open_net
-from weightspace.evidence.alignment import Floats, OrderTest, correlations, cosine, order_test
 from weightspace.evidence.beginnings import initial_family
 from weightspace.evidence.comparison import Comparison, TensorPair
-from weightspace.evidence.exchangeable import has_diagonal, ordered_because
+from weightspace.evidence.kernels import (
+    COPIES,
+    Kernel,
+    copied,
+    drift,
+    energies,
+    judged,
+    kernel_pair,
+    learned_share,
+)
 from weightspace.evidence.pairing import Pair, Pairing, pairing
 from weightspace.evidence.permuting import aligned
-from weightspace.evidence.resemblance import are_equal, block, relation
-from weightspace.evidence.spectra import learned_energy
-from weightspace.evidence.subject import Layer, Subject, of_checkpoint
+from weightspace.evidence.resemblance import are_equal, block
+from weightspace.evidence.subject import Subject, of_checkpoint
 
 ALPHA = 1e-4
 """The p-value below which nets are called related, for all kernels together."""
 TUNED, APART = 0.3, 0.42
 """Of the learned energy: nets that differ by less share learned weights; by more, only initial
 ones. Both were set on nets of other seeds than those that the tables are made of."""
+LEARNED = 0.4
+"""The share of a net that must be learned, so that nets that differ by less than `TUNED` of it are
+called fine-tuned: nets of one seed that learned little differ by little."""
 ALIKE = 0.8
 """The correlation of permuted units, where the matching did not look, of nets that share them."""
-_COPIES = ("equal", "rounded to bfloat16", "rounded to float16", "quantised", "pruned")
-_COPY = 0.5  # the cosine of copies, the pruned ones too
 _ENOUGH = 16  # hidden units in all, without which "unrelated" is not said
 _BUFFERS = ("num_batches_tracked", "running_mean", "running_var", "moving_mean", "moving_variance")
-
-
-@dataclass(frozen=True)
-class _Kernel:
-    """A pair of kernels, what was seen of it, and the sampled values, [units, inputs]."""
-
-    pair: Pair
-    seen: TensorPair
-    test: OrderTest | None = None
-    learned: tuple[float, float] = (0.0, 0.0)
-    difference: float = 0.0
 
 
 def compare(
@@ -107,22 +104,24 @@ def compared(
     Comparison
     """
     pairs = pairing(first, second)
-    kernels = [_kernel(first, second, pair) for pair in pairs.pairs if pair.layers]
+    kernels = [kernel_pair(first, second, pair) for pair in pairs.pairs if pair.layers]
     others = [_other(first, second, pair) for pair in pairs.pairs if not pair.layers]
     tests = sum(kernel.test is not None for kernel in kernels)
-    kernels = [replace(kernel, seen=_judged(kernel, tests)) for kernel in kernels]
+    kernels = [replace(kernel, seen=judged(kernel, tests)) for kernel in kernels]
     seen = {one.first: one for one in (*others, *(kernel.seen for kernel in kernels))}
     found = Comparison(
         "", "", "", "none", (),
         tensors=tuple(seen[pair.first] for pair in pairs.pairs),
         only_first=pairs.only_first, only_second=pairs.only_second,
     )  # fmt: skip
-    return (
-        _copies(found, kernels)
-        or _akin(found, first, second, kernels, age or {}, other_age or {})
-        or _in_another_order(found, first, second, pairs)
-        or _not_akin(found, kernels)
+    layers = {layer.weight for net in (first, second) for layer in net.layers}
+    in_order = _copies(found, kernels, layers) or _akin(
+        found, first, second, kernels, age or {}, other_age or {}
     )
+    if in_order is not None:
+        return in_order
+    found = _in_another_order(found, first, second, pairs)
+    return found if found.verdict else _not_akin(found, kernels)
 
 
 def ages(inspection: Inspection) -> dict[str, float]:
@@ -144,41 +143,6 @@ def ages(inspection: Inspection) -> dict[str, float]:
     return found
 
 
-def _kernel(first: Subject, second: Subject, pair: Pair) -> _Kernel:
-    assert pair.layers is not None
-    one, other = pair.layers
-    seen = TensorPair(pair.first, pair.second, one.shape, "differs")
-    if are_equal(first, second, pair):
-        return _Kernel(pair, replace(seen, relation="equal", correlation=1.0))
-    a, b = block(first, one), block(second, other)
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return _Kernel(pair, replace(seen, note="values are not finite"))
-    wide, beside = a.astype(np.float64), b.astype(np.float64)
-    made = relation(a, b) if cosine(wide, beside) > _COPY else ""
-    similarity = correlations(wide, beside)
-    seen = replace(seen, relation=made or "differs", correlation=float(np.diag(similarity).mean()))
-    kernel = _Kernel(pair, seen, None, *_energies(wide, beside))
-    because = ordered_because(first, first.layers.index(one)) or ordered_because(
-        second, second.layers.index(other)
-    )
-    if because or has_diagonal(a, one.inputs) or has_diagonal(b, other.inputs):
-        return replace(kernel, seen=replace(seen, note=because or "it has a diagonal of its own"))
-    if len(np.unique(a, axis=0)) < len(a) / 2 or len(np.unique(b, axis=0)) < len(b) / 2:
-        return replace(kernel, seen=replace(seen, note="many units are equal"))
-    return replace(kernel, test=order_test(similarity))
-
-
-def _judged(kernel: _Kernel, tests: int) -> TensorPair:
-    """What was seen of a kernel, in view of the number of kernels that were tested."""
-    if kernel.test is None:
-        return kernel.seen
-    seen = replace(kernel.seen, p_value=kernel.test.p_value)
-    if seen.relation != "differs":
-        return seen
-    akin = kernel.test.p_value * tests <= 1e-3
-    return replace(seen, relation="related" if akin else "no sign of kinship")
-
-
 def _other(first: Subject, second: Subject, pair: Pair) -> TensorPair:
     equal = are_equal(first, second, pair)
     return TensorPair(
@@ -190,23 +154,25 @@ def _is_buffer(name: str) -> bool:
     return name.endswith(_BUFFERS)
 
 
-def _copies(found: Comparison, kernels: Sequence[_Kernel]) -> Comparison | None:
+def _copies(found: Comparison, kernels: Sequence[Kernel], layers: Set[str]) -> Comparison | None:
     """The verdict where all kernels are copies, or some, and some are not; None for others."""
     ways = Counter(kernel.seen.relation for kernel in kernels)
-    copies = sum(ways[way] for way in _COPIES)
+    copies = sum(ways[way] for way in COPIES)
     if not copies:
         return None
     apart = [name for name in (*found.only_first, *found.only_second) if not _is_buffer(name)]
-    if copies < len(kernels) or any(_is_kernel_name(found, name) for name in apart):
+    if copies < len(kernels) or not layers.isdisjoint(apart):
         return _shared(found, kernels, apart)
-    how = [way for way in _COPIES[1:] if ways[way]]
+    how = [way for way in COPIES[1:] if ways[way]]
     changed = [t for t in found.tensors if t.relation == "differs" and not _is_buffer(t.first)]
     if how:
         says = f"The weights are the same, {' and '.join(how)}."
         return replace(found, verdict="same weights", strength="exact", says=(says,))
     if changed or apart:
         names = _listed([t.first for t in changed] or apart)
-        says = f"All kernels are equal; {names} {'is' if len(changed or apart) == 1 else 'are'} not."
+        says = (
+            f"All kernels are equal; {names} {'is' if len(changed or apart) == 1 else 'are'} not."
+        )
         return replace(found, verdict="partly shared", strength="exact", says=(says,))
     told = ["All weights are equal."]
     if renamed := sum(t.first != t.second for t in found.tensors):
@@ -216,13 +182,9 @@ def _copies(found: Comparison, kernels: Sequence[_Kernel]) -> Comparison | None:
     return replace(found, verdict="identical", strength="exact", says=tuple(told))
 
 
-def _is_kernel_name(found: Comparison, name: str) -> bool:
-    return not name.endswith(("bias", ".b", "/b")) and bool(name)
-
-
-def _shared(found: Comparison, kernels: Sequence[_Kernel], apart: Sequence[str]) -> Comparison:
-    same = [kernel.seen.first for kernel in kernels if kernel.seen.relation in _COPIES]
-    changed = [kernel.seen.first for kernel in kernels if kernel.seen.relation not in _COPIES]
+def _shared(found: Comparison, kernels: Sequence[Kernel], apart: Sequence[str]) -> Comparison:
+    same = [kernel.seen.first for kernel in kernels if kernel.seen.relation in COPIES]
+    changed = [kernel.seen.first for kernel in kernels if kernel.seen.relation not in COPIES]
     akin = [kernel.seen.first for kernel in kernels if kernel.seen.relation == "related"]
     says = [f"{len(same)} of {len(kernels)} kernels are equal: {_listed(same)}."]
     if changed:
@@ -235,7 +197,7 @@ def _shared(found: Comparison, kernels: Sequence[_Kernel], apart: Sequence[str])
 
 
 def _akin(
-    found: Comparison, first: Subject, second: Subject, kernels: Sequence[_Kernel],
+    found: Comparison, first: Subject, second: Subject, kernels: Sequence[Kernel],
     age: Mapping[str, float], other_age: Mapping[str, float],
 ) -> Comparison | None:  # fmt: skip
     """The verdict where units are in one order; None if they are not."""
@@ -243,7 +205,8 @@ def _akin(
     found = replace(found, p_value=_together(tested))
     if found.p_value is None or found.p_value > ALPHA:
         return None
-    drift = _drift(kernels)
+    measured = [kernel.energies for kernel in kernels]
+    apart = drift(measured)
     best = min(tested, key=lambda kernel: kernel.seen.p_value or 0.0)
     assert best.test is not None
     says = [
@@ -252,36 +215,29 @@ def _akin(
         f"{found.p_value:.1g}."
     ]
     strength = "very strong" if found.p_value < 1e-9 else "strong"
-    found = replace(found, strength=strength, drift=drift)
-    fresh = [_at_start(net, k) for k, net in enumerate((first, second))]
-    if any(fresh) or (drift is not None and drift >= APART):
+    found = replace(found, strength=strength, drift=apart)
+    fresh = [_at_start(net) for net in (first, second)]
+    if any(fresh) or (apart is not None and apart >= APART):
         says.insert(0, _from_the_start(fresh))
         return replace(found, verdict="same initial weights", says=(*says, *_unlike(kernels)))
-    if drift is None or drift > TUNED:
+    if apart is None or apart > TUNED or learned_share(measured) < LEARNED:
         says.insert(0, "The nets share initial weights, or one continues the other; which of it "
                        "cannot be told.")  # fmt: skip
         return replace(found, verdict="related", says=(*says, *_unlike(kernels)))
     direction, because = _direction(age, other_age)
-    says.insert(0, _tuned(direction, because, drift))
+    says.insert(0, _tuned(direction, because, apart))
     return replace(
         found, verdict="fine-tuned", direction=direction, says=(*says, *_unlike(kernels))
     )
 
 
-def _together(tested: Sequence[_Kernel]) -> float | None:
+def _together(tested: Sequence[Kernel]) -> float | None:
     """The p-value for all kernels: the smallest, times their number (Bonferroni)."""
     values = [kernel.test.p_value for kernel in tested if kernel.test is not None]
     return min(1.0, len(values) * min(values)) if values else None
 
 
-def _drift(kernels: Sequence[_Kernel]) -> float | None:
-    """The squared difference, as a share of what the net that learned less has learned."""
-    both = [kernel for kernel in kernels if min(kernel.learned) > 0]
-    learned = min(sum(kernel.learned[side] for kernel in both) for side in (0, 1))
-    return sum(kernel.difference for kernel in both) / learned if learned > 0 else None
-
-
-def _at_start(net: Subject, _: int) -> bool:
+def _at_start(net: Subject) -> bool:
     """Whether all kernels look as an initialization made them."""
     known = [
         initial_family(block(net, layer), layer.fan_in, layer.fan_out)
@@ -300,8 +256,8 @@ def _from_the_start(fresh: Sequence[bool]) -> str:
     return "The nets began with the same initial weights (one seed), and were trained apart."
 
 
-def _tuned(direction: str, because: str, drift: float) -> str:
-    share = f"they differ by {100 * drift:.2g} % of what was learned"
+def _tuned(direction: str, because: str, apart: float) -> str:
+    share = f"they differ by {100 * apart:.2g} % of what was learned"
     if not direction:
         return (f"The nets share learned weights ({share}): one continues the other, or both "
                 "continue a third.")  # fmt: skip
@@ -319,68 +275,47 @@ def _direction(age: Mapping[str, float], other: Mapping[str, float]) -> tuple[st
     return "", ""
 
 
-def _unlike(kernels: Sequence[_Kernel]) -> tuple[str, ...]:
+def _unlike(kernels: Sequence[Kernel]) -> tuple[str, ...]:
     apart = [k.seen.first for k in kernels if k.seen.relation == "no sign of kinship"]
     return (f"No sign of kinship in {_listed(apart)}.",) if apart else ()
 
 
 def _in_another_order(
     found: Comparison, first: Subject, second: Subject, pairs: Pairing
-) -> Comparison | None:
-    """The verdict where hidden units are in another order; None if they are not, or too unlike."""
+) -> Comparison:
+    """The verdict where hidden units are in another order; none if they are not, or too unlike."""
     layers = [pair.layers for pair in pairs.pairs if pair.layers]
     if not len(layers) == len(first.layers) == len(second.layers):
-        return None
+        return found
     place = {layer.weight: number for number, layer in enumerate(first.layers)}
     layers.sort(key=lambda both: place[both[0].weight])
     turned = aligned(first, second, layers)
     if turned is None:
-        return None
-    ways = {_way(a, b) for a, b in turned.kernels}
-    if ways <= set(_COPIES):
+        return found
+    ways = {copied(a, b) for a, b in turned.kernels}
+    if ways <= set(COPIES):
         how = " and ".join(sorted(ways - {"equal"}))
-        biases = all(np.array_equal(a, b) for a, b in turned.biases)
-        says = [f"The weights are the same, with hidden units in another order{how and ', ' + how}."]
-        if not biases and not how:
-            says.append("Biases differ.")
+        says = f"The weights are the same, with hidden units in another order{how and ', ' + how}."
         return replace(found, verdict="same weights", strength="exact", permuted=True,
-                       p_value=None, says=tuple(says))  # fmt: skip
-    drift = _drift([_of_rows(a, b, pairs.pairs[0]) for a, b in turned.kernels])
-    if drift is None or drift > TUNED or turned.alike < ALIKE:
-        return None
-    says = [
+                       p_value=None, says=(says,))  # fmt: skip
+    wide = [(a.astype(np.float64), b.astype(np.float64)) for a, b in turned.kernels]
+    measured = [energies(a, b) for a, b in wide]
+    apart = drift(measured)
+    found = replace(found, drift=apart, alike=turned.alike)
+    too_little = learned_share(measured) < LEARNED or turned.alike < ALIKE
+    if apart is None or apart > TUNED or too_little:
+        return found
+    says = (
         f"The nets share learned weights, with hidden units in another order: matched units "
         f"correlate by {turned.alike:.2f} where the matching did not look, and differ by "
-        f"{100 * drift:.2g} % of what was learned.",
-        "There is no exact p-value for this; docs/laws/kinship.md has measured error rates.",
-    ]
-    return replace(found, verdict="fine-tuned", strength="measured", permuted=True, drift=drift,
-                   p_value=None, says=tuple(says))  # fmt: skip
+        f"{100 * apart:.2g} % of what was learned."
+    )
+    told = "There is no exact p-value for this; docs/laws/kinship.md has measured error rates."
+    return replace(found, verdict="fine-tuned", strength="measured", permuted=True, p_value=None,
+                   says=(says, told))  # fmt: skip
 
 
-def _of_rows(a: np.ndarray, b: np.ndarray, pair: Pair) -> _Kernel:
-    energies = _energies(a.astype(np.float64), b.astype(np.float64))
-    return _Kernel(pair, TensorPair("", "", a.shape, ""), None, *energies)
-
-
-def _energies(a: Floats, b: Floats) -> tuple[tuple[float, float], float]:
-    """What each kernel has learned, and their squared difference, as if both were of one length."""
-    one, other = float((a**2).sum()), float((b**2).sum())
-    if min(one, other) == 0:
-        return (0.0, 0.0), 0.0
-    both = (one * other) ** 0.5
-    learned = learned_energy(a) / one * both, learned_energy(b) / other * both
-    return learned, 2 * both * (1 - cosine(a, b))
-
-
-def _way(a: np.ndarray, b: np.ndarray) -> str:
-    if np.array_equal(a, b):
-        return "equal"
-    near = cosine(a.astype(np.float64), b.astype(np.float64)) > _COPY
-    return relation(a, b) if near else ""
-
-
-def _not_akin(found: Comparison, kernels: Sequence[_Kernel]) -> Comparison:
+def _not_akin(found: Comparison, kernels: Sequence[Kernel]) -> Comparison:
     if not kernels:
         says = "The nets have no kernels of one shape."
         return replace(found, verdict="not comparable", says=(says,))

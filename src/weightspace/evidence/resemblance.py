@@ -20,10 +20,8 @@ def block(subject: Subject, layer: Layer) -> np.ndarray:
 
     The places depend on the sizes alone, not on the order in which the kernel is stored.
     """
-    units = spaced(layer.outputs, _UNITS)
+    units, inputs = places(layer)
     size, shape = math.prod(layer.shape), layer.shape
-    area = math.prod(layer.kernel)
-    inputs = spaced(layer.inputs, max(1, _INPUTS // area))
     if size <= _WHOLE or layer.axes == "last":
         found = subject.read(layer.weight, 0, shape[0])
     else:
@@ -39,6 +37,12 @@ def block(subject: Subject, layer: Layer) -> np.ndarray:
     elif layer.axes == "last":
         found = np.moveaxis(found, (-1, -2), (0, 1))
     return np.ascontiguousarray(found[units][:, inputs]).reshape(len(units), -1)
+
+
+def places(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    """The units and inputs of a kernel that are looked at."""
+    area = math.prod(layer.kernel)
+    return spaced(layer.outputs, _UNITS), spaced(layer.inputs, max(1, _INPUTS // area))
 
 
 def spaced(count: int, most: int) -> np.ndarray:
@@ -94,8 +98,10 @@ def _quantised(values: np.ndarray, levels: np.ndarray) -> bool:
     """Whether `levels` are `values` on few levels: of the whole kernel, or of each unit."""
     if not np.any(levels) or values.size < 64:
         return False
-    found, place = np.unique(levels, return_inverse=True)
-    if len(found) <= min(_LEVELS, len(np.unique(values)) // 2):
+    some = levels.reshape(-1)[:: max(1, levels.size // (16 * _LEVELS))]
+    few = len(np.unique(some)) <= _LEVELS  # it takes long to sort all
+    found, place = np.unique(levels, return_inverse=True) if few else (some, some)
+    if len(found) <= _LEVELS and len(found) <= len(np.unique(values)) // 2:
         low, high = np.full(len(found), np.inf), np.full(len(found), -np.inf)
         np.minimum.at(low, place.reshape(-1), values.reshape(-1))
         np.maximum.at(high, place.reshape(-1), values.reshape(-1))

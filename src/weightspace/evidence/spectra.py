@@ -12,8 +12,9 @@ _MARGIN = 1.1  # of the edge of the bulk
 def learned_energy(rows: NDArray[np.float64]) -> float:
     """The sum of the squared singular values beyond the bulk of a random matrix.
 
-    The bulk is that of Marchenko and Pastur, scaled to the median of the squared singular values. It
-    also holds what was learned in many directions, so the energy is more likely too small.
+    The bulk is that of Marchenko and Pastur, scaled to the median of the squared singular
+    values. It also holds what was learned in many directions, so the energy is more likely too
+    small.
 
     Parameters
     ----------
