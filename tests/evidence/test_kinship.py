@@ -19,7 +19,7 @@ from weightspace.evidence.exchangeable import has_diagonal, in_blocks, ordered_b
 from weightspace.evidence.kinship import compared
 from weightspace.evidence.spectra import learned_energy
 from weightspace.evidence.subject import Layer, NormNames
-from weightspace.images import load
+from weightspace.images import load, resize
 
 State = dict[str, torch.Tensor]
 
@@ -40,8 +40,8 @@ def convolutional() -> nn.Sequential:
 @pytest.fixture(scope="module")
 def images() -> tuple[torch.Tensor, torch.Tensor]:
     found = load("digits")
-    x = torch.from_numpy(np.array(found.x_train)).permute(0, 3, 1, 2).float() / 16
-    return x[:, :, :8, :8], torch.from_numpy(np.array(found.y_train))
+    x = torch.from_numpy(resize(found.x_train, 8, 1)).permute(0, 3, 1, 2).float()
+    return (x - x.mean()) / x.std(), torch.from_numpy(np.array(found.y_train))
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_fine_tuned(kind, build, trained, base, between):
     assert found.verdict == "fine-tuned", found
     assert found.drift < 0.3
     # Only batch norms count steps.
-    assert found.direction == ("second to first" if kind == "convolutional" else "")
+    assert found.direction == ("first to second" if kind == "convolutional" else "")
     found = between(permuted(base[kind].state_dict(), 3), later)
     assert found.permuted
     assert found.verdict == "fine-tuned"
@@ -291,7 +291,7 @@ def test_which_units_are_in_no_order():
     # A generator gives as many values as its discriminator takes: pixels, not hidden units.
     both = subject(layer(0, 784, 99), layer(1, 99, 784), layer(2, 784, 64), layer(3, 64, 1))
     assert "meaning" in ordered_because(both, 1)
-    attention = subject(Layer(0, "blocks.0.attn.qkv.weight", (96, 32), 32, 96), layer(1, 96, 32))
+    attention = subject(Layer(0, "blocks.0.attn.qkv.weight", (96, 32), 32, 96, ()), layer(1, 96, 32))
     assert "attention" in ordered_because(attention, 0)
     branch = subject(layer(0, 64, 32), layer(1, 32, 9), layer(2, 32, 10))
     assert "no later layer" in ordered_because(branch, 1)

@@ -49,7 +49,8 @@ def standardized(rows: Floats) -> Floats:
     rows = rows - rows.mean(0)
     rows = rows - rows.mean(1, keepdims=True)
     lengths = np.sqrt((rows**2).sum(1, keepdims=True))
-    return rows / np.maximum(lengths, 1e-30)
+    scaled: Floats = rows / np.maximum(lengths, 1e-30)
+    return scaled
 
 
 def correlations(first: Floats, second: Floats) -> Floats:

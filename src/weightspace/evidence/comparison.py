@@ -58,8 +58,8 @@ class Comparison:
     says : tuple of str
         Sentences for people.
     direction : str
-        For "fine-tuned", which file continues the other: "first to second", "second to first"; ""
-        if nothing tells.
+        For "fine-tuned": "first to second" if the second net continues the first, "second to
+        first" if it is the other way round, "" if nothing tells.
     permuted : bool
         Whether hidden units had to be put in another order.
     p_value : float or None

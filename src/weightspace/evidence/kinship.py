@@ -13,7 +13,7 @@ from weightspace.checkpoints.inspection.inspect import Inspection
 from weightspace.checkpoints.opening import open_net
 from weightspace.evidence.beginnings import initial_family
 from weightspace.evidence.comparison import Comparison, TensorPair
-from weightspace.evidence.kernels import (
+from weightspace.evidence.kernelpairs import (
     COPIES,
     Kernel,
     copied,

@@ -10,7 +10,7 @@ import numpy as np
 from weightspace.evidence.alignment import Floats, Order, correlations, held_out, matching
 from weightspace.evidence.subject import Layer, Subject
 
-_LARGEST = 2**23  # values of a kernel that is matched
+_LARGEST = 2**25  # values of all kernels of a net that is matched
 _MOST_UNITS = 1024
 _FEWEST_UNITS, _FEWEST_INPUTS = 16, 32  # of a layer in which matched units can be compared
 
@@ -45,7 +45,9 @@ def aligned(
     Aligned or None
         None if they are no chains, or too large.
     """
-    if not (first.chain and second.chain) or not all(map(_feasible, (one for one, _ in layers))):
+    sizes = [one.outputs * one.fan_in for one, _ in layers]
+    few = all(one.outputs <= _MOST_UNITS for one, _ in layers)
+    if not (first.chain and second.chain and few and sum(sizes) <= _LARGEST):
         return None
     kernels, biases, alike = [], [], []
     order: Order | None = None
@@ -71,7 +73,3 @@ def aligned(
 
 def _rows(net: Subject, layer: Layer) -> np.ndarray:
     return np.ascontiguousarray(net.weight(layer)).reshape(layer.outputs, -1)
-
-
-def _feasible(layer: Layer) -> bool:
-    return layer.outputs <= _MOST_UNITS and layer.outputs * layer.fan_in <= _LARGEST

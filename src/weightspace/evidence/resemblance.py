@@ -55,8 +55,16 @@ def are_equal(first: Subject, second: Subject, pair: Pair) -> bool:
     if pair.layers is not None and pair.layers[0].axes != pair.layers[1].axes:
         return _equal(*(block(net, layer) for net, layer in zip((first, second), pair.layers,
                                                                 strict=True)))  # fmt: skip
-    one, other = first.pieces(pair.first), second.pieces(pair.second)
-    return all(_equal(a, b) for a, b in zip(one, other, strict=True))
+    shape = first.shapes[pair.first]
+    length = shape[0] if shape else 1
+    rows = max(1, _WHOLE // max(1, math.prod(shape[1:])))
+    return all(
+        _equal(
+            first.read(pair.first, start, min(start + rows, length)),
+            second.read(pair.second, start, min(start + rows, length)),
+        )
+        for start in range(0, length, rows)
+    )
 
 
 def _equal(a: np.ndarray, b: np.ndarray) -> bool:
