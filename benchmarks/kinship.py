@@ -247,13 +247,28 @@ def pairs(lab: Lab) -> Iterator[tuple[str, str, int, Path, Path]]:
                     yield kind, what, seed, base, path
 
 
-def measure(lab: Lab) -> None:
+def strangers(folder: Path, most: int) -> Iterator[tuple[str, str, int, Path, Path]]:
+    """Pairs of nets of different seeds, from a folder of NUMBER.pt and NUMBER.json."""
+    told = {path: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    groups: dict[str, list[Path]] = {}
+    for path, recipe in told.items():
+        groups.setdefault(recipe["kind"], []).append(path)
+    found = [pair for some in groups.values() for pair in itertools.combinations(some, 2)]
+    for number in np.random.default_rng(0).permutation(len(found))[:most]:
+        one, other = found[number]
+        if told[one]["seed"] != told[other]["seed"]:
+            what = "unrelated, other recipes"
+            files = one.with_suffix(".pt"), other.with_suffix(".pt")
+            yield told[one]["kind"], what, -1, *files
+
+
+def measure(lab: Lab, more: Iterator[tuple[str, str, int, Path, Path]]) -> None:
     """Compare all pairs that are not yet in the list of answers."""
     listed = lab.folder / "answers.jsonl"
     with listed.open("a+", encoding="utf-8") as file:
         file.seek(0)
         known = {(one["first"], one["second"]) for one in map(json.loads, file)}
-        for kind, what, seed, first, second in pairs(lab):
+        for kind, what, seed, first, second in itertools.chain(pairs(lab), more):
             if (first.stem, second.stem) in known:
                 continue
             start = time.process_time()
@@ -292,9 +307,11 @@ if __name__ == "__main__":
     asking = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asking.add_argument("--out", type=Path, required=True)
     asking.add_argument("--kinds", nargs="*", default=list(KINDS), choices=list(KINDS))
+    asking.add_argument("--others", type=Path, help="A folder of benchmarks/batch_norms.py train.")
     asked = asking.parse_args()
     torch.set_num_threads(1)
     KINDS = {kind: KINDS[kind] for kind in asked.kinds}
     asked.out.mkdir(exist_ok=True)
-    measure(Lab(asked.out))
+    more = strangers(asked.others, 300) if asked.others else iter(())
+    measure(Lab(asked.out), more)
     table(asked.out)
