@@ -291,7 +291,8 @@ def test_which_units_are_in_no_order():
     # A generator gives as many values as its discriminator takes: pixels, not hidden units.
     both = subject(layer(0, 784, 99), layer(1, 99, 784), layer(2, 784, 64), layer(3, 64, 1))
     assert "meaning" in ordered_because(both, 1)
-    attention = subject(Layer(0, "blocks.0.attn.qkv.weight", (96, 32), 32, 96, ()), layer(1, 96, 32))
+    projection = Layer(0, "blocks.0.attn.qkv.weight", (96, 32), 32, 96, ())
+    attention = subject(projection, layer(1, 96, 32))
     assert "attention" in ordered_because(attention, 0)
     branch = subject(layer(0, 64, 32), layer(1, 32, 9), layer(2, 32, 10))
     assert "no later layer" in ordered_because(branch, 1)
