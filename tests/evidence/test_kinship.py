@@ -234,6 +234,16 @@ def test_nets_that_cannot_be_compared(between):
     assert found.evidence().missing == "undecidable"
 
 
+def test_units_that_are_alike_in_another_order_but_not_enough(between):
+    torch.manual_seed(0)
+    state = dense().state_dict()
+    noisy = {k: v + 0.9 * v.std() * torch.randn(v.shape) for k, v in state.items()}
+    found = between(state, permuted(noisy, 1))
+    assert found.verdict == "undecidable"
+    assert "may be relatives" in found.says[0]
+    assert between(state, noisy).related
+
+
 def test_the_p_value_holds_where_nets_have_features_in_common():
     """Independent nets: the same features and noise, in an order of each net's own."""
     draw = np.random.default_rng(0)

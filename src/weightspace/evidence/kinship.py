@@ -38,6 +38,7 @@ LEARNED = 0.4
 called fine-tuned: nets of one seed that learned little differ by little."""
 ALIKE = 0.8
 """The correlation of permuted units, where the matching did not look, of nets that share them."""
+_DOUBT = 0.45  # of the same; unrelated nets that were measured have at most 0.26
 _ENOUGH = 16  # hidden units in all, without which "unrelated" is not said
 _BUFFERS = ("num_batches_tracked", "running_mean", "running_var", "moving_mean", "moving_variance")
 
@@ -326,6 +327,13 @@ def _not_akin(found: Comparison, kernels: Sequence[Kernel]) -> Comparison:
     if units < _ENOUGH:
         reasons = {kernel.seen.note for kernel in kernels if kernel.seen.note}
         says = f"Too few hidden units whose order could tell: {'; '.join(sorted(reasons))}."
+        return replace(found, verdict="undecidable", says=(says,))
+    if found.alike is not None and found.alike >= _DOUBT:
+        says = (
+            f"Units at the same place are not alike, but those that match best are "
+            f"({found.alike:.2f} where the matching did not look): the nets may be relatives with "
+            "hidden units in another order."
+        )
         return replace(found, verdict="undecidable", says=(says,))
     says = (
         f"No sign of a common origin in the order of {units} hidden units of {len(tested)} "
