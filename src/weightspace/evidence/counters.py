@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from weightspace.evidence.context import Context
-from weightspace.evidence.counting import Claimed, Judged, judge, fits_with_test_batches
+from weightspace.evidence.counting import Claimed, Judged, fits_with_test_batches, judge
 from weightspace.evidence.fits import Fit, fits
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
 from weightspace.evidence.subject import Subject
