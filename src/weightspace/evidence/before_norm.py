@@ -22,7 +22,8 @@ COUPLED = ("adam", "rmsprop", "adagrad")
 DECOUPLED = ("adamw", "lion")
 ADAPTIVE = (*COUPLED, *DECOUPLED)
 
-_MOST_LAYERS = 256
+_MOST_LAYERS = 64
+_MOST_COMPARED = 512  # values of a layer that are compared bit by bit
 _FEW = 16  # values, of which no distribution is judged
 _TRAINED = 1e-4  # from 1, of the scale of a channel that was trained
 _STILL = 3e-4  # the movement of a bias, in those of its channel's scale, that is rounding alone
@@ -182,7 +183,7 @@ def _held(exact: Lattice, least: float) -> Evidence:
 
 def _exact(found: list[Biases]) -> Lattice:
     """The biases of all layers against the values that torch can give."""
-    parts = [lattice(one.values, one.limit) for one in found]
+    parts = [lattice(one.values[:_MOST_COMPARED], one.limit) for one in found]
     return Lattice(
         sum(part.values for part in parts),
         sum(part.hits for part in parts),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from weightspace.evidence.context import Context
-from weightspace.evidence.counting import Claimed, Judged, judge, test_mode_fits
+from weightspace.evidence.counting import Claimed, Judged, fits_with_test_batches, judge
 from weightspace.evidence.fits import Fit, fits
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
 from weightspace.evidence.subject import Subject
@@ -99,7 +99,7 @@ def _of_fits(found: tuple[Fit, ...]) -> Iterator[Evidence]:
 def _test_mode(steps: int, found: tuple[Fit, ...], context: Context) -> Iterator[Evidence]:
     """A finding if the count is unusual but for test batches that were passed in training mode."""
     plain = found[0].prior if found else 0.0
-    ways = test_mode_fits(steps, Claimed(), context)
+    ways = fits_with_test_batches(steps, Claimed(), context)
     if ways and ways[0].prior > max(_UNUSUAL, _BETTER * plain):
         yield Evidence(
             LAW,

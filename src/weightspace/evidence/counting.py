@@ -137,7 +137,7 @@ def judge(
     --------
     >>> judge(9380, {"epochs": 10, "batch_size": 64}).verdict
     'consistent'
-    >>> judge(9380, {"epochs": 3}).conflict
+    >>> judge(9380, {"epochs": 11}).conflict
     ('epochs',)
     """
     asked, claimed = context or Context(), Claimed.of(claims)
@@ -255,7 +255,7 @@ def _with_test_batches(steps: int, claimed: Claimed, asked: Context) -> Iterator
     """Test or validation images that were passed in training mode, too."""
     if claimed.steps is not None:
         return
-    for fit in test_mode_fits(steps, claimed, asked)[:1]:
+    for fit in fits_with_test_batches(steps, claimed, asked)[:1]:
         yield f"the net may never have been in eval mode: {fit}, and the test batches beside"
         return
     number = claimed.train_images or claimed.most
@@ -276,7 +276,7 @@ def _most_test_batches(number: int, size: int, batches: int) -> int:
     return batches if test is None else max(-(-test // one) for one in (size, *_TEST_BATCHES))
 
 
-def test_mode_fits(steps: int, claimed: Claimed, asked: Context) -> tuple[Fit, ...]:
+def fits_with_test_batches(steps: int, claimed: Claimed, asked: Context) -> tuple[Fit, ...]:
     """Trainings that give the count if each epoch passes the test images in training mode too.
 
     The test batches are as large as those of the training, or of a usual size.
