@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from weightspace.evidence.columns import column_sum_law
 from weightspace.evidence.context import Context
+from weightspace.evidence.initial import initial_law
+from weightspace.evidence.inputs import input_law
 from weightspace.evidence.record import Evidence
 from weightspace.evidence.subject import Subject
 
@@ -13,6 +15,8 @@ Law = Callable[[Subject, Context], Iterator[Evidence]]
 
 LAWS: Mapping[str, Law] = {
     "column sums": column_sum_law,
+    "inputs that never vary": input_law,
+    "initial distributions": initial_law,
 }
 """Each law is a function of a net and of what is known beside it. To add one, write a function and
 add a line here, and a page in docs/laws."""
