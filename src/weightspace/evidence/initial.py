@@ -20,6 +20,7 @@ LAW = "initial distributions"
 _MOST_LAYERS = 24
 _LOOKS = 0.01  # a kernel with this p-value looks untouched
 _MOVED = 1e-4  # a kernel with this p-value was trained
+_TELLING = 16_384  # weights of a kernel that would show its training
 _SPECIAL = ("constant", "orthogonal")
 
 
@@ -33,11 +34,14 @@ def initial_law(subject: Subject, context: Context) -> Iterator[Evidence]:
         yield unable(LAW, "trained", "no kernel has enough weights")
         return
     still = [one for one in tested if one.p_value >= _LOOKS]
+    if len(still) < len(tested):
+        still = [one for one in still if _telling(one)]
     yield _trained(subject, tested, still)
-    if still:
-        yield _initialization(subject, still)
+    sure = _sure(tested, still)
+    if sure:
+        yield _initialization(subject, sure)
     else:
-        yield unable(LAW, "initialization", "no kernel still shows its initial distribution")
+        yield unable(LAW, "initialization", "no kernel surely shows its initial distribution")
     yield from _edges(subject, [one for one in tested if one.p_value < _MOVED])
 
 
@@ -47,6 +51,22 @@ def _some(layers: Sequence[Layer]) -> Sequence[Layer]:
         return layers
     places = np.linspace(0, len(layers) - 1, _MOST_LAYERS).round().astype(int)
     return [layers[place] for place in places]
+
+
+def _telling(one: Untouched) -> bool:
+    """Whether a trained kernel would hardly look so: a small one often looks normal."""
+    return one.flat or one.best in _SPECIAL or math.prod(one.layer.shape) >= _TELLING
+
+
+def _sure(tested: Sequence[Untouched], still: Sequence[Untouched]) -> Sequence[Untouched]:
+    """Kernels that look untouched and not by chance.
+
+    One that looks normal may be a trained one; three of different sizes are not, if all kernels
+    of the net look untouched by the same initialization.
+    """
+    if len(still) == len(tested) >= 3 and len({one.best for one in still}) == 1:
+        return still
+    return [one for one in still if one.flat or one.best in _SPECIAL]
 
 
 def _trained(subject: Subject, tested: Sequence[Untouched], still: Sequence[Untouched]) -> Evidence:
@@ -77,7 +97,7 @@ def _trained(subject: Subject, tested: Sequence[Untouched], still: Sequence[Unto
 
 def _initialization(subject: Subject, still: Sequence[Untouched]) -> Evidence:
     """Which initializations the kernels allow that look untouched, decayed or not."""
-    p_values = {name: 1.0 for name in (*FAMILIES, *_SPECIAL)}
+    p_values = dict.fromkeys((*FAMILIES, *_SPECIAL), 1.0)
     for one in still:
         found = _decayed(subject, one)
         for name in p_values:
@@ -107,8 +127,9 @@ def _decayed(subject: Subject, one: Untouched) -> dict[str, float]:
         first = family.variance(one.layer.fan_in, one.layer.fan_out)
         shape = max(shapes[kind] for kind in kinds)
         found[name] = min(1.0, 2 * min(shape, above(variance, first, error)))
-    # Rows at right angles look like normal draws wherever only a part of them is seen.
-    found["orthogonal"] = 1.0 if matrix.size < np.prod(one.layer.shape) else 0.0
+    # A part of rows at right angles looks like normal draws.
+    part = matrix.shape != (one.layer.outputs, one.layer.fan_in)
+    found["orthogonal"] = max(shapes["normal"], shapes["truncated"]) if part else 0.0
     return found
 
 

@@ -24,9 +24,9 @@ from weightspace.evidence.record import Evidence, Hypothesis, unable
 from weightspace.evidence.still import LAW, first_weights
 from weightspace.evidence.subject import Layer, Subject
 
-MUST_MOVE = 0.01
+MUST_MOVE = 0.02
 """Pixels that vary in 1 % of the images share at least this part of what the middle shares.
-The least that was seen is 10 times as much (docs/laws/inputs.md)."""
+The least that was seen is five times as much (docs/laws/inputs.md)."""
 
 MAY_MOVE = 0.05
 """Pixels that never vary share at most this part of what the middle shares, even if images are
@@ -181,7 +181,8 @@ def _dataset(net: _Net, sets: Sequence[Fingerprint], still: Fingerprint | None) 
     seen = net.middle.shared / net.middle.error if net.middle.error else 0.0
     out = [str(one.values[0]) for one in hypotheses if one.p_value < 1e-3]
     says = (
-        f"the weights of the {int(still.constant.sum())} pixels that never vary in {still.name} did not move together as their neighbours' did"
+        f"the weights of the {int(still.constant.sum())} pixels that never vary in {still.name} "
+        "did not move together as their neighbours' did"
         if still
         else "the weights of all pixels that a known data set leaves constant moved, or too little "
         "moved to tell"

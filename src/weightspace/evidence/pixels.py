@@ -1,4 +1,4 @@
-"""Statistics of the weights of pixels: do neighbours move together, as only images move them?"""
+"""Statistics of the weights of pixels: whether neighbours moved together, as images move them."""
 
 from __future__ import annotations
 

@@ -45,20 +45,36 @@ class Untouched:
     layer : Layer
     families : dict of str to float
         The p-value of each initialization as it is at the beginning, not decayed.
+    shapes : dict of str to float
+        The p-value of each shape at the scale that the values have.
     """
 
     layer: Layer
     families: Mapping[str, float]
+    shapes: Mapping[str, float]
 
     @property
     def p_value(self) -> float:
-        """The p-value that the kernel is as it was at the beginning."""
-        return max(self.families.values())
+        """The p-value that the kernel is as it was at the beginning, whatever its scale was."""
+        return max(*self.families.values(), *self.shapes.values())
+
+    @property
+    def flat(self) -> bool:
+        """Whether the values are as uniform ones, and not as normal ones.
+
+        Trained kernels often look normal, and sometimes with the scale of an initialization.
+        """
+        return (
+            self.shapes["uniform"] >= 0.01
+            and max(p_value for shape, p_value in self.shapes.items() if shape != "uniform") < 1e-3
+        )
 
     @property
     def best(self) -> str:
-        """The initialization that fits best."""
-        return max(self.families, key=lambda name: self.families[name])
+        """The initialization that fits best, or the shape if none fits."""
+        name = max(self.families, key=lambda name: self.families[name])
+        shape = max(self.shapes, key=lambda name: self.shapes[name])
+        return name if self.families[name] >= 0.01 else f"{shape} of another scale"
 
 
 def block(subject: Subject, layer: Layer) -> NDArray[np.float64]:
@@ -86,16 +102,17 @@ def kernel_test(subject: Subject, layer: Layer) -> Untouched | None:
     if matrix.size < FEWEST or min(matrix.shape) < 8 or not np.isfinite(matrix).all():
         return None
     if (matrix == matrix.flat[0]).all():
-        return Untouched(layer, {"constant": 1.0})
+        return Untouched(layer, {"constant": 1.0}, dict.fromkeys(SHAPES, 0.0))
     if _orthogonal(matrix, layer):
-        return Untouched(layer, {"orthogonal": 1.0})
+        return Untouched(layer, {"orthogonal": 1.0}, dict.fromkeys(SHAPES, 0.0))
     found = {}
     for name, family in FAMILIES.items():
         scale = math.sqrt(family.variance(layer.fan_in, layer.fan_out))
         found[name] = max(_agrees(matrix, kind, scale) for kind in SHAPES_OF[family.shape])
     for name, (shape, scale) in FIXED.items():
         found[name] = _agrees(matrix, shape, scale)
-    return Untouched(layer, found)
+    own = math.sqrt(float((matrix**2).mean()))
+    return Untouched(layer, found, {shape: _agrees(matrix, shape, own) for shape in SHAPES})
 
 
 def _agrees(matrix: NDArray[np.float64], shape: str, scale: float) -> float:
