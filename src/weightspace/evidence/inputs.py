@@ -13,7 +13,6 @@ from weightspace.evidence.context import Context
 from weightspace.evidence.fingerprints import Fingerprint, fingerprint_of, known
 from weightspace.evidence.pixels import (
     Moved,
-    above,
     below,
     common_shift,
     exchangeable,
@@ -27,10 +26,6 @@ from weightspace.evidence.subject import Layer, Subject
 MUST_MOVE = 0.02
 """Pixels that vary in 1 % of the images share at least this part of what the middle shares.
 The least that was seen is five times as much (docs/laws/inputs.md)."""
-
-MAY_MOVE = 0.05
-"""Pixels that never vary share at most this part of what the middle shares, even if images are
-shifted, turned and scaled while training."""
 
 SHIFTED = 0.001
 """If a constant pixel is not 0, its shift is at least this part of what the middle shares."""
@@ -176,30 +171,42 @@ def _levels(weights: NDArray[np.float64]) -> float:
 
 
 def _dataset(net: _Net, sets: Sequence[Fingerprint], still: Fingerprint | None) -> Evidence:
-    """Which known data sets the pixels that moved allow."""
+    """Which known data sets the pixels that moved allow.
+
+    Augmentation that moves images lights pixels that are constant otherwise. So a set is ruled out
+    by pixels that did not move, and by pixels that did only if its images were not moved.
+    """
     hypotheses = [Hypothesis((one.name,), _agrees(net, one, sets)) for one in sets]
-    seen = net.middle.shared / net.middle.error if net.middle.error else 0.0
+    whole = [
+        Hypothesis((), _untouched(net, one.constant), f"{one.name}, its images not moved")
+        for one in sets
+        if _enough(net, one.constant)
+    ]
     out = [str(one.values[0]) for one in hypotheses if one.p_value < 1e-3]
-    says = (
-        f"the weights of the {int(still.constant.sum())} pixels that never vary in {still.name} "
-        "did not move together as their neighbours' did"
-        if still
-        else "the weights of all pixels that a known data set leaves constant moved, or too little "
-        "moved to tell"
-    )
+    lit = [one.name for one in whole if one.p_value < 1e-3]
+    says = "too little moved to tell the data set"
+    if still:
+        says = (
+            f"the weights of the {int(still.constant.sum())} pixels that never vary in "
+            f"{still.name} did not move together as their neighbours' did"
+        )
+    elif lit:
+        says = (
+            "not only known images as they are: neighbouring pixels moved together that never "
+            f"vary in {lit[0].partition(',')[0]}"
+        )
     if out:
         says += f"; that does not fit {', '.join(out)}"
+    seen = net.middle.shared / net.middle.error if net.middle.error else 0.0
+    another = Hypothesis((), 1.0, "another data set")
     return Evidence(
-        LAW, "dataset", says, net.layer.weight, seen,
-        (*hypotheses, Hypothesis((), 1.0, "another data set")),
+        LAW, "dataset", says, net.layer.weight, seen, (*hypotheses, *whole, another)
     )  # fmt: skip
 
 
 def _agrees(net: _Net, one: Fingerprint, sets: Sequence[Fingerprint]) -> float:
-    """The p-value that a net was trained on a data set."""
+    """The p-value that the pixels moved that vary in a data set, however it was augmented."""
     tests = []
-    if _enough(net, one.constant):
-        tests.append(_untouched(net, one.constant))
     for other in sets:
         must = other.constant & (one.share >= _VARIES)
         if _enough(net, must):
@@ -209,11 +216,8 @@ def _agrees(net: _Net, one: Fingerprint, sets: Sequence[Fingerprint]) -> float:
 
 
 def _untouched(net: _Net, constant: NDArray[np.bool_]) -> float:
-    """The p-value that pixels were constant, or lit only where augmentation moved images there."""
-    columns, pairs = net.of(constant), neighbours(net.shape, constant)
-    seen = moved(columns, pairs)
-    allowed = above(seen.shared, max(0.0, MAY_MOVE * net.middle.shared), seen.error)
-    return allowed if allowed >= 0.01 else max(allowed, exchangeable(columns, pairs))
+    """The p-value that nothing that knows the places of these pixels ever moved them."""
+    return exchangeable(net.of(constant), neighbours(net.shape, constant))
 
 
 def _is_still(net: _Net, one: Fingerprint) -> bool:
@@ -222,8 +226,7 @@ def _is_still(net: _Net, one: Fingerprint) -> bool:
         return False
     seen = net.moved(one.constant)
     moves = below(seen.shared, MUST_MOVE * net.middle.shared, seen.error) >= 1e-3
-    pairs = neighbours(net.shape, one.constant)
-    return not moves and exchangeable(net.of(one.constant), pairs) >= 1e-3
+    return not moves and _untouched(net, one.constant) >= 1e-3
 
 
 def _enough(net: _Net, chosen: NDArray[np.bool_]) -> bool:
