@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from support.dense_nets import blobs, dense, subject_of, train
 from torch import Tensor, nn
 
+from support.dense_nets import blobs, dense, subject_of, train
 from weightspace.evidence import Context, Evidence
 from weightspace.evidence.initial import initial_law
 from weightspace.evidence.shapes import SHAPES, fits, residuals_fit
@@ -55,7 +55,7 @@ def initialized(name: str, *sizes: int) -> nn.Sequential:
 def test_an_untrained_net_is_seen_with_its_initialization(name: str):
     found = found_of(initialized(name, 256, 128, 64, 10))
     assert p_values(found["trained"])[False] > 1e-3
-    assert "as in a net that was not trained" in found["trained"].says
+    assert "as in a net that was not or hardly trained" in found["trained"].says
     assert p_values(found["initialization"])[name] > 1e-3
     other = "he_uniform" if "normal" in name or name in ("constant", "orthogonal") else "he_normal"
     assert p_values(found["initialization"])[other] < 1e-6
@@ -65,7 +65,6 @@ def test_weights_may_have_been_decayed_but_not_have_grown():
     net = initialized("lecun_normal", 256, 128, 64, 10)
     found = p_values(found_of(net)["initialization"])
     assert found["he_normal"] > 1e-3
-    assert found["glorot_normal"] > 1e-3 or found["glorot_normal"] < 1e-6
     found = p_values(found_of(initialized("he_normal", 256, 128, 64, 10))["initialization"])
     assert found["lecun_normal"] < 1e-6
 
@@ -85,7 +84,7 @@ def test_nothing_is_said_of_the_initialization_of_a_trained_net():
 
 
 def test_a_frozen_layer_is_found():
-    net = dense(256, 64, 128, 10)
+    net = dense(256, 128, 256, 10)
     net[2].weight.requires_grad_(False)
     found = found_of(train(net, BLOBS, "adam", lr=2e-3, steps=300))
     assert found["trained"].where == "2.weight"

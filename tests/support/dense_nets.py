@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import numpy as np
@@ -53,7 +54,7 @@ def dense(*sizes: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> nn.
     """A net of dense layers with ReLU, with torch's default initialization."""
     torch.manual_seed(seed)
     layers: list[nn.Module] = []
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in itertools.pairwise(sizes):
         layers += [nn.Linear(before, after, dtype=dtype), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 

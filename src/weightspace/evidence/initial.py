@@ -20,6 +20,7 @@ LAW = "initial distributions"
 _MOST_LAYERS = 24
 _LOOKS = 0.01  # a kernel with this p-value looks untouched
 _MOVED = 1e-4  # a kernel with this p-value was trained
+_GROWN = 1.1  # a scale by which a little training may have let the weights grow
 _TELLING = 16_384  # weights of a kernel that would show its training
 _SPECIAL = ("constant", "orthogonal")
 
@@ -54,19 +55,24 @@ def _some(layers: Sequence[Layer]) -> Sequence[Layer]:
 
 
 def _telling(one: Untouched) -> bool:
-    """Whether a trained kernel would hardly look so: a small one often looks normal."""
-    return one.flat or one.best in _SPECIAL or math.prod(one.layer.shape) >= _TELLING
+    """Whether a trained kernel would hardly look so: a small one often does."""
+    return one.best in _SPECIAL or math.prod(one.layer.shape) >= _TELLING
 
 
 def _sure(tested: Sequence[Untouched], still: Sequence[Untouched]) -> Sequence[Untouched]:
-    """Kernels that look untouched and not by chance.
+    """Kernels that look untouched by a known initialization, and not by chance.
 
     One that looks normal may be a trained one; three of different sizes are not, if all kernels
     of the net look untouched by the same initialization.
     """
-    if len(still) == len(tested) >= 3 and len({one.best for one in still}) == 1:
+    names = {one.best for one in still}
+    if len(still) == len(tested) >= 3 and len(names) == 1 and names <= {*FAMILIES, *_SPECIAL}:
         return still
-    return [one for one in still if one.flat or one.best in _SPECIAL]
+    return [
+        one
+        for one in still
+        if one.best in _SPECIAL or (one.flat and one.best in FAMILIES and _telling(one))
+    ]
 
 
 def _trained(subject: Subject, tested: Sequence[Untouched], still: Sequence[Untouched]) -> Evidence:
@@ -77,7 +83,7 @@ def _trained(subject: Subject, tested: Sequence[Untouched], still: Sequence[Unto
     if len(still) == len(tested):
         says = (
             "every kernel that was tested looks like independent draws of its initial "
-            f"distribution, as in a net that was not trained: {names}"
+            f"distribution, as in a net that was not or hardly trained: {names}"
         )
     elif still and moved:
         says = (
@@ -126,7 +132,7 @@ def _decayed(subject: Subject, one: Untouched) -> dict[str, float]:
         error = max(math.sqrt((KURTOSIS[kind] - 1) / matrix.size) for kind in kinds) * variance
         first = family.variance(one.layer.fan_in, one.layer.fan_out)
         shape = max(shapes[kind] for kind in kinds)
-        found[name] = min(1.0, 2 * min(shape, above(variance, first, error)))
+        found[name] = min(1.0, 2 * min(shape, above(variance, _GROWN**2 * first, error)))
     # A part of rows at right angles looks like normal draws.
     part = matrix.shape != (one.layer.outputs, one.layer.fan_in)
     found["orthogonal"] = max(shapes["normal"], shapes["truncated"]) if part else 0.0

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtrc
 
 from weightspace.evidence.families import FAMILIES
 from weightspace.evidence.pixels import above
-from weightspace.evidence.record import Estimate, Evidence, Hypothesis
+from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.shapes import KURTOSIS, residuals_fit
 from weightspace.evidence.subject import Layer
 
@@ -42,9 +43,13 @@ def first_weights(layer: Layer, columns: NDArray[np.float64], name: str) -> Iter
         return
     shapes = {shape: residuals_fit(rest, shape) for shape in KURTOSIS}
     variance = float((rest**2).sum()) / (len(rest) * (rest.shape[1] - 1))
-    kept = max(shapes.values()) >= 0.01
+    kept = shapes["uniform"] >= 0.01 or (max(shapes.values()) >= 0.01 and _one_scale(rest))
     families = _families(layer, variance, rest.size, shapes if kept else {})
-    yield _initialization(layer, families, variance, kept, name)
+    if kept and (shapes["uniform"] >= 0.01 or _undecayed(layer, families, variance)):
+        yield _initialization(layer, families, variance, name)
+    else:
+        reason = "the weights of inputs that never vary may have been deformed"
+        yield unable(LAW, "initialization", reason)
     if kept:
         yield _decay(layer, families, variance, rest.size)
     yield _optimizer(layer, rest, shapes)
@@ -70,17 +75,31 @@ def _shrinkage(layer: Layer, family: str, variance: float) -> float:
     return math.sqrt(variance / FAMILIES[family].variance(layer.fan_in, layer.fan_out))
 
 
+def _one_scale(rest: NDArray[np.float64]) -> bool:
+    """Whether all units have one scale, as after any decay that multiplies all weights alike."""
+    units, count = rest.shape
+    own = (rest**2).mean(1) / (rest**2).mean()
+    kurtosis = float((rest**4).mean() / (rest**2).mean() ** 2)
+    spread = float(((own - 1) ** 2).sum()) * count / max(kurtosis - 1, 0.1)
+    return bool(chdtrc(units - 1, spread) >= 0.01)
+
+
+def _undecayed(layer: Layer, families: Mapping[str, float], variance: float) -> bool:
+    """Whether an initialization that fits explains the weights without any decay.
+
+    Decay inside an adaptive step can bring uniform weights close to a normal distribution, but
+    hardly to the scale of one that people use.
+    """
+    scales = [_shrinkage(layer, one, variance) for one, p in families.items() if p >= 1e-3]
+    return any(0.95 <= scale <= 1.05 for scale in scales)
+
+
 def _initialization(
-    layer: Layer, families: Mapping[str, float], variance: float, kept: bool, name: str
+    layer: Layer, families: Mapping[str, float], variance: float, name: str
 ) -> Evidence:
     fit = [one for one, p_value in families.items() if p_value >= 1e-3]
     scales = ", ".join(f"{one} x {_shrinkage(layer, one, variance):.3g}" for one in fit)
-    says = (
-        f"the weights of the pixels that never vary in {name} are distributed as {scales}"
-        if kept
-        else f"the weights of the pixels that never vary in {name} no longer have the shape of an "
-        "initial distribution"
-    )
+    says = f"the weights of the pixels that never vary in {name} are distributed as {scales}"
     return Evidence(
         LAW, "initialization", says, layer.weight, math.sqrt(variance),
         tuple(Hypothesis((one,), p_value) for one, p_value in families.items()),
