@@ -50,7 +50,8 @@ class Fingerprint:
     @property
     def constant(self) -> NDArray[np.bool_]:
         """The pixels that never vary, in the shape of an image."""
-        return self.varied == 0
+        found: NDArray[np.bool_] = self.varied == 0
+        return found
 
     @property
     def share(self) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from weightspace.evidence.context import Context
 from weightspace.evidence.initial import initial_law
 from weightspace.evidence.inputs import input_law
 from weightspace.evidence.record import Evidence
+from weightspace.evidence.rows import unused_row_law
 from weightspace.evidence.subject import Subject
 
 Law = Callable[[Subject, Context], Iterator[Evidence]]
@@ -17,6 +18,7 @@ LAWS: Mapping[str, Law] = {
     "column sums": column_sum_law,
     "inputs that never vary": input_law,
     "initial distributions": initial_law,
+    "unused rows": unused_row_law,
 }
 """Each law is a function of a net and of what is known beside it. To add one, write a function and
 add a line here, and a page in docs/laws."""
