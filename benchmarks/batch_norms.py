@@ -160,7 +160,7 @@ def judged(folder: Path) -> list[dict]:
     rows = []
     for file in sorted(folder.glob("*.json")):
         recipe = json.loads(file.read_text())
-        claims = {name: recipe[name] for name in CLAIMS}
+        claims = {name: recipe[name] for name in CLAIMS} | {"pretrained_from": "none"}
         with open_net(file.with_suffix(".pt")) as net:
             subject = of_checkpoint(net)
             context = Context(claims=claims, inspection=net.inspection)
@@ -236,8 +236,8 @@ def tables(rows: list[dict]) -> None:
                 inside += e.estimate.low - 1e-3 <= true <= e.estimate.high + 1e-3
                 total_nets += 1
                 if true > 0.05:
-                    print("  ", recipe["between"], recipe["biases"], recipe["kind"], round(true, 3), *(round(v, 3) for v in (
-                        e.estimate.value, e.estimate.low, e.estimate.high)))  # fmt: skip
+                    limits = (e.estimate.value, e.estimate.low, e.estimate.high)
+                    print("  ", recipe["between"], recipe["kind"], *np.round((true, *limits), 3))
     print(f"  inside: {inside} of {total_nets}")
     counters(rows)
     for law, claim in (("bound_law", "learning_rate"), ("grid_law", "precision")):

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from support.norm_nets import mlp, opened, p_value, steps, trained
+from weightspace.evidence import Context
 from weightspace.evidence.before_norm import before_norm_law, uniform_p_value
 from weightspace.evidence.kernels import kernel_law
 from weightspace.evidence.lattice import lattice
@@ -97,7 +98,7 @@ def test_the_family_of_the_optimizer_is_read_from_a_file(name, tmp_path):
     own, other = p_value(found, "optimizer", name), "adam" if name in LINEAR else "sgd"
     assert own is None or own > 0.05
     if name in LINEAR:
-        assert p_value(found, "optimizer", other) == 1e-4
+        assert p_value(found, "optimizer", other) == 2e-3
         assert "to the last bit" in found[0].says
     else:
         assert p_value(found, "optimizer", other) in (None, 0.01)
@@ -107,13 +108,14 @@ def test_weight_decay_and_its_size_are_read_from_a_file(tmp_path):
     torch.manual_seed(1)
     rate, decay, number = 0.05, 0.02, 300
     net = trained(mlp(), lambda own: torch.optim.SGD(own, rate, weight_decay=decay), number)
+    net[4].running_mean.sub_(2)  # as inputs of a larger scale have it
     with opened(net.state_dict(), tmp_path) as (subject, context):
         (found,) = before_norm_law(subject, context)
     assert found.claim == "weight_decay"
     assert found.estimate.low <= rate * decay * number <= found.estimate.high
     assert found.estimate.high - found.estimate.low < 0.06
     assert found.hypotheses[0].values == (0.0,)
-    assert found.hypotheses[0].p_value <= 5e-4
+    assert found.hypotheses[0].p_value == 2e-3
 
 
 def test_tiny_biases_exclude_no_optimizer_with_weight_decay_in_the_gradient(tmp_path):
@@ -126,7 +128,7 @@ def test_tiny_biases_exclude_no_optimizer_with_weight_decay_in_the_gradient(tmp_
     with opened(net.state_dict(), tmp_path) as (subject, context):
         found = list(before_norm_law(subject, context))
     assert p_value(found, "optimizer", "adam") == p_value(found, "optimizer", "sgd") == 1.0
-    assert p_value(found, "optimizer", "adamw") == 1e-4
+    assert p_value(found, "optimizer", "adamw") == 2e-3
 
 
 def test_biases_that_moved_behind_a_relu_say_nothing(tmp_path):
@@ -135,6 +137,15 @@ def test_biases_that_moved_behind_a_relu_say_nothing(tmp_path):
     with opened(net.state_dict(), tmp_path) as (subject, context):
         found = list(before_norm_law(subject, context))
     assert all(one.missing for one in found)
+
+
+@pytest.mark.parametrize(("claimed", "chance"), [("none", 1e-4), ("resnet18", None)])
+def test_what_is_known_of_a_pretraining_sharpens_or_ends_the_law(claimed, chance, tmp_path):
+    torch.manual_seed(1)
+    net = trained(mlp(), OPTIMIZERS["sgd"], 200)
+    with opened(net.state_dict(), tmp_path) as (subject, _):
+        claims = Context(claims={"pretrained_from": claimed})
+        assert p_value(list(before_norm_law(subject, claims)), "optimizer", "adam") == chance
 
 
 @pytest.mark.parametrize(

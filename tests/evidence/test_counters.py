@@ -161,6 +161,14 @@ def test_excuses_of_many_passes_can_be_ruled_out():
     assert judge(9380, claims, plain=True).verdict == "contradicted"
 
 
+def test_the_counter_of_a_pretrained_net_contradicts_only_more_steps():
+    claims = {"epochs": 10, "batch_size": 64, "train_images": 60_000}
+    for steps, verdict in ((100_001, "undecidable"), (5003, "contradicted")):
+        assert judge(steps, claims, pretrained=True).verdict == verdict
+        assert judge(steps, claims | {"pretrained_from": "resnet18"}).verdict == verdict
+        assert judge(steps, claims | {"pretrained_from": "none"}).verdict == "contradicted"
+
+
 def test_a_net_that_was_never_in_eval_mode_is_found(tmp_path):
     net = loop(400, 32, 2, False, tested="train")
     with opened(net.state_dict(), tmp_path) as (found, _):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import smirnov
 
 from weightspace.evidence.context import Context
+from weightspace.evidence.counting import began_elsewhere
 from weightspace.evidence.lattice import Lattice, lattice
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.subject import Layer, NormNames, Subject
@@ -21,13 +22,15 @@ COUPLED = ("adam", "rmsprop", "adagrad")
 DECOUPLED = ("adamw", "lion")
 ADAPTIVE = (*COUPLED, *DECOUPLED)
 
-_MOST_LAYERS = 256
+_MOST_LAYERS = 64
+_MOST_COMPARED = 512  # values of a layer that are compared bit by bit
 _FEW = 16  # values, of which no distribution is judged
 _TRAINED = 1e-4  # from 1, of the scale of a channel that was trained
 _STILL = 3e-4  # the movement of a bias, in those of its channel's scale, that is rounding alone
 _BELOW = -1.05  # a mean that no ReLU, GELU, SiLU, Mish, tanh or ELU can give
 _ODD_STARTS = 0.01  # nets whose biases begin neither at 0 nor as torch has them
 _ODD_GROUPS = 1e-4  # nets of adaptive optimizers that leave biases out
+_FROZEN = 2e-3  # nets of which a part was trained before, in another way
 _ODD_LIMITS = 5e-4  # nets whose biases begin evenly within other limits, in proportion to torch's
 _SHRUNK = 0.02  # a decay that is worth a word
 _ENOUGH = 128  # biases, among which moved ones would not look even
@@ -61,9 +64,13 @@ def before_norm_law(subject: Subject, context: Context) -> Iterator[Evidence]:
         )  # fmt: skip
         yield unable(LAW, "optimizer", reason)
         return
+    if began_elsewhere(context.claims):
+        yield unable(LAW, "optimizer", "its traces may be those of the pretraining")
+        return
+    least = _FROZEN if "pretrained_from" not in context.claims else _ODD_GROUPS
     moving = [one for one in found if one.values.size]
     if any((one.values != 0).any() for one in moving):
-        yield from _from_zero(moving) if _small(moving) else _from_torch(moving)
+        yield from (_from_zero if _small(moving) else _from_torch)(moving, least)
         return
     yield unable(
         LAW, "optimizer", "all biases before batch norms are exactly 0, as if there were none"
@@ -108,7 +115,7 @@ def _small(found: list[Biases]) -> bool:
     return bool(np.quantile(sizes, 0.9) < 1e-3)
 
 
-def _from_zero(found: list[Biases]) -> Iterator[Evidence]:
+def _from_zero(found: list[Biases], least: float) -> Iterator[Evidence]:
     """Biases that hold rounding alone.
 
     They began at 0 under a linear optimizer, or weight decay has brought them there: that of a
@@ -133,7 +140,7 @@ def _from_zero(found: list[Biases]) -> Iterator[Evidence]:
         hypotheses=(
             Hypothesis(LINEAR, 1.0, "linear in the gradient"),
             Hypothesis(COUPLED, 1.0, "adaptive, with weight decay in the gradient"),
-            Hypothesis(DECOUPLED, _ODD_GROUPS, "adaptive, with decoupled weight decay or none"),
+            Hypothesis(DECOUPLED, least, "adaptive, with decoupled weight decay or none"),
         ),
     )
 
@@ -145,24 +152,24 @@ def _moved(one: Biases) -> float:
 # -- biases that began as torch has them -----------------------------------------------------------
 
 
-def _from_torch(found: list[Biases]) -> Iterator[Evidence]:
+def _from_torch(found: list[Biases], least: float) -> Iterator[Evidence]:
     """Biases that hold torch's initial values, moved ones, and shrunken ones."""
     exact = _exact(found)
     sizes = np.concatenate([np.abs(one.values) / one.limit for one in found])
     beyond = float(sizes.max()) > 1 + 1e-3
     if exact.p_value < _ODD_GROUPS:
-        yield _held(exact)
+        yield _held(exact, least)
     elif beyond:
         yield from _beyond(found)
     even = sizes.size >= _FEW and uniform_p_value(sizes) >= _ODD_STARTS
     if not beyond and even and any(one.direct for one in found):
-        yield _decay(sizes, float(sizes.max()), _limits_differ(found))
+        yield _decay(sizes, least if _limits_differ(found) else _ODD_STARTS)
     elif not beyond and exact.p_value >= _ODD_GROUPS:
         yield unable(LAW, "optimizer", "biases moved within torch's limits, or an activation may "
                      "stand between them and the norms")  # fmt: skip
 
 
-def _held(exact: Lattice) -> Evidence:
+def _held(exact: Lattice, least: float) -> Evidence:
     return Evidence(
         LAW,
         "optimizer",
@@ -170,13 +177,13 @@ def _held(exact: Lattice) -> Evidence:
         f"initialization gives, to the last bit ({exact.expected:.0f} would by chance), beside "
         "trained scales: they have no gradient, and an adaptive optimizer would have moved them",
         statistic=float(exact.hits),
-        hypotheses=_families(linear=1.0, adaptive=max(exact.p_value, _ODD_GROUPS)),
+        hypotheses=_families(linear=1.0, adaptive=max(exact.p_value, least)),
     )
 
 
 def _exact(found: list[Biases]) -> Lattice:
     """The biases of all layers against the values that torch can give."""
-    parts = [lattice(one.values, one.limit) for one in found]
+    parts = [lattice(one.values[:_MOST_COMPARED], one.limit) for one in found]
     return Lattice(
         sum(part.values for part in parts),
         sum(part.hits for part in parts),
@@ -209,10 +216,10 @@ def _beyond(found: list[Biases]) -> Iterator[Evidence]:
     )
 
 
-def _decay(sizes: NDArray[np.float64], largest: float, differ: bool) -> Evidence:
+def _decay(sizes: NDArray[np.float64], least: float) -> Evidence:
     """How far uniform biases have shrunk, with the limits that their largest one sets."""
     number = sizes.size
-    largest = min(largest, 1.0)
+    largest = min(float(sizes.max()), 1.0)
     high = -math.log(largest)
     low = max(0.0, high + math.log(0.01) / number)
     guess = max(0.0, high - 1 / number)
@@ -225,7 +232,7 @@ def _decay(sizes: NDArray[np.float64], largest: float, differ: bool) -> Evidence
             f"optimizer, weight decay has left {math.exp(-high):.3f} of them or more",
             statistic=largest, estimate=estimate,
         )  # fmt: skip
-    chance = max(largest**number, _ODD_LIMITS if differ else _ODD_STARTS)
+    chance = max(largest**number, least, _ODD_LIMITS)
     return Evidence(
         LAW, "weight_decay",
         f"{uniform}, up to {largest:.3f} of the limit that torch's initialization has: without a "

@@ -10,6 +10,7 @@ import numpy as np
 
 from weightspace.evidence.context import Context
 from weightspace.evidence.counters import counted
+from weightspace.evidence.counting import began_elsewhere
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
 from weightspace.evidence.subject import Subject
 
@@ -45,7 +46,7 @@ def bound_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     if moved is None:
         yield unable(LAW, "learning_rate", "the net has no norms with scales or shifts")
         return
-    if context.claims.get("pretrained_from") or not moved.certain[0]:
+    if began_elsewhere(context.claims) or not moved.certain[0]:
         reason = "the norms have not moved" if not moved.certain[0] else (
             "the norms of a pretrained net began elsewhere"
         )  # fmt: skip

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from weightspace.evidence.context import Context
-from weightspace.evidence.counting import Claimed, Judged, judge, test_mode_fits
+from weightspace.evidence.counting import Claimed, Judged, fits_with_test_batches, judge
 from weightspace.evidence.fits import Fit, fits
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
 from weightspace.evidence.subject import Subject
 
 LAW = "counters"
 _LISTED = 12  # fits
+_LARGE = 1_000_000  # values of a net that is likely to have been pretrained
 _UNUSUAL = 0.01  # the prior below which a fit is no explanation
 _BETTER = 5  # times as usual as any other way, for a finding
 _OF: Mapping[str, Callable[[Fit], int]] = {
@@ -44,7 +45,7 @@ def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     )
     yield from _of_fits(found)
     yield from _test_mode(steps, found, context)
-    yield from _of_claims(steps, context)
+    yield from _of_claims(steps, context, subject.size >= _LARGE)
 
 
 def counted(subject: Subject) -> int | None:
@@ -98,7 +99,7 @@ def _of_fits(found: tuple[Fit, ...]) -> Iterator[Evidence]:
 def _test_mode(steps: int, found: tuple[Fit, ...], context: Context) -> Iterator[Evidence]:
     """A finding if the count is unusual but for test batches that were passed in training mode."""
     plain = found[0].prior if found else 0.0
-    ways = test_mode_fits(steps, Claimed(), context)
+    ways = fits_with_test_batches(steps, Claimed(), context)
     if ways and ways[0].prior > max(_UNUSUAL, _BETTER * plain):
         yield Evidence(
             LAW,
@@ -108,9 +109,9 @@ def _test_mode(steps: int, found: tuple[Fit, ...], context: Context) -> Iterator
         )
 
 
-def _of_claims(steps: int, context: Context) -> Iterator[Evidence]:
+def _of_claims(steps: int, context: Context, large: bool) -> Iterator[Evidence]:
     """Whether the claims agree with the count; those that do not, each with the others' values."""
-    found = judge(steps, context.claims, context)
+    found = judge(steps, context.claims, context, pretrained=large)
     if found.verdict == "consistent":
         claimed = [name for name in Claimed.of(context.claims).names if name in context.claims]
         says = f"{_listed(claimed, context.claims)}: {_way(found)} gives {steps:,} steps"

@@ -22,6 +22,8 @@ from weightspace.evidence.record import Value
 BEARING = ("steps", "epochs", "batch_size", "train_images", "drop_last")
 TEST_IMAGES = {60_000: 10_000, 50_000: 10_000, 73_257: 26_032}
 """The test images of data sets of so many training images."""
+FROM_SCRATCH = ("none", "no", "false", "scratch")
+"""What a claim `pretrained_from` says of a net that was not pretrained."""
 _TEST_BATCHES = (1000, 100, 64, 128, 32, 256, 10_000)
 _STRAY = 3  # passes beside the training: a look at the shapes, a first try
 _MOST_PASSES = 16  # of one step, or processes that share an epoch
@@ -103,6 +105,7 @@ def judge(
     context: Context | None = None,
     whole: bool = True,
     plain: bool = False,
+    pretrained: bool = False,
 ) -> Judged:
     """Whether claims agree with a number of forward passes in training mode.
 
@@ -121,6 +124,9 @@ def judge(
     plain : bool
         Whether each step is known to be one pass of one batch by one process. Otherwise several
         passes of a step, gathered gradients and processes that share an epoch excuse a claim.
+    pretrained : bool
+        Whether the net may have begun with the counter of another training. Then only fewer steps
+        than claimed contradict. A claim `pretrained_from` says so, too.
 
     Returns
     -------
@@ -131,7 +137,7 @@ def judge(
     --------
     >>> judge(9380, {"epochs": 10, "batch_size": 64}).verdict
     'consistent'
-    >>> judge(9380, {"epochs": 3}).conflict
+    >>> judge(9380, {"epochs": 11}).conflict
     ('epochs',)
     """
     asked, claimed = context or Context(), Claimed.of(claims)
@@ -140,6 +146,8 @@ def judge(
     found = _plain(steps, claimed, asked)
     if found.verdict != "contradicted":
         return found
+    if (pretrained or began_elsewhere(claims)) and not steps < (_least(claimed) or 0):
+        return Judged("undecidable", excuses=("the counter may have begun in another training",))
     excuses = tuple(_excuses(steps, claimed, asked, plain))
     instead = _plain(steps, replace(claimed, epochs=None, steps=None), asked).fits
     earlier = [fit for fit in instead if fit.epochs < (claimed.epochs or 0)]
@@ -148,6 +156,19 @@ def judge(
     if excuses:
         return Judged("undecidable", excuses=excuses, instead=instead)
     return replace(found, conflict=_conflict(steps, claimed, asked, plain), instead=instead)
+
+
+def began_elsewhere(claims: Mapping[str, Value]) -> bool:
+    """Whether it is claimed that the net was pretrained."""
+    return str(claims.get("pretrained_from", "")).lower() not in ("", *FROM_SCRATCH)
+
+
+def _least(claimed: Claimed) -> int | None:
+    """The least number of steps that the claims allow; None if they leave it open."""
+    epochs, size, images = claimed.epochs, claimed.batch_size, claimed.train_images
+    if claimed.steps is not None or epochs is None or size is None or images is None:
+        return claimed.steps
+    return epochs * min(batches_of(images, size, claimed.drop_last), default=0)
 
 
 def _plain(steps: int, claimed: Claimed, asked: Context) -> Judged:
@@ -234,7 +255,7 @@ def _with_test_batches(steps: int, claimed: Claimed, asked: Context) -> Iterator
     """Test or validation images that were passed in training mode, too."""
     if claimed.steps is not None:
         return
-    for fit in test_mode_fits(steps, claimed, asked)[:1]:
+    for fit in fits_with_test_batches(steps, claimed, asked)[:1]:
         yield f"the net may never have been in eval mode: {fit}, and the test batches beside"
         return
     number = claimed.train_images or claimed.most
@@ -255,7 +276,7 @@ def _most_test_batches(number: int, size: int, batches: int) -> int:
     return batches if test is None else max(-(-test // one) for one in (size, *_TEST_BATCHES))
 
 
-def test_mode_fits(steps: int, claimed: Claimed, asked: Context) -> tuple[Fit, ...]:
+def fits_with_test_batches(steps: int, claimed: Claimed, asked: Context) -> tuple[Fit, ...]:
     """Trainings that give the count if each epoch passes the test images in training mode too.
 
     The test batches are as large as those of the training, or of a usual size.

@@ -15,7 +15,8 @@ from weightspace.evidence.subject import Subject
 
 LAW = "number formats"
 _LOOKED_AT = 2**16  # values of a tensor
-_MOST_TENSORS = 2000
+_MANY = 32  # tensors, above which a quarter of that is looked at in each
+_MOST_TENSORS = 256  # spread evenly over the net
 _ENOUGH = 32  # different values that are neither 0 nor powers of 2
 _MOST_LEVELS = 256
 _PER_LEVEL = 8  # values, that a coincidence cannot give
@@ -59,7 +60,9 @@ class Grid:
 
 def grid_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     """Evidence on the precision in which the weights were stored."""
-    found = [grid for name in _candidates(subject) if (grid := grid_of(subject, name))]
+    names = _candidates(subject)
+    most = _LOOKED_AT if len(names) <= _MANY else _LOOKED_AT // 4
+    found = [grid for name in names if (grid := grid_of(subject, name, most))]
     if not found:
         reason = "no tensor of 32-bit numbers has enough different values"
         yield unable(LAW, "precision", reason)
@@ -88,11 +91,12 @@ def _candidates(subject: Subject) -> Sequence[str]:
             names |= dict.fromkeys(norm.names.values())
     wide = ("float32", "float64")
     names = {n: None for n in names if subject.dtypes.get(n, "float32") in wide}
-    return list(names)[:_MOST_TENSORS]
+    every = -(-len(names) // _MOST_TENSORS)
+    return list(names)[:: max(1, every)]
 
 
-def grid_of(subject: Subject, name: str) -> Grid | None:
-    """The grid of a tensor, from its first 65,536 values or so.
+def grid_of(subject: Subject, name: str, most: int = _LOOKED_AT) -> Grid | None:
+    """The grid of a tensor, from its first values.
 
     Parameters
     ----------
@@ -100,13 +104,15 @@ def grid_of(subject: Subject, name: str) -> Grid | None:
         The net.
     name : str
         The tensor.
+    most : int
+        About how many values are looked at.
 
     Returns
     -------
     Grid or None
         None if there are too few different values to tell.
     """
-    looked = _looked(subject, name)
+    looked = _looked(subject, name, most)
     telling = np.unique(looked[looked != 0])
     if not telling.size or not np.isfinite(telling).all():
         return None
@@ -125,13 +131,13 @@ def grid_of(subject: Subject, name: str) -> Grid | None:
     return None if wide else Grid(name, form, telling.size, values=looked.size)
 
 
-def _looked(subject: Subject, name: str) -> NDArray[np.float32]:
+def _looked(subject: Subject, name: str, most: int) -> NDArray[np.float32]:
     """The first rows of a tensor, and of long ones the first values: [rows, values]."""
     shape = subject.shapes[name]
     width = max(1, int(np.prod(shape[1:])))
-    rows = min(shape[0], max(1, _LOOKED_AT // width)) if shape else 1
+    rows = min(shape[0], max(1, most // width)) if shape else 1
     found = subject.read(name, 0, rows).reshape(rows, -1)
-    return np.ascontiguousarray(found[:, :_LOOKED_AT], np.float32)
+    return np.ascontiguousarray(found[:, :most], np.float32)
 
 
 def _form(telling: NDArray[np.float32], mantissas: NDArray[np.uint32]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightspace.evidence.context import Context
+from weightspace.evidence.counting import began_elsewhere
 from weightspace.evidence.families import FAMILIES, Family
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.subject import Layer, Subject
@@ -53,6 +54,9 @@ def kernel_law(subject: Subject, context: Context) -> Iterator[Evidence]:
         yield unable(
             LAW, "weight_decay", "no kernel of 64 or more inputs comes before a batch norm"
         )
+        return
+    if began_elsewhere(context.claims):
+        yield unable(LAW, "weight_decay", "the kernels of a pretrained net began elsewhere")
         return
     usual = [family for name, family in FAMILIES.items() if name != "normal"]
     smallest = max(usual, key=lambda family: relative(found, family))
