@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from weightspace.meta import regress as regress
     from weightspace.networks.sequential import sequential as sequential
     from weightspace.recording import Recorder as Recorder
+    from weightspace.recording import merge as merge
     from weightspace.report import figures as figures
     from weightspace.report import table as table
     from weightspace.report.html.page import page as page
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from weightspace.zoo import Zoo as Zoo
     from weightspace.zoo import write_index as write_index
     from weightspace.zoo.care.check import check as check
-    from weightspace.zoo.care.merge import merge as merge
     from weightspace.zoo.care.repair import repair as repair
 
 _HOMES = {
@@ -61,11 +61,11 @@ _HOMES = {
     "interop": ("add", "export_zoo", "import_zoo", "publish"),
     "meta": ("Evaluation", "Model", "Regression", "Study", "evaluate", "fit", "regress"),
     "networks.sequential": ("sequential",),
-    "recording": ("Recorder",),
+    "recording": ("Recorder", "merge"),
     "report": ("display", "displays", "figures", "page", "table"),
     "sampling": ("estimate", "reproduce", "sample"),
     "space": ("Recipe", "Space", "load_space", "preset"),
-    "zoo": ("SliceDataset", "Zoo", "check", "merge", "repair", "write_index"),
+    "zoo": ("SliceDataset", "Zoo", "check", "repair", "write_index"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

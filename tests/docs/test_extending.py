@@ -51,9 +51,9 @@ def test_the_script_of_the_page_samples_in_two_processes(tmp_path: Path, where: 
     )
     zoo = Zoo(tmp_path / "zoo")
     assert zoo.nets.height == 8
-    assert set(zoo.nets["initialization"]) == {"glorot_normal", "lecun_normal"}
+    assert set(zoo.nets["initialization"]) == {"fan_out_normal", "glorot_normal"}
     labels = labels_of(zoo)
-    assert labels.levels["optimizer"] == ("adam", "lion")
+    assert labels.levels["optimizer"] == ("adam", "signum")
     assert labels.levels["activation"] == ("relu", "swish")
 
 
@@ -67,6 +67,9 @@ def entries(monkeypatch: pytest.MonkeyPatch) -> None:
         field: {name: entry for name, entry in table.items() if name not in before[field]}
         for field, table in TABLES.items()
     }
+    assert {name for names in own.values() for name in names} == {
+        *("signum", "swish", "fan_out_normal")  # and none that was there
+    }
     for field, table in TABLES.items():
         for name in own[field]:
             del table[name]
@@ -74,11 +77,11 @@ def entries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_entry_trains_among_others_as_it_trains_alone(entries: None) -> None:
-    """And does what it says: a step of lion is the learning rate in every weight."""
+    """And does what it says: a step of signum is the learning rate in every weight."""
     pool = Pool.of({"digits": small("digits")})
     own = replace(
-        BASE, optimizer="lion", learning_rate=0.01, activation="swish",
-        initialization="lecun_normal",
+        BASE, optimizer="signum", learning_rate=0.01, activation="swish",
+        initialization="fan_out_normal",
     )  # fmt: skip
     others = [replace(BASE, seed=1, optimizer="rmsprop"), replace(BASE, seed=2, activation="tanh")]
     together = StackTrainer([own, *others], pool, snapshots=2, dtype=torch.float64)

@@ -45,6 +45,18 @@ def test_files_are_taken_under_every_usual_suffix(tmp_path):
     assert taken(tmp_path / "in") == (set(FILES), {})
 
 
+def test_the_folders_of_a_zoo_hold_no_checkpoints(tmp_path):
+    save(tmp_path / "in/a.pt")
+    save(tmp_path / "in/shards/b.safetensors")  # of no zoo
+    add(tmp_path / "in", tmp_path / "in/zoo")
+    save(tmp_path / "in/zoo/c.pt")
+    nets, others = taken(tmp_path / "in")
+    assert nets == {"a.pt", "shards/b.safetensors", "zoo/c.pt"}
+    shards = [file for file in others if file.startswith("zoo/shards/")]
+    assert {others[file] for file in shards} == {(names.ZOO, "")}
+    assert shards
+
+
 def test_other_files_are_counted_and_named(tmp_path, capsys):
     save(tmp_path / "in/a.pt")
     for i in range(7):

@@ -145,6 +145,14 @@ REFUSED = {
         "def build(r):\n    raise SystemExit(3)\n", r"net\.py:2: build fails \(SystemExit: 3\)",
     ),
     "no module": ("def build(r):\n    return [1]\n", r"build: gives a list, no torch.nn.Module"),
+    "a hyper-parameter that is none": (
+        "def build(r):\n    return r.width\n",
+        r"net\.py:2: build fails \(AttributeError: a recipe has no width, but width_fc,",
+    ),
+    "another argument than the recipe": (
+        "from torch import nn\ndef build(classes):\n    return nn.Linear(64, classes)\n",
+        r"build fails \(TypeError: .*\); it is called with the recipe as its only argument",
+    ),
     "a forward pass that fails": (
         HEAD + "def build(r):\n    return nn.Sequential(nn.Flatten(), nn.Linear(7, r.outputs))\n",
         r"net\.py: fails on images 2x1x8x8 \(RuntimeError: mat1 and mat2",

@@ -95,6 +95,60 @@ def test_checkpoints_that_are_there(tmp_path, model, capsys):
         next(watch(tmp_path, model, every=0))
 
 
+def test_runs_of_a_zoo_that_is_being_recorded(tmp_path, model, capsys):
+    zoo = tmp_path / "runs"
+    options = {"snapshots": [0, 1, 2, 3], "dtype": "bfloat16"}
+    recorder = Recorder(zoo, {"dataset": "digits"}, **options)
+    with recorder.run(net(), name="whole", augmentation=True) as run:
+        run.step(step=3)
+    run = recorder.run(net(), name="open", augmentation=True)
+    run.step(step=2)
+    run._journal.flush()
+    torch.save(net().state_dict(), tmp_path / "a.pt")
+    waiting = watch(tmp_path, model, every=0.01)
+    found = [next(waiting) for _ in range(3)]
+    whole, opened, file = found
+    assert [one.file for one in found] == ["runs/whole", "runs/open", "a.pt"]
+    assert [one.step for one in found] == [3, 2, None]
+    vector = weightspace.Zoo(zoo).vector("whole")  # the nets are the same
+    expected = weightspace.Model.load(model).predict(vector, weightspace.Zoo(zoo).layout("whole"))
+    assert whole.answer == opened.answer == expected
+    assert whole.known["dataset"] == opened.known["dataset"] == "digits"
+    assert file.answer is not None
+    run.step(step=3)
+    run.close()  # it may be seen before or after it comes into the zoo, but once
+    torch.save(nn.Sequential(net(), nn.Linear(10, 9)).state_dict(), tmp_path / "b.pt")
+    found = [next(waiting) for _ in range(2)]
+    assert [(one.file, one.step) for one in found] == [("runs/open", 3), ("b.pt", None)]
+    said = printed(capsys, "watch", zoo, "--model", model, "--once")
+    assert said.startswith(f"whole, step 3: {line(expected, whole.known)}\n")
+    assert "open, step 3: " in said
+    said = printed(capsys, "watch", zoo, "--model", model, "--once", "--json")
+    assert [json.loads(text)["step"] for text in said.splitlines()] == [3, 3]
+
+
+def test_a_run_that_cannot_be_read_is_told_once(tmp_path, model):
+    zoo = tmp_path / "zoo"
+    run = Recorder(zoo, snapshots=[0, 1]).run(net(), name="open")
+    run.step()
+    run._journal.leave()
+    (state,) = (zoo / "states").iterdir()
+    data = state.read_bytes()
+    state.write_bytes(data.replace(b"open", b"opem"))
+    torch.save(net().state_dict(), tmp_path / "zoo" / "a.pt")
+    waiting = watch(zoo, model, every=0.01)
+    found = [next(waiting) for _ in range(2)]
+    assert "is damaged (its checksum does not fit)" in found[0].problem
+    assert found[1].file == "a.pt"
+
+
+def test_a_sampled_zoo_is_not_watched(tmp_path, model, capsys):
+    zoo = synthetic_zoo(tmp_path / "zoo", nets=10)
+    line = refused(capsys, "watch", zoo.path, "--model", model)
+    assert "is a zoo of nets that were not recorded, in which no checkpoints appear" in line
+    assert list(watch(tmp_path, model, once=True)) == []
+
+
 def test_checkpoints_that_appear(tmp_path, model):
     folder = tmp_path / "in"
     folder.mkdir()

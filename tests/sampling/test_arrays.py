@@ -71,12 +71,16 @@ def test_numbers_train_as_the_bytes_that_they_are_equal_to() -> None:
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     write(tmp_path)
     options = {"nets": 1, "out": tmp_path / "zoo", "data_dir": str(tmp_path), "workers": 1}
+    with pytest.raises(UsageError, match=r"iris has inputs of 5, not 6; .*; set features to 5"):
+        sample(space(features=6), **options)
     with pytest.raises(UsageError, match="features: iris has inputs of 5, not 6; numbers are not"):
         sample(space(features=6), **options)
     with pytest.raises(UsageError, match="features: nws has layers for images; use `arch"):
         sample(space(architecture="nws", depth_conv=3), **options)
     with pytest.raises(UsageError, match="features: digits has images, not a table; leave it out"):
         sample(space(dataset="digits", features=64), **options)
+    with pytest.raises(UsageError, match=r"iris has inputs of 5, not 32x32x3; .*; set feat"):
+        sample(space(features=0), **options)
     with pytest.raises(UsageError, match="input_size: iris has inputs of 5, not 8x8x1"):
         sample(space(features=0, input_size=8, channels=1), **options)
     with pytest.raises(UsageError, match="augmentation: needs images of bytes; set it to false"):

@@ -169,6 +169,8 @@ def test_a_net_is_reproduced_with_its_file_alone(
     for net in zoo.nets["net"][:3]:
         found = reproduce(zoo, net, module=str(tmp_path / "net.py"))
         assert all(one.relative < 1e-4 for one in found.differences)
+    with pytest.raises(UsageError, match=r'the net is a net\.py:build; give `module="net\.py"`'):
+        reproduce(zoo, zoo.nets["net"][0], module=str(tmp_path / "net.py:Other"))
     typed = ("--module", made / "net.py")
     assert "net" in printed(capsys, "sample", "--out", zoo.path, "--only", net, *typed)
 

@@ -177,6 +177,12 @@ def test_unknown_key_is_named_with_its_line(tmp_path):
     assert message.startswith("mine.yaml:7: speed: no such hyper-parameter; known are dataset,")
 
 
+def test_the_nearest_key_is_named(tmp_path):
+    message = refusal(tmp_path, TEMPLATE + "  warm_up: 3\n")
+    assert message.startswith("mine.yaml:7: warm_up: no such hyper-parameter; known are dataset,")
+    assert message.endswith("; did you mean warmup?")
+
+
 def test_the_seed_is_not_a_hyper_parameter(tmp_path):
     message = refusal(tmp_path, TEMPLATE + "  seed: 3\n")
     assert message.startswith("mine.yaml:7: seed: no such hyper-parameter; known are dataset,")
@@ -497,3 +503,40 @@ def test_what_is_unknown_is_no_property_and_cannot_be_drawn():
     assert space.with_constants(dataset="digits", blocks=1).draw(2)
     with pytest.raises(UsageError, match="depth_conv: 1 layers cannot fill 3 blocks"):
         space.with_constants(dataset="digits", blocks=3)
+
+
+TIMES = {"optimizer": {"adam": 0.1, "rmsprop": 0.05}}
+
+
+def test_a_range_may_depend_on_another_hyper_parameter(tmp_path):
+    rates = {"low": 0.01, "high": 0.1, "scale": "log"}
+    plain = {"dataset": "mnist", "optimizer": ["sgd", "adam", "rmsprop"]}
+    space = Space.from_dict({"recipe": plain | {"learning_rate": rates | {"times": TIMES}}})
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(space.to_dict()))
+    assert load_space(path) == space
+    without = Space.from_dict({"recipe": plain | {"learning_rate": rates}})
+    factors = {"sgd": 1.0} | TIMES["optimizer"]
+    for one, other in zip(space.draw(60, seed=3), without.draw(60, seed=3), strict=True):
+        assert one.optimizer == other.optimizer
+        assert one.learning_rate == other.learning_rate * factors[one.optimizer]
+    assert space.values("learning_rate") == (0.01 * 0.05, 0.1)
+    assert set(space.levels(space.draw(60, seed=3))[:, 0]) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ({"optimiser": {"adam": 0.1}}, "no such hyper-parameter"),
+        ({"learning_rate": {"adam": 0.1}}, "no such hyper-parameter"),
+        ({"optimizer": {"adam": 0}}, "not above 0"),
+        ({"optimizer": {"adam": "small"}}, "not above 0"),
+        ({"optimizer": 0.1}, "times is not possible"),
+        ({"optimizer": {"adam": 1e9}}, "learning_rate"),
+        ([1], "times is not possible"),
+    ],
+)
+def test_factors_of_a_range_are_checked(times, told):
+    rates = {"low": 0.01, "high": 0.1, "times": times}
+    with pytest.raises(UsageError, match=told):
+        Space.from_dict({"recipe": {"dataset": "mnist", "learning_rate": rates}})

@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from weightspace.cli import (
     arguments,
     auditing,
+    comparing,
     inspecting,
     interop,
     listing,
@@ -58,6 +59,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     *(interop.export, interop.add, interop.publish, interop.import_),
     *(reading.evaluate, reading.dissect, reading.fit, reading.predict, inspecting.inspect),
     *(auditing.audit, watching.watch),
+    *(comparing.compare, watching.watch),
     *(sampling.demo, listing.spaces, listing.images),
 )
 """All commands, in the order of `weightspace --help`."""

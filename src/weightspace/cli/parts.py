@@ -16,18 +16,18 @@ from weightspace.cli.output import Debug, answer
 
 def merge(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The zoo to make, or to add to.")],
-    zoos: Annotated[list[Path], typer.Argument(metavar="ZOO...", help="Zoos of the same run.")],
+    zoos: Annotated[list[Path], typer.Argument(metavar="ZOO...", help="Zoos to join.")],
     copy: Annotated[
         bool, typer.Option("--copy", help="Copy files instead of making hard links.")
     ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Merge zoos of the same run, such as its shards, into one."""
-    from weightspace import zoo as room
+    """Merge zoos into one: parts of one run of `sample`, or runs that were recorded."""
+    from weightspace import recording
 
     with bars() as listener:
-        merged = room.merge(out, zoos, copy=copy, progress=listener)
+        merged = recording.merge(out, zoos, copy=copy, progress=listener)
     answer(as_json, show.facts(merged), lambda: show.zoo(merged))
 
 

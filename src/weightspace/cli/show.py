@@ -85,7 +85,16 @@ def facts(zoo: Zoo) -> dict[str, Any]:
         },
         "created": zoo.meta["created"],
         "versions": zoo.meta["versions"],
-    }
+    } | _not_ended(zoo)
+
+
+def _not_ended(zoo: Zoo) -> dict[str, list[str]]:
+    """The recorded runs that are not in the zoo yet, which only its folder tells."""
+    if "recorded" not in zoo.meta["info"] or zoo.name != str(zoo.path):
+        return {}
+    from weightspace.recording.stories import not_ended
+
+    return {"not_ended": not_ended(zoo.path)}
 
 
 def _size(zoo: Zoo) -> int | None:
@@ -104,6 +113,8 @@ def zoo(zoo: Zoo) -> None:
     accuracy = ", ".join(
         f"{name} {value:.0%}" for name, value in found["test_accuracy"].items() if value is not None
     )
+    known = zoo.nets.height == 0 or zoo.nets["dead"].null_count() < zoo.nets.height
+    dead = f"{found['dead']:,}" if known else "an unknown number"
     partly = ", ".join(f"{name} ({count:,} nets)" for name, count in found["recorded_of"].items())
     table = Table.grid(padding=(0, 2))
     for name, text in (
@@ -116,7 +127,8 @@ def zoo(zoo: Zoo) -> None:
             + ("" if whole else f" of {planned:,}; the command that started it continues it"),
         ),
         *([("recorded", f"for some nets only: {partly}")] if partly else []),
-        ("of these", f"{found['dead']:,} stayed at chance (dead), {found['diverged']:,} diverged"),
+        *([("not ended", ", ".join(found["not_ended"]))] if found.get("not_ended") else []),
+        ("of these", f"{dead} stayed at chance (dead), {found['diverged']:,} diverged"),
         (
             "snapshots",
             f"{found['snapshots']:,} with {found['values']:,} {found['dtype']} values in all",
@@ -126,7 +138,7 @@ def zoo(zoo: Zoo) -> None:
             f"{found['shortest_vector'] or 0:,} to {found['longest_vector'] or 0:,} values",
         ),
         *([("on disk", _bytes(found["bytes"]))] if found["bytes"] is not None else []),
-        ("test accuracy", accuracy or "no net yet"),
+        ("test accuracy", accuracy or ("not measured" if found["nets"] else "no net yet")),
         ("created", f"{found['created']} by {_versions(found['versions'])}"),
     ):
         table.add_row(Text(name, style="bold"), _text(text))

@@ -15,7 +15,8 @@ from weightspace.printable import printable
 
 def watch(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Where checkpoints are or will be.")
+        Path,
+        typer.Argument(metavar="FOLDER", help="Where checkpoints are or will be, or a zoo."),
     ],
     model: Annotated[Path, typer.Option(metavar="MODEL", help="A folder that `fit` made.")],
     every: Annotated[float, typer.Option(help="Seconds between two looks.")] = 2.0,
@@ -27,7 +28,9 @@ def watch(
 ) -> None:
     """Predict how nets in checkpoints were trained, as training writes them.
 
-    It prints a line for each checkpoint in the folder, and for each that appears, until Ctrl-C.
+    It prints a line for each checkpoint in the folder, and for each that appears, until Ctrl-C. Of
+    a zoo that `Recorder` writes, it prints a line for each run, and for each new snapshot, with
+    what is true in brackets.
     """
     from weightspace.recording import watch as wait
     from weightspace.recording.live import line
@@ -36,8 +39,10 @@ def watch(
         for one in wait(folder, model, every=every, once=once):
             if as_json:
                 answer = one.answer.to_dict() if one.answer else None
-                said = json.dumps({"file": one.file, "answer": answer, "problem": one.problem})
+                told = {"file": one.file, "answer": answer, "problem": one.problem}
+                said = json.dumps(told | ({} if one.step is None else {"step": one.step}))
             else:
-                text = line(one.answer) if one.answer else f"not read: {one.problem}"
-                said = f"{printable(one.file)}: {text}"
+                text = line(one.answer, one.known) if one.answer else f"not read: {one.problem}"
+                step = "" if one.step is None else f", step {one.step:,}"
+                said = printable(f"{one.file}{step}: {text}", 2**16)
             print(said, flush=True)

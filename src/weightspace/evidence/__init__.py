@@ -7,18 +7,23 @@ Promises: a law that cannot be applied says why; what is claimed never changes w
 nothing is random. The laws are derived in docs/laws.md, with the error rates that were measured.
 """
 
+from weightspace.evidence.comparison import Comparison, TensorPair
 from weightspace.evidence.context import Context
+from weightspace.evidence.kinship import compare
 from weightspace.evidence.laws import LAWS, examine
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis
 from weightspace.evidence.subject import Subject, of_checkpoint
 
 __all__ = [
     "LAWS",
+    "Comparison",
     "Context",
     "Estimate",
     "Evidence",
     "Hypothesis",
     "Subject",
+    "TensorPair",
+    "compare",
     "examine",
     "of_checkpoint",
 ]

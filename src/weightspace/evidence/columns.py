@@ -1,18 +1,296 @@
-"""Column sums of the output layer: linear optimizers keep them, adaptive ones do not."""
+"""Column sums of the output layer: linear optimizers keep them, adaptive ones do not.
+
+Under softmax cross entropy the gradients of the logits sum to zero over the classes. So do those of
+the output layer's weights, for each input, and those of its biases. Whatever is linear in the
+gradient keeps these sums; weight decay multiplies all of them by one factor.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
 
 from weightspace.evidence.context import Context
-from weightspace.evidence.record import Evidence, unable
-from weightspace.evidence.subject import Subject
+from weightspace.evidence.families import FAMILIES
+from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
+from weightspace.evidence.subject import Layer, Subject, column_sums
 
 LAW = "column sums"
+LINEAR = ("sgd", "momentum", "nesterov")
+ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad")
+PRODUCT = "weight_decay x learning_rate x steps / (1 - momentum)"
+
+_FEWEST_CLASSES = 3  # with two, adaptive steps of the two are opposite, too
+_LEAST_INPUTS = 8
+_MOST_INPUTS = 2048  # of which the covariates are made; sums of any number are read
+_ROUNDED = 3e-4  # the share of biases to which rounding lets a sum of 0 grow in float32
+_MIXED = 5e-3  # the same where gradients were rounded to 16 bits
+_VANISHED = 1e-6  # sums' mean square by that of weights x classes, where decay has left rounding
+_DENSITY = 10.0  # most of the density at 0 of an adaptive net's bias sum, as a share of its biases
+_SURE = 5e-4  # the p-value below which a family of optimizers is excluded
+_EXACT = ("float32", "float64", "float16", "bfloat16")  # types whose rounding the sum survives
+_CONSTANTS = (0.01, 0.1, 1.0)  # to which biases are sometimes set at the start
+
+
+@dataclass(frozen=True)
+class Sums:
+    """The sums of an output layer.
+
+    `square` is the mean of their squares; `rest` the mean square of what is left of a weight
+    without its column's mean; `spread` the standard deviation of the sums by their mean; `fit` the
+    p-value of their regression on what an initial sum cannot know. `bias` is the sum of the biases,
+    and `bias_share` that by the sum of their absolute values; both are None without biases. `alike`
+    says that all columns are equal: units that began alike stay so, and their sums say nothing.
+    """
+
+    classes: int
+    inputs: int
+    square: float
+    rest: float
+    spread: float
+    fit: float
+    bias: float | None
+    bias_share: float | None
+    alike: bool
+
+    @property
+    def vanished(self) -> bool:
+        """Whether decay or a start at 0 has left nothing of the sums but rounding."""
+        return not self.alike and self.square < _VANISHED * self.classes * (
+            self.rest + self.square / self.classes
+        )
+
+    @property
+    def constant(self) -> bool:
+        """Whether all sums are one number, as weights that began constant leave them."""
+        return not (self.vanished or self.alike) and self.spread < 1e-3
 
 
 def column_sum_law(subject: Subject, context: Context) -> Iterator[Evidence]:
-    """Evidence on the optimizer's family, the weight decay and the initialization."""
+    """Evidence on the optimizer's family, the weight decay and the initialization.
+
+    Parameters
+    ----------
+    subject : Subject
+        The net.
+    context : Context
+        What is known beside it.
+
+    Yields
+    ------
+    Evidence
+        On the optimizer; where it is linear also on the initialization and the weight decay.
+    """
     layer = subject.output
-    if layer is None or layer.outputs < 2:
-        yield unable(LAW, "optimizer", "the net does not end in a dense layer of two or more units")
+    if layer is None or layer.outputs < _FEWEST_CLASSES or layer.inputs < _LEAST_INPUTS:
+        yield unable(LAW, "optimizer", "the net does not end in a dense layer of enough units")
+        return
+    sums = sums_of(subject, layer)
+    found = _of_optimizer(sums, layer)
+    yield found
+    linear, adaptive = (one.p_value for one in found.hypotheses)
+    if adaptive < _SURE <= linear and not sums.alike:
+        yield from _of_start(sums, layer, context)
+
+
+def sums_of(subject: Subject, layer: Layer) -> Sums:
+    """The sums of an output layer, and what they are compared with."""
+    sums = column_sums(subject, layer)
+    classes, inputs = layer.outputs, layer.inputs
+    square = float(np.mean(sums**2))
+    rest, alike, covariates = _rest(subject, layer, sums)
+    mean = abs(float(sums.mean()))
+    bias = share = None
+    if layer.bias and subject.dtypes.get(layer.bias, "float32") in _EXACT:
+        biases = subject.values(layer.bias).astype(np.float64)
+        bias = float(biases.sum())
+        total = float(np.abs(biases).sum())
+        share = abs(bias) / total if total and _moved(biases) else None
+    spread = float(sums.std()) / mean if mean else math.inf
+    fit = 1.0 if alike else _regression(sums[: len(covariates)], covariates)
+    return Sums(classes, inputs, square, rest, spread, fit, bias, share, alike)
+
+
+def _moved(biases: NDArray[np.float64]) -> bool:
+    """Whether biases differ as training makes them, and not as one or two sign-like steps do."""
+    sizes = np.abs(biases)
+    return float(sizes.std()) > 0.1 * float(sizes.mean())
+
+
+def _rest(
+    subject: Subject, layer: Layer, sums: NDArray[np.float64]
+) -> tuple[float, bool, NDArray[np.float64]]:
+    """The mean square of centred weights, whether all are alike, covariates [inputs, q] of sums.
+
+    Covariates are what training changes and an initial sum cannot know: the centred weights
+    themselves, their length, and the weights by which the layer's inputs are made.
+    """
+    inputs = min(layer.inputs, _MOST_INPUTS)
+    weights = _part(subject, layer, inputs)
+    centred = weights - weights.mean(0)
+    square = (centred**2).sum(0)
+    rest = float(square.mean()) / (layer.outputs - 1)
+    most = max(1, min(layer.outputs - 1, inputs // 6))
+    if layer.outputs - 1 <= most:
+        directions = np.linalg.svd(centred, full_matrices=False)[2][:most]
+    else:
+        _, vectors = np.linalg.eigh(centred.T @ centred)
+        directions = vectors[:, ::-1][:, :most].T
+    columns = [np.ones(inputs), *directions, np.sqrt(square), square]
+    before = subject.layers[subject.layers.index(layer) - 1] if len(subject.layers) > 1 else None
+    if before is not None and before.outputs == layer.inputs and not before.norms:
+        made = subject.weight(before)[:inputs].reshape(inputs, -1).astype(np.float64)
+        columns += [made.sum(1), np.sqrt((made**2).sum(1))]
+        if before.bias:
+            columns.append(subject.values(before.bias)[:inputs].astype(np.float64))
+    alike = float(centred.std(1).max()) < 1e-3 * math.sqrt(rest)
+    return rest, alike, np.stack(columns, 1)
+
+
+def _part(subject: Subject, layer: Layer, inputs: int) -> NDArray[np.float64]:
+    """The kernel's first inputs, float64 [outputs, inputs]; of very many outputs, the first."""
+    most = max(layer.outputs, 1) if layer.outputs * inputs <= 2**22 else 2**22 // inputs
+    if layer.axes == "in out":
+        return subject.read(layer.weight, 0, inputs)[:, :most].T.astype(np.float64)
+    return subject.read(layer.weight, 0, most)[:, :inputs].astype(np.float64)
+
+
+def _regression(sums: NDArray[np.float64], covariates: NDArray[np.float64]) -> float:
+    """The p-value of the F test that sums do not depend on the covariates, the mean included."""
+    scale = np.sqrt((covariates**2).mean(0))
+    basis, triangle = np.linalg.qr(covariates[:, scale > 0] / scale[scale > 0])
+    basis = basis[:, np.abs(np.diag(triangle)) > 1e-8 * len(sums)]
+    free, taken = len(sums) - basis.shape[1], basis.shape[1]
+    if free < 5:
+        return 1.0
+    explained = float(((basis.T @ sums) ** 2).sum())
+    left = float((sums**2).sum()) - explained
+    if left <= 1e-12 * explained:
+        return 0.0
+    return float(stats.f.sf(explained / taken / (left / free), taken, free))
+
+
+def _of_optimizer(sums: Sums, layer: Layer) -> Evidence:
+    """The evidence of biases and weights together, as one p-value for each family."""
+    if sums.vanished or sums.constant:
+        how = "0 but for rounding, as decay or a start at 0 leaves them"
+        says = f"the column sums of the output layer are {how if sums.vanished else 'one number'}"
+        return _judged(f"{says}; an adaptive optimizer would have moved them", layer, 1.0, 1e-9,
+                       sums.square)  # fmt: skip
+    says, linear, adaptive = _of_biases(sums)
+    if sums.fit < _SURE:
+        says = (
+            "the column sums of the output layer depend on what the net has learned "
+            f"(p = {sums.fit:.0e}), which a linear optimizer cannot bring about; {says}"
+        )
+    return _judged(
+        says, layer, min(1.0, 2 * min(linear, sums.fit)), adaptive,
+        sums.fit if sums.bias_share is None else sums.bias_share,
+    )  # fmt: skip
+
+
+def _judged(says: str, layer: Layer, linear: float, adaptive: float, statistic: float) -> Evidence:
+    return Evidence(
+        LAW, "optimizer", says, layer.weight, statistic,
+        (Hypothesis(LINEAR, linear, "linear"), Hypothesis(ADAPTIVE, adaptive, "adaptive")),
+    )  # fmt: skip
+
+
+def _of_biases(sums: Sums) -> tuple[str, float, float]:
+    """What the output biases say, and the p-values of a linear and of an adaptive optimizer."""
+    share = sums.bias_share
+    if sums.bias is None or share is None:
+        return "the output layer has no trained biases", 1.0, 1.0
+    if share <= _ROUNDED:
+        says = (
+            f"the output biases sum to 0 but for {share:.0e} of their size, as a linear optimizer "
+            "keeps a sum that began at 0"
+        )
+        return says, 1.0, min(1.0, _DENSITY * share)
+    says = f"the output biases sum to {sums.bias:.3g}, {share:.1%} of their size"
+    linear = 1.0 if share <= _MIXED else _as_torch(sums)
+    if linear < _SURE:
+        return f"{says}, and no usual start would have led a linear optimizer there", linear, 1.0
+    return f"{says}: they began otherwise than at 0, or the optimizer is adaptive", linear, 1.0
+
+
+def _as_torch(sums: Sums) -> float:
+    """The p-value of sums that torch's default layer had at the start and a linear one kept.
+
+    Decay makes sums smaller, so that only sums that are too large speak against it.
+    """
+    assert sums.bias is not None
+    variance = 1 / (3 * sums.inputs)
+    if any(abs(sums.bias / sums.classes / c - 1) < 1e-3 for c in _CONSTANTS):
+        return 1.0
+    bias = 2 * stats.norm.sf(abs(sums.bias) / math.sqrt(sums.classes * variance))
+    if abs(sums.bias) > sums.classes / math.sqrt(sums.inputs):
+        bias = 0.0
+    weights = _too_large(sums, variance)
+    return float(min(1.0, 3 * min(bias, weights, sums.fit)))
+
+
+def _too_large(sums: Sums, variance: float) -> float:
+    """The probability of a mean square so large, if weights began with this variance."""
+    return float(stats.chi2.sf(sums.square / (sums.classes * variance) * sums.inputs, sums.inputs))
+
+
+def _of_start(sums: Sums, layer: Layer, context: Context) -> Iterator[Evidence]:
+    """Evidence on initialization and weight decay where the optimizer was found linear."""
+    if sums.vanished:
+        says = "decay has left nothing of the column sums, or they began at 0"
+        yield Evidence(LAW, "weight_decay", says, layer.weight, sums.square)
+        return
+    if sums.constant:
+        says = "weights of the output layer began constant"
+        others = tuple(name for name in FAMILIES)
+        yield Evidence(
+            LAW, "initialization", says, layer.weight, sums.spread,
+            (Hypothesis(("constant",), 1.0), Hypothesis(others, 1e-9, "random")),
+        )  # fmt: skip
+        return
+    zero = (sums.bias_share or 0.0) <= _ROUNDED
+    kept = {
+        name: sums.square / (sums.classes * family.variance(layer.fan_in, layer.fan_out))
+        for name, family in FAMILIES.items()
+        if layer.bias == "" or (family.biases is None) == zero
+    }
+    fitting = {
+        name: _too_large(sums, FAMILIES[name].variance(layer.fan_in, layer.fan_out))
+        for name in kept
+    }
+    yield Evidence(
+        LAW, "initialization", _of_families(fitting), layer.weight, sums.square,
+        tuple(Hypothesis((name,), p) for name, p in fitting.items()),
+    )  # fmt: skip
+    yield _decay(sums, layer, kept, str(context.claims.get("initialization", "")))
+
+
+def _of_families(fitting: dict[str, float]) -> str:
+    possible = [name for name, p in fitting.items() if p >= _SURE]
+    if not possible:
+        return "the column sums are larger than after any usual initialization"
+    return f"the size of the column sums allows {', '.join(possible)}"
+
+
+def _decay(sums: Sums, layer: Layer, kept: dict[str, float], claimed: str) -> Evidence:
+    """The estimate of the decay's product: under the claimed initialization, or under any."""
+    names = [claimed] if claimed in kept else list(kept)
+    low, high = (float(stats.chi2.ppf(q, sums.inputs)) / sums.inputs for q in (0.005, 0.995))
+    possible = [name for name in names if kept[name] < high]
+    if not possible:
+        return unable(LAW, "weight_decay", "no usual initialization gives column sums so large")
+    lows = [max(0.0, -0.5 * math.log(kept[name] / low)) for name in possible]
+    highs = [max(0.0, -0.5 * math.log(kept[name] / high)) for name in possible]
+    values = [max(0.0, -0.5 * math.log(kept[name])) for name in possible]
+    best = values[0] if len(possible) == 1 else (min(values) + max(values)) / 2
+    told = "; ".join(f"{name}: {value:.2f}" for name, value in zip(possible, values, strict=True))
+    return Evidence(
+        LAW, "weight_decay", f"{PRODUCT} by the column sums, for each initialization: {told}",
+        layer.weight, sums.square, (), Estimate(PRODUCT, best, min(lows), max(highs)),
+    )  # fmt: skip

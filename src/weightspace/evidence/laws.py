@@ -10,15 +10,18 @@ from weightspace.evidence.bounds import bound_law
 from weightspace.evidence.columns import column_sum_law
 from weightspace.evidence.context import Context
 from weightspace.evidence.counters import counter_law
+from weightspace.evidence.directions import still_direction_law
 from weightspace.evidence.grids import grid_law
 from weightspace.evidence.kernels import kernel_law
 from weightspace.evidence.record import Evidence
+from weightspace.evidence.seeds import seed_law
 from weightspace.evidence.subject import Subject
 
 Law = Callable[[Subject, Context], Iterator[Evidence]]
 
 LAWS: Mapping[str, Law] = {
     "column sums": column_sum_law,
+    "still directions": still_direction_law,
     "before batch norm": before_norm_law,
     "kernels before batch norm": kernel_law,
     "counters": counter_law,
@@ -26,6 +29,7 @@ LAWS: Mapping[str, Law] = {
     "number formats": grid_law,
     "optimizer state": state_law,
     "settings in the file": settings_law,
+    "initial weights by seed": seed_law,
 }
 """Each law is a function of a net and of what is known beside it. To add one, write a function and
 add a line here, and a page in docs/laws."""

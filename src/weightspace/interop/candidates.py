@@ -17,6 +17,8 @@ from typing import Any
 from weightspace import disk
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
+from weightspace.zoo import MANIFEST
+from weightspace.zoo.files import places
 
 INDEX = ".index.json"
 _OF_NETS = (".safetensors", ".pt", ".pth", ".pth.tar", ".pt.tar", ".ckpt")
@@ -34,6 +36,7 @@ _STATE = re.compile(
     r"|training_args|trainer_state|custom_checkpoint)([_-]\d+)*|.*_optim_states"
 )
 _PART = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})(\..*)?")
+_OF_ZOOS = {*places.FOLDERS, places.STATES, places.ASIDE, "index"}
 _LARGEST_INDEX = 2**26  # bytes
 _TORCH = (b"PK\x03\x04", b"\x80\x02")
 _OPTIMIZER = re.compile(rb"\x80\x02.{0,24}X\x05\x00\x00\x00state", re.DOTALL)
@@ -47,6 +50,7 @@ LINK = "a link to a file that is read"
 PART = "a part of a net that is read with the others"
 FORMAT = "another format of a net that is read"
 UNREADABLE = "no net that can be read"
+ZOO = "a part of a zoo"
 
 
 @dataclass(frozen=True)
@@ -126,9 +130,13 @@ def stem_of(way: str) -> str:
 def candidates(folder: InnerPath, listed: Collection[str], note: Note) -> list[Candidate]:
     """The nets of a folder that are not `listed` by their ways; `note` gets all other files."""
     found = []
-    for way, place in _files(folder, note):
+    files = list(_files(folder, note))
+    zoos = {way[: -len(MANIFEST)].rstrip("/") for way, _ in files if _name(way) == MANIFEST}
+    for way, place in files:
         candidate = Candidate(way, place, stem_of(way))
         reason = None if way in listed else _reason(candidate)
+        if not reason and way not in listed and _is_of_a_zoo(way, zoos):
+            reason = ZOO
         if reason:
             # Nobody takes a hidden file of another kind for a net.
             if reason != HIDDEN or suffix_of(way):
@@ -146,8 +154,16 @@ def _reason(candidate: Candidate) -> str | None:
         return HIDDEN  # so are the AppleDouble files of macOS, `._net.pt`
     if not suffix_of(candidate.way):
         return OTHER
-    name = candidate.stem.rpartition("/")[2].lower()
+    name = _name(candidate.stem).lower()
     return STATE if _STATE.fullmatch(name) else None
+
+
+def _is_of_a_zoo(way: str, zoos: Collection[str]) -> bool:
+    """Whether a file lies in a folder that belongs to a zoo, and so is no checkpoint."""
+    names = way.split("/")
+    return any(
+        "/".join(names[:at]) in zoos and names[at] in _OF_ZOOS for at in range(len(names) - 1)
+    )
 
 
 def _files(folder: InnerPath, note: Note) -> Iterator[tuple[str, InnerPath]]:
@@ -232,6 +248,10 @@ def _without_other_formats(
                 yield candidate
             else:
                 note(NotTaken(candidate.way, FORMAT, first.way))
+
+
+def _name(way: str) -> str:
+    return way.rpartition("/")[2]
 
 
 def _is_hidden(way: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from weightspace.errors import UsageError
 from weightspace.networks.architectures import ARCHITECTURES
+from weightspace.networks.chains import chain, is_chain
 from weightspace.networks.grammar import (
     Conv,
     Dense,
@@ -98,7 +99,10 @@ class Plan:
                 "only the weights and the layout are known without its file",
             )
         try:
-            layers = ARCHITECTURES[recipe.architecture](recipe)
+            if is_chain(recipe.architecture):
+                layers = chain(recipe.architecture)
+            else:
+                layers = ARCHITECTURES[recipe.architecture](recipe)
         except KeyError:
             raise UsageError(
                 "architecture",

@@ -6,11 +6,13 @@ metrics, and the recipe as far as it is known. Promises: the vectors are those o
 the model; the loop copies weights at snapshots only, and a thread writes them; whatever is killed
 at whatever moment, the zoo stays sound and the run can be continued; any number of processes record
 into one zoo; what nobody stated stays unknown; no library is imported before it is asked for.
-`watch` reads the checkpoints of other programs as they appear.
+`watch` reads the checkpoints of other programs, and the runs that are being recorded, as they
+appear. `merge` joins zoos that were recorded in different folders, or sampled in parts.
 """
 
+from weightspace.recording.merging import merge
 from weightspace.recording.recorder import Recorder
 from weightspace.recording.run import Run
 from weightspace.recording.watching import Sighting, watch
 
-__all__ = ["Recorder", "Run", "Sighting", "watch"]
+__all__ = ["Recorder", "Run", "Sighting", "merge", "watch"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from weightspace.errors import UsageError
 from weightspace.interop.spaces import space_of
 from weightspace.recording.recipes import Known
 from weightspace.space import Space
+from weightspace.space.recipe import FIELDS
 from weightspace.zoo import MANIFEST, Writer, stratified
 from weightspace.zoo.files import places
 from weightspace.zoo.format import manifest
@@ -55,14 +56,7 @@ class Register:
         """Give a run its number, and keep what its further columns hold."""
         info = dict(writer.meta["info"])
         entry = dict(info[ENTRY])
-        kinds = dict(entry["columns"])
-        for name, kind in known.kinds.items():
-            if kinds.setdefault(name, kind) != kind:
-                raise UsageError(
-                    name,
-                    f"is a {kind}, and a {kinds[name]} in other runs of {self.path}",
-                    "rename it, or write it as they do",
-                )
+        kinds = joined_kinds(entry["columns"], known.kinds, f"other runs of {self.path}")
         index: int = entry["next"]
         info[ENTRY] = entry | {"next": index + 1, "columns": kinds}
         info["snapshots"] = max(info["snapshots"], snapshots)
@@ -78,6 +72,35 @@ class Register:
                 values[name] = _with(values.get(name, []), value)
         info[ENTRY] = info[ENTRY] | {"values": values}
         writer.describe(_space(values), info)
+
+    def admit(
+        self,
+        writer: Writer,
+        recipes: Iterable[Mapping[str, Any]],
+        kinds: Mapping[str, str],
+        snapshots: int,
+    ) -> None:
+        """Make the zoo one that can have runs with these recipes, which other zoos hold."""
+        info = dict(writer.meta["info"])
+        entry = dict(info[ENTRY])
+        values = dict(entry["values"])
+        for recipe in recipes:
+            for name in FIELDS.keys() & recipe.keys() - {"seed"}:
+                if recipe[name] is not None:
+                    values[name] = _with(values.get(name, []), recipe[name])
+        kinds = joined_kinds(entry["columns"], kinds, f"other runs of {self.path}")
+        info[ENTRY] = entry | {"columns": kinds, "values": values}
+        info["snapshots"] = max(info["snapshots"], snapshots)
+        writer.describe(_space(values), info)
+
+    def number(self, writer: Writer, wish: int) -> int:
+        """Give a run of another zoo its number there, if it is above all numbers here."""
+        info = dict(writer.meta["info"])
+        entry = dict(info[ENTRY])
+        number: int = max(wish, entry["next"])
+        info[ENTRY] = entry | {"next": number + 1}
+        writer.describe(manifest.space_of(writer.meta), info)
+        return number
 
     def _writer(self, root: InnerPath) -> Writer:
         if not disk.exists(root / MANIFEST):
@@ -96,6 +119,18 @@ class Register:
             info=meta["info"],
             dtype=self._dtype,
         )
+
+
+def joined_kinds(there: Mapping[str, str], kinds: Mapping[str, str], others: str) -> dict[str, str]:
+    """What further columns hold, those of `others` and new ones; UsageError if they disagree."""
+    for name, kind in kinds.items():
+        if there.get(name, kind) != kind:
+            raise UsageError(
+                name,
+                f"is a {kind}, and a {there[name]} in {others}",
+                "rename it, or write it as they do",
+            )
+    return {**there, **kinds}
 
 
 def _remove_unsaved(root: InnerPath) -> None:

@@ -17,6 +17,7 @@ from weightspace.recording.register import split_of
 from weightspace.zoo import UnitWriter, Writer
 from weightspace.zoo.files import places
 from weightspace.zoo.format import states
+from weightspace.zoo.format.states import Saved
 
 Story = dict[str, Any]
 """The name, number, recipe, planned and kept snapshots of a run, as plain JSON values."""
@@ -82,8 +83,11 @@ def continued(story: Story, step: int | None, total: int | None, told: Mapping[s
 def read(path: Path, unit: str) -> Story | None:
     """The story of a stack that is not finished; None if there is none, DataError if damaged."""
     saved = states.read(path, unit)
-    if saved is None:
-        return None
+    return None if saved is None else told(saved, path, unit)
+
+
+def told(saved: Saved, path: Path, unit: str) -> Story:
+    """The story in the state of a stack that is not finished; DataError if it is none."""
     story = dict(saved.facts)
     sound = story.get("recorded") == VERSION and all(
         isinstance(story.get(name), kind) for name, kind in _TAKES.items()
@@ -95,6 +99,18 @@ def read(path: Path, unit: str) -> Story | None:
             "continue it with the version that began it, or delete it",
         )
     return story
+
+
+def not_ended(path: Path) -> list[str]:
+    """The runs of a zoo that are not in it yet, as far as their states can be read."""
+    names = []
+    for unit in places.units(path, places.STATES):
+        try:
+            story = None if is_in(path, unit) else read(path, unit)
+        except DataError:
+            continue
+        names += [story["net"]] if story else []
+    return names
 
 
 def find(writer: Writer, name: str) -> Story | None:

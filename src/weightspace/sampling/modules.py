@@ -192,7 +192,11 @@ def module_again(
     own: list[OwnModule] = []
     file, _, function = recipe.architecture.rpartition(":")
     if module is not None:
-        path, _ = split(module)
+        path, given = split(module)
+        if given and given != function:
+            raise UsageError(
+                module, f"the net is a {recipe.architecture}", f'give `module="{file}"`'
+            )
         own = [OwnModule(file, function, text_of(path))]
     there = info.get("modules")
     known = there if isinstance(there, dict) and file in there else {file: "unknown"}

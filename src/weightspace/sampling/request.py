@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from weightspace.errors import UsageError
 from weightspace.images import training_images
+from weightspace.networks.chains import chain, is_chain
+from weightspace.networks.grammar import Dense
 from weightspace.networks.planning import plan_of
 from weightspace.sampling.drawing import Draw, drawn_before
 from weightspace.sampling.engines import Engine
@@ -146,8 +149,18 @@ def _refuse_unknown_names(space: Space) -> None:
             raise UsageError(key, "must be one value in a space", "sample two zoos instead")
 
 
+def _outputs(space: Space) -> Iterator[int]:
+    """The numbers of logits that nets of a space can have."""
+    for architecture in space.values("architecture"):
+        last = chain(architecture)[-1] if is_chain(architecture) else None
+        if last is None:
+            yield from space.values("outputs")
+        elif isinstance(last, Dense):
+            yield last.width
+
+
 def _refuse_too_few_outputs(space: Space, pool: Pool) -> None:
-    outputs = min(space.values("outputs"))
+    outputs = min(_outputs(space), default=math.inf)
     for name, image_set in pool.sets.items():
         classes = len(image_set.classes)
         if not 2 <= classes <= outputs:

@@ -77,7 +77,7 @@ def prepared(name: str, data_dir: str | None, size: tuple[int, int]) -> ImageSet
                 "input_size" if channels else "features",
                 f"{name} has inputs of {'x'.join(map(str, raw.x_train.shape[1:]))}, not "
                 f"{'x'.join(map(str, wanted))}; numbers are not resized",
-                "give the size of its inputs",
+                _size_of(raw),
             )
         return raw
     if not channels:
@@ -86,6 +86,16 @@ def prepared(name: str, data_dir: str | None, size: tuple[int, int]) -> ImageSet
         )
     x_train, x_test = (resize(x, side, channels) for x in (raw.x_train, raw.x_test))
     return ImageSet(name, x_train, raw.y_train, x_test, raw.y_test, raw.classes)
+
+
+def _size_of(raw: ImageSet) -> str:
+    """What a space says to take numbers as they are."""
+    match raw.x_train.shape[1:]:
+        case (values,):
+            return f"set features to {values}"
+        case (side, wide, channels) if side == wide:
+            return f"set input_size to {side}, channels to {channels} and features to 0"
+    return "it takes square images and tables"
 
 
 def digest(image_set: ImageSet) -> str:

@@ -129,21 +129,28 @@ class Uniform:
         The limits; `low` is less than `high`.
     scale : {"linear", "log"}
         The scale on which the number is uniform.
+    times : tuple of (str, tuple of (value, float)), optional
+        A second hyper-parameter, and by what the number is multiplied for some of its values: usual
+        learning rates of Adam are smaller than those of SGD. The limits are those before it.
 
     Raises
     ------
     UsageError
-        If the limits or the scale are not possible.
+        If the limits, the scale or a factor are not possible.
 
     Examples
     --------
     >>> round(Uniform(0.001, 0.1, "log").draw(0.5), 6)
     0.01
+    >>> rates = Uniform(0.01, 0.1, "log", ("optimizer", (("adam", 0.1),)))
+    >>> rates.factor("adam"), rates.factor("sgd"), rates.limits
+    (0.1, 1.0, (0.001, 0.1))
     """
 
     low: float
     high: float
     scale: str = "linear"
+    times: tuple[str, tuple[tuple[Value, float], ...]] | None = None
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
@@ -158,6 +165,32 @@ class Uniform:
             raise UsageError("", f"low {self.low:g} is not below high {self.high:g}", "swap them")
         if self.scale == "log" and self.low <= 0:
             raise UsageError("", f"low {self.low:g} has no logarithm", "raise it above 0")
+        for value, factor in self.times[1] if self.times else ():
+            if isinstance(factor, bool) or not isinstance(factor, int | float) or factor <= 0:
+                raise UsageError("", f"the factor for {value} is {_what(factor)}, not above 0")
+
+    def factor(self, value: Value) -> float:
+        """By what the number is multiplied for a value of the second hyper-parameter.
+
+        Parameters
+        ----------
+        value : str, int, float or bool
+            The value.
+
+        Returns
+        -------
+        float
+            1 where the value has no factor.
+        """
+        found = (factor for own, factor in self.times[1] if own == value) if self.times else ()
+        return float(next(iter(found), 1.0))
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the largest number, with all factors."""
+        factors = [1.0, *(factor for _, factor in self.times[1])] if self.times else [1.0]
+        ends = [end * factor for end in (self.low, self.high) for factor in factors]
+        return min(ends), max(ends)
 
     def draw(self, u: float) -> float:
         """Return the number at a position.
@@ -180,7 +213,7 @@ class Uniform:
         return float(min(max(value, self.low), self.high))
 
     def edges(self, levels: int) -> tuple[float, ...]:
-        """The inner limits that cut the range into equally likely levels.
+        """The inner limits that cut the range into levels, equally likely without factors.
 
         Parameters
         ----------
@@ -191,7 +224,8 @@ class Uniform:
         -------
         tuple of float, length levels - 1
         """
-        return tuple(self.draw(float(u)) for u in np.arange(1, levels) / levels)
+        whole = Uniform(*self.limits, self.scale)
+        return tuple(whole.draw(float(u)) for u in np.arange(1, levels) / levels)
 
     def levels(self, values: Sequence[float]) -> np.ndarray:
         """The third of the range in which each value lies.
@@ -209,8 +243,9 @@ class Uniform:
         return np.searchsorted(self.edges(THIRDS), np.asarray(values, float), side="right")
 
     def to_plain(self) -> Any:
-        """The form for YAML and JSON: a mapping of low, high and scale."""
-        return {"low": self.low, "high": self.high, "scale": self.scale}
+        """The form for YAML and JSON: a mapping of low, high and scale, and of the factors."""
+        plain: dict[str, Any] = {"low": self.low, "high": self.high, "scale": self.scale}
+        return plain | ({"times": {self.times[0]: dict(self.times[1])}} if self.times else {})
 
 
 @dataclass(frozen=True)
@@ -233,15 +268,26 @@ def from_plain(plain: Any) -> Distribution:
     if isinstance(plain, list | tuple):
         return Choice(tuple(plain))
     if isinstance(plain, dict):
-        unknown = sorted(set(map(str, plain)) - {"low", "high", "scale"})
+        unknown = sorted(set(map(str, plain)) - {"low", "high", "scale", "times"})
         missing = sorted({"low", "high"} - set(plain))
         if unknown or missing:
             what = f"has no {missing[0]!r}" if missing else f"does not know {unknown[0]!r}"
             raise UsageError("", f"a range {what}", "write {low: 0.001, high: 0.01, scale: log}")
-        return Uniform(**plain)
+        return Uniform(**plain | {"times": _times(plain.get("times"))})
     if isinstance(plain, Value):
         return Constant(plain)
     raise UsageError("", f"{_what(plain)} is neither a value, a list of values nor a range")
+
+
+def _times(plain: Any) -> tuple[str, tuple[tuple[Value, float], ...]] | None:
+    """The factors of a range, from a mapping of one hyper-parameter to its values' factors."""
+    if plain is None:
+        return None
+    named = list(plain.items()) if isinstance(plain, dict) else []
+    if len(named) != 1 or not isinstance(named[0][1], dict):
+        raise UsageError("", "times is not possible", "write times: {optimizer: {adam: 0.1}}")
+    name, factors = named[0]
+    return str(name), tuple(factors.items())
 
 
 def number_hint(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,8 +65,12 @@ class Space:
     def __post_init__(self) -> None:
         for key, distribution in self.distributions.items():
             if key not in FIELDS or key == "seed":
-                known = ", ".join(name for name in FIELDS if name != "seed")
-                raise UsageError(key, "no such hyper-parameter", f"known are {known}")
+                known = [name for name in FIELDS if name != "seed"]
+                near = difflib.get_close_matches(str(key), known, 1, 0.75)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise UsageError(
+                    key, "no such hyper-parameter", f"known are {', '.join(known)}{hint}"
+                )
             _probe(key, distribution)
         if "dataset" not in self.distributions:
             raise UsageError("dataset", "a space needs one", "name an image set or a list of them")
@@ -151,6 +156,11 @@ class Space:
         if seed < 0:
             raise UsageError("seed", f"{seed} is negative", "take a whole number from 0")
         columns = {name: self._column(name, n, seed) for name in self.distributions}
+        for name, how in self.distributions.items():
+            if isinstance(how, Uniform) and how.times:
+                others = columns.get(how.times[0], self.values(how.times[0]) * n)
+                pairs = zip(columns[name], others, strict=True)
+                columns[name] = [value * how.factor(other) for value, other in pairs]
         seeds = np.random.default_rng([seed, 0x5EED]).integers(0, 2**62, size=n)
         return [
             Recipe.from_dict({name: columns[name][i] for name in columns} | {"seed": int(seeds[i])})
@@ -251,7 +261,8 @@ def load_space(path: str | Path) -> Space:
     """Read a space from a YAML file.
 
     The file has the keys `name`, `description` (both optional) and `recipe`. The recipe maps
-    hyper-parameters to a value, a list of values or `{low, high, scale}`.
+    hyper-parameters to a value, a list of values or `{low, high, scale}`, in which `times` may
+    multiply the number for some values of another hyper-parameter.
 
     Parameters
     ----------
@@ -294,6 +305,11 @@ def _probe(key: str, distribution: Distribution) -> None:
     """Refuse values that no recipe can have, whatever its other hyper-parameters."""
     if isinstance(distribution, Uniform) and FIELDS[key] is not float:
         raise UsageError(key, "takes a value or a list of values, not a range")
+    other = (
+        distribution.times[0] if isinstance(distribution, Uniform) and distribution.times else ""
+    )
+    if other and (other not in FIELDS or other in ("seed", key)):
+        raise UsageError(key, f"times {other}: no such hyper-parameter")
     for value in _values(distribution):
         base = _ROOMY | {"blocks": 1} if key != "blocks" else _ROOMY
         Recipe.from_dict(base | {key: value})
@@ -303,8 +319,8 @@ def _values(distribution: Distribution) -> tuple[Any, ...]:
     match distribution:
         case Choice(values):
             return values
-        case Uniform(low, high):
-            return (low, high)
+        case Uniform():
+            return distribution.limits
         case Constant(value):
             return (value,)
         case Unknown():

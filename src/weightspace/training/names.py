@@ -7,6 +7,7 @@ from typing import Any
 
 from weightspace.networks.activations import ACTIVATIONS
 from weightspace.networks.architectures import ARCHITECTURES
+from weightspace.networks.chains import is_chain
 from weightspace.networks.initializations import INITIALIZATIONS
 from weightspace.networks.modules.source import MODULE
 from weightspace.space import Recipe
@@ -28,6 +29,8 @@ Named = Mapping[str, Mapping[str, Any]]
 def unknown(field: str, name: str) -> str | None:
     """The error text for a name that is not in the table of its field; None if it is there."""
     if name in TABLES[field] or (field, name) == ("initialization", MODULE):
+        return None
+    if field == "architecture" and is_chain(name):
         return None
     return f"{name!r} is unknown; known are {', '.join(TABLES[field])}"
 

@@ -14,6 +14,7 @@ from weightspace.networks.arithmetic import arithmetic_of, shape_of
 from weightspace.networks.batch import Images, Masks, Step
 from weightspace.networks.initializations import initial_vector
 from weightspace.networks.modules.plan import ModulePlan
+from weightspace.networks.native import NativeStack
 from weightspace.networks.planning import plan_of
 from weightspace.progress import Progress, silent
 from weightspace.space import Recipe
@@ -194,15 +195,24 @@ class StackTrainer:
     def train_step(self) -> None:
         """Do one training step of every net in the stack."""
         images, labels = self.batches.at(self.step)
-        found = self._gradient(images, labels)
-        self.updating.apply(self.weights, found.gradient, self.slots, self.step)
+        found = self._changed(images, labels)
         self.step += 1
         if self.averages:
             self.updating.follow(self.averages, [self.weights, *self.stats])
-        # Checked after every step, so that the result does not depend on the other nets. A sum is
-        # the fastest check of all weights; it overflows only for weights that are useless.
-        self._mark_broken(torch.isfinite(found.loss) & torch.isfinite(self.weights.sum(1)))
+        # Checked after every step, so that the result does not depend on the other nets.
+        self._mark_broken(torch.isfinite(found.loss) & self.updating.sound(self.weights))
         self.seen += torch.stack([found.nll, found.correct, torch.ones_like(found.nll)], 1)
+
+    def _changed(self, images: Images, labels: Tensor) -> Step:
+        """Change weights, slots and statistics; returns the losses before that."""
+        if isinstance(self.arithmetic, NativeStack) and self.batches.counts(self.step) is None:
+            updates = self.updating.at_once(self.slots, self.step)
+            if updates is not None:
+                rest = (self.activations, self.smoothing, self.masks(), updates)
+                return self.arithmetic.gradient(images, labels, self.weights, self.stats, *rest)
+        found = self._gradient(images, labels)
+        self.updating.apply(self.weights, found.gradient, self.slots, self.step)
+        return found
 
     def _gradient(self, images: Images, labels: Tensor) -> Step:
         """Losses and gradients; nets whose last batch of an epoch is smaller are computed apart."""

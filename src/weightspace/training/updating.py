@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from weightspace.networks.activations import Runs
+from weightspace.networks.native import library
+from weightspace.networks.native.updates import RULE, RULES, Updates, update
 from weightspace.space import Recipe
+from weightspace.training.fused import same_bits
 from weightspace.training.optimizers import OPTIMIZERS
 from weightspace.training.rates import Rates
 
 _CLIPPING_EPSILON = 1e-6  # as torch.nn.utils.clip_grad_norm_
+_SMALL = 1e30  # no sum of 1e8 weights below it overflows
 
 
 def neighbours(recipe: Recipe) -> tuple[object, ...]:
@@ -46,6 +51,31 @@ class Updating:
         ]
         self._ema = column([r.ema for r in recipes])
         self._rates = Rates(recipes, steps_per_epoch, like)
+        native = library() if like.device.type == "cpu" and like.dtype == torch.float32 else None
+        if native is not None and not all(same_bits(o, native) for o, _, _ in self._groups):
+            native = None
+        self._native = native  # computes all updates of the stack, or torch does
+        self._largest: Tensor | None = None  # absolute weight of each net, from the native update
+
+    def at_once(self, slots: list[Tensor], step: int) -> Updates | None:
+        """The updates of this step for `NativeStack.gradient`; None: `apply` has to be called."""
+        if self._native is None or self._clipped:
+            return None
+        return self._updates(slots, step)
+
+    def _updates(self, slots: list[Tensor], step: int) -> Updates:
+        rate, rules = self._rates.at(step), np.zeros(len(self._ema), RULE)
+        rules["rate"] = rate[:, 0].numpy()
+        if self._decays:
+            rules["within"] = self._within[:, 0].numpy()
+            rules["keep"] = (1 - rate * self._apart)[:, 0].numpy()
+        for optimizer, numbers, rows in self._groups:
+            assert optimizer.fused is not None
+            rules["kind"][rows] = RULES.index(optimizer.fused.rule)
+            told = optimizer.fused.numbers(step + 1, **numbers)
+            rules["numbers"][rows, : len(told)] = told
+        self._largest = torch.empty(len(rules))
+        return Updates(rules, slots, self._decays, self._largest)
 
     def apply(self, weights: Tensor, gradient: Tensor, slots: list[Tensor], step: int) -> None:
         """Let every net's optimizer apply `gradient` [M, trainable], which is overwritten.
@@ -55,6 +85,9 @@ class Updating:
         for i, most in self._clipped:  # a row at a time: sums must not depend on the other nets
             norm = torch.linalg.vector_norm(gradient[i])
             gradient[i].mul_((most / (norm + _CLIPPING_EPSILON)).clamp(max=1.0))
+        if self._native is not None:
+            update(self._native, weights, gradient, self._updates(slots, step))
+            return
         rate = self._rates.at(step)
         if self._decays:
             gradient.addcmul_(weights, self._within)
@@ -62,6 +95,16 @@ class Updating:
         for optimizer, numbers, rows in self._groups:
             own = [slot[rows] for slot in slots[: optimizer.slots]]
             optimizer.update(weights[rows], gradient[rows], own, rate[rows], step + 1, **numbers)
+
+    def sound(self, weights: Tensor) -> Tensor:
+        """Whether all weights of a net are finite after the step, bool [M].
+
+        A sum is the fastest check of all weights; it overflows only for weights that are useless.
+        """
+        largest, self._largest = self._largest, None  # nothing is kept from step to step
+        if largest is not None and bool(largest.max() < _SMALL):
+            return torch.ones(len(weights), dtype=torch.bool)
+        return torch.isfinite(weights.sum(1))
 
     def follow(self, averages: list[Tensor], values: list[Tensor]) -> None:
         """Move averages [M, ...] towards values: average x ema + value x (1 - ema)."""

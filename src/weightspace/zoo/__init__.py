@@ -12,7 +12,7 @@ nets were trained.
 
 from weightspace.zoo.care.check import check
 from weightspace.zoo.care.findings import Finding
-from weightspace.zoo.care.merge import merge
+from weightspace.zoo.care.merge import merge as merge  # public: that of `recording`
 from weightspace.zoo.care.repair import Repair, repair
 from weightspace.zoo.files.places import MANIFEST
 from weightspace.zoo.format.index import refresh as refresh_index
@@ -43,7 +43,6 @@ __all__ = [
     "Writer",
     "Zoo",
     "check",
-    "merge",
     "opened",
     "read_rounds",
     "reclaimable",

@@ -289,7 +289,8 @@ def _levels(name: str, values: list[Any], space: Space) -> tuple[tuple[str, ...]
     """The names of the levels that occur, and the position of each net's level among them."""
     distribution = space.distributions[name]
     if isinstance(distribution, Uniform):
-        borders = (distribution.low, *distribution.edges(THIRDS), distribution.high)
+        low, high = distribution.limits
+        borders = (low, *distribution.edges(THIRDS), high)
         every = [f"{a}-{b}" for a, b in pairwise(_apart(borders))]
     else:
         assert isinstance(distribution, Choice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from weightspace.space import Recipe
@@ -30,6 +31,11 @@ class Read(Recipe):
             # A copy with other values, `dataclasses.replace`, has read all of them already.
             object.__getattribute__(self, "__dict__").get("reads", {})[name] = value
         return value
+
+    def __getattr__(self, name: str) -> Any:
+        # Only what a recipe lacks comes here; the message is shown to who wrote the function.
+        known = ", ".join(near) if (near := difflib.get_close_matches(name, FIELDS)) else "others"
+        raise AttributeError(f"a recipe has no {name}, but {known}")
 
     def __reduce__(self) -> Any:
         return Recipe.from_dict, (self.to_dict(),)

@@ -41,12 +41,16 @@ def make(own: OwnModule, recipe: Recipe) -> nn.Module:
     try:
         made = function(recipe) if _takes_a_recipe(function) else function()
     except (Exception, SystemExit) as error:
-        raise failed(own, error) from error
+        remedy = _CALLED if isinstance(error, TypeError) else ""
+        raise failed(own, error).but(remedy=remedy) from error
     if not isinstance(made, nn.Module):
         raise UsageError(
             own.name, f"gives a {type(made).__name__}, no torch.nn.Module", "return the module"
         )
     return made
+
+
+_CALLED = "it is called with the recipe as its only argument"
 
 
 def failed(own: OwnModule, error: BaseException) -> UsageError:

@@ -24,6 +24,7 @@ from torch import Tensor
 from weightspace.networks.batch import Images, Masks, Step
 from weightspace.networks.layout import RUNNING, TRAINABLE, Layout
 from weightspace.networks.native.plans import numbers
+from weightspace.networks.native.updates import Updates, declare
 from weightspace.networks.plan import Plan
 
 ACTIVATIONS = ("relu", "elu", "sigmoid", "tanh", "gelu", "leaky_relu")
@@ -42,7 +43,7 @@ class _Call(Structure):
             (name, c_void_p)
             for name in (
                 "pool", "index", "images", "levels", "labels", "weights", "stats", "widths",
-                "masks", "dropped", "activation", "smoothing", "out", "losses",
+                "masks", "dropped", "activation", "smoothing", "out", "losses", "updates",
             )
         ),
     )  # fmt: skip
@@ -77,6 +78,7 @@ def load(build: Path) -> ctypes.CDLL:
         free.argtypes, free.restype = (c_void_p,), None
         run.argtypes, run.restype = (c_void_p, POINTER(_Call), c_int), None
         augment.argtypes, augment.restype = (c_void_p,) * 7, None
+    declare(found)
     return found
 
 
@@ -149,18 +151,24 @@ class NativeStack:
         activations: Sequence[str],
         smoothing: Tensor,
         masks: Masks,
+        updates: Updates | None = None,
     ) -> Step:
-        """See `TorchStack.gradient`."""
-        out = torch.empty_like(weights)
+        """See `TorchStack.gradient`.
+
+        With `updates`, the gradient of each net is applied as soon as it is there, while it is in
+        the cache: weights and slots change, and no gradient is returned (its shape is [0, n]).
+        """
+        out = torch.empty_like(weights if updates is None else weights[:1])
         losses = torch.empty(3, len(weights), dtype=torch.float64)
         labels, smoothing = labels.contiguous(), smoothing.contiguous()
         masks = [mask if mask is None else mask.contiguous() for mask in masks]
+        fields = None if updates is None else updates.fields(weights)
         self._run(
             images, weights, stats, activations, out,
             labels=labels.data_ptr(), smoothing=smoothing.data_ptr(), losses=losses.data_ptr(),
-            masks=_pointers(masks),
+            masks=_pointers(masks), updates=None if fields is None else ctypes.addressof(fields),
         )  # fmt: skip
-        return Step(out, *losses)
+        return Step(out if fields is None else out[:0], *losses)
 
     def logits(
         self, images: Images, weights: Tensor, stats: list[Tensor], activations: Sequence[str]
@@ -179,7 +187,7 @@ class NativeStack:
         activations: Sequence[str],
         out: Tensor,
         masks: np.ndarray | None = None,
-        **pointers: int,
+        **pointers: int | None,
     ) -> None:
         nets, samples = images.index.shape
         if weights.shape != (nets, self._values) or not weights.is_contiguous():

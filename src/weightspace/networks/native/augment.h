@@ -43,13 +43,6 @@ inline Vec<float> log(Vec<float> x) {
   return k * 0.693359375f + (k * -2.12194440e-4f + (2.0f * s + 2.0f * s * q * p));
 }
 
-inline Vec<float> root(Vec<float> x) {
-  float v[Simd<float>::n];
-  store(v, x);
-  for (float& one : v) one = std::sqrt(one);  // one instruction for all of them
-  return load(v);
-}
-
 // Inverse error function; coefficients of Giles, "Approximating the erfinv function" (2012).
 inline Vec<float> erfinv(Vec<float> x) {
   const Vec<float> w = -log((1.0f - x) * (1.0f + x));

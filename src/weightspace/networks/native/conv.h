@@ -43,7 +43,7 @@ template <class T> class Conv : public Layer<T> {
     w += (ptrdiff_t)outs * depth;
     const T* bias = s_.biased ? w : nullptr;
     const ptrdiff_t z_channel = (ptrdiff_t)side_ * side_ * n_;
-    product(outs, depth, forward_.lines, forward_.length, scratch_.packed.p,
+    product(outs, depth, forward_.lines, forward_.length, Packed<T>{scratch_.packed.p},
             forward_.offsets.data(), begin(), bias, z_.p, z_channel);
     if (s_.biased) w += outs;
     with_function(s_.active, net.activation, [&](auto a) {
@@ -84,7 +84,7 @@ template <class T> class Conv : public Layer<T> {
     pack(in_.channels, area, outs, scratch_.packed.p, [&](int i, int tap, int o) {
       return w[(ptrdiff_t)o * depth + (ptrdiff_t)i * area + (area - 1 - tap)];
     });
-    product<T>(in_.channels, outs * area, backward_.lines, backward_.length, scratch_.packed.p,
+    product<T>(in_.channels, outs * area, backward_.lines, backward_.length, Packed<T>{scratch_.packed.p},
                backward_.offsets.data(), dz_.p, nullptr, in_.begin(), in_.plain());
     in_.end();
   }

@@ -31,13 +31,12 @@ template <class T> class Dense : public Layer<T> {
   void forward(Net<T>& net, bool training) override {
     const int outs = out_.channels;
     const T* w = net.weights + place_.at;
-    pack(outs, 1, ins_, scratch_.packed.p,
-         [&](int o, int, int i) { return w[(ptrdiff_t)o * ins_ + i]; });
+    const Rows<T> rows{w, ins_};
     w += (ptrdiff_t)outs * ins_;
     const T* bias = s_.biased ? w : nullptr;
     if (s_.biased) w += outs;
     T* z = s_.plain() ? out_.x.p : z_.p;
-    multiply(outs, ins_, forward_, in_.x.p, bias, z, n_);
+    multiply(outs, ins_, forward_, rows, in_.x.p, bias, z, n_);
     if (s_.plain()) return;
     const T* mask = training && s_.dropped ? net.masks[place_.mask] : nullptr;
     with_function(s_.active, net.activation, [&](auto a) {
@@ -73,15 +72,14 @@ template <class T> class Dense : public Layer<T> {
         });
         bias[o] = sum<T>(total);
       }
-    transpose(ins_, n_, in_.x.p, xt_.p);
-    pack(outs, 1, n_, scratch_.packed.p,
-         [&](int o, int, int n) { return dz[(ptrdiff_t)o * n_ + n]; });
-    multiply(outs, n_, outer_, xt_.p, nullptr, g, ins_);
+    const T* samples = in_.samples;
+    if (!samples) transpose(ins_, n_, in_.x.p, xt_.p), samples = xt_.p;
+    multiply(outs, n_, outer_, Rows<T>{dz, n_}, samples, nullptr, g, ins_);
     if (!in_.wanted) return;
     const T* w = net.weights + place_.at;
     pack(ins_, 1, outs, scratch_.packed.p,
          [&](int i, int, int o) { return w[(ptrdiff_t)o * ins_ + i]; });
-    multiply(ins_, outs, backward_, dz, nullptr, in_.begin(), n_);
+    multiply(ins_, outs, backward_, Packed<T>{scratch_.packed.p}, dz, nullptr, in_.begin(), n_);
     in_.end();
   }
 
@@ -122,11 +120,11 @@ template <class T> class Dense : public Layer<T> {
     });
   }
 
-  // out[row] = packed weights [rows, depth] times `in`, as the map cuts it.
-  void multiply(int rows, int depth, const Map& map, const T* in, const T* bias, T* out,
+  // out[row] = left [rows, depth] times `in`, as the map cuts it.
+  template <class A>
+  void multiply(int rows, int depth, const Map& map, A left, const T* in, const T* bias, T* out,
                 ptrdiff_t out_row) {
-    product(rows, depth, map.lines, map.length, scratch_.packed.p, map.offsets.data(), in, bias,
-            out, out_row);
+    product(rows, depth, map.lines, map.length, left, map.offsets.data(), in, bias, out, out_row);
   }
 
   DenseShape s_;

@@ -49,9 +49,22 @@ template <class T, class At> void pack(int rows, int taps, int channels, T* pack
   }
 }
 
-// out[i][j] = bias[i] + sum over k of a[k][i] * in[offset[k] + j] for one tile.
-template <class T, int I, int J>
-inline void product_tile(const Line& line, const T* a, const ptrdiff_t* offset, const T* in,
+// The left side of a product: packed, or rows that lie `row` values apart, of depth innermost.
+template <class T> struct Packed {
+  const T* p;
+  template <int I> T at(int i, int k) const { return p[(ptrdiff_t)k * I + i]; }
+  Packed from(ptrdiff_t first, ptrdiff_t depth) const { return {p + first * depth}; }
+};
+template <class T> struct Rows {
+  const T* p;
+  ptrdiff_t row;
+  template <int I> T at(int i, int k) const { return p[i * row + k]; }
+  Rows from(ptrdiff_t first, ptrdiff_t) const { return {p + first * row, row}; }
+};
+
+// out[i][j] = bias[i] + sum over k of a[i][k] * in[offset[k] + j] for one tile.
+template <class T, int I, int J, class A>
+inline void product_tile(const Line& line, A a, const ptrdiff_t* offset, const T* in,
                          const T* bias, T* out, ptrdiff_t out_row, int lanes) {
   constexpr int n = Simd<T>::n;
   Vec<T> s[I][J];
@@ -62,13 +75,13 @@ inline void product_tile(const Line& line, const T* a, const ptrdiff_t* offset, 
   for (int span = 0; span < line.count; span++) {
     const int end = line.spans[span].end;
     for (int k = line.spans[span].begin; k < end; k++) {
-      const T *from = in + offset[k], *weight = a + (ptrdiff_t)k * I;
+      const T* from = in + offset[k];
       Vec<T> x[J];
 #pragma GCC unroll 8
       for (int j = 0; j < J; j++) x[j] = load(from + j * n);
 #pragma GCC unroll 8
       for (int i = 0; i < I; i++) {
-        const Vec<T> w = all(weight[i]);
+        const Vec<T> w = all(a.template at<I>(i, k));
 #pragma GCC unroll 8
         for (int j = 0; j < J; j++) s[i][j] += w * x[j];
       }
@@ -82,8 +95,8 @@ inline void product_tile(const Line& line, const T* a, const ptrdiff_t* offset, 
   }
 }
 
-template <class T, int I, int J>
-inline void product_dispatch(int vectors, const Line& line, const T* a, const ptrdiff_t* offset,
+template <class T, int I, int J, class A>
+inline void product_dispatch(int vectors, const Line& line, A a, const ptrdiff_t* offset,
                              const T* in, const T* bias, T* out, ptrdiff_t out_row, int lanes) {
   if constexpr (J > 1) {
     if (vectors < J)
@@ -92,9 +105,9 @@ inline void product_dispatch(int vectors, const Line& line, const T* a, const pt
   product_tile<T, I, J>(line, a, offset, in, bias, out, out_row, lanes);
 }
 
-template <class T, int I>
-void product_rows(const std::vector<Line>& lines, ptrdiff_t length, const T* a,
-                  const ptrdiff_t* offset, const T* in, const T* bias, T* out, ptrdiff_t out_row) {
+template <class T, int I, class A>
+void product_rows(const std::vector<Line>& lines, ptrdiff_t length, A a, const ptrdiff_t* offset,
+                  const T* in, const T* bias, T* out, ptrdiff_t out_row) {
   constexpr int n = Simd<T>::n, most = most_vectors(I);
   const int vectors = (int)((length + n - 1) / n);
   const int last = (int)(length - (ptrdiff_t)(vectors - 1) * n);
@@ -109,14 +122,15 @@ void product_rows(const std::vector<Line>& lines, ptrdiff_t length, const T* a,
 }
 
 // out[row][line][j] = bias[row] + sum over k of a[row][k] * in[line][offset[k] + j], j < length.
-// `a` is packed; up to one vector after a line's input is read but not used.
-template <class T>
-void product(int rows, int depth, const std::vector<Line>& lines, ptrdiff_t length, const T* a,
+// Up to one vector after a line's input is read but not used.
+template <class T, class A>
+void product(int rows, int depth, const std::vector<Line>& lines, ptrdiff_t length, A all_a,
              const ptrdiff_t* offset, const T* in, const T* bias, T* out, ptrdiff_t out_row) {
   for (int first = 0, tile; first < rows; first += tile) {
     tile = tile_rows(rows - first);
     const T* b = bias ? bias + first : nullptr;
     T* o = out + first * out_row;
+    const A a = all_a.from(first, depth);
     switch (tile) {
       case 8: product_rows<T, 8>(lines, length, a, offset, in, b, o, out_row); break;
       case 6: product_rows<T, 6>(lines, length, a, offset, in, b, o, out_row); break;
@@ -124,7 +138,6 @@ void product(int rows, int depth, const std::vector<Line>& lines, ptrdiff_t leng
       case 2: product_rows<T, 2>(lines, length, a, offset, in, b, o, out_row); break;
       default: product_rows<T, 1>(lines, length, a, offset, in, b, o, out_row);
     }
-    a += (ptrdiff_t)tile * depth;
   }
 }
 
@@ -291,12 +304,12 @@ template <class T> void correlate(const Correlation<T>& c, T* gradient) {
 
 // [rows, columns] -> [columns, rows].
 template <class T> void transpose(int rows, int columns, const T* from, T* to) {
-  constexpr int b = 16;
-  for (int r = 0; r < rows; r += b)
-    for (int c = 0; c < columns; c += b)
-      for (int i = r; i < std::min(r + b, rows); i++)
-        for (int j = c; j < std::min(c + b, columns); j++)
-          to[(ptrdiff_t)j * rows + i] = from[(ptrdiff_t)i * columns + j];
+  constexpr int n = Simd<T>::n;
+  for (int r = 0; r < rows; r += n)
+    for (int c = 0; c < columns; c += n)
+      transpose_block(std::min(n, rows - r), std::min(n, columns - c),
+                      from + (ptrdiff_t)r * columns + c, columns, to + (ptrdiff_t)c * rows + r,
+                      rows);
 }
 
 }  // namespace ws

@@ -8,6 +8,7 @@
 #include "augment.h"
 #include "conv.h"
 #include "dense.h"
+#include "optimizers.h"
 #include "others.h"
 
 namespace ws {
@@ -48,6 +49,8 @@ template <class T> class Workspace {
     for (int l = 0; l < layers; l++) add(told[l], place, packed, sums);
     scratch_.packed.make(packed);
     scratch_.sums.make(sums * Simd<T>::n);
+    numbers_.make(values_[0].count());
+    if (values_[0].halo) plain_.make(values_[0].count());
     stats_ = place.stat, masks_ = place.mask;
     for (int i = 0; i < 256; i++) level_[i] = T(i) / T(255);
   }
@@ -112,34 +115,33 @@ template <class T> class Workspace {
 
   void take_images(Images<T> images) {
     auto& value = values_[0];
-    constexpr int group = 16;
-    const size_t pixels = (size_t)value.channels * value.side * value.side;
-    for (int first = 0; first < n_; first += group) {
-      const int count = std::min(group, n_ - first);
-      const uint8_t* bytes[group];
-      const T* numbers[group];
-      for (int i = 0; i < count; i++) {
-        if (images.x) numbers[i] = images.x + (size_t)(first + i) * pixels;
-        else bytes[i] = images.pool + (size_t)images.index[first + i] * pixels;
-      }
-      size_t at = 0;
-      for (int c = 0; c < value.channels; c++) {
-        const T* level = images.levels ? images.levels + 256 * c : level_;
-        for (int row = 0; row < value.side; row++) {
-          T* to = value.inner() + c * value.channel() + row * value.line() + first;
-          for (int column = 0; column < value.side; column++, at++, to += n_) {
-            if (images.x) for (int i = 0; i < count; i++) to[i] = numbers[i][at];
-            else for (int i = 0; i < count; i++) to[i] = level[bytes[i][at]];
-          }
+    const int pixels = value.channels * value.side * value.side, area = value.side * value.side;
+    value.samples = images.x ? images.x : numbers_.p;
+    if (!images.x) {
+      T* to = numbers_.p;
+      for (int i = 0; i < n_; i++) {
+        const uint8_t* bytes = images.pool + (size_t)images.index[i] * pixels;
+        for (int c = 0; c < value.channels; c++) {
+          const T* level = images.levels ? images.levels + 256 * c : level_;
+          for (int at = 0; at < area; at++) *to++ = level[*bytes++];
         }
       }
     }
+    T* inner = value.halo ? plain_.p : value.x.p;
+    transpose(n_, pixels, value.samples, inner);
+    if (!value.halo) return;
+    const size_t line = (size_t)value.side * n_;
+    for (int c = 0; c < value.channels; c++)
+      for (int row = 0; row < value.side; row++, inner += line)
+        std::memcpy(value.inner() + c * value.channel() + row * value.line(), inner,
+                    line * sizeof(T));
   }
 
   int n_, stats_ = 0, masks_ = 0;
   std::vector<Value<T>> values_;
   Scratch<T> scratch_;
   std::vector<std::unique_ptr<Layer<T>>> layers_;
+  Array<T> numbers_, plain_;  // the images by sample, and without halo
   T level_[256];
 };
 
@@ -151,7 +153,7 @@ template <class T> struct Call {
   const T* const* images;     // per net [samples, C, H, W], or null: by index
   const T* levels;            // [nets, C, 256] what each byte of a channel stands for, or null
   const int64_t* labels;      // [nets, samples]
-  const T* weights;           // [nets, values]
+  T* weights;                 // [nets, values]
   T* const* stats;            // running statistics in layout order, each [nets, width]
   const int32_t* widths;      // of each of them
   const T* const* masks;      // factors of each dropout [nets, samples, values], or null
@@ -160,6 +162,8 @@ template <class T> struct Call {
   const T* smoothing;         // [nets]
   T* out;                     // gradient [nets, values], or logits [nets, samples, outputs]
   double* losses;             // [3, nets]: loss, negative log likelihood, share of correct answers
+  const Updates* updates;     // of float; if not null, each net's gradient is applied at once, and
+                              // `out` is memory for the gradient of one net
 };
 
 template <class T> void run(Workspace<T>& space, const Call<T>& call, bool training) {
@@ -181,11 +185,13 @@ template <class T> void run(Workspace<T>& space, const Call<T>& call, bool train
     for (int l = 0; l < space.masks(); l++)
       net.masks.push_back(call.masks[l] ? call.masks[l] + m * n * call.dropped[l] : nullptr);
     net.smoothing = call.smoothing[m];
-    net.gradient = call.out + m * call.values;
+    net.gradient = call.updates ? call.out : call.out + m * call.values;
     const auto found = space.train(images, call.labels + m * n, net);
     call.losses[m] = found.loss;
     call.losses[call.nets + m] = found.nll;
     call.losses[2 * call.nets + m] = found.correct;
+    if constexpr (sizeof(T) == 4)
+      if (call.updates) update(*call.updates, m, call.values, net.gradient, call.weights);
   }
 }
 
@@ -235,6 +241,11 @@ void ws_augment_f64(const uint8_t* pool, const int64_t* index, const uint64_t* k
                     const uint64_t* noise_keys, const double (*ranges)[2], const int64_t* shape,
                     double* to) {
   ws::augment(pool, index, keys, noise_keys, ranges, shape, to);
+}
+void ws_update_f32(int64_t nets, int64_t values, const float* gradient, float* weights,
+                   const void* updates) {
+  for (int64_t m = 0; m < nets; m++)
+    ws::update(*static_cast<const ws::Updates*>(updates), m, values, gradient + m * values, weights);
 }
 // The widest instruction set that this processor has and a build exists for: 2, 3 or 4.
 int ws_level(void) {

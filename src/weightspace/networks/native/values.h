@@ -37,6 +37,7 @@ template <class T> struct Value {
   bool wanted = true;  // whether anybody needs its gradient; not so for the images
   Array<T> x;
   T* d = nullptr;
+  const T* samples = nullptr;  // of the images: the same values, one sample after the other
 
   ptrdiff_t line() const { return (ptrdiff_t)(side + 2 * halo) * n; }
   ptrdiff_t channel() const { return line() * (side + 2 * halo); }

@@ -7,8 +7,13 @@
 #include <cstring>
 #include <utility>
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#if defined(__AVX512F__)
 #define WS_BYTES 64
 #define WS_REGISTERS 32
 #elif defined(__AVX2__)
@@ -139,6 +144,58 @@ template <class T> inline Vec<T> fetch(const T* p, int lanes, bool whole) {
 template <class T> inline void put(T* p, Vec<T> v, int lanes, bool whole) {
   if (whole) store(p, v);
   else store_some(p, v, lanes);
+}
+
+// Lanes of a and b in turn: of their first halves, or of their second.
+template <class T, size_t... I>
+inline Vec<T> zip(Vec<T> a, Vec<T> b, bool second, std::index_sequence<I...>) {
+  constexpr int n = Simd<T>::n;
+  return second ? __builtin_shufflevector(a, b, ((I % 2) * n + n / 2 + I / 2)...)
+                : __builtin_shufflevector(a, b, ((I % 2) * n + I / 2)...);
+}
+
+// Rows become columns; at most as many of both as a vector has lanes.
+template <class T>
+inline void transpose_block(int rows, int columns, const T* from, ptrdiff_t from_row, T* to,
+                            ptrdiff_t to_row) {
+  constexpr int n = Simd<T>::n;
+  Vec<T> v[n], w[n];
+#pragma GCC unroll 16
+  for (int i = 0; i < n; i++)
+    v[i] = i < rows ? fetch(from + i * from_row, columns, columns == n) : Vec<T>{};
+#pragma GCC unroll 4
+  for (int left = n; left > 1; left /= 2) {  // rows i and i + n / 2 become 2 i and 2 i + 1
+#pragma GCC unroll 8
+    for (int i = 0; i < n / 2; i++) {
+      w[2 * i] = zip<T>(v[i], v[i + n / 2], false, std::make_index_sequence<n>{});
+      w[2 * i + 1] = zip<T>(v[i], v[i + n / 2], true, std::make_index_sequence<n>{});
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n; i++) v[i] = w[i];
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < n; i++)
+    if (i < columns) put(to + i * to_row, v[i], rows, rows == n);
+}
+
+// a * b + c, rounded once where the target has an instruction for it, else twice.
+inline Vec<float> fused(Vec<float> a, Vec<float> b, Vec<float> c) {
+#if defined(__AVX512F__)
+  return (Vec<float>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return (Vec<float>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+  return (Vec<float>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+  return a * b + c;
+#endif
+}
+
+inline Vec<float> root(Vec<float> x) {
+  float v[Simd<float>::n];
+  store(v, x);
+  for (float& one : v) one = std::sqrt(one);  // one instruction for all of them
+  return load(v);
 }
 
 // exp(x) - 1, relative error below 4e-7 in float: x = k ln 2 + r, and Taylor's series in r.

@@ -65,15 +65,15 @@ def merge(
         Nothing is written.
     """
     out = Path(out)
-    parts = _opened(out, zoos, progress)
-    into = [_sound(out, False, progress)] if (out / places.MANIFEST).exists() else []
+    parts = sound_zoos(out, zoos, progress)
+    into = [sound_zoo(out, False, progress)] if (out / places.MANIFEST).exists() else []
     whole = [*into, *parts]
     for other in whole[1:]:
         _refuse_another_run(whole[0], other)
     begun = _rounds(whole)
     _refuse_twice(whole)
-    todo = _missing(out, into, parts)
-    _refuse_without_room(out, todo, copy)
+    todo = files_missing(out, into, parts)
+    refuse_without_room(out, todo, copy)
     first = whole[0].meta
     info = {**first["info"], "versions": first["versions"]}
     dtype = manifest.dtype(first).name
@@ -90,7 +90,7 @@ def merge(
     return Zoo(out)
 
 
-def _opened(out: Path, zoos: Sequence[str | Path], progress: Progress) -> list[Zoo]:
+def sound_zoos(out: Path, zoos: Sequence[str | Path], progress: Progress) -> list[Zoo]:
     """Open the zoos to merge, after checking all their vectors."""
     if isinstance(zoos, str | Path) or not zoos:
         raise UsageError("zoos", f"{zoos!r} is not a list of zoos", "give at least one")
@@ -99,10 +99,11 @@ def _opened(out: Path, zoos: Sequence[str | Path], progress: Progress) -> list[Z
         if (real := os.path.realpath(path)) in seen:
             raise UsageError(path, "is given twice", "give each zoo once, the result first")
         seen.add(real)
-    return [_sound(Path(path), True, progress) for path in zoos]
+    return [sound_zoo(Path(path), True, progress) for path in zoos]
 
 
-def _sound(path: Path, full: bool, progress: Progress) -> Zoo:
+def sound_zoo(path: Path, full: bool, progress: Progress) -> Zoo:
+    """Open a zoo in which `check` finds no error; DataError with the first error otherwise."""
     for finding in check(path, full, progress):
         if finding.severity == "error":
             raise DataError(path, f"{finding.thing}: {finding.message}", finding.remedy)
@@ -134,7 +135,7 @@ def _refuse_twice(zoos: Sequence[Zoo]) -> None:
     moments = zoos[0].snapshots
     units = _units(zoos[0])
     for number, zoo in enumerate(zoos[1:], 1):
-        _refuse_other_units(zoo, units)
+        refuse_other_units(zoo, units)
         clash = nets.join(zoo.nets, on="index").filter(pl.col("net") != pl.col("net_right"))
         if len(clash):
             row = clash.row(0, named=True)
@@ -177,7 +178,7 @@ def _units(zoo: Zoo) -> dict[str, tuple[Path, frozenset[str]]]:
     return {unit: (zoo.path, frozenset(nets)) for unit, nets in grouped}
 
 
-def _refuse_other_units(zoo: Zoo, known: dict[str, tuple[Path, frozenset[str]]]) -> None:
+def refuse_other_units(zoo: Zoo, known: dict[str, tuple[Path, frozenset[str]]]) -> None:
     """Refuse a stack whose name is known but whose nets differ; add a new name to the known."""
     for unit, (_, nets) in _units(zoo).items():
         there, others = known.setdefault(unit, (zoo.path, nets))
@@ -207,7 +208,7 @@ def _rounds(zoos: Iterable[Zoo]) -> list[Round]:
     return [one for _, one in named]
 
 
-def _missing(
+def files_missing(
     out: Path, into: Sequence[Zoo], parts: Iterable[Zoo]
 ) -> list[tuple[InnerPath, InnerPath]]:
     """The files that the result lacks and their names there, in the order in which to add them."""
@@ -227,9 +228,8 @@ def _missing(
     return [(places.part(source, *of), places.part(out, *of)) for *of, source in files]
 
 
-def _refuse_without_room(
-    out: Path, todo: Iterable[tuple[InnerPath, InnerPath]], copy: bool
-) -> None:
+def refuse_without_room(out: Path, todo: Iterable[tuple[InnerPath, InnerPath]], copy: bool) -> None:
+    """Raise DataError if the files that are copied, not linked, do not fit on the disk."""
     above = next(path for path in (out, *out.absolute().parents) if path.exists())
     here = above.stat().st_dev
     files = [file.path.stat() for file, _ in todo]

@@ -1,0 +1,214 @@
+"""What initial weights make exact: how far layers moved, and what training added to column sums."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from weightspace.evidence.initial_vector import InitialVector
+from weightspace.evidence.matching import LEAST
+from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value
+from weightspace.evidence.subject import Layer, Subject
+
+LAW = "initial weights by seed"
+LINEAR: tuple[Value, ...] = ("sgd", "momentum", "nesterov")
+ADAPTIVE: tuple[Value, ...] = ("adam", "adamw", "rmsprop", "adagrad", "lion")
+DECAY = "weight_decay x learning_rate x steps / (1 - momentum)"
+
+_KEPT = 0.01  # drift up to which column sums agree with a linear optimizer, in low precision too
+_CHANGED = 0.05  # drift from which on they do not
+_EXACT = 1e-3  # drift up to which the slope is read as weight decay
+_OTHER_LOSS = 0.002  # a net's loss may not be softmax cross entropy: the least p-value of LINEAR
+_MOST = 2**22  # values of an output layer whose sums are compared, at most
+_COMPARED = 2**20  # values of a tensor whose displacement is measured, at most
+_LEAST_ERROR = 2e-6  # standard error of a slope at least: rounding need not be independent of sums
+_BUILDING = 0.2  # share of the decay that momentum may not have brought yet, in 50 steps or more
+_SMALLEST = 1e-4  # displacement, relative to the initial weights, from which sums are looked at
+_ULP = 2.0**-23  # rounding of float32, relative
+_PRUNED = 0.01  # share of zeros from which on a kernel was pruned
+_LISTED = 64  # layers whose displacement is listed
+
+
+@dataclass(frozen=True)
+class SumChange:
+    """What training did to the column sums of an output layer whose initial weights are known.
+
+    Attributes
+    ----------
+    slope : float
+        By how much the sums are multiplied, by least squares.
+    error : float
+        The standard error of the slope.
+    drift : float
+        What is left of the sums, relative to what it were if units had moved independently: 0 for
+        a linear optimizer, about 1 for an adaptive one.
+    moved : float
+        How far the weights moved, relative to their initial size.
+    inputs : int
+        How many inputs the layer has.
+    """
+
+    slope: float
+    error: float
+    drift: float
+    moved: float
+    inputs: int
+
+
+def sum_change(now: NDArray[np.floating], first: NDArray[np.floating]) -> SumChange:
+    """Compare the column sums of a kernel with those of its initial values.
+
+    Parameters
+    ----------
+    now, first : ndarray, shape (outputs, inputs)
+        The kernel, and its initial values.
+
+    Returns
+    -------
+    SumChange
+    """
+    now, first = now.astype(np.float64), first.astype(np.float64)
+    sums, before = now.sum(0), first.sum(0)
+    slope = float(sums @ before / (before @ before))
+    left = sums - slope * before
+    moved = now - slope * first
+    size = math.sqrt(float(np.mean(moved**2)))
+    spread = math.sqrt(float(left @ left) / max(len(left) - 1, 1))
+    return SumChange(
+        slope,
+        max(spread / math.sqrt(float(before @ before)), _LEAST_ERROR),
+        math.sqrt(float(np.mean(left**2)) / len(now)) / size if size else 0.0,
+        size / math.sqrt(float(np.mean(first**2))),
+        len(sums),
+    )
+
+
+def exact_column_sums(subject: Subject, initial: InitialVector) -> Iterator[Evidence]:
+    """Evidence on the optimizer's family and on weight decay, from sums before and after."""
+    layer = subject.output
+    if layer is None or layer.weight not in initial.places:
+        return
+    # With two units the gradients of both are opposite, and every usual optimizer is odd.
+    if layer.outputs < 3 or layer.inputs < 8 or math.prod(layer.shape) > _MOST:
+        return
+    first = initial.values(layer.weight).reshape(layer.shape)
+    now, first = subject.weight(layer), first.T if layer.axes == "in out" else first
+    if not np.isfinite(now).all():
+        return
+    change = sum_change(now, first)
+    if change.moved < _SMALLEST or (change.drift >= _KEPT and _altered(now)):
+        return
+    yield _family(layer, change)
+    if change.drift < _EXACT:
+        yield _decay(layer, change)
+
+
+def _altered(values: NDArray[np.float32]) -> bool:
+    """Whether values were rounded to 16 bits or to few levels, or pruned, which changes sums."""
+    zeros = float(np.mean(values == 0))
+    levels = len(np.unique(values)) / values.size
+    return _rounding(values) > _ULP or zeros > _PRUNED or levels < 0.5
+
+
+def _rounding(values: NDArray[np.float32]) -> float:
+    """The relative rounding of the narrowest type that holds all values exactly."""
+    exact = np.ascontiguousarray(values, np.float32)
+    if not (exact.view(np.uint32) & 0xFFFF).any():
+        return 2.0**-8
+    with np.errstate(over="ignore"):
+        return 2.0**-11 if (exact.astype(np.float16) == exact).all() else _ULP
+
+
+def _family(layer: Layer, change: SumChange) -> Evidence:
+    linear = 1.0 if change.drift < _CHANGED else _OTHER_LOSS
+    adaptive = min(1.0, 2 * change.drift)
+    if change.drift < _KEPT:
+        says = (
+            f"the column sums of the output layer are those of its initial weights times "
+            f"{change.slope:.5f}, to within {change.drift:.1e} of how far the weights moved: "
+            f"the optimizer is linear in the gradient"
+        )
+    elif change.drift < _CHANGED:
+        says = (
+            f"the column sums of the output layer moved by {change.drift:.1%} of what "
+            f"independent units give, which fits neither family well"
+        )
+    else:
+        says = (
+            f"the column sums of the output layer moved by {change.drift:.0%} of what "
+            f"independent units give: the optimizer is adaptive, or the loss is not softmax "
+            f"cross entropy"
+        )
+    hypotheses = (
+        Hypothesis(LINEAR, linear, "linear in the gradient"),
+        Hypothesis(ADAPTIVE, adaptive, "adaptive"),
+    )
+    return Evidence(LAW, "optimizer", says, layer.weight, change.drift, hypotheses)
+
+
+def _decay(layer: Layer, change: SumChange) -> Evidence:
+    """Weight decay from the slope; rounding errors are those that the sums show.
+
+    At first the velocity of momentum has not built up, so the named product is a little more than
+    what the slope shows. The interval allows for that.
+    """
+    freedom = change.inputs - 1
+    reach = float(stats.t.ppf(0.995, freedom)) * change.error
+    score = (1 - change.slope) / change.error
+    none = max(2 * float(stats.t.sf(abs(score), freedom)), LEAST)
+    value, least, most = (
+        -math.log(max(slope, LEAST))
+        for slope in (change.slope, change.slope + reach, change.slope - reach)
+    )
+    if none < 1e-3 and value > 0:
+        says = (
+            f"weight decay multiplied the output layer by {change.slope:.6f}, so that the sum of "
+            f"weight_decay x learning_rate / (1 - momentum) over the steps is about {value:.2g}"
+        )
+        least, most = least * 0.99, most / (1 - _BUILDING)
+    elif none < 1e-3:
+        says = f"the output layer was multiplied by {change.slope:.6f}, as no weight decay does"
+    else:
+        says = (
+            "the column sums of the output layer show no weight decay: the sum of weight_decay x "
+            f"learning_rate / (1 - momentum) over the steps is at most {max(most, 0.0):.1e}"
+        )
+    grown = none < 1e-3 and value < 0
+    estimate = Estimate(DECAY, max(value, 0.0), max(least, 0.0), max(most, 0.0))
+    hypotheses = (Hypothesis((0.0,), none, "no weight decay"),)
+    return Evidence(
+        LAW, "weight_decay", says, layer.weight, score,
+        () if grown else hypotheses, None if grown else estimate,
+    )  # fmt: skip
+
+
+def displacements(subject: Subject, initial: InitialVector) -> Iterator[Evidence]:
+    """How far each kernel moved from its initial values, and which never moved."""
+    kernels = [layer.weight for layer in subject.layers][:_LISTED]
+    found = {
+        name: _displacement(subject, name, first)
+        for name, first in initial.each(_COMPARED)
+        if name in kernels
+    }
+    yield from (found[name] for name in kernels if name in found)
+
+
+def _displacement(subject: Subject, name: str, first: NDArray[np.float32]) -> Evidence:
+    rows = -(-first.size // math.prod(subject.shapes[name][1:]))
+    read = subject.read(name, 0, rows).reshape(-1)[: first.size]
+    now = read.astype(np.float64)
+    before = first.astype(np.float64)
+    moved = math.sqrt(float(np.sum((now - before) ** 2)) / float(np.sum(before**2)))
+    still = bool((np.abs(now - before) <= _rounding(read) * np.abs(before) + 1e-12).all())
+    says = (
+        f"{name} still has its initial values: it was never trained"
+        if still
+        else f"{name} moved by {moved:.1%} of the size of its initial values"
+    )
+    estimate = Estimate("relative displacement", moved, moved, moved)
+    return Evidence(LAW, "displacement", says, name, moved, (), estimate)
