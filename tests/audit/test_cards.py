@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from support.range_server import Served, serving
 from weightspace.audit import Claims, read_claims
-from weightspace.errors import DataError, UsageError
+from weightspace.errors import DataError, UsageError, WeightspaceError
 
 SHA = "0123456789abcdef" * 2 + "01234567"
 FRONT = """---
@@ -145,6 +146,8 @@ def test_claims_may_stand_in_a_group(tmp_path):
         ("AdamW (lr = 3e-4, betas=(0.9, 0.95))",
          {"optimizer": "adamw", "learning_rate": 3e-4, "beta1": 0.9, "beta2": 0.95}),
         ("Ranger21", {"optimizer": "ranger21"}),
+        ({"name": "AdamW", "lr": 1e-3, "betas": [0.9, 0.98], "fused": True},
+         {"optimizer": "adamw", "learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.98}),
     ],
 )  # fmt: skip
 def test_optimizers_as_people_write_them(said, values):
@@ -208,6 +211,27 @@ def test_steering_characters_do_not_reach_the_message(tmp_path):
     with pytest.raises(UsageError) as caught:
         read_claims(card(tmp_path, "## Hyperparameters\n- lr: \x1b[2Jx\n"))
     assert "\x1b" not in str(caught.value)
+
+
+def test_damaged_cards_give_one_line_or_claims(tmp_path):
+    draw = random.Random(0)
+    sound = {
+        "README.md": FRONT + TRAINER.format(optimizer=NEWER),
+        "c.yaml": "optimizer: {name: Adam, lr: 0.1}\nbetas: [0.9, 0.99]\n1: 2\n",
+        "c.json": '{"optimizer": "SGD(lr=0.1)", "x": {"y": [1, null]}, "momentum": 0.9}',
+    }
+    lines: list[str] = []
+    for _ in range(400):
+        name, text = draw.choice(list(sound.items()))
+        for _ in range(draw.randrange(1, 6)):
+            at, more = draw.randrange(len(text)), draw.choice("{}[]:-#|'\"\n\t\0\x1b&*!%`=(),.?1e")
+            text = text[:at] + more + text[at + draw.randrange(20) :]
+        try:
+            read_claims(card(tmp_path, text, name))
+        except WeightspaceError as error:
+            lines.append(str(error))
+    assert 50 < len(lines) < 400
+    assert all(len(line.splitlines()) == 1 and "\x1b" not in line for line in lines)
 
 
 @pytest.fixture

@@ -152,6 +152,8 @@ def expanded(claim: str, value: Any) -> dict[str, Any]:
     """
     if claim == "betas":
         return _pair(value)
+    if isinstance(value, dict):
+        return _grouped(claim, value)
     if claim != "optimizer" or not isinstance(value, str):
         return {claim: value}
     if value.strip().startswith("{"):  # a dict of Python, as cards of Keras have it
@@ -182,3 +184,17 @@ def _pair(value: Any) -> dict[str, Any]:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise UsageError("betas", f"{printable(repr(value), 80)} is not two numbers")
     return {"beta1": value[0], "beta2": value[1]}
+
+
+def _grouped(claim: str, value: dict[Any, Any]) -> dict[str, Any]:
+    """A name and its settings, such as {"name": "Adam", "lr": 0.001}; others are left out."""
+    named = {spelling.plain(str(key)): said for key, said in value.items()}
+    name = next((named[key] for key in ("name", "type", "class", "_target_") if key in named), None)
+    if not isinstance(name, str):
+        return {claim: value}  # which is no name, and refused as such
+    found = expanded(claim, name)
+    for key, said in named.items():
+        known = spelling.key(key)
+        if known not in (None, claim) and not isinstance(said, dict):
+            found |= expanded(str(known), said)
+    return found
