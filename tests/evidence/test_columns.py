@@ -37,7 +37,8 @@ def sums(net: nn.Module) -> Tensor:
 
 
 def look(net: nn.Module, **claims: str) -> list[Evidence]:
-    return list(column_sum_law(subject(net), Context(claims=claims)))
+    softmax = {"loss": "cross_entropy"} | claims
+    return list(column_sum_law(subject(net), Context(claims=softmax)))
 
 
 def p_values(evidence: Evidence) -> tuple[float, float]:
@@ -193,6 +194,23 @@ def test_units_that_began_alike_are_told_by_their_biases_alone(name: str) -> Non
     linear, adaptive = p_values(found[0])
     assert (linear if name in LINEAR else adaptive) > 5e-4
     assert len(found) == 1
+
+
+def test_sgd_is_not_contradicted_if_the_loss_is_not_known() -> None:
+    torch.manual_seed(2)
+    net = train(mlp(64, 256, 10, dtype=torch.float32), partial(torch.optim.Adam, lr=3e-3), 1000)
+    linear, adaptive = p_values(look(net, loss="unknown")[0])
+    assert linear == 0.002
+    assert adaptive == 1
+
+
+def test_pruned_layers_say_nothing() -> None:
+    torch.manual_seed(1)
+    net = train(zero_biases(mlp(64, 64, 10, dtype=torch.float32)), SGD, 300)
+    output = list(net.parameters())[-2]
+    with torch.no_grad():
+        output[output.abs() < 0.05] = 0
+    assert "pruned" in look(net)[0].missing
 
 
 def test_an_untrained_net_is_not_told() -> None:

@@ -8,11 +8,14 @@ from weightspace.audit.claims import Claim
 from weightspace.evidence.beside import STATES
 from weightspace.evidence.record import Evidence
 
-_AROUND = "sample a population around it: `weightspace audit FILE --around auto --data NAME.npz`"
+_AROUND = (
+    "a population around it: `weightspace sample` a space of its architecture and data, `fit` a "
+    "model, `predict` with it"
+)
 _DATA = "give `--data NAME.npz`"
 _OPTIMIZER = "a checkpoint with the state of the optimizer, or a population around it"
 _DECIDED_BY = {
-    "optimizer": _AROUND,
+    "optimizer": f"`--claim loss=cross_entropy`, if that was its loss, or {_AROUND}",
     "momentum": "a checkpoint with the state of the optimizer, or claims of weight_decay, "
     "learning_rate and steps",
     "learning_rate": _AROUND,
@@ -29,6 +32,7 @@ _DECIDED_BY = {
     "inputs": "claims or evidence of the data set, whose pixels that never vary show it",
     "dropout": _AROUND,
     "label_smoothing": _AROUND,
+    "loss": "nothing in the weights; other laws rest on it",
     "augmentation": _AROUND,
     "pretrained_from": "compare it with that file",
     "batch_norm": "the file of the training, where batch norms are not merged into layers",

@@ -27,6 +27,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "batch_norm": ("bn", "batchnorm", "use_bn", "use_batchnorm", "use_batch_norm",
                    "batch_normalization", "batch_normalisation"),
     "dropout": ("dropout_rate", "drop_rate", "dropout_p", "p_dropout", "dropout_prob"),
+    "loss": ("criterion", "loss_function", "loss_fn", "loss_name", "objective"),
     "label_smoothing": ("smoothing", "label_smoothing_factor"),
     "augmentation": ("aug", "augment", "augmentations", "data_augmentation"),
     "pretrained_from": ("base_model", "pretrained", "finetuned_from", "fine_tuned_from",
@@ -64,6 +65,15 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "rmsprop": ("rms_prop", "rmsprop_optimizer"),
         "adagrad": (), "adadelta": (), "adamax": (), "nadam": (), "radam": (), "lion": (),
         "lamb": (), "lars": (), "adafactor": (), "asgd": (), "rprop": (), "lbfgs": ("l_bfgs",),
+    },
+    "loss": {
+        "cross_entropy": ("crossentropyloss", "crossentropy", "cross_entropy_loss", "ce", "nll",
+                          "nllloss", "nll_loss", "softmax_cross_entropy", "softmax",
+                          "categorical_crossentropy", "sparse_categorical_crossentropy",
+                          "categorical_cross_entropy"),
+        "mse": ("mseloss", "mse_loss", "mean_squared_error", "l2_loss"),
+        "bce": ("bceloss", "bcewithlogitsloss", "binary_crossentropy", "binary_cross_entropy",
+                "bce_with_logits"),
     },
     "dataset": {
         "mnist": ("mnist_digits", "handwritten_digits_mnist"),

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from weightspace.evidence.altered import altered
 from weightspace.evidence.context import Context
 from weightspace.evidence.families import FAMILIES
+from weightspace.evidence.losses import least, unless
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.subject import Layer, Subject, column_sums
 
@@ -27,6 +29,7 @@ PRODUCT = "weight_decay x learning_rate x steps / (1 - momentum)"
 
 _FEWEST_CLASSES = 3  # with two, adaptive steps of the two are opposite, too
 _LEAST_INPUTS = 8
+_MOST_VALUES = 2**22  # of a layer that is looked at for rounding
 _MOST_INPUTS = 2048  # of which the covariates are made; sums of any number are read
 _ROUNDED = 3e-4  # the share of biases to which rounding lets a sum of 0 grow in float32
 _MIXED = 5e-3  # the same where gradients were rounded to 16 bits
@@ -91,7 +94,11 @@ def column_sum_law(subject: Subject, context: Context) -> Iterator[Evidence]:
         yield unable(LAW, "optimizer", "the net does not end in a dense layer of enough units")
         return
     sums = sums_of(subject, layer)
-    found = _of_optimizer(sums, layer)
+    looked = not sums.alike and math.prod(layer.shape) <= _MOST_VALUES
+    if looked and altered(subject.weight(layer)):
+        yield unable(LAW, "optimizer", "the output layer was rounded, quantised or pruned")
+        return
+    found = _of_optimizer(sums, layer, context)
     yield found
     linear, adaptive = (one.p_value for one in found.hypotheses)
     if adaptive < _SURE <= linear and not sums.alike:
@@ -175,21 +182,22 @@ def _regression(sums: NDArray[np.float64], covariates: NDArray[np.float64]) -> f
     return float(stats.f.sf(explained / taken / (left / free), taken, free))
 
 
-def _of_optimizer(sums: Sums, layer: Layer) -> Evidence:
+def _of_optimizer(sums: Sums, layer: Layer, context: Context) -> Evidence:
     """The evidence of biases and weights together, as one p-value for each family."""
     if sums.vanished or sums.constant:
         how = "0 but for rounding, as decay or a start at 0 leaves them"
         says = f"the column sums of the output layer are {how if sums.vanished else 'one number'}"
         return _judged(f"{says}; an adaptive optimizer would have moved them", layer, 1.0, 1e-9,
                        sums.square)  # fmt: skip
-    says, linear, adaptive = _of_biases(sums)
+    says, linear, adaptive = _of_biases(sums, context)
     if sums.fit < _SURE:
         says = (
             "the column sums of the output layer depend on what the net has learned "
-            f"(p = {sums.fit:.0e}), which a linear optimizer cannot bring about; {says}"
+            f"(p = {sums.fit:.0e}), which a linear optimizer cannot bring about{unless(context)}; "
+            f"{says}"
         )
     return _judged(
-        says, layer, min(1.0, 2 * min(linear, sums.fit)), adaptive,
+        says, layer, max(least(context), min(1.0, 2 * min(linear, sums.fit))), adaptive,
         sums.fit if sums.bias_share is None else sums.bias_share,
     )  # fmt: skip
 
@@ -201,7 +209,7 @@ def _judged(says: str, layer: Layer, linear: float, adaptive: float, statistic: 
     )  # fmt: skip
 
 
-def _of_biases(sums: Sums) -> tuple[str, float, float]:
+def _of_biases(sums: Sums, context: Context) -> tuple[str, float, float]:
     """What the output biases say, and the p-values of a linear and of an adaptive optimizer."""
     share = sums.bias_share
     if sums.bias is None or share is None:
@@ -215,7 +223,8 @@ def _of_biases(sums: Sums) -> tuple[str, float, float]:
     says = f"the output biases sum to {sums.bias:.3g}, {share:.1%} of their size"
     linear = 1.0 if share <= _MIXED else _as_torch(sums)
     if linear < _SURE:
-        return f"{says}, and no usual start would have led a linear optimizer there", linear, 1.0
+        why = f"no usual start would have led a linear optimizer there{unless(context)}"
+        return f"{says}, and {why}", linear, 1.0
     return f"{says}: they began otherwise than at 0, or the optimizer is adaptive", linear, 1.0
 
 

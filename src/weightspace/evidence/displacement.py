@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from weightspace.evidence.altered import altered, rounding
+from weightspace.evidence.context import Context
 from weightspace.evidence.initial_vector import InitialVector
+from weightspace.evidence.losses import least, unless
 from weightspace.evidence.matching import LEAST
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value
 from weightspace.evidence.subject import Layer, Subject
@@ -23,14 +26,12 @@ DECAY = "weight_decay x learning_rate x steps / (1 - momentum)"
 _KEPT = 0.01  # drift up to which column sums agree with a linear optimizer, in low precision too
 _CHANGED = 0.05  # drift from which on they do not
 _EXACT = 1e-3  # drift up to which the slope is read as weight decay
-_OTHER_LOSS = 0.002  # a net's loss may not be softmax cross entropy: the least p-value of LINEAR
+_IMPOSSIBLE = 1e-9  # of a linear optimizer that moved sums beyond rounding
 _MOST = 2**22  # values of an output layer whose sums are compared, at most
 _COMPARED = 2**20  # values of a tensor whose displacement is measured, at most
 _LEAST_ERROR = 2e-6  # standard error of a slope at least: rounding need not be independent of sums
 _BUILDING = 0.2  # share of the decay that momentum may not have brought yet, in 50 steps or more
 _SMALLEST = 1e-4  # displacement, relative to the initial weights, from which sums are looked at
-_ULP = 2.0**-23  # rounding of float32, relative
-_PRUNED = 0.01  # share of zeros from which on a kernel was pruned
 _LISTED = 64  # layers whose displacement is listed
 
 
@@ -88,7 +89,9 @@ def sum_change(now: NDArray[np.floating], first: NDArray[np.floating]) -> SumCha
     )
 
 
-def exact_column_sums(subject: Subject, initial: InitialVector) -> Iterator[Evidence]:
+def exact_column_sums(
+    subject: Subject, initial: InitialVector, context: Context
+) -> Iterator[Evidence]:
     """Evidence on the optimizer's family and on weight decay, from sums before and after."""
     layer = subject.output
     if layer is None or layer.weight not in initial.places:
@@ -101,31 +104,15 @@ def exact_column_sums(subject: Subject, initial: InitialVector) -> Iterator[Evid
     if not np.isfinite(now).all():
         return
     change = sum_change(now, first)
-    if change.moved < _SMALLEST or (change.drift >= _KEPT and _altered(now)):
+    if change.moved < _SMALLEST or (change.drift >= _KEPT and altered(now)):
         return
-    yield _family(layer, change)
+    yield _family(layer, change, context)
     if change.drift < _EXACT:
         yield _decay(layer, change)
 
 
-def _altered(values: NDArray[np.float32]) -> bool:
-    """Whether values were rounded to 16 bits or to few levels, or pruned, which changes sums."""
-    zeros = float(np.mean(values == 0))
-    levels = len(np.unique(values)) / values.size
-    return _rounding(values) > _ULP or zeros > _PRUNED or levels < 0.5
-
-
-def _rounding(values: NDArray[np.float32]) -> float:
-    """The relative rounding of the narrowest type that holds all values exactly."""
-    exact = np.ascontiguousarray(values, np.float32)
-    if not (exact.view(np.uint32) & 0xFFFF).any():
-        return 2.0**-8
-    with np.errstate(over="ignore"):
-        return 2.0**-11 if (exact.astype(np.float16) == exact).all() else _ULP
-
-
-def _family(layer: Layer, change: SumChange) -> Evidence:
-    linear = 1.0 if change.drift < _CHANGED else _OTHER_LOSS
+def _family(layer: Layer, change: SumChange, context: Context) -> Evidence:
+    linear = 1.0 if change.drift < _CHANGED else max(least(context), _IMPOSSIBLE)
     adaptive = min(1.0, 2 * change.drift)
     if change.drift < _KEPT:
         says = (
@@ -141,8 +128,7 @@ def _family(layer: Layer, change: SumChange) -> Evidence:
     else:
         says = (
             f"the column sums of the output layer moved by {change.drift:.0%} of what "
-            f"independent units give: the optimizer is adaptive, or the loss is not softmax "
-            f"cross entropy"
+            f"independent units give: the optimizer is adaptive{unless(context)}"
         )
     hypotheses = (
         Hypothesis(LINEAR, linear, "linear in the gradient"),
@@ -204,7 +190,7 @@ def _displacement(subject: Subject, name: str, first: NDArray[np.float32]) -> Ev
     now = read.astype(np.float64)
     before = first.astype(np.float64)
     moved = math.sqrt(float(np.sum((now - before) ** 2)) / float(np.sum(before**2)))
-    still = bool((np.abs(now - before) <= _rounding(read) * np.abs(before) + 1e-12).all())
+    still = bool((np.abs(now - before) <= rounding(read) * np.abs(before) + 1e-12).all())
     says = (
         f"{name} still has its initial values: it was never trained"
         if still
