@@ -12,8 +12,11 @@ from weightspace.evidence.context import Context
 from weightspace.evidence.counters import counter_law
 from weightspace.evidence.directions import still_direction_law
 from weightspace.evidence.grids import grid_law
+from weightspace.evidence.initial import initial_law
+from weightspace.evidence.inputs import input_law
 from weightspace.evidence.kernels import kernel_law
 from weightspace.evidence.record import Evidence
+from weightspace.evidence.rows import unused_row_law
 from weightspace.evidence.seeds import seed_law
 from weightspace.evidence.subject import Subject
 
@@ -30,6 +33,9 @@ LAWS: Mapping[str, Law] = {
     "optimizer state": state_law,
     "settings in the file": settings_law,
     "initial weights by seed": seed_law,
+    "inputs that never vary": input_law,
+    "initial distributions": initial_law,
+    "unused rows": unused_row_law,
 }
 """Each law is a function of a net and of what is known beside it. To add one, write a function and
 add a line here, and a page in docs/laws."""
