@@ -303,15 +303,20 @@ def table(folder: Path) -> None:
     print(f"\nseconds of processor time: median {np.median(seconds):.2f}, most {max(seconds):.2f}")
 
 
-if __name__ == "__main__":
+def main() -> None:
     asking = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asking.add_argument("--out", type=Path, required=True)
     asking.add_argument("--kinds", nargs="*", default=list(KINDS), choices=list(KINDS))
     asking.add_argument("--others", type=Path, help="A folder of benchmarks/batch_norms.py train.")
     asked = asking.parse_args()
     torch.set_num_threads(1)
-    KINDS = {kind: KINDS[kind] for kind in asked.kinds}
+    for kind in set(KINDS) - set(asked.kinds):
+        del KINDS[kind]
     asked.out.mkdir(exist_ok=True)
     more = strangers(asked.others, 300) if asked.others else iter(())
     measure(Lab(asked.out), more)
     table(asked.out)
+
+
+if __name__ == "__main__":
+    main()
