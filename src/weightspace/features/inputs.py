@@ -30,9 +30,7 @@ _LARGEST = 15  # pixels of a side; the cost grows with the fourth power
 _TINY = 1e-12
 
 
-def inputs(
-    vector: Shaped[np.ndarray, " P"], layout: Layout
-) -> Float64[np.ndarray, " F"] | None:
+def inputs(vector: Shaped[np.ndarray, " P"], layout: Layout) -> Float64[np.ndarray, " F"] | None:
     """Estimate the inputs of a net whose first layer is a convolution with batch norm.
 
     All inputs are taken to have one mean and one variance, and a correlation that falls with the
@@ -56,9 +54,7 @@ def inputs(
     if not {"weight", "running_mean", "running_var"} <= first.keys():
         return None
     shape = first["weight"].shape
-    own = {
-        role: vector[spec.offset : spec.stop].astype(np.float64) for role, spec in first.items()
-    }
+    own = {role: vector[spec.offset : spec.stop].astype(np.float64) for role, spec in first.items()}
     means, variances = own["running_mean"], own["running_var"]
     if len(shape) != 4 or max(shape[2:]) > _LARGEST:
         return None

@@ -117,9 +117,7 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
         ndarray of float64, shape (n, classes)
         """
         check_is_fitted(self)
-        X = validate_data(
-            self, X, dtype=np.float64, reset=False, ensure_all_finite=self._finite
-        )
+        X = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=self._finite)
         chances: np.ndarray = np.exp(self.fitted_.log_probabilities(X)[0])
         return chances
 

@@ -64,7 +64,7 @@ class Structures:
         )
 
     def _reason(self, name: str, own: tuple[str | int, ...]) -> str | None:
-        known = self.values[name]
+        known = self.values.get(name, ())
         if not own:  # that there are no such layers is told by their number
             return None
         if name in TRAITS:
@@ -106,13 +106,13 @@ def _listed(texts: Sequence[str]) -> str:
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
-def _of_traits(
-    name: str, own: tuple[str | int, ...], known: tuple[str | int, ...]
-) -> str | None:
+def _of_traits(name: str, own: tuple[str | int, ...], known: tuple[str | int, ...]) -> str | None:
     """What biases or norms of some layers are unlike those of the population."""
     for traits in (str(value) for value in own if value not in known):
         mine = {trait for trait in traits.split(", ") if trait}
-        every = [{trait for trait in str(one).split(", ") if trait} for one in known]
+        every: list[set[str]] = [
+            {trait for trait in str(one).split(", ") if trait} for one in known
+        ]
         lacking = sorted(set.intersection(*every) - mine)
         if lacking:
             return f"no {_listed(lacking)} in {TRAITS[name]}; every net of the population has it"
