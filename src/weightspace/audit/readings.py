@@ -91,7 +91,8 @@ def readings(model: Model, checkpoint: Checkpoint) -> list[dict[str, Any]]:
         is of one of the `levels`; `accuracy`, how often such an answer with about this probability
         was right for `n` nets that no classifier had seen; `possible`, the levels that are not
         ruled out; `told`, for which share of nets of an unknown level no level is named, or None
-        if that was not measured.
+        if that was not measured; `conditional`, whether `value` holds only if the net is of one of
+        the levels, because `told` is too small.
 
     Raises
     ------
@@ -111,6 +112,7 @@ def readings(model: Model, checkpoint: Checkpoint) -> list[dict[str, Any]]:
             "levels": list(one.levels),
             "possible": list(one.possible),
             "told": one.told,
+            "conditional": one.conditional,
         }
         for one in answer.readings.values()
     ]

@@ -39,7 +39,7 @@ def predictions(results: Sequence[Prediction]) -> None:
         console = Console(highlight=False, width=max(WIDTH, wide))
     console.print(drawn)
     console.print(
-        "A level and its probability, if the net is of one of the model's levels. "
+        "A level and its probability; with ?, only if the net is of one of the model's levels. "
         "Predict one file alone to see more."
     )
 
@@ -49,7 +49,8 @@ def _cell(one: Reading) -> str:
         return "none of these?"
     if one.source == "shapes" or one.probability is None:
         return printable(one.level)
-    return f"{printable(one.level)} {100 * one.probability:.0f} %"
+    unsure = "?" if one.conditional else ""
+    return f"{printable(one.level)}{unsure} {100 * one.probability:.0f} %"
 
 
 def _one(result: Prediction) -> None:

@@ -53,7 +53,7 @@ def line(answer: Answer, known: Mapping[str, Any] | None = None) -> str:
     for reading in answer.readings.values():
         text = f"{reading.property} {reading.level or 'none of these?'}"
         if reading.level and reading.probability is not None:
-            text += f" {100 * reading.probability:.0f} %"
+            text += f"{'?' if reading.conditional else ''} {100 * reading.probability:.0f} %"
         if known is not None:
             text += f" ({_text(known.get(reading.property))})"
         said.append(text)

@@ -11,6 +11,8 @@ import polars as pl
 if TYPE_CHECKING:
     from weightspace.meta.model.reader import Ability
 
+ENOUGH = 0.9
+"""The share of nets of unknown levels that must be told, for a level to be named without an if."""
 NONE = "none of these, or not clear"
 """What is said where no level is named."""
 BLIND = "not predicted better than by chance for other nets of the population"
@@ -55,6 +57,10 @@ class Reading:
         by leaving out each level in turn; None if that was not measured.
     lost : float or None
         The accuracy that nets of known levels lose by that.
+    conditional : bool
+        Whether the level holds only if the net is of one of the levels: less than 90 % of nets of
+        unknown levels were told, or it was not measured. Never for a switch, which is true or
+        false, and for what shapes show.
     accuracy : float
         How often a classifier's prediction is right on nets of the population that were outside the
         training set; class-balanced, 0..1.
@@ -77,6 +83,7 @@ class Reading:
     coverage: float | None
     told: float | None
     lost: float | None
+    conditional: bool
     accuracy: float
     low: float
     high: float
@@ -95,9 +102,13 @@ class Reading:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
 
 
-def reading(ability: Ability, chances: np.ndarray) -> Reading:
-    """The reading of a property whose levels have these calibrated probabilities [levels]."""
+def reading(ability: Ability, chances: np.ndarray, row: np.ndarray) -> Reading:
+    """The reading of a property whose levels have these calibrated probabilities [levels].
+
+    `row` [F] has the mean features of the vector.
+    """
     caution, best = ability.caution, int(chances.argmax())
+    switch = set(ability.levels) == {"false", "true"}
     most = float(chances[best])
     possible = tuple(
         level
@@ -105,7 +116,8 @@ def reading(ability: Ability, chances: np.ndarray) -> Reading:
         if chance >= bound
     )
     blind = ability.low <= ability.chance
-    named = most >= caution.least and bool(possible) and not blind
+    far = float(caution.likeness.strangeness(row[None], np.array([best]))[0])
+    named = most >= caution.least and far <= caution.most and bool(possible) and not blind
     step = caution.step(most) if named else None
     return _of(
         ability,
@@ -119,6 +131,7 @@ def reading(ability: Ability, chances: np.ndarray) -> Reading:
         coverage=caution.coverage,
         told=caution.told,
         lost=caution.lost,
+        conditional=not switch and (caution.told or 0.0) < ENOUGH,
     )
 
 
@@ -155,6 +168,7 @@ def _of(ability: Ability, **found: Any) -> Reading:
         "coverage": None,
         "told": None,
         "lost": None,
+        "conditional": False,
     }
     known = {
         name: getattr(ability, name)

@@ -11,11 +11,13 @@ from scipy.special import softmax
 
 from weightspace.learners.estimators import MetaClassifier
 from weightspace.learners.temperature import temperature
+from weightspace.meta.model.likeness import Likeness
 
 COVERAGE = 0.95
 """The share of nets whose level shall not be ruled out."""
 MOST_LOST = 0.05
 """The accuracy that nets of known levels may lose, where "none of these" is an answer."""
+_WEAK = 0.02  # of it for weak probabilities; the rest is for nets that are unlike their level
 _FEWEST = 15  # nets of a step
 _STEPS = 8
 
@@ -45,8 +47,12 @@ class Caution:
         The share of held-out nets whose own level was not ruled out, by bounds from other nets.
     least : float
         The probability below which no level is named: "none of these, or not clear".
+    likeness : Likeness
+        The usual values of each level.
+    most : float
+        The strangeness above which no level is named.
     lost : float
-        The accuracy that held-out nets lost by that, with the `least` of other nets.
+        The accuracy that held-out nets lost by these, with the limits of other nets.
     told : float or None
         The share of nets of a level that was left out, for which no level was named, by a model
         that was trained without the level; the mean over levels. None if it was not measured.
@@ -57,13 +63,20 @@ class Caution:
     bounds: tuple[float, ...]
     coverage: float
     least: float
+    likeness: Likeness
+    most: float
     lost: float
     told: float | None
     steps: tuple[Step, ...]
 
     @classmethod
     def of(
-        cls, logs: np.ndarray, codes: np.ndarray, fold: np.ndarray, told: float | None = None
+        cls,
+        logs: np.ndarray,
+        codes: np.ndarray,
+        fold: np.ndarray,
+        rows: np.ndarray,
+        told: float | None = None,
     ) -> Caution:
         """Measure it from cross-fitted log-probabilities.
 
@@ -75,6 +88,8 @@ class Caution:
             The levels of the nets.
         fold : int [n]
             The fold of each net. What is judged on the nets of a fold is calibrated on the others.
+        rows : float [n, F]
+            The features of the nets, one row for each.
         told : float, optional
             As the attribute.
 
@@ -82,8 +97,9 @@ class Caution:
         -------
         Caution
         """
-        covered, named, right = np.zeros((3, len(codes)), bool)
-        chances = np.zeros_like(logs)
+        covered, named = np.zeros((2, len(codes)), bool)
+        chances, best = np.zeros_like(logs), logs.argmax(axis=1)
+        far = strange(rows, codes, best, fold, logs.shape[1])
         for part in np.unique(fold):
             own = fold == part
             other = ~own
@@ -92,14 +108,18 @@ class Caution:
             chances[own] = softmax(logs[own] / scale, axis=1)
             bounds = _bounds(known, codes[other])
             covered[own] = chances[own, codes[own]] >= bounds[codes[own]]
-            named[own] = chances[own].max(axis=1) >= _least(known, codes[other])
-            right[own] = chances[own].argmax(axis=1) == codes[own]
+            limits = _limits(known, far[other], codes[other])
+            named[own] = (chances[own].max(axis=1) >= limits[0]) & (far[own] <= limits[1])
+        right = best == codes
         weight = _balanced(codes)
         final = softmax(logs / temperature(logs, codes, len(codes)), axis=1)
+        least, most = _limits(final, far, codes)
         return cls(
             tuple(map(float, _bounds(final, codes))),
             float(weight @ covered),
-            _least(final, codes),
+            least,
+            Likeness.fit(rows, codes, logs.shape[1]),
+            most,
             float(weight @ (right & ~named)),
             told,
             tuple(_steps(chances.max(axis=1)[named], right[named])),
@@ -145,21 +165,24 @@ def told_of_left_out(
         return None
     found = []
     for out in range(levels):
-        strange = codes == out
+        strange_rows = codes == out
         rest = codes - (codes > out)
-        logs = np.zeros((len(rows), levels - 1))
+        logs, far = np.zeros((len(rows), levels - 1)), np.zeros(len(rows))
         for half in (0, 1):
             tested = fold % 2 == half
-            train = ~tested & ~strange
+            train = ~tested & ~strange_rows
             fitted = estimator.fit_labelings(
                 rows[train], rest[train, None], (levels - 1,), owners[train]
             )
             logs[tested] = fitted.log_probabilities(rows[tested])[0]
-        known = ~strange
+            usual = Likeness.fit(rows[train], rest[train], levels - 1)
+            far[tested] = usual.strangeness(rows[tested], logs[tested].argmax(axis=1))
+        known = ~strange_rows
         scale = temperature(logs[known], rest[known], int(known.sum()))
         chances = softmax(logs / scale, axis=1)
-        least = _least(chances[known], rest[known])
-        found.append(float((chances[strange].max(axis=1) < least).mean()))
+        least, most = _limits(chances[known], far[known], rest[known])
+        named = (chances.max(axis=1) >= least) & (far <= most)
+        found.append(float((~named[strange_rows]).mean()))
     return float(np.mean(found))
 
 
@@ -183,13 +206,34 @@ def _bounds(chances: np.ndarray, codes: np.ndarray) -> NDArray[np.float64]:
     return bounds
 
 
-def _least(chances: np.ndarray, codes: np.ndarray) -> float:
-    """The largest probability below which right answers are at most `MOST_LOST` of all nets."""
-    most = chances.max(axis=1)
-    order = np.argsort(most)
-    lost = np.cumsum((_balanced(codes) * (chances.argmax(axis=1) == codes))[order])
-    place = int(np.searchsorted(lost, MOST_LOST, side="right"))
-    return float(most[order[min(place, len(order) - 1)]])
+def strange(
+    rows: np.ndarray, codes: np.ndarray, best: np.ndarray, fold: np.ndarray, levels: int
+) -> NDArray[np.float64]:
+    """How unlike the level `best` int [n] each row [n, F] is, by the nets of the other folds."""
+    far = np.zeros(len(rows))
+    for part in np.unique(fold):
+        own = fold == part
+        usual = Likeness.fit(rows[~own], codes[~own], levels)
+        far[own] = usual.strangeness(rows[own], best[own])
+    return far
+
+
+def _limits(chances: np.ndarray, far: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
+    """The least probability and the most strangeness at which a level is named.
+
+    Each is the strictest one with which right answers that are not given are at most a part of
+    `MOST_LOST` of all nets.
+    """
+    weight = _balanced(codes) * (chances.argmax(axis=1) == codes)
+    sure = chances.max(axis=1)
+    return _strictest(sure, weight, _WEAK), -_strictest(-far, weight, MOST_LOST - _WEAK)
+
+
+def _strictest(values: np.ndarray, weight: np.ndarray, most: float) -> float:
+    """The largest value below which values have at most this weight together."""
+    order = np.argsort(values, kind="stable")
+    place = int(np.searchsorted(np.cumsum(weight[order]), most, side="right"))
+    return float(values[order[min(place, len(order) - 1)]])
 
 
 def _steps(chances: np.ndarray, right: np.ndarray) -> Iterable[Step]:

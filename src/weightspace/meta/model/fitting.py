@@ -128,7 +128,15 @@ def fit(
         far = Range.fit(features, owners, snapshots_of, fold)
         told = _told(labels, kind, features, owners, fold, seed, progress)
         readers.append(
-            Reader(view, fitted, abilities(labels, predicted, fold, told, resamples), far)
+            Reader(
+                view,
+                fitted,
+                abilities(
+                    *(labels, predicted, fold, _means(features, owners, snapshots_of)),
+                    *(told, resamples),
+                ),
+                far,
+            )
         )
     progress("fitting", len(kinds), len(kinds))
     structures, rules, alarms = _architectures(zoo, labels, fold)
@@ -144,6 +152,16 @@ def fit(
         "versions": in_one_line(),
     }
     return Model(tuple(readers), facts, structures, rules)
+
+
+def _means(features: np.ndarray, owners: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The mean row of each vector, ordered by net and snapshot: float [vectors, F]."""
+    vectors, vector = np.unique(np.stack([owners, places]), axis=1, return_inverse=True)
+    if vectors.shape[1] == len(features):
+        return features
+    sums = np.zeros((vectors.shape[1], features.shape[1]))
+    np.add.at(sums, vector.ravel(), features)
+    return sums / np.bincount(vector.ravel())[:, None]
 
 
 def _told(

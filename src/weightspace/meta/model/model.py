@@ -109,8 +109,9 @@ class Model:
         if reasons:
             readings = {a.property: nothing(a, reasons[0]) for a in reader.abilities}
             return Answer(readings, name, len(rows), far, limit, reasons)
+        row = rows.mean(axis=0)
         readings = {
-            ability.property: reading(ability, chances)
+            ability.property: reading(ability, chances, row)
             if own is None or ability.property not in self.rules
             else from_shapes(ability, self.rules[ability.property].level(own))
             for ability, chances in zip(reader.abilities, reader.probabilities(rows), strict=True)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from weightspace.meta.model.caution import Caution, Step
+from weightspace.meta.model.likeness import COLUMNS, Likeness
 from weightspace.meta.model.packing import demand, number
 from weightspace.meta.model.reader import Ability
 from weightspace.meta.model.structures import FROM_SHAPES, MOST, NAMES, Rule, Structures
@@ -14,6 +15,7 @@ from weightspace.meta.model.structures import FROM_SHAPES, MOST, NAMES, Rule, St
 _MOST_STEPS = 1000
 _LONGEST = 200
 _LARGEST = 2**40
+_FLOAT32 = 3.4e38
 
 
 def plain_ability(ability: Ability) -> dict[str, Any]:
@@ -21,8 +23,8 @@ def plain_ability(ability: Ability) -> dict[str, Any]:
     return asdict(ability) | {"levels": list(ability.levels)}
 
 
-def ability_of(row: dict[str, Any]) -> Ability:
-    """The ability of plain values; `Unsound` if they are not valid."""
+def ability_of(row: dict[str, Any], columns: int) -> Ability:
+    """The ability of plain values, for so many features; `Unsound` if they are not valid."""
     name, levels = row["property"], row["levels"]
     demand(isinstance(name, str) and bool(name), "a property has no name")
     demand(name.isprintable(), f"the property {name!r} is not printable")
@@ -37,12 +39,12 @@ def ability_of(row: dict[str, Any]) -> Ability:
         property=name,
         levels=tuple(levels),
         temperature=number(row["temperature"], 1e-3, 1e3, f"{name} temperature"),
-        caution=_caution(row["caution"], name, len(levels)),
+        caution=_caution(row["caution"], name, len(levels), columns),
         **shares,
     )
 
 
-def _caution(row: dict[str, Any], name: str, levels: int) -> Caution:
+def _caution(row: dict[str, Any], name: str, levels: int, columns: int) -> Caution:
     bounds, steps, told = row["bounds"], row["steps"], row["told"]
     demand(isinstance(bounds, list) and len(bounds) == levels, f"{name} has other bounds")
     demand(isinstance(steps, list) and len(steps) <= _MOST_STEPS, f"{name} has no sound steps")
@@ -58,10 +60,33 @@ def _caution(row: dict[str, Any], name: str, levels: int) -> Caution:
         bounds=tuple(number(bound, 0, 1, f"{name} bound") for bound in bounds),
         coverage=number(row["coverage"], 0, 1, f"{name} coverage"),
         least=number(row["least"], 0, 1, f"{name} least"),
+        likeness=_likeness(row["likeness"], name, levels, columns),
+        most=number(row["most"], 0, 1e6, f"{name} most"),
         lost=number(row["lost"], 0, 1, f"{name} lost"),
         told=None if told is None else number(told, 0, 1, f"{name} told"),
         steps=tuple(found),
     )
+
+
+def _likeness(row: dict[str, Any], name: str, levels: int, columns: int) -> Likeness:
+    chosen = row["columns"]
+    demand(isinstance(chosen, list) and len(chosen) <= COLUMNS, f"{name} has too many columns")
+    known = all(type(column) is int and 0 <= column < columns for column in chosen)
+    demand(known, f"{name} reads a feature that does not exist")
+    tables = []
+    for what, low in (("centres", -_FLOAT32), ("scales", 1e-30)):
+        rows = row[what]
+        shaped = isinstance(rows, list) and len(rows) == levels
+        demand(
+            shaped and all(isinstance(own, list) and len(own) == len(chosen) for own in rows),
+            f"{name} has {what} of another shape",
+        )
+        tables.append(
+            tuple(
+                tuple(number(one, low, _FLOAT32, f"{name} {what}") for one in own) for own in rows
+            )
+        )
+    return Likeness(tuple(chosen), *tables)
 
 
 def plain_structures(structures: Structures) -> dict[str, Any]:

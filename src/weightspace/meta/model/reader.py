@@ -159,13 +159,15 @@ def abilities(
     labels: Labels,
     predicted: CrossPredicted,
     fold: np.ndarray,
+    means: np.ndarray,
     told: Mapping[str, float | None],
     resamples: int,
 ) -> tuple[Ability, ...]:
     """What cross-fitted predictions say of each property.
 
-    `fold` int [net] is that of the predictions. `told` is the share of nets of levels that were
-    left out, for which no level was named, by property.
+    `fold` int [net] is that of the predictions; `means` [vector, F] are the mean features of each
+    vector, a net at a snapshot, in the order of the predictions. `told` is the share of nets of
+    levels that were left out, for which no level was named, by property.
     """
     present = predicted.rows > 0
     folds = np.broadcast_to(fold[:, None], present.shape)[present]
@@ -190,7 +192,7 @@ def abilities(
                 found.high,
                 1 / len(levels),
                 temperature(logs, truth, found.n_nets),
-                Caution.of(logs, truth, folds, told.get(name)),
+                Caution.of(logs, truth, folds, means, told.get(name)),
             )
         )
     return tuple(out)

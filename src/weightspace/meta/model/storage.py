@@ -175,10 +175,10 @@ def _reader(row: dict[str, Any], arrays: Arrays) -> Reader:
         row["columns"] == _columns(view),
         f"it was fitted on other {view.features} features than this release computes",
     )
-    abilities = tuple(ability_of(ability) for ability in row["abilities"])
+    columns = view.values or len(FEATURE_NAMES[view.features])
+    abilities = tuple(ability_of(ability, columns) for ability in row["abilities"])
     demand(len(abilities) > 0, "it reads no property")
     demand(len({a.property for a in abilities}) == len(abilities), "a property occurs twice")
-    columns = view.values or len(FEATURE_NAMES[view.features])
     levels = tuple(len(ability.levels) for ability in abilities)
     fitted = unpack(row["kind"], row["numbers"], arrays, columns, levels)
     limit = number(row["novelty_limit"], 0, 1, "novelty_limit")

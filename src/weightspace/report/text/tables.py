@@ -193,6 +193,8 @@ def _cells(reading: Reading) -> list[Text]:
     if reading.probability is None:
         return [*_blank(4), Text(reading.reason), Text()]
     said = Text(reading.level, style="bold") if reading.level else Text("none?", style="dim")
+    if reading.level and reading.conditional:
+        said = Text(f"{reading.level}, if known")
     counted = f"{reading.right_nets:,}" if reading.right is not None else ""
     possible = Text(", ".join(reading.possible) or "none of these")
     told = "" if reading.told is None else percent(reading.told)
@@ -214,9 +216,9 @@ def _caption(answer: Answer) -> str:
     return (
         f"Inside the model's population: {share} of its features lie beyond the middle 99 % of "
         f"the population's (limit {limit}). "
-        "A probability holds if the net is of a level that the model knows; the last column says "
-        "for how many nets of other levels none is named. Right: how often such answers were, for "
-        "nets that no classifier had seen."
+        "Right: how often such answers were, for nets that no classifier had seen. If known: only "
+        "if the net is of a level that the model knows; the last column says how many nets of "
+        "other levels were noticed."
     )
 
 
