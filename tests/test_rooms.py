@@ -24,8 +24,10 @@ ROOMS = (
     "meta",
     "dissection",
     "checkpoints",
+    "evidence",
     "interop",
     "recording",
+    "audit",
     "report",
     "cli",
 )

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-COLUMNS = 3
+COLUMNS = 2
 """The number of features. With more, what a level changes is lost among what it does not."""
 _FARTHEST = 10.0
-_RELATED = 0.8
+_RELATED = 0.95
 _LEAST_SHARE = 0.3
 _MANY = 50_000  # columns; of more, such as single weights, only the first are looked at
 

@@ -23,9 +23,9 @@ FROM_SHAPES = {
 """Hyper-parameters of the architecture, and the numbers of `shapes` from which they follow."""
 MOST = 64
 """The most distinct values that are kept one by one; of more, the least and the largest."""
-_EXACT = ("outputs", "channels", "kernels", *TRAITS)
 _RANGES = ("convolutions", "dense", *WIDTHS)
-NAMES = (*_EXACT, *_RANGES)
+NAMES = (*COUNTS, "kernels", *TRAITS, *WIDTHS)
+"""What a net is compared in, in the order of the reasons."""
 
 
 @dataclass(frozen=True)
