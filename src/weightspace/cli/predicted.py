@@ -31,10 +31,10 @@ def predictions(results: Sequence[Prediction]) -> None:
     for result in results:
         own = result.answer.readings.values()
         cells = [Text("" if result.answer.outside else _cell(one)) for one in own]
-        why = [safe("; ".join(result.answer.reasons))] if reasons else []
+        why = [safe(_first(result.answer.reasons))] if reasons else []
         drawn.add_row(safe(result.checkpoint.path), *cells, *why)
     console = terminal()
-    wide = 30 + _CELL * len(properties) + 40 * reasons
+    wide = 40 + _CELL * len(properties) + 100 * reasons
     if not console.is_terminal:
         console = Console(highlight=False, width=max(WIDTH, wide))
     console.print(drawn)
@@ -42,6 +42,12 @@ def predictions(results: Sequence[Prediction]) -> None:
         "A level and its probability; with ?, only if the net is of one of the model's levels. "
         "Predict one file alone to see more."
     )
+
+
+def _first(reasons: Sequence[str]) -> str:
+    """The first reason, and how many more there are."""
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"{reasons[0]}{more}" if reasons else ""
 
 
 def _cell(one: Reading) -> str:

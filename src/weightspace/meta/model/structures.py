@@ -116,7 +116,7 @@ def _of_traits(name: str, own: tuple[str | int, ...], known: tuple[str | int, ..
         lacking = sorted(set.intersection(*every) - mine)
         if lacking:
             return f"no {_listed(lacking)} in {TRAITS[name]}; every net of the population has it"
-        added = sorted(mine - set.union(*every))
+        added = sorted(mine - set[str]().union(*every))
         if added:
             return f"{_listed(added)} in {TRAITS[name]}; no net of the population has it"
         has = " or ".join(f"{one}" if one else "neither bias nor norm" for one in known)
