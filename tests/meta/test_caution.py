@@ -59,6 +59,17 @@ def test_a_probability_finds_its_step():
     assert caution.step(0.0) == caution.steps[0]
 
 
+def test_shares_stay_shares_where_sums_round():
+    """Seven levels of equal weight need not sum to 1 exactly."""
+    codes = np.arange(175) % 7
+    logs = log_softmax(30.0 * np.eye(7)[codes], axis=1)
+    for count in (153, 161, 175):
+        rows = np.random.default_rng(0).normal(size=(count, 3))
+        found = Caution.of(logs[:count], codes[:count], np.arange(count) // 7 % 5, rows)
+        assert 0.99 < found.coverage <= 1
+        assert 0 <= found.lost <= 0.06
+
+
 def test_few_nets_rule_no_level_out():
     logs, codes = simulated(30, 0)
     rows = np.random.default_rng(0).normal(size=(30, 4))

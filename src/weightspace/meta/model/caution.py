@@ -116,11 +116,11 @@ class Caution:
         least, most = _limits(final, far, codes)
         return cls(
             tuple(map(float, _bounds(final, codes))),
-            float(weight @ covered),
+            _share(weight, covered),
             least,
             Likeness.fit(rows, codes, logs.shape[1]),
             most,
-            float(weight @ (right & ~named)),
+            _share(weight, right & ~named),
             told,
             tuple(_steps(chances.max(axis=1)[named], right[named])),
         )
@@ -190,6 +190,11 @@ def _balanced(codes: np.ndarray) -> NDArray[np.float64]:
     """The weight of each net, the same for all levels together: sum 1."""
     counts = np.bincount(codes)
     return np.asarray(1 / counts[codes] / (counts > 0).sum())
+
+
+def _share(weight: np.ndarray, held: np.ndarray) -> float:
+    """The weight of the nets for which something holds; rounding may not bring it beyond 1."""
+    return min(1.0, float(weight @ held))
 
 
 def _bounds(chances: np.ndarray, codes: np.ndarray) -> NDArray[np.float64]:
