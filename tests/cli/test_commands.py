@@ -194,7 +194,7 @@ def test_predict_reads_a_checkpoint_that_it_never_saw(
     assert "from the shapes" in text
     assert "trust" not in text
     many = printed(capsys, "predict", model, file, file)
-    rows = [line for line in many.splitlines() if line.startswith(str(tmp_path))]
+    rows = [line for line in many.splitlines() if str(file) in line]
     assert len(rows) == 2
     assert all(truth in row for row in rows)
 

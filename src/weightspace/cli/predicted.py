@@ -28,13 +28,15 @@ def predictions(results: Sequence[Prediction]) -> None:
     drawn = plain_table(
         "file", *properties, *(["outside of the model's population"] if reasons else [])
     )
+    drawn.columns[0].no_wrap = True
     for result in results:
         own = result.answer.readings.values()
         cells = [Text("" if result.answer.outside else _cell(one)) for one in own]
         why = [safe(_first(result.answer.reasons))] if reasons else []
         drawn.add_row(safe(result.checkpoint.path), *cells, *why)
     console = terminal()
-    wide = 40 + _CELL * len(properties) + 100 * reasons
+    longest = max(len(str(result.checkpoint.path)) for result in results)
+    wide = longest + _CELL * len(properties) + 100 * reasons
     if not console.is_terminal:
         console = Console(highlight=False, width=max(WIDTH, wide))
     console.print(drawn)
