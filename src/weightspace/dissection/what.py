@@ -230,7 +230,8 @@ def _vary(features: np.ndarray) -> bool:
     """Whether nets differ in any of these features; a missing one differs from any number."""
     missing = np.isnan(features)
     known = np.where(missing, np.float32(0), features)
-    return bool(np.ptp(missing, axis=0).any() or np.ptp(known, axis=0).any())
+    partly = missing.any(axis=0) & ~missing.all(axis=0)
+    return bool(partly.any() or np.ptp(known, axis=0).any())
 
 
 def _lost(
