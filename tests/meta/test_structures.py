@@ -131,3 +131,7 @@ def test_a_width_that_a_net_lacks_is_not_read():
     rule = Rule.of("width_fc", nets, ["32", "32", "64", "64"])
     assert rule is not None
     assert [rule.level(net) for net in nets] == [None, "32", None, "64"]
+
+
+def test_what_is_not_known_of_a_population_is_no_reason():
+    assert Structures({}).reasons(of()) == ()

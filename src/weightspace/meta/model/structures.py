@@ -74,7 +74,7 @@ class Structures:
             if not new or not known:
                 return None
             return f"convolutions of {_listed(new)}; {_have(known)}"
-        if self._within(name, own) or not known:
+        if not known or self._within(name, own):
             return None
         if name in COUNTS:
             one, several = COUNTS[name]
