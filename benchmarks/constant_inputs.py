@@ -131,7 +131,7 @@ def judge(folder: Path) -> dict[str, Counter]:
     return rates
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--nets", type=int, default=100)
@@ -144,3 +144,7 @@ if __name__ == "__main__":
             train(recipe(seed), asked.folder)
     for claim, counts in judge(asked.folder).items():
         print(f"{claim:45} {dict(counts)}")
+
+
+if __name__ == "__main__":
+    main()

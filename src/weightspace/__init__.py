@@ -10,8 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from weightspace.audit.readings import predict as predict
     from weightspace.checkpoints import inspect as inspect
-    from weightspace.checkpoints import predict as predict
     from weightspace.checkpoints import read_checkpoint as read_checkpoint
     from weightspace.cli.console import bars as bars
     from weightspace.cli.demo import demo as demo
@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from weightspace.zoo.care.repair import repair as repair
 
 _HOMES = {
-    "checkpoints": ("inspect", "predict", "read_checkpoint"),
+    "audit.readings": ("predict",),
+    "checkpoints": ("inspect", "read_checkpoint"),
     "cli.console": ("bars",),
     "cli.demo": ("demo",),
     "dissection": ("Dissection", "dissect"),

@@ -22,7 +22,7 @@ from support.hostile_pickles import bounded
 from support.small_units import open_writer, write
 from weightspace.checkpoints import Prediction, read_checkpoint
 from weightspace.checkpoints.pickling.machine import LIMIT
-from weightspace.cli import show
+from weightspace.cli import predicted, show
 from weightspace.cli.app import run
 from weightspace.errors import DataError
 from weightspace.meta import Answer
@@ -366,7 +366,7 @@ def test_names_of_tensors_are_printed_without_escapes(tmp_path, shown):
     reasons = [note.reason for note in checkpoint.skipped]
     assert any(ESCAPE in reason for reason in reasons)
     answer = Answer(readings={}, classifier="trees", slices=1, novelty=0.0, novelty_limit=0.1)
-    text = shown(show.predictions, [Prediction(checkpoint, answer)])
+    text = shown(predicted.predictions, [Prediction(checkpoint, answer)])
     assert "]0;owned" in text
     assert "[2Jx.bias: " in text
 

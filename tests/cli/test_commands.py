@@ -182,12 +182,45 @@ def test_predict_reads_a_checkpoint_that_it_never_saw(
     (answer,) = document(capsys, "predict", model, file)
     truth = zoo.nets["initialization"][0]
     levels = {r["property"]: r for r in answer["answer"]["readings"]}
-    assert levels["initialization"]["level"] == truth
+    assert levels["initialization"]["value"] == truth
+    assert levels["filter_size"]["value"] == str(zoo.nets["filter_size"][0])
+    assert levels["filter_size"]["source"] == "shapes"
+    assert not answer["answer"]["outside"]
     skipped = [tensor["name"] for tensor in answer["tensors"] if not tensor["used"]]
     assert skipped == ["conv1_norm.num_batches_tracked"]
     text = printed(capsys, "predict", model, file)
     assert truth in text
     assert "skipped conv1_norm.num_batches_tracked" in text
+    assert "from the shapes" in text
+    assert "trust" not in text
+    many = printed(capsys, "predict", model, file, file)
+    rows = [line for line in many.splitlines() if str(file) in line]
+    assert len(rows) == 2
+    assert all(truth in row for row in rows)
+
+
+def test_outside_of_the_population_nothing_is_read(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Null in JSON, absent on the screen, and the exit code is 3."""
+    file = tmp_path / "mlp.safetensors"
+    weights = np.random.default_rng(0).normal(size=(40, 50)).astype(np.float32)
+    safetensors.numpy.save_file({"fc.weight": weights}, file)
+    assert run(["predict", str(model), str(file), "--json"]) == 3
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["answer"]["outside"]
+    assert any(reason.startswith("no convolution; ") for reason in found["answer"]["reasons"])
+    for reading in found["answer"]["readings"]:
+        assert reading["value"] is reading["probability"] is reading["right"] is None
+        assert reading["probabilities"] == reading["possible"] == []
+        assert reading["reason"]
+    assert run(["predict", str(model), str(file)]) == 3
+    text = capsys.readouterr().out
+    assert "Outside of the model's population, so nothing is read" in text
+    assert "no convolution; the population has" in text
+    assert "initialization" not in text
+    assert run(["predict", str(model), str(file), str(file)]) == 3
+    assert capsys.readouterr().out.count("no convolution") == 2
 
 
 class Bomb:

@@ -73,11 +73,15 @@ def test_running_statistics_and_parts_can_be_left_out():
     without = layers(v, own, running_stats=False)
     conv = layers(v, own, part="conv")
     for name, bare, part, whole in zip(LAYERS_NAMES, without, conv, layers(v, own), strict=True):
+        if name.startswith("has_"):
+            assert bare == ("running" not in name) * whole
+            assert part == ("_conv_" in name) * whole
+            continue
         if "running" in name:
-            assert bare == 0
-            assert whole != 0
+            assert np.isnan(bare)
+            assert np.isfinite(whole)
         if name.startswith("fc_"):
-            assert part == 0
+            assert np.isnan(part)
         elif name.startswith("conv_"):
             assert part == whole
 
@@ -88,13 +92,29 @@ def test_nets_of_any_plan_have_the_same_columns(batch_norm):
         own = layout(depth_conv=depth_conv, depth_fc=depth_fc, blocks=1, batch_norm=batch_norm)
         row = layers(vector(own), own)
         assert row.shape == (len(LAYERS_NAMES),)
-        assert np.isfinite(row).all()
+        missing = [name for name, one in zip(LAYERS_NAMES, row, strict=True) if np.isnan(one)]
+        assert not [n for n in missing if "_weight_" in n or "_bias_" in n]
+        assert np.isfinite([one for one in row if not np.isnan(one)]).all()
+        for part in ("conv", "fc"):
+            for role in ("weight", "bias", "shift", "running_var"):
+                there = any(t.part == part and t.role == role for t in own.tensors)
+                assert value(row, f"has_{part}_{role}") == there
+                assert np.isnan(value(row, f"{part}_first_{role}_mean")) == (not there)
+
+
+def test_what_a_net_lacks_is_missing_and_no_number():
+    own = layout(depth_conv=0, blocks=1)
+    row = layers(vector(own), own)
+    missing = {name for name, one in zip(LAYERS_NAMES, row, strict=True) if np.isnan(one)}
+    assert missing == {name for name in LAYERS_NAMES if name.startswith(("conv_", "inputs_"))}
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-38, 1e36])
 def test_rows_are_finite(scale):
     own = layout(depth_conv=3)
-    assert np.isfinite(layers(vector(own) * np.float32(scale), own)).all()
+    row = layers(vector(own) * np.float32(scale), own)
+    assert not np.isinf(row).any()
+    assert np.array_equal(np.isnan(row), np.isnan(layers(vector(own), own)))
 
 
 def test_the_count_of_layers_is_not_written_into_the_row():
@@ -103,7 +123,7 @@ def test_the_count_of_layers_is_not_written_into_the_row():
         own = layout(depth_conv=depth)
         rows.append(np.mean([layers(vector(own, seed), own) for seed in range(12)], axis=0))
     spread = np.std([layers(vector(own, seed), own) for seed in range(12)], axis=0) + 0.05
-    assert np.median(np.abs(rows[0] - rows[1]) / spread) < 1
+    assert np.nanmedian(np.abs(rows[0] - rows[1]) / spread) < 1
 
 
 def test_another_nets_layout_is_refused():

@@ -35,6 +35,7 @@ def as_of_0_1_0(folder: Path) -> None:
     """Take from a model what release 0.1.0 did not write."""
     old = plain(folder)
     del old["checksum"]
+    old["version"] = 1
     (folder / "model.json").write_text(json.dumps(old), encoding="utf-8")
     save_file(load_file(folder / "arrays.safetensors"), folder / "arrays.safetensors")
 
@@ -56,10 +57,13 @@ def test_a_model_over_another_has_arrays_of_another_name(tmp_path):
         assert len(names(folder)) == 2
 
 
-def test_a_model_of_release_0_1_0_is_read_and_replaced(tmp_path):
+def test_a_model_of_release_0_1_0_is_refused_and_replaced(tmp_path):
+    """Its readings would be printed for any net, inside of its population or not."""
     folder = small_model(1).save(tmp_path / "model")
     as_of_0_1_0(folder)
-    assert which(folder) == 1
+    said = r"model\.json: is of format version 1, this release reads 2; fit the model again, or use"
+    with pytest.raises(DataError, match=said):
+        Model.load(folder)
     small_model(2).save(folder)
     assert which(folder) == 2
     assert names(folder) == {"model.json", plain(folder)["arrays"]}

@@ -48,16 +48,26 @@ def test_a_line_at_each_snapshot(tmp_path, model):
     assert [text.partition(": ")[0] for text in lines] == [
         *("a, step 0 of 1,000", "a, step 500 of 1,000", "a, step 1,000 of 1,000")
     ]
-    assert "unlike the nets of the model, do not trust: " in lines[0]
+    assert "outside of the model's population: no convolution; the population has 2; " in lines[0]
     zoo = weightspace.Zoo(tmp_path / "zoo")
     answer = weightspace.Model.load(model).predict(zoo.vector("a"), zoo.layout("a"))
-    known = {"dataset": "digits", "learning_rate": 0.00123456, "augmentation": True}
-    assert lines[-1].partition(": ")[2] == line(answer, known)
-    reading = answer.readings["augmentation"]
-    assert (
-        f"augmentation {reading.level} {100 * max(reading.probabilities):.0f} % (true)" in lines[-1]
-    )
-    assert "(unknown)" in lines[-1]
+    assert lines[-1].partition(": ")[2] == line(answer)
+
+
+def test_a_line_of_a_net_of_the_population(model):
+    zoo = weightspace.Zoo(model.parent / "zoo")
+    fitted = weightspace.Model.load(model)
+    answers = [fitted.predict(zoo.vector(net), zoo.layout(net)) for net in zoo.nets["net"][:20]]
+    answer = next(one for one in answers if not one.outside)
+    text = line(answer, {"filter_size": 3, "learning_rate": 0.00123456, "augmentation": True})
+    for reading in answer.readings.values():
+        said = f"{reading.property} {reading.level or 'none of these?'}"
+        unsure = "?" if reading.conditional else ""
+        said += f"{unsure} {100 * reading.probability:.0f} %" if reading.level else ""
+        assert said in text
+    assert "(0.001235)" in text
+    assert "(true)" in text
+    assert "(unknown)" in text
 
 
 def test_what_the_model_cannot_read_does_not_end_the_training(tmp_path, model):

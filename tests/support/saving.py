@@ -18,7 +18,10 @@ from weightspace.learners.discriminant import Discriminant
 from weightspace.learners.gaussian import Gaussianiser
 from weightspace.learners.kernel import LinearMap
 from weightspace.meta import Model
-from weightspace.meta.model.reader import Ability, Range, Reader, View
+from weightspace.meta.model.caution import Caution, Step
+from weightspace.meta.model.likeness import Likeness
+from weightspace.meta.model.range import Range
+from weightspace.meta.model.reader import Ability, Reader, View
 
 COLUMNS = len(STATISTICS_NAMES)
 
@@ -33,7 +36,10 @@ def small_model(seed: int, knots: int = 8) -> Model:
         rng.normal(size=2),
         (2,),
     )
-    ability = Ability("optimizer", ("adam", "momentum"), 0.9, 0.8, 0.95, 0.5, 1.0)
+    any_net = Likeness((), ((), ()), ((), ()))
+    steps = (Step(0.5, 0.9, 100),)
+    caution = Caution((0.0, 0.0), 0.95, 0.5, any_net, 9.0, 0.0, None, steps)
+    ability = Ability("optimizer", ("adam", "momentum"), 0.9, 0.8, 0.95, 0.5, 1.0, caution)
     view = View("shallow", 100, 1, "all", True)
     far = Range(np.full(COLUMNS, -1e3), np.full(COLUMNS, 1e3), 0.1)
     return Model((Reader(view, fitted, (ability,), far),), {"seed": seed})

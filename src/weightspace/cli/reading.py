@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from weightspace.cli import arguments, show
+from weightspace.cli import arguments, predicted, show
 from weightspace.cli.arguments import (
     Classifiers,
     Json,
@@ -192,9 +192,11 @@ def predict(
 ) -> None:
     """Predict how the nets in files were trained.
 
-    FILE is a checkpoint of any form that `inspect` reads.
+    FILE is a checkpoint of any form that `inspect` reads. Outside of the population of the model
+    nothing is read, and the reason is printed. The exit code is 3 if a net is outside, and 2 if a
+    file cannot be read.
     """
-    from weightspace.checkpoints import predict as read
+    from weightspace.audit.readings import predict as read
     from weightspace.meta import Model
 
     fitted = Model.load(model)
@@ -208,6 +210,8 @@ def predict(
             plain.append({"file": str(file), "error": told(error)})
             fail(told(error), 2)
     if predictions or as_json:
-        answer(as_json, plain, lambda: show.predictions(predictions))
+        answer(as_json, plain, lambda: predicted.predictions(predictions))
     if failed:
         raise typer.Exit(2)
+    if any(one.answer.outside for one in predictions):
+        raise typer.Exit(3)

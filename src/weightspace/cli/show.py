@@ -19,7 +19,6 @@ from weightspace.disk import InnerPath
 from weightspace.printable import printable
 
 if TYPE_CHECKING:
-    from weightspace.checkpoints.prediction import Prediction
     from weightspace.cli.demo import Demo
     from weightspace.dissection import Dissection
     from weightspace.images import Entry
@@ -33,18 +32,20 @@ WIDTH = 118
 _LONGEST_LINE = 4096  # characters, as many as a path may have
 
 
-def _out() -> Console:
+def terminal() -> Console:
+    """The terminal to print to."""
     # A fixed width when piped, so that tables are not squeezed into 80 columns.
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=WIDTH)
 
 
-def _text(said: object, style: str = "") -> Text:
+def safe(said: object, style: str = "") -> Text:
     """A line with names from outside: without markup and without control characters."""
     return Text(printable(said, _LONGEST_LINE), style=style)
 
 
-def _table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """A table with these columns."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         table.add_column(name, overflow="fold")
@@ -141,8 +142,8 @@ def zoo(zoo: Zoo) -> None:
         ("test accuracy", accuracy or ("not measured" if found["nets"] else "no net yet")),
         ("created", f"{found['created']} by {_versions(found['versions'])}"),
     ):
-        table.add_row(Text(name, style="bold"), _text(text))
-    _out().print(table)
+        table.add_row(Text(name, style="bold"), safe(text))
+    terminal().print(table)
 
 
 def estimate(needs: Estimate) -> None:
@@ -157,65 +158,67 @@ def estimate(needs: Estimate) -> None:
         ("time", f"{_duration(needs.seconds)} on this machine"),
     ):
         table.add_row(Text(name, style="bold"), text)
-    _out().print(table)
+    terminal().print(table)
 
 
 def reproduction(found: Reproduction) -> None:
     """Print how much a net trained again differs from the stored one."""
-    table = _table("snapshot", "step", "largest difference", "relative", "equal bits")
+    table = plain_table("snapshot", "step", "largest difference", "relative", "equal bits")
     for one in found.differences:
         apart = ("-" if v is None else f"{v:.2g}" for v in (one.largest, one.relative))
         table.add_row(str(one.snapshot), f"{one.step:,}", *apart, "yes" if one.equal else "no")
-    _out().print(table)
+    terminal().print(table)
     odd = [one.snapshot for one in found.differences if not one.equal]
     said = f"bits differ from snapshot {odd[0]} on" if odd else "every bit is equal"
-    _out().print(f"net {found.net}: {said}; trained in a stack of {found.stack} before, alone now")
+    terminal().print(
+        f"net {found.net}: {said}; trained in a stack of {found.stack} before, alone now"
+    )
 
 
 def exported(made: Exported) -> None:
     """Print where a zoo was exported, and which nets were left out."""
     for net, reason in made.left_out.items():
-        _out().print(_text(f"left out: net {net}: {reason}"), soft_wrap=True)
+        terminal().print(safe(f"left out: net {net}: {reason}"), soft_wrap=True)
     if made.without_plan:
         said = f"{_counted(len(made.without_plan), 'net')} fit no recipe's plan"
-        _out().print(_text(f"{said}; tensors there keep the names that the zoo has"))
-    _out().print(_text(f"{_counted(made.nets, 'net')}: {made.path}"), soft_wrap=True)
+        terminal().print(safe(f"{said}; tensors there keep the names that the zoo has"))
+    terminal().print(safe(f"{_counted(made.nets, 'net')}: {made.path}"), soft_wrap=True)
 
 
 def published(made: Published) -> None:
     """Print where a repository was prepared, and where it is on the hub."""
-    _out().print(_text(f"{made.folder}: {made.files:,} files, {made.bytes / 1e6:,.2f} MB"))
+    terminal().print(safe(f"{made.folder}: {made.files:,} files, {made.bytes / 1e6:,.2f} MB"))
     where = made.url or f"not uploaded; check it, then leave out --dry-run to make {made.repo}"
-    _out().print(_text(where))
+    terminal().print(safe(where))
 
 
 def findings(found: Sequence[Finding], path: Path, full: bool) -> None:
     """Print the findings of a check, a line for each."""
     for finding in found:
-        _out().print(_text(finding), soft_wrap=True)
+        terminal().print(safe(finding), soft_wrap=True)
     errors = sum(finding.severity == "error" for finding in found)
     depth = "every vector was verified" if full else "add --full to verify every vector"
     counts = f"{_counted(errors, 'error')}, {_counted(len(found) - errors, 'remark')}"
-    _out().print(_text(f"{path}: {counts}; {depth}"), soft_wrap=True)
+    terminal().print(safe(f"{path}: {counts}; {depth}"), soft_wrap=True)
 
 
 def repair(done: Repair) -> None:
     """Print what a repair found, moved and kept."""
     for finding in done.findings:
-        _out().print(_text(str(finding)), soft_wrap=True)
+        terminal().print(safe(str(finding)), soft_wrap=True)
     if done.aside is None:
-        _out().print("nothing is damaged")
+        terminal().print("nothing is damaged")
         return
     errors = _counted(len(done.findings), "error")
-    _out().print(_text(f"set aside in {done.aside}: {errors}"), soft_wrap=True)
-    _out().print(f"nets of damaged shards: {len(done.kept):,} kept, {len(done.lost):,} lost")
+    terminal().print(safe(f"set aside in {done.aside}: {errors}"), soft_wrap=True)
+    terminal().print(f"nets of damaged shards: {len(done.kept):,} kept, {len(done.lost):,} lost")
     if done.lost:
-        _out().print("run the same `weightspace sample` command to train them again")
+        terminal().print("run the same `weightspace sample` command to train them again")
 
 
 def index(folder: Path, size: int) -> None:
     """Print where an index was written."""
-    _out().print(_text(f"index: {folder}, {size:,} bytes"), soft_wrap=True)
+    terminal().print(safe(f"index: {folder}, {size:,} bytes"), soft_wrap=True)
 
 
 def evaluation(result: Evaluation, numbers: Regression | None, out: Path) -> None:
@@ -224,8 +227,8 @@ def evaluation(result: Evaluation, numbers: Regression | None, out: Path) -> Non
 
     _tables(result)
     if numbers is not None:
-        _out().print(number_table(numbers))
-    _out().print(_text(f"tables: {out}"))
+        terminal().print(number_table(numbers))
+    terminal().print(safe(f"tables: {out}"))
 
 
 def _tables(result: Evaluation) -> None:
@@ -235,9 +238,9 @@ def _tables(result: Evaluation) -> None:
     units = result.frame()["unit"].unique().to_list()
     for unit in ("slice", "net"):
         if unit in units:
-            _out().print(table(result, unit))
+            terminal().print(table(result, unit))
     for compared in rival_tables(result):
-        _out().print(compared)
+        terminal().print(compared)
 
 
 def dissection(result: Dissection, page: Path) -> None:
@@ -246,50 +249,24 @@ def dissection(result: Dissection, page: Path) -> None:
 
     _tables(result.much)
     if result.numbers is not None:
-        _out().print(number_table(result.numbers))
+        terminal().print(number_table(result.numbers))
     if "no_numbers" in result.facts:
-        _out().print(_text(f"no numbers: {result.facts['no_numbers']}"), soft_wrap=True)
-    _out().print(_text(f"page: {page}"))
+        terminal().print(safe(f"no numbers: {result.facts['no_numbers']}"), soft_wrap=True)
+    terminal().print(safe(f"page: {page}"))
 
 
 def model(fitted: Model, out: Path) -> None:
     """Print what a model predicts, and how well."""
-    table = _table("property", "accuracy by net", "95 % interval", "chance")
+    table = plain_table("property", "accuracy by net", "95 % interval", "chance")
     for row in fitted.to_dict()["properties"]:
         table.add_row(
-            _text(row["property"]),
+            safe(row["property"]),
             f"{row['accuracy']:.0%}",
             f"{row['low']:.0%}-{row['high']:.0%}",
             f"{row['chance']:.0%}",
         )
-    _out().print(table)
-    _out().print(_text(f"model: {out}; try: weightspace predict {out} FILE"))
-
-
-def predictions(results: Sequence[Prediction]) -> None:
-    """Print a model's predictions for each checkpoint, with the tensors used and skipped."""
-    for result in results:
-        _prediction(result)
-
-
-def _prediction(result: Prediction) -> None:
-    from weightspace.report import answer_table
-
-    checkpoint = result.checkpoint
-    _out().print(_text(checkpoint.path, "bold"))
-    if result.answer.outside:
-        warning = "Unlike the training nets of the model: do not trust any answer below."
-        _out().print(Text(warning, style="bold red"))
-    _out().print(answer_table(result.answer))
-    for finding in checkpoint.findings:
-        _out().print(_text(f"{finding.kind}: {finding}"))
-    if checkpoint.others:
-        key, others = checkpoint.key or "the whole content", ", ".join(checkpoint.others[:10])
-        _out().print(_text(f"read the state dict {key}; others in the file: {others} (--key)"))
-    used, skipped = len(checkpoint.used), checkpoint.skipped
-    _out().print(f"{checkpoint.vector.size:,} values of {used} tensors were read")
-    for note in skipped:
-        _out().print(Text(f"skipped {printable(note.name)}: {printable(note.reason)}"))
+    terminal().print(table)
+    terminal().print(safe(f"model: {out}; try: weightspace predict {out} FILE"))
 
 
 def welcome(nets: int, out: Path) -> None:
@@ -298,7 +275,7 @@ def welcome(nets: int, out: Path) -> None:
         f"Training {nets:,} small nets that differ in data, optimizer, activation and more, then "
         f"reading from their weights how they were trained. All results are written to {out}/."
     )
-    _out().print(_text(said))
+    terminal().print(safe(said))
 
 
 def demo(result: Demo) -> None:
@@ -315,21 +292,21 @@ def demo(result: Demo) -> None:
         f"  {name} sample nws-small --nets 300 --out zoo --estimate",
     )
     for line in lines:
-        _out().print(_text(line), soft_wrap=True)
+        terminal().print(safe(line), soft_wrap=True)
 
 
 def spaces(found: Sequence[Space]) -> None:
     """Print the presets and what varies in each."""
-    table = _table("space", "what it is", "varies")
+    table = plain_table("space", "what it is", "varies")
     for space in found:
         table.add_row(space.name, space.description, ", ".join(space.properties))
-    _out().print(table)
-    _out().print("Define your own space in a YAML file; docs/spaces.md shows how.")
+    terminal().print(table)
+    terminal().print("Define your own space in a YAML file; docs/spaces.md shows how.")
 
 
 def images(entries: Sequence[Entry]) -> None:
     """Print every image set with its state, and what to do about those that are not ready."""
-    table = _table("set", "state", "shape", "train + test", "note")
+    table = plain_table("set", "state", "shape", "train + test", "note")
     ready = [entry for entry in entries if entry.state == "ready"]
     for entry in entries:
         is_ready = entry.state == "ready"
@@ -337,11 +314,11 @@ def images(entries: Sequence[Entry]) -> None:
         shape = "x".join(map(str, entry.shape)) if entry.shape else ""
         note = entry.note or entry.where if is_ready else "see below"
         style = "green" if is_ready else "dim"
-        table.add_row(_text(entry.name), Text(entry.state, style=style), shape, counts, _text(note))
-    _out().print(table)
+        table.add_row(safe(entry.name), Text(entry.state, style=style), shape, counts, safe(note))
+    terminal().print(table)
     for entry in entries:
         if entry not in ready:
-            _out().print(_text(f"{entry.name}: {entry.note}"), soft_wrap=True)
+            terminal().print(safe(f"{entry.name}: {entry.note}"), soft_wrap=True)
 
 
 def _counted(count: int, thing: str) -> str:

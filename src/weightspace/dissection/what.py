@@ -75,6 +75,11 @@ _SLICES = (
     (r"power", "spectrum"),
 )
 _PLACES = r"(conv|fc)_(first|rest|last)_(weight|bias|shift|scale|running_mean|running_var)"
+_OTHER_GROUPS = {
+    "slope": "change over the depth",
+    "inputs": "inputs",
+    "has": "which tensors there are",
+}
 _ROLES = {
     "weight": "weights",
     "bias": "biases",
@@ -90,7 +95,7 @@ def group_of(name: str, features: str) -> str:
     if features == "layers":
         found = re.match(_PLACES, name)
         if not found:
-            return "change over the depth" if name.startswith("slope") else name.split("_")[0]
+            return _OTHER_GROUPS.get(name.partition("_")[0], name.partition("_")[0])
         part, place, role = found.groups()
         return f"{'middle' if place == 'rest' else place} {part}, {_ROLES[role]}"
     fitting = (group for pattern, group in _SLICES if re.match(pattern, name))
@@ -209,7 +214,7 @@ def _groups(
     groups: dict[str, list[int]] = {}
     for column, name in enumerate(FEATURE_NAMES[source]):
         groups.setdefault(group_of(name, source), []).append(column)
-    groups = {name: c for name, c in groups.items() if np.ptp(features[:, c], axis=0).any()}
+    groups = {name: c for name, c in groups.items() if _vary(features[:, c])}
     lost = _lost(reader, classifier, features, owners, list(groups.values()))
     rows = []
     for done, (name, columns) in enumerate(groups.items()):
@@ -219,6 +224,14 @@ def _groups(
         rows += _rows(reader, found, lost[done], about)
     progress(f"groups of features ({kind})", len(groups), len(groups))
     return rows
+
+
+def _vary(features: np.ndarray) -> bool:
+    """Whether nets differ in any of these features; a missing one differs from any number."""
+    missing = np.isnan(features)
+    known = np.where(missing, np.float32(0), features)
+    partly = missing.any(axis=0) & ~missing.all(axis=0)
+    return bool(partly.any() or np.ptp(known, axis=0).any())
 
 
 def _lost(

@@ -8,6 +8,7 @@ import numpy as np
 
 from weightspace.arrays import Asked, Float32, Float64, Shaped
 from weightspace.errors import DataError
+from weightspace.features.inputs import INPUTS_NAMES, inputs
 from weightspace.features.statistics import moments, quantiles
 from weightspace.features.structure import STRUCTURE_NAMES, structure
 
@@ -40,6 +41,8 @@ WHAT = {"weight": _WEIGHT} | dict.fromkeys(
     ("bias", "shift", "scale", "running_mean", "running_var"), _OTHER
 )
 """For each role of a tensor the names of its numbers."""
+Tables = dict[tuple[str, int, str], Float64[np.ndarray, " numbers"]]
+"""(part, layer, role) -> numbers of the tensor, named by `WHAT`."""
 _KNEE = 1e-3
 _FAINTEST = 1e-14
 """Smaller than any training step. A bias before a norm has no effect: it changes only by rounding
@@ -54,9 +57,13 @@ LAYERS_NAMES: tuple[str, ...] = (
         for what in names
     ),
     *(f"slope_weight_{what}" for what in _WEIGHT),
+    *(f"inputs_{what}" for what in INPUTS_NAMES),
+    *(f"has_{part}_{role}" for part in PARTS for role in WHAT),
 )
 """The columns of `layers`: part, place in the part, role of the tensor, number. A slope is the
-change of a number of the weights from the first layer (depth 0) to the last (depth 1)."""
+change of a number of the weights from the first layer (depth 0) to the last (depth 1). `inputs` are
+what the first layer's batch norm says of the inputs (`inputs.py`). `has` is 1
+if the net has a tensor of this part and role, otherwise 0."""
 
 
 def layers(
@@ -72,7 +79,8 @@ def layers(
     layers the output layer), and the mean over the layers between, for each role of tensor. If
     there is no layer between, the mean of the first and the last takes its place, so that neither
     the depth of a net nor a shape is a feature. Numbers of roles and parts that a net lacks, or
-    that are not selected, are 0.
+    that are not selected, are missing (NaN): 0 would be a value like any other, and often one that
+    no net with this role has.
 
     Parameters
     ----------
@@ -88,7 +96,7 @@ def layers(
     Returns
     -------
     ndarray of float32, shape (len(LAYERS_NAMES),)
-        The columns are named by `LAYERS_NAMES`.
+        The columns are named by `LAYERS_NAMES`. They are finite or NaN.
 
     Raises
     ------
@@ -99,19 +107,34 @@ def layers(
     columns = [
         _place([row for (p, _, r), row in sorted(tables.items()) if (p, r) == (side, role)], place)
         if any((p, r) == (side, role) for p, _, r in tables)
-        else np.zeros(len(WHAT[role]))
+        else None
         for side in PARTS
         for place in _PLACES
         for role in WHAT
     ]
-    columns.append(_slopes(tables))
-    return tamed(np.concatenate(columns))
+    seen = inputs(vector, layout) if running_stats and part != "fc" else None
+    return _row([*columns, _slopes(tables), seen], tables)
+
+
+def _row(
+    columns: list[Float64[np.ndarray, " _"] | None], tables: Tables
+) -> Float32[np.ndarray, " F"]:
+    """The columns side by side, with NaN where a tensor is missing, and which there are."""
+    sizes = [len(WHAT[role]) for _ in PARTS for _ in _PLACES for role in WHAT]
+    sizes += [len(_WEIGHT), len(INPUTS_NAMES)]
+    found = [
+        np.full(size, np.nan, np.float32) if column is None else tamed(column)
+        for column, size in zip(columns, sizes, strict=True)
+    ]
+    held = {(side, role) for side, _, role in tables}
+    has = [float((side, role) in held) for side in PARTS for role in WHAT]
+    return np.concatenate([*found, np.array(has, np.float32)])
 
 
 def tensors(
     vector: Asked[np.ndarray, " P"], layout: Layout, part: str, running_stats: bool
-) -> dict[tuple[str, int, str], Float64[np.ndarray, " numbers"]]:
-    """(part, layer, role) -> numbers of the tensor, named by `WHAT`; see `layers`."""
+) -> Tables:
+    """The numbers of each tensor; see `layers`."""
     vector = np.asarray(vector)
     if vector.shape != (layout.size,):
         raise DataError(
@@ -143,13 +166,11 @@ def _place(rows: list[Float64[np.ndarray, " F"]], place: str) -> Float64[np.ndar
     return rows[0 if place == "first" else -1]
 
 
-def _slopes(
-    tables: dict[tuple[str, int, str], Float64[np.ndarray, " numbers"]],
-) -> Float64[np.ndarray, " F"]:
+def _slopes(tables: Tables) -> Float64[np.ndarray, " F"] | None:
     """The least-squares change of the weights' numbers over the depth of the net."""
     found = sorted((layer, row) for (_, layer, role), row in tables.items() if role == "weight")
     if len(found) < 2:
-        return np.zeros(len(_WEIGHT))
+        return None
     depth = np.linspace(-0.5, 0.5, len(found))
     return np.asarray(depth @ np.stack([row for _, row in found]) / np.square(depth).sum())
 

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from weightspace.arrays import Float, Float64, Int
 from weightspace.learners.discriminant import NEVER
-from weightspace.learners.trees import DEEPEST, Nodes, Trees
+from weightspace.learners.trees import DEEPEST, Nodes, Trees, without_missing
 from weightspace.progress import Progress, each, silent
 
 _BINS = 63
@@ -50,7 +50,7 @@ class Boostings:
         nets whose other slices are training rows.
         """
         trees, baselines = [], []
-        rows = np.asarray(features, np.float32)
+        rows = without_missing(features)
         labelings = list(zip(codes.T, levels, strict=True))
         for column, count in each(labelings, progress, "boosting"):
             made = HistGradientBoostingClassifier(

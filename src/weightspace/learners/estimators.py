@@ -48,6 +48,8 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
 
     Attributes
     ----------
+    takes_missing : bool
+        Whether features may be missing (NaN).
     draw : callable, optional
         Gives fresh training slices, if set, to an estimator that reads slices:
         `draw(groups, rng)` gives one of the net of each of these groups.
@@ -60,6 +62,18 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
         Callable[[Int[np.ndarray, " n"], np.random.Generator], Float32[np.ndarray, "n length"]]
         | None
     ) = None
+    takes_missing: bool = False
+    """Whether features may be missing (NaN)."""
+
+    @property
+    def _finite(self) -> bool | str:
+        return "allow-nan" if self.takes_missing else True
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn should know of the estimator."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.takes_missing
+        return tags
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Fit the classifier.
@@ -67,7 +81,7 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like, shape (n, F)
-            Features.
+            Features. Missing ones are NaN, if the classifier takes them.
         y : array-like, shape (n,)
             Labels of at least two classes.
         groups : array-like, shape (n,), optional
@@ -77,7 +91,9 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
         -------
         self
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
+        X, y = validate_data(
+            self, X, y, dtype=np.float64, ensure_min_samples=2, ensure_all_finite=self._finite
+        )
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -101,7 +117,7 @@ class MetaClassifier(ClassifierMixin, BaseEstimator, ABC):
         ndarray of float64, shape (n, classes)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=self._finite)
         chances: np.ndarray = np.exp(self.fitted_.log_probabilities(X)[0])
         return chances
 
@@ -172,6 +188,7 @@ class _ClosedForm(MetaClassifier):
     """Ridge regression and a discriminant over a feature map."""
 
     ridge: float
+    takes_missing = True
 
     @abstractmethod
     def _map(self, features: Float[np.ndarray, "n F"]) -> FeatureMap: ...
@@ -267,6 +284,8 @@ class Forest(MetaClassifier):
         The seed of the random splits.
     """
 
+    takes_missing = True
+
     def __init__(self, trees: int = 200, leaf: int = 2, seed: int = 0):
         self.trees = trees
         self.leaf = leaf
@@ -293,6 +312,8 @@ class Logistic(MetaClassifier):
     ridge : float
         The penalty, which is added to the mean cross entropy of a row.
     """
+
+    takes_missing = True
 
     def __init__(self, ridge: float = 1e-4):
         self.ridge = ridge
@@ -321,6 +342,8 @@ class SupportVectors(MetaClassifier):
     width : float
         The width of the kernel, relative to the typical distance of two rows.
     """
+
+    takes_missing = True
 
     def __init__(self, cost: float = 1.0, width: float = 0.7):
         self.cost = cost
@@ -353,6 +376,8 @@ class Boosted(MetaClassifier):
     leaf : int
         The fewest training rows in a leaf.
     """
+
+    takes_missing = True
 
     def __init__(self, rounds: int = 60, rate: float = 0.1, leaves: int = 15, leaf: int = 20):
         self.rounds = rounds

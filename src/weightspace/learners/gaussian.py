@@ -19,7 +19,8 @@ class Gaussianiser:
 
     `knots` ascend; `scores` are the normal scores at the knots. Equal
     knots share one score. Values outside the outer knots get the outer scores, so that features of
-    a foreign net stay within the range of the training rows. A constant feature becomes 0.
+    a foreign net stay within the range of the training rows. A constant feature becomes 0, and so
+    does a missing one (NaN): 0 is the middle of the training rows that have the feature.
     """
 
     knots: Float64[np.ndarray, "F knots"]
@@ -27,10 +28,13 @@ class Gaussianiser:
 
     @classmethod
     def fit(cls, features: Float[np.ndarray, "n F"]) -> Gaussianiser:
-        """Fit the map to these rows."""
+        """Fit the map to these rows; each feature to those that have it."""
         count = min(KNOTS, len(features))
         share = np.linspace(0, 1, count)
         knots = quantiles(np.sort(features.T, axis=1), share)
+        for column in np.flatnonzero(np.isnan(features).any(axis=0)):
+            own = np.sort(features[~np.isnan(features[:, column]), column])
+            knots[column] = quantiles(own[None], share)[0] if len(own) else 0.0
         # Half a rank from both ends keeps the outer scores finite, and smaller in small samples.
         rank = 0.5 / max(len(features), 2 * count)
         score = ndtri(rank + share * (1 - 2 * rank))
@@ -42,6 +46,7 @@ class Gaussianiser:
         out = np.empty(features.shape, np.float64)
         for column, (knots, scores) in enumerate(zip(self.knots, self.scores, strict=True)):
             out[:, column] = np.interp(features[:, column], knots, scores)
+        out[np.isnan(features)] = 0.0
         return out
 
 

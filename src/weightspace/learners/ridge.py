@@ -47,13 +47,19 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.ridge = ridge
         self.seed = seed
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn should know of the estimator."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
     def fit(self, X: Any, y: Any) -> Self:
         """Fit the regression, with one factorisation for all targets.
 
         Parameters
         ----------
         X : array-like, shape (n, F)
-            Features.
+            Features; missing ones are NaN.
         y : array-like, shape (n,) or (n, targets)
             Numbers.
 
@@ -61,7 +67,15 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         -------
         self
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, ensure_min_samples=2)
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            dtype=np.float64,
+            multi_output=True,
+            ensure_min_samples=2,
+            ensure_all_finite="allow-nan",
+        )
         rng = np.random.default_rng([self.seed, 0x1A4D])
         self.map_ = NystroemMap.fit(X, self.landmarks, self.width, rng)
         y = np.asarray(y, np.float64)
@@ -97,7 +111,7 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ndarray of float64, shape (n,) or (n, targets)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite="allow-nan")
         blocks = [
             (self.map_(X[start : start + _ROWS]) - self.mean_) @ self.weights_
             for start in range(0, len(X), _ROWS)

@@ -12,8 +12,17 @@ from weightspace.arrays import Bool, Float, Float32, Float64, Int, Int32, Shaped
 from weightspace.progress import Progress, each, silent
 
 _ROWS = 4096
+MISSING = np.float32(-3e38)
+"""Stands for a missing number in trees: below all others, so that a split can part it off."""
 DEEPEST = 64
 """The deepest tree; a stored tree that is deeper was not written by us."""
+
+
+def without_missing(features: Float[np.ndarray, "n F"]) -> Float32[np.ndarray, "n F"]:
+    """The features with `MISSING` in place of NaN."""
+    rows = np.array(features, np.float32, order="C")
+    rows[np.isnan(rows)] = MISSING
+    return rows
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ class Trees:
         """The sum over trees of the leaves' values."""
         out = np.empty((len(features), self.leaves.shape[1]))
         for start in range(0, len(features), _ROWS):
-            rows = np.ascontiguousarray(features[start : start + _ROWS], dtype=np.float32)
+            rows = without_missing(features[start : start + _ROWS])
             out[start : start + _ROWS] = self._walk(rows)
         return out
 
@@ -150,7 +159,7 @@ class Forests:
                 max_depth=DEEPEST,
                 n_jobs=-1,
                 random_state=seed,
-            ).fit(np.asarray(features, np.float32), column)
+            ).fit(without_missing(features), column)
             fitted.append(Trees.of(forest, count))
         return cls(tuple(fitted), levels)
 

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from weightspace.meta.evaluation.regressed import Regression as Regression
     from weightspace.meta.evaluation.regression import regress as regress
     from weightspace.meta.evaluation.result import Evaluation as Evaluation
+    from weightspace.meta.model.answer import Answer as Answer
+    from weightspace.meta.model.answer import Reading as Reading
     from weightspace.meta.model.fitting import fit as fit
-    from weightspace.meta.model.model import Answer as Answer
     from weightspace.meta.model.model import Model as Model
-    from weightspace.meta.model.model import Reading as Reading
     from weightspace.meta.statistics.intervals import Interval as Interval
     from weightspace.meta.statistics.intervals import bootstrap as bootstrap
     from weightspace.meta.statistics.intervals import control_interval as control_interval
@@ -72,12 +72,12 @@ _HOMES = {
     "weightspace.meta.evaluation.regressed": ("Regression",),
     "weightspace.meta.evaluation.regression": ("regress",),
     "weightspace.meta.evaluation.result": ("Evaluation",),
-    "weightspace.meta.model.fitting": ("fit",),
-    "weightspace.meta.model.model": (
+    "weightspace.meta.model.answer": (
         "Answer",
-        "Model",
         "Reading",
     ),
+    "weightspace.meta.model.fitting": ("fit",),
+    "weightspace.meta.model.model": ("Model",),
     "weightspace.meta.statistics.intervals": (
         "Interval",
         "bootstrap",

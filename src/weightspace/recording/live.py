@@ -46,16 +46,18 @@ class Live:
 
 
 def line(answer: Answer, known: Mapping[str, Any] | None = None) -> str:
-    """The predictions in one line, each beside what is true; None leaves the truth out."""
+    """The readings in one line, each beside what is true; None leaves the truth out."""
+    if answer.outside:
+        return f"outside of the model's population: {'; '.join(answer.reasons)}"
     said = []
     for reading in answer.readings.values():
-        chance = max(reading.probabilities)
-        text = f"{reading.property} {reading.level} {100 * chance:.0f} %"
+        text = f"{reading.property} {reading.level or 'none of these?'}"
+        if reading.level and reading.probability is not None:
+            text += f"{'?' if reading.conditional else ''} {100 * reading.probability:.0f} %"
         if known is not None:
             text += f" ({_text(known.get(reading.property))})"
         said.append(text)
-    unlike = "unlike the nets of the model, do not trust: " if answer.outside else ""
-    return unlike + ", ".join(said)
+    return ", ".join(said)
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from weightspace.errors import UsageError
-from weightspace.learners.registry import DEFAULT
+from weightspace.learners.registry import DEFAULT, Classifier
 from weightspace.learners.registry import classifier as declared
 from weightspace.meta.design.labels import Labels
 from weightspace.meta.design.slices import Source, held
@@ -17,8 +17,12 @@ from weightspace.meta.design.study import Study
 from weightspace.meta.design.whole import aligned
 from weightspace.meta.evaluation.crossfit import cross_predict
 from weightspace.meta.evaluation.versions import in_one_line
+from weightspace.meta.model.caution import told_of_left_out
 from weightspace.meta.model.model import Model
-from weightspace.meta.model.reader import FEATURE_NAMES, Range, Reader, View, abilities
+from weightspace.meta.model.range import Range
+from weightspace.meta.model.reader import FEATURE_NAMES, Reader, View, abilities
+from weightspace.meta.model.shapes import Shapes, shapes
+from weightspace.meta.model.structures import FROM_SHAPES, Rule, Structures
 from weightspace.progress import Progress, silent
 from weightspace.zoo import Zoo
 
@@ -46,7 +50,9 @@ def fit(
     Classifiers read `slices_per_net` slices of each net at equal distances over its vector, as
     `Model.predict` does, or one row of per-layer features or of all weights. Besides the final
     classifier, `folds` others are cross-fitted by net. They give each property's accuracy with its
-    interval, and the temperature that calibrates the mean probabilities of a net.
+    interval, the temperature that calibrates the mean probabilities of a net, and how far an answer
+    goes (`Caution`). Classifiers that are trained without a level show how often nets of it are
+    told. The model also knows the architectures of the population, and refuses others.
 
     Parameters
     ----------
@@ -120,9 +126,22 @@ def fit(
         )
         fitted = estimator.fit_kept(features, labels.matrix[owners], labelings.levels, owners)
         far = Range.fit(features, owners, snapshots_of, fold)
-        readers.append(Reader(view, fitted, abilities(labels, predicted, resamples), far))
+        told = _told(labels, kind, features, owners, fold, seed, progress)
+        readers.append(
+            Reader(
+                view,
+                fitted,
+                abilities(
+                    *(labels, predicted, fold, _means(features, owners, snapshots_of)),
+                    *(told, resamples),
+                ),
+                far,
+            )
+        )
     progress("fitting", len(kinds), len(kinds))
+    structures, rules, alarms = _architectures(zoo, labels, fold)
     facts = {
+        "structure_alarms": alarms,
         "space": zoo.space.name,
         "nets": len(labels.nets),
         "dead": labels.dead,
@@ -132,7 +151,76 @@ def fit(
         "seed": seed,
         "versions": in_one_line(),
     }
-    return Model(tuple(readers), facts)
+    return Model(tuple(readers), facts, structures, rules)
+
+
+def _means(features: np.ndarray, owners: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The mean row of each vector, ordered by net and snapshot: float [vectors, F]."""
+    vectors, vector = np.unique(np.stack([owners, places]), axis=1, return_inverse=True)
+    if vectors.shape[1] == len(features):
+        return features
+    sums = np.zeros((vectors.shape[1], features.shape[1]))
+    np.add.at(sums, vector.ravel(), features)
+    return sums / np.bincount(vector.ravel())[:, None]
+
+
+def _told(
+    labels: Labels,
+    kind: Classifier,
+    features: np.ndarray,
+    owners: np.ndarray,
+    fold: np.ndarray,
+    seed: int,
+    progress: Progress,
+) -> dict[str, float | None]:
+    """How often no level is named for nets of a level that was left out, by property.
+
+    It is measured for cheap classifiers of whole nets, with which checkpoints are read.
+    """
+    if not (kind.whole and kind.controlled):
+        return {}
+    found = {}
+    for done, (name, codes) in enumerate(labels.codes.items()):
+        progress("leaving levels out", done, len(labels.codes))
+        if name not in FROM_SHAPES:
+            found[name] = told_of_left_out(
+                features,
+                codes[owners],
+                len(labels.levels[name]),
+                owners,
+                fold[owners],
+                kind.estimator(seed),
+            )
+    progress("leaving levels out", len(labels.codes), len(labels.codes))
+    return found
+
+
+def _architectures(
+    zoo: Zoo, labels: Labels, fold: np.ndarray
+) -> tuple[Structures, dict[str, Rule], float]:
+    """The structures of the nets, the properties that shapes show, and the share of false alarms.
+
+    The share is that of nets which are outside of the structures of the nets of the other folds.
+    """
+    by_layout: dict[str, Shapes] = {}
+    nets = []
+    for net in labels.nets:
+        layout = zoo.layout(net)
+        if layout.key not in by_layout:
+            by_layout[layout.key] = shapes(layout)
+        nets.append(by_layout[layout.key])
+    alarms = 0
+    for part in np.unique(fold):
+        others = Structures.of([net for net, own in zip(nets, fold, strict=True) if own != part])
+        alarms += sum(
+            bool(others.reasons(net)) for net, own in zip(nets, fold, strict=True) if own == part
+        )
+    rules = {}
+    for name, levels in labels.levels.items():
+        rule = Rule.of(name, nets, [levels[code] for code in labels.codes[name]])
+        if rule is not None:
+            rules[name] = rule
+    return Structures.of(nets), rules, alarms / len(nets)
 
 
 def _rows(

@@ -2,133 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 from weightspace.meta.model import storage
+from weightspace.meta.model.answer import Answer, from_shapes, nothing, reading
+from weightspace.meta.model.range import Range
 from weightspace.meta.model.reader import Reader
+from weightspace.meta.model.shapes import shapes
+from weightspace.meta.model.structures import Rule, Structures
 
 if TYPE_CHECKING:
     from weightspace.networks import Layout
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The prediction of one property from a vector.
-
-    Parameters
-    ----------
-    property : str
-        The name of the property.
-    levels : tuple of str
-        The levels that the model knows.
-    probabilities : tuple of float
-        The probability of each level, calibrated on the training population by cross-fitting. All
-        levels have the same prior probability.
-    level : str
-        The most probable level.
-    accuracy : float
-        How often such a prediction is right on nets of the population that were outside the
-        training set; class-balanced, 0..1.
-    low, high : float
-        The 95 % interval of `accuracy`.
-    chance : float
-        1 / levels.
-    """
-
-    property: str
-    levels: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    level: str
-    accuracy: float
-    low: float
-    high: float
-    chance: float
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The predictions of every property of a model from a vector.
-
-    Parameters
-    ----------
-    readings : dict of str to Reading
-        The prediction of each property.
-    classifier : str
-        The name of the classifier that was used.
-    slices : int
-        How many slices were read; 1 for a whole net.
-    novelty : float
-        The fraction of the vector's features outside the middle 99 % of the training population.
-    novelty_limit : float
-        The novelty that about 1 % of the population's own vectors exceed.
-
-    Notes
-    -----
-    `outside` is true where the novelty is above the limit. The vector is then unlike the training
-    population, and its probabilities cannot be trusted.
-    """
-
-    readings: dict[str, Reading]
-    classifier: str
-    slices: int
-    novelty: float
-    novelty_limit: float
-
-    @property
-    def outside(self) -> bool:
-        """Whether the vector is unlike the population that the model was trained on."""
-        return self.novelty > self.novelty_limit
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON.
-
-        Returns
-        -------
-        dict
-            `readings`, with an entry for each property, and the other attributes.
-        """
-        return {
-            "readings": [
-                vars(r) | {"levels": list(r.levels), "probabilities": list(r.probabilities)}
-                for r in self.readings.values()
-            ],
-            "classifier": self.classifier,
-            "slices": self.slices,
-            "novelty": self.novelty,
-            "novelty_limit": self.novelty_limit,
-            "outside": self.outside,
-        }
-
-    def frame(self) -> pl.DataFrame:
-        """Return the predictions as a table.
-
-        Returns
-        -------
-        DataFrame
-            A row for each property and level: `property`, `level`, `probability`, `named` (whether
-            it is the most probable level), `accuracy`, `low`, `high` and `chance`.
-        """
-        return pl.DataFrame(
-            [
-                {
-                    "property": r.property,
-                    "level": level,
-                    "probability": probability,
-                    "named": level == r.level,
-                    "accuracy": r.accuracy,
-                    "low": r.low,
-                    "high": r.high,
-                    "chance": r.chance,
-                }
-                for r in self.readings.values()
-                for level, probability in zip(r.levels, r.probabilities, strict=True)
-            ]
-        )
 
 
 @dataclass(frozen=True)
@@ -142,10 +31,16 @@ class Model:
         allows; without a layout, those that need one are left out.
     facts : dict
         What the model was trained on: space, nets, snapshots, versions.
+    structures : Structures
+        Which architectures the population has. Other nets are outside.
+    rules : dict of str to Rule
+        The properties that are read from shapes, and how.
     """
 
     readers: tuple[Reader, ...]
     facts: dict[str, Any]
+    structures: Structures = field(default_factory=lambda: Structures({}))
+    rules: Mapping[str, Rule] = field(default_factory=dict)
 
     @property
     def properties(self) -> tuple[str, ...]:
@@ -185,7 +80,8 @@ class Model:
         vector : float32 [values]
             The weights of a net.
         layout : Layout, optional
-            The layout of the vector. Some classifiers need one, and these are more accurate.
+            The layout of the vector. Some classifiers need one, and these are more accurate. With
+            it, nets of other architectures are recognised, and architecture is read from shapes.
 
         Returns
         -------
@@ -199,27 +95,28 @@ class Model:
         """
         usable = [r for r in self.readers if layout is not None or not r.view.needs_layout]
         reader = (usable or self.readers)[0]
-        rows = reader.view.rows(vector, layout)
+        vector = reader.view.checked(vector, layout)
+        own = None if layout is None else shapes(layout)
+        reasons = () if own is None else self.structures.reasons(own)
+        name = reader.view.classifier
+        if reasons:  # its features need not be those of any net that the model knows
+            rows, far = np.empty((0, 0)), None
+        else:
+            rows = reader.view.rows(vector, layout)
+            far = reader.range.outside(rows)
+            reasons = _unlike(far, reader.range)
+        limit = reader.range.limit
+        if reasons:
+            readings = {a.property: nothing(a, reasons[0]) for a in reader.abilities}
+            return Answer(readings, name, len(rows), far, limit, reasons)
+        row = rows.mean(axis=0)
         readings = {
-            ability.property: Reading(
-                ability.property,
-                ability.levels,
-                tuple(float(p) for p in chances),
-                ability.levels[int(chances.argmax())],
-                ability.accuracy,
-                ability.low,
-                ability.high,
-                ability.chance,
-            )
+            ability.property: reading(ability, chances, row)
+            if own is None or ability.property not in self.rules
+            else from_shapes(ability, self.rules[ability.property].level(own))
             for ability, chances in zip(reader.abilities, reader.probabilities(rows), strict=True)
         }
-        return Answer(
-            readings,
-            reader.view.classifier,
-            len(rows),
-            reader.range.outside(rows),
-            reader.range.limit,
-        )
+        return Answer(readings, name, len(rows), far, limit)
 
     def save(self, directory: str | Path) -> Path:
         """Write model.json and arrays.safetensors into a folder.
@@ -243,7 +140,8 @@ class Model:
             If the folder has a model.json that weightspace did not write, or a model file cannot
             hold one of the classifiers.
         """
-        return storage.save(Path(directory), self.readers, self.facts)
+        parts = storage.Parts(self.readers, self.facts, self.structures, dict(self.rules))
+        return storage.save(Path(directory), parts)
 
     @classmethod
     def load(cls, directory: str | Path) -> Model:
@@ -261,7 +159,17 @@ class Model:
         Raises
         ------
         DataError
-            If a file is missing, of a newer format, larger than any that `save` writes (4 MiB of
-            JSON, 4 GiB of arrays), or has invalid content.
+            If a file is missing, of another format version, larger than any that `save` writes (4
+            MiB of JSON, 4 GiB of arrays), or has invalid content.
         """
         return cls(*storage.load(Path(directory)))
+
+
+def _unlike(far: float, known: Range) -> tuple[str, ...]:
+    """Why a vector with this share of features out of range is outside, if it is."""
+    if far <= known.limit:
+        return ()
+    return (
+        f"{100 * far:.1f} % of its features are beyond the middle 99 % of the population's; "
+        f"more than {100 * known.limit:.1f} % are in {100 * known.alarms:.2g} % of its own nets",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,15 +18,14 @@ from weightspace.meta.design.labels import Labels
 from weightspace.meta.design.slices import SLICE_FEATURES, even_slices
 from weightspace.meta.design.whole import Alignment
 from weightspace.meta.evaluation.crossfit import CrossPredicted
+from weightspace.meta.model.caution import Caution
+from weightspace.meta.model.range import Range
 from weightspace.meta.statistics.scores import resampled, score
 
 if TYPE_CHECKING:
     from weightspace.networks import Layout
 
 FEATURE_NAMES = {"statistics": STATISTICS_NAMES, "local": LOCAL_NAMES, "layers": LAYERS_NAMES}
-_INNER = (0.005, 0.995)
-_FAR = 0.99
-_COLUMNS = 4096
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class View:
         whole = CLASSIFIERS[self.classifier].whole
         return whole or self.part != "all" or not self.running_stats
 
-    def rows(self, vector: np.ndarray, layout: Layout | None) -> np.ndarray:
-        """Features float32 [rows, F] of a vector [P]; DataError, with numbers, if it is invalid."""
+    def checked(self, vector: np.ndarray, layout: Layout | None) -> np.ndarray:
+        """The vector as float32 [P]; DataError, with numbers, if it is invalid."""
         vector = np.asarray(vector)
         if vector.ndim != 1 or not np.issubdtype(vector.dtype, np.floating):
             raise DataError(
@@ -86,6 +86,11 @@ class View:
             raise DataError(
                 "vector", "holds values beyond float32", "give a checkpoint of finite weights"
             )
+        return vector
+
+    def rows(self, vector: np.ndarray, layout: Layout | None) -> np.ndarray:
+        """Features float32 [rows, F] of a vector [P]; DataError, with numbers, if it is invalid."""
+        vector = self.checked(vector, layout)
         if self.features == "layers":
             assert layout is not None
             return layers(vector, layout, part=self.part, running_stats=self.running_stats)[None]
@@ -118,7 +123,7 @@ class Ability:
     """How well one property is predicted on nets of the population outside the training set.
 
     `accuracy` over nets is class-balanced and cross-fitted, `low`..`high` its 95 % interval;
-    `temperature` calibrates the probabilities.
+    `temperature` calibrates the probabilities; `caution` says how far an answer goes.
     """
 
     property: str
@@ -128,49 +133,7 @@ class Ability:
     high: float
     chance: float
     temperature: float
-
-
-@dataclass(frozen=True)
-class Range:
-    """The range of the population's features, to recognise vectors that are unlike it.
-
-    `low` and `high` float64 [F] bound the middle 99 % of the training rows; `limit` is the
-    fraction of features outside that about 1 % of the population's own vectors exceed.
-    """
-
-    low: np.ndarray
-    high: np.ndarray
-    limit: float
-
-    @classmethod
-    def fit(
-        cls, features: np.ndarray, owners: np.ndarray, snapshots: np.ndarray, fold: np.ndarray
-    ) -> Range:
-        """From rows [n, F] of nets `owners` [n] and their `snapshots` [n]; nets have a `fold` [N].
-
-        The limit is computed from single vectors (one net at one snapshot), because it will be
-        applied to single vectors. Each is compared with the bounds of the nets of other folds.
-        """
-        vectors, vector = np.unique(np.stack([owners, snapshots]), axis=1, return_inverse=True)
-        outside = np.empty(vectors.shape[1])
-        for part in np.unique(fold):
-            tested = fold[owners] == part
-            bounds = cls(*_bounds(features[~tested]), 0.0)
-            for own in np.flatnonzero(fold[vectors[0]] == part):
-                outside[own] = bounds.outside(features[vector == own])
-        return cls(*_bounds(features), float(np.quantile(outside, _FAR)))
-
-    def outside(self, rows: np.ndarray) -> float:
-        """The fraction of the features of rows [r, F] outside the bounds."""
-        return float(((rows < self.low) | (rows > self.high)).mean())
-
-
-def _bounds(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    low, high = np.empty((2, features.shape[1]))
-    for start in range(0, len(low), _COLUMNS):
-        own = slice(start, start + _COLUMNS)
-        low[own], high[own] = np.quantile(features[:, own].astype(np.float64), _INNER, axis=0)
-    return low, high
+    caution: Caution
 
 
 @dataclass(frozen=True)
@@ -192,9 +155,22 @@ class Reader:
         ]
 
 
-def abilities(labels: Labels, predicted: CrossPredicted, resamples: int) -> tuple[Ability, ...]:
-    """Accuracy, interval and temperature of each property from cross-fitted predictions."""
+def abilities(
+    labels: Labels,
+    predicted: CrossPredicted,
+    fold: np.ndarray,
+    means: np.ndarray,
+    told: Mapping[str, float | None],
+    resamples: int,
+) -> tuple[Ability, ...]:
+    """What cross-fitted predictions say of each property.
+
+    `fold` int [net] is that of the predictions; `means` [vector, F] are the mean features of each
+    vector, a net at a snapshot, in the order of the predictions. `told` is the share of nets of
+    levels that were left out, for which no level was named, by property.
+    """
     present = predicted.rows > 0
+    folds = np.broadcast_to(fold[:, None], present.shape)[present]
     out = []
     for i, name in enumerate(labels.properties):
         codes = labels.codes[name]
@@ -216,6 +192,7 @@ def abilities(labels: Labels, predicted: CrossPredicted, resamples: int) -> tupl
                 found.high,
                 1 / len(levels),
                 temperature(logs, truth, found.n_nets),
+                Caution.of(logs, truth, folds, means, told.get(name)),
             )
         )
     return tuple(out)

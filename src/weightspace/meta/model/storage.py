@@ -7,6 +7,7 @@ so that a damaged or hostile file raises DataError and prediction can neither cr
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,23 @@ from weightspace.features import SHORTEST
 from weightspace.learners.committed import DAMAGE, Committed
 from weightspace.learners.registry import CLASSIFIERS
 from weightspace.meta.model.packing import Arrays, Unsound, demand, number, pack, unpack
-from weightspace.meta.model.reader import FEATURE_NAMES, Ability, Range, Reader, View
+from weightspace.meta.model.plainly import (
+    ability_of,
+    plain_ability,
+    plain_rule,
+    plain_structures,
+    rules_of,
+    structures_of,
+)
+from weightspace.meta.model.range import Range
+from weightspace.meta.model.reader import FEATURE_NAMES, Reader, View
+from weightspace.meta.model.structures import Rule, Structures
 from weightspace.printable import printable
 
 FORMAT = "weightspace-model"
-VERSION = 1
+VERSION = 2
+"""2: architectures of the population, missing features, and how far answers go. Readings of models
+of version 1 were printed for any net, so these are refused."""
 _FILES = Committed("model", "model", "arrays", lambda plain: plain.get("format") == FORMAT)
 _REMEDY = "fit the model again, or restore it from a copy"
 _MOST_SLICES = 10_000
@@ -33,8 +46,18 @@ def refuse_foreign(directory: Path) -> None:
     _FILES.refuse_foreign(InnerPath(directory))
 
 
-def save(directory: Path, readers: tuple[Reader, ...], facts: dict[str, Any]) -> Path:
-    """Write a model's readers and facts into a folder, in place of a model there.
+@dataclass(frozen=True)
+class Parts:
+    """What a model consists of; see `Model`."""
+
+    readers: tuple[Reader, ...]
+    facts: dict[str, Any]
+    structures: Structures
+    rules: dict[str, Rule]
+
+
+def save(directory: Path, parts: Parts) -> Path:
+    """Write a model into a folder, in place of a model there.
 
     `Committed` describes how. UsageError if a model.json there is not ours, or if a file cannot
     hold one of the classifiers. After a refusal, a full disk or a kill, the folder still has its
@@ -43,7 +66,7 @@ def save(directory: Path, readers: tuple[Reader, ...], facts: dict[str, Any]) ->
     folder = make_root(directory)
     arrays: dict[str, np.ndarray] = {}
     rows = []
-    for i, reader in enumerate(readers):
+    for i, reader in enumerate(parts.readers):
         kind, own, numbers = pack(reader.view.classifier, reader.fitted)
         own |= {"range.low": reader.range.low, "range.high": reader.range.high}
         arrays |= {f"{i}.{name}": np.ascontiguousarray(array) for name, array in own.items()}
@@ -54,18 +77,26 @@ def save(directory: Path, readers: tuple[Reader, ...], facts: dict[str, Any]) ->
                 "view": _view(reader.view),
                 "columns": _columns(reader.view),
                 "novelty_limit": reader.range.limit,
-                "abilities": [vars(a) | {"levels": list(a.levels)} for a in reader.abilities],
+                "novelty_alarms": reader.range.alarms,
+                "abilities": [plain_ability(a) for a in reader.abilities],
             }
         )
-    plain = {"format": FORMAT, "version": VERSION, "facts": facts, "readers": rows}
+    plain = {
+        "format": FORMAT,
+        "version": VERSION,
+        "facts": parts.facts,
+        "structures": plain_structures(parts.structures),
+        "rules": {name: plain_rule(rule) for name, rule in parts.rules.items()},
+        "readers": rows,
+    }
     _FILES.write(folder, plain, arrays)
     return directory
 
 
-def load(directory: Path) -> tuple[tuple[Reader, ...], dict[str, Any]]:
-    """Read a model's readers and facts from a folder.
+def load(directory: Path) -> tuple[tuple[Reader, ...], dict[str, Any], Structures, dict[str, Rule]]:
+    """Read what `save` wrote: the readers, facts, structures and rules of a model.
 
-    DataError if the folder has no model, or one that is damaged or of a newer format.
+    DataError if the folder has no model, or one that is damaged or of another format version.
     """
     folder = InnerPath(directory)
     plain = _plain(folder)
@@ -84,9 +115,11 @@ def load(directory: Path) -> tuple[tuple[Reader, ...], dict[str, Any]]:
         demand(all(own == names[0] for own in names), "its classifiers differ in properties")
         facts = plain["facts"]
         demand(isinstance(facts, dict), "its facts are no mapping")
+        structures = structures_of(plain["structures"])
+        rules = rules_of(plain["rules"], readers[0].abilities)
     except (Unsound, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(directory, f"no sound model ({error})", _REMEDY) from None
-    return readers, facts
+    return readers, facts, structures, rules
 
 
 def _plain(folder: InnerPath) -> dict[str, Any]:
@@ -103,7 +136,7 @@ def _plain(folder: InnerPath) -> dict[str, Any]:
         raise DataError(
             path,
             f"is of format version {plain.get('version')!r}, this release reads {VERSION}",
-            "fit the model again or use the release that wrote it",
+            "fit the model again, or use the release that wrote it",
         )
     return plain
 
@@ -142,31 +175,13 @@ def _reader(row: dict[str, Any], arrays: Arrays) -> Reader:
         row["columns"] == _columns(view),
         f"it was fitted on other {view.features} features than this release computes",
     )
-    abilities = tuple(_ability(ability) for ability in row["abilities"])
+    columns = view.values or len(FEATURE_NAMES[view.features])
+    abilities = tuple(ability_of(ability, columns) for ability in row["abilities"])
     demand(len(abilities) > 0, "it reads no property")
     demand(len({a.property for a in abilities}) == len(abilities), "a property occurs twice")
-    columns = view.values or len(FEATURE_NAMES[view.features])
     levels = tuple(len(ability.levels) for ability in abilities)
     fitted = unpack(row["kind"], row["numbers"], arrays, columns, levels)
     limit = number(row["novelty_limit"], 0, 1, "novelty_limit")
+    alarms = number(row["novelty_alarms"], 0, 1, "novelty_alarms")
     bounds = (arrays.get("range.low", columns), arrays.get("range.high", columns))
-    return Reader(view, fitted, abilities, Range(*bounds, limit))
-
-
-def _ability(row: dict[str, Any]) -> Ability:
-    name, levels = row["property"], row["levels"]
-    demand(isinstance(name, str) and bool(name), "a property has no name")
-    demand(name.isprintable(), f"the property {name!r} is not printable")
-    demand(
-        isinstance(levels, list) and len(levels) > 1 and all(isinstance(v, str) for v in levels),
-        f"{name} has no levels",
-    )
-    demand(len(set(levels)) == len(levels), f"a level of {name} occurs twice")
-    demand(all(level.isprintable() for level in levels), f"a level of {name} is not printable")
-    shares = {k: number(row[k], 0, 1, f"{name} {k}") for k in ("accuracy", "low", "high", "chance")}
-    return Ability(
-        property=name,
-        levels=tuple(levels),
-        temperature=number(row["temperature"], 1e-3, 1e3, f"{name} temperature"),
-        **shares,
-    )
+    return Reader(view, fitted, abilities, Range(*bounds, limit, alarms))

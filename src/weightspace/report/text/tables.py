@@ -158,50 +158,68 @@ def answer_table(answer: Answer) -> Table:
     Returns
     -------
     rich.table.Table
-        A row for each property: the predicted level, its probability, and the accuracy of the
-        classifier on test nets.
+        A row for each property: the level that is read, its probability, how often such an answer
+        was right for how many nets that no classifier had seen, the levels that are not ruled out,
+        and for which share of nets of an unknown level no level is named. There are no rows if the
+        vector is outside of the model's population; the caption says why.
 
     Notes
     -----
-    A prediction is trusted only where the vector is like the nets that the model was trained on,
-    and where the 95 % interval of the classifier's accuracy lies above chance. The last column
-    says which of the two conditions fails.
+    A probability holds if the net is of one of the levels that the model knows.
     """
     drawn = _table(f"Read by {answer.classifier}")
     for name in ("property", "answer"):
         drawn.add_column(name, no_wrap=True)
-    for name in ("probability", "right in", "95 % interval", "chance"):
+    for name in ("probability", "right", "of nets"):
         drawn.add_column(name, justify="right", no_wrap=True)
-    drawn.add_column("worth", no_wrap=True)
-    for reading in answer.readings.values():
-        worth = _worth(reading, answer.outside)
-        trusted = worth == "trusted"
-        drawn.add_row(
-            Text(label(reading.property)),
-            Text(reading.level, style="bold" if trusted else "dim"),
-            percent(reading.probabilities[reading.levels.index(reading.level)]),
-            percent(reading.accuracy),
-            interval(reading.low, reading.high),
-            percent(reading.chance),
-            Text(worth, style="green" if trusted else "yellow"),
-        )
+    drawn.add_column("not ruled out")
+    drawn.add_column("unknown level noticed", justify="right")
+    for reading in answer.readings.values() if not answer.outside else ():
+        drawn.add_row(Text(label(reading.property)), *_cells(reading))
     drawn.caption = Text(_caption(answer))
     drawn.caption_justify = "left"
     return drawn
 
 
-def _worth(reading: Reading, outside: bool) -> str:
-    if reading.low <= reading.chance:
-        return "no better than chance"
-    return "unlike the training nets" if outside else "trusted"
+def _cells(reading: Reading) -> list[Text]:
+    """The cells of a reading, beside its name."""
+    if reading.source == "shapes":
+        return [
+            Text(reading.level or "", style="bold"),
+            *_blank(3),
+            Text("from the shapes"),
+            Text(),
+        ]
+    if reading.probability is None:
+        return [*_blank(4), Text(reading.reason), Text()]
+    said = Text(reading.level, style="bold") if reading.level else Text("none?", style="dim")
+    if reading.level and reading.conditional:
+        said = Text(f"{reading.level}, if known")
+    counted = f"{reading.right_nets:,}" if reading.right is not None else ""
+    possible = Text(", ".join(reading.possible) or "none of these")
+    told = "" if reading.told is None else percent(reading.told)
+    chances = (percent(reading.probability), percent(reading.right), counted)
+    cells = [Text(one) for one in chances] if reading.level else _blank(3)
+    if not reading.level and reading.low <= reading.chance:
+        possible = Text("all: predicted no better than by chance")
+    return [said, *cells, possible, Text(told)]
+
+
+def _blank(count: int) -> list[Text]:
+    return [Text("")] * count
 
 
 def _caption(answer: Answer) -> str:
-    share, limit = f"{100 * answer.novelty:.1f} %", f"{100 * answer.novelty_limit:.1f} %"
-    beyond = f"{share} of its features lie outside the middle 99 % of the training nets"
     if answer.outside:
-        return f"Unlike the training nets: {beyond} (limit {limit}). Do not trust any answer."
-    return f"Like the training nets: {beyond} (limit {limit})."
+        return f"Outside of the model's population: {'; '.join(answer.reasons)}."
+    share, limit = f"{100 * (answer.novelty or 0):.1f} %", f"{100 * answer.novelty_limit:.1f} %"
+    return (
+        f"Inside the model's population: {share} of its features lie beyond the middle 99 % of "
+        f"the population's (limit {limit}). "
+        "Right: how often such answers were, for nets that no classifier had seen. If known: only "
+        "if the net is of a level that the model knows; the last column says how many nets of "
+        "other levels were noticed."
+    )
 
 
 class Shown(Table):

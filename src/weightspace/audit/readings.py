@@ -1,4 +1,4 @@
-"""`predict`: how the net in a file was trained, according to a fitted model."""
+"""`predict` and `readings`: how the net in a file was trained, according to a fitted model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weightspace.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from weightspace.checkpoints import Checkpoint, read_checkpoint
 from weightspace.meta import Answer, Model
 
 
@@ -70,3 +70,49 @@ def predict(model: Model | str | Path, file: str | Path, *, key: str | None = No
     checkpoint = read_checkpoint(file, key=key)
     fitted = model if isinstance(model, Model) else Model.load(model)
     return Prediction(checkpoint, fitted.predict(checkpoint.vector, checkpoint.layout))
+
+
+def readings(model: Model, checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    """What a model reads off a checkpoint, as plain values.
+
+    Parameters
+    ----------
+    model : Model
+        A fitted model.
+    checkpoint : Checkpoint
+        As `read_checkpoint` returns it.
+
+    Returns
+    -------
+    list of dict
+        One for each property, with `property`; `value`, the level as text, or None where the net is
+        outside of the model's population or may be of none of the levels; `reason`, why there is
+        none; `source`, "weights" or "shapes"; `probability` of the most probable level, if the net
+        is of one of the `levels`; `accuracy`, how often such an answer with about this probability
+        was right for `n` nets that no classifier had seen; `possible`, the levels that are not
+        ruled out; `told`, for which share of nets of an unknown level no level is named, or None
+        if that was not measured; `conditional`, whether `value` holds only if the net is of one of
+        the levels, because `told` is too small.
+
+    Raises
+    ------
+    DataError
+        As `predict`.
+    """
+    answer = model.predict(checkpoint.vector, checkpoint.layout)
+    return [
+        {
+            "property": one.property,
+            "value": one.level,
+            "reason": one.reason,
+            "source": one.source,
+            "probability": one.probability,
+            "accuracy": one.right,
+            "n": one.right_nets,
+            "levels": list(one.levels),
+            "possible": list(one.possible),
+            "told": one.told,
+            "conditional": one.conditional,
+        }
+        for one in answer.readings.values()
+    ]
