@@ -11,7 +11,11 @@ import pytest
 import safetensors.numpy
 
 import weightspace
+from support.commands import printed
 from support.populations import synthetic_zoo
+from weightspace.audit import audit
+from weightspace.audit.formats import Outcome
+from weightspace.audit.formats.text import text
 from weightspace.audit.readings import predict, readings
 from weightspace.checkpoints import read_checkpoint
 from weightspace.space import Choice, Space
@@ -62,6 +66,20 @@ def test_readings_are_plain_values(zoo, model, tmp_path):
         assert 0.5 < start["accuracy"] <= 1
     assert start["conditional"] == (start["told"] < 0.9)
     assert not found["augmentation"]["conditional"]  # true or false: there is nothing else
+
+
+def test_an_audit_lists_the_readings_of_a_model(zoo, model, tmp_path, capsys):
+    net = zoo.nets["net"][0]
+    path = stored(zoo, net, tmp_path / "net.safetensors")
+    model.save(tmp_path / "model")
+    found = audit(path, {"optimizer": "sgd"}, model=tmp_path / "model")
+    assert found.to_dict()["readings"] == readings(model, read_checkpoint(path))
+    told = text([Outcome(found.file, found)], 100)
+    _, _, read = told.partition("what the model reads off the weights")
+    assert "filter_size" in read
+    assert "as the shapes show" in read
+    told = printed(capsys, "audit", path, "--model", tmp_path / "model", "--json")
+    assert json.loads(told)[0]["readings"] == found.to_dict()["readings"]
 
 
 def test_outside_every_reading_is_none_and_says_why(model, tmp_path):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weightspace.audit.cards import read_claims
 from weightspace.audit.claims import Claim, Claims
@@ -23,9 +23,12 @@ from weightspace.evidence import Context, Evidence, examine, of_checkpoint
 from weightspace.evidence.context import POPULAR_SEEDS
 from weightspace.images import ImageSet, load
 
+if TYPE_CHECKING:
+    from weightspace.meta import Model
+
 MOST_SEEDS = 10_000_000
-Readings = Mapping[str, Any]
-"""What a model of a population reads from the weights, by hyper-parameter."""
+Readings = Sequence[Mapping[str, Any]]
+"""What a model of a population reads from the weights, as `readings.readings` gives it."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,9 @@ class Audit:
         What can be said without claims, the most certain first.
     evidence : tuple of Evidence
         All evidence, that of laws that cannot be applied too.
-    readings : dict or None
-        What a model of a population reads from the weights. None: no population was asked for.
+    readings : list of dict or None
+        What a model of a population reads from the weights (`weightspace.audit.readings`). None: no
+        model was given.
     """
 
     file: str
@@ -80,7 +84,7 @@ class Audit:
             "verdicts": [one.to_dict() for one in self.verdicts],
             "findings": [one.to_dict() for one in self.findings],
             "evidence": [plain(one) | {"missing": one.missing} for one in self.evidence],
-            "readings": None if self.readings is None else dict(self.readings),
+            "readings": None if self.readings is None else [dict(one) for one in self.readings],
         }
 
 
@@ -92,6 +96,7 @@ def audit(
     seeds: int = 0,
     key: str | None = None,
     hashed: bool = False,
+    model: Model | str | Path | None = None,
 ) -> Audit:
     """Say how a checkpoint was trained, and whether what is claimed of it is true.
 
@@ -111,6 +116,8 @@ def audit(
         Which of several state dicts is the net.
     hashed : bool
         Whether to work out the SHA-256 of the file, which reads all of it.
+    model : Model, str or Path, optional
+        A fitted model, or the folder in which it was saved, for readings.
 
     Returns
     -------
@@ -119,7 +126,7 @@ def audit(
     Raises
     ------
     DataError
-        If the file cannot be read. The message is one line.
+        If the file or the model cannot be read. The message is one line.
     UsageError
         If a claim is not possible.
 
@@ -153,7 +160,19 @@ def audit(
         _verdicts(asked, evidence, derived),
         findings_of(found, evidence),
         evidence,
+        None if model is None else _readings(model, path, key),
     )
+
+
+def _readings(
+    model: Model | str | Path, path: str | Path | InnerPath, key: str | None
+) -> list[dict[str, Any]]:
+    from weightspace.audit.readings import readings  # scikit-learn takes long to load
+    from weightspace.checkpoints import read_checkpoint
+    from weightspace.meta import Model
+
+    fitted = model if isinstance(model, Model) else Model.load(model)
+    return readings(fitted, read_checkpoint(path, key=key))
 
 
 def _verdicts(

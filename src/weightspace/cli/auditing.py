@@ -37,6 +37,10 @@ def audit(
     seeds: Annotated[
         int, typer.Option(help="Also try the seeds from 0 up to this one, to find the initial one.")
     ] = 0,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A model that `fit` saved, whose readings are listed, too."),
+    ] = None,
     key: Key = None,
     form: Annotated[
         str, typer.Option("--format", help="text, json, sarif, cyclonedx or markdown.")
@@ -62,7 +66,8 @@ def audit(
     if require not in (None, "decided"):
         raise UsageError("require", f"{require!r} is unknown; known is decided")
     asked = _claims(claims, claim or [])
-    outcomes = _audited(files, asked, claims or "", data, seeds, key, form == "cyclonedx")
+    hashed = form == "cyclonedx"
+    outcomes = _audited(files, asked, claims or "", data, seeds, key, hashed, model)
     for one in outcomes:
         if one.error:
             fail(one.error, 2)
@@ -96,7 +101,7 @@ def _claims(card: str | None, given: list[str]) -> Claims:
 
 def _audited(
     files: list[str], claims: Claims, card: str, data: str | None, seeds: int, key: str | None,
-    hashed: bool,
+    hashed: bool, model: Path | None,
 ) -> list[Outcome]:  # fmt: skip
     """The outcome of each file; one that cannot be read does not keep the others from it."""
     from weightspace.audit import audit as answer_for
@@ -104,10 +109,17 @@ def _audited(
     from weightspace.audit.formats import Outcome
 
     images = data_set(data)
+    fitted = None
+    if model is not None:
+        from weightspace.meta import Model
+
+        fitted = Model.load(model)
     found = []
     for file in files:
         try:
-            audited = answer_for(file, claims, data=images, seeds=seeds, key=key, hashed=hashed)
+            audited = answer_for(
+                file, claims, data=images, seeds=seeds, key=key, hashed=hashed, model=fitted
+            )
             found.append(Outcome(audited.file, audited, card=card))
         except DataError as error:
             found.append(Outcome(file, error=told(error)))

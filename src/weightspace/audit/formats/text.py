@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from weightspace.audit.auditing import Audit
 from weightspace.audit.findings import Finding
@@ -50,6 +51,7 @@ def _lines(audit: Audit, width: int) -> Iterator[str]:
         for one in in_order(audit):
             yield from _verdict(one, names, min(values, _LONGEST_VALUE), width, told)
     yield from _findings(audit, width)
+    yield from _readings(audit, width)
 
 
 def _verdict(one: Verdict, names: int, values: int, width: int, told: set[str]) -> Iterator[str]:
@@ -94,6 +96,32 @@ def _findings(audit: Audit, width: int) -> Iterator[str]:
         yield from _wrapped(f"  {_name(one):<{names}}  ", one.text, width)
     if len(left) > _SHOWN:
         yield f"  and {len(left) - _SHOWN} more; --json has all"
+
+
+def _readings(audit: Audit, width: int) -> Iterator[str]:
+    """What a model reads, with how often such answers were right; no value where it has none."""
+    if audit.readings is None:
+        return
+    yield ""
+    yield "what the model reads off the weights"
+    names = max((len(str(one["property"])) for one in audit.readings), default=0)
+    for one in audit.readings:
+        head = f"  {printable(str(one['property']), 40):<{names}}  "
+        yield from _wrapped(head, _reading(one), width)
+
+
+def _reading(one: Mapping[str, Any]) -> str:
+    if one["value"] is None:
+        return f"nothing: {one['reason']}"
+    if one["source"] == "shapes":
+        return f"{one['value']}, as the shapes show"
+    right = ""
+    if one["accuracy"] is not None:
+        right = f": such answers were right for {one['accuracy']:.0%} of {one['n']} held-out nets"
+    known = (
+        ", if the net is of one of the values that the model knows" if one["conditional"] else ""
+    )
+    return f"{one['value']}{right}{known}"
 
 
 def _name(one: Finding) -> str:
