@@ -21,6 +21,7 @@ from weightspace.disk import InnerPath
 from weightspace.errors import UsageError
 from weightspace.evidence import Context, Evidence, examine, of_checkpoint
 from weightspace.evidence.context import POPULAR_SEEDS
+from weightspace.evidence.traces import Traces, traces
 from weightspace.images import ImageSet, load
 
 MOST_SEEDS = 10_000_000
@@ -47,6 +48,8 @@ class Audit:
         All evidence, that of laws that cannot be applied too.
     readings : dict or None
         What a model of a population reads from the weights. None: no population was asked for.
+    traces : Traces or None
+        The numbers behind some evidence, to draw them. None: they were not asked for.
     """
 
     file: str
@@ -55,6 +58,7 @@ class Audit:
     findings: tuple[Finding, ...]
     evidence: tuple[Evidence, ...]
     readings: Readings | None = None
+    traces: Traces | None = None
 
     @property
     def contradicted(self) -> tuple[Verdict, ...]:
@@ -72,7 +76,8 @@ class Audit:
         Returns
         -------
         dict
-            The keys are `file`, `facts`, `verdicts`, `findings`, `evidence` and `readings`.
+            The keys are `file`, `facts`, `verdicts`, `findings`, `evidence` and `readings`. Traces
+            are left out.
         """
         return {
             "file": self.file,
@@ -92,6 +97,7 @@ def audit(
     seeds: int = 0,
     key: str | None = None,
     hashed: bool = False,
+    traced: bool = False,
 ) -> Audit:
     """Say how a checkpoint was trained, and whether what is claimed of it is true.
 
@@ -111,6 +117,8 @@ def audit(
         Which of several state dicts is the net.
     hashed : bool
         Whether to work out the SHA-256 of the file, which reads all of it.
+    traced : bool
+        Whether to keep the numbers behind some evidence, which the page of an audit draws.
 
     Returns
     -------
@@ -142,7 +150,9 @@ def audit(
     images = data_set(data)
     with open_net(path, key=key, hashed=hashed) as net:
         context = _context(asked, images, seeds, net.inspection)
-        laws = examine(of_checkpoint(net), context)
+        subject = of_checkpoint(net)
+        laws = examine(subject, context)
+        kept = traces(subject, context) if traced else None
     found = net.inspection
     measured = tuple(of_this_training((*facts_of(found, asked), *laws), asked))
     derived = derived_from(asked, measured, context)
@@ -153,6 +163,7 @@ def audit(
         _verdicts(asked, evidence, derived),
         findings_of(found, evidence),
         evidence,
+        traces=kept,
     )
 
 

@@ -1,0 +1,266 @@
+"""The pictures of an audit's evidence, each with a sentence on how to read it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from weightspace.audit import Audit
+from weightspace.audit.strength import number
+from weightspace.audit.verdicts import LEVEL
+from weightspace.evidence import Evidence, Hypothesis
+from weightspace.evidence.record import Value
+from weightspace.evidence.traces import FitTrace, LayerTrace, PixelTrace, SumTrace, Traces
+from weightspace.printable import printable
+from weightspace.report.auditing import svg
+from weightspace.report.auditing.svg import WIDTH, Bar
+from weightspace.report.claims.words import count, label, listing
+
+DISPLACEMENT = "relative displacement"
+_LEAST = 1e-12  # p-values below are drawn as this
+_MOST_ROWS = 12
+_CLEAR = 8.0  # standard deviations that are drawn in the full colour
+_NORMAL = 2.576  # of a normal distribution, that hold 99 %
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing, its title and how to read it."""
+
+    title: str
+    reading: str
+    drawings: tuple[Markup, ...]
+    names: tuple[str, ...] = ()
+    """A caption for each drawing, where there are several."""
+
+
+def pictures_of(law: str, evidence: Sequence[Evidence], audit: Audit) -> Iterator[Picture]:
+    """The pictures for the evidence of one law.
+
+    Parameters
+    ----------
+    law : str
+        The name of the law.
+    evidence : sequence of Evidence
+        What it says of the net.
+    audit : Audit
+        The audit, with traces or without.
+
+    Yields
+    ------
+    Picture
+    """
+    kept = audit.traces or Traces()
+    claims = {one.claim.name: one.claim.value for one in audit.verdicts}
+    if law == "column sums" and kept.sums is not None:
+        yield of_sums(kept.sums)
+    if law == "inputs that never vary" and kept.pixels is not None:
+        yield of_pixels(kept.pixels)
+    if law == "counters" and kept.fits is not None and kept.fits.fits:
+        yield of_fits(kept.fits, claims)
+    if law == "initial distributions" and kept.layers:
+        yield of_layers(kept.layers)
+    moved = [one for one in evidence if _is_displacement(one)]
+    if moved:
+        yield of_displacements(moved)
+    for one in evidence:
+        if any(0 < h.p_value < 1 for h in one.hypotheses):
+            yield of_hypotheses(one, claims.get(one.claim))
+
+
+def of_hypotheses(one: Evidence, claimed: Value | None) -> Picture:
+    """How much evidence speaks against each answer."""
+    left = 168
+    shown = sorted(one.hypotheses, key=lambda h: h.p_value)[:_MOST_ROWS]
+    rows = [
+        Bar(
+            f"{_name(h)}{' (claimed)' if claimed in h.values else ''}",
+            math.log10(max(h.p_value, _LEAST)) / math.log10(_LEAST),
+            _p(h.p_value),
+            "orange" if h.p_value < LEVEL else "blue",
+            claimed in h.values,
+        )
+        for h in shown
+    ]
+    more = len(one.hypotheses) - len(shown)
+    rest = f" {count(more, 'more answer')} fit better." if more > 0 else ""
+    return Picture(
+        f"What speaks against each answer: {label(one.claim)}",
+        "The longer a bar, the less such a net is to be expected if the answer is true. Orange: "
+        f"ruled out, p below {LEVEL:g}.{rest}",
+        (svg.bars(f"p-values for {label(one.claim)}", rows, left, 78, f"{LEVEL:g}",
+                  math.log10(LEVEL) / math.log10(_LEAST)),),
+    )  # fmt: skip
+
+
+def _name(one: Hypothesis) -> str:
+    name = one.name or (str(one.values[0]) if one.values else "any other")
+    return printable(label(name), 60)
+
+
+def _p(p_value: float) -> str:
+    return "impossible" if p_value == 0 else f"p = {number(p_value)}"
+
+
+def of_sums(trace: SumTrace) -> Picture:
+    """The column sums, and how widely each initialization spreads them."""
+    left, right, high = 120, 12, 96
+    near = {name: spread for name, spread in trace.expected.items() if name != "normal"}
+    spread = float(np.sqrt(np.mean(trace.sums**2)))
+    reach = _NORMAL * max(*near.values(), min(spread, 4 * max(near.values()))) * 1.12
+    middle, scale = left + (WIDTH - left - right) / 2, (WIDTH - left - right) / 2 / reach
+
+    counts, edges = np.histogram(np.clip(trace.sums, -reach, reach), 41, (-reach, reach))
+    tallest = max(1, int(counts.max()))
+    parts = [
+        svg.box(middle + a * scale + 0.5, high - (high - 8) * n / tallest, (b - a) * scale - 1,
+                (high - 8) * n / tallest, "blue")
+        for n, a, b in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+        if n
+    ]  # fmt: skip
+    parts.append(svg.text(left - 8, high - 34, "the sums", anchor="end", bold=True))
+    parts.append(svg.text(left - 8, high - 18, "of this net", anchor="end", bold=True))
+    for place, (name, size) in enumerate(sorted(near.items(), key=lambda item: item[1])):
+        y = high + 14 + 20 * place
+        fits = spread <= 1.15 * size
+        parts += [
+            svg.text(left - 8, y + 10, label(name), anchor="end"),
+            svg.box(middle - _NORMAL * size * scale, y, 2 * _NORMAL * size * scale, 12,
+                    "blue" if fits else "muted", 0.4 if fits else 0.25),
+        ]  # fmt: skip
+    bottom = high + 14 + 20 * len(near)
+    parts += [svg.line(middle, 4, middle, bottom, "muted", dashed=True)]
+    for value in (-reach / 1.12, 0.0, reach / 1.12):
+        x = middle + value * scale
+        parts.append(svg.text(x, bottom + 14, f"{value:.2g}", anchor="middle", kind="muted"))
+    return Picture(
+        f"The sums over {count(trace.classes, 'output')}, for each of "
+        f"{count(trace.inputs, 'input')} of {printable(trace.layer, 60)}",
+        "Below: within these limits lie 99 % of the sums before training, by initialization. A "
+        "linear optimizer keeps them, and weight decay shrinks them. Grey: narrower than the sums "
+        "of this net, which a linear optimizer cannot bring about.",
+        (svg.drawing(bottom + 22, "column sums and initializations", parts),),
+    )
+
+
+def of_pixels(trace: PixelTrace) -> Picture:
+    """The pixels whose weights moved, beside those that never vary in known data sets."""
+    drawings = [svg.image("pixels whose weights moved", trace.moved / _CLEAR, "blue")]
+    names = ["moved in this net"]
+    for name, still in list(trace.constant.items())[:3]:
+        drawings.append(svg.image(f"pixels that vary in {name}", ~still, "ink"))
+        names.append(f"varies in {printable(name, 40)} ({int(still.sum()):,} pixels never do)")
+    return Picture(
+        "The weights of each pixel",
+        "The fuller the blue, the more clearly the weights of a pixel moved together with those of "
+        "its neighbours. Pixels that never vary in the training images do not move: they are "
+        "empty, as those of the data set are.",
+        tuple(drawings),
+        tuple(names),
+    )
+
+
+def of_fits(trace: FitTrace, claims: Mapping[str, Value]) -> Picture:
+    """The trainings that give the counted number of batches."""
+    top = trace.fits[0].prior
+    rows = []
+    for fit in trace.fits:
+        said = {"epochs": fit.epochs, "batch_size": fit.batch_size, "train_images": fit.images}
+        agrees = sum(claims.get(name) == value for name, value in said.items())
+        whole = bool(agrees) and all(claims.get(n, v) == v for n, v in said.items())
+        last = ", last left out" if fit.drop_last else ""
+        rows.append(
+            Bar(
+                f"{fit.epochs:,} x {fit.images:,} in {fit.batch_size:,}s{last}",
+                fit.prior / top,
+                "as claimed" if whole else "",
+                "blue" if whole or not claims.keys() & said.keys() else "muted",
+                whole,
+            )
+        )
+    ways = "the only way" if trace.count == 1 else f"the most usual of {trace.count:,} ways"
+    return Picture(
+        f"What makes {trace.steps:,} batches",
+        f"Epochs x images in batches of a size: {ways} in which whole epochs give this number. A "
+        "longer bar is a more usual training; that is no probability.",
+        (svg.bars("trainings that fit the counter", rows, 190, 74),),
+    )
+
+
+_STATES = {True: ("trained", "blue"), False: ("looks untouched", "orange"),
+           None: ("cannot be told", "muted")}  # fmt: skip
+
+
+def of_layers(layers: Sequence[LayerTrace]) -> Picture:
+    """The distribution of each kernel's values, and whether it was trained."""
+    shown = layers[:_MOST_ROWS]
+    pitch, left, wide = 52, 132, 132
+    parts = []
+    for place, one in enumerate(shown):
+        y = 4 + pitch * place
+        state, colour = _STATES[one.trained]
+        bottom, tall = y + 40, 34 / max(0.45, *one.shares)
+        step = wide / len(one.shares)
+        points = [(left + step * (i + 0.5), bottom - share * tall)
+                  for i, share in enumerate(one.shares)]  # fmt: skip
+        area = [(left, bottom), *points, (left + wide, bottom)]
+        sides = "x".join(map(str, one.shape))
+        parts += [
+            svg.text(left - 10, y + 22, svg.short(printable(one.name, 200), left - 10),
+                     anchor="end", bold=True),
+            svg.text(left - 10, y + 37, sides, anchor="end", kind="muted"),
+            svg.curve(area, colour, filled=True),
+            svg.curve(points, colour),
+            svg.line(left, bottom, left + wide, bottom, "rule"),
+            svg.text(left + wide + 12, y + 22, state, bold=one.trained is False),
+            svg.text(left + wide + 12, y + 37, _reason(one), kind="muted"),
+        ]  # fmt: skip
+    more = len(layers) - len(shown)
+    rest = f" {count(more, 'more layer')} were tested." if more else ""
+    untouched = [one.name for one in layers if one.trained is False]
+    title = (
+        "No kernel looks untouched"
+        if not untouched
+        else f"{count(len(untouched), 'kernel')} of {len(layers)} look untouched"
+        if len(untouched) > 1
+        else f"1 of {count(len(layers), 'kernel')} looks untouched"
+    )
+    return Picture(
+        title,
+        "The distribution of each kernel's values. It is that of the initialization until a "
+        f"kernel is trained: uniform (a box) or normal (a bell).{rest}",
+        (svg.drawing(4 + pitch * len(shown), "distributions of kernels", parts),),
+    )
+
+
+def _reason(one: LayerTrace) -> str:
+    if one.trained is False:
+        return printable(label(one.best), 22)
+    return f"untouched: {_p(one.p_value)}" if one.p_value else "untouched: p = 0"
+
+
+def _is_displacement(one: Evidence) -> bool:
+    return one.estimate is not None and one.estimate.name == DISPLACEMENT
+
+
+def of_displacements(evidence: Sequence[Evidence]) -> Picture:
+    """How far each kernel moved from its initial values, which a seed gave."""
+    sizes = [one.estimate.value if one.estimate else 0.0 for one in evidence][:_MOST_ROWS]
+    largest = max(max(sizes), 1e-9)
+    rows = [
+        Bar(printable(one.where, 200), size / largest, f"{size:.1%}",
+            "blue" if size else "orange")
+        for one, size in zip(evidence, sizes, strict=False)
+    ]  # fmt: skip
+    still = [printable(one.where, 60) for one, size in zip(evidence, sizes, strict=False)
+             if not size]  # fmt: skip
+    rest = f" {listing(still)} never moved." if still else ""
+    return Picture(
+        "How far each kernel moved",
+        f"The distance from the initial values, by the size of these.{rest}",
+        (svg.bars("displacement by kernel", rows, 150, 60),),
+    )
