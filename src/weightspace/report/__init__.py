@@ -1,10 +1,10 @@
 """Results for people: tables, figures and one self-contained page.
 
 In: what `meta`, `dissection` and `audit` return. Out: rich tables for the terminal, matplotlib
-figures for print, displays for notebooks, and HTML pages that load nothing. Promises: the title of a figure
-is its finding, computed from the numbers and corrected for the number of comparisons; chance,
-control and baseline stand beside every accuracy; text from a zoo is never run, and drawing changes
-no global state. This room does not know how the numbers were computed.
+figures for print, displays for notebooks, and HTML pages that load nothing. Promises: the title of
+a figure is its finding, computed from the numbers and corrected for the number of comparisons;
+chance, control and baseline stand beside every accuracy; text from a zoo or a checkpoint is never
+run, and drawing changes no global state. This room does not know how the numbers were computed.
 """
 
 import importlib

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from weightspace.audit import Audit
 from weightspace.audit.findings import shown
 from weightspace.audit.strength import number, words
 from weightspace.evidence import Evidence
 from weightspace.printable import printable
-from weightspace.report.auditing.documents import page_of
+from weightspace.report.auditing.documents import is_law, page_of
 from weightspace.report.auditing.pictures import DISPLACEMENT, Picture, pictures_of
 from weightspace.report.auditing.words import LONGEST
 from weightspace.report.claims.words import label, sentence
 
+THE_FILE = "the file itself"
 _LISTED = 12  # sentences of a law
 _MOST_ROWS = 60  # p-values of a law
 
@@ -45,9 +46,14 @@ class Card:
     weight: int
 
     @property
+    def title(self) -> str:
+        """Its name as a heading."""
+        return sentence(self.name)
+
+    @property
     def anchor(self) -> str:
         """Its place in the page."""
-        return "law-" + "-".join(self.name.lower().split())
+        return "law-" + "-".join(self.name.split())
 
 
 def cards(audit: Audit) -> list[Card]:
@@ -55,9 +61,19 @@ def cards(audit: Audit) -> list[Card]:
     found: dict[str, list[Evidence]] = {}
     for one in _all(audit):
         if not one.missing:
-            found.setdefault(one.law, []).append(one)
+            found.setdefault(card_of(one.law), []).append(one)
     made = [_card(law, evidence, audit) for law, evidence in found.items()]
-    return sorted(made, key=lambda card: card.weight)
+    return sorted(made, key=_place)
+
+
+def _place(card: Card) -> tuple[int, bool, bool]:
+    """Cards that decide claims come first, then those with pictures, then the others."""
+    return card.weight, card.name == THE_FILE, not card.pictures
+
+
+def card_of(law: str) -> str:
+    """The card of a law: its own, or that of what the shapes and names in a file show."""
+    return law if is_law(law) else THE_FILE
 
 
 def missing(audit: Audit) -> list[tuple[str, str]]:
@@ -77,11 +93,11 @@ def _all(audit: Audit) -> Iterator[Evidence]:
 
 
 def _card(law: str, evidence: list[Evidence], audit: Audit) -> Card:
-    said = dict.fromkeys(_said(one) for one in evidence if not _drawn(one))
+    said = _joined(_said(one) for one in evidence if not _drawn(one))
     return Card(
-        sentence(printable(law, 60)),
+        law,
         page_of(law),
-        tuple(said)[:_LISTED],
+        said[:_LISTED],
         max(0, len(said) - _LISTED),
         tuple(pictures_of(law, evidence, audit)),
         tuple(_rows(evidence))[:_MOST_ROWS],
@@ -97,6 +113,16 @@ def _said(one: Evidence) -> Said:
         printable(label(one.claim), 60), printable(one.says, LONGEST), printable(one.where, 200),
         measured,
     )  # fmt: skip
+
+
+def _joined(said: Iterable[Said]) -> tuple[Said, ...]:
+    """The sentences once each, with all that they are about."""
+    about: dict[Said, list[str]] = {}
+    for one in said:
+        about.setdefault(replace(one, claim=""), []).append(one.claim)
+    return tuple(
+        replace(one, claim=", ".join(dict.fromkeys(claims))) for one, claims in about.items()
+    )
 
 
 def _drawn(one: Evidence) -> bool:
@@ -117,6 +143,6 @@ def _weight(law: str, audit: Audit) -> int:
     decisive = [
         order[one.verdict]
         for one in audit.verdicts
-        if one.verdict in order and one.bearings and one.bearings[0].evidence.law == law
+        if one.verdict in order and one.bearings and card_of(one.bearings[0].evidence.law) == law
     ]
     return min(decisive, default=2)

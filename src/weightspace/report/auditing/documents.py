@@ -24,6 +24,11 @@ FACTS = "checkpoints/"
 AUDITS = "audit/"
 
 
+def is_law(name: str) -> bool:
+    """Whether evidence of this name is that of a law, with a page of its own."""
+    return name in _PAGES
+
+
 def page_of(law: str) -> str:
     """The address of the page that explains a law, or what files state.
 

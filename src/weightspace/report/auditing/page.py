@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -16,7 +17,7 @@ from weightspace.audit import Audit, Finding, Verdict
 from weightspace.audit.formats.outcome import in_order
 from weightspace.printable import printable
 from weightspace.report.auditing import words
-from weightspace.report.auditing.cards import Card, cards, missing
+from weightspace.report.auditing.cards import Card, card_of, cards, missing
 from weightspace.report.auditing.documents import AUDITS, SITE
 from weightspace.report.auditing.facts import fact_rows, layer_rows
 from weightspace.report.claims.words import label
@@ -37,7 +38,6 @@ class Row:
     strength: str
     reasons: list[str]
     decides: Markup
-    place: str
     links: list[tuple[str, str]]
 
 
@@ -71,7 +71,7 @@ def audit_page(audit: Audit, card: str = "") -> str:
     return environment(_PACKAGE).get_template("audit.html.jinja").render(
         title=words.headline(audit),
         lead=words.lead(audit, card),
-        rows=[_row(one, made) for one in in_order(audit)],
+        rows=list(_table(audit, made)),
         warnings=[_finding(one) for one in audit.findings if one.kind in _FILE],
         findings=[_finding(one) for one in _left(audit)][:_MOST_FINDINGS],
         cards=made,
@@ -86,17 +86,26 @@ def audit_page(audit: Audit, card: str = "") -> str:
     )  # fmt: skip
 
 
-def _row(one: Verdict, made: list[Card]) -> Row:
-    laws = {bearing.evidence.law for bearing in one.bearings} | {e.law for e in one.about}
-    links = [(card.anchor, card.name) for card in made if card.name.lower() in laws]
+def _table(audit: Audit, made: list[Card]) -> Iterator[Row]:
+    """The verdicts in order; a sentence that was told is not told again."""
+    told: set[str] = set()
+    for one in in_order(audit):
+        new = [text for text in words.reasons(one) if text not in told]
+        told.update(new)
+        yield _row(one, made, new)
+
+
+def _row(one: Verdict, made: list[Card], reasons: list[str]) -> Row:
+    about = (*(bearing.evidence for bearing in one.bearings), *one.about)
+    laws = {card_of(evidence.law) for evidence in about}
+    links = [(card.anchor, card.title) for card in made if card.name in laws]
     return Row(
         words.claim_of(one),
         words.claimed_value(one),
         one.verdict,
         printable(one.strength, words.LONGEST),
-        words.reasons(one),
+        reasons,
         words.coded(one.decides),
-        printable(one.claim.place, 200),
         links,
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
+from scipy.stats import chi2
 
 from weightspace.audit import Audit
 from weightspace.audit.strength import number
@@ -23,6 +24,8 @@ from weightspace.report.claims.words import count, label, listing
 DISPLACEMENT = "relative displacement"
 _LEAST = 1e-12  # p-values below are drawn as this
 _MOST_ROWS = 12
+_MOST_BARS = 40
+_TELLING = 0.01
 _CLEAR = 8.0  # standard deviations that are drawn in the full colour
 _NORMAL = 2.576  # of a normal distribution, that hold 99 %
 
@@ -67,39 +70,44 @@ def pictures_of(law: str, evidence: Sequence[Evidence], audit: Audit) -> Iterato
     moved = [one for one in evidence if _is_displacement(one)]
     if moved:
         yield of_displacements(moved)
+    told = [one for one in evidence if _is_telling(one)]
+    if told:
+        yield of_hypotheses(told, claims)
+
+
+def _is_telling(one: Evidence) -> bool:
+    """Whether p-values speak against an answer, and are not merely those of a fact."""
+    p_values = [h.p_value for h in one.hypotheses]
+    return any(0 < p < 1 for p in p_values) and min(p_values) < _TELLING
+
+
+def of_hypotheses(evidence: Sequence[Evidence], claims: Mapping[str, Value]) -> Picture:
+    """How much evidence speaks against each answer, for each thing that is asked."""
+    rows = []
     for one in evidence:
-        if any(0 < h.p_value < 1 for h in one.hypotheses):
-            yield of_hypotheses(one, claims.get(one.claim))
-
-
-def of_hypotheses(one: Evidence, claimed: Value | None) -> Picture:
-    """How much evidence speaks against each answer."""
-    left = 168
-    shown = sorted(one.hypotheses, key=lambda h: h.p_value)[:_MOST_ROWS]
-    rows = [
-        Bar(
-            f"{_name(h)}{' (claimed)' if claimed in h.values else ''}",
-            math.log10(max(h.p_value, _LEAST)) / math.log10(_LEAST),
-            _p(h.p_value),
-            "orange" if h.p_value < LEVEL else "blue",
-            claimed in h.values,
-        )
-        for h in shown
-    ]
-    more = len(one.hypotheses) - len(shown)
-    rest = f" {count(more, 'more answer')} fit better." if more > 0 else ""
+        claimed = claims.get(one.claim)
+        rows.append(Bar(f"{printable(label(one.claim), 40)}:", None, bold=True))
+        shown = sorted(one.hypotheses, key=lambda h: h.p_value)[:_MOST_ROWS]
+        for h in shown:
+            share = math.log10(max(h.p_value, _LEAST)) / math.log10(_LEAST)
+            own = claimed is not None and claimed in h.values
+            name = f"{_name(h, 16)} (claimed)" if own else _name(h, 25)
+            colour = "orange" if h.p_value < LEVEL else "blue"
+            rows.append(Bar(name, share, _p(h.p_value), colour, own))
+        if more := len(one.hypotheses) - len(shown):
+            rows.append(Bar(f"and {more:,} that fit better", None))
+    level = math.log10(LEVEL) / math.log10(_LEAST)
     return Picture(
-        f"What speaks against each answer: {label(one.claim)}",
+        "What speaks against each answer",
         "The longer a bar, the less such a net is to be expected if the answer is true. Orange: "
-        f"ruled out, p below {LEVEL:g}.{rest}",
-        (svg.bars(f"p-values for {label(one.claim)}", rows, left, 78, f"{LEVEL:g}",
-                  math.log10(LEVEL) / math.log10(_LEAST)),),
-    )  # fmt: skip
+        f"ruled out, p below {LEVEL:g}.",
+        (svg.bars("p-values", rows[:_MOST_BARS], 184, 84, f"{LEVEL:g}", level),),
+    )
 
 
-def _name(one: Hypothesis) -> str:
+def _name(one: Hypothesis, most: int) -> str:
     name = one.name or (str(one.values[0]) if one.values else "any other")
-    return printable(label(name), 60)
+    return printable(label(name), most)
 
 
 def _p(p_value: float) -> str:
@@ -126,7 +134,7 @@ def of_sums(trace: SumTrace) -> Picture:
     parts.append(svg.text(left - 8, high - 18, "of this net", anchor="end", bold=True))
     for place, (name, size) in enumerate(sorted(near.items(), key=lambda item: item[1])):
         y = high + 14 + 20 * place
-        fits = spread <= 1.15 * size
+        fits = chi2.sf(len(trace.sums) * (spread / size) ** 2, len(trace.sums)) >= LEVEL
         parts += [
             svg.text(left - 8, y + 10, label(name), anchor="end"),
             svg.box(middle - _NORMAL * size * scale, y, 2 * _NORMAL * size * scale, 12,
@@ -141,8 +149,8 @@ def of_sums(trace: SumTrace) -> Picture:
         f"The sums over {count(trace.classes, 'output')}, for each of "
         f"{count(trace.inputs, 'input')} of {printable(trace.layer, 60)}",
         "Below: within these limits lie 99 % of the sums before training, by initialization. A "
-        "linear optimizer keeps them, and weight decay shrinks them. Grey: narrower than the sums "
-        "of this net, which a linear optimizer cannot bring about.",
+        "linear optimizer keeps the sums under softmax cross entropy, and weight decay shrinks "
+        "them. Grey: too narrow for the sums of this net, if its optimizer was linear.",
         (svg.drawing(bottom + 22, "column sums and initializations", parts),),
     )
 
@@ -151,14 +159,17 @@ def of_pixels(trace: PixelTrace) -> Picture:
     """The pixels whose weights moved, beside those that never vary in known data sets."""
     drawings = [svg.image("pixels whose weights moved", trace.moved / _CLEAR, "blue")]
     names = ["moved in this net"]
-    for name, still in list(trace.constant.items())[:3]:
+    some = {name: still for name, still in trace.constant.items() if still.any()}
+    for name, still in list(some.items())[:3]:
         drawings.append(svg.image(f"pixels that vary in {name}", ~still, "ink"))
-        names.append(f"varies in {printable(name, 40)} ({int(still.sum()):,} pixels never do)")
+        names.append(f"varies in {printable(name, 40)}; {int(still.sum()):,} pixels never do")
+    whole = [printable(name, 40) for name in trace.constant if name not in some]
+    rest = f" In {listing(whole)} every pixel varies." if whole else ""
     return Picture(
         "The weights of each pixel",
         "The fuller the blue, the more clearly the weights of a pixel moved together with those of "
         "its neighbours. Pixels that never vary in the training images do not move: they are "
-        "empty, as those of the data set are.",
+        f"empty, as those of the data set are.{rest}",
         tuple(drawings),
         tuple(names),
     )
@@ -170,24 +181,24 @@ def of_fits(trace: FitTrace, claims: Mapping[str, Value]) -> Picture:
     rows = []
     for fit in trace.fits:
         said = {"epochs": fit.epochs, "batch_size": fit.batch_size, "train_images": fit.images}
-        agrees = sum(claims.get(name) == value for name, value in said.items())
-        whole = bool(agrees) and all(claims.get(n, v) == v for n, v in said.items())
-        last = ", last left out" if fit.drop_last else ""
-        rows.append(
-            Bar(
-                f"{fit.epochs:,} x {fit.images:,} in {fit.batch_size:,}s{last}",
-                fit.prior / top,
-                "as claimed" if whole else "",
-                "blue" if whole or not claims.keys() & said.keys() else "muted",
-                whole,
-            )
-        )
+        wrong = [name for name, value in said.items() if claims.get(name, value) != value]
+        told = "last left out" if fit.drop_last else ""
+        name = f"{fit.epochs:,} x {fit.images:,} in {fit.batch_size:,}s"
+        rows.append(Bar(name, fit.prior / top, told, "muted" if wrong else "blue"))
     ways = "the only way" if trace.count == 1 else f"the most usual of {trace.count:,} ways"
+    claimed = [name for name in ("epochs", "batch_size", "train_images") if name in claims]
+    names = listing([label(name) for name in claimed])
+    agree = any(row.colour == "blue" for row in rows)
+    rest = (
+        f" Blue: agrees with the claimed {names}."
+        if agree
+        else (f" None of them agrees with the claimed {names}.")
+    )
     return Picture(
         f"What makes {trace.steps:,} batches",
-        f"Epochs x images in batches of a size: {ways} in which whole epochs give this number. A "
-        "longer bar is a more usual training; that is no probability.",
-        (svg.bars("trainings that fit the counter", rows, 190, 74),),
+        f"Epochs x images, in batches of a size: {ways} in which whole epochs give this number. "
+        f"A longer bar is a more usual training; that is no probability.{rest if claimed else ''}",
+        (svg.bars("trainings that fit the counter", rows, 150, 78),),
     )
 
 
@@ -221,14 +232,11 @@ def of_layers(layers: Sequence[LayerTrace]) -> Picture:
         ]  # fmt: skip
     more = len(layers) - len(shown)
     rest = f" {count(more, 'more layer')} were tested." if more else ""
-    untouched = [one.name for one in layers if one.trained is False]
-    title = (
-        "No kernel looks untouched"
-        if not untouched
-        else f"{count(len(untouched), 'kernel')} of {len(layers)} look untouched"
-        if len(untouched) > 1
-        else f"1 of {count(len(layers), 'kernel')} looks untouched"
-    )
+    trained, still = (sum(one.trained is state for one in layers) for state in (True, False))
+    were = "was" if trained == 1 else "were"
+    title = f"{trained} of {count(len(layers), 'tested kernel')} {were} trained"
+    if still:
+        title += f"; {still} {'looks' if still == 1 else 'look'} untouched"
     return Picture(
         title,
         "The distribution of each kernel's values. It is that of the initialization until a "
@@ -240,7 +248,7 @@ def of_layers(layers: Sequence[LayerTrace]) -> Picture:
 def _reason(one: LayerTrace) -> str:
     if one.trained is False:
         return printable(label(one.best), 22)
-    return f"untouched: {_p(one.p_value)}" if one.p_value else "untouched: p = 0"
+    return f"p = {number(one.p_value)} if untouched"
 
 
 def _is_displacement(one: Evidence) -> bool:

@@ -19,10 +19,13 @@ _SHADES = 8
 
 @dataclass(frozen=True)
 class Bar:
-    """A row of a bar chart: its name, its share of the width from 0 to 1, the text behind it."""
+    """A row of a bar chart: its name, its share of the width from 0 to 1, the text behind it.
+
+    Without a share it is a line of text above other rows.
+    """
 
     name: str
-    share: float
+    share: float | None
     text: str = ""
     colour: str = "blue"
     bold: bool = False
@@ -85,6 +88,9 @@ def bars(title: str, rows: Sequence[Bar], left: float, right: float, level: str 
         ]
     for place, row in enumerate(rows):
         y = top + pitch * place
+        if row.share is None:
+            parts.append(text(0, y + 15, short(row.name, left), bold=row.bold, kind="muted"))
+            continue
         width = max(1.5, min(1.0, row.share) * room)
         parts += [
             text(left - 8, y + 15, short(row.name, left - 8), anchor="end", bold=row.bold),
