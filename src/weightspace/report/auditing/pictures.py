@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from markupsafe import Markup
@@ -21,6 +22,7 @@ from weightspace.report.auditing import svg
 from weightspace.report.auditing.svg import WIDTH, Bar
 from weightspace.report.claims.words import count, label, listing
 
+T = TypeVar("T")
 DISPLACEMENT = "relative displacement"
 _LEAST = 1e-12  # p-values below are drawn as this
 _MOST_ROWS = 12
@@ -91,7 +93,7 @@ def of_hypotheses(evidence: Sequence[Evidence], claims: Mapping[str, Value]) -> 
         for h in shown:
             share = math.log10(max(h.p_value, _LEAST)) / math.log10(_LEAST)
             own = claimed is not None and claimed in h.values
-            name = f"{_name(h, 16)} (claimed)" if own else _name(h, 25)
+            name = f"{_name(h, 16)} (claimed)" if own else _name(h, 23)
             colour = "orange" if h.p_value < LEVEL else "blue"
             rows.append(Bar(name, share, _p(h.p_value), colour, own))
         if more := len(one.hypotheses) - len(shown):
@@ -208,7 +210,7 @@ _STATES = {True: ("trained", "blue"), False: ("looks untouched", "orange"),
 
 def of_layers(layers: Sequence[LayerTrace]) -> Picture:
     """The distribution of each kernel's values, and whether it was trained."""
-    shown = layers[:_MOST_ROWS]
+    shown = _some(layers)
     pitch, left, wide = 52, 132, 132
     parts = []
     for place, one in enumerate(shown):
@@ -231,12 +233,14 @@ def of_layers(layers: Sequence[LayerTrace]) -> Picture:
             svg.text(left + wide + 12, y + 37, _reason(one), kind="muted"),
         ]  # fmt: skip
     more = len(layers) - len(shown)
-    rest = f" {count(more, 'more layer')} were tested." if more else ""
+    rest = f" {more:,} more are not drawn." if more else ""
     trained, still = (sum(one.trained is state for one in layers) for state in (True, False))
-    were = "was" if trained == 1 else "were"
+    were, look = "was" if trained == 1 else "were", "looks" if still == 1 else "look"
     title = f"{trained} of {count(len(layers), 'tested kernel')} {were} trained"
-    if still:
-        title += f"; {still} {'looks' if still == 1 else 'look'} untouched"
+    if still and trained:
+        title += f"; {still} {look} untouched"
+    elif still:
+        title = f"{still} of {count(len(layers), 'tested kernel')} {look} untouched"
     return Picture(
         title,
         "The distribution of each kernel's values. It is that of the initialization until a "
@@ -257,18 +261,25 @@ def _is_displacement(one: Evidence) -> bool:
 
 def of_displacements(evidence: Sequence[Evidence]) -> Picture:
     """How far each kernel moved from its initial values, which a seed gave."""
-    sizes = [one.estimate.value if one.estimate else 0.0 for one in evidence][:_MOST_ROWS]
-    largest = max(max(sizes), 1e-9)
+    moved = [(printable(one.where, 200), one.estimate.value) for one in evidence if one.estimate]
+    largest = max(*(size for _, size in moved), 1e-9)
+    shown = _some(moved)
     rows = [
-        Bar(printable(one.where, 200), size / largest, f"{size:.1%}",
-            "blue" if size else "orange")
-        for one, size in zip(evidence, sizes, strict=False)
-    ]  # fmt: skip
-    still = [printable(one.where, 60) for one, size in zip(evidence, sizes, strict=False)
-             if not size]  # fmt: skip
+        Bar(name, size / largest, f"{size:.1%}", "blue" if size else "orange")
+        for name, size in shown
+    ]
+    still = [svg.short(name, 300) for name, size in moved if not size]
     rest = f" {listing(still)} never moved." if still else ""
+    more = f" {len(moved) - len(shown):,} more are not drawn." if len(moved) > len(shown) else ""
     return Picture(
         "How far each kernel moved",
-        f"The distance from the initial values, by the size of these.{rest}",
+        f"The distance from the initial values, by the size of these.{rest}{more}",
         (svg.bars("displacement by kernel", rows, 150, 60),),
     )
+
+
+def _some(rows: Sequence[T]) -> Sequence[T]:
+    """All rows, or of many some at equal distances, the first and the last among them."""
+    if len(rows) <= _MOST_ROWS:
+        return rows
+    return [rows[round(i * (len(rows) - 1) / (_MOST_ROWS - 1))] for i in range(_MOST_ROWS)]
