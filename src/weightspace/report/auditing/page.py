@@ -35,7 +35,7 @@ class Row:
     claim: str
     value: str
     verdict: str
-    strength: str
+    strength: Markup
     reasons: list[str]
     decides: Markup
     links: list[tuple[str, str]]
@@ -103,7 +103,7 @@ def _row(one: Verdict, made: list[Card], reasons: list[str]) -> Row:
         words.claim_of(one),
         words.claimed_value(one),
         one.verdict,
-        printable(one.strength, words.LONGEST),
+        words.unbroken(one.strength),
         reasons,
         words.coded(one.decides),
         links,
@@ -116,9 +116,9 @@ def _left(audit: Audit) -> list[Finding]:
     return [one for one in audit.findings if one.kind not in _FILE and one.claim not in judged]
 
 
-def _finding(one: Finding) -> tuple[str, str, str]:
+def _finding(one: Finding) -> tuple[str, str, Markup]:
     name = printable(label(one.claim or one.kind), 60)
-    return name, printable(one.text, words.LONGEST), printable(one.strength, 200)
+    return name, printable(one.text, words.LONGEST), words.unbroken(one.strength)
 
 
 def _encoded(audit: Audit) -> str:

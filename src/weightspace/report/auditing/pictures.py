@@ -12,6 +12,7 @@ from markupsafe import Markup
 from scipy.stats import chi2
 
 from weightspace.audit import Audit
+from weightspace.audit.numbers import among
 from weightspace.audit.strength import number
 from weightspace.audit.verdicts import LEVEL
 from weightspace.evidence import Evidence, Hypothesis
@@ -92,7 +93,7 @@ def of_hypotheses(evidence: Sequence[Evidence], claims: Mapping[str, Value]) -> 
         shown = sorted(one.hypotheses, key=lambda h: h.p_value)[:_MOST_ROWS]
         for h in shown:
             share = math.log10(max(h.p_value, _LEAST)) / math.log10(_LEAST)
-            own = claimed is not None and claimed in h.values
+            own = claimed is not None and among(claimed, h.values)
             name = f"{_name(h, 16)} (claimed)" if own else _name(h, 23)
             colour = "orange" if h.p_value < LEVEL else "blue"
             rows.append(Bar(name, share, _p(h.p_value), colour, own))

@@ -96,6 +96,18 @@ def coded(said: str) -> Markup:
     )
 
 
+def unbroken(said: str) -> Markup:
+    """Text whose p-value is not broken over lines; everything in it is escaped.
+
+    >>> unbroken("clear: not <x> (p = 1e-05)")
+    Markup('clear: not &lt;x&gt; <span class="whole">(p = 1e-05)</span>')
+    """
+    head, found, number = printable(said, LONGEST).rpartition("(p = ")
+    if not found:
+        return Markup("{}").format(number)
+    return Markup('{}<span class="whole">{}</span>').format(head, found + number)
+
+
 def _names(audit: Audit, word: str) -> list[str]:
     return list(_of(audit, word))
 
