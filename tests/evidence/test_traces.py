@@ -53,10 +53,15 @@ def test_a_layer_that_was_moved_and_one_that_was_not(tmp_path):
 
 
 def test_they_are_few_for_a_wide_net(tmp_path):
-    net = nn.Sequential(nn.Linear(784, 6000), nn.ReLU(), nn.Linear(6000, 10))
+    net = nn.Sequential(nn.Linear(20, 6000), nn.ReLU(), nn.Linear(6000, 10))
     found = of(net, tmp_path)
     assert found.sums.inputs == 6000
     assert found.sums.sums.shape == (4096,)
+    assert found.pixels is None
+
+
+def test_pixels_are_images_beside_those_of_known_sets(tmp_path):
+    found = of(nn.Sequential(nn.Linear(784, 30), nn.ReLU(), nn.Linear(30, 10)), tmp_path)
     assert found.pixels.moved.shape == (28, 28)
     assert all(still.shape == (28, 28) for still in found.pixels.constant.values())
     assert "mnist" in found.pixels.constant

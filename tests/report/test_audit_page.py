@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -170,3 +172,14 @@ def test_a_page_is_that_of_one_file(net, tmp_path, capsys):
     assert "a page is that of one file" in said
     assert run(["audit", str(tmp_path / "nowhere.pt"), "--html", str(page)]) == 2
     assert not page.exists()
+
+
+def test_it_needs_neither_torch_nor_a_library_that_draws(net, tmp_path):
+    code = (
+        "import sys; from weightspace.audit import audit;"
+        "from weightspace.report import audit_page;"
+        f"audit_page(audit({str(net)!r}, traced=True));"
+        "assert not {'torch', 'matplotlib', 'altair', 'vl_convert'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

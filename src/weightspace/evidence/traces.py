@@ -147,7 +147,7 @@ def traces(subject: Subject, context: Context | None = None) -> Traces:
 
 def _sums(subject: Subject) -> SumTrace | None:
     layer = subject.output
-    if layer is None or layer.outputs * layer.inputs > _MOST_VALUES:
+    if layer is None or not 0 < layer.outputs * layer.inputs <= _MOST_VALUES:
         return None
     sums = column_sums(subject, layer)
     if not np.isfinite(sums).all():
