@@ -77,6 +77,26 @@ def test_verdicts_come_first_with_strength_and_what_would_decide(plain, found):
     assert verdicts.index("contradicted") < verdicts.index("✓") < verdicts.index("? undecidable")
 
 
+@pytest.mark.parametrize(
+    ("claims", "headline"),
+    [
+        ({}, "What net.pt says of its training"),
+        ({"dropout": 0.1}, "It cannot be told from this file: dropout 0.1"),
+        ({"dropout": 0.1, "augmentation": True}, "None of 2 claims can be decided from this file"),
+        (
+            {"dropout": 0.1, "classes": 10},
+            "No claim is contradicted; 1 of 2 is consistent with the weights: classes 10",
+        ),
+        (
+            {"batch_norm": False, "classes": 9},
+            "2 of 2 claims are contradicted: batch norm false and classes 9",
+        ),
+    ],
+)
+def test_the_headline_is_the_finding(net, claims, headline):
+    assert f"<h1>{headline}</h1>" in audit_page(audit(net, claims))
+
+
 def test_the_evidence_of_every_law_has_its_card_and_its_page(plain, found):
     reader = read(plain)
     links = {a["href"] for tag, a in reader.tags if tag == "a"}

@@ -43,6 +43,8 @@ def headline(audit: Audit) -> str:
             f"No claim is contradicted; {len(right)} of {total} {agree} with the weights: "
             f"{listing(right)}"
         )
+    if total == 1:
+        return f"It cannot be told from this file: {_names(audit, 'undecidable')[0]}"
     return f"None of {count(total, 'claim')} can be decided from this file"
 
 
@@ -56,6 +58,8 @@ def lead(audit: Audit, card: str) -> str:
         )
     source = f"the claims of {printable(card, 200)}" if card else "what is claimed of it"
     told = f"{name_of(audit)} was compared with {source}. "
+    if open_ == len(audit.verdicts):
+        return told + "Below is what would decide each."
     left = f"{count(open_, 'claim')} cannot be decided." if open_ else "Every claim is decided."
     return told + left
 
