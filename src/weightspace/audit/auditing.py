@@ -21,6 +21,7 @@ from weightspace.disk import InnerPath
 from weightspace.errors import UsageError
 from weightspace.evidence import Context, Evidence, examine, of_checkpoint
 from weightspace.evidence.context import POPULAR_SEEDS
+from weightspace.evidence.traces import Traces, traces
 from weightspace.images import ImageSet, load
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Audit:
     readings : list of dict or None
         What a model of a population reads from the weights (`weightspace.audit.readings`). None: no
         model was given.
+    traces : Traces or None
+        The numbers behind some evidence, to draw them. None: they were not asked for.
     """
 
     file: str
@@ -59,6 +62,7 @@ class Audit:
     findings: tuple[Finding, ...]
     evidence: tuple[Evidence, ...]
     readings: Readings | None = None
+    traces: Traces | None = None
 
     @property
     def contradicted(self) -> tuple[Verdict, ...]:
@@ -76,7 +80,8 @@ class Audit:
         Returns
         -------
         dict
-            The keys are `file`, `facts`, `verdicts`, `findings`, `evidence` and `readings`.
+            The keys are `file`, `facts`, `verdicts`, `findings`, `evidence` and `readings`. Traces
+            are left out.
         """
         return {
             "file": self.file,
@@ -97,6 +102,7 @@ def audit(
     key: str | None = None,
     hashed: bool = False,
     model: Model | str | Path | None = None,
+    traced: bool = False,
 ) -> Audit:
     """Say how a checkpoint was trained, and whether what is claimed of it is true.
 
@@ -118,6 +124,8 @@ def audit(
         Whether to work out the SHA-256 of the file, which reads all of it.
     model : Model, str or Path, optional
         A fitted model, or the folder in which it was saved, for readings.
+    traced : bool
+        Whether to keep the numbers behind some evidence, which the page of an audit draws.
 
     Returns
     -------
@@ -149,7 +157,9 @@ def audit(
     images = data_set(data)
     with open_net(path, key=key, hashed=hashed) as net:
         context = _context(asked, images, seeds, net.inspection)
-        laws = examine(of_checkpoint(net), context)
+        subject = of_checkpoint(net)
+        laws = examine(subject, context)
+        kept = traces(subject, context) if traced else None
     found = net.inspection
     measured = tuple(of_this_training((*facts_of(found, asked), *laws), asked))
     derived = derived_from(asked, measured, context)
@@ -161,6 +171,7 @@ def audit(
         findings_of(found, evidence),
         evidence,
         None if model is None else _readings(model, path, key),
+        traces=kept,
     )
 
 

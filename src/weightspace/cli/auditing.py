@@ -43,13 +43,17 @@ def audit(
     ] = None,
     key: Key = None,
     form: Annotated[
-        str, typer.Option("--format", help="text, json, sarif, cyclonedx or markdown.")
+        str, typer.Option("--format", help="text, json, html, sarif, cyclonedx or markdown.")
     ] = "text",
     require: Annotated[
         str | None,
         typer.Option(metavar="decided", help="Exit with 1 if a claim is undecidable, too."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the output into this file.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.html", help="Also write a page with pictures into this file."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead of text.")
     ] = False,
@@ -62,23 +66,41 @@ def audit(
     """
     from weightspace.audit.formats import FORMATS
 
-    form = _form(form, as_json, list(FORMATS))
+    form = _form(form, as_json, [*FORMATS, "html"])
+    drawn = form == "html" or html is not None
+    if drawn and len(files) > 1:
+        raise UsageError("html", "a page is that of one file", "give one file")
     if require not in (None, "decided"):
         raise UsageError("require", f"{require!r} is unknown; known is decided")
     asked = _claims(claims, claim or [])
-    hashed = form == "cyclonedx"
-    outcomes = _audited(files, asked, claims or "", data, seeds, key, hashed, model)
+    hashed = form == "cyclonedx" or drawn
+    outcomes = _audited(files, asked, claims or "", data, seeds, key, hashed, drawn, model)
     for one in outcomes:
         if one.error:
             fail(one.error, 2)
-    written = FORMATS[form](outcomes)
+    page = _page(outcomes) if drawn else ""
+    written = page if form == "html" else FORMATS[form](outcomes)
+    if html is not None and page:
+        _write(html, page)
     if out is not None:
-        from weightspace.disk import inner_of, write_file
-
-        write_file(inner_of(out), written.encode() + b"\n")
+        _write(out, written)
     elif written:
         print(written)
     raise typer.Exit(_code(outcomes, require == "decided"))
+
+
+def _page(outcomes: list[Outcome]) -> str:
+    """The page of the only audit; "" if the file cannot be read."""
+    from weightspace.report import audit_page
+
+    (one,) = outcomes
+    return audit_page(one.audit, one.card) if one.audit is not None else ""
+
+
+def _write(path: Path, text: str) -> None:
+    from weightspace.disk import inner_of, write_file
+
+    write_file(inner_of(path), text.encode() + b"\n")
 
 
 def _form(form: str, as_json: bool, known: list[str]) -> str:
@@ -101,7 +123,7 @@ def _claims(card: str | None, given: list[str]) -> Claims:
 
 def _audited(
     files: list[str], claims: Claims, card: str, data: str | None, seeds: int, key: str | None,
-    hashed: bool, model: Path | None,
+    hashed: bool, traced: bool, model: Path | None,
 ) -> list[Outcome]:  # fmt: skip
     """The outcome of each file; one that cannot be read does not keep the others from it."""
     from weightspace.audit import audit as answer_for
@@ -118,7 +140,14 @@ def _audited(
     for file in files:
         try:
             audited = answer_for(
-                file, claims, data=images, seeds=seeds, key=key, hashed=hashed, model=fitted
+                file,
+                claims,
+                data=images,
+                seeds=seeds,
+                key=key,
+                hashed=hashed,
+                traced=traced,
+                model=fitted,
             )
             found.append(Outcome(audited.file, audited, card=card))
         except DataError as error:

@@ -46,6 +46,25 @@ def initial_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     yield from _edges(subject, [one for one in tested if one.p_value < _MOVED])
 
 
+def states(subject: Subject) -> Iterator[tuple[Untouched, bool | None]]:
+    """Each kernel that is tested, with whether it was trained; None if that cannot be told.
+
+    Parameters
+    ----------
+    subject : Subject
+        The net.
+
+    Yields
+    ------
+    tuple of Untouched and bool or None
+    """
+    tested = [found for layer in _some(subject.layers) if (found := kernel_test(subject, layer))]
+    whole = all(one.p_value >= _LOOKS for one in tested)
+    for one in tested:
+        untouched = one.p_value >= _LOOKS and (whole or _telling(one))
+        yield one, True if one.p_value < _MOVED else False if untouched else None
+
+
 def _some(layers: Sequence[Layer]) -> Sequence[Layer]:
     """All layers, or of many some at equal distances, the first and the last among them."""
     if len(layers) <= _MOST_LAYERS:

@@ -1,10 +1,10 @@
 """Results for people: tables, figures and one self-contained page.
 
-In: what `meta` and `dissection` return. Out: rich tables for the terminal, matplotlib figures for
-print, displays for notebooks, and an HTML page that loads nothing. Promises: the title of a figure
-is its finding, computed from the numbers and corrected for the number of comparisons; chance,
-control and baseline stand beside every accuracy; text from a zoo is never run, and drawing changes
-no global state. This room does not know how the numbers were computed.
+In: what `meta`, `dissection` and `audit` return. Out: rich tables for the terminal, matplotlib
+figures for print, displays for notebooks, and HTML pages that load nothing. Promises: the title of
+a figure is its finding, computed from the numbers and corrected for the number of comparisons;
+chance, control and baseline stand beside every accuracy; text from a zoo or a checkpoint is never
+run, and drawing changes no global state. This room does not know how the numbers were computed.
 """
 
 import importlib
@@ -12,6 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from weightspace.report.auditing.page import audit_page as audit_page
     from weightspace.report.drawing.canvas import save as save
     from weightspace.report.html.page import page as page
     from weightspace.report.notebook import Display as Display
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # Loaded when first used: a command that prints a table needs no library that draws.
 _HOMES = {
+    "auditing.page": ("audit_page",),
     "notebook": ("Display", "display", "displays"),
     "drawing.canvas": ("save",),
     "html.page": ("page",),
@@ -38,6 +40,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "Display",
     "answer_table",
+    "audit_page",
     "display",
     "displays",
     "figures",

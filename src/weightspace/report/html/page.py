@@ -12,10 +12,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 import vl_convert
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
+from jinja2 import Template
 from markupsafe import Markup
 
 from weightspace.dissection import Dissection
@@ -24,7 +23,7 @@ from weightspace.report.claims.words import count, interval, label, percent, tig
 from weightspace.report.contents import sections
 from weightspace.report.drawing import rows
 from weightspace.report.drawing.section import Section
-from weightspace.report.html import trust
+from weightspace.report.html import assets, trust
 from weightspace.report.html.glossary import glossary
 
 VEGA_LITE = "6.4"
@@ -51,7 +50,7 @@ def page(dissection: Dissection) -> str:
         | ({"specs": section.specs} if section.specs else {})
         for section in found
     }
-    bundle, script = _bundle(), _own("page.js")
+    bundle, script = _bundle(), assets.own("page.js")
     return _template().render(
         title=_title(dissection),
         lead=_lead(dissection, head),
@@ -66,7 +65,7 @@ def page(dissection: Dissection) -> str:
         command=dissection.facts.get("command"),
         evaluation=rows.cells(much),
         data=data,
-        style=Markup(_own("page.css")),
+        style=Markup(assets.own("page.css")),
         bundle=Markup(bundle),
         script=Markup(script),
         hashes=[_hash(bundle), _hash(script)],
@@ -119,13 +118,7 @@ def _lead(dissection: Dissection, head: Headline) -> str:
 
 
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("weightspace.report.html", "."),
-        autoescape=select_autoescape(("html", "jinja")),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = assets.environment()
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.filters |= {"label": label, "percent": percent, "tight": tight}
     environment.globals |= {"interval": interval, "reach": rows.reach}
@@ -139,10 +132,6 @@ def _bundle() -> str:
         "window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE
     )
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
-
-
-def _own(name: str) -> str:
-    return (resources.files("weightspace.report.html") / name).read_text(encoding="utf-8")
 
 
 def _hash(script: str) -> str:

@@ -1,0 +1,1 @@
+"""The page of an audit: its verdicts, its evidence with pictures, its facts."""
