@@ -1,0 +1,160 @@
+"""Audits of checkpoints by strangers, whose authors' code is public.
+
+    python benchmarks/wild_audits.py run INDEX FILES DATA --out docs/results/wild-audits
+    python benchmarks/wild_audits.py table --out docs/results/wild-audits
+
+INDEX is a JSON list of checkpoints: `id`, `repo`, `path`, `sha256`, and labels (`dataset`,
+`optimizer`, `lr`, `momentum`, `batch_size`, `epochs`, `activation`). FILES holds the checkpoints,
+each as ID and the suffix of its path. DATA holds the image sets as NAME.npz. OUT/code.json says
+what was read in the authors' code at the commit of the file.
+
+`run` audits each file without claims (`bare`), with the labels of the index (`index`), with these
+and the images of the data set (`data`), and with what the code says, with images (`code`). It
+writes OUT/verdicts.parquet and OUT/findings.parquet. What is there is not audited again. `table`
+prints what docs/results/wild-audits.md says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import polars as pl
+
+from weightspace.audit import Audit, audit
+from weightspace.images import ImageSet, load
+
+SETS = {"MNIST": "mnist", "FashionMNIST": "fashion_mnist", "CIFAR10": "cifar10", "SVHN": "svhn"}
+IMAGES = ("mnist", "fashion_mnist", "cifar10")
+NAMES = {"lr": "learning_rate", "batch_size": "batch_size", "epochs": "epochs",
+         "activation": "activation"}  # fmt: skip
+RUNS = ("bare", "index", "data", "code")
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("task", choices=["run", "table"])
+    parser.add_argument("index", type=Path, nargs="?")
+    parser.add_argument("files", type=Path, nargs="?")
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args()
+    if asked.task == "run":
+        run(asked.index, asked.files, asked.data, asked.out)
+    else:
+        table(asked.out)
+
+
+def run(index: Path, files: Path, data: Path, out: Path) -> None:
+    """Audit what is not audited yet, and write two tables."""
+    entries = json.loads(index.read_text())
+    read_in_code = json.loads((out / "code.json").read_text())
+    sets = {name: load(name, data) for name in IMAGES}
+    places = {name: out / f"{name}.parquet" for name in ("verdicts", "findings")}
+    rows = {name: pl.read_parquet(place).to_dicts() if place.exists() else []
+            for name, place in places.items()}  # fmt: skip
+    known = {(row["id"], row["run"]) for row in rows["findings"]}
+    for entry in entries:
+        file = files / (entry["id"] + PurePosixPath(entry["path"]).suffix)
+        if not file.exists():
+            print(entry["id"], "is not there")
+            continue
+        if hashlib.sha256(file.read_bytes()).hexdigest() != entry["sha256"]:
+            raise SystemExit(f"{file}: not the file of the index")
+        code = read_in_code.get(entry["id"], {})
+        for name, claims, images in runs(entry, code, sets):
+            if (entry["id"], name) in known:
+                continue
+            start = time.perf_counter()
+            found = audit(file, claims, data=images)
+            seconds = time.perf_counter() - start
+            about = {"id": entry["id"], "run": name, "seconds": round(seconds, 3)}
+            rows["verdicts"] += verdicts(about, found)
+            rows["findings"] += findings(about, found)
+        for key, place in places.items():
+            pl.DataFrame(rows[key], infer_schema_length=None).write_parquet(place)
+
+
+def runs(
+    entry: Row, code: Row, sets: Mapping[str, ImageSet]
+) -> Iterator[tuple[str, dict[str, Any], ImageSet | None]]:
+    """The audits of a file: a name, what is claimed, and the images."""
+    stated = labels(entry)
+    if code.get("loss") == "cross_entropy":
+        stated["loss"] = "cross_entropy"
+    said = {key: value for key, value in (stated | code).items() if value is not None}
+    said.pop("note", None)
+    yield "bare", {}, None
+    yield "index", stated, None
+    if stated.get("dataset") in sets:
+        yield "data", stated, sets[stated["dataset"]]
+    yield "code", said, sets.get(said.get("dataset", ""))
+
+
+def labels(entry: Row) -> dict[str, Any]:
+    """The labels of the index as claims."""
+    claims = {name: entry[key] for key, name in NAMES.items() if entry[key]}
+    if entry["dataset"]:
+        claims["dataset"] = SETS[entry["dataset"]]
+    if entry["optimizer"]:
+        heavy = entry["optimizer"] == "SGD" and entry["momentum"]
+        claims["optimizer"] = "momentum" if heavy else entry["optimizer"].lower()
+    return claims
+
+
+def verdicts(about: Row, found: Audit) -> Iterator[Row]:
+    """A row for each verdict."""
+    for one in found.verdicts:
+        yield about | {
+            "claim": one.claim.name, "value": str(one.claim.value), "verdict": one.verdict,
+            "p_value": one.p_value, "strength": one.strength, "given": ", ".join(one.given),
+            "laws": "; ".join(f"{b.evidence.law} {b.p_value:.3g}" for b in one.bearings),
+            "says": "; ".join(b.evidence.says for b in one.bearings),
+        }  # fmt: skip
+
+
+def findings(about: Row, found: Audit) -> Iterator[Row]:
+    """A row for each finding and each piece of evidence that was applied."""
+    for one in found.evidence:
+        if not one.missing:
+            yield about | {
+                "law": one.law, "claim": one.claim, "where": one.where, "says": one.says,
+                "statistic": one.statistic, "p_value": one.p_value,
+                "hypotheses": json.dumps(
+                    {h.name or str(h.values[:1]): h.p_value for h in one.hypotheses}
+                ),
+                "low": one.estimate.low if one.estimate else None,
+                "estimate": one.estimate.value if one.estimate else None,
+                "high": one.estimate.high if one.estimate else None,
+            }  # fmt: skip
+
+
+def table(out: Path) -> None:
+    """Print how often each claim is consistent, contradicted or undecidable."""
+    pl.Config.set_tbl_rows(100)
+    pl.Config.set_tbl_hide_dataframe_shape(True)
+    rows = pl.read_parquet(out / "verdicts.parquet")
+    words = ("consistent", "contradicted", "undecidable")
+    counts = [(pl.col("verdict") == word).sum().alias(word) for word in words]
+    print(rows.group_by("run", "claim").agg(pl.len().alias("claims"), *counts).sort("run", "claim"))
+    print("contradicted")
+    wrong = rows.filter(pl.col("verdict") == "contradicted")
+    print(wrong.select("run", "id", "claim", "value", "p_value", "laws"))
+    times = pl.read_parquet(out / "findings.parquet").group_by("id", "run").agg(
+        pl.col("seconds").first()
+    )  # fmt: skip
+    print(times.group_by("run").agg(
+        pl.len().alias("files"), pl.col("seconds").median().alias("median seconds"),
+        pl.col("seconds").max().alias("most"),
+    ))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
