@@ -2,6 +2,7 @@
 
     python benchmarks/wild_audits.py run INDEX FILES DATA --out docs/results/wild-audits
     python benchmarks/wild_audits.py table --out docs/results/wild-audits
+    python benchmarks/wild_audits.py again DATA --out docs/results/wild-audits
 
 INDEX is a JSON list of checkpoints: `id`, `repo`, `path`, `sha256`, and labels (`dataset`,
 `optimizer`, `lr`, `momentum`, `batch_size`, `epochs`, `activation`). FILES holds the checkpoints,
@@ -11,7 +12,9 @@ what was read in the authors' code at the commit of the file.
 `run` audits each file without claims (`bare`), with the labels of the index (`index`), with these
 and the images of the data set (`data`), with what the code says, with images (`code`), and without
 claims but with 20,000 seeds (`seeds`). It writes OUT/verdicts.parquet and OUT/findings.parquet.
-What is there is not audited again. `table` prints what docs/results/wild-audits.md says.
+What is there is not audited again. `table` prints what docs/results/wild-audits.md says. `again`
+trains nets by plain SGD whose weights, but not biases, are drawn anew, and prints what of their true
+claims is contradicted.
 """
 
 from __future__ import annotations
@@ -19,12 +22,14 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
+import torch
 
 from weightspace.audit import Audit, audit
 from weightspace.images import ImageSet, load
@@ -40,7 +45,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=["run", "table"])
+    parser.add_argument("task", choices=["run", "table", "again"])
     parser.add_argument("index", type=Path, nargs="?")
     parser.add_argument("files", type=Path, nargs="?")
     parser.add_argument("data", type=Path, nargs="?")
@@ -48,6 +53,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.task == "run":
         run(asked.index, asked.files, asked.data, asked.out)
+    elif asked.task == "again":
+        again(asked.index)
     else:
         table(asked.out)
 
@@ -155,6 +162,40 @@ def table(out: Path) -> None:
         pl.len().alias("files"), pl.col("seconds").median().alias("median seconds"),
         pl.col("seconds").max().alias("most"),
     ))  # fmt: skip
+
+
+def again(data: Path) -> None:
+    """Train nets whose weights, but not biases, are drawn anew, and print what is contradicted."""
+    init = torch.nn.init
+    starts = {
+        "torch_default": lambda weight: weight,
+        "xavier_uniform": init.xavier_uniform_,
+        "kaiming_normal": init.kaiming_normal_,
+        "normal 0.01": lambda weight: init.normal_(weight, std=0.01),
+    }
+    claims = {
+        "optimizer": "sgd", "momentum": 0, "loss": "cross_entropy", "learning_rate": 0.1,
+        "steps": 600, "weight_decay": 0, "schedule": "constant",
+    }  # fmt: skip
+    images = load("mnist", data)
+    x = torch.tensor(images.x_train[:3000]).reshape(3000, -1).float() / 255
+    y = torch.tensor(images.y_train[:3000])
+    for name, start in starts.items():
+        torch.manual_seed(12345)
+        net = torch.nn.Sequential(
+            torch.nn.Linear(784, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10)
+        )
+        start(net[0].weight), start(net[2].weight)
+        steps = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(600):
+            batch = torch.randint(0, 3000, (64,))
+            steps.zero_grad()
+            torch.nn.functional.cross_entropy(net(x[batch]), y[batch]).backward()
+            steps.step()
+        with tempfile.TemporaryDirectory() as folder:
+            torch.save(net.state_dict(), Path(folder) / "net.pt")
+            found = audit(Path(folder) / "net.pt", claims)
+        print(name, [(one.claim.name, one.p_value) for one in found.contradicted])
 
 
 if __name__ == "__main__":
