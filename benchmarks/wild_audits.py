@@ -13,8 +13,8 @@ what was read in the authors' code at the commit of the file.
 and the images of the data set (`data`), with what the code says, with images (`code`), and without
 claims but with 20,000 seeds (`seeds`). It writes OUT/verdicts.parquet and OUT/findings.parquet.
 What is there is not audited again. `table` prints what docs/results/wild-audits.md says. `again`
-trains nets by plain SGD whose weights, but not biases, are drawn anew, and prints what of their true
-claims is contradicted.
+trains nets by plain SGD from weights that are drawn anew, and prints which of their true claims are
+contradicted.
 """
 
 from __future__ import annotations
@@ -165,14 +165,19 @@ def table(out: Path) -> None:
 
 
 def again(data: Path) -> None:
-    """Train nets whose weights, but not biases, are drawn anew, and print what is contradicted."""
+    """Train nets whose weights are drawn anew, and print what of their claims is contradicted."""
     init = torch.nn.init
-    starts = {
-        "torch_default": lambda weight: weight,
-        "xavier_uniform": init.xavier_uniform_,
-        "kaiming_normal": init.kaiming_normal_,
-        "normal 0.01": lambda weight: init.normal_(weight, std=0.01),
-    }
+    starts: dict[str, tuple[Any, bool]] = {  # how weights begin, and whether biases begin at 0
+        "torch_default": (lambda weight: weight, False),
+        "xavier_uniform": (init.xavier_uniform_, False),
+        "kaiming_normal": (init.kaiming_normal_, False),
+        "normal 0.01": (lambda weight: init.normal_(weight, std=0.01), False),
+        "normal 0.02, no biases": (lambda weight: init.normal_(weight, std=0.02), True),
+        "uniform 0.01, no biases": (lambda weight: init.uniform_(weight, -0.01, 0.01), True),
+        "kaiming fan out, no biases": (
+            lambda weight: init.kaiming_normal_(weight, mode="fan_out"), True,
+        ),
+    }  # fmt: skip
     claims = {
         "optimizer": "sgd", "momentum": 0, "loss": "cross_entropy", "learning_rate": 0.1,
         "steps": 600, "weight_decay": 0, "schedule": "constant",
@@ -180,12 +185,15 @@ def again(data: Path) -> None:
     images = load("mnist", data)
     x = torch.tensor(images.x_train[:3000]).reshape(3000, -1).float() / 255
     y = torch.tensor(images.y_train[:3000])
-    for name, start in starts.items():
+    for name, (start, zero) in starts.items():
         torch.manual_seed(12345)
         net = torch.nn.Sequential(
             torch.nn.Linear(784, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10)
         )
-        start(net[0].weight), start(net[2].weight)
+        for layer in (net[0], net[2]):
+            start(layer.weight)
+            if zero:
+                init.zeros_(layer.bias)
         steps = torch.optim.SGD(net.parameters(), lr=0.1)
         for _ in range(600):
             batch = torch.randint(0, 3000, (64,))
@@ -195,7 +203,9 @@ def again(data: Path) -> None:
         with tempfile.TemporaryDirectory() as folder:
             torch.save(net.state_dict(), Path(folder) / "net.pt")
             found = audit(Path(folder) / "net.pt", claims)
-        print(name, [(one.claim.name, one.p_value) for one in found.contradicted])
+        for one in found.contradicted:
+            laws = [b.evidence.law for b in one.bearings if b.p_value < 1e-4]
+            print(f"{name}: {one.claim.name}, p = {one.p_value:.0e}, by {', '.join(laws)}")
 
 
 if __name__ == "__main__":
