@@ -158,3 +158,10 @@ def test_settings_within_settings_are_found_but_not_without_end():
         deep = {"train": deep}
     assert [one[0] for one in stated(deep)] == ["learning_rate"]
     assert list(stated({"more": deep})) == []
+
+
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_an_optimizer_that_has_not_stepped_says_nothing_of_the_weights(name, tmp_path):
+    """Programs that go on with a net may save it before the first step of their own optimizer."""
+    (found,) = law(saved(MAKE[name], steps=0), tmp_path)
+    assert "not taken a step" in found.missing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from weightspace.evidence.context import Context
@@ -49,11 +49,22 @@ def state_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     if found is None or not found.optimizers:
         yield unable(STATES, "optimizer", "the file holds no state of an optimizer")
         return
+    used = tuple(state for state in found.optimizers if not _unused(state))
+    if not used:
+        why = "the optimizer in the file has not taken a step: it is not that of the weights"
+        yield unable(STATES, "optimizer", why)
+        return
+    found = replace(found, optimizers=used)
     yield _kind(found)
     yield from _rates(found, context)
     for claim in _PLAIN:
         yield from _setting(claim, found, context)
     yield from _steps(found, context)
+
+
+def _unused(state: OptimizerState) -> bool:
+    """Whether an optimizer that keeps something for each parameter keeps nothing yet."""
+    return not state.parameters and bool(_possible(state)) and "sgd" not in _possible(state)
 
 
 # -- the kind --------------------------------------------------------------------------------------
