@@ -130,7 +130,7 @@ def _decayed(subject: Subject, one: Untouched) -> dict[str, float]:
     for name, family in FAMILIES.items():
         kinds = SHAPES_OF[family.shape]
         error = max(math.sqrt((KURTOSIS[kind] - 1) / matrix.size) for kind in kinds) * variance
-        first = family.variance(one.layer.fan_in, one.layer.fan_out)
+        first = family.most(one.layer.fan_in, one.layer.fan_out)
         shape = max(shapes[kind] for kind in kinds)
         found[name] = min(1.0, 2 * min(shape, above(variance, _GROWN**2 * first, error)))
     # A part of rows at right angles looks like normal draws.
