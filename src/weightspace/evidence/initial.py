@@ -68,11 +68,19 @@ def _sure(tested: Sequence[Untouched], still: Sequence[Untouched]) -> Sequence[U
     names = {one.best for one in still}
     if len(still) == len(tested) >= 3 and len(names) == 1 and names <= {*FAMILIES, *_SPECIAL}:
         return still
-    return [
+    if len(still) == len(tested) and len(names) == 1 and names <= set(_SPECIAL):
+        return still
+    flat = [
         one
         for one in still
-        if one.best in _SPECIAL or (one.flat and one.best in FAMILIES and _telling(one))
+        if one.flat and one.best in FAMILIES and _telling(one) and not _own_way(one)
     ]
+    return flat if len({one.best for one in flat}) == 1 else []
+
+
+def _own_way(one: Untouched) -> bool:
+    """Whether torch draws the kernel in another way than other layers: Glorot's, for attention."""
+    return one.layer.weight.endswith("in_proj_weight")
 
 
 def _trained(subject: Subject, tested: Sequence[Untouched], still: Sequence[Untouched]) -> Evidence:
