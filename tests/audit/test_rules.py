@@ -19,8 +19,11 @@ PRODUCT = "weight_decay x learning_rate x steps / (1 - momentum)"
 SUM = "sum of learning_rate x weight_decay / (1 - momentum)"
 
 
-def product(value: float, low: float, high: float, *hypotheses: Hypothesis, name: str = PRODUCT):
-    return Evidence("column sums", "weight_decay", "the sums have shrunk", "fc.weight", 1.0,
+def product(
+    value: float, low: float, high: float, *hypotheses: Hypothesis, name: str = PRODUCT,
+    law: str = "initial weights by seed",
+):  # fmt: skip
+    return Evidence(law, "weight_decay", "the sums have shrunk", "fc.weight", 1.0,
                     hypotheses, Estimate(name, value, low, high))  # fmt: skip
 
 
@@ -62,6 +65,20 @@ GIVEN = ("learning_rate", "momentum", "steps", "schedule")
 def test_a_product_that_is_known_well(decay, word, given):
     found = verdicts({"weight_decay": decay, **SGD}, product(0.25, 0.2, 0.3))
     assert found["weight_decay"] == (word, given)
+
+
+@pytest.mark.parametrize(
+    "law", ["column sums", "still directions", "inputs that never vary", "unused rows"]
+)
+def test_a_scale_of_first_weights_that_is_not_listed_looks_as_decay(law):
+    """Only torch's default has one scale; who draws 0.001 x normal numbers needs no decay."""
+    shrunk = product(3.0, 2.9, 3.1, law=law)
+    for decay in (0, 5e-3):
+        assert verdicts({"weight_decay": decay, **SGD}, shrunk)["weight_decay"][0] == "undecidable"
+        claims = {"weight_decay": decay, **SGD, "initialization": "glorot_uniform"}
+        assert verdicts(claims, shrunk)["weight_decay"][0] == "undecidable"
+    claims = {"weight_decay": 0, **SGD, "initialization": "torch_default"}
+    assert verdicts(claims, shrunk)["weight_decay"] == ("contradicted", ("initialization",))
 
 
 def test_a_product_without_a_claim_of_the_schedule_leaves_a_factor():

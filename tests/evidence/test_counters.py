@@ -206,3 +206,19 @@ def test_without_a_count_there_is_no_evidence(counters):
     told = list(counter_law(subject(**counters), Context()))
     assert told[-1].claim == "steps"
     assert told[-1].missing
+
+
+@pytest.mark.parametrize(
+    ("steps", "claims"),
+    [
+        (75_000, {"batch_size": 256, "epochs": 10, "train_images": 60_000}),  # 32 batches of 8
+        (300, {"batch_size": 64, "epochs": 10, "train_images": 60_000}),  # 32 processes
+        (9_380 * 41, {"batch_size": 64, "epochs": 10, "train_images": 60_000}),  # 40 attacks a step
+        (1_000, {"steps": 1_000, "batch_size": 64, "train_images": 60_000}),  # not whole epochs
+        (1_000, {"steps": 1_000, "batch_size": 64, "train_images": 60_000, "epochs": 2}),
+        (1_000, {"batch_size": 64, "train_images": 60_000}),
+        (938, {"batch_size": 64, "epochs": 10, "train_images": 60_000}),  # `update_bn`
+    ],
+)
+def test_usual_trainings_of_another_count_are_not_contradicted(steps: int, claims: dict) -> None:
+    assert judge(steps, claims, Context()).verdict != "contradicted"

@@ -153,3 +153,21 @@ def test_nothing_is_random():
     torch.manual_seed(0)
     subject = subject_of(dense(256, 64, 10))
     assert list(initial_law(subject, Context())) == list(initial_law(subject, Context()))
+
+
+@pytest.mark.parametrize("draw", [nn.init.zeros_, nn.init.ones_, nn.init.eye_, nn.init.orthogonal_])
+def test_one_fixed_layer_does_not_say_how_others_began(draw: Callable[[Tensor], Tensor]):
+    net = dense(256, 64, 64, 10)
+    middle = [layer for layer in net if isinstance(layer, nn.Linear)][1].weight
+    draw(middle)
+    middle.requires_grad_(False)
+    found = found_of(train(net, BLOBS, "adam", lr=2e-3, steps=100))
+    judged = found["initialization"].hypotheses
+    assert all(one.p_value > 0.01 for one in judged if "torch_default" in one.values)
+
+
+def test_attention_is_drawn_in_a_way_of_its_own():
+    torch.manual_seed(0)
+    net = nn.TransformerEncoderLayer(128, 4, 256, batch_first=True)
+    judged = found_of(net)["initialization"].hypotheses
+    assert all(one.p_value > 0.01 for one in judged if "torch_default" in one.values)

@@ -36,6 +36,7 @@ _MIXED = 5e-3  # the same where gradients were rounded to 16 bits
 _VANISHED = 1e-6  # sums' mean square by that of weights x classes, where decay has left rounding
 _DENSITY = 10.0  # most of the density at 0 of an adaptive net's bias sum, as a share of its biases
 _SURE = 5e-4  # the p-value below which a family of optimizers is excluded
+_OTHER_START = 0.02  # the least p-value of a start that is not torch's: of biases, or of weights
 _EXACT = ("float32", "float64", "float16", "bfloat16")  # types whose rounding the sum survives
 _CONSTANTS = (0.01, 0.1, 1.0)  # to which biases are sometimes set at the start
 
@@ -222,7 +223,7 @@ def _of_biases(sums: Sums, context: Context) -> tuple[str, float, float]:
         return says, 1.0, min(1.0, _DENSITY * share)
     says = f"the output biases sum to {sums.bias:.3g}, {share:.1%} of their size"
     linear = 1.0 if share <= _MIXED else _as_torch(sums)
-    if linear < _SURE:
+    if linear <= _OTHER_START:
         why = f"no usual start would have led a linear optimizer there{unless(context)}"
         return f"{says}, and {why}", linear, 1.0
     return f"{says}: they began otherwise than at 0, or the optimizer is adaptive", linear, 1.0
@@ -231,7 +232,8 @@ def _of_biases(sums: Sums, context: Context) -> tuple[str, float, float]:
 def _as_torch(sums: Sums) -> float:
     """The p-value of sums that torch's default layer had at the start and a linear one kept.
 
-    Decay makes sums smaller, so that only sums that are too large speak against it.
+    Decay makes sums smaller, so that only sums that are too large speak against it. People draw
+    only the weights anew, or the biases at a scale of their own, so no sum is impossible.
     """
     assert sums.bias is not None
     variance = 1 / (3 * sums.inputs)
@@ -241,7 +243,7 @@ def _as_torch(sums: Sums) -> float:
     if abs(sums.bias) > sums.classes / math.sqrt(sums.inputs):
         bias = 0.0
     weights = _too_large(sums, variance)
-    return float(min(1.0, 3 * min(bias, weights, sums.fit)))
+    return float(min(1.0, max(_OTHER_START, 3 * min(bias, weights, sums.fit))))
 
 
 def _too_large(sums: Sums, variance: float) -> float:
@@ -270,8 +272,7 @@ def _of_start(sums: Sums, layer: Layer, context: Context) -> Iterator[Evidence]:
         if layer.bias == "" or (family.biases is None) == zero
     }
     fitting = {
-        name: _too_large(sums, FAMILIES[name].variance(layer.fan_in, layer.fan_out))
-        for name in kept
+        name: _too_large(sums, FAMILIES[name].most(layer.fan_in, layer.fan_out)) for name in kept
     }
     yield Evidence(
         LAW, "initialization", _of_families(fitting), layer.weight, sums.square,

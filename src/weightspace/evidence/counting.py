@@ -26,7 +26,7 @@ FROM_SCRATCH = ("none", "no", "false", "scratch")
 """What a claim `pretrained_from` says of a net that was not pretrained."""
 _TEST_BATCHES = (1000, 100, 64, 128, 32, 256, 10_000)
 _STRAY = 3  # passes beside the training: a look at the shapes, a first try
-_MOST_PASSES = 16  # of one step, or processes that share an epoch
+_MOST_PASSES = 64  # of one step, or processes that share an epoch
 
 
 @dataclass(frozen=True)
@@ -223,8 +223,26 @@ def _excuses(steps: int, claimed: Claimed, asked: Context, plain: bool) -> Itera
             yield f"{stray} of the passes may not belong to the training, such as a look at shapes"
             break
     yield from _with_test_batches(steps, claimed, asked)
+    yield from _unwhole(steps, claimed, asked)
     if not plain:
         yield from _several(steps, claimed, asked)
+
+
+def _unwhole(steps: int, claimed: Claimed, asked: Context) -> Iterator[str]:
+    """A training that stopped within an epoch, or running statistics that were made anew."""
+    epochs, size, images = claimed.epochs, claimed.batch_size, claimed.train_images
+    if epochs is None:
+        if claimed.steps in (None, steps) and size is not None and images is not None:
+            yield "the training may have stopped within an epoch"
+        return
+    if claimed.steps == steps and size is not None and images is not None:
+        whole = max(batches_of(images, size, claimed.drop_last), default=0)
+        if (epochs - 1) * whole < steps < epochs * whole:
+            yield f"the training may have stopped within epoch {epochs}"
+    if epochs > 1 and claimed.steps is None:
+        once = _plain(steps, replace(claimed, epochs=1), asked)
+        if once.verdict == "consistent":
+            yield "the running statistics may have been estimated anew, in one pass of the images"
 
 
 def _several(steps: int, claimed: Claimed, asked: Context) -> Iterator[str]:
@@ -241,7 +259,7 @@ def _several(steps: int, claimed: Claimed, asked: Context) -> Iterator[str]:
         if size % times == 0 and claimed.steps is None and _consistent(steps, smaller, asked):
             yield f"each step may gather {times} batches of {size // times}"
             break
-    for processes in (2, 4, 8, 16):
+    for processes in (2, 4, 8, 16, 32, 64):
         if _consistent(steps, replace(claimed, batch_size=size * processes), asked):
             yield f"{processes} processes may have shared each epoch"
             break

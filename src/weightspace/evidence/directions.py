@@ -170,7 +170,9 @@ def _of_start(still: Still, layer: Layer, context: Context) -> Iterator[Evidence
         for name, family in FAMILIES.items()
     }
     fitting = {
-        name: float(stats.chi2.sf(square * still.size, still.size)) for name, square in kept.items()
+        name: float(stats.chi2.sf(still.square / largest * still.size, still.size))
+        for name, family in FAMILIES.items()
+        for largest in [family.most(layer.fan_in, layer.fan_out)]
     }
     possible = [name for name, p in fitting.items() if p >= _SURE]
     told = ", ".join(possible) or "none of the usual ones"

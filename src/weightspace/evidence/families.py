@@ -20,11 +20,18 @@ class Family:
     biases : callable or None
         The limit of a uniform distribution of biases, as a function of fan in; None where biases
         begin at 0.
+    widest : callable or None
+        The largest variance that goes by the name. None: it has but one.
     """
 
     shape: str
     variance: Callable[[int, int], float]
     biases: Callable[[int], float] | None = None
+    widest: Callable[[int, int], float] | None = None
+
+    def most(self, fan_in: int, fan_out: int) -> float:
+        """The largest variance that goes by this name: with torch's gains, and modes of fans."""
+        return (self.widest or self.variance)(fan_in, fan_out)
 
     def limit(self, fan_in: int, fan_out: int) -> float:
         """The largest possible weight; infinite for a normal distribution."""
@@ -33,12 +40,24 @@ class Family:
         return math.sqrt(3 * self.variance(fan_in, fan_out))
 
 
+_GAIN = 25 / 9
+"""The square of torch's largest gain, that for tanh."""
+
+
+def _he(fan_in: int, fan_out: int) -> float:
+    return _GAIN / min(fan_in, fan_out)
+
+
+def _glorot(fan_in: int, fan_out: int) -> float:
+    return _GAIN * 2 / (fan_in + fan_out)
+
+
 FAMILIES: Mapping[str, Family] = {
     "torch_default": Family("uniform", lambda i, o: 1 / (3 * i), lambda i: 1 / math.sqrt(i)),
-    "he_uniform": Family("uniform", lambda i, o: 2 / i),
-    "he_normal": Family("normal", lambda i, o: 2 / i),
-    "glorot_uniform": Family("uniform", lambda i, o: 2 / (i + o)),
-    "glorot_normal": Family("normal", lambda i, o: 2 / (i + o)),
+    "he_uniform": Family("uniform", lambda i, o: 2 / i, widest=_he),
+    "he_normal": Family("normal", lambda i, o: 2 / i, widest=_he),
+    "glorot_uniform": Family("uniform", lambda i, o: 2 / (i + o), widest=_glorot),
+    "glorot_normal": Family("normal", lambda i, o: 2 / (i + o), widest=_glorot),
     "lecun_uniform": Family("uniform", lambda i, o: 1 / i),
     "lecun_normal": Family("normal", lambda i, o: 1 / i),
     "normal": Family("normal", lambda i, o: 1.0),

@@ -87,11 +87,19 @@ def _sure(tested: Sequence[Untouched], still: Sequence[Untouched]) -> Sequence[U
     names = {one.best for one in still}
     if len(still) == len(tested) >= 3 and len(names) == 1 and names <= {*FAMILIES, *_SPECIAL}:
         return still
-    return [
+    if len(still) == len(tested) and len(names) == 1 and names <= set(_SPECIAL):
+        return still
+    flat = [
         one
         for one in still
-        if one.best in _SPECIAL or (one.flat and one.best in FAMILIES and _telling(one))
+        if one.flat and one.best in FAMILIES and _telling(one) and not _own_way(one)
     ]
+    return flat if len({one.best for one in flat}) == 1 else []
+
+
+def _own_way(one: Untouched) -> bool:
+    """Whether torch draws the kernel in another way than other layers: Glorot's, for attention."""
+    return one.layer.weight.endswith("in_proj_weight")
 
 
 def _trained(subject: Subject, tested: Sequence[Untouched], still: Sequence[Untouched]) -> Evidence:
@@ -149,7 +157,7 @@ def _decayed(subject: Subject, one: Untouched) -> dict[str, float]:
     for name, family in FAMILIES.items():
         kinds = SHAPES_OF[family.shape]
         error = max(math.sqrt((KURTOSIS[kind] - 1) / matrix.size) for kind in kinds) * variance
-        first = family.variance(one.layer.fan_in, one.layer.fan_out)
+        first = family.most(one.layer.fan_in, one.layer.fan_out)
         shape = max(shapes[kind] for kind in kinds)
         found[name] = min(1.0, 2 * min(shape, above(variance, _GROWN**2 * first, error)))
     # A part of rows at right angles looks like normal draws.

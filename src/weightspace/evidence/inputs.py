@@ -30,6 +30,7 @@ The least that was seen is four times as much (docs/laws/inputs.md)."""
 SHIFTED = 0.001
 """If a constant pixel is not 0, its shift is at least this part of what the middle shares."""
 
+_INVERTED = 0.01  # the least p-value of inputs from 0 to 1: they may be inverted, or have noise
 _FEWEST = 20  # pixels of a set that is tested
 _VARIES = 0.01
 _LARGEST = 2**24  # weights of a layer that is looked at
@@ -251,7 +252,7 @@ def _scaling(net: _Net, still: Fingerprint) -> Evidence:
     return Evidence(
         LAW, "inputs", f"of the pixels that never vary in {still.name}, {says}", net.layer.weight,
         shift.excess / shift.error if shift.error else None,
-        (Hypothesis(("unit",), shift.p_value), Hypothesis(("centered",), centered),
+        (Hypothesis(("unit",), max(_INVERTED, shift.p_value)), Hypothesis(("centered",), centered),
          Hypothesis(("standardized",), 1.0)),
     )  # fmt: skip
 

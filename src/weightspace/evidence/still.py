@@ -61,7 +61,7 @@ def _families(
     """The p-value of each initialization: the shape of its weights, and that they did not grow."""
     found = {}
     for name, family in FAMILIES.items():
-        first = family.variance(layer.fan_in, layer.fan_out)
+        first = family.most(layer.fan_in, layer.fan_out)
         kinds = _SHAPES[family.shape]
         error = max(math.sqrt((KURTOSIS[kind] - 1) / count) for kind in kinds) * variance
         grown = above(variance, _GROWN**2 * first, error)

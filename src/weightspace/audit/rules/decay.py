@@ -18,6 +18,13 @@ PRODUCTS = {
     "sum of learning_rate x weight_decay / (1 - momentum)": 1e-3,
 }
 """What laws call the product, and the least p-value of one that gives no p-value of its own."""
+_BY_SCALE = ("column sums", "still directions", "inputs that never vary", "unused rows")
+"""Laws that compare the scale of weights with those of usual initializations."""
+_OTHER_SCALE = 0.02
+"""The least p-value of what they say. So often people draw the first weights at a scale of their
+own, such as 0.001 times normal numbers, which looks as weights that decayed."""
+_ONE_SCALE = "torch_default"
+"""The initialization whose scale nobody chooses."""
 _LINEAR = ("sgd", "momentum", "nesterov")
 _MEAN_RATE = {
     "constant": (0.95, 1.05), "linear": (0.2, 1.0), "cosine": (0.2, 1.0), "step": (0.01, 1.0),
@@ -48,38 +55,49 @@ def from_product(
         return
     decay = float(claimed)  # type: ignore[arg-type]
     factor = _factor(claims, evidence, context)
+    one_scale = claims.get("initialization") == _ONE_SCALE
     for one in evidence:
         estimate = one.estimate
         if estimate is None or estimate.name not in PRODUCTS or one.missing:
             continue
         if estimate.low == estimate.high:
             continue  # no measured product is exact; this one was cut off at 0
-        if decay == 0:
-            yield from _of_none(one, estimate, factor)
-        else:
-            yield _of_some(one, estimate, decay, factor)
+        least = 0.0
+        if one.law in _BY_SCALE:
+            least = 0.0 if one_scale else _OTHER_SCALE
+        found = (
+            _of_none(one, estimate, factor, least)
+            if decay == 0
+            else [_of_some(one, estimate, decay, factor, least)]
+        )
+        rests = ("initialization",) if one_scale and one.law in _BY_SCALE else ()
+        yield from (replace(each, given=(*each.given, *rests)) for each in found)
 
 
 _Factor = tuple[tuple[float, float], tuple[str, ...]]
 
 
-def _of_none(one: Evidence, estimate: Estimate, factor: _Factor | None) -> Iterator[Derived]:
+def _of_none(
+    one: Evidence, estimate: Estimate, factor: _Factor | None, least: float
+) -> Iterator[Derived]:
     """Evidence on no weight decay: the product is 0, and some weight decays would give more."""
     says = f"{one.says}: {estimate.name} is {shown(estimate)}"
     own = _own(one)
-    none = _floored(one, p_of(estimate, 0.0)) if own is None else own
-    rivals = () if factor is None or none < LEVEL else _ruled_out(one, estimate, factor[0])
+    none = _floored(one, p_of(estimate, 0.0), least) if own is None else own
+    rivals = () if factor is None or none < LEVEL else _ruled_out(one, estimate, factor[0], least)
     if own is None or rivals:
         found = replace(one, claim="weight_decay", says=says, estimate=None)
         given = factor[1] if factor is not None and rivals else ()
         yield Derived(replace(found, hypotheses=(Hypothesis((0.0,), none), *rivals)), given)
 
 
-def _of_some(one: Evidence, estimate: Estimate, decay: float, factor: _Factor | None) -> Derived:
+def _of_some(
+    one: Evidence, estimate: Estimate, decay: float, factor: _Factor | None, least: float
+) -> Derived:
     """Evidence on some weight decay: the product is what it makes with the other claims."""
     says = f"{one.says}: {estimate.name} is {shown(estimate)}"
     own = _own(one)
-    none = _floored(one, p_of(estimate, 0.0)) if own is None else own
+    none = _floored(one, p_of(estimate, 0.0), least) if own is None else own
     hypotheses = [Hypothesis((0.0,), none, "no weight decay")]
     given: tuple[str, ...] = ()
     if factor is None:
@@ -87,7 +105,7 @@ def _of_some(one: Evidence, estimate: Estimate, decay: float, factor: _Factor | 
     else:
         low, high = (decay * number for number in factor[0])
         says += f"; {number(decay)} makes it {number(low)} to {number(high)}"
-        p_value = _floored(one, _p_of_range(estimate, low, high))
+        p_value = _floored(one, _p_of_range(estimate, low, high), least)
         hypotheses.insert(0, Hypothesis((decay,), p_value))
         given = factor[1]
     found = replace(one, claim="weight_decay", says=says, estimate=None)
@@ -100,7 +118,7 @@ def _own(one: Evidence) -> float | None:
     return max(covering) if one.claim == "weight_decay" and covering else None
 
 
-def _floored(one: Evidence, p_value: float) -> float:
+def _floored(one: Evidence, p_value: float, least: float) -> float:
     """A p-value from an interval, which is never less than what the law trusts itself.
 
     A law whose assumptions may fail gives no p-value below how often they do. Where no weight decay
@@ -109,7 +127,7 @@ def _floored(one: Evidence, p_value: float) -> float:
     assert one.estimate is not None
     own = _own(one)
     floor = own if own is not None and own < _FITS else PRODUCTS[one.estimate.name]
-    return max(p_value, floor)
+    return max(p_value, floor, least)
 
 
 def _factor(claims: Claims, evidence: Sequence[Evidence], context: Context) -> _Factor | None:
@@ -142,12 +160,14 @@ def _p_of_range(estimate: Estimate, low: float, high: float) -> float:
 
 
 def _ruled_out(
-    one: Evidence, estimate: Estimate, factor: tuple[float, float]
+    one: Evidence, estimate: Estimate, factor: tuple[float, float], least: float
 ) -> tuple[Hypothesis, ...]:
     """Usual weight decays that are not 0, each with its p-value."""
     return tuple(
-        Hypothesis((decay,), p_value)
+        Hypothesis(
+            (decay,),
+            _floored(one, _p_of_range(estimate, decay * factor[0], decay * factor[1]), least),
+        )
         for decay in _RIVALS
-        if (p_value := _floored(one, _p_of_range(estimate, decay * factor[0], decay * factor[1])))
-        < LEVEL
+        if _floored(one, _p_of_range(estimate, decay * factor[0], decay * factor[1]), least) < LEVEL
     )
