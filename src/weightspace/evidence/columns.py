@@ -17,7 +17,7 @@ from scipy import stats
 
 from weightspace.evidence.altered import altered
 from weightspace.evidence.context import Context
-from weightspace.evidence.families import FAMILIES
+from weightspace.evidence.families import FAMILIES, decay_limits
 from weightspace.evidence.losses import least, unless
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.subject import Layer, Subject, column_sums
@@ -295,12 +295,14 @@ def _decay(sums: Sums, layer: Layer, kept: dict[str, float], claimed: str) -> Ev
     possible = [name for name in names if kept[name] < high]
     if not possible:
         return unable(LAW, "weight_decay", "no usual initialization gives column sums so large")
-    lows = [max(0.0, -0.5 * math.log(kept[name] / low)) for name in possible]
-    highs = [max(0.0, -0.5 * math.log(kept[name] / high)) for name in possible]
+    limits = {
+        name: (-0.5 * math.log(kept[name] / low), -0.5 * math.log(kept[name] / high))
+        for name in possible
+    }
     values = [max(0.0, -0.5 * math.log(kept[name])) for name in possible]
     best = values[0] if len(possible) == 1 else (min(values) + max(values)) / 2
     told = "; ".join(f"{name}: {value:.2f}" for name, value in zip(possible, values, strict=True))
     return Evidence(
         LAW, "weight_decay", f"{PRODUCT} by the column sums, for each initialization: {told}",
-        layer.weight, sums.square, (), Estimate(PRODUCT, best, min(lows), max(highs)),
+        layer.weight, sums.square, (), Estimate(PRODUCT, best, *decay_limits(limits, (layer.fan_in, layer.fan_out), claimed)),
     )  # fmt: skip

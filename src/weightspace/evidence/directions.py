@@ -17,7 +17,7 @@ from scipy import stats
 
 from weightspace.evidence.columns import PRODUCT
 from weightspace.evidence.context import Context
-from weightspace.evidence.families import FAMILIES
+from weightspace.evidence.families import FAMILIES, decay_limits
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.subject import Layer, Subject
 from weightspace.images import ImageSet
@@ -188,9 +188,10 @@ def _of_start(still: Still, layer: Layer, context: Context) -> Iterator[Evidence
     error = 2.58 * math.sqrt(2 / still.size) / 2
     values = {name: -0.5 * math.log(kept[name]) for name in names}
     listed = "; ".join(f"{name}: {max(0.0, value):.3f}" for name, value in values.items())
-    low, high = min(values.values()) - error, max(values.values()) + error
-    best = next(iter(values.values())) if len(values) == 1 else (low + high) / 2
+    limits = {name: (value - error, value + error) for name, value in values.items()}
+    low, high = decay_limits(limits, (layer.fan_in, layer.fan_out), claimed)
+    best = (min(values.values()) + max(values.values())) / 2
     yield Evidence(
         LAW, "weight_decay", f"{PRODUCT}, for each initialization: {listed}", layer.weight,
-        still.square, (), Estimate(PRODUCT, max(0.0, best), max(0.0, low), max(0.0, high)),
+        still.square, (), Estimate(PRODUCT, max(0.0, best), low, high),
     )  # fmt: skip

@@ -20,14 +20,19 @@ class Family:
     biases : callable or None
         The limit of a uniform distribution of biases, as a function of fan in; None where biases
         begin at 0.
-    widest : callable or None
-        The largest variance that goes by the name. None: it has but one.
+    widest, narrowest : callable or None
+        The largest and the smallest variance that go by the name. None: it has but one.
     """
 
     shape: str
     variance: Callable[[int, int], float]
     biases: Callable[[int], float] | None = None
     widest: Callable[[int, int], float] | None = None
+    narrowest: Callable[[int, int], float] | None = None
+
+    def least(self, fan_in: int, fan_out: int) -> float:
+        """The smallest variance that goes by this name."""
+        return (self.narrowest or self.variance)(fan_in, fan_out)
 
     def most(self, fan_in: int, fan_out: int) -> float:
         """The largest variance that goes by this name: with torch's gains, and modes of fans."""
@@ -52,14 +57,51 @@ def _glorot(fan_in: int, fan_out: int) -> float:
     return _GAIN * 2 / (fan_in + fan_out)
 
 
+def _narrow_he(fan_in: int, fan_out: int) -> float:
+    return 1 / max(fan_in, fan_out)
+
+
 FAMILIES: Mapping[str, Family] = {
     "torch_default": Family("uniform", lambda i, o: 1 / (3 * i), lambda i: 1 / math.sqrt(i)),
-    "he_uniform": Family("uniform", lambda i, o: 2 / i, widest=_he),
-    "he_normal": Family("normal", lambda i, o: 2 / i, widest=_he),
-    "glorot_uniform": Family("uniform", lambda i, o: 2 / (i + o), widest=_glorot),
-    "glorot_normal": Family("normal", lambda i, o: 2 / (i + o), widest=_glorot),
+    "he_uniform": Family("uniform", lambda i, o: 2 / i, None, _he, _narrow_he),
+    "he_normal": Family("normal", lambda i, o: 2 / i, None, _he, _narrow_he),
+    "glorot_uniform": Family("uniform", lambda i, o: 2 / (i + o), None, _glorot),
+    "glorot_normal": Family("normal", lambda i, o: 2 / (i + o), None, _glorot),
     "lecun_uniform": Family("uniform", lambda i, o: 1 / i),
     "lecun_normal": Family("normal", lambda i, o: 1 / i),
-    "normal": Family("normal", lambda i, o: 1.0),
+    "normal": Family("normal", lambda i, o: 1.0, None, None, lambda i, o: 0.0),
 }
 """The initializations of recipes whose weights are random and independent."""
+
+
+def decay_limits(
+    limits: Mapping[str, tuple[float, float]], fans: tuple[int, int], claimed: object
+) -> tuple[float, float]:
+    """The limits of a decay's product that weights of unknown scale allow.
+
+    Weights that are smaller than an initialization makes them have decayed, or began smaller. So
+    there is a lower limit only if the initialization is claimed.
+
+    Parameters
+    ----------
+    limits : dict of str to (float, float)
+        For each possible initialization the limits of minus the logarithm of what is left.
+    fans : tuple of int
+        Fan in and fan out.
+    claimed : object
+        The initialization that is claimed.
+
+    Returns
+    -------
+    tuple of float
+        The lower and the upper limit, from 0.
+    """
+    low, high = 0.0, 0.0
+    for name, (_, most) in limits.items():
+        family = FAMILIES[name]
+        high = max(high, most + 0.5 * math.log(family.most(*fans) / family.variance(*fans)))
+    if isinstance(claimed, str) and claimed in limits:
+        family = FAMILIES[claimed]
+        share = family.least(*fans) / family.variance(*fans)
+        low = limits[claimed][0] + 0.5 * math.log(share) if share else 0.0
+    return max(0.0, low), high

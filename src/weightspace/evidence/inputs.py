@@ -88,7 +88,8 @@ def input_law(subject: Subject, context: Context) -> Iterator[Evidence]:
         yield unable(LAW, "inputs", "no known set of constant pixels was found untouched")
         return
     yield _scaling(net, still)
-    yield from first_weights(net.layer, net.of(still.constant), still.name)
+    claimed = context.claims.get("initialization")
+    yield from first_weights(net.layer, net.of(still.constant), still.name, claimed)
 
 
 def pixel_map(subject: Subject) -> NDArray[np.float64] | None:

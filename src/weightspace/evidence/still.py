@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from weightspace.evidence.families import FAMILIES
+from weightspace.evidence.families import FAMILIES, decay_limits
 from weightspace.evidence.pixels import above
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.shapes import KURTOSIS, residuals_fit
@@ -26,7 +26,9 @@ _ENOUGH = 1000  # weights whose shape is looked at
 _SLACK = 0.02  # distance that other scales in each unit can make
 
 
-def first_weights(layer: Layer, columns: NDArray[np.float64], name: str) -> Iterator[Evidence]:
+def first_weights(
+    layer: Layer, columns: NDArray[np.float64], name: str, claimed: object
+) -> Iterator[Evidence]:
     """Evidence on the initialization, the weight decay and the optimizer.
 
     Parameters
@@ -37,6 +39,8 @@ def first_weights(layer: Layer, columns: NDArray[np.float64], name: str) -> Iter
         The weights of its inputs that never vary.
     name : str
         The data set in which they never vary.
+    claimed : object
+        The initialization that is claimed; None if none is.
     """
     rest = columns - columns.mean(1, keepdims=True)
     if rest.size < _ENOUGH or not (rest**2).sum():
@@ -51,7 +55,7 @@ def first_weights(layer: Layer, columns: NDArray[np.float64], name: str) -> Iter
         reason = "the weights of inputs that never vary may have been deformed"
         yield unable(LAW, "initialization", reason)
     if kept:
-        yield _decay(layer, families, variance, rest.size)
+        yield _decay(layer, families, variance, rest.size, claimed)
     yield _optimizer(layer, rest, shapes)
 
 
@@ -106,16 +110,17 @@ def _initialization(
     )  # fmt: skip
 
 
-def _decay(layer: Layer, families: Mapping[str, float], variance: float, count: int) -> Evidence:
+def _decay(
+    layer: Layer, families: Mapping[str, float], variance: float, count: int, claimed: object
+) -> Evidence:
     """What shrank the weights: the interval holds that of every initialization that fits."""
     error = _SURE * math.sqrt(0.5 / count)  # of the logarithm of a scale; less if uniform
     logs = {one: -math.log(_shrinkage(layer, one, variance)) for one, p in families.items()
             if p >= 1e-3}  # fmt: skip
     best = min(logs, key=lambda one: abs(logs[one]))
-    estimate = Estimate(
-        PRODUCT, max(0.0, logs[best]), max(0.0, min(logs.values()) - error),
-        max(0.0, max(logs.values()) + error),
-    )  # fmt: skip
+    limits = {one: (log - error, log + error) for one, log in logs.items()}
+    low, high = decay_limits(limits, (layer.fan_in, layer.fan_out), claimed)
+    estimate = Estimate(PRODUCT, max(0.0, logs[best]), low, high)
     each = "; ".join(f"{max(0.0, log):.3g} if {one}" for one, log in logs.items())
     return Evidence(
         LAW, "weight_decay", f"{PRODUCT} is {each}", layer.weight, logs[best], estimate=estimate
