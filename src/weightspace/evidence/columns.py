@@ -301,8 +301,9 @@ def _decay(sums: Sums, layer: Layer, kept: dict[str, float], claimed: str) -> Ev
     }
     values = [max(0.0, -0.5 * math.log(kept[name])) for name in possible]
     best = values[0] if len(possible) == 1 else (min(values) + max(values)) / 2
+    reach = decay_limits(limits, (layer.fan_in, layer.fan_out), claimed)
     told = "; ".join(f"{name}: {value:.2f}" for name, value in zip(possible, values, strict=True))
     return Evidence(
         LAW, "weight_decay", f"{PRODUCT} by the column sums, for each initialization: {told}",
-        layer.weight, sums.square, (), Estimate(PRODUCT, best, *decay_limits(limits, (layer.fan_in, layer.fan_out), claimed)),
+        layer.weight, sums.square, (), Estimate(PRODUCT, best, *reach),
     )  # fmt: skip
