@@ -32,7 +32,7 @@ _COMPARED = 2**20  # values of a tensor whose displacement is measured, at most
 _LEAST_ERROR = 2e-6  # standard error of a slope at least: rounding need not be independent of sums
 _BUILDING = 0.2  # share of the decay that momentum may not have brought yet, in 50 steps or more
 _SMALLEST = 1e-4  # displacement, relative to the initial weights, from which sums are looked at
-_SURE = 5.0  # standard errors of the slope from which on the sums surely began as known ones
+_SURE = 3.0  # standard errors of the slope from which on the sums surely began as known ones
 _LISTED = 64  # layers whose displacement is listed
 
 
