@@ -296,3 +296,13 @@ def test_the_law_reads_a_part_of_a_large_net_alone():
     (found, *_) = seed_law(Subject((layer,), rows, {"weight": shape}), Context(seeds=(11, 12)))
     assert found.hypotheses[0].values == (12,)
     assert max(read) <= 2**20
+
+
+def test_a_new_head_is_not_compared_with_the_old_one() -> None:
+    """It learns to resemble the old one, whose features it sees, but keeps sums of its own."""
+    rng = np.random.default_rng(0)
+    old = rng.uniform(-1, 1, (10, 32))
+    learned = 3 * (old - old.mean(0))
+    change = sum_change(rng.uniform(-1, 1, (10, 32)) + learned, old)
+    assert change.drift > 0.05
+    assert change.slope < 3 * change.error

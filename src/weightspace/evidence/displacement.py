@@ -32,7 +32,7 @@ _COMPARED = 2**20  # values of a tensor whose displacement is measured, at most
 _LEAST_ERROR = 2e-6  # standard error of a slope at least: rounding need not be independent of sums
 _BUILDING = 0.2  # share of the decay that momentum may not have brought yet, in 50 steps or more
 _SMALLEST = 1e-4  # displacement, relative to the initial weights, from which sums are looked at
-_SURE = 6.0  # standard deviations by which a kernel resembles its initial values
+_SURE = 3.0  # standard errors of the slope from which on the sums surely began as known ones
 _LISTED = 64  # layers whose displacement is listed
 
 
@@ -107,18 +107,11 @@ def exact_column_sums(
     change = sum_change(now, first)
     if change.moved < _SMALLEST:
         return
-    if change.drift >= _KEPT and (altered(now) or not _resembles(now, first)):
-        return  # it was drawn anew, as the new head of a fine-tuned net is
+    if change.drift >= _KEPT and (altered(now) or change.slope < _SURE * change.error):
+        return  # a new head learns weights that resemble the old one's, but not their sums
     yield _family(layer, change, context)
     if change.drift < _EXACT:
         yield _decay(layer, change)
-
-
-def _resembles(now: NDArray[np.floating], first: NDArray[np.floating]) -> bool:
-    """Whether a kernel surely began with these values."""
-    one, other = now.ravel().astype(np.float64), first.ravel().astype(np.float64)
-    size = math.sqrt(float(one @ one) * float(other @ other))
-    return float(one @ other) * math.sqrt(len(one)) > _SURE * size
 
 
 def _family(layer: Layer, change: SumChange, context: Context) -> Evidence:
