@@ -150,31 +150,35 @@ def test_brackets_in_names_are_no_markup():
     assert "[red]width[/red]" in printed(table(made_up(much=much_frame(odd)).much))
 
 
-def answer(novelty=0.01):
-    def reading(name, level, accuracy):
-        spread = {"accuracy": accuracy, "low": accuracy - 0.05, "high": accuracy + 0.05}
-        levels = ("adam", level)
-        return Reading(name, levels, (0.2, 0.8), level, **spread, chance=0.5)
+def answer(reasons=()):
+    def reading(name, level, told):
+        return Reading(
+            name, levels=("adam", "[b]"), level=level, probability=0.8, probabilities=(0.2, 0.8),
+            source="weights", reason="", right=0.75, right_nets=40, possible=("[b]",),
+            coverage=0.95, told=told, lost=0.03, conditional=told < 0.9, accuracy=0.8, low=0.7,
+            high=0.9, chance=0.5,
+        )  # fmt: skip
 
-    readings = [reading("optimizer", "[b]", 0.8), reading("batch_size", "64", 0.52)]
-    by_name = {r.property: r for r in readings}
-    return Answer(by_name, "kernel", 8, novelty=novelty, novelty_limit=0.05)
-
-
-def test_an_answer_is_trusted_only_where_the_classifier_is_good():
-    shown = printed(answer_table(answer()))
-    optimizer = next(line for line in shown.splitlines() if "optimizer" in line)
-    assert " ".join(optimizer.split()) == "optimizer [b] 80 % 80 % 75–85 % 50 % trusted"
-    batch_size = next(line for line in shown.splitlines() if "batch size" in line)
-    assert batch_size.rstrip().endswith("no better than chance")
-    assert "Like the training nets: 1.0 % of its features" in shown
+    readings = [reading("optimizer", "[b]", 0.95), reading("activation", "[b]", 0.3)]
+    readings.append(reading("batch_size", None, 0.95))
+    return Answer(
+        {r.property: r for r in readings}, "kernel", 8, novelty=0.01, novelty_limit=0.05,
+        reasons=reasons,
+    )  # fmt: skip
 
 
-def test_an_answer_outside_of_the_population_is_not_trusted():
-    shown = printed(answer_table(answer(novelty=0.4)))
-    assert "trusted" not in shown.replace("no answer is to be trusted", "").replace("\n", " ")
-    assert "unlike the training nets" in shown
-    assert "Unlike the training nets: 40.0 %" in shown
+def test_an_answer_says_how_often_such_answers_were_right():
+    lines = [" ".join(line.split()) for line in printed(answer_table(answer())).splitlines()]
+    assert "optimizer [b] 80 % 75 % 40 [b] 95 %" in lines
+    assert "activation [b], if known 80 % 75 % 40 [b] 30 %" in lines
+    assert "batch size none? [b] 95 %" in lines
+    assert any("1.0 % of its features" in line for line in lines)
+
+
+def test_an_answer_outside_of_the_population_has_no_rows_but_reasons():
+    shown = " ".join(printed(answer_table(answer(("no batch norm",)))).split())
+    assert "[b]" not in shown
+    assert "Outside of the model's population: no batch norm." in shown
 
 
 @pytest.mark.parametrize("kind", ["much", "where", "when"])
