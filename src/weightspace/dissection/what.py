@@ -77,7 +77,7 @@ _SLICES = (
 _PLACES = r"(conv|fc)_(first|rest|last)_(weight|bias|shift|scale|running_mean|running_var)"
 _OTHER_GROUPS = {
     "slope": "change over the depth",
-    "inputs": "inputs",
+    "inputs": "statistics of the inputs",
     "has": "which tensors there are",
 }
 _ROLES = {
