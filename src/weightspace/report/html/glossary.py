@@ -54,7 +54,8 @@ WHAT = {
     "spectrum": "the power of differences between neighbouring weights, by frequency",
     "norm": "the scale and shift of batch norm, which are trained",
     "change over the depth": "how these statistics change from layer to layer",
-    "statistics of the inputs": "mean, variance and smoothness of the inputs, as the first batch norm shows them",
+    "statistics of the inputs": "mean, variance and smoothness of the inputs, as the first batch "
+    "norm shows them",
     "which tensors there are": "which parts of a net have biases, norms and running statistics",
     "shuffled": "the weights of a slice in random order",
     "scale removed": "the weights of a slice divided by their standard deviation",
