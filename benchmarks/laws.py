@@ -24,6 +24,7 @@ import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def judge(folder: Path, plain: list[Path]) -> None:
     rows = pl.read_parquet(place).to_dicts() if place.exists() else []
     known = {row["net"] for row in rows}
     with tempfile.TemporaryDirectory() as scratch:
-        nets = (*sampled(folder, Path(scratch), known), *plain_nets(plain, known))
+        nets = chain(sampled(folder, Path(scratch), known), plain_nets(plain, known))
         for count, net in enumerate(nets):
             rows += judged(net)
             if count % 100 == 99:

@@ -40,7 +40,7 @@ OF_A_MODULE = {
 ALLOWED = {
     # place: what it may do, and why
     ("networks/native/__init__.py", "glob"): "the builds beside its own source",
-    ("report/html/page.py", "read_text"): "the template that comes with the package",
+    ("report/html/assets.py", "read_text"): "the template that comes with the package",
     ("sampling/saving.py", "rglob"): "its own source",
     ("zoo/format/tables.py", "ParquetFile"): "bytes that the door gave",
     ("zoo/format/tables.py", "write_table"): "into memory",

@@ -12,10 +12,10 @@ _AROUND = (
     "a population around it: `weightspace sample` a space of its architecture and data, `fit` a "
     "model, `predict` with it"
 )
-_DATA = "give `--data NAME.npz`"
+_DATA = "the training data, `data`"
 _OPTIMIZER = "a checkpoint with the state of the optimizer, or a population around it"
 _DECIDED_BY = {
-    "optimizer": f"`--claim loss=cross_entropy`, if that was its loss, or {_AROUND}",
+    "optimizer": f"a claim `loss: cross_entropy`, if that was its loss, or {_AROUND}",
     "momentum": "a checkpoint with the state of the optimizer, or claims of weight_decay, "
     "learning_rate and steps",
     "learning_rate": _AROUND,
@@ -27,7 +27,7 @@ _DECIDED_BY = {
     "dataset": _DATA,
     "train_images": "claims of batch_size and epochs, for a net that counts its batches",
     "initialization": "the weights before training, or a checkpoint that was trained less",
-    "seed": "try more seeds: `--seeds 1000000`",
+    "seed": "more seeds, `seeds`",
     "activation": _AROUND,
     "inputs": "claims or evidence of the data set, whose pixels that never vary show it",
     "dropout": _AROUND,

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from weightspace.disk import inner_of, read_text, write_file
 from weightspace.errors import DataError
 
 _TABLE = Path(__file__).with_name("fingerprints.json")
+_LARGEST = 2**24  # bytes of a table
 _OFTEN = 0.1
 """Pixels that vary in a larger share of the images are not listed in the table."""
 
@@ -124,16 +126,16 @@ def fingerprint_of(images: np.ndarray, name: str, source: str = "") -> Fingerpri
 @functools.cache
 def known() -> tuple[Fingerprint, ...]:
     """The fingerprints of the table, in its order."""
-    table = json.loads(_TABLE.read_text())
+    table = json.loads(read_text(_TABLE, _LARGEST))
     return tuple(Fingerprint.from_dict(name, values) for name, values in table.items())
 
 
 def add(fingerprint: Fingerprint, path: Path = _TABLE) -> None:
     """Write a fingerprint into a table, in place of an older one of its name."""
-    table = json.loads(path.read_text()) if path.exists() else {}
+    table = json.loads(read_text(path, _LARGEST)) if path.exists() else {}
     table[fingerprint.name] = fingerprint.to_dict()
     lines = (f"{json.dumps(name)}: {json.dumps(values)}" for name, values in table.items())
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    write_file(inner_of(path), ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
 
 if __name__ == "__main__":
