@@ -95,7 +95,7 @@ def _findings(audit: Audit, width: int) -> Iterator[str]:
     for one in shown:
         yield from _wrapped(f"  {_name(one):<{names}}  ", one.text, width)
     if len(left) > _SHOWN:
-        yield f"  and {len(left) - _SHOWN} more; --json has all"
+        yield f"  and {len(left) - _SHOWN} more, which the JSON has"
 
 
 def _readings(audit: Audit, width: int) -> Iterator[str]:
