@@ -60,7 +60,7 @@ def exactly(
     only = values[0] if len(values) == 1 else None
     estimate = None
     if is_number(only):
-        exact = float(only)  # type: ignore[arg-type]
+        exact = float(only)
         estimate = Estimate(claim, exact, exact, exact)
     return Evidence(law, claim, says, where, None, tuple(hypotheses), estimate)
 

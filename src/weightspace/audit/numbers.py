@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
 from scipy.special import stdtr
 
@@ -16,7 +17,7 @@ _FROM_ZERO = ("weight_decay", "momentum", "dropout", "label_smoothing")
 _SMALLEST = {"weight_decay": 1e-4, "momentum": 0.5, "dropout": 0.1, "label_smoothing": 0.05}
 
 
-def is_number(value: Value | None) -> bool:
+def is_number(value: Value | None) -> TypeGuard[int | float]:
     """Whether a value is a number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 

@@ -52,7 +52,6 @@ def _ruled_out(counted: int, name: str, claims: Claims, context: Context) -> tup
     value = claims.get(name)
     if not is_number(value):
         return ()
-    assert isinstance(value, int | float)
     near = (value - 1, value + 1, value // 2, value * 2, value * 3, value * 10)
     usual = [size for size in context.batch_sizes if value / 4 <= size <= value * 4]
     others = usual if name == "batch_size" else near

@@ -53,7 +53,7 @@ def from_product(
     claimed = claims.get("weight_decay")
     if not is_number(claimed):
         return
-    decay = float(claimed)  # type: ignore[arg-type]
+    decay = float(claimed)
     factor = _factor(claims, evidence, context)
     one_scale = claims.get("initialization") == _ONE_SCALE
     for one in evidence:
@@ -146,7 +146,7 @@ def _factor(claims: Claims, evidence: Sequence[Evidence], context: Context) -> _
     if schedule is not None:
         given.append("schedule")
     slow, fast = _MEAN_RATE.get(str(schedule), _ANY_SCHEDULE)
-    rate = float(rate)  # type: ignore[arg-type]
+    rate = float(rate)
     low = rate * steps.low / (1 - least) * slow
     high = rate * steps.high / (1 - most) * fast
     return (low, high), tuple(given)

@@ -51,12 +51,12 @@ def known_steps(claims: Claims, evidence: Sequence[Evidence], context: Context) 
     if (exact := exact_steps(evidence)) is not None:
         return Steps(exact, exact)
     if is_number(claimed := claims.get("steps")):
-        return Steps(float(claimed), float(claimed), ("steps",))  # type: ignore[arg-type]
+        return Steps(float(claimed), float(claimed), ("steps",))
     epochs, size = claims.get("epochs"), claims.get("batch_size")
     images, name = _images(claims, context)
     if not is_number(epochs) or not is_number(size) or not images:
         return None
-    passes, batch = float(epochs), float(size)  # type: ignore[arg-type]
+    passes, batch = float(epochs), float(size)
     given = ("epochs", "batch_size", *([name] if name else []))
     low, high = min(images), max(images)
     return Steps(passes * math.floor(low / batch), passes * math.ceil(high / batch), given)
@@ -65,7 +65,7 @@ def known_steps(claims: Claims, evidence: Sequence[Evidence], context: Context) 
 def _images(claims: Claims, context: Context) -> tuple[tuple[int, ...], str]:
     """The numbers of training images that are possible, and the claim that says so."""
     if is_number(claimed := claims.get("train_images")):
-        return (int(claimed),), "train_images"  # type: ignore[arg-type]
+        return (int(claimed),), "train_images"
     if known := TRAIN_IMAGES.get(str(claims.get("dataset"))):
         return known, "dataset"
     if context.images is not None:

@@ -33,7 +33,7 @@ def from_state(claims: Claims, evidence: Sequence[Evidence], context: Context) -
         about = [one for one in evidence if one.law == STATES and one.claim == name]
         if not about or not is_number(claimed):
             continue
-        value = float(claimed)  # type: ignore[arg-type]
+        value = float(claimed)
         agreed = p_value_of(about, name, value)
         if name == "learning_rate" and claims.get("schedule") == "constant":
             yield Derived(_alone(about[0], value, agreed is not None), ("schedule",))
