@@ -23,6 +23,7 @@ from weightspace.evidence import Context, Evidence, examine, of_checkpoint
 from weightspace.evidence.context import POPULAR_SEEDS
 from weightspace.evidence.traces import Traces, traces
 from weightspace.images import ImageSet, load
+from weightspace.images.known import BUILT_IN
 
 if TYPE_CHECKING:
     from weightspace.meta import Model
@@ -153,7 +154,7 @@ def audit(
     batch_norm consistent
     seed undecidable
     """
-    asked = _claims(claims)
+    asked = claims_of(claims)
     images = data_set(data)
     with open_net(path, key=key, hashed=hashed) as net:
         context = _context(asked, images, seeds, net.inspection)
@@ -206,7 +207,8 @@ def _verdicts(
     return tuple(found)
 
 
-def _claims(claims: Claims | Mapping[str, Any] | str | Path | None) -> Claims:
+def claims_of(claims: Claims | Mapping[str, Any] | str | Path | None) -> Claims:
+    """The claims of plain values, or of a card."""
     if claims is None:
         return Claims()
     if isinstance(claims, Claims):
@@ -219,7 +221,13 @@ def data_set(data: ImageSet | str | Path | None) -> ImageSet | None:
     if data is None or isinstance(data, ImageSet):
         return data
     path = Path(data)
-    return load(path.stem, path.parent) if path.suffix == ".npz" else load(str(data))
+    if path.suffix != ".npz":
+        return load(str(data))
+    if path.stem in BUILT_IN:
+        raise UsageError(
+            "data", f"{path.stem} is the name of a built-in image set", f"rename {path.name}"
+        )
+    return load(path.stem, path.parent)
 
 
 def _context(claims: Claims, images: ImageSet | None, seeds: int, found: Inspection) -> Context:

@@ -8,10 +8,7 @@ from weightspace.audit.claims import Claim
 from weightspace.evidence.beside import STATES
 from weightspace.evidence.record import Evidence
 
-_AROUND = (
-    "a population around it: `weightspace sample` a space of its architecture and data, `fit` a "
-    "model, `predict` with it"
-)
+_AROUND = "a population around it, `around`, with the training data, `data`"
 _DATA = "the training data, `data`"
 _OPTIMIZER = "a checkpoint with the state of the optimizer, or a population around it"
 _DECIDED_BY = {

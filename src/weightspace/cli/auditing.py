@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -41,6 +42,28 @@ def audit(
         Path | None,
         typer.Option(help="A model that `fit` saved, whose readings are listed, too."),
     ] = None,
+    around: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|net.py:build|SPACE.yaml",
+            help="Sample nets like this one on --data, trained in many ways, and add what they "
+            "tell. auto takes the layers from the shapes; a net.py is run.",
+        ),
+    ] = None,
+    budget: Annotated[
+        str, typer.Option(metavar="TIME", help="How long --around may sample: 20m, 90s, 2h.")
+    ] = "20m",
+    population: Annotated[
+        Path | None,
+        typer.Option(help="The folder of these nets, to go on with; by default in the cache."),
+    ] = None,
+    space_out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SPACE.yaml",
+            help="Only write the space of --around into this file, to be edited and given back.",
+        ),
+    ] = None,
     key: Key = None,
     form: Annotated[
         str, typer.Option("--format", help="text, json, html, sarif, cyclonedx or markdown.")
@@ -74,7 +97,17 @@ def audit(
         raise UsageError("require", f"{require!r} is unknown; known is decided")
     asked = _claims(claims, claim or [])
     hashed = form == "cyclonedx" or drawn
-    outcomes = _audited(files, asked, claims or "", data, seeds, key, hashed, drawn, model)
+    options = {"seeds": seeds, "key": key, "hashed": hashed, "traced": drawn}
+    if around is not None:
+        _refuse_without(files, data, model)
+        if space_out is not None:
+            _write_space(space_out, files[0], asked, str(data), around, key)
+            return
+        outcomes = _sampled(
+            files[0], asked, claims or "", str(data), around, _seconds(budget), population, options
+        )
+    else:
+        outcomes = _audited(files, asked, claims or "", data, model, options)
     for one in outcomes:
         if one.error:
             fail(one.error, 2)
@@ -122,8 +155,8 @@ def _claims(card: str | None, given: list[str]) -> Claims:
 
 
 def _audited(
-    files: list[str], claims: Claims, card: str, data: str | None, seeds: int, key: str | None,
-    hashed: bool, traced: bool, model: Path | None,
+    files: list[str], claims: Claims, card: str, data: str | None, model: Path | None,
+    options: dict[str, Any],
 ) -> list[Outcome]:  # fmt: skip
     """The outcome of each file; one that cannot be read does not keep the others from it."""
     from weightspace.audit import audit as answer_for
@@ -139,20 +172,58 @@ def _audited(
     found = []
     for file in files:
         try:
-            audited = answer_for(
-                file,
-                claims,
-                data=images,
-                seeds=seeds,
-                key=key,
-                hashed=hashed,
-                traced=traced,
-                model=fitted,
-            )
+            audited = answer_for(file, claims, data=images, model=fitted, **options)
             found.append(Outcome(audited.file, audited, card=card))
         except DataError as error:
             found.append(Outcome(file, error=told(error)))
     return found
+
+
+def _sampled(
+    file: str, claims: Claims, card: str, data: str, around: str, seconds: float,
+    population: Path | None, options: dict[str, Any],
+) -> list[Outcome]:  # fmt: skip
+    """The outcome of one file with a population around it."""
+    from weightspace.audit.around.audit import audit_around
+    from weightspace.audit.formats import Outcome
+    from weightspace.cli.console import bars
+
+    with bars() as listener:
+        audited = audit_around(
+            file, claims, data=data, around=around, seconds=seconds, folder=population,
+            progress=listener, **options,
+        )  # fmt: skip
+    return [Outcome(audited.file, audited, card=card)]
+
+
+def _write_space(
+    place: Path, file: str, claims: Claims, data: str, around: str, key: str | None
+) -> None:
+    from weightspace.audit import audit as answer_for
+    from weightspace.audit.around.audit import space_for
+    from weightspace.audit.auditing import data_set
+
+    images = data_set(data)
+    assert images is not None
+    found = answer_for(file, claims, data=images, key=key)
+    _write(place, space_for(found, claims, images, around).to_yaml().rstrip())
+    print(f"wrote {place}; edit it and give it as --around {place}")
+
+
+def _refuse_without(files: list[str], data: str | None, model: Path | None) -> None:
+    if len(files) > 1:
+        raise UsageError("--around", "a population is around one net", "give one file")
+    if data is None:
+        raise UsageError("--around", "nets are trained on the data of the net", "give --data")
+    if model is not None:
+        raise UsageError("--around and --model", "cannot be combined", "give one of them")
+
+
+def _seconds(budget: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", budget)
+    if match is None:
+        raise UsageError("budget", f"{budget!r} is no time", "write it as 20m, 90s or 2h")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def _code(outcomes: list[Outcome], decided: bool) -> int:

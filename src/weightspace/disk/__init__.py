@@ -36,7 +36,7 @@ from weightspace.disk.leftovers import (
     temporaries,
 )
 from weightspace.disk.links import is_link, without_links
-from weightspace.disk.paths import InnerPath, inner_of, stays_inside
+from weightspace.disk.paths import InnerPath, inner_of, stays_inside, user_cache
 from weightspace.disk.reading import open_descriptor, open_file, read_bytes, read_text, size
 from weightspace.disk.temporary import Temporary, adopt, put, replace_all, write_file
 from weightspace.disk.whole import alone_in, whole_folder
@@ -74,6 +74,7 @@ __all__ = [
     "stays_inside",
     "sync_folder",
     "temporaries",
+    "user_cache",
     "walk",
     "whole_folder",
     "without_links",

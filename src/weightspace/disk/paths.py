@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -164,3 +165,21 @@ def _encodes(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def user_cache() -> Path:
+    """The folder of this package in the user's cache, as is usual on the platform.
+
+    Returns
+    -------
+    Path
+        It need not exist.
+    """
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return base / "weightspace"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from weightspace.disk import user_cache
 from weightspace.errors import DataError
 from weightspace.images.known import Published
 
@@ -27,15 +27,8 @@ def _expanded(place: str | Path) -> Path:
 
 
 def cache() -> Path:
-    """The user's cache directory for image sets, as is usual on the platform."""
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "weightspace" / "images"
+    """The user's cache directory for image sets."""
+    return user_cache() / "images"
 
 
 class Originals(NamedTuple):

@@ -53,6 +53,26 @@ def modules_of(options: _Asked) -> Iterator[_Asked]:
         yield replace(options, space=space)
 
 
+@contextmanager
+def modules_known(space: Space, module: str | None = None) -> Iterator[Space]:
+    """The space with its modules by name, while the table of architectures has them.
+
+    Parameters
+    ----------
+    space : Space
+        The space, perhaps of a file beside which modules lie.
+    module : str, optional
+        A module, "net.py:build", as the architecture.
+
+    Yields
+    ------
+    Space
+    """
+    space, found = _resolved(space, () if module is None else (module,))
+    with _known(found):
+        yield space
+
+
 def _resolved(space: Space, named: Iterable[str]) -> tuple[Space, list[OwnModule]]:
     """The space with its modules by name, and the modules."""
     files: dict[str, Path] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from weightspace.errors import UsageError
 from weightspace.space.distributions import (
@@ -225,6 +226,13 @@ class Space:
             "description": self.description,
             "recipe": {name: d.to_plain() for name, d in self.distributions.items()},
         }
+
+    def to_yaml(self) -> str:
+        """The text of a YAML file of which `load_space` makes the same space."""
+        text: str = yaml.safe_dump(
+            self.to_dict(), sort_keys=False, default_flow_style=None, width=10_000
+        )
+        return text
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Space:

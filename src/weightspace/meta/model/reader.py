@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -147,12 +147,15 @@ class Reader:
 
     def probabilities(self, rows: np.ndarray) -> list[np.ndarray]:
         """Calibrated probabilities from the rows [r, F] of one net: float64 [levels] a property."""
-        return [
-            np.exp(log_softmax(logs.mean(axis=0) / ability.temperature))
-            for logs, ability in zip(
-                self.fitted.log_probabilities(rows), self.abilities, strict=True
-            )
-        ]
+        return calibrated(self.fitted, self.abilities, rows)
+
+
+def calibrated(fitted: Fitted, abilities: Sequence[Ability], rows: np.ndarray) -> list[np.ndarray]:
+    """Calibrated probabilities from the rows [r, F] of one net: float64 [levels] a property."""
+    return [
+        np.exp(log_softmax(logs.mean(axis=0) / ability.temperature))
+        for logs, ability in zip(fitted.log_probabilities(rows), abilities, strict=True)
+    ]
 
 
 def abilities(
