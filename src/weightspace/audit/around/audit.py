@@ -73,10 +73,6 @@ def audit_around(
         If the architecture remains open, the data do not fit it, or the budget is too small.
     DataError
         As `audit` and `sample`.
-
-    Examples
-    --------
-    >>> audit_around("net.pt", {"optimizer": "adam"}, data="mine.npz")  # doctest: +SKIP
     """
     asked = claims_of(claims)
     images = data_set(data)
