@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weightspace.audit.auditing import Audit
+from weightspace.audit.auditing import Audit, Readings
 from weightspace.audit.rules.counting import JOINT
+from weightspace.audit.strength import number
 from weightspace.audit.verdicts import Verdict
 
 
@@ -73,3 +75,30 @@ def value_of(verdict: Verdict) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def readings_title(readings: Readings) -> str:
+    """The heading of readings."""
+    around = any(one["source"] == "population" for one in readings)
+    return f"what {'a population around it' if around else 'the model'} reads off the weights"
+
+
+def reading_text(one: Mapping[str, Any]) -> str:
+    """What is read of a hyper-parameter, and how often such answers are right."""
+    if one["value"] is None:
+        return f"nothing: {one['reason']}"
+    if one["source"] == "shapes":
+        return f"{one['value']}, as the shapes show"
+    if "low" in one:
+        value, low, high = (number(one[key]) for key in ("value", "low", "high"))
+        return (
+            f"{value} ({low} to {high}, as for 90% of {one['n']} held-out nets); right to within a "
+            f"factor of 2 for {one['accuracy']:.0%}"
+        )
+    right = ""
+    if one["accuracy"] is not None:
+        right = f": such answers were right for {one['accuracy']:.0%} of {one['n']} held-out nets"
+    known = (
+        ", if the net is of one of the values that the model knows" if one["conditional"] else ""
+    )
+    return f"{one['value']}{right}{known}"

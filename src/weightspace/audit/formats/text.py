@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from weightspace.audit.auditing import Audit
 from weightspace.audit.findings import Finding
-from weightspace.audit.formats.outcome import Outcome, headline, in_order, reason, value_of
-from weightspace.audit.strength import number
+from weightspace.audit.formats.outcome import (
+    Outcome,
+    headline,
+    in_order,
+    reading_text,
+    readings_title,
+    reason,
+    value_of,
+)
 from weightspace.audit.verdicts import Verdict
 from weightspace.printable import printable
 
@@ -104,32 +110,11 @@ def _readings(audit: Audit, width: int) -> Iterator[str]:
     if audit.readings is None:
         return
     yield ""
-    around = any(one["source"] == "population" for one in audit.readings)
-    yield f"what {'a population around it' if around else 'the model'} reads off the weights"
+    yield readings_title(audit.readings)
     names = max((len(str(one["property"])) for one in audit.readings), default=0)
     for one in audit.readings:
         head = f"  {printable(str(one['property']), 40):<{names}}  "
-        yield from _wrapped(head, _reading(one), width)
-
-
-def _reading(one: Mapping[str, Any]) -> str:
-    if one["value"] is None:
-        return f"nothing: {one['reason']}"
-    if one["source"] == "shapes":
-        return f"{one['value']}, as the shapes show"
-    if "low" in one:
-        value, low, high = (number(one[key]) for key in ("value", "low", "high"))
-        return (
-            f"{value} ({low} to {high}, as for 90% of {one['n']} held-out nets); right to within a "
-            f"factor of 2 for {one['accuracy']:.0%}"
-        )
-    right = ""
-    if one["accuracy"] is not None:
-        right = f": such answers were right for {one['accuracy']:.0%} of {one['n']} held-out nets"
-    known = (
-        ", if the net is of one of the values that the model knows" if one["conditional"] else ""
-    )
-    return f"{one['value']}{right}{known}"
+        yield from _wrapped(head, reading_text(one), width)
 
 
 def _name(one: Finding) -> str:

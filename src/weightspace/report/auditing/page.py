@@ -14,18 +14,19 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from weightspace.audit import Audit, Finding, Verdict
-from weightspace.audit.formats.outcome import in_order
+from weightspace.audit.formats.outcome import in_order, reading_text, readings_title
 from weightspace.printable import printable
 from weightspace.report.auditing import words
 from weightspace.report.auditing.cards import Card, card_of, cards, missing
 from weightspace.report.auditing.documents import AUDITS, SITE
 from weightspace.report.auditing.facts import fact_rows, layer_rows
-from weightspace.report.claims.words import label
+from weightspace.report.claims.words import label, sentence
 from weightspace.report.html.assets import environment, own
 
 _PACKAGE = "weightspace.report.auditing"
 _FILE = ("hostile", "code", "doubt")
 _MOST_FINDINGS = 60
+_POPULATION = "population around it"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ def audit_page(audit: Audit, card: str = "") -> str:
         warnings=[_finding(one) for one in audit.findings if one.kind in _FILE],
         findings=[_finding(one) for one in _left(audit)][:_MOST_FINDINGS],
         cards=made,
+        readings=list(_readings(audit)),
+        readings_title=sentence(readings_title(audit.readings or ())),
         missing=missing(audit),
         facts=fact_rows(audit.facts),
         layers=layer_rows(audit.facts),
@@ -97,8 +100,10 @@ def _table(audit: Audit, made: list[Card]) -> Iterator[Row]:
 
 def _row(one: Verdict, made: list[Card], reasons: list[str]) -> Row:
     about = (*(bearing.evidence for bearing in one.bearings), *one.about)
-    laws = {card_of(evidence.law) for evidence in about}
+    laws = {card_of(evidence.law) for evidence in about if evidence.law != _POPULATION}
     links = [(card.anchor, card.title) for card in made if card.name in laws]
+    if any(evidence.law == _POPULATION for evidence in about):
+        links.append(("readings", sentence(_POPULATION)))
     return Row(
         words.claim_of(one),
         words.claimed_value(one),
@@ -108,6 +113,15 @@ def _row(one: Verdict, made: list[Card], reasons: list[str]) -> Row:
         words.coded(one.decides),
         links,
     )
+
+
+def _readings(audit: Audit) -> Iterator[tuple[str, str]]:
+    """What a model or a population reads."""
+    for one in audit.readings or ():
+        yield (
+            printable(label(str(one["property"])), 60),
+            printable(reading_text(one), words.LONGEST),
+        )
 
 
 def _left(audit: Audit) -> list[Finding]:
