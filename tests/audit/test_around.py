@@ -93,6 +93,18 @@ def test_what_laws_rule_out_is_left_out(place):
     assert len(other.values("initialization")) == 3
 
 
+def test_a_counter_and_known_epochs_leave_one_batch_size(place, tmp_path):
+    net = nn.Sequential(nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Linear(16, 10))
+    for _ in range(5 * 19):  # five epochs of 600 images in batches of 32
+        net(torch.randn(32, 64))
+    torch.save(net.state_dict(), tmp_path / "normed.pt")
+    images, found = load("scans", place), audit(tmp_path / "normed.pt")
+    known = space_around(found.facts, found.evidence, Claims.of({"epochs": 5}), images)
+    assert known.values("batch_size") == (32,)
+    unknown = space_around(found.facts, found.evidence, Claims(), images)
+    assert unknown.values("batch_size") == USUAL["batch_size"]
+
+
 def test_a_space_is_written_and_read_again(space, tmp_path):
     path = tmp_path / "space.yaml"
     path.write_text(space.to_yaml(), encoding="utf-8")

@@ -90,6 +90,7 @@ def space_around(
     for name in names:
         levels = _levels(name, claims, evidence)
         recipe[name] = levels[0] if len(levels) == 1 else levels
+    recipe["batch_size"] = _counted(recipe, evidence)
     recipe["learning_rate"] = _rates(recipe["optimizer"], claims)
     recipe.setdefault("augmentations", "flip_crop")
     recipe.setdefault("dropout", 0.0)
@@ -196,6 +197,20 @@ def _levels(name: str, claims: Claims, evidence: Sequence[Evidence]) -> list[Any
     if isinstance(claimed, bool) or not is_number(claimed):
         return [*possible, claimed]
     return sorted([*(v for v in possible if not _close(v, float(claimed))), claimed])
+
+
+def _counted(recipe: Mapping[str, Any], evidence: Sequence[Evidence]) -> Any:
+    """The batch sizes, where a counter of batches and known epochs leave some of them alone."""
+    sizes, epochs = recipe["batch_size"], recipe["epochs"]
+    steps = {
+        one.estimate.value for one in evidence
+        if one.claim == "steps" and one.estimate and one.estimate.low == one.estimate.high
+    }  # fmt: skip
+    if len(steps) != 1 or isinstance(epochs, list) or not isinstance(sizes, list):
+        return sizes
+    (count,), images = steps, recipe["train_images"]
+    left = [b for b in sizes if count in (images // b * epochs, -(-images // b) * epochs)]
+    return left[0] if len(left) == 1 else left or sizes
 
 
 def _can_be_sampled(name: str, value: Any) -> bool:

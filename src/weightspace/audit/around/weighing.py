@@ -47,8 +47,10 @@ def weighed(verdict: Verdict, claims: Claims, around: Around) -> Verdict:
     if verdict.verdict != "undecidable":
         return replace(verdict, about=about)
     if agrees and right >= ENOUGH:
+        undecided = tuple(one.evidence for one in verdict.bearings)
         return replace(
-            verdict, verdict="consistent", about=about, decides="",
+            verdict, verdict="consistent", bearings=(), decides="",
+            about=(about[0], *undecided, *about[1:]),
             strength=f"by a population: {right:.0%} of such answers are right",
         )  # fmt: skip
     return replace(verdict, strength=_WEAK[agrees], about=about, decides=_MORE)
