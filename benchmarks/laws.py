@@ -35,7 +35,7 @@ import weightspace
 from weightspace.audit import audit
 from weightspace.errors import WeightspaceError
 from weightspace.evidence.columns import LINEAR as LINEAR_KINDS
-from weightspace.evidence.columns import PRODUCT
+from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.networks.sequential import state_dict
 from weightspace.space import Recipe, Space
 from weightspace.space.distributions import from_plain

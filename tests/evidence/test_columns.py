@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from support.trained import mlp, subject, train, zero_biases
 from weightspace.evidence import Context, Evidence, Subject
-from weightspace.evidence.columns import PRODUCT, column_sum_law, sums_of
+from weightspace.evidence.columns import column_sum_law, sums_of
+from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.networks import Layout
 from weightspace.networks.layout import TensorSpec
 

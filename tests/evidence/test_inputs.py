@@ -17,7 +17,7 @@ from weightspace.evidence import Context, Evidence, Subject
 from weightspace.evidence.fingerprints import Fingerprint, add, fingerprint_of, known
 from weightspace.evidence.inputs import input_law, pixel_map
 from weightspace.evidence.pixels import exchangeable, neighbours
-from weightspace.evidence.still import PRODUCT
+from weightspace.evidence.shrinkage import PRODUCT
 
 BLOBS = blobs()
 DARK = (BLOBS.x_train == 0).all(0).ravel()

@@ -20,12 +20,12 @@ from weightspace.evidence.context import Context
 from weightspace.evidence.families import FAMILIES, decay_limits
 from weightspace.evidence.losses import least, unless
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
+from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer, Subject, column_sums
 
 LAW = "column sums"
 LINEAR = ("sgd", "momentum", "nesterov")
 ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad")
-PRODUCT = "weight_decay x learning_rate x steps / (1 - momentum)"
 
 _FEWEST_CLASSES = 3  # with two, adaptive steps of the two are opposite, too
 _LEAST_INPUTS = 8

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from weightspace.evidence.columns import PRODUCT
 from weightspace.evidence.context import Context
 from weightspace.evidence.families import FAMILIES, decay_limits
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
+from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer, Subject
 from weightspace.images import ImageSet
 

@@ -16,12 +16,12 @@ from weightspace.evidence.initial_vector import InitialVector
 from weightspace.evidence.losses import least, unless
 from weightspace.evidence.matching import LEAST
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value
+from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer, Subject
 
 LAW = "initial weights by seed"
 LINEAR: tuple[Value, ...] = ("sgd", "momentum", "nesterov")
 ADAPTIVE: tuple[Value, ...] = ("adam", "adamw", "rmsprop", "adagrad", "lion")
-DECAY = "weight_decay x learning_rate x steps / (1 - momentum)"
 
 _KEPT = 0.01  # drift up to which column sums agree with a linear optimizer, in low precision too
 _CHANGED = 0.05  # drift from which on they do not
@@ -30,7 +30,6 @@ _IMPOSSIBLE = 1e-9  # of a linear optimizer that moved sums beyond rounding
 _MOST = 2**22  # values of an output layer whose sums are compared, at most
 _COMPARED = 2**20  # values of a tensor whose displacement is measured, at most
 _LEAST_ERROR = 2e-6  # standard error of a slope at least: rounding need not be independent of sums
-_BUILDING = 0.2  # share of the decay that momentum may not have brought yet, in 50 steps or more
 _SMALLEST = 1e-4  # displacement, relative to the initial weights, from which sums are looked at
 _SURE = 3.0  # standard errors of the slope from which on the sums surely began as known ones
 _LISTED = 64  # layers whose displacement is listed
@@ -141,39 +140,39 @@ def _family(layer: Layer, change: SumChange, context: Context) -> Evidence:
 
 
 def _decay(layer: Layer, change: SumChange) -> Evidence:
-    """Weight decay from the slope; rounding errors are those that the sums show.
-
-    At first the velocity of momentum has not built up, so the named product is a little more than
-    what the slope shows. The interval allows for that.
-    """
+    """Weight decay from the slope; rounding errors are those that the sums show."""
     freedom = change.inputs - 1
     reach = float(stats.t.ppf(0.995, freedom)) * change.error
     score = (1 - change.slope) / change.error
     none = max(2 * float(stats.t.sf(abs(score), freedom)), LEAST)
+    # What decay has left may be no more than rounding: then there is no upper limit.
     value, least, most = (
-        -math.log(max(slope, LEAST))
-        for slope in (change.slope, change.slope + reach, change.slope - reach)
-    )
-    if none < 1e-3 and value > 0:
+        -math.log(slope) if slope > 0 else math.inf
+        for slope in (
+            max(change.slope, change.error), change.slope + reach, change.slope - reach
+        )
+    )  # fmt: skip
+    times = f"the output layer was multiplied by {change.slope:.6f}"
+    hypotheses = (Hypothesis((0.0,), none, "no weight decay"),)
+    estimate = Estimate(PRODUCT, max(value, 0.0), max(least, 0.0), max(most, 0.0))
+    if none < 1e-3 and change.slope > 1:
+        return Evidence(
+            LAW, "weight_decay", f"{times}, as no weight decay does", layer.weight, score
+        )
+    if change.slope < -reach:
+        says = f"{times}: weight decay was so strong that weights swung about 0"
+        return Evidence(LAW, "weight_decay", says, layer.weight, score, hypotheses)
+    if none < 1e-3:
         says = (
             f"weight decay multiplied the output layer by {change.slope:.6f}, so that the sum of "
             f"weight_decay x learning_rate / (1 - momentum) over the steps is about {value:.2g}"
         )
-        least, most = least * 0.99, most / (1 - _BUILDING)
-    elif none < 1e-3:
-        says = f"the output layer was multiplied by {change.slope:.6f}, as no weight decay does"
     else:
         says = (
             "the column sums of the output layer show no weight decay: the sum of weight_decay x "
             f"learning_rate / (1 - momentum) over the steps is at most {max(most, 0.0):.1e}"
         )
-    grown = none < 1e-3 and value < 0
-    estimate = Estimate(DECAY, max(value, 0.0), max(least, 0.0), max(most, 0.0))
-    hypotheses = (Hypothesis((0.0,), none, "no weight decay"),)
-    return Evidence(
-        LAW, "weight_decay", says, layer.weight, score,
-        () if grown else hypotheses, None if grown else estimate,
-    )  # fmt: skip
+    return Evidence(LAW, "weight_decay", says, layer.weight, score, hypotheses, estimate)
 
 
 def displacements(subject: Subject, initial: InitialVector) -> Iterator[Evidence]:

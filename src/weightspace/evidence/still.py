@@ -13,11 +13,10 @@ from weightspace.evidence.families import FAMILIES, decay_limits
 from weightspace.evidence.pixels import above
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.shapes import KURTOSIS, residuals_fit
+from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer
 
 LAW = "inputs that never vary"
-PRODUCT = "weight_decay x learning_rate x steps / (1 - momentum)"
-"""The name of what shrinks weights, as estimates call it."""
 
 _SHAPES = {"uniform": ("uniform",), "normal": ("normal", "truncated")}
 _SURE = 2.576  # standard deviations, of a 99 % interval
