@@ -17,6 +17,7 @@ from weightspace.audit.verdicts import judged
 from weightspace.evidence import Context, Estimate, Evidence, Hypothesis
 from weightspace.evidence.beside import STATES
 from weightspace.evidence.counters import LAW as COUNTERS
+from weightspace.evidence.losses import families
 from weightspace.evidence.shrinkage import PRODUCT, PRODUCT_OF_NORMED
 
 
@@ -242,3 +243,84 @@ def test_laws_speak_of_all_training_since_the_first_weights():
 def test_a_step_may_have_several_passes():
     assert verdicts({"steps": 4690}, counted(9380))["steps"][0] == "undecidable"
     assert verdicts({"steps": 9380}, counted(9380))["steps"][0] == "consistent"
+
+
+SOFTMAX = {"loss": "cross_entropy", "output_activation": "none", "gradient_clipping": 0}
+
+
+def sums(linear: float, adaptive: float) -> Evidence:
+    hypotheses = families(linear, adaptive, ("adam", "adamw"))
+    return Evidence("column sums", "optimizer", "sums changed", hypotheses=hypotheses)
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        ({}, "contradicted"),
+        ({"output_activation": "log_softmax"}, "contradicted"),
+        ({"gradient_clipping": 1.0, "gradient_clipping_by": "norm"}, "contradicted"),
+        ({"gradient_clipping": 1.0}, "undecidable"),
+        ({"gradient_clipping": 1.0, "gradient_clipping_by": "value"}, "undecidable"),
+        ({"gradient_clipping": None}, "undecidable"),
+        ({"output_activation": "relu"}, "undecidable"),
+        ({"output_activation": None}, "undecidable"),
+        ({"loss": "mse"}, "undecidable"),
+        ({"loss": None}, "undecidable"),
+    ],
+)
+def test_sums_contradict_sgd_only_if_all_is_said_that_keeps_them(more, word):
+    claims = {"optimizer": "sgd", **SOFTMAX, **more}
+    said = {name: value for name, value in claims.items() if value is not None}
+    found = verdicts(said, sums(1e-20, 1.0))["optimizer"]
+    assert found[0] == word
+    if word == "contradicted":
+        assert set(found[1]) >= {"loss", "output_activation"}
+
+
+def test_an_adaptive_optimizer_agrees_with_sums_that_changed():
+    found = verdicts({"optimizer": "adam", "loss": "cross_entropy"}, sums(1e-20, 1.0))
+    assert found["optimizer"] == ("consistent", ("loss",))
+    other = {"optimizer": "adam", "loss": "cross_entropy", "output_activation": "sigmoid"}
+    assert verdicts(other, sums(1e-20, 1.0))["optimizer"][0] == "undecidable"
+    assert verdicts({"optimizer": "adam"}, sums(1e-20, 1.0))["optimizer"][0] == "undecidable"
+
+
+def test_sums_that_were_kept_tell_sgd_whatever_is_said():
+    assert verdicts({"optimizer": "sgd"}, sums(0.5, 1e-9))["optimizer"][0] == "consistent"
+    assert verdicts({"optimizer": "adam"}, sums(0.5, 1e-9))["optimizer"][0] == "contradicted"
+    nearly_linear = {"optimizer": "adam", "epsilon": 1.0}
+    assert verdicts(nearly_linear, sums(0.5, 1e-9))["optimizer"][0] == "undecidable"
+
+
+def plainly(x):
+    return x
+
+
+@pytest.mark.parametrize("head", ["relu", "sigmoid", "tanh", "clipped", "none"])
+def test_true_claims_of_what_changes_the_sums_are_not_contradicted(head, tmp_path):
+    """SGD with cross entropy, where something stands on the outputs that the card leaves out."""
+    torch.manual_seed(42)
+    net = seeded.mlp()
+    on = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}.get(head, plainly)
+    trained = torch.nn.Sequential(net, Applied(on))
+    if head == "clipped":
+        for parameter in net.parameters():
+            parameter.register_hook(lambda g: g.clamp(-1e-3, 1e-3))
+    seeded.trained(trained, torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9), 400)
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    claims = {"optimizer": "sgd", "loss": "cross_entropy"}
+    (found, _) = audit(tmp_path / "net.pt", claims).verdicts
+    assert found.verdict == ("consistent" if head == "none" else "undecidable")
+    told = audit(tmp_path / "net.pt", {**claims, **SOFTMAX}).verdicts[0]
+    assert told.verdict == ("consistent" if head == "none" else "contradicted")
+
+
+class Applied(torch.nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)

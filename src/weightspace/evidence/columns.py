@@ -18,13 +18,12 @@ from scipy import stats
 from weightspace.evidence.altered import altered
 from weightspace.evidence.context import Context
 from weightspace.evidence.families import FAMILIES, decay_limits
-from weightspace.evidence.losses import least, unless
+from weightspace.evidence.losses import UNLESS, families
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer, Subject, column_sums
 
 LAW = "column sums"
-LINEAR = ("sgd", "momentum", "nesterov")
 ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad")
 
 _FEWEST_CLASSES = 3  # with two, adaptive steps of the two are opposite, too
@@ -99,9 +98,9 @@ def column_sum_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     if looked and altered(subject.weight(layer)):
         yield unable(LAW, "optimizer", "the output layer was rounded, quantised or pruned")
         return
-    found = _of_optimizer(sums, layer, context)
+    found = _of_optimizer(sums, layer)
     yield found
-    linear, adaptive = (one.p_value for one in found.hypotheses)
+    _, adaptive, linear = (one.p_value for one in found.hypotheses)
     if adaptive < _SURE <= linear and not sums.alike:
         yield from _of_start(sums, layer, context)
 
@@ -183,34 +182,32 @@ def _regression(sums: NDArray[np.float64], covariates: NDArray[np.float64]) -> f
     return float(stats.f.sf(explained / taken / (left / free), taken, free))
 
 
-def _of_optimizer(sums: Sums, layer: Layer, context: Context) -> Evidence:
+def _of_optimizer(sums: Sums, layer: Layer) -> Evidence:
     """The evidence of biases and weights together, as one p-value for each family."""
     if sums.vanished or sums.constant:
         how = "0 but for rounding, as decay or a start at 0 leaves them"
         says = f"the column sums of the output layer are {how if sums.vanished else 'one number'}"
         return _judged(f"{says}; an adaptive optimizer would have moved them", layer, 1.0, 1e-9,
                        sums.square)  # fmt: skip
-    says, linear, adaptive = _of_biases(sums, context)
+    says, linear, adaptive = _of_biases(sums)
     if sums.fit < _SURE:
         says = (
             "the column sums of the output layer depend on what the net has learned "
-            f"(p = {sums.fit:.0e}), which a linear optimizer cannot bring about{unless(context)}; "
+            f"(p = {sums.fit:.0e}), which a linear optimizer cannot bring about{UNLESS}; "
             f"{says}"
         )
     return _judged(
-        says, layer, max(least(context), min(1.0, 2 * min(linear, sums.fit))), adaptive,
+        says, layer, min(1.0, 2 * min(linear, sums.fit)), adaptive,
         sums.fit if sums.bias_share is None else sums.bias_share,
     )  # fmt: skip
 
 
 def _judged(says: str, layer: Layer, linear: float, adaptive: float, statistic: float) -> Evidence:
-    return Evidence(
-        LAW, "optimizer", says, layer.weight, statistic,
-        (Hypothesis(LINEAR, linear, "linear"), Hypothesis(ADAPTIVE, adaptive, "adaptive")),
-    )  # fmt: skip
+    hypotheses = families(linear, adaptive, ADAPTIVE)
+    return Evidence(LAW, "optimizer", says, layer.weight, statistic, hypotheses)
 
 
-def _of_biases(sums: Sums, context: Context) -> tuple[str, float, float]:
+def _of_biases(sums: Sums) -> tuple[str, float, float]:
     """What the output biases say, and the p-values of a linear and of an adaptive optimizer."""
     share = sums.bias_share
     if sums.bias is None or share is None:
@@ -224,7 +221,7 @@ def _of_biases(sums: Sums, context: Context) -> tuple[str, float, float]:
     says = f"the output biases sum to {sums.bias:.3g}, {share:.1%} of their size"
     linear = 1.0 if share <= _MIXED else _as_torch(sums)
     if linear <= _OTHER_START:
-        why = f"no usual start would have led a linear optimizer there{unless(context)}"
+        why = f"no usual start would have led a linear optimizer there{UNLESS}"
         return f"{says}, and {why}", linear, 1.0
     return f"{says}: they began otherwise than at 0, or the optimizer is adaptive", linear, 1.0
 

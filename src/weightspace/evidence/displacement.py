@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from weightspace.evidence.altered import altered, rounding
-from weightspace.evidence.context import Context
 from weightspace.evidence.initial_vector import InitialVector
-from weightspace.evidence.losses import least, unless
+from weightspace.evidence.losses import UNLESS, families
 from weightspace.evidence.matching import LEAST
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value
 from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer, Subject
 
 LAW = "initial weights by seed"
-LINEAR: tuple[Value, ...] = ("sgd", "momentum", "nesterov")
 ADAPTIVE: tuple[Value, ...] = ("adam", "adamw", "rmsprop", "adagrad", "lion")
 
 _KEPT = 0.01  # drift up to which column sums agree with a linear optimizer, in low precision too
@@ -89,9 +87,7 @@ def sum_change(now: NDArray[np.floating], first: NDArray[np.floating]) -> SumCha
     )
 
 
-def exact_column_sums(
-    subject: Subject, initial: InitialVector, context: Context
-) -> Iterator[Evidence]:
+def exact_column_sums(subject: Subject, initial: InitialVector) -> Iterator[Evidence]:
     """Evidence on the optimizer's family and on weight decay, from sums before and after."""
     layer = subject.output
     if layer is None or layer.weight not in initial.places:
@@ -108,13 +104,13 @@ def exact_column_sums(
         return
     if change.drift >= _KEPT and (altered(now) or change.slope < _SURE * change.error):
         return  # a new head learns weights that resemble the old one's, but not their sums
-    yield _family(layer, change, context)
+    yield _family(layer, change)
     if change.drift < _EXACT:
         yield _decay(layer, change)
 
 
-def _family(layer: Layer, change: SumChange, context: Context) -> Evidence:
-    linear = 1.0 if change.drift < _CHANGED else max(least(context), _IMPOSSIBLE)
+def _family(layer: Layer, change: SumChange) -> Evidence:
+    linear = 1.0 if change.drift < _CHANGED else _IMPOSSIBLE
     adaptive = min(1.0, 2 * change.drift)
     if change.drift < _KEPT:
         says = (
@@ -130,12 +126,9 @@ def _family(layer: Layer, change: SumChange, context: Context) -> Evidence:
     else:
         says = (
             f"the column sums of the output layer moved by {change.drift:.0%} of what "
-            f"independent units give: the optimizer is adaptive{unless(context)}"
+            f"independent units give: the optimizer is adaptive{UNLESS}"
         )
-    hypotheses = (
-        Hypothesis(LINEAR, linear, "linear in the gradient"),
-        Hypothesis(ADAPTIVE, adaptive, "adaptive"),
-    )
+    hypotheses = families(linear, adaptive, ADAPTIVE)
     return Evidence(LAW, "optimizer", says, layer.weight, change.drift, hypotheses)
 
 
