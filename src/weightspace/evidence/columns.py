@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import chdtrc, chdtri, fdtrc, ndtr
 
 from weightspace.evidence.altered import altered
 from weightspace.evidence.context import Context
@@ -179,7 +179,7 @@ def _regression(sums: NDArray[np.float64], covariates: NDArray[np.float64]) -> f
     left = float((sums**2).sum()) - explained
     if left <= 1e-12 * explained:
         return 0.0
-    return float(stats.f.sf(explained / taken / (left / free), taken, free))
+    return float(fdtrc(taken, free, explained / taken / (left / free)))
 
 
 def _of_optimizer(sums: Sums, layer: Layer) -> Evidence:
@@ -236,7 +236,7 @@ def _as_torch(sums: Sums) -> float:
     variance = 1 / (3 * sums.inputs)
     if any(abs(sums.bias / sums.classes / c - 1) < 1e-3 for c in _CONSTANTS):
         return 1.0
-    bias = 2 * stats.norm.sf(abs(sums.bias) / math.sqrt(sums.classes * variance))
+    bias = 2 * float(ndtr(-abs(sums.bias) / math.sqrt(sums.classes * variance)))
     if abs(sums.bias) > sums.classes / math.sqrt(sums.inputs):
         bias = 0.0
     weights = _too_large(sums, variance)
@@ -245,7 +245,7 @@ def _as_torch(sums: Sums) -> float:
 
 def _too_large(sums: Sums, variance: float) -> float:
     """The probability of a mean square so large, if weights began with this variance."""
-    return float(stats.chi2.sf(sums.square / (sums.classes * variance) * sums.inputs, sums.inputs))
+    return float(chdtrc(sums.inputs, sums.square / (sums.classes * variance) * sums.inputs))
 
 
 def _of_start(sums: Sums, layer: Layer, context: Context) -> Iterator[Evidence]:
@@ -288,7 +288,7 @@ def _of_families(fitting: dict[str, float]) -> str:
 def _decay(sums: Sums, layer: Layer, kept: dict[str, float], claimed: str) -> Evidence:
     """The estimate of the decay's product: under the claimed initialization, or under any."""
     names = [claimed] if claimed in kept else list(kept)
-    low, high = (float(stats.chi2.ppf(q, sums.inputs)) / sums.inputs for q in (0.005, 0.995))
+    low, high = (float(chdtri(sums.inputs, p)) / sums.inputs for p in (0.995, 0.005))
     possible = [name for name in names if kept[name] < high]
     if not possible:
         return unable(LAW, "weight_decay", "no usual initialization gives column sums so large")

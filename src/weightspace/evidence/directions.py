@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import chdtrc, ndtr
 
 from weightspace.evidence.context import Context
 from weightspace.evidence.families import FAMILIES, decay_limits
@@ -157,10 +157,16 @@ def evenness(still: Still) -> float:
     """
     relative = still.squares / still.square
     spread = float(((relative - 1) ** 2).sum()) * still.units / 2
-    uneven = float(stats.chi2.sf(spread, len(relative) - 1))
-    rank = stats.rankdata(still.power) - (len(relative) + 1) / 2
+    uneven = float(chdtrc(len(relative) - 1, spread))
+    rank = ranks(still.power) - (len(relative) + 1) / 2
     slope = float((rank * relative).sum() / math.sqrt((rank**2).sum() * 2 / still.units))
-    return min(1.0, 2 * min(uneven, 2 * float(stats.norm.sf(abs(slope)))))
+    return min(1.0, 2 * min(uneven, 2 * float(ndtr(-abs(slope)))))
+
+
+def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The ranks of values from 1 on; equal values share the mean of theirs: float64 [n]."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
 def _of_start(still: Still, layer: Layer, context: Context) -> Iterator[Evidence]:
@@ -170,7 +176,7 @@ def _of_start(still: Still, layer: Layer, context: Context) -> Iterator[Evidence
         for name, family in FAMILIES.items()
     }
     fitting = {
-        name: float(stats.chi2.sf(still.square / largest * still.size, still.size))
+        name: float(chdtrc(still.size, still.square / largest * still.size))
         for name, family in FAMILIES.items()
         for largest in [family.most(layer.fan_in, layer.fan_out)]
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from weightspace.evidence.altered import altered, rounding
 from weightspace.evidence.initial_vector import InitialVector
@@ -135,9 +135,9 @@ def _family(layer: Layer, change: SumChange) -> Evidence:
 def _decay(layer: Layer, change: SumChange) -> Evidence:
     """Weight decay from the slope; rounding errors are those that the sums show."""
     freedom = change.inputs - 1
-    reach = float(stats.t.ppf(0.995, freedom)) * change.error
+    reach = float(stdtrit(freedom, 0.995)) * change.error
     score = (1 - change.slope) / change.error
-    none = max(2 * float(stats.t.sf(abs(score), freedom)), LEAST)
+    none = max(2 * float(stdtr(freedom, -abs(score))), LEAST)
     # What decay has left may be no more than rounding: then there is no upper limit.
     value, least, most = (
         -math.log(slope) if slope > 0 else math.inf
