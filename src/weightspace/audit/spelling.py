@@ -10,7 +10,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "momentum": ("mom", "sgd_momentum"),
     "learning_rate": ("lr", "base_lr", "initial_lr", "init_lr", "start_lr",
                       "initial_learning_rate"),
-    "weight_decay": ("wd", "decay_weight", "l2", "l2_regularization"),
+    "weight_decay": ("wd", "decay_weight"),
     "batch_size": ("bs", "batch", "batchsize", "train_batch_size", "total_train_batch_size",
                    "per_device_train_batch_size", "training_batch_size"),
     "epochs": ("epoch", "num_epochs", "n_epochs", "nb_epochs", "max_epochs", "num_train_epochs",

@@ -17,7 +17,7 @@ from scipy.special import chdtrc, chdtri, fdtrc, ndtr
 
 from weightspace.evidence.altered import altered
 from weightspace.evidence.context import Context
-from weightspace.evidence.families import FAMILIES, decay_limits
+from weightspace.evidence.families import FAMILIES, UNLIKELY, decay_estimate, shrinkages
 from weightspace.evidence.losses import UNLESS, families
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.shrinkage import PRODUCT
@@ -34,7 +34,6 @@ _ROUNDED = 3e-4  # the share of biases to which rounding lets a sum of 0 grow in
 _MIXED = 5e-3  # the same where gradients were rounded to 16 bits
 _VANISHED = 1e-6  # sums' mean square by that of weights x classes, where decay has left rounding
 _DENSITY = 10.0  # most of the density at 0 of an adaptive net's bias sum, as a share of its biases
-_SURE = 5e-4  # the p-value below which a family of optimizers is excluded
 _OTHER_START = 0.02  # the least p-value of a start that is not torch's: of biases, or of weights
 _EXACT = ("float32", "float64", "float16", "bfloat16")  # types whose rounding the sum survives
 _CONSTANTS = (0.01, 0.1, 1.0)  # to which biases are sometimes set at the start
@@ -101,7 +100,7 @@ def column_sum_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     found = _of_optimizer(sums, layer)
     yield found
     _, adaptive, linear = (one.p_value for one in found.hypotheses)
-    if adaptive < _SURE <= linear and not sums.alike:
+    if adaptive < UNLIKELY <= linear and not sums.alike:
         yield from _of_start(sums, layer, context)
 
 
@@ -190,7 +189,7 @@ def _of_optimizer(sums: Sums, layer: Layer) -> Evidence:
         return _judged(f"{says}; an adaptive optimizer would have moved them", layer, 1.0, 1e-9,
                        sums.square)  # fmt: skip
     says, linear, adaptive = _of_biases(sums)
-    if sums.fit < _SURE:
+    if sums.fit < UNLIKELY:
         says = (
             "the column sums of the output layer depend on what the net has learned "
             f"(p = {sums.fit:.0e}), which a linear optimizer cannot bring about{UNLESS}; "
@@ -263,44 +262,40 @@ def _of_start(sums: Sums, layer: Layer, context: Context) -> Iterator[Evidence]:
         )  # fmt: skip
         return
     zero = (sums.bias_share or 0.0) <= _ROUNDED
-    kept = {
-        name: sums.square / (sums.classes * family.variance(layer.fan_in, layer.fan_out))
+    fans = (layer.fan_in, layer.fan_out)
+    fitting = {
+        name: _too_large(sums, family.most(*fans))
         for name, family in FAMILIES.items()
         if layer.bias == "" or (family.biases is None) == zero
-    }
-    fitting = {
-        name: _too_large(sums, FAMILIES[name].most(layer.fan_in, layer.fan_out)) for name in kept
     }
     yield Evidence(
         LAW, "initialization", _of_families(fitting), layer.weight, sums.square,
         tuple(Hypothesis((name,), p) for name, p in fitting.items()),
     )  # fmt: skip
-    yield _decay(sums, layer, kept, str(context.claims.get("initialization", "")))
+    found = shrinkages(sums.square / sums.classes, fans)
+    shrunk = {name: found[name] for name in fitting}
+    yield _decay(sums, layer, shrunk, str(context.claims.get("initialization", "")))
 
 
 def _of_families(fitting: dict[str, float]) -> str:
-    possible = [name for name, p in fitting.items() if p >= _SURE]
+    possible = [name for name, p in fitting.items() if p >= UNLIKELY]
     if not possible:
         return "the column sums are larger than after any usual initialization"
     return f"the size of the column sums allows {', '.join(possible)}"
 
 
-def _decay(sums: Sums, layer: Layer, kept: dict[str, float], claimed: str) -> Evidence:
+def _decay(sums: Sums, layer: Layer, shrunk: dict[str, float], claimed: str) -> Evidence:
     """The estimate of the decay's product: under the claimed initialization, or under any."""
-    names = [claimed] if claimed in kept else list(kept)
+    names = [claimed] if claimed in shrunk else list(shrunk)
     low, high = (float(chdtri(sums.inputs, p)) / sums.inputs for p in (0.995, 0.005))
-    possible = [name for name in names if kept[name] < high]
+    below, above = -0.5 * math.log(low), 0.5 * math.log(high)
+    possible = {name: shrunk[name] for name in names if shrunk[name] > -above}
     if not possible:
         return unable(LAW, "weight_decay", "no usual initialization gives column sums so large")
-    limits = {
-        name: (-0.5 * math.log(kept[name] / low), -0.5 * math.log(kept[name] / high))
-        for name in possible
-    }
-    values = [max(0.0, -0.5 * math.log(kept[name])) for name in possible]
-    best = values[0] if len(possible) == 1 else (min(values) + max(values)) / 2
-    reach = decay_limits(limits, (layer.fan_in, layer.fan_out), claimed)
-    told = "; ".join(f"{name}: {value:.2f}" for name, value in zip(possible, values, strict=True))
+    told = "; ".join(f"{name}: {max(0.0, value):.2f}" for name, value in possible.items())
+    fans = (layer.fan_in, layer.fan_out)
     return Evidence(
         LAW, "weight_decay", f"{PRODUCT} by the column sums, for each initialization: {told}",
-        layer.weight, sums.square, (), Estimate(PRODUCT, best, *reach),
+        layer.weight, sums.square, (),
+        Estimate(PRODUCT, *decay_estimate(possible, (below, above), fans, claimed)),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtr
 
 from weightspace.evidence.context import Context
-from weightspace.evidence.families import FAMILIES, decay_limits
+from weightspace.evidence.families import FAMILIES, UNLIKELY, decay_estimate, shrinkages
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer, Subject
@@ -30,7 +30,6 @@ _FEWEST = 16  # directions
 _MARGIN = 10.0  # by which drift along still directions may exceed what others predict
 _SHARE = 0.25  # of a standard error that this drift may be
 _LEAST = 0.005  # of the mean square along the other directions, below which rounding is seen
-_SURE = 5e-4
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def still_direction_law(subject: Subject, context: Context) -> Iterator[Evidence
         yield unable(LAW, "weight_decay", why)
         return
     even = evenness(still)
-    if even < _SURE:
+    if even < UNLIKELY:
         says = (
             "the first weights moved along directions in which the images do not vary: the "
             "optimizer is adaptive, or the net was trained on augmented or on other images"
@@ -171,16 +170,13 @@ def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _of_start(still: Still, layer: Layer, context: Context) -> Iterator[Evidence]:
     """What the size of the still weights says: they are initial ones, but for weight decay."""
-    kept = {
-        name: still.square / family.variance(layer.fan_in, layer.fan_out)
-        for name, family in FAMILIES.items()
-    }
+    fans = (layer.fan_in, layer.fan_out)
     fitting = {
         name: float(chdtrc(still.size, still.square / largest * still.size))
         for name, family in FAMILIES.items()
-        for largest in [family.most(layer.fan_in, layer.fan_out)]
+        for largest in [family.most(*fans)]
     }
-    possible = [name for name, p in fitting.items() if p >= _SURE]
+    possible = [name for name, p in fitting.items() if p >= UNLIKELY]
     told = ", ".join(possible) or "none of the usual ones"
     yield Evidence(
         LAW, "initialization",
@@ -192,12 +188,11 @@ def _of_start(still: Still, layer: Layer, context: Context) -> Iterator[Evidence
     if not names:
         return
     error = 2.58 * math.sqrt(2 / still.size) / 2
-    values = {name: -0.5 * math.log(kept[name]) for name in names}
+    values = {
+        name: value for name, value in shrinkages(still.square, fans).items() if name in names
+    }
     listed = "; ".join(f"{name}: {max(0.0, value):.3f}" for name, value in values.items())
-    limits = {name: (value - error, value + error) for name, value in values.items()}
-    low, high = decay_limits(limits, (layer.fan_in, layer.fan_out), claimed)
-    best = (min(values.values()) + max(values.values())) / 2
     yield Evidence(
         LAW, "weight_decay", f"{PRODUCT}, for each initialization: {listed}", layer.weight,
-        still.square, (), Estimate(PRODUCT, max(0.0, best), low, high),
+        still.square, (), Estimate(PRODUCT, *decay_estimate(values, (error, error), fans, claimed)),
     )  # fmt: skip

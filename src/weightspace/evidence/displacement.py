@@ -29,7 +29,7 @@ _MOST = 2**22  # values of an output layer whose sums are compared, at most
 _COMPARED = 2**20  # values of a tensor whose displacement is measured, at most
 _LEAST_ERROR = 2e-6  # standard error of a slope at least: rounding need not be independent of sums
 _SMALLEST = 1e-4  # displacement, relative to the initial weights, from which sums are looked at
-_SURE = 3.0  # standard errors of the slope from which on the sums surely began as known ones
+_SEEN = 3.0  # standard errors of the slope from which on the sums surely began as known ones
 _LISTED = 64  # layers whose displacement is listed
 
 
@@ -102,7 +102,7 @@ def exact_column_sums(subject: Subject, initial: InitialVector) -> Iterator[Evid
     change = sum_change(now, first)
     if change.moved < _SMALLEST:
         return
-    if change.drift >= _KEPT and (altered(now) or change.slope < _SURE * change.error):
+    if change.drift >= _KEPT and (altered(now) or change.slope < _SEEN * change.error):
         return  # a new head learns weights that resemble the old one's, but not their sums
     yield _family(layer, change)
     if change.drift < _EXACT:
