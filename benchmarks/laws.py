@@ -34,8 +34,8 @@ import torch
 import weightspace
 from weightspace.audit import audit
 from weightspace.errors import WeightspaceError
-from weightspace.evidence.columns import LINEAR as LINEAR_KINDS
-from weightspace.evidence.columns import PRODUCT
+from weightspace.evidence.losses import LINEAR as LINEAR_KINDS
+from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.networks.sequential import state_dict
 from weightspace.space import Recipe, Space
 from weightspace.space.distributions import from_plain
@@ -220,7 +220,8 @@ def plain_nets(folders: list[Path], known: set[str]) -> Iterator[Net]:
 def judged(net: Net) -> list[dict[str, Any]]:
     """A row for each verdict on a net, with true claims and with a false optimizer."""
     linear = net.truth["optimizer"] in LINEAR_KINDS
-    truth = net.truth | {"loss": "cross_entropy"}
+    truth = net.truth | {"loss": "cross_entropy", "output_activation": "none",
+                         "gradient_clipping_by": "norm"}  # fmt: skip
     rows = []
     for claims, right in (
         (truth, True),

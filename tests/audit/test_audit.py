@@ -19,6 +19,7 @@ from torch import nn
 from support.audited import BATCH, EPOCHS, IMAGES, STEPS, normed, state_of, trained
 from weightspace.audit import Claims, audit
 from weightspace.errors import DataError, UsageError
+from weightspace.evidence.untouched import kernel_test
 
 LENGTH = {"train_images": IMAGES, "batch_size": BATCH, "epochs": EPOCHS}
 
@@ -58,7 +59,13 @@ def test_true_claims_of_a_bare_net(bare):
      ("steps", 10 * STEPS)],
 )  # fmt: skip
 def test_false_claims_of_a_bare_net(bare, claim, value):
-    assert words(bare, {claim: value}) == {claim: "contradicted"}
+    found = words(bare, {claim: value, "checkpoint": "last"})
+    assert found == {claim: "contradicted", "checkpoint": "undecidable"}
+
+
+def test_a_file_of_an_earlier_step_contradicts_no_length(bare):
+    assert words(bare, {"steps": 10 * STEPS}) == {"steps": "undecidable"}
+    assert "contradicted" not in words(bare, {**LENGTH, "epochs": EPOCHS + 4}).values()
 
 
 def test_a_length_that_is_false_as_a_whole(bare):
@@ -230,13 +237,29 @@ def test_nothing_in_a_file_runs_and_names_do_not_steer(tmp_path, monkeypatch):
     assert not (tmp_path / "hostile-ran").exists()
 
 
-def test_an_audit_loads_no_torch(bare):
+SLOW = ("torch", "sklearn", "polars", "scipy.stats", "scipy.optimize")
+"""Libraries that take longer to load than an audit takes."""
+
+
+def test_an_audit_loads_nothing_slow(bare):
     code = (
-        "import sys; from weightspace.audit import audit; "
-        f"audit({str(bare)!r}, {{'optimizer': 'sgd'}}); "
-        "sys.exit(any(name in sys.modules for name in ('torch', 'sklearn', 'polars')))"
+        "import sys; from weightspace.cli.app import run; "
+        f"run(['audit', {str(bare)!r}, '--claim', 'optimizer=sgd']); "
+        f"assert not {set(SLOW)!r} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_page_tests_no_kernel_twice(bare, monkeypatch):
+    tested = []
+
+    def counted(subject, layer):
+        tested.append(layer.weight)
+        return kernel_test(subject, layer)
+
+    monkeypatch.setattr("weightspace.evidence.initial.kernel_test", counted)
+    assert audit(bare, traced=True).traces is not None
+    assert len(tested) == len(set(tested)) > 0
 
 
 def test_the_names_of_the_release_before_still_warn():

@@ -18,6 +18,7 @@ from weightspace.audit.formats import Outcome
 from weightspace.audit.formats.text import text
 from weightspace.audit.readings import predict, readings
 from weightspace.checkpoints import read_checkpoint
+from weightspace.checkpoints.remote import opened
 from weightspace.space import Choice, Space
 
 KEYS = {"property", "value", "reason", "source", "probability", "accuracy", "n", "levels"} | {
@@ -46,6 +47,20 @@ def zoo(tmp_path_factory):
 def model(zoo):
     properties = ["initialization", "filter_size", "augmentation"]
     return weightspace.fit(zoo, properties=properties, classifier="layers", slice_length=1000)
+
+
+def test_an_audit_with_a_model_opens_the_file_once(zoo, model, tmp_path, monkeypatch):
+    path = stored(zoo, zoo.nets["net"][0], tmp_path / "net.safetensors")
+    places = []
+
+    def counted(place):
+        places.append(place)
+        return opened(place)
+
+    monkeypatch.setattr("weightspace.checkpoints.files.opened", counted)
+    found = audit(path, model=model)
+    assert len(places) == 1
+    assert found.readings == readings(model, read_checkpoint(path))
 
 
 def test_readings_are_plain_values(zoo, model, tmp_path):

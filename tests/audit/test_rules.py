@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
+from support import seeded
+from weightspace.audit import audit
 from weightspace.audit.claims import Claim, Claims
 from weightspace.audit.rules import derived_from
 from weightspace.audit.rules.counting import JOINT
@@ -14,9 +17,8 @@ from weightspace.audit.verdicts import judged
 from weightspace.evidence import Context, Estimate, Evidence, Hypothesis
 from weightspace.evidence.beside import STATES
 from weightspace.evidence.counters import LAW as COUNTERS
-
-PRODUCT = "weight_decay x learning_rate x steps / (1 - momentum)"
-SUM = "sum of learning_rate x weight_decay / (1 - momentum)"
+from weightspace.evidence.losses import families
+from weightspace.evidence.shrinkage import PRODUCT, PRODUCT_OF_NORMED
 
 
 def product(
@@ -112,7 +114,7 @@ def test_no_weight_decay_agrees_with_a_product_near_none():
 
 def test_a_law_that_trusts_itself_little_is_not_trusted_more():
     """Its own p-value of no weight decay counts, and no interval gives a smaller one."""
-    unsure = product(0.25, 0.24, 0.26, Hypothesis((0.0,), 5e-4), name=SUM)
+    unsure = product(0.25, 0.24, 0.26, Hypothesis((0.0,), 5e-4), name=PRODUCT_OF_NORMED)
     for decay in (0, 5e-3, 5e-5):
         assert verdicts({"weight_decay": decay, **SGD}, unsure)["weight_decay"][0] == "undecidable"
     none = product(1e-7, 0.0, 1e-6, Hypothesis((0.0,), 0.6))  # the law has no doubt that it is 0
@@ -120,11 +122,21 @@ def test_a_law_that_trusts_itself_little_is_not_trusted_more():
     assert verdicts({"weight_decay": 0, **SGD}, none)["weight_decay"][0] == "consistent"
     cut = product(0.0, 0.0, 0.0)
     assert verdicts({"weight_decay": 5e-3, **SGD}, cut)["weight_decay"][0] == "undecidable"
-    silent = product(0.25, 0.24, 0.26, name=SUM)
+    silent = product(0.25, 0.24, 0.26, name=PRODUCT_OF_NORMED)
     assert verdicts({"weight_decay": 5e-3, **SGD}, silent)["weight_decay"][0] == "undecidable"
-    bound = product(0.25, 0.25, math.inf, Hypothesis((0.0,), 1e-6), name=SUM)
+    bound = product(0.25, 0.25, math.inf, Hypothesis((0.0,), 1e-6), name=PRODUCT_OF_NORMED)
     assert verdicts({"weight_decay": 0, **SGD}, bound)["weight_decay"][0] == "contradicted"
     assert verdicts({"weight_decay": 0.1, **SGD}, bound)["weight_decay"][0] == "consistent"
+
+
+@pytest.mark.parametrize("claimed", [{"gradient_accumulation": 4}, {"steps": 5000}])
+def test_passes_that_a_step_gathers_do_not_decay(claimed):
+    """Of 20,000 passes that were counted, every fourth made a step."""
+    claims = {"weight_decay": 5e-4, **SGD, **claimed}
+    if "gradient_accumulation" in claimed:
+        del claims["steps"]
+    found = verdicts(claims, product(0.25, 0.2, 0.3), counted(20_000))
+    assert found["weight_decay"][0] != "contradicted"
 
 
 def test_steps_follow_from_epochs_batch_size_and_images():
@@ -136,6 +148,60 @@ def test_steps_follow_from_epochs_batch_size_and_images():
     assert found["weight_decay"][1][-4:] == ("epochs", "batch_size", "train_images", "schedule")
     claims["epochs"] = 100
     assert verdicts(claims, product(0.25, 0.2, 0.3))["weight_decay"][0] == "contradicted"
+
+
+STRONG = {"learning_rate": 0.05, "weight_decay": 0.05, "steps": 300, "schedule": "constant"}
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "nesterov"])
+def test_a_decay_that_is_strong_for_its_momentum(optimizer, tmp_path):
+    """The product is 7.5. Weights shrink by e^11.3 or e^10.5."""
+    torch.manual_seed(42)
+    net = seeded.mlp()
+    options = {"lr": 0.05, "momentum": 0.9, "nesterov": optimizer == "nesterov"}
+    seeded.trained(net, torch.optim.SGD(net.parameters(), weight_decay=0.05, **options), 300)
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    claims = {**STRONG, "optimizer": optimizer, "momentum": 0.9}
+    found = {one.claim.name: one for one in audit(tmp_path / "net.pt", claims).verdicts}
+    assert found["weight_decay"].verdict == "consistent"
+    weaker = audit(tmp_path / "net.pt", {**claims, "weight_decay": 0.01})
+    assert [one.claim.name for one in weaker.contradicted] == ["weight_decay"]
+
+
+def test_a_decay_that_makes_weights_swing_contradicts_nothing():
+    claims = {**STRONG, "optimizer": "sgd", "momentum": 0.99}
+    found = verdicts(claims, product(2.0, 1.9, 2.1))
+    assert found["weight_decay"][0] != "contradicted"
+    stronger = {**claims, "weight_decay": 1, "steps": 30_000}  # no size that they swing is so large
+    assert verdicts(stronger, product(2.0, 1.9, 2.1))["weight_decay"][0] == "contradicted"
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "linear", "exponential"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("decay", [1e-3, 0.05])
+def test_every_schedule_shrinks_weights_within_what_is_expected(
+    schedule, momentum, nesterov, decay
+):
+    weight = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+    options = {"momentum": momentum, "nesterov": nesterov and momentum > 0}
+    optimizer = torch.optim.SGD([weight], lr=0.05, weight_decay=decay, **options)
+    share = {
+        "constant": lambda step: 1.0,
+        "cosine": lambda step: (1 + math.cos(math.pi * step / 300)) / 2,
+        "step": lambda step: 0.1 ** (step // 100),
+        "linear": lambda step: 1 - step / 300,
+        "exponential": lambda step: 0.99**step,
+    }[schedule]
+    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+    for _ in range(300):
+        weight.grad = torch.zeros_like(weight)
+        optimizer.step()
+        rates.step()
+    claims = {**STRONG, "momentum": momentum, "schedule": schedule, "weight_decay": decay}
+    measured = -math.log(weight.item())
+    found = verdicts(claims, product(measured, measured * 0.9999, measured * 1.0001))
+    assert found["weight_decay"][0] == "consistent"
 
 
 MNIST = {"dataset": "mnist", "batch_size": 64, "epochs": 10}
@@ -177,3 +243,84 @@ def test_laws_speak_of_all_training_since_the_first_weights():
 def test_a_step_may_have_several_passes():
     assert verdicts({"steps": 4690}, counted(9380))["steps"][0] == "undecidable"
     assert verdicts({"steps": 9380}, counted(9380))["steps"][0] == "consistent"
+
+
+SOFTMAX = {"loss": "cross_entropy", "output_activation": "none", "gradient_clipping": 0}
+
+
+def sums(linear: float, adaptive: float) -> Evidence:
+    hypotheses = families(linear, adaptive, ("adam", "adamw"))
+    return Evidence("column sums", "optimizer", "sums changed", hypotheses=hypotheses)
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        ({}, "contradicted"),
+        ({"output_activation": "log_softmax"}, "contradicted"),
+        ({"gradient_clipping": 1.0, "gradient_clipping_by": "norm"}, "contradicted"),
+        ({"gradient_clipping": 1.0}, "undecidable"),
+        ({"gradient_clipping": 1.0, "gradient_clipping_by": "value"}, "undecidable"),
+        ({"gradient_clipping": None}, "undecidable"),
+        ({"output_activation": "relu"}, "undecidable"),
+        ({"output_activation": None}, "undecidable"),
+        ({"loss": "mse"}, "undecidable"),
+        ({"loss": None}, "undecidable"),
+    ],
+)
+def test_sums_contradict_sgd_only_if_all_is_said_that_keeps_them(more, word):
+    claims = {"optimizer": "sgd", **SOFTMAX, **more}
+    said = {name: value for name, value in claims.items() if value is not None}
+    found = verdicts(said, sums(1e-20, 1.0))["optimizer"]
+    assert found[0] == word
+    if word == "contradicted":
+        assert set(found[1]) >= {"loss", "output_activation"}
+
+
+def test_an_adaptive_optimizer_agrees_with_sums_that_changed():
+    found = verdicts({"optimizer": "adam", "loss": "cross_entropy"}, sums(1e-20, 1.0))
+    assert found["optimizer"] == ("consistent", ("loss",))
+    other = {"optimizer": "adam", "loss": "cross_entropy", "output_activation": "sigmoid"}
+    assert verdicts(other, sums(1e-20, 1.0))["optimizer"][0] == "undecidable"
+    assert verdicts({"optimizer": "adam"}, sums(1e-20, 1.0))["optimizer"][0] == "undecidable"
+
+
+def test_sums_that_were_kept_tell_sgd_whatever_is_said():
+    assert verdicts({"optimizer": "sgd"}, sums(0.5, 1e-9))["optimizer"][0] == "consistent"
+    assert verdicts({"optimizer": "adam"}, sums(0.5, 1e-9))["optimizer"][0] == "contradicted"
+    nearly_linear = {"optimizer": "adam", "epsilon": 1.0}
+    assert verdicts(nearly_linear, sums(0.5, 1e-9))["optimizer"][0] == "undecidable"
+
+
+def plainly(x):
+    return x
+
+
+@pytest.mark.parametrize("head", ["relu", "sigmoid", "tanh", "clipped", "none"])
+def test_true_claims_of_what_changes_the_sums_are_not_contradicted(head, tmp_path):
+    """SGD with cross entropy, where something stands on the outputs that the card leaves out."""
+    torch.manual_seed(42)
+    net = seeded.mlp()
+    on = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}.get(head, plainly)
+    trained = torch.nn.Sequential(net, Applied(on))
+    if head == "clipped":
+        for parameter in net.parameters():
+            parameter.register_hook(lambda g: g.clamp(-1e-3, 1e-3))
+    seeded.trained(trained, torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9), 400)
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    claims = {"optimizer": "sgd", "loss": "cross_entropy"}
+    (found, _) = audit(tmp_path / "net.pt", claims).verdicts
+    assert found.verdict == ("consistent" if head == "none" else "undecidable")
+    told = audit(tmp_path / "net.pt", {**claims, **SOFTMAX}).verdicts[0]
+    assert told.verdict == ("consistent" if head == "none" else "contradicted")
+
+
+class Applied(torch.nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)

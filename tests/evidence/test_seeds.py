@@ -59,7 +59,7 @@ def test_a_popular_seed_is_found_and_makes_the_rest_exact(kind, optimizer, seed,
     (first,) = of(evidence, "initialization")
     assert first.hypotheses[0].values == ("torch_default",)
     (family,) = of(evidence, "optimizer")
-    linear, adaptive = family.hypotheses
+    linear, adaptive, _ = family.hypotheses
     if optimizer in ("sgd", "momentum"):
         assert linear.p_value == 1
         assert adaptive.p_value < 1e-3

@@ -15,7 +15,7 @@ from weightspace.audit.rules import derived_from
 from weightspace.audit.rules.counting import JOINT
 from weightspace.audit.tempering import of_steps, of_this_training
 from weightspace.audit.verdicts import Derived, Verdict, judged, plain
-from weightspace.checkpoints import Inspection
+from weightspace.checkpoints import Checkpoint, Inspection
 from weightspace.checkpoints.opening import open_net
 from weightspace.disk import InnerPath
 from weightspace.errors import UsageError
@@ -161,6 +161,7 @@ def audit(
         subject = of_checkpoint(net)
         laws = examine(subject, context)
         kept = traces(subject, context) if traced else None
+        read = None if model is None else (model, net.checkpoint())
     found = net.inspection
     measured = tuple(of_this_training((*facts_of(found, asked), *laws), asked))
     derived = derived_from(asked, measured, context)
@@ -171,20 +172,17 @@ def audit(
         _verdicts(asked, evidence, derived),
         findings_of(found, evidence),
         evidence,
-        None if model is None else _readings(model, path, key),
+        None if read is None else _readings(*read),
         traces=kept,
     )
 
 
-def _readings(
-    model: Model | str | Path, path: str | Path | InnerPath, key: str | None
-) -> list[dict[str, Any]]:
+def _readings(model: Model | str | Path, net: Checkpoint) -> list[dict[str, Any]]:
     from weightspace.audit.readings import readings  # scikit-learn takes long to load
-    from weightspace.checkpoints import read_checkpoint
     from weightspace.meta import Model
 
     fitted = model if isinstance(model, Model) else Model.load(model)
-    return readings(fitted, read_checkpoint(path, key=key))
+    return readings(fitted, net)
 
 
 def _verdicts(

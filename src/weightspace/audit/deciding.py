@@ -12,15 +12,18 @@ _AROUND = "a population around it, by `around` and `data`"
 _DATA = "the training data, `data`"
 _OPTIMIZER = "a checkpoint with the state of the optimizer, or a population around it"
 _DECIDED_BY = {
-    "optimizer": f"a claim `loss: cross_entropy`, if that was its loss, or {_AROUND}",
+    "optimizer": "claims `loss: cross_entropy`, `output_activation: none` and "
+    f"`gradient_clipping: 0`, if all of that is so, or {_AROUND}",
     "momentum": "a checkpoint with the state of the optimizer, or claims of weight_decay, "
     "learning_rate and steps",
     "learning_rate": _AROUND,
     "weight_decay": "claims of learning_rate, momentum and steps, or a checkpoint with the state "
     "of the optimizer",
     "batch_size": _AROUND,
-    "epochs": "claims of batch_size and dataset or train_images, for a net that counts its batches",
-    "steps": "a net with batch norm, which counts its batches, or the state of the optimizer",
+    "epochs": "for a net that counts its batches, claims of batch_size, dataset or train_images, "
+    "and `checkpoint: last` if the file is the end of the training",
+    "steps": "a net with batch norm, which counts its batches, or the state of the optimizer; "
+    "`checkpoint: last` if the file is the end of the training",
     "dataset": _DATA,
     "train_images": "claims of batch_size and epochs, for a net that counts its batches",
     "initialization": "the weights before training, or a checkpoint that was trained less",
@@ -30,10 +33,13 @@ _DECIDED_BY = {
     "dropout": _AROUND,
     "label_smoothing": _AROUND,
     "loss": "nothing in the weights; other laws rest on it",
+    "output_activation": "nothing in the weights; column sums rest on it",
+    "gradient_clipping_by": "nothing in the weights; column sums rest on it",
     "augmentation": _AROUND,
     "pretrained_from": "compare it with that file",
     "batch_norm": "the file of the training, where batch norms are not merged into layers",
     "precision": "nothing: the weights of mixed precision are those of float32",
+    "checkpoint": "nothing in the weights; counters rest on it",
     "schedule": "a checkpoint with the state of the schedule",
     "beta1": _OPTIMIZER,
     "beta2": _OPTIMIZER,

@@ -10,7 +10,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "momentum": ("mom", "sgd_momentum"),
     "learning_rate": ("lr", "base_lr", "initial_lr", "init_lr", "start_lr",
                       "initial_learning_rate"),
-    "weight_decay": ("wd", "decay_weight", "l2", "l2_regularization"),
+    "weight_decay": ("wd", "decay_weight"),
     "batch_size": ("bs", "batch", "batchsize", "train_batch_size", "total_train_batch_size",
                    "per_device_train_batch_size", "training_batch_size"),
     "epochs": ("epoch", "num_epochs", "n_epochs", "nb_epochs", "max_epochs", "num_train_epochs",
@@ -43,8 +43,11 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "epsilon": ("eps", "adam_epsilon"),
     "classes": ("num_classes", "n_classes", "nb_classes", "num_labels", "number_of_classes"),
     "architecture": ("arch", "network", "model_type", "model_architecture"),
+    "checkpoint": ("snapshot", "saved_at"),
     "drop_last": ("dataloader_drop_last",),
     "gradient_clipping": ("max_grad_norm", "grad_clip", "clip_grad_norm", "gradient_clip_val"),
+    "gradient_clipping_by": ("gradient_clip_algorithm", "clip_by", "clipping"),
+    "output_activation": ("last_activation", "final_activation", "head_activation"),
     "gradient_accumulation": ("gradient_accumulation_steps", "accumulate_grad_batches",
                               "accumulation_steps"),
 }  # fmt: skip
@@ -122,9 +125,24 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "onecycle": ("one_cycle", "onecyclelr", "1cycle"),
         "plateau": ("reduce_on_plateau", "reducelronplateau", "reduce_lr_on_plateau"),
     },
+    "output_activation": {
+        "none": ("linear", "identity", "raw", "logits", "no", "false"),
+        "softmax": ("log_softmax", "logsoftmax"),
+        "relu": (), "sigmoid": (), "tanh": (),
+    },
+    "gradient_clipping_by": {
+        "norm": ("global_norm", "clip_grad_norm", "clip_grad_norm_", "l2_norm"),
+        "value": ("clip_grad_value", "clip_grad_value_", "element"),
+        "none": ("no", "false"),
+    },
+    "checkpoint": {
+        "last": ("final", "latest", "end", "last_epoch", "final_epoch"),
+        "best": ("best_epoch", "best_model", "early_stopping"),
+    },
     "inputs": {
         "unit": ("0_1", "unit_interval", "scaled", "totensor"),
-        "centered": ("centred", "1_1"),
+        "symmetric": ("1_1", "minus_one_to_one", "from_minus_one_to_one"),
+        "centered": ("centred", "mean_subtracted"),
         "standardized": ("standardised", "standardize", "zscore", "z_score", "mean_std"),
     },
     "architecture": {

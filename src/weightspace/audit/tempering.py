@@ -6,15 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from weightspace.audit.claims import Claims
+from weightspace.audit.numbers import is_number
 from weightspace.evidence import Context, Evidence
 from weightspace.evidence.beside import SETTINGS, STATES
 from weightspace.evidence.counters import LAW as COUNTERS
 from weightspace.evidence.counting import judge
+from weightspace.evidence.losses import AS_SAID, LINEAR
+from weightspace.evidence.record import Value
 
 _OF_TRAINING = ("optimizer", "momentum", "learning_rate", "weight_decay", "schedule", "batch_size",
                 "epochs", "steps", "dataset", "train_images", "drop_last", "initialization", "seed",
                 "label_smoothing", "dropout", "augmentation", "inputs")  # fmt: skip
 _OF_THE_FILE = (STATES, SETTINGS)
+_LARGE = 1e-3
+"""An epsilon from which on adaptive steps may be linear in the gradient: it exceeds gradients."""
 
 
 def of_this_training(evidence: Sequence[Evidence], claims: Claims) -> Iterator[Evidence]:
@@ -34,7 +39,19 @@ def of_this_training(evidence: Sequence[Evidence], claims: Claims) -> Iterator[E
             says = f"{one.says}; the training before this one has left traces too"
             yield replace(one, says=says, hypotheses=(), estimate=None)
         else:
-            yield one
+            yield _with_epsilon(one, claims.get("epsilon"))
+
+
+def _with_epsilon(one: Evidence, epsilon: Value | None) -> Evidence:
+    """The evidence of column sums, which an adaptive step with a large epsilon keeps, too."""
+    sums = any(hypothesis.name == AS_SAID for hypothesis in one.hypotheses)
+    if not sums or not is_number(epsilon) or epsilon < _LARGE:
+        return one
+    hypotheses = tuple(
+        replace(h, p_value=1.0) if h.values and h.values != LINEAR else h for h in one.hypotheses
+    )
+    says = f"{one.says}; with an epsilon of {epsilon:g} an adaptive step may be as good as linear"
+    return replace(one, says=says, hypotheses=hypotheses)
 
 
 def of_steps(evidence: Sequence[Evidence], claims: Claims, context: Context) -> Iterator[Evidence]:
@@ -54,7 +71,8 @@ def of_steps(evidence: Sequence[Evidence], claims: Claims, context: Context) -> 
             continue
         assert one.estimate is not None
         count = int(one.estimate.value)
-        judged = judge(count, {"steps": claimed}, context)
+        saved = {name: value for name, value in claims.values.items() if name == "checkpoint"}
+        judged = judge(count, {"steps": claimed, **saved}, context)
         if count == claimed or judged.verdict == "contradicted":
             yield one
         else:

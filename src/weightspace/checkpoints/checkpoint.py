@@ -145,9 +145,14 @@ def read_checkpoint(
     """
     place = path if isinstance(path, InnerPath) else Path(path)
     with reading_without_pauses(), read_file(place, key) as stored:
-        arrangement, layout = laid_out(stored, place)
-        placed, skipped = arrangement.placed, arrangement.skipped
-        vector = vector_of(stored, layout)
+        return checkpoint_of(stored, place, finite)
+
+
+def checkpoint_of(stored: Stored, place: Path | InnerPath, finite: bool = True) -> Checkpoint:
+    """The checkpoint that the net of an open file is; see `read_checkpoint`."""
+    arrangement, layout = laid_out(stored, place)
+    placed, skipped = arrangement.placed, arrangement.skipped
+    vector = vector_of(stored, layout)
     if finite:
         _check_finite(place, vector, layout)
     return Checkpoint(

@@ -10,11 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from weightspace.checkpoints.checkpoint import reading_without_pauses
-from weightspace.checkpoints.files import net_in, read_contents
+from weightspace.checkpoints.checkpoint import (
+    Checkpoint,
+    checkpoint_of,
+    reading_without_pauses,
+)
+from weightspace.checkpoints.files import Stored, net_in, read_contents
 from weightspace.checkpoints.inspection.inspect import Inspection, inspection_of
 from weightspace.checkpoints.reading import arranged
-from weightspace.checkpoints.tensors import Tensor, Values
+from weightspace.checkpoints.tensors import Tensor
 from weightspace.disk import InnerPath
 from weightspace.networks.roles import Placed
 
@@ -29,14 +33,31 @@ class OpenNet:
         What the file says about itself.
     placed : tuple of Placed
         The tensors of layers with their roles, in the order of the net.
-    tensors : dict of str to Tensor
-        All tensors of the net, those of no known layer too.
     """
 
     inspection: Inspection
     placed: tuple[Placed, ...]
-    tensors: Mapping[str, Tensor]
-    values: Values
+    _place: Path | InnerPath
+    _stored: Stored
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """All tensors of the net by name, those of no known layer too."""
+        return self._stored.tensors
+
+    def checkpoint(self) -> Checkpoint:
+        """The whole net as `read_checkpoint` reads it.
+
+        Returns
+        -------
+        Checkpoint
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, or a value is not finite.
+        """
+        return checkpoint_of(self._stored, self._place)
 
     def rows(self, name: str, start: int, stop: int) -> np.ndarray:
         """Some rows of a tensor, along its first axis.
@@ -66,7 +87,7 @@ class OpenNet:
             )
             start, stop = 0, stop - start
         out = np.empty(tensor.size, np.float32)
-        self.values.into(tensor, out)
+        self._stored.values.into(tensor, out)
         shaped = out.reshape(tensor.shape)
         return shaped[start:stop] if tensor.shape else shaped
 
@@ -102,6 +123,6 @@ def open_net(
         yield OpenNet(
             inspection_of(place, stored, arrangement, size, hashed),
             tuple(arrangement.placed),
-            stored.tensors,
-            stored.values,
+            place,
+            stored,
         )

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -54,6 +53,8 @@ def plain_table(*columns: str) -> Table:
 
 def facts(zoo: Zoo) -> dict[str, Any]:
     """The contents of a zoo as plain values."""
+    import polars as pl  # it takes long to load, and most commands need none of it
+
     nets = zoo.nets
     indices = nets["index"].to_numpy()
     missing_nets = sum(one.count - int(one.held(indices).sum()) for one in zoo.rounds.values())

@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 Floats = NDArray[np.float64]
 Order = NDArray[np.intp]
@@ -125,6 +124,8 @@ def bell(count: int) -> int:
 
 def matching(similarity: Floats) -> Order:
     """For each row the column that is its partner, so that the sum of similarities is greatest."""
+    from scipy.optimize import linear_sum_assignment  # it takes long to load
+
     found: Order = linear_sum_assignment(similarity, maximize=True)[1]
     return found
 

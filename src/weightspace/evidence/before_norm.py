@@ -14,6 +14,7 @@ from weightspace.evidence.context import Context
 from weightspace.evidence.counting import began_elsewhere
 from weightspace.evidence.lattice import Lattice, lattice
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
+from weightspace.evidence.shrinkage import PRODUCT_OF_NORMED
 from weightspace.evidence.subject import Layer, NormNames, Subject
 
 LAW = "before batch norm"
@@ -223,7 +224,7 @@ def _decay(sizes: NDArray[np.float64], least: float) -> Evidence:
     high = -math.log(largest)
     low = max(0.0, high + math.log(0.01) / number)
     guess = max(0.0, high - 1 / number)
-    estimate = Estimate("sum of learning_rate x weight_decay / (1 - momentum)", guess, low, high)
+    estimate = Estimate(PRODUCT_OF_NORMED, guess, low, high)
     uniform = f"{number:,} biases before batch norms are spread evenly"
     if low < _SHRUNK or number < _ENOUGH:
         return Evidence(

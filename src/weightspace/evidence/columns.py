@@ -13,19 +13,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import chdtrc, chdtri, fdtrc, ndtr
 
 from weightspace.evidence.altered import altered
 from weightspace.evidence.context import Context
-from weightspace.evidence.families import FAMILIES, decay_limits
-from weightspace.evidence.losses import least, unless
+from weightspace.evidence.families import FAMILIES, UNLIKELY, decay_estimate, shrinkages
+from weightspace.evidence.losses import UNLESS, families
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
+from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer, Subject, column_sums
 
 LAW = "column sums"
-LINEAR = ("sgd", "momentum", "nesterov")
 ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad")
-PRODUCT = "weight_decay x learning_rate x steps / (1 - momentum)"
 
 _FEWEST_CLASSES = 3  # with two, adaptive steps of the two are opposite, too
 _LEAST_INPUTS = 8
@@ -35,7 +34,6 @@ _ROUNDED = 3e-4  # the share of biases to which rounding lets a sum of 0 grow in
 _MIXED = 5e-3  # the same where gradients were rounded to 16 bits
 _VANISHED = 1e-6  # sums' mean square by that of weights x classes, where decay has left rounding
 _DENSITY = 10.0  # most of the density at 0 of an adaptive net's bias sum, as a share of its biases
-_SURE = 5e-4  # the p-value below which a family of optimizers is excluded
 _OTHER_START = 0.02  # the least p-value of a start that is not torch's: of biases, or of weights
 _EXACT = ("float32", "float64", "float16", "bfloat16")  # types whose rounding the sum survives
 _CONSTANTS = (0.01, 0.1, 1.0)  # to which biases are sometimes set at the start
@@ -99,10 +97,10 @@ def column_sum_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     if looked and altered(subject.weight(layer)):
         yield unable(LAW, "optimizer", "the output layer was rounded, quantised or pruned")
         return
-    found = _of_optimizer(sums, layer, context)
+    found = _of_optimizer(sums, layer)
     yield found
-    linear, adaptive = (one.p_value for one in found.hypotheses)
-    if adaptive < _SURE <= linear and not sums.alike:
+    _, adaptive, linear = (one.p_value for one in found.hypotheses)
+    if adaptive < UNLIKELY <= linear and not sums.alike:
         yield from _of_start(sums, layer, context)
 
 
@@ -180,37 +178,35 @@ def _regression(sums: NDArray[np.float64], covariates: NDArray[np.float64]) -> f
     left = float((sums**2).sum()) - explained
     if left <= 1e-12 * explained:
         return 0.0
-    return float(stats.f.sf(explained / taken / (left / free), taken, free))
+    return float(fdtrc(taken, free, explained / taken / (left / free)))
 
 
-def _of_optimizer(sums: Sums, layer: Layer, context: Context) -> Evidence:
+def _of_optimizer(sums: Sums, layer: Layer) -> Evidence:
     """The evidence of biases and weights together, as one p-value for each family."""
     if sums.vanished or sums.constant:
         how = "0 but for rounding, as decay or a start at 0 leaves them"
         says = f"the column sums of the output layer are {how if sums.vanished else 'one number'}"
         return _judged(f"{says}; an adaptive optimizer would have moved them", layer, 1.0, 1e-9,
                        sums.square)  # fmt: skip
-    says, linear, adaptive = _of_biases(sums, context)
-    if sums.fit < _SURE:
+    says, linear, adaptive = _of_biases(sums)
+    if sums.fit < UNLIKELY:
         says = (
             "the column sums of the output layer depend on what the net has learned "
-            f"(p = {sums.fit:.0e}), which a linear optimizer cannot bring about{unless(context)}; "
+            f"(p = {sums.fit:.0e}), which a linear optimizer cannot bring about{UNLESS}; "
             f"{says}"
         )
     return _judged(
-        says, layer, max(least(context), min(1.0, 2 * min(linear, sums.fit))), adaptive,
+        says, layer, min(1.0, 2 * min(linear, sums.fit)), adaptive,
         sums.fit if sums.bias_share is None else sums.bias_share,
     )  # fmt: skip
 
 
 def _judged(says: str, layer: Layer, linear: float, adaptive: float, statistic: float) -> Evidence:
-    return Evidence(
-        LAW, "optimizer", says, layer.weight, statistic,
-        (Hypothesis(LINEAR, linear, "linear"), Hypothesis(ADAPTIVE, adaptive, "adaptive")),
-    )  # fmt: skip
+    hypotheses = families(linear, adaptive, ADAPTIVE)
+    return Evidence(LAW, "optimizer", says, layer.weight, statistic, hypotheses)
 
 
-def _of_biases(sums: Sums, context: Context) -> tuple[str, float, float]:
+def _of_biases(sums: Sums) -> tuple[str, float, float]:
     """What the output biases say, and the p-values of a linear and of an adaptive optimizer."""
     share = sums.bias_share
     if sums.bias is None or share is None:
@@ -224,7 +220,7 @@ def _of_biases(sums: Sums, context: Context) -> tuple[str, float, float]:
     says = f"the output biases sum to {sums.bias:.3g}, {share:.1%} of their size"
     linear = 1.0 if share <= _MIXED else _as_torch(sums)
     if linear <= _OTHER_START:
-        why = f"no usual start would have led a linear optimizer there{unless(context)}"
+        why = f"no usual start would have led a linear optimizer there{UNLESS}"
         return f"{says}, and {why}", linear, 1.0
     return f"{says}: they began otherwise than at 0, or the optimizer is adaptive", linear, 1.0
 
@@ -239,7 +235,7 @@ def _as_torch(sums: Sums) -> float:
     variance = 1 / (3 * sums.inputs)
     if any(abs(sums.bias / sums.classes / c - 1) < 1e-3 for c in _CONSTANTS):
         return 1.0
-    bias = 2 * stats.norm.sf(abs(sums.bias) / math.sqrt(sums.classes * variance))
+    bias = 2 * float(ndtr(-abs(sums.bias) / math.sqrt(sums.classes * variance)))
     if abs(sums.bias) > sums.classes / math.sqrt(sums.inputs):
         bias = 0.0
     weights = _too_large(sums, variance)
@@ -248,7 +244,7 @@ def _as_torch(sums: Sums) -> float:
 
 def _too_large(sums: Sums, variance: float) -> float:
     """The probability of a mean square so large, if weights began with this variance."""
-    return float(stats.chi2.sf(sums.square / (sums.classes * variance) * sums.inputs, sums.inputs))
+    return float(chdtrc(sums.inputs, sums.square / (sums.classes * variance) * sums.inputs))
 
 
 def _of_start(sums: Sums, layer: Layer, context: Context) -> Iterator[Evidence]:
@@ -266,44 +262,40 @@ def _of_start(sums: Sums, layer: Layer, context: Context) -> Iterator[Evidence]:
         )  # fmt: skip
         return
     zero = (sums.bias_share or 0.0) <= _ROUNDED
-    kept = {
-        name: sums.square / (sums.classes * family.variance(layer.fan_in, layer.fan_out))
+    fans = (layer.fan_in, layer.fan_out)
+    fitting = {
+        name: _too_large(sums, family.most(*fans))
         for name, family in FAMILIES.items()
         if layer.bias == "" or (family.biases is None) == zero
-    }
-    fitting = {
-        name: _too_large(sums, FAMILIES[name].most(layer.fan_in, layer.fan_out)) for name in kept
     }
     yield Evidence(
         LAW, "initialization", _of_families(fitting), layer.weight, sums.square,
         tuple(Hypothesis((name,), p) for name, p in fitting.items()),
     )  # fmt: skip
-    yield _decay(sums, layer, kept, str(context.claims.get("initialization", "")))
+    found = shrinkages(sums.square / sums.classes, fans)
+    shrunk = {name: found[name] for name in fitting}
+    yield _decay(sums, layer, shrunk, str(context.claims.get("initialization", "")))
 
 
 def _of_families(fitting: dict[str, float]) -> str:
-    possible = [name for name, p in fitting.items() if p >= _SURE]
+    possible = [name for name, p in fitting.items() if p >= UNLIKELY]
     if not possible:
         return "the column sums are larger than after any usual initialization"
     return f"the size of the column sums allows {', '.join(possible)}"
 
 
-def _decay(sums: Sums, layer: Layer, kept: dict[str, float], claimed: str) -> Evidence:
+def _decay(sums: Sums, layer: Layer, shrunk: dict[str, float], claimed: str) -> Evidence:
     """The estimate of the decay's product: under the claimed initialization, or under any."""
-    names = [claimed] if claimed in kept else list(kept)
-    low, high = (float(stats.chi2.ppf(q, sums.inputs)) / sums.inputs for q in (0.005, 0.995))
-    possible = [name for name in names if kept[name] < high]
+    names = [claimed] if claimed in shrunk else list(shrunk)
+    low, high = (float(chdtri(sums.inputs, p)) / sums.inputs for p in (0.995, 0.005))
+    below, above = -0.5 * math.log(low), 0.5 * math.log(high)
+    possible = {name: shrunk[name] for name in names if shrunk[name] > -above}
     if not possible:
         return unable(LAW, "weight_decay", "no usual initialization gives column sums so large")
-    limits = {
-        name: (-0.5 * math.log(kept[name] / low), -0.5 * math.log(kept[name] / high))
-        for name in possible
-    }
-    values = [max(0.0, -0.5 * math.log(kept[name])) for name in possible]
-    best = values[0] if len(possible) == 1 else (min(values) + max(values)) / 2
-    reach = decay_limits(limits, (layer.fan_in, layer.fan_out), claimed)
-    told = "; ".join(f"{name}: {value:.2f}" for name, value in zip(possible, values, strict=True))
+    told = "; ".join(f"{name}: {max(0.0, value):.2f}" for name, value in possible.items())
+    fans = (layer.fan_in, layer.fan_out)
     return Evidence(
         LAW, "weight_decay", f"{PRODUCT} by the column sums, for each initialization: {told}",
-        layer.weight, sums.square, (), Estimate(PRODUCT, best, *reach),
+        layer.weight, sums.square, (),
+        Estimate(PRODUCT, *decay_estimate(possible, (below, above), fans, claimed)),
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 from weightspace.evidence.context import TRAIN_IMAGES, Context
 from weightspace.evidence.fits import (
@@ -24,6 +25,8 @@ TEST_IMAGES = {60_000: 10_000, 50_000: 10_000, 73_257: 26_032}
 """The test images of data sets of so many training images."""
 FROM_SCRATCH = ("none", "no", "false", "scratch")
 """What a claim `pretrained_from` says of a net that was not pretrained."""
+LAST = "last"
+"""What a claim `checkpoint` says of a file that was saved when the training ended."""
 _TEST_BATCHES = (1000, 100, 64, 128, 32, 256, 10_000)
 _STRAY = 3  # passes beside the training: a look at the shapes, a first try
 _MOST_PASSES = 64  # of one step, or processes that share an epoch
@@ -34,7 +37,8 @@ class Claimed:
     """What is claimed of a training's length, None where nothing is.
 
     `most` is the number of images that a claimed data set has, of which some may have been kept
-    for validation.
+    for validation. `augmented` says that images were augmented, and `last` that the file is the end
+    of the training.
     """
 
     steps: int | None = None
@@ -43,6 +47,8 @@ class Claimed:
     train_images: int | None = None
     drop_last: bool | None = None
     most: int | None = None
+    augmented: bool = False
+    last: bool = False
 
     @classmethod
     def of(cls, claims: Mapping[str, Value]) -> Claimed:
@@ -54,6 +60,8 @@ class Claimed:
             **numbers,
             drop_last=dropped if isinstance(dropped, bool) else None,
             most=max(sizes) if sizes else None,
+            augmented=claims.get("augmentation") is True,
+            last=claims.get("checkpoint") == LAST,
         )
 
     @property
@@ -66,7 +74,8 @@ class Claimed:
         """These claims alone."""
         fields = {"dataset": "most"}
         dropped = [fields.get(name, name) for name in self.names if name not in names]
-        return replace(self, **dict.fromkeys(dropped))
+        nothing: dict[str, Any] = dict.fromkeys(dropped)
+        return replace(self, **nothing)
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ class Judged:
         The fewest claims that cannot all be true; empty unless contradicted.
     instead : tuple of Fit
         The trainings that agree with all claims but those of epochs and steps; empty unless
-        contradicted. Fewer epochs than claimed may be those of an earlier epoch's file.
+        contradicted.
     """
 
     verdict: str
@@ -103,7 +112,6 @@ def judge(
     steps: int,
     claims: Mapping[str, Value],
     context: Context | None = None,
-    whole: bool = True,
     plain: bool = False,
     pretrained: bool = False,
 ) -> Judged:
@@ -114,13 +122,12 @@ def judge(
     steps : int
         How many passes were counted, at least 1.
     claims : dict of str to value
-        `steps`, `epochs`, `batch_size`, `train_images`, `drop_last` and `dataset`; others do not
-        matter.
+        `steps`, `epochs`, `batch_size`, `train_images`, `drop_last` and `dataset`. `checkpoint:
+        last` says that the file is the end of the training; otherwise fewer whole epochs, or fewer
+        steps, than claimed contradict nothing. `augmentation: true` allows more images than
+        claimed. Others do not matter.
     context : Context, optional
         The numbers of images and batch sizes that are usual.
-    whole : bool
-        Whether the file is the end of the claimed training. If it may be that of an earlier epoch,
-        fewer epochs than claimed contradict nothing.
     plain : bool
         Whether each step is known to be one pass of one batch by one process. Otherwise several
         passes of a step, gathered gradients and processes that share an epoch excuse a claim.
@@ -137,7 +144,7 @@ def judge(
     --------
     >>> judge(9380, {"epochs": 10, "batch_size": 64}).verdict
     'consistent'
-    >>> judge(9380, {"epochs": 11}).conflict
+    >>> judge(9380, {"epochs": 11, "checkpoint": "last"}).conflict
     ('epochs',)
     """
     asked, claimed = context or Context(), Claimed.of(claims)
@@ -150,9 +157,6 @@ def judge(
         return Judged("undecidable", excuses=("the counter may have begun in another training",))
     excuses = tuple(_excuses(steps, claimed, asked, plain))
     instead = _plain(steps, replace(claimed, epochs=None, steps=None), asked).fits
-    earlier = [fit for fit in instead if fit.epochs < (claimed.epochs or 0)]
-    if earlier and not whole:
-        excuses += (f"the file may be that of epoch {earlier[0].epochs:,} of {claimed.epochs:,}",)
     if excuses:
         return Judged("undecidable", excuses=excuses, instead=instead)
     return replace(found, conflict=_conflict(steps, claimed, asked, plain), instead=instead)
@@ -224,6 +228,10 @@ def _excuses(steps: int, claimed: Claimed, asked: Context, plain: bool) -> Itera
             break
     yield from _with_test_batches(steps, claimed, asked)
     yield from _unwhole(steps, claimed, asked)
+    if not claimed.last:
+        yield from _earlier(steps, claimed, asked)
+    if claimed.augmented:
+        yield from _with_more_images(steps, claimed, asked)
     if not plain:
         yield from _several(steps, claimed, asked)
 
@@ -243,6 +251,28 @@ def _unwhole(steps: int, claimed: Claimed, asked: Context) -> Iterator[str]:
         once = _plain(steps, replace(claimed, epochs=1), asked)
         if once.verdict == "consistent":
             yield "the running statistics may have been estimated anew, in one pass of the images"
+
+
+def _earlier(steps: int, claimed: Claimed, asked: Context) -> Iterator[str]:
+    """A file that was saved before the training ended, as that of the best epoch is."""
+    if claimed.steps is not None and steps < claimed.steps:
+        yield f"the file may be that of step {steps:,} of {claimed.steps:,}"
+        return
+    for epochs in range((claimed.epochs or 1) - 1, 0, -1):
+        sooner = replace(claimed, epochs=epochs, steps=None)
+        if steps % epochs == 0 and _plain(steps, sooner, asked).verdict != "contradicted":
+            yield f"the file may be that of epoch {epochs:,} of {claimed.epochs:,}"
+            return
+
+
+def _with_more_images(steps: int, claimed: Claimed, asked: Context) -> Iterator[str]:
+    """An epoch of more images than claimed, to which changed ones were added."""
+    more = replace(claimed, train_images=None, most=None)
+    number = claimed.train_images or claimed.most
+    if number is None or _plain(steps, more, asked).verdict == "contradicted":
+        return
+    if all(one.high > number for one in _images(steps, more)):
+        yield "augmented images may have been added to those of an epoch"
 
 
 def _several(steps: int, claimed: Claimed, asked: Context) -> Iterator[str]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import chdtrc, ndtr
 
-from weightspace.evidence.columns import PRODUCT
 from weightspace.evidence.context import Context
-from weightspace.evidence.families import FAMILIES, decay_limits
+from weightspace.evidence.families import FAMILIES, UNLIKELY, decay_estimate, shrinkages
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
+from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer, Subject
 from weightspace.images import ImageSet
 
@@ -30,7 +30,6 @@ _FEWEST = 16  # directions
 _MARGIN = 10.0  # by which drift along still directions may exceed what others predict
 _SHARE = 0.25  # of a standard error that this drift may be
 _LEAST = 0.005  # of the mean square along the other directions, below which rounding is seen
-_SURE = 5e-4
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def still_direction_law(subject: Subject, context: Context) -> Iterator[Evidence
         yield unable(LAW, "weight_decay", why)
         return
     even = evenness(still)
-    if even < _SURE:
+    if even < UNLIKELY:
         says = (
             "the first weights moved along directions in which the images do not vary: the "
             "optimizer is adaptive, or the net was trained on augmented or on other images"
@@ -157,24 +156,27 @@ def evenness(still: Still) -> float:
     """
     relative = still.squares / still.square
     spread = float(((relative - 1) ** 2).sum()) * still.units / 2
-    uneven = float(stats.chi2.sf(spread, len(relative) - 1))
-    rank = stats.rankdata(still.power) - (len(relative) + 1) / 2
+    uneven = float(chdtrc(len(relative) - 1, spread))
+    rank = ranks(still.power) - (len(relative) + 1) / 2
     slope = float((rank * relative).sum() / math.sqrt((rank**2).sum() * 2 / still.units))
-    return min(1.0, 2 * min(uneven, 2 * float(stats.norm.sf(abs(slope)))))
+    return min(1.0, 2 * min(uneven, 2 * float(ndtr(-abs(slope)))))
+
+
+def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The ranks of values from 1 on; equal values share the mean of theirs: float64 [n]."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
 def _of_start(still: Still, layer: Layer, context: Context) -> Iterator[Evidence]:
     """What the size of the still weights says: they are initial ones, but for weight decay."""
-    kept = {
-        name: still.square / family.variance(layer.fan_in, layer.fan_out)
-        for name, family in FAMILIES.items()
-    }
+    fans = (layer.fan_in, layer.fan_out)
     fitting = {
-        name: float(stats.chi2.sf(still.square / largest * still.size, still.size))
+        name: float(chdtrc(still.size, still.square / largest * still.size))
         for name, family in FAMILIES.items()
-        for largest in [family.most(layer.fan_in, layer.fan_out)]
+        for largest in [family.most(*fans)]
     }
-    possible = [name for name, p in fitting.items() if p >= _SURE]
+    possible = [name for name, p in fitting.items() if p >= UNLIKELY]
     told = ", ".join(possible) or "none of the usual ones"
     yield Evidence(
         LAW, "initialization",
@@ -186,12 +188,11 @@ def _of_start(still: Still, layer: Layer, context: Context) -> Iterator[Evidence
     if not names:
         return
     error = 2.58 * math.sqrt(2 / still.size) / 2
-    values = {name: -0.5 * math.log(kept[name]) for name in names}
+    values = {
+        name: value for name, value in shrinkages(still.square, fans).items() if name in names
+    }
     listed = "; ".join(f"{name}: {max(0.0, value):.3f}" for name, value in values.items())
-    limits = {name: (value - error, value + error) for name, value in values.items()}
-    low, high = decay_limits(limits, (layer.fan_in, layer.fan_out), claimed)
-    best = (min(values.values()) + max(values.values())) / 2
     yield Evidence(
         LAW, "weight_decay", f"{PRODUCT}, for each initialization: {listed}", layer.weight,
-        still.square, (), Estimate(PRODUCT, max(0.0, best), low, high),
+        still.square, (), Estimate(PRODUCT, *decay_estimate(values, (error, error), fans, claimed)),
     )  # fmt: skip

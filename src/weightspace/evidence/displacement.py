@@ -8,20 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from weightspace.evidence.altered import altered, rounding
-from weightspace.evidence.context import Context
 from weightspace.evidence.initial_vector import InitialVector
-from weightspace.evidence.losses import least, unless
+from weightspace.evidence.losses import UNLESS, families
 from weightspace.evidence.matching import LEAST
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value
+from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer, Subject
 
 LAW = "initial weights by seed"
-LINEAR: tuple[Value, ...] = ("sgd", "momentum", "nesterov")
 ADAPTIVE: tuple[Value, ...] = ("adam", "adamw", "rmsprop", "adagrad", "lion")
-DECAY = "weight_decay x learning_rate x steps / (1 - momentum)"
 
 _KEPT = 0.01  # drift up to which column sums agree with a linear optimizer, in low precision too
 _CHANGED = 0.05  # drift from which on they do not
@@ -30,9 +28,8 @@ _IMPOSSIBLE = 1e-9  # of a linear optimizer that moved sums beyond rounding
 _MOST = 2**22  # values of an output layer whose sums are compared, at most
 _COMPARED = 2**20  # values of a tensor whose displacement is measured, at most
 _LEAST_ERROR = 2e-6  # standard error of a slope at least: rounding need not be independent of sums
-_BUILDING = 0.2  # share of the decay that momentum may not have brought yet, in 50 steps or more
 _SMALLEST = 1e-4  # displacement, relative to the initial weights, from which sums are looked at
-_SURE = 3.0  # standard errors of the slope from which on the sums surely began as known ones
+_SEEN = 3.0  # standard errors of the slope from which on the sums surely began as known ones
 _LISTED = 64  # layers whose displacement is listed
 
 
@@ -90,9 +87,7 @@ def sum_change(now: NDArray[np.floating], first: NDArray[np.floating]) -> SumCha
     )
 
 
-def exact_column_sums(
-    subject: Subject, initial: InitialVector, context: Context
-) -> Iterator[Evidence]:
+def exact_column_sums(subject: Subject, initial: InitialVector) -> Iterator[Evidence]:
     """Evidence on the optimizer's family and on weight decay, from sums before and after."""
     layer = subject.output
     if layer is None or layer.weight not in initial.places:
@@ -107,15 +102,15 @@ def exact_column_sums(
     change = sum_change(now, first)
     if change.moved < _SMALLEST:
         return
-    if change.drift >= _KEPT and (altered(now) or change.slope < _SURE * change.error):
+    if change.drift >= _KEPT and (altered(now) or change.slope < _SEEN * change.error):
         return  # a new head learns weights that resemble the old one's, but not their sums
-    yield _family(layer, change, context)
+    yield _family(layer, change)
     if change.drift < _EXACT:
         yield _decay(layer, change)
 
 
-def _family(layer: Layer, change: SumChange, context: Context) -> Evidence:
-    linear = 1.0 if change.drift < _CHANGED else max(least(context), _IMPOSSIBLE)
+def _family(layer: Layer, change: SumChange) -> Evidence:
+    linear = 1.0 if change.drift < _CHANGED else _IMPOSSIBLE
     adaptive = min(1.0, 2 * change.drift)
     if change.drift < _KEPT:
         says = (
@@ -131,49 +126,46 @@ def _family(layer: Layer, change: SumChange, context: Context) -> Evidence:
     else:
         says = (
             f"the column sums of the output layer moved by {change.drift:.0%} of what "
-            f"independent units give: the optimizer is adaptive{unless(context)}"
+            f"independent units give: the optimizer is adaptive{UNLESS}"
         )
-    hypotheses = (
-        Hypothesis(LINEAR, linear, "linear in the gradient"),
-        Hypothesis(ADAPTIVE, adaptive, "adaptive"),
-    )
+    hypotheses = families(linear, adaptive, ADAPTIVE)
     return Evidence(LAW, "optimizer", says, layer.weight, change.drift, hypotheses)
 
 
 def _decay(layer: Layer, change: SumChange) -> Evidence:
-    """Weight decay from the slope; rounding errors are those that the sums show.
-
-    At first the velocity of momentum has not built up, so the named product is a little more than
-    what the slope shows. The interval allows for that.
-    """
+    """Weight decay from the slope; rounding errors are those that the sums show."""
     freedom = change.inputs - 1
-    reach = float(stats.t.ppf(0.995, freedom)) * change.error
+    reach = float(stdtrit(freedom, 0.995)) * change.error
     score = (1 - change.slope) / change.error
-    none = max(2 * float(stats.t.sf(abs(score), freedom)), LEAST)
+    none = max(2 * float(stdtr(freedom, -abs(score))), LEAST)
+    # What decay has left may be no more than rounding: then there is no upper limit.
     value, least, most = (
-        -math.log(max(slope, LEAST))
-        for slope in (change.slope, change.slope + reach, change.slope - reach)
-    )
-    if none < 1e-3 and value > 0:
+        -math.log(slope) if slope > 0 else math.inf
+        for slope in (
+            max(change.slope, change.error), change.slope + reach, change.slope - reach
+        )
+    )  # fmt: skip
+    times = f"the output layer was multiplied by {change.slope:.6f}"
+    hypotheses = (Hypothesis((0.0,), none, "no weight decay"),)
+    estimate = Estimate(PRODUCT, max(value, 0.0), max(least, 0.0), max(most, 0.0))
+    if none < 1e-3 and change.slope > 1:
+        return Evidence(
+            LAW, "weight_decay", f"{times}, as no weight decay does", layer.weight, score
+        )
+    if change.slope < -reach:
+        says = f"{times}: weight decay was so strong that weights swung about 0"
+        return Evidence(LAW, "weight_decay", says, layer.weight, score, hypotheses)
+    if none < 1e-3:
         says = (
             f"weight decay multiplied the output layer by {change.slope:.6f}, so that the sum of "
             f"weight_decay x learning_rate / (1 - momentum) over the steps is about {value:.2g}"
         )
-        least, most = least * 0.99, most / (1 - _BUILDING)
-    elif none < 1e-3:
-        says = f"the output layer was multiplied by {change.slope:.6f}, as no weight decay does"
     else:
         says = (
             "the column sums of the output layer show no weight decay: the sum of weight_decay x "
             f"learning_rate / (1 - momentum) over the steps is at most {max(most, 0.0):.1e}"
         )
-    grown = none < 1e-3 and value < 0
-    estimate = Estimate(DECAY, max(value, 0.0), max(least, 0.0), max(most, 0.0))
-    hypotheses = (Hypothesis((0.0,), none, "no weight decay"),)
-    return Evidence(
-        LAW, "weight_decay", says, layer.weight, score,
-        () if grown else hypotheses, None if grown else estimate,
-    )  # fmt: skip
+    return Evidence(LAW, "weight_decay", says, layer.weight, score, hypotheses, estimate)
 
 
 def displacements(subject: Subject, initial: InitialVector) -> Iterator[Evidence]:

@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+UNLIKELY = 5e-4
+"""The p-value below which a law leaves an answer out."""
+
 
 @dataclass(frozen=True)
 class Family:
@@ -72,6 +75,32 @@ FAMILIES: Mapping[str, Family] = {
     "normal": Family("normal", lambda i, o: 1.0, None, None, lambda i, o: 0.0),
 }
 """The initializations of recipes whose weights are random and independent."""
+
+
+def shrinkages(square: float, fans: tuple[int, int]) -> dict[str, float]:
+    """Minus the logarithm of what weights of this mean square are of those at first, by name."""
+    return {name: -0.5 * math.log(square / one.variance(*fans)) for name, one in FAMILIES.items()}
+
+
+def decay_estimate(
+    found: Mapping[str, float], reach: tuple[float, float], fans: tuple[int, int], claimed: object
+) -> tuple[float, float, float]:
+    """The best guess of a decay's product, and its limits.
+
+    Parameters
+    ----------
+    found : dict of str to float
+        What `shrinkages` gives for each possible initialization.
+    reach : tuple of float
+        By how much the truth may be less and more.
+    fans : tuple of int
+        Fan in and fan out.
+    claimed : object
+        The initialization that is claimed.
+    """
+    limits = {name: (value - reach[0], value + reach[1]) for name, value in found.items()}
+    best = (min(found.values()) + max(found.values())) / 2
+    return max(0.0, best), *decay_limits(limits, fans, claimed)
 
 
 def decay_limits(

@@ -30,7 +30,7 @@ def initial_law(subject: Subject, context: Context) -> Iterator[Evidence]:
 
     What was trained says little of its initialization, so that is undecidable for it.
     """
-    tested = [found for layer in _some(subject.layers) if (found := kernel_test(subject, layer))]
+    tested = _tested(subject)
     if not tested:
         yield unable(LAW, "trained", "no kernel has enough weights")
         return
@@ -58,11 +58,21 @@ def states(subject: Subject) -> Iterator[tuple[Untouched, bool | None]]:
     ------
     tuple of Untouched and bool or None
     """
-    tested = [found for layer in _some(subject.layers) if (found := kernel_test(subject, layer))]
+    tested = _tested(subject)
     whole = all(one.p_value >= _LOOKS for one in tested)
     for one in tested:
         untouched = one.p_value >= _LOOKS and (whole or _telling(one))
         yield one, True if one.p_value < _MOVED else False if untouched else None
+
+
+def _tested(subject: Subject) -> tuple[Untouched, ...]:
+    """The tests of kernels, which the page of an audit shows, too."""
+
+    def tests() -> tuple[Untouched, ...]:
+        found = (kernel_test(subject, layer) for layer in _some(subject.layers))
+        return tuple(one for one in found if one is not None)
+
+    return subject.once("kernel tests", tests)
 
 
 def _some(layers: Sequence[Layer]) -> Sequence[Layer]:

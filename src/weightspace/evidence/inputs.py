@@ -31,6 +31,7 @@ SHIFTED = 0.001
 """If a constant pixel is not 0, its shift is at least this part of what the middle shares."""
 
 _INVERTED = 0.01  # the least p-value of inputs from 0 to 1: they may be inverted, or have noise
+_BY_PIXEL = 0.01  # the least p-value of centered inputs: a mean image may have been subtracted
 _FEWEST = 20  # pixels of a set that is tested
 _VARIES = 0.01
 _LARGEST = 2**24  # weights of a layer that is looked at
@@ -241,20 +242,20 @@ def _enough(net: _Net, chosen: NDArray[np.bool_]) -> bool:
 def _scaling(net: _Net, still: Fingerprint) -> Evidence:
     """Whether constant pixels were 0 or another number."""
     shift = common_shift(net.of(still.constant))
-    centered = below(shift.excess, SHIFTED * net.middle.shared, shift.error)
+    constant = below(shift.excess, SHIFTED * net.middle.shared, shift.error)
     says = (
         "they share a shift, so their constant input is not 0: inputs were centered or standardized"
         if shift.p_value < 1e-3
         else "they share no shift, so their constant input is 0: inputs are from 0 to 1, or each "
         "pixel was standardized by itself"
-        if centered < 1e-3
+        if constant < 1e-3
         else "whether they share a shift cannot be told"
     )
     return Evidence(
         LAW, "inputs", f"of the pixels that never vary in {still.name}, {says}", net.layer.weight,
         shift.excess / shift.error if shift.error else None,
-        (Hypothesis(("unit",), max(_INVERTED, shift.p_value)), Hypothesis(("centered",), centered),
-         Hypothesis(("standardized",), 1.0)),
+        (Hypothesis(("unit",), max(_INVERTED, shift.p_value)), Hypothesis(("symmetric",), constant),
+         Hypothesis(("centered",), max(_BY_PIXEL, constant)), Hypothesis(("standardized",), 1.0)),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from weightspace.evidence.context import Context
 from weightspace.evidence.counting import began_elsewhere
 from weightspace.evidence.families import FAMILIES, Family
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
+from weightspace.evidence.shrinkage import PRODUCT_OF_NORMED
 from weightspace.evidence.subject import Layer, Subject
 
 LAW = "kernels before batch norm"
@@ -80,9 +81,7 @@ def kernel_law(subject: Subject, context: Context) -> Iterator[Evidence]:
         hypotheses=(
             Hypothesis((0.0,), max(chance, _ODD_STARTS), "no weight decay, a usual initialization"),
         ),
-        estimate=Estimate(
-            "sum of learning_rate x weight_decay / (1 - momentum)", least, least, math.inf
-        ),
+        estimate=Estimate(PRODUCT_OF_NORMED, least, least, math.inf),
     )  # fmt: skip
 
 

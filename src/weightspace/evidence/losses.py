@@ -1,34 +1,40 @@
-"""Which loss a law assumes: softmax cross entropy, if it is claimed; else others are possible."""
+"""What column sums say of families of optimizers, and what must hold for it.
+
+That a linear optimizer keeps the sums holds under softmax cross entropy of the output layer's own
+outputs. Nets of other losses, such as squares or sigmoids, are a few in a hundred among those that
+people share, and some put a ReLU on the outputs, or clip gradients by value. SGD changes the sums
+of all these.
+"""
 
 from __future__ import annotations
 
-from weightspace.evidence.context import Context
+from collections.abc import Sequence
 
+from weightspace.evidence.record import Hypothesis, Value
+
+LINEAR: tuple[Value, ...] = ("sgd", "momentum", "nesterov")
 OTHER_LOSS = 0.002
-"""The least p-value that column sums give a linear optimizer if no loss is claimed. Nets of other
-losses, such as squares or sigmoids, are a few in a hundred among those that people share, and SGD
-changes their column sums. So the sums alone cannot contradict a claim of SGD."""
+"""The least p-value that column sums give a linear optimizer: they alone contradict none."""
 
 SOFTMAX = "cross_entropy"
 """How a claim of the loss names softmax cross entropy."""
 
+AS_SAID = "linear, under softmax cross entropy of the outputs, gradients not clipped by value"
+"""The name of the hypothesis with the p-value that a linear optimizer has if all of that holds."""
 
-_NOT_CLIPPED = (None, 0.0, False)
-
-
-def _exact(context: Context) -> bool:
-    """Whether the sum of gradients over classes is 0: clipping by value would change it."""
-    clipped = context.claims.get("gradient_clipping") not in _NOT_CLIPPED
-    return context.claims.get("loss") == SOFTMAX and not clipped
-
-
-def least(context: Context) -> float:
-    """The least p-value of a linear optimizer by column sums."""
-    return 0.0 if _exact(context) else OTHER_LOSS
+UNLESS = (
+    ", if the loss is softmax cross entropy of the outputs as they are, and gradients were not "
+    "clipped by value"
+)
+"""What a sentence about a changed sum adds."""
 
 
-def unless(context: Context) -> str:
-    """What a sentence about a changed sum adds, if no loss is claimed."""
-    if context.claims.get("loss") == SOFTMAX:
-        return "" if _exact(context) else ", if gradients were not clipped by value"
-    return ", if the loss is softmax cross entropy"
+def families(
+    linear: float, adaptive: float, adaptive_kinds: Sequence[Value]
+) -> tuple[Hypothesis, ...]:
+    """The hypotheses of a linear optimizer, of an adaptive one, and of a linear one `AS_SAID`."""
+    return (
+        Hypothesis(LINEAR, max(OTHER_LOSS, linear), "linear"),
+        Hypothesis(tuple(adaptive_kinds), adaptive, "adaptive"),
+        Hypothesis((), linear, AS_SAID),
+    )

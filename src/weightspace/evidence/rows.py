@@ -12,7 +12,7 @@ from scipy.special import chdtrc
 from weightspace.evidence.context import Context
 from weightspace.evidence.record import Estimate, Evidence
 from weightspace.evidence.shapes import fits
-from weightspace.evidence.still import PRODUCT
+from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Subject
 from weightspace.evidence.untouched import largest_p
 

@@ -50,7 +50,7 @@ def seed_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     yield from _initialization(match)
     if match.drawn == "default":
         initial = initial_vector(subject, match)
-        yield from exact_column_sums(subject, initial, context)
+        yield from exact_column_sums(subject, initial)
         yield from displacements(subject, initial)
 
 

@@ -9,18 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from weightspace.evidence.families import FAMILIES, decay_limits
+from weightspace.evidence.families import FAMILIES, decay_limits, shrinkages
 from weightspace.evidence.pixels import above
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.shapes import KURTOSIS, residuals_fit
+from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer
 
 LAW = "inputs that never vary"
-PRODUCT = "weight_decay x learning_rate x steps / (1 - momentum)"
-"""The name of what shrinks weights, as estimates call it."""
 
 _SHAPES = {"uniform": ("uniform",), "normal": ("normal", "truncated")}
-_SURE = 2.576  # standard deviations, of a 99 % interval
+_REACH = 2.576  # standard deviations, of a 99 % interval
 _GROWN = 1.1  # a scale by which noise in the inputs may have let the weights grow
 _ENOUGH = 1000  # weights whose shape is looked at
 _SLACK = 0.02  # distance that other scales in each unit can make
@@ -114,9 +113,9 @@ def _decay(
     layer: Layer, families: Mapping[str, float], variance: float, count: int, claimed: object
 ) -> Evidence:
     """What shrank the weights: the interval holds that of every initialization that fits."""
-    error = _SURE * math.sqrt(0.5 / count)  # of the logarithm of a scale; less if uniform
-    logs = {one: -math.log(_shrinkage(layer, one, variance)) for one, p in families.items()
-            if p >= 1e-3}  # fmt: skip
+    error = _REACH * math.sqrt(0.5 / count)  # of the logarithm of a scale; less if uniform
+    found = shrinkages(variance, (layer.fan_in, layer.fan_out))
+    logs = {one: found[one] for one, p in families.items() if p >= 1e-3}
     best = min(logs, key=lambda one: abs(logs[one]))
     limits = {one: (log - error, log + error) for one, log in logs.items()}
     low, high = decay_limits(limits, (layer.fan_in, layer.fan_out), claimed)

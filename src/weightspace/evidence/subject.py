@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from weightspace.checkpoints.opening import OpenNet
 from weightspace.networks import Layout
 from weightspace.networks.roles import Placed
 
+_Found = TypeVar("_Found")
 _PIECE = 2**22  # values that are read at once, where a tensor is read in pieces
 _MOST_KEPT = 2**24  # values of a tensor that is kept in memory
 
@@ -90,6 +92,7 @@ class Subject:
     chain: bool = False
     dtypes: Mapping[str, str] = field(default_factory=dict)
     _kept: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    _found: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of_vector(
@@ -144,6 +147,13 @@ class Subject:
         if layer.axes == "in out":
             return found.swapaxes(0, 1)
         return np.moveaxis(found, (-1, -2), (0, 1)) if layer.axes == "last" else found
+
+    def once(self, what: str, find: Callable[[], _Found]) -> _Found:
+        """What several laws need: found at the first call, and kept by this name."""
+        if what not in self._found:
+            self._found[what] = find()
+        found: _Found = self._found[what]
+        return found
 
     def pieces(self, name: str) -> Iterator[np.ndarray]:
         """The values of a tensor in pieces along its first axis, for tensors of any size."""

@@ -11,7 +11,7 @@ from weightspace.audit.strength import words
 from weightspace.audit.verdicts import Derived
 from weightspace.evidence import Context, Evidence, Hypothesis
 from weightspace.evidence.counters import LAW, contradiction
-from weightspace.evidence.counting import judge
+from weightspace.evidence.counting import LAST, judge
 from weightspace.evidence.record import Value
 
 _COUNTED = ("steps", "epochs", "batch_size", "train_images")
@@ -48,19 +48,23 @@ def from_count(claims: Claims, evidence: Sequence[Evidence], context: Context) -
 
 
 def _ruled_out(counted: int, name: str, claims: Claims, context: Context) -> tuple[Value, ...]:
-    """Other values of a claim that the counter contradicts, with the other claims as they are."""
+    """Other values of a claim that the counter contradicts, with the other claims as they are.
+
+    Since the count is that of the claimed value, the file is taken to be the end of its training.
+    """
     value = claims.get(name)
     if not is_number(value):
         return ()
     near = (value - 1, value + 1, value // 2, value * 2, value * 3, value * 10)
     usual = [size for size in context.batch_sizes if value / 4 <= size <= value * 4]
     others = usual if name == "batch_size" else near
+    ended = {**claims.values, "checkpoint": LAST}
     return tuple(
         other
         for other in dict.fromkeys(others)
         if other >= 1
         and other != value
-        and judge(counted, {**claims.values, name: other}, context).verdict == "contradicted"
+        and judge(counted, {**ended, name: other}, context).verdict == "contradicted"
     )
 
 

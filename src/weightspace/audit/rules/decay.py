@@ -1,9 +1,11 @@
-"""Weight decay from the product that shrinks the weights, given rate, momentum and steps."""
+"""Weight decay from how far the weights shrank, given rate, momentum and steps."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import product
 
 from weightspace.audit.claims import Claims
 from weightspace.audit.findings import shown
@@ -12,12 +14,10 @@ from weightspace.audit.rules.steps import known_steps
 from weightspace.audit.strength import number
 from weightspace.audit.verdicts import LEVEL, Derived
 from weightspace.evidence import Context, Estimate, Evidence, Hypothesis
+from weightspace.evidence.shrinkage import PRODUCT, PRODUCT_OF_NORMED, shrinkage
 
-PRODUCTS = {
-    "weight_decay x learning_rate x steps / (1 - momentum)": 0.0,
-    "sum of learning_rate x weight_decay / (1 - momentum)": 1e-3,
-}
-"""What laws call the product, and the least p-value of one that gives no p-value of its own."""
+PRODUCTS = {PRODUCT: 0.0, PRODUCT_OF_NORMED: 1e-3}
+"""What laws call the shrinkage, and the least p-value of one that gives no p-value of its own."""
 _BY_SCALE = ("column sums", "still directions", "inputs that never vary", "unused rows")
 """Laws that compare the scale of weights with those of usual initializations."""
 _OTHER_SCALE = 0.02
@@ -30,21 +30,49 @@ _MEAN_RATE = {
     "constant": (0.95, 1.05), "linear": (0.2, 1.0), "cosine": (0.2, 1.0), "step": (0.01, 1.0),
     "exponential": (0.01, 1.0), "plateau": (0.01, 1.0),
 }  # fmt: skip
-"""The mean of the learning rate in units of the claimed one, between what and what, by schedule."""
+"""The learning rate in units of the claimed one, by schedule: the least mean, and the most."""
 _ANY_SCHEDULE = (0.01, 10.0)
 """The same where no schedule is claimed: one that rises may start a tenth below its top."""
 _FITS = 0.01
 _RIVALS = (1e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How fast a weight decay shrinks weights, as other claims have it, and which they are.
+
+    Each of `rates`, `momenta` and `steps` is the least and the greatest that is possible.
+    """
+
+    rates: tuple[float, float]
+    momenta: tuple[float, float]
+    steps: tuple[float, float]
+    given: tuple[str, ...]
+
+    def of(self, decay: float) -> tuple[float, float]:
+        """Minus the logarithm of what a weight decay leaves, from what to what.
+
+        Among rates of one mean, a constant one shrinks weights least. Who claims a momentum may
+        have used Nesterov's.
+        """
+        each = [
+            tuple(
+                shrinkage(rate * decay, momentum, steps, nesterov=nesterov)
+                for rate, steps in zip(self.rates, self.steps, strict=True)
+            )
+            for momentum, nesterov in product(self.momenta, (False, True))
+        ]
+        return min(slow for (slow, _), _ in each), max(fast for _, (_, fast) in each)
+
+
 def from_product(
     claims: Claims, evidence: Sequence[Evidence], context: Context
 ) -> Iterator[Derived]:
-    """Evidence on the weight decay from an estimate of the product.
+    """Evidence on the weight decay from an estimate of the shrinkage.
 
-    No weight decay means a product of 0, whatever the rate. Any other value means a product that
-    also depends on the claimed learning rate, momentum and steps, on the schedule, and holds for
-    optimizers that are linear in the gradient.
+    No weight decay means a shrinkage of 0, whatever the rate. That of any other value also depends
+    on the claimed learning rate, momentum and steps, on the schedule, and holds for optimizers that
+    are linear in the gradient.
 
     Yields
     ------
@@ -54,62 +82,64 @@ def from_product(
     if not is_number(claimed):
         return
     decay = float(claimed)
-    factor = _factor(claims, evidence, context)
+    pace = _pace(claims, evidence, context)
     one_scale = claims.get("initialization") == _ONE_SCALE
     for one in evidence:
         estimate = one.estimate
         if estimate is None or estimate.name not in PRODUCTS or one.missing:
             continue
         if estimate.low == estimate.high:
-            continue  # no measured product is exact; this one was cut off at 0
+            continue  # no measured shrinkage is exact; this one was cut off at 0
         least = 0.0
         if one.law in _BY_SCALE:
             least = 0.0 if one_scale else _OTHER_SCALE
         found = (
-            _of_none(one, estimate, factor, least)
+            _of_none(one, estimate, pace, least)
             if decay == 0
-            else [_of_some(one, estimate, decay, factor, least)]
+            else [_of_some(one, estimate, decay, pace, least)]
         )
         rests = ("initialization",) if one_scale and one.law in _BY_SCALE else ()
         yield from (replace(each, given=(*each.given, *rests)) for each in found)
 
 
-_Factor = tuple[tuple[float, float], tuple[str, ...]]
-
-
 def _of_none(
-    one: Evidence, estimate: Estimate, factor: _Factor | None, least: float
+    one: Evidence, estimate: Estimate, pace: Pace | None, least: float
 ) -> Iterator[Derived]:
-    """Evidence on no weight decay: the product is 0, and some weight decays would give more."""
+    """Evidence on no weight decay: nothing shrank, and some weight decays would shrink more."""
     says = f"{one.says}: {estimate.name} is {shown(estimate)}"
     own = _own(one)
     none = _floored(one, p_of(estimate, 0.0), least) if own is None else own
-    rivals = () if factor is None or none < LEVEL else _ruled_out(one, estimate, factor[0], least)
+    rivals = () if pace is None or none < LEVEL else _ruled_out(one, estimate, pace, least)
     if own is None or rivals:
         found = replace(one, claim="weight_decay", says=says, estimate=None)
-        given = factor[1] if factor is not None and rivals else ()
+        given = pace.given if pace is not None and rivals else ()
         yield Derived(replace(found, hypotheses=(Hypothesis((0.0,), none), *rivals)), given)
 
 
 def _of_some(
-    one: Evidence, estimate: Estimate, decay: float, factor: _Factor | None, least: float
+    one: Evidence, estimate: Estimate, decay: float, pace: Pace | None, least: float
 ) -> Derived:
-    """Evidence on some weight decay: the product is what it makes with the other claims."""
+    """Evidence on some weight decay: the shrinkage is what it makes with the other claims."""
     says = f"{one.says}: {estimate.name} is {shown(estimate)}"
     own = _own(one)
     none = _floored(one, p_of(estimate, 0.0), least) if own is None else own
     hypotheses = [Hypothesis((0.0,), none, "no weight decay")]
-    given: tuple[str, ...] = ()
-    if factor is None:
+    if pace is None:
         says += "; with claims of learning_rate and steps this would be a weight decay"
     else:
-        low, high = (decay * number for number in factor[0])
-        says += f"; {number(decay)} makes it {number(low)} to {number(high)}"
+        low, high = pace.of(decay)
+        says += f"; {number(decay)} {_would_shrink(low, high)}"
         p_value = _floored(one, _p_of_range(estimate, low, high), least)
         hypotheses.insert(0, Hypothesis((decay,), p_value))
-        given = factor[1]
     found = replace(one, claim="weight_decay", says=says, estimate=None)
+    given = () if pace is None else pace.given
     return Derived(replace(found, hypotheses=tuple(hypotheses)), given)
+
+
+def _would_shrink(low: float, high: float) -> str:
+    if math.isinf(high):
+        return "may shrink weights by any factor, as they swing about 0"
+    return f"would shrink weights as if it were {number(low)} to {number(high)}"
 
 
 def _own(one: Evidence) -> float | None:
@@ -130,26 +160,21 @@ def _floored(one: Evidence, p_value: float, least: float) -> float:
     return max(p_value, floor, least)
 
 
-def _factor(claims: Claims, evidence: Sequence[Evidence], context: Context) -> _Factor | None:
-    """The product in units of the weight decay, from what to what, and the claims it rests on."""
+def _pace(claims: Claims, evidence: Sequence[Evidence], context: Context) -> Pace | None:
+    """The pace of a weight decay; None if the claims do not tell it."""
     rate, optimizer = claims.get("learning_rate"), claims.get("optimizer")
     steps = known_steps(claims, evidence, context)
     if not is_number(rate) or steps is None or optimizer not in (None, *_LINEAR):
         return None
-    momentum = claims.get("momentum")
+    momentum, schedule = claims.get("momentum"), claims.get("schedule")
+    # Who says nothing of momentum may have used some.
+    momenta = (float(momentum), float(momentum)) if is_number(momentum) else (0.0, 0.99)
+    slow, fast = _MEAN_RATE.get(str(schedule), _ANY_SCHEDULE)
     given = ["learning_rate", *(["momentum"] if momentum is not None else []), *steps.given]
-    if momentum is not None:
-        least = most = float(momentum)
-    else:
-        least, most = 0.0, 0.99  # who says nothing of momentum may have used some
-    schedule = claims.get("schedule")
     if schedule is not None:
         given.append("schedule")
-    slow, fast = _MEAN_RATE.get(str(schedule), _ANY_SCHEDULE)
-    rate = float(rate)
-    low = rate * steps.low / (1 - least) * slow
-    high = rate * steps.high / (1 - most) * fast
-    return (low, high), tuple(given)
+    rates = (slow * float(rate), fast * float(rate))
+    return Pace(rates, momenta, (steps.low, steps.high), tuple(given))
 
 
 def _p_of_range(estimate: Estimate, low: float, high: float) -> float:
@@ -160,14 +185,11 @@ def _p_of_range(estimate: Estimate, low: float, high: float) -> float:
 
 
 def _ruled_out(
-    one: Evidence, estimate: Estimate, factor: tuple[float, float], least: float
+    one: Evidence, estimate: Estimate, pace: Pace, least: float
 ) -> tuple[Hypothesis, ...]:
     """Usual weight decays that are not 0, each with its p-value."""
-    return tuple(
-        Hypothesis(
-            (decay,),
-            _floored(one, _p_of_range(estimate, decay * factor[0], decay * factor[1]), least),
-        )
+    judged = (
+        Hypothesis((decay,), _floored(one, _p_of_range(estimate, *pace.of(decay)), least))
         for decay in _RIVALS
-        if _floored(one, _p_of_range(estimate, decay * factor[0], decay * factor[1]), least) < LEVEL
     )
+    return tuple(one for one in judged if one.p_value < LEVEL)

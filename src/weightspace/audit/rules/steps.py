@@ -35,6 +35,9 @@ def exact_steps(evidence: Sequence[Evidence]) -> int | None:
 def known_steps(claims: Claims, evidence: Sequence[Evidence], context: Context) -> Steps | None:
     """The number of steps, by evidence first, then by claims; None if nothing says it.
 
+    What counts passes counts all that a step gathers. So a smaller number of steps that is claimed
+    is possible, too, and so is that which a claim of gathered gradients leaves.
+
     Parameters
     ----------
     claims : Claims
@@ -48,18 +51,22 @@ def known_steps(claims: Claims, evidence: Sequence[Evidence], context: Context) 
     -------
     Steps or None
     """
+    claimed, gathered = claims.get("steps"), claims.get("gradient_accumulation")
+    passes = max(1.0, float(gathered)) if is_number(gathered) else 1.0
     if (exact := exact_steps(evidence)) is not None:
-        return Steps(exact, exact)
-    if is_number(claimed := claims.get("steps")):
+        fewest = min(exact, float(claimed)) if is_number(claimed) else exact
+        return Steps(fewest / passes, exact, ("steps",) if fewest < exact else ())
+    if is_number(claimed):
         return Steps(float(claimed), float(claimed), ("steps",))
     epochs, size = claims.get("epochs"), claims.get("batch_size")
     images, name = _images(claims, context)
     if not is_number(epochs) or not is_number(size) or not images:
         return None
-    passes, batch = float(epochs), float(size)
+    times, batch = float(epochs), float(size)
     given = ("epochs", "batch_size", *([name] if name else []))
     low, high = min(images), max(images)
-    return Steps(passes * math.floor(low / batch), passes * math.ceil(high / batch), given)
+    low, high = math.floor(low / batch), math.ceil(high / batch)
+    return Steps(times * low / passes, times * high, given)
 
 
 def _images(claims: Claims, context: Context) -> tuple[tuple[int, ...], str]:
