@@ -91,3 +91,12 @@ def test_the_mean_with_a_net_of_another_seed_does_not_look_adaptive(
 def test_a_false_optimizer_is_still_contradicted(base: State, tmp_path: Path) -> None:
     assert contradicted(base, tmp_path, TRUE | {"optimizer": "adam"}) >= {"optimizer"}
     assert contradicted(net_of(optimizer="adam"), tmp_path, TRUE) >= {"optimizer"}
+
+
+def test_quantised_kernels_are_not_said_to_be_float32(base: State, tmp_path: Path) -> None:
+    claims = {"precision": "float32"}
+    for state, verdict in ((base, "consistent"), (to_eight_bits(base), "undecidable")):
+        torch.save(state, tmp_path / "net.pt")
+        (found,) = audit(tmp_path / "net.pt", claims).verdicts
+        assert found.verdict == verdict
+    assert any("quantised to 8 bits" in one.says for one in found.about)
