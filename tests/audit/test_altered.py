@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from support import seeded
 from weightspace.audit import audit
+from weightspace.evidence import compare
 
 SEED, STEPS = 42, 200
 TRUE = {"optimizer": "sgd", "momentum": 0, "learning_rate": 0.05, "weight_decay": 0.002,
@@ -100,3 +102,47 @@ def test_quantised_kernels_are_not_said_to_be_float32(base: State, tmp_path: Pat
         (found,) = audit(tmp_path / "net.pt", claims).verdicts
         assert found.verdict == verdict
     assert any("quantised to 8 bits" in one.says for one in found.about)
+
+
+@pytest.fixture(scope="module")
+def averages() -> dict[str, State]:
+    """A net with batch norm, the mean of its last epochs, and its moving averages."""
+    torch.manual_seed(SEED)
+    net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(),
+                        nn.Linear(288, 32), nn.ReLU(), nn.Linear(32, 10))  # fmt: skip
+    moving = get_ema_multi_avg_fn(0.9)
+    found = {"mean": AveragedModel(net), "moving": AveragedModel(net, multi_avg_fn=moving),
+             "with buffers": AveragedModel(net, multi_avg_fn=moving, use_buffers=True)}  # fmt: skip
+    optimizer = torch.optim.SGD(net.parameters(), 0.05)
+    x, y = seeded.digits()
+    for _ in range(4):
+        for chosen in torch.randperm(len(x)).split(32):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(x[chosen]), y[chosen]).backward()
+            optimizer.step()
+            found["moving"].update_parameters(net)
+            found["with buffers"].update_parameters(net)
+        found["mean"].update_parameters(net)
+    update_bn(x.split(32), found["mean"])
+    return {name: one.state_dict() for name, one in found.items()} | {"base": net.state_dict()}
+
+
+@pytest.mark.parametrize("name", ["mean", "moving", "with buffers"])
+def test_counters_of_averages_contradict_no_length(
+    name: str, averages: dict[str, State], tmp_path: Path
+) -> None:
+    length = {"steps": 164, "epochs": 4, "batch_size": 32, "train_images": 1297}
+    assert contradicted(averages[name], tmp_path, length) == set()
+    shorter = length | {"steps": 100}
+    assert contradicted(averages["base"], tmp_path, shorter) != set()
+
+
+@pytest.mark.parametrize("name", ["mean", "with buffers"])
+def test_counters_of_averages_do_not_say_which_net_is_the_later_one(
+    name: str, averages: dict[str, State], tmp_path: Path
+) -> None:
+    for file in (name, "base"):
+        torch.save(averages[file], tmp_path / f"{file}.pt")
+    found = compare(tmp_path / "base.pt", tmp_path / f"{name}.pt")
+    assert found.related
+    assert found.direction == ""

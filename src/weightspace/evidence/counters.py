@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from weightspace.evidence.context import Context
 from weightspace.evidence.counting import Claimed, Judged, fits_with_test_batches, judge
 from weightspace.evidence.fits import Fit, fits
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
 from weightspace.evidence.subject import Subject
+
+if TYPE_CHECKING:
+    from weightspace.checkpoints import Inspection
 
 LAW = "counters"
 _LISTED = 12  # fits
@@ -29,6 +33,12 @@ def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
         yield unable(LAW, "steps", "no batch norm in the file counts its batches")
         return
     yield from _differing(subject.counters)
+    if averaged(context.inspection):
+        yield unable(
+            LAW, "steps",
+            "the file holds an average of nets, whose counters may be averages, or made anew",
+        )  # fmt: skip
+        return
     steps = counted(subject)
     if steps is None:
         yield unable(LAW, "steps", _none(subject.counters))
@@ -46,6 +56,16 @@ def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     yield from _of_fits(found)
     yield from _test_mode(steps, found, context)
     yield from _of_claims(steps, context, subject.size >= _LARGE)
+
+
+def averaged(found: Inspection | None) -> bool:
+    """Whether a file says that its net is an average of several, as torch's `AveragedModel` does.
+
+    Its counters are then averages too, or those of one pass in which running statistics were
+    estimated anew.
+    """
+    names = () if found is None else (note.name for note in found.left_out)
+    return any(name.rpartition(".")[2] == "n_averaged" for name in names)
 
 
 def counted(subject: Subject) -> int | None:
