@@ -16,7 +16,8 @@ from weightspace.evidence import compare
 
 SEED, STEPS = 42, 200
 TRUE = {"optimizer": "sgd", "momentum": 0, "learning_rate": 0.05, "weight_decay": 0.002,
-        "schedule": "constant", "steps": STEPS, "loss": "cross_entropy",
+        "schedule": "constant", "steps": STEPS, "checkpoint": "last", "loss": "cross_entropy",
+        "output_activation": "none", "gradient_clipping_by": "none",
         "initialization": "torch_default", "seed": SEED}  # fmt: skip
 State = dict[str, Tensor]
 
@@ -113,7 +114,7 @@ def averages() -> dict[str, State]:
     moving = get_ema_multi_avg_fn(0.9)
     found = {"mean": AveragedModel(net), "moving": AveragedModel(net, multi_avg_fn=moving),
              "with buffers": AveragedModel(net, multi_avg_fn=moving, use_buffers=True)}  # fmt: skip
-    optimizer = torch.optim.SGD(net.parameters(), 0.05)
+    optimizer = torch.optim.SGD(net.parameters(), 0.05, weight_decay=0.02)
     x, y = seeded.digits()
     for _ in range(4):
         for chosen in torch.randperm(len(x)).split(32):
@@ -124,15 +125,22 @@ def averages() -> dict[str, State]:
             found["with buffers"].update_parameters(net)
         found["mean"].update_parameters(net)
     update_bn(x.split(32), found["mean"])
-    return {name: one.state_dict() for name, one in found.items()} | {"base": net.state_dict()}
+    whole = {name: dict(one.state_dict()) for name, one in found.items()}
+    alone = {f"{name}, alone": dict(one.module.state_dict()) for name, one in found.items()}
+    return whole | alone | {"base": net.state_dict()}
 
 
+@pytest.mark.parametrize("alone", ["", ", alone"])
 @pytest.mark.parametrize("name", ["mean", "moving", "with buffers"])
 def test_counters_of_averages_contradict_no_length(
-    name: str, averages: dict[str, State], tmp_path: Path
+    name: str, alone: str, averages: dict[str, State], tmp_path: Path
 ) -> None:
-    length = {"steps": 164, "epochs": 4, "batch_size": 32, "train_images": 1297}
-    assert contradicted(averages[name], tmp_path, length) == set()
+    length = {"steps": 164, "epochs": 4, "batch_size": 32, "train_images": 1297,
+              "checkpoint": "last"}  # fmt: skip
+    decay = {"optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 0.02, "momentum": 0,
+             "schedule": "constant"}  # fmt: skip
+    claims = length | decay | ({"ema": 0.9} if alone else {})
+    assert contradicted(averages[name + alone], tmp_path, claims) == set()
     shorter = length | {"steps": 100}
     assert contradicted(averages["base"], tmp_path, shorter) != set()
 

@@ -133,7 +133,7 @@ def _steps(subject: Subject, context: Context) -> int | None:
     claimed = context.claims.get("steps")
     if isinstance(claimed, int) and not isinstance(claimed, bool) and claimed > 0:
         return claimed
-    return None if averaged(context.inspection) else counted(subject)
+    return None if averaged(context) else counted(subject)
 
 
 def _lower(moved: Movement, steps: int) -> Evidence:

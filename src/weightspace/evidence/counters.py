@@ -33,7 +33,7 @@ def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
         yield unable(LAW, "steps", "no batch norm in the file counts its batches")
         return
     yield from _differing(subject.counters)
-    if averaged(context.inspection):
+    if averaged(context):
         yield unable(
             LAW, "steps",
             "the file holds an average of nets, whose counters may be averages, or made anew",
@@ -58,14 +58,20 @@ def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     yield from _of_claims(steps, context, subject.size >= _LARGE)
 
 
-def averaged(found: Inspection | None) -> bool:
-    """Whether a file says that its net is an average of several, as torch's `AveragedModel` does.
+def averaged(context: Context) -> bool:
+    """Whether the net is said to be an average of several: by a claim, or by its file.
 
     Its counters are then averages too, or those of one pass in which running statistics were
-    estimated anew.
+    estimated anew. And its weights are those of some earlier step.
     """
-    names = () if found is None else (note.name for note in found.left_out)
-    return any(name.rpartition(".")[2] == "n_averaged" for name in names)
+    if context.claims.get("weight_averaging") is True:
+        return True
+    return context.inspection is not None and keeps_average(context.inspection)
+
+
+def keeps_average(found: Inspection) -> bool:
+    """Whether a file says that it holds an average, as torch's `AveragedModel` does."""
+    return any(note.name.rpartition(".")[2] == "n_averaged" for note in found.left_out)
 
 
 def counted(subject: Subject) -> int | None:
