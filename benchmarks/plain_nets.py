@@ -159,9 +159,15 @@ def optimizer_of(recipe, net):
     return kinds[name](parameters, lr=rate, weight_decay=decay)
 
 
-def train(recipe, images, labels, tests):
+def train(recipe, images, labels, tests, start=None, watch=None):
+    """Train a net from its seed, or on from the state dict `start`.
+
+    `watch(net, steps)` is called after each step.
+    """
     torch.manual_seed(recipe["seed"])
     net = build(recipe)
+    if start is not None:
+        net.load_state_dict(start)
     optimizer = optimizer_of(recipe, net)
     epochs, size = recipe["epochs"], recipe["batch_size"]
     schedule = {
@@ -185,6 +191,8 @@ def train(recipe, images, labels, tests):
             area += optimizer.param_groups[0]["lr"]
             optimizer.step()
             steps += 1
+            if watch is not None:
+                watch(net, steps)
         schedule.step()
     net.eval()
     with torch.no_grad():

@@ -171,13 +171,16 @@ def tell(rows):
               f"{min((row['z'] for row in found), default=math.nan):.1f}",
               f"{max(missed, default=math.nan):.1f}",
               f"{1000 * np.median([row['seconds'] for row in some]):.0f} ms")  # fmt: skip
-    print("optimizer: nets with exact sums, drift (least, median, largest), no decay: |t| > 2.6")
+    print("optimizer: nets with exact sums, drift (least, median, largest), greatest p-value that "
+          "it knows nothing of what was learned, no decay: |t| > 2.6")  # fmt: skip
     for name in RATES:
         some = [row for row in rows if row["optimizer"] == name and "change" in row]
         drifts = sorted(row["change"].drift for row in some) or [math.nan]
         still = [(1 - row["change"].slope) / row["change"].error for row in some
                  if not row["weight_decay"]]  # fmt: skip
+        learned = max((row["change"].fit for row in some), default=math.nan)
         print(name, len(some), *(f"{drifts[at]:.1e}" for at in (0, len(drifts) // 2, -1)),
+              f"{learned:.1e}",
               sum(abs(t) > 2.6 for t in still), "of", len(still))  # fmt: skip
 
 

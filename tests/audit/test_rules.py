@@ -312,7 +312,9 @@ def test_true_claims_of_what_changes_the_sums_are_not_contradicted(head, tmp_pat
     (found, _) = audit(tmp_path / "net.pt", claims).verdicts
     assert found.verdict == ("consistent" if head == "none" else "undecidable")
     told = audit(tmp_path / "net.pt", {**claims, **SOFTMAX}).verdicts[0]
-    assert told.verdict == ("consistent" if head == "none" else "contradicted")
+    # Behind a ReLU the sums change, but hardly with what was learned.
+    expected = {"none": "consistent", "relu": "undecidable"}.get(head, "contradicted")
+    assert told.verdict == expected
 
 
 class Applied(torch.nn.Module):

@@ -78,9 +78,41 @@ def test_adam_is_never_given_a_decay_that_it_did_not_have() -> None:
 def test_p_values_of_even_weights_are_valid() -> None:
     rng = np.random.default_rng(0)
     power = np.sort(rng.exponential(1, 60))
-    found = [evenness(Still(rng.chisquare(64, 60) / 64 * 0.3, power, 64)) for _ in range(500)]
+    each = rng.chisquare(1, (500, 64, 60)) * 0.3
+    found = [evenness(Still(one.mean(0), power, one.mean(1))) for one in each]
     assert np.mean(np.array(found) < 0.05) < 0.08
     assert min(found) > 1e-5
+
+
+def test_units_of_different_scales_are_not_even() -> None:
+    rng = np.random.default_rng(0)
+    each = rng.chisquare(1, (64, 60)) * np.exp(rng.uniform(-1, 1, (64, 1)))
+    assert evenness(Still(each.mean(0), np.arange(60.0), each.mean(1))) < 1e-9
+
+
+@pytest.mark.parametrize("change", ["pruned", "8 bits"])
+def test_weights_that_were_pruned_or_quantised_say_nothing(change: str) -> None:
+    torch.manual_seed(5)
+    net = train(mlp(64, 256, 10, dtype=torch.float32), SGD, 100)
+    assert len(look(net)) == 2
+    with torch.no_grad():
+        kernel = net[0].weight
+        if change == "pruned":
+            kernel[kernel.abs() < kernel.abs().quantile(0.1)] = 0
+        else:
+            kernel.copy_((kernel / kernel.abs().max() * 127).round())
+    (found,) = look(net)
+    assert "quantised or pruned" in found.missing
+
+
+def test_weights_in_bfloat16_still_say_what_they_did() -> None:
+    torch.manual_seed(5)
+    net = train(mlp(64, 256, 10, dtype=torch.float32), SGD, 100)
+    before = look(net)[1].estimate
+    with torch.no_grad():
+        net[0].weight.copy_(net[0].weight.bfloat16())
+    after = look(net)[1].estimate
+    assert after.high == pytest.approx(before.high, rel=1e-2)
 
 
 def test_weights_that_decayed_away_say_nothing() -> None:

@@ -111,6 +111,21 @@ def permuted(state: State, seed: int) -> State:
     return state
 
 
+def rescaled(state: State, seed: int) -> State:
+    """Hidden units times numbers, and the next layer divided by them; the function stays."""
+    draw = torch.Generator().manual_seed(seed)
+    state = dict(state)
+    kernels = [name for name, value in state.items() if value.dim() > 1]
+    for name, after in itertools.pairwise(kernels):
+        factors = torch.exp(1.4 * torch.rand(len(state[name]), generator=draw) - 0.7)
+        normed = "1.weight" if name == "0.weight" else name  # the batch norm's own scale
+        for one in (normed, normed.replace("weight", "bias")):
+            state[one] = state[one] * factors.reshape(-1, *[1] * (state[one].dim() - 1))
+        parts = state[after].reshape(len(state[after]), len(factors), -1)
+        state[after] = (parts / factors[:, None]).reshape(state[after].shape)
+    return state
+
+
 @KINDS
 def test_the_same_net_in_another_file(kind, build, base, between, tmp_path):
     state = base[kind].state_dict()
@@ -132,6 +147,11 @@ def test_a_single_value_is_seen(base, between):
     assert [one.first for one in found.tensors if one.relation != "equal"] == ["5.weight"]
 
 
+def per_kernel(value: torch.Tensor) -> torch.Tensor:
+    scale = value.abs().max() / 127
+    return (value / scale).round() * scale if value.dim() > 1 else value
+
+
 def per_unit(value: torch.Tensor) -> torch.Tensor:
     if value.dim() < 2:
         return value
@@ -143,6 +163,7 @@ WAYS = {
     "rounded to bfloat16": lambda value: value.bfloat16(),
     "rounded to float16": lambda value: value.half(),
     "quantised": per_unit,
+    "quantised by one scale": per_kernel,
     "pruned": lambda value: torch.where(value.abs() > value.abs().median(), value, 0),
 }
 
@@ -155,8 +176,28 @@ def test_the_same_weights_with_fewer_bits(kind, build, way, base, between):
     for first, second in ((state, changed), (changed, state)):
         found = between(first, second)
         assert found.verdict == "same weights", found
-        assert way in found.says[0]
+        assert way.removesuffix(" by one scale") in found.says[0]
         assert not found.permuted
+
+
+@KINDS
+def test_the_same_weights_with_rescaled_units(kind, build, trained, base, between):
+    state = rescaled(base[kind].state_dict(), 3)
+    x = torch.rand(5, 1, 8, 8)
+    net = build()
+    net.load_state_dict(state)
+    assert torch.allclose(net.eval()(x), base[kind].eval()(x), atol=1e-4)
+    for first, second in ((base[kind], state), (state, base[kind])):
+        found = between(first, second)
+        assert found.verdict == "same weights", found
+        assert "rescaled" in found.says[0]
+    found = between(base[kind], permuted(state, 4))
+    assert found.verdict == "same weights", found
+    assert found.permuted
+    last = list(state)[-2]
+    state[last] = state[last] * torch.linspace(0.9, 1.1, state[last].numel()).view_as(state[last])
+    found = between(base[kind], state)
+    assert next(one for one in found.tensors if one.first == last).relation == "differs"
 
 
 @KINDS

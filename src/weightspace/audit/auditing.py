@@ -13,7 +13,7 @@ from weightspace.audit.facts import facts_of
 from weightspace.audit.findings import Finding, findings_of
 from weightspace.audit.rules import derived_from
 from weightspace.audit.rules.counting import JOINT
-from weightspace.audit.tempering import of_steps, of_this_training
+from weightspace.audit.tempering import of_steps, of_this_training, of_values
 from weightspace.audit.verdicts import Derived, Verdict, judged, plain
 from weightspace.checkpoints import Checkpoint, Inspection
 from weightspace.checkpoints.opening import open_net
@@ -163,7 +163,8 @@ def audit(
         kept = traces(subject, context) if traced else None
         read = None if model is None else (model, net.checkpoint())
     found = net.inspection
-    measured = tuple(of_this_training((*facts_of(found, asked), *laws), asked))
+    stated = of_values((*facts_of(found, asked), *laws))
+    measured = tuple(of_this_training(tuple(stated), asked))
     derived = derived_from(asked, measured, context)
     evidence = tuple(of_steps(measured, asked, context))
     return Audit(

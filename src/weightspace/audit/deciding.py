@@ -38,6 +38,7 @@ _DECIDED_BY = {
     "augmentation": _AROUND,
     "pretrained_from": "compare it with that file",
     "batch_norm": "the file of the training, where batch norms are not merged into layers",
+    "weight_averaging": "nothing in the weights; other laws rest on it",
     "precision": "nothing: the weights of mixed precision are those of float32",
     "checkpoint": "nothing in the weights; counters rest on it",
     "schedule": "a checkpoint with the state of the schedule",

@@ -19,6 +19,8 @@ _ACTIVATIONS = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu", "GELU":
                 "PReLU": "prelu", "Mish": "mish", "Softplus": "softplus",
                 "Hardswish": "hardswish", "ReLU6": "relu6"}  # fmt: skip
 _STATISTICS = ("running_var", "moving_variance", "batch_stats")
+STORED = "stored format"
+"""The name of what the type says in which values are stored."""
 _GRID_VALUES = 1000  # so many values do not lie on a coarser grid by chance
 _MERGING = ("ONNX", "GGUF")  # forms of exports, in which batch norms may be merged into layers
 
@@ -102,7 +104,7 @@ def _precision(found: Inspection, claims: Claims) -> Iterator[Evidence]:
         if claimed not in (None, stored):
             return
         says += f", and no narrower format holds the {grid.values:,} checked ones"
-    yield exactly("stored format", "precision", (stored,), says, claims)
+    yield exactly(STORED, "precision", (stored,), says, claims)
 
 
 def _structure(found: Inspection, claims: Claims) -> Iterator[Evidence]:

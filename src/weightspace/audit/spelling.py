@@ -44,6 +44,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "classes": ("num_classes", "n_classes", "nb_classes", "num_labels", "number_of_classes"),
     "architecture": ("arch", "network", "model_type", "model_architecture"),
     "checkpoint": ("snapshot", "saved_at"),
+    "weight_averaging": ("averaging", "ema", "swa", "use_ema", "model_ema", "ema_decay",
+                         "stochastic_weight_averaging"),
     "drop_last": ("dataloader_drop_last",),
     "gradient_clipping": ("max_grad_norm", "grad_clip", "clip_grad_norm", "gradient_clip_val"),
     "gradient_clipping_by": ("gradient_clip_algorithm", "clip_by", "clipping"),

@@ -6,11 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from weightspace.audit.claims import Claims
+from weightspace.audit.facts import STORED
 from weightspace.audit.numbers import is_number
 from weightspace.evidence import Context, Evidence
 from weightspace.evidence.beside import SETTINGS, STATES
 from weightspace.evidence.counters import LAW as COUNTERS
 from weightspace.evidence.counting import judge
+from weightspace.evidence.grids import LAW as GRIDS
+from weightspace.evidence.grids import LEVELS
 from weightspace.evidence.losses import AS_SAID, LINEAR
 from weightspace.evidence.record import Value
 
@@ -52,6 +55,24 @@ def _with_epsilon(one: Evidence, epsilon: Value | None) -> Evidence:
     )
     says = f"{one.says}; with an epsilon of {epsilon:g} an adaptive step may be as good as linear"
     return replace(one, says=says, hypotheses=hypotheses)
+
+
+def of_values(evidence: Sequence[Evidence]) -> Iterator[Evidence]:
+    """The evidence, where the stored type decides nothing of values that lie on few levels.
+
+    Yields
+    ------
+    Evidence
+    """
+    quantised = any(
+        one.law == GRIDS and any(each.name == LEVELS for each in one.hypotheses) for one in evidence
+    )
+    for one in evidence:
+        if quantised and one.law == STORED:
+            says = f"{one.says}; but kernels were quantised"
+            yield replace(one, says=says, hypotheses=())
+        else:
+            yield one
 
 
 def of_steps(evidence: Sequence[Evidence], claims: Claims, context: Context) -> Iterator[Evidence]:

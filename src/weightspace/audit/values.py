@@ -80,6 +80,11 @@ def _switch(value: Any) -> Value:
     raise ValueError
 
 
+def _averaging(value: Any) -> Value:
+    """True or false; a factor or the name of what is done means true."""
+    return value != 0 if isinstance(value, int | float) else _augmentation(value)
+
+
 def _augmentation(value: Any) -> Value:
     """True or false; the name or a list of what is done means true."""
     if isinstance(value, list | tuple):
@@ -125,6 +130,7 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], Value]]] = {
     "batch_norm": ("true or false", _switch),
     "augmentation": ("true or false, or what is done", _augmentation),
     "drop_last": ("true or false", _switch),
+    "weight_averaging": ("true or false, or what is done", _averaging),
     "gradient_clipping": ("a number from 0", _real(lambda x: x >= 0)),
     "beta1": _SHARE,
     "beta2": _SHARE,

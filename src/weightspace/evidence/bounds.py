@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightspace.evidence.context import Context
-from weightspace.evidence.counters import counted
+from weightspace.evidence.counters import averaged, counted
 from weightspace.evidence.counting import began_elsewhere
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
 from weightspace.evidence.subject import Subject
@@ -38,7 +38,7 @@ class Movement:
 
 def bound_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     """Evidence on the learning rate of adaptive optimizers from the scales and shifts of norms."""
-    steps = _steps(subject, context.claims)
+    steps = _steps(subject, context)
     if steps is None:
         yield unable(LAW, "learning_rate", "the number of steps is neither counted nor claimed")
         return
@@ -128,12 +128,12 @@ def _adam(steps: int, one: float, two: float) -> float:
     return float(np.sqrt(squared).sum() + (steps - exact.size) * math.sqrt(limit))
 
 
-def _steps(subject: Subject, claims: Mapping[str, Value]) -> int | None:
+def _steps(subject: Subject, context: Context) -> int | None:
     """The number of steps that is claimed, and otherwise the one that is counted."""
-    claimed = claims.get("steps")
+    claimed = context.claims.get("steps")
     if isinstance(claimed, int) and not isinstance(claimed, bool) and claimed > 0:
         return claimed
-    return counted(subject)
+    return None if averaged(context) else counted(subject)
 
 
 def _lower(moved: Movement, steps: int) -> Evidence:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, chdtri, fdtrc, ndtr
+from scipy.special import chdtrc, chdtri, ndtr
 
 from weightspace.evidence.altered import altered
 from weightspace.evidence.context import Context
 from weightspace.evidence.families import FAMILIES, UNLIKELY, decay_estimate, shrinkages
+from weightspace.evidence.learned import covariates, independence
 from weightspace.evidence.losses import UNLESS, families
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.shrinkage import PRODUCT
@@ -109,7 +110,7 @@ def sums_of(subject: Subject, layer: Layer) -> Sums:
     sums = column_sums(subject, layer)
     classes, inputs = layer.outputs, layer.inputs
     square = float(np.mean(sums**2))
-    rest, alike, covariates = _rest(subject, layer, sums)
+    rest, alike, known = _rest(subject, layer, sums)
     mean = abs(float(sums.mean()))
     bias = share = None
     if layer.bias and subject.dtypes.get(layer.bias, "float32") in _EXACT:
@@ -118,7 +119,7 @@ def sums_of(subject: Subject, layer: Layer) -> Sums:
         total = float(np.abs(biases).sum())
         share = abs(bias) / total if total and _moved(biases) else None
     spread = float(sums.std()) / mean if mean else math.inf
-    fit = 1.0 if alike else _regression(sums[: len(covariates)], covariates)
+    fit = 1.0 if alike else independence(sums[: len(known)], known)
     return Sums(classes, inputs, square, rest, spread, fit, bias, share, alike)
 
 
@@ -139,15 +140,8 @@ def _rest(
     inputs = min(layer.inputs, _MOST_INPUTS)
     weights = _part(subject, layer, inputs)
     centred = weights - weights.mean(0)
-    square = (centred**2).sum(0)
-    rest = float(square.mean()) / (layer.outputs - 1)
-    most = max(1, min(layer.outputs - 1, inputs // 6))
-    if layer.outputs - 1 <= most:
-        directions = np.linalg.svd(centred, full_matrices=False)[2][:most]
-    else:
-        _, vectors = np.linalg.eigh(centred.T @ centred)
-        directions = vectors[:, ::-1][:, :most].T
-    columns = [np.ones(inputs), *directions, np.sqrt(square), square]
+    rest = float((centred**2).sum()) / inputs / (layer.outputs - 1)
+    columns = covariates(centred)
     before = subject.layers[subject.layers.index(layer) - 1] if len(subject.layers) > 1 else None
     if before is not None and before.outputs == layer.inputs and not before.norms:
         made = subject.weight(before)[:inputs].reshape(inputs, -1).astype(np.float64)
@@ -164,21 +158,6 @@ def _part(subject: Subject, layer: Layer, inputs: int) -> NDArray[np.float64]:
     if layer.axes == "in out":
         return subject.read(layer.weight, 0, inputs)[:, :most].T.astype(np.float64)
     return subject.read(layer.weight, 0, most)[:, :inputs].astype(np.float64)
-
-
-def _regression(sums: NDArray[np.float64], covariates: NDArray[np.float64]) -> float:
-    """The p-value of the F test that sums do not depend on the covariates, the mean included."""
-    scale = np.sqrt((covariates**2).mean(0))
-    basis, triangle = np.linalg.qr(covariates[:, scale > 0] / scale[scale > 0])
-    basis = basis[:, np.abs(np.diag(triangle)) > 1e-8 * len(sums)]
-    free, taken = len(sums) - basis.shape[1], basis.shape[1]
-    if free < 5:
-        return 1.0
-    explained = float(((basis.T @ sums) ** 2).sum())
-    left = float((sums**2).sum()) - explained
-    if left <= 1e-12 * explained:
-        return 0.0
-    return float(fdtrc(taken, free, explained / taken / (left / free)))
 
 
 def _of_optimizer(sums: Sums, layer: Layer) -> Evidence:

@@ -21,8 +21,9 @@ class TensorPair:
     shape : tuple of int
         The shape in the first file.
     relation : str
-        "equal"; "rounded to bfloat16", "rounded to float16", "quantised", "pruned"; "related" or
-        "no sign of kinship", for kernels with hidden units; "differs", for others.
+        "equal"; "rounded to bfloat16", "rounded to float16", "quantised", "pruned", "rescaled" (by
+        factors of units and of inputs); "related" or "no sign of kinship", for kernels with hidden
+        units; "differs", for others.
     correlation : float or None
         Of units at the same place, for kernels. The mean of each input is taken out.
     p_value : float or None
@@ -50,9 +51,9 @@ class Comparison:
     first, second : str
         The files.
     verdict : str
-        "identical", "same weights" (rounded, quantised, pruned, or with permuted units),
-        "partly shared", "fine-tuned", "same initial weights", "related" (one of the two before, and
-        which cannot be told), "unrelated", "undecidable" or "not comparable".
+        "identical", "same weights" (rounded, quantised, pruned, or with rescaled or permuted
+        units), "partly shared", "fine-tuned", "same initial weights", "related" (one of the two
+        before, and which cannot be told), "unrelated", "undecidable" or "not comparable".
     strength : str
         "exact", "very strong", "strong", "measured" or "none".
     says : tuple of str

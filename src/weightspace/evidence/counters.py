@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from weightspace.evidence.context import Context
 from weightspace.evidence.counting import Claimed, Judged, fits_with_test_batches, judge
 from weightspace.evidence.fits import Fit, fits
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
 from weightspace.evidence.subject import Subject
+
+if TYPE_CHECKING:
+    from weightspace.checkpoints import Inspection
 
 LAW = "counters"
 _LISTED = 12  # fits
@@ -29,6 +33,12 @@ def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
         yield unable(LAW, "steps", "no batch norm in the file counts its batches")
         return
     yield from _differing(subject.counters)
+    if averaged(context):
+        yield unable(
+            LAW, "steps",
+            "the file holds an average of nets, whose counters may be averages, or made anew",
+        )  # fmt: skip
+        return
     steps = counted(subject)
     if steps is None:
         yield unable(LAW, "steps", _none(subject.counters))
@@ -46,6 +56,22 @@ def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     yield from _of_fits(found)
     yield from _test_mode(steps, found, context)
     yield from _of_claims(steps, context, subject.size >= _LARGE)
+
+
+def averaged(context: Context) -> bool:
+    """Whether the net is said to be an average of several: by a claim, or by its file.
+
+    Its counters are then averages too, or those of one pass in which running statistics were
+    estimated anew. And its weights are those of some earlier step.
+    """
+    if context.claims.get("weight_averaging") is True:
+        return True
+    return context.inspection is not None and keeps_average(context.inspection)
+
+
+def keeps_average(found: Inspection) -> bool:
+    """Whether a file says that it holds an average, as torch's `AveragedModel` does."""
+    return any(note.name.rpartition(".")[2] == "n_averaged" for note in found.left_out)
 
 
 def counted(subject: Subject) -> int | None:

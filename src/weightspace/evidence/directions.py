@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtr
 
+from weightspace.evidence.altered import coarse
 from weightspace.evidence.context import Context
 from weightspace.evidence.families import FAMILIES, UNLIKELY, decay_estimate, shrinkages
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
@@ -48,12 +49,17 @@ class Still:
     """What the first layer's weights are along still directions.
 
     `squares` is float64 [q], the mean square over units for each direction, `power` [q] that of the
-    images there, `units` their number.
+    images there, `own` [units] the mean square over directions for each unit.
     """
 
     squares: NDArray[np.float64]
     power: NDArray[np.float64]
-    units: int
+    own: NDArray[np.float64]
+
+    @property
+    def units(self) -> int:
+        """The number of units."""
+        return len(self.own)
 
     @property
     def size(self) -> int:
@@ -94,7 +100,11 @@ def still_direction_law(subject: Subject, context: Context) -> Iterator[Evidence
         sizes = f"the images have {pixels:,} values, the first layer {layer.inputs:,} inputs"
         yield unable(LAW, "weight_decay", sizes)
         return
-    still = still_part(subject.weight(layer).astype(np.float64), directions(context.images))
+    weights = subject.weight(layer)
+    if coarse(weights):
+        yield unable(LAW, "weight_decay", "the first layer was quantised or pruned")
+        return
+    still = still_part(weights.astype(np.float64), directions(context.images))
     if still is None:
         why = "the weights moved, or decayed, along every direction of the images"
         yield unable(LAW, "weight_decay", why)
@@ -135,7 +145,8 @@ def still_part(weights: NDArray[np.float64], along: Directions) -> Still | None:
     the drift along still directions follows from the growth along those that are not.
     """
     units = len(weights)
-    squares = ((weights @ along.vectors) ** 2).mean(0)
+    each = (weights @ along.vectors) ** 2
+    squares = each.mean(0)
     half = len(squares) // 2
     growth = max(0.0, float(squares[half:].mean() - squares[:_FEWEST].mean()))
     rate = _MARGIN * growth / float(along.power[half:].mean())
@@ -145,21 +156,25 @@ def still_part(weights: NDArray[np.float64], along: Directions) -> Still | None:
     count = int(good[-1]) + 1 if len(good) else 0
     if count < _FEWEST or squares[:count].mean() < _LEAST * squares[half:].mean():
         return None
-    return Still(squares[:count], along.power[:count], units)
+    return Still(squares[:count], along.power[:count], each[:, :count].mean(1))
 
 
 def evenness(still: Still) -> float:
-    """The p-value that the weights have one variance along all still directions.
+    """The p-value that the weights have one variance along all still directions and in all units.
 
-    It is the smaller of two, doubled: of the spread of the mean squares, and of their rank
-    correlation with the images' power.
+    It is the smallest of three, times three: of the spread of the mean squares over directions and
+    over units, and of the rank correlation of the former with the images' power.
     """
     relative = still.squares / still.square
-    spread = float(((relative - 1) ** 2).sum()) * still.units / 2
-    uneven = float(chdtrc(len(relative) - 1, spread))
+    uneven = min(_spread(relative, still.units), _spread(still.own / still.square, len(relative)))
     rank = ranks(still.power) - (len(relative) + 1) / 2
     slope = float((rank * relative).sum() / math.sqrt((rank**2).sum() * 2 / still.units))
-    return min(1.0, 2 * min(uneven, 2 * float(ndtr(-abs(slope)))))
+    return min(1.0, 3 * min(uneven, 2 * float(ndtr(-abs(slope)))))
+
+
+def _spread(relative: NDArray[np.float64], count: int) -> float:
+    """The p-value of mean squares of `count` normal numbers each, relative to their mean."""
+    return float(chdtrc(len(relative) - 1, float(((relative - 1) ** 2).sum()) * count / 2))
 
 
 def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from scipy.special import stdtr, stdtrit
 
 from weightspace.evidence.altered import altered, rounding
 from weightspace.evidence.initial_vector import InitialVector
+from weightspace.evidence.learned import independent_of_growth
 from weightspace.evidence.losses import UNLESS, families
 from weightspace.evidence.matching import LEAST
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value
@@ -30,6 +31,8 @@ _COMPARED = 2**20  # values of a tensor whose displacement is measured, at most
 _LEAST_ERROR = 2e-6  # standard error of a slope at least: rounding need not be independent of sums
 _SMALLEST = 1e-4  # displacement, relative to the initial weights, from which sums are looked at
 _SEEN = 3.0  # standard errors of the slope from which on the sums surely began as known ones
+_LEARNED = 0.01  # the p-value below which sums are said to have moved with what was learned
+_MOST_INPUTS = 2048  # of which it is asked whether sums moved with what was learned
 _LISTED = 64  # layers whose displacement is listed
 
 
@@ -48,6 +51,9 @@ class SumChange:
         a linear optimizer, about 1 for an adaptive one.
     moved : float
         How far the weights moved, relative to their initial size.
+    fit : float
+        The p-value that what is left of the sums does not depend on how the weights moved; 1 if
+        little is left.
     inputs : int
         How many inputs the layer has.
     """
@@ -56,6 +62,7 @@ class SumChange:
     error: float
     drift: float
     moved: float
+    fit: float
     inputs: int
 
 
@@ -77,14 +84,20 @@ def sum_change(now: NDArray[np.floating], first: NDArray[np.floating]) -> SumCha
     left = sums - slope * before
     moved = now - slope * first
     size = math.sqrt(float(np.mean(moved**2)))
+    drift = math.sqrt(float(np.mean(left**2)) / len(now)) / size if size else 0.0
     spread = math.sqrt(float(left @ left) / max(len(left) - 1, 1))
     return SumChange(
         slope,
         max(spread / math.sqrt(float(before @ before)), _LEAST_ERROR),
-        math.sqrt(float(np.mean(left**2)) / len(now)) / size if size else 0.0,
+        drift,
         size / math.sqrt(float(np.mean(first**2))),
+        1.0 if drift < _CHANGED else _independence(left, moved),
         len(sums),
     )
+
+
+def _independence(left: NDArray[np.float64], moved: NDArray[np.float64]) -> float:
+    return independent_of_growth(left[:_MOST_INPUTS], moved[:, :_MOST_INPUTS])
 
 
 def exact_column_sums(subject: Subject, initial: InitialVector) -> Iterator[Evidence]:
@@ -110,7 +123,8 @@ def exact_column_sums(subject: Subject, initial: InitialVector) -> Iterator[Evid
 
 
 def _family(layer: Layer, change: SumChange) -> Evidence:
-    linear = 1.0 if change.drift < _CHANGED else _IMPOSSIBLE
+    learned = max(change.fit, _IMPOSSIBLE)
+    linear = 1.0 if change.drift < _CHANGED else learned
     adaptive = min(1.0, 2 * change.drift)
     if change.drift < _KEPT:
         says = (
@@ -123,10 +137,17 @@ def _family(layer: Layer, change: SumChange) -> Evidence:
             f"the column sums of the output layer moved by {change.drift:.1%} of what "
             f"independent units give, which fits neither family well"
         )
+    elif learned < _LEARNED:
+        says = (
+            f"the column sums of the output layer moved by {change.drift:.0%} of what "
+            f"independent units give, and with what was learned (p = {change.fit:.0e}): the "
+            f"optimizer is adaptive{UNLESS}"
+        )
     else:
         says = (
             f"the column sums of the output layer moved by {change.drift:.0%} of what "
-            f"independent units give: the optimizer is adaptive{UNLESS}"
+            "independent units give, but not surely with what was learned: so do noise, the mean "
+            "with another net, and units that were rescaled"
         )
     hypotheses = families(linear, adaptive, ADAPTIVE)
     return Evidence(LAW, "optimizer", says, layer.weight, change.drift, hypotheses)

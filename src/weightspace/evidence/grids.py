@@ -14,6 +14,8 @@ from weightspace.evidence.record import Evidence, Hypothesis, Value, unable
 from weightspace.evidence.subject import Subject
 
 LAW = "number formats"
+LEVELS = "few levels"
+"""The name of the hypothesis that kernels were quantised."""
 _LOOKED_AT = 2**16  # values of a tensor
 _MANY = 32  # tensors, above which a quarter of that is looked at in each
 _MOST_TENSORS = 256  # spread evenly over the net
@@ -216,5 +218,5 @@ def _levels(on: list[Grid], found: list[Grid]) -> Evidence:
         f"{share} {len(found):,} tensors have at most {most.levels:,} {kind}{each}: they were "
         f"quantised to {bits} bits",
         where=on[0].name, statistic=float(most.levels),
-        hypotheses=(Hypothesis(values, 1.0),),
+        hypotheses=(Hypothesis(values, 1.0, LEVELS),),
     )  # fmt: skip

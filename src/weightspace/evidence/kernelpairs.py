@@ -11,11 +11,11 @@ from weightspace.evidence.alignment import Floats, OrderTest, correlations, cosi
 from weightspace.evidence.comparison import TensorPair
 from weightspace.evidence.exchangeable import has_diagonal, in_blocks, ordered_because
 from weightspace.evidence.pairing import Pair
-from weightspace.evidence.resemblance import are_equal, block, relation
+from weightspace.evidence.resemblance import are_equal, block, relation, rescaled
 from weightspace.evidence.spectra import learned_energy
 from weightspace.evidence.subject import Subject
 
-COPIES = ("equal", "rounded to bfloat16", "rounded to float16", "quantised", "pruned")
+COPIES = ("equal", "rounded to bfloat16", "rounded to float16", "quantised", "pruned", "rescaled")
 _COPY = 0.5  # the cosine of copies, the pruned ones too
 
 
@@ -107,4 +107,4 @@ def copied(a: np.ndarray, b: np.ndarray) -> str:
     if np.array_equal(a, b):
         return "equal"
     near = cosine(a.astype(np.float64), b.astype(np.float64)) > _COPY
-    return relation(a, b) if near else ""
+    return (relation(a, b) if near else "") or ("rescaled" if rescaled(a, b) else "")

@@ -13,6 +13,7 @@ from weightspace.checkpoints.inspection.inspect import Inspection
 from weightspace.checkpoints.opening import open_net
 from weightspace.evidence.beginnings import initial_family
 from weightspace.evidence.comparison import Comparison, TensorPair
+from weightspace.evidence.counters import keeps_average
 from weightspace.evidence.kernelpairs import (
     COPIES,
     Kernel,
@@ -128,7 +129,7 @@ def compared(
 def ages(inspection: Inspection) -> dict[str, float]:
     """How long a net was trained, by what tells it: batches, optimizer steps, epochs."""
     found: dict[str, float] = {}
-    if inspection.batches:
+    if inspection.batches and not keeps_average(inspection):
         found["batches seen by batch norms"] = max(inspection.batches.values())
     steps = [state.steps[1] for state in inspection.optimizers if state.steps]
     if steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -13,6 +14,9 @@ _UNITS, _INPUTS = 256, 4096  # that are looked at, of a kernel
 _WHOLE = 2**22  # values of a tensor of which all are read at once
 _LEVELS = 256  # of a quantised tensor
 _GRIDS = (127, 7, 1)  # steps to each side, of 8, 4 and 2 bits
+_ROUNDING = 1e-6  # relative, of numbers that were multiplied and divided
+_FACTOR = 1e-3  # from 1, of a factor that is no rounding
+_SAMPLE = 64  # values that show that kernels are not proportional
 
 
 def block(subject: Subject, layer: Layer) -> np.ndarray:
@@ -115,11 +119,39 @@ def _quantised(values: np.ndarray, levels: np.ndarray) -> bool:
         np.maximum.at(high, place.reshape(-1), values.reshape(-1))
         # A few values at the border of two levels may be on either side, by rounding.
         return bool((high[:-1] <= low[1:] + 1e-5 * np.abs(low[1:])).all())
-    most = np.abs(levels).max(1, keepdims=True)
-    for steps in _GRIDS:
+    sizes = np.abs(levels)
+    for most, steps in itertools.product((sizes.max(1, keepdims=True), sizes.max()), _GRIDS):
         step = np.maximum(most / steps, 1e-30)
         counted = levels / step
         on_grid = np.abs(counted - np.rint(counted)).max() < 1e-3
         if on_grid and (np.abs(values - levels) <= 0.51 * step).all():
             return True
     return False
+
+
+def rescaled(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two kernels, [units, inputs], differ by factors of units and of inputs alone.
+
+    Units of a ReLU may be multiplied, and the next layer divided, without changing the function.
+    Other kernels have no such factors: with them, all values are given by a few of one kernel.
+    """
+    units, inputs = one.shape
+    if one.size < 4 * (units + inputs) or not _signs_agree(one, other, _SAMPLE):
+        return False
+    if not _signs_agree(one, other, one.size):
+        return False
+    seen = one != 0
+    full = np.flatnonzero(seen.all(0))
+    if not full.size:
+        return False
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(np.abs(other.astype(np.float64))) - np.log(np.abs(one.astype(np.float64)))
+    logs[~seen] = np.nan
+    used = logs[:, seen.any(0)]
+    units_out = used - logs[:, full[:1]]
+    left = units_out - np.nanmedian(units_out, axis=0)
+    return bool(np.nanmax(np.abs(left)) < _ROUNDING and np.nanmax(np.abs(used)) > _FACTOR)
+
+
+def _signs_agree(one: np.ndarray, other: np.ndarray, most: int) -> bool:
+    return bool((np.sign(one.reshape(-1)[:most]) == np.sign(other.reshape(-1)[:most])).all())

@@ -10,6 +10,7 @@ from weightspace.audit.claims import Claims
 from weightspace.audit.numbers import is_number
 from weightspace.evidence import Context, Evidence
 from weightspace.evidence.context import TRAIN_IMAGES
+from weightspace.evidence.counters import averaged
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ def known_steps(claims: Claims, evidence: Sequence[Evidence], context: Context) 
     """The number of steps, by evidence first, then by claims; None if nothing says it.
 
     What counts passes counts all that a step gathers. So a smaller number of steps that is claimed
-    is possible, too, and so is that which a claim of gathered gradients leaves.
+    is possible, too, and so is that which a claim of gathered gradients leaves. A larger one is
+    possible where running statistics were made anew. An average of nets has shrunk as some earlier
+    step has.
 
     Parameters
     ----------
@@ -51,13 +54,28 @@ def known_steps(claims: Claims, evidence: Sequence[Evidence], context: Context) 
     -------
     Steps or None
     """
+    found = _counted_or_claimed(claims, evidence, context)
+    if found is None or not averaged(context):
+        return found
+    given = ("weight_averaging",) if claims.get("weight_averaging") is True else ()
+    return Steps(0.0, found.high, (*found.given, *given))
+
+
+def _counted_or_claimed(
+    claims: Claims, evidence: Sequence[Evidence], context: Context
+) -> Steps | None:
     claimed, gathered = claims.get("steps"), claims.get("gradient_accumulation")
     passes = max(1.0, float(gathered)) if is_number(gathered) else 1.0
     if (exact := exact_steps(evidence)) is not None:
-        fewest = min(exact, float(claimed)) if is_number(claimed) else exact
-        return Steps(fewest / passes, exact, ("steps",) if fewest < exact else ())
+        other = float(claimed) if is_number(claimed) else exact
+        given = ("steps",) if other != exact else ()
+        return Steps(min(exact, other) / passes, max(exact, other), given)
     if is_number(claimed):
         return Steps(float(claimed), float(claimed), ("steps",))
+    return _of_epochs(claims, context, passes)
+
+
+def _of_epochs(claims: Claims, context: Context, passes: float) -> Steps | None:
     epochs, size = claims.get("epochs"), claims.get("batch_size")
     images, name = _images(claims, context)
     if not is_number(epochs) or not is_number(size) or not images:
