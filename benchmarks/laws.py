@@ -209,10 +209,11 @@ def plain_nets(folders: list[Path], known: set[str]) -> Iterator[Net]:
             recipe = json.loads(path.read_text())
             if path.stem in known or not math.isfinite(recipe["test_accuracy"]):
                 continue
-            truth = {name: recipe[name] for name in names}
+            truth = {name: recipe[name] for name in names if name in recipe}
             if recipe["momentum"]:
                 truth["momentum"] = recipe["momentum"]
-            product = recipe["weight_decay"] * recipe["sum_of_rates"] / (1 - recipe["momentum"])
+            area = recipe.get("sum_of_rates", math.nan)  # nets of tutorial_nets.py do not say it
+            product = recipe["weight_decay"] * area / (1 - recipe["momentum"])
             file = path.with_suffix(".pt")
             yield Net(path.stem, "plain PyTorch", recipe["kind"], file, truth, product)
 
