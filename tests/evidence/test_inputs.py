@@ -18,6 +18,7 @@ from weightspace.evidence.fingerprints import Fingerprint, add, fingerprint_of, 
 from weightspace.evidence.inputs import input_law, pixel_map
 from weightspace.evidence.pixels import exchangeable, neighbours
 from weightspace.evidence.shrinkage import PRODUCT
+from weightspace.evidence.still import first_weights
 
 BLOBS = blobs()
 DARK = (BLOBS.x_train == 0).all(0).ravel()
@@ -122,6 +123,16 @@ def test_what_weight_decay_took_is_measured():
     assert estimate.low <= true <= estimate.high
     assert f"{true:.1f}"[:3] in found["weight_decay"].says
     assert p_values(found["initialization"])["torch_default"] > 0.01
+
+
+@pytest.mark.parametrize(("size", "told"), [(1e-30, True), (1e-41, False)])
+def test_weights_that_decayed_to_the_least_numbers_of_float32_say_nothing(size: float, told: bool):
+    layer = subject_of(dense(256, 64, 10)).layers[0]
+    first = np.random.default_rng(0).uniform(-1, 1, (64, 100)) / 16
+    left = (first * size).astype(np.float32)  # 1e-41 is 7,000 times the least number
+    found = list(first_weights(layer, left.astype(np.float64), "blobs", None))
+    assert left.any()
+    assert any(not one.missing for one in found) == told
 
 
 def test_decay_within_adam_is_told_from_decay_beside_it():

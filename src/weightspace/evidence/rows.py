@@ -22,6 +22,7 @@ FIRST: Mapping[str, float] = {"torch's default": 1.0, "sd 0.02": 0.02, "sd 0.01"
 """Standard deviations with which embeddings begin."""
 
 _FEWEST_ROWS, _FEWEST_COLUMNS = 64, 16
+_ROUNDED = 1e-70  # mean squares near the least numbers of float32, which it rounds coarsely
 _UNUSED = 32
 _VALUES = 2**21  # values of an embedding that are read
 _LOOKS = 0.01
@@ -50,7 +51,7 @@ def unused_row_law(subject: Subject, context: Context) -> Iterator[Evidence]:
 def _unused(rows: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Rows of one scale that are independent normal draws; None if there are none, or all are."""
     squares = (rows**2).mean(1)
-    if not np.isfinite(squares).all() or not squares.all():
+    if not np.isfinite(squares).all() or squares.min() < _ROUNDED:
         return None
     order = np.argsort(squares)
     logs = np.log(squares[order])

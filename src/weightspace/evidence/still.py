@@ -22,6 +22,8 @@ _SHAPES = {"uniform": ("uniform",), "normal": ("normal", "truncated")}
 _REACH = 2.576  # standard deviations, of a 99 % interval
 _GROWN = 1.1  # a scale by which noise in the inputs may have let the weights grow
 _ENOUGH = 1000  # weights whose shape is looked at
+_ROUNDED = 1e-35
+"""Near the least numbers of float32, where rounding changes the distribution of weights."""
 _SLACK = 0.02  # distance that other scales in each unit can make
 
 
@@ -42,7 +44,10 @@ def first_weights(
         The initialization that is claimed; None if none is.
     """
     rest = columns - columns.mean(1, keepdims=True)
-    if rest.size < _ENOUGH or not (rest**2).sum():
+    if rest.size < _ENOUGH or not rest.any():
+        return
+    if float(np.abs(rest).max()) < _ROUNDED:
+        yield unable(LAW, "initialization", "decay has left numbers that float32 rounds coarsely")
         return
     shapes = {shape: residuals_fit(rest, shape) for shape in KURTOSIS}
     variance = float((rest**2).sum()) / (len(rest) * (rest.shape[1] - 1))
