@@ -22,6 +22,7 @@ _SHAPES = {"uniform": ("uniform",), "normal": ("normal", "truncated")}
 _REACH = 2.576  # standard deviations, of a 99 % interval
 _GROWN = 1.1  # a scale by which noise in the inputs may have let the weights grow
 _ENOUGH = 1000  # weights whose shape is looked at
+_PENALTY = 0.002  # the least p-value of weights only scaled: L1 in the loss deforms them under SGD
 _SLACK = 0.02  # distance that other scales in each unit can make
 
 
@@ -136,7 +137,7 @@ def _optimizer(layer: Layer, rest: NDArray[np.float64], shapes: Mapping[str, flo
         p_value = max(p_value, *alike)
     says = (
         "the weights of pixels that never vary have lost the shape of an initial distribution, as "
-        "under weight decay that goes through an adaptive step (L2 in Adam or RMSprop)"
+        "under weight decay that goes through an adaptive step (L2 in Adam or RMSprop), or under L1"
         if p_value < 1e-3
         else "the weights of pixels that never vary kept the shape of an initial distribution, so "
         "no weight decay went through an adaptive step"
@@ -146,6 +147,7 @@ def _optimizer(layer: Layer, rest: NDArray[np.float64], shapes: Mapping[str, flo
     )
     return Evidence(
         LAW, "optimizer", says, layer.weight, None,
-        (Hypothesis(("sgd", "momentum", "nesterov", "adamw"), p_value, "weights only scaled"),
+        (Hypothesis(("sgd", "momentum", "nesterov", "adamw"), max(_PENALTY, p_value),
+                    "weights only scaled"),
          Hypothesis(("adam", "rmsprop", "adagrad"), 1.0, "adaptive steps")),
     )  # fmt: skip
