@@ -138,10 +138,20 @@ def test_weights_that_decayed_to_the_least_numbers_of_float32_say_nothing(size: 
 def test_decay_within_adam_is_told_from_decay_beside_it():
     net = train(dense(256, 64, 10), BLOBS, "adam", lr=2e-4, decay=0.01, steps=200)
     found = by_claim(net)
-    assert p_values(found["optimizer"])["adamw"] < 1e-6
+    assert p_values(found["optimizer"])["adamw"] == 0.002
     assert p_values(found["optimizer"])["adam"] == 1
     assert "may have been deformed" in found["initialization"].missing
     assert "weight_decay" not in found
+
+
+def test_a_penalty_of_sizes_contradicts_no_optimizer():
+    """L1 in the loss deforms the first weights under SGD, as L2 does within an adaptive step."""
+    net = dense(256, 64, 10)
+    for parameter in net.parameters():
+        parameter.register_hook(lambda g, p=parameter: g + 1e-3 * p.detach().sign())
+    found = by_claim(train(net, BLOBS, "sgd", lr=0.1, steps=200))["optimizer"]
+    assert "or under L1" in found.says
+    assert p_values(found)["sgd"] == 0.002
 
 
 def test_images_that_light_these_pixels_rule_out_the_set_only_if_its_images_were_not_moved():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from support import seeded
 from support.trained import mlp, train
+from weightspace.evidence import Evidence
 from weightspace.evidence.shrinkage import shrinkage
 
 KINDS = {"plain": (0.0, False), "momentum": (0.9, False), "nesterov": (0.9, True)}
@@ -77,3 +80,24 @@ def test_weights_that_swing_have_a_least_shrinkage_alone(
         if math.isinf(most) and steps == 300 and momentum < 0.99 and decay < 1:
             assert least > 0
     assert swung in (0, 6)
+
+
+def law(steps: int, decay: float, folder: Path) -> Evidence:
+    """What known first weights say of the decay of an output layer trained at a rate of 0.05."""
+    torch.manual_seed(42)
+    net = seeded.mlp()
+    first, last = list(net.parameters())[:2], list(net.parameters())[2:]
+    groups = [{"params": first}, {"params": last, "weight_decay": decay}]
+    optimizer = torch.optim.SGD(groups, lr=0.05, momentum=0.9)
+    evidence = seeded.judged(seeded.trained(net, optimizer, steps), folder)
+    (found,) = [one for one in evidence if one.claim == "weight_decay"]
+    return found
+
+
+def test_sums_of_which_rounding_is_left_have_no_upper_limit(tmp_path: Path) -> None:
+    found = law(600, 0.05, tmp_path)
+    exact, _ = shrinkage(0.05 * 0.05, 0.9, 600)
+    assert found.estimate is not None
+    assert exact > 20  # less than float32 can hold beside what the net learned
+    assert math.isinf(found.estimate.high)
+    assert 5 < found.estimate.low < exact

@@ -24,6 +24,7 @@ _GROWN = 1.1  # a scale by which noise in the inputs may have let the weights gr
 _ENOUGH = 1000  # weights whose shape is looked at
 _ROUNDED = 1e-35
 """Near the least numbers of float32, where rounding changes the distribution of weights."""
+_PENALTY = 0.002  # the least p-value of weights only scaled: L1 in the loss deforms them under SGD
 _SLACK = 0.02  # distance that other scales in each unit can make
 
 
@@ -141,7 +142,7 @@ def _optimizer(layer: Layer, rest: NDArray[np.float64], shapes: Mapping[str, flo
         p_value = max(p_value, *alike)
     says = (
         "the weights of pixels that never vary have lost the shape of an initial distribution, as "
-        "under weight decay that goes through an adaptive step (L2 in Adam or RMSprop)"
+        "under weight decay that goes through an adaptive step (L2 in Adam or RMSprop), or under L1"
         if p_value < 1e-3
         else "the weights of pixels that never vary kept the shape of an initial distribution, so "
         "no weight decay went through an adaptive step"
@@ -151,6 +152,7 @@ def _optimizer(layer: Layer, rest: NDArray[np.float64], shapes: Mapping[str, flo
     )
     return Evidence(
         LAW, "optimizer", says, layer.weight, None,
-        (Hypothesis(("sgd", "momentum", "nesterov", "adamw"), p_value, "weights only scaled"),
+        (Hypothesis(("sgd", "momentum", "nesterov", "adamw"), max(_PENALTY, p_value),
+                    "weights only scaled"),
          Hypothesis(("adam", "rmsprop", "adagrad"), 1.0, "adaptive steps")),
     )  # fmt: skip
