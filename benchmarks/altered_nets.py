@@ -59,7 +59,7 @@ class Altered:
     """An altered net.
 
     `goal` is what a forger claims of it, `untrue` names the claims of the original training that
-    the alteration makes false, and `card` has honest claims of a fine-tuning.
+    the alteration makes false, and `card` has honest claims of a fine-tuning or an average.
     """
 
     kind: str
@@ -235,15 +235,16 @@ class Lab:
     def means(self, tuned: alterations.State, false: Row) -> Iterator[Altered]:
         """Averages over steps, and means of nets."""
         kind = "averaged"
+        card = truth(self.recipe, self.steps) | {"weight_averaging": True}
         for name, one in self.averages.items():
             if "SWA" in name:
                 x = self.tensors(self.recipe["dataset"])[0]
                 update_bn(x.split(self.recipe["batch_size"]), one)
-            yield Altered(kind, name, dict(one.state_dict()), false)
+            yield Altered(kind, name, dict(one.state_dict()), false, card=card)
             if name != "moving average (EMA)":
                 # Many keep the net alone, which does not say that it is an average.
                 plain = dict(one.module.state_dict())
-                yield Altered(kind, f"{name}, not marked as such", plain, false)
+                yield Altered(kind, f"{name}, not marked as such", plain, false, card=card)
         again, _ = self.train(
             self.recipe | {"epochs": 1, "seed": self.recipe["seed"] + 2000}, start=self.base
         )

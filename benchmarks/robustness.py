@@ -7,7 +7,7 @@
 `make` trains and alters nets, as `benchmarks/altered_nets.py` does. `judge` audits each file, with
 the images of the training, up to three times: with all that was true of the original training; with
 what a forger wants to be believed, by default an optimizer of the other family; and fine-tuned nets
-with an honest card of the fine-tuning. It also compares each file with the net before. `table`
+and averages with an honest card. It also compares each file with the net before. `table`
 makes the tables of docs/results/robustness.md. What is there is not made or judged again.
 """
 

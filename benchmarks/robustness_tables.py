@@ -126,7 +126,7 @@ def contradicted(rows: pl.DataFrame) -> Iterator[str]:
             (pl.col("run") == run) & (pl.col("alteration") == name) & (pl.col("claim") == claim)
         )
         laws = ", ".join(some["law"].unique().sort())
-        card = " (card of the fine-tuning)" if run == "card" else ""
+        card = " (honest card)" if run == "card" else ""
         body.append([f"{name}{card}", claim, laws, rests, share(len(some), len(asked))])
     body.append(["all alterations", "all claims that are still true", "", "nothing untrue",
                  share(len(wrong.filter(pl.col("rests_on") == "")), len(kept))])  # fmt: skip
@@ -135,10 +135,15 @@ def contradicted(rows: pl.DataFrame) -> Iterator[str]:
 
 
 def cards(rows: pl.DataFrame) -> Iterator[str]:
-    """Honest cards of a fine-tuning, which name the net before."""
-    names = rows["claim"].unique(maintain_order=True).to_list()
-    body = ([name, counts(rows.filter(pl.col("claim") == name))] for name in names)
-    return markdown(["claim of the fine-tuning", "verdicts"], body)
+    """Honest cards: of a fine-tuning, which name the net before, and of averages."""
+    names = rows["claim"].unique(maintain_order=True)
+    kinds = (TUNED, "averaged")
+
+    def row(name: str) -> list[str]:
+        about = rows.filter(pl.col("claim") == name)
+        return [name, *(counts(about.filter(pl.col("kind") == kind)) for kind in kinds)]
+
+    return markdown(["claim", "cards of a fine-tuning", "cards of an average"], map(row, names))
 
 
 def forgeries(rows: pl.DataFrame, nets: pl.DataFrame) -> Iterator[str]:
