@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from support.commands import printed
 from weightspace.checkpoints import inspect, read_checkpoint
 from weightspace.errors import UsageError
 from weightspace.networks import Plan
+from weightspace.networks.chains import chain, is_chain
 from weightspace.networks.grammar import (
     Activation,
     AdaptivePool,
@@ -126,12 +128,26 @@ def test_pools_that_are_functions_are_found_by_the_sizes(tmp_path):
     )
     torch.save(net.state_dict(), tmp_path / "net.pt")
     plans = inspect(tmp_path / "net.pt").plans.plans
+    assert plans[0].input == (1, 28, 28)
     assert str(plans[0]) == (
-        "1x28x28 > conv 5x5 to 6 pad 2 > max pool 2 > conv 5x5 to 16 > max pool 2 > dense 120 > "
-        "dense 10"
+        "conv 5x5 to 6 pad 2 > activation > max pool 2 > conv 5x5 to 16 > activation > "
+        "max pool 2 > flatten > dense 120 > activation > dense 10"
     )
     # 28 pixels with two zeros on each side, or 32 without: the file is the same.
-    assert "1x32x32 > conv 5x5 to 6 > max pool 2 > conv 5x5 to 16" in str(plans[1])
+    assert plans[1].input == (1, 32, 32)
+    assert str(plans[1]) == str(plans[0]).replace(" pad 2", "")
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_what_inspect_shows_is_an_architecture(capsys, tmp_path, name):
+    torch.save(NETS[name][0].state_dict(), tmp_path / "net.pt")
+    plan = inspect(tmp_path / "net.pt").plans.plans[0]
+    lines = [line for line in printed(capsys, "inspect", tmp_path / "net.pt").splitlines() if line]
+    at = next(number for number, line in enumerate(lines) if line.startswith("plan"))
+    shown = lines[at].removeprefix("plan").strip()
+    assert is_chain(shown)
+    assert chain(shown) == plan.layers
+    assert lines[at + 1].split()[-1] == "x".join(map(str, plan.input))
 
 
 def test_a_whole_module_says_stride_padding_and_pools(tmp_path):
@@ -224,6 +240,8 @@ def test_every_kind_of_layer_goes_through_json():
     )  # fmt: skip
     plan = Plan((2, 8, 8), layers)
     assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
-    assert str(plan).startswith(
-        "2x8x8 > (conv 3x3 to 4 pad 1 > group norm) + (conv 1x1 to 4) > (batch norm) + () > dropout"
+    assert str(plan) == (
+        "(conv 3x3 to 4 pad 1 no bias > group norm 2 > activation) + (conv 1x1 to 4) > "
+        "(batch norm) + () > channel dropout > max pool 2 > average pool to 2x2 > flatten > "
+        "dense 8 > layer norm > dropout > dense 3 no bias"
     )

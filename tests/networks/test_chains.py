@@ -50,6 +50,14 @@ def test_every_chain_comes_back(layers: tuple) -> None:
     assert chain(written(layers)) == layers
 
 
+@pytest.mark.parametrize("layer", [Dense(10), Dense(3, bias=False), Residual((), (Dense(4),))])
+def test_a_net_of_one_layer_is_a_chain(layer) -> None:
+    plan = Plan((4,), (layer,))
+    assert is_chain(str(plan))
+    assert Plan.from_recipe(Recipe(dataset="mine", features=4, architecture=str(plan))) == plan
+    assert not any(map(is_chain, ARCHITECTURES))
+
+
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if ":" not in name])
 def test_named_architectures_can_be_written_out(name: str) -> None:
     recipe = Recipe(dataset="mnist", architecture=name, depth_conv=7 if name == "resnet" else 3)

@@ -109,6 +109,7 @@ def _plans(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "plan", f"unknown: {found.plans.reason}"
     for number, plan in enumerate(plans[:3]):
         yield "or" if number else "plan", str(plan)
+        yield "  for inputs", "x".join(map(str, plan.input))
     if len(plans) > 3:
         yield "", f"{len(plans) - 3} more fit; --json has them"
 

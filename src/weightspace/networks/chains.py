@@ -2,7 +2,8 @@
 
     conv 5x5 to 6 pad 2 > activation > max pool 2 > flatten > dense 10
 
-A residual block is `(body) + (shortcut)`. The words are those by which `inspect` shows plans.
+A residual block is `(body) + (shortcut)`. `str(plan)` and `inspect` write plans in these words, so
+that a recipe takes them as its architecture.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ _NUMBER = r"([1-9]\d{0,4}|0)"
 
 def is_chain(architecture: str) -> bool:
     """Whether the architecture of a recipe is written out, and is not a name."""
-    return ">" in architecture
+    text = architecture.strip()
+    return ">" in text or text.startswith("(") or any(word.fullmatch(text) for word, _ in _WORDS)
 
 
 def chain(text: str) -> Layers:

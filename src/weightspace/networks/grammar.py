@@ -202,30 +202,6 @@ class Residual:
 
 Layer = Conv | Dense | Norm | Activation | Pool | AdaptivePool | Dropout | Flatten | Residual
 
-
-def shown(layers: tuple[Layer, ...]) -> Iterator[str]:
-    """Each layer in a few words; activations and `Flatten` are left out."""
-    for layer in layers:
-        match layer:
-            case Conv(width, kernel, stride, padding, groups):
-                more = {"stride": stride - 1, "pad": padding, "groups": groups - 1}
-                said = (f" {k} {v + (k != 'pad')}" for k, v in more.items() if v)
-                yield f"conv {kernel}x{kernel} to {width}{''.join(said)}"
-            case Dense(width):
-                yield f"dense {width}"
-            case Norm(kind):
-                yield f"{kind} norm"
-            case Pool(size, _, padding, kind):
-                step = f" stride {layer.step}" if layer.step != size else ""
-                yield f"{kind} pool {size}{step}{f' pad {padding}' if padding else ''}"
-            case AdaptivePool(size):
-                yield f"average pool to {size}x{size}"
-            case Dropout():
-                yield "dropout"
-            case Residual(body, shortcut):
-                yield f"({' > '.join(shown(body))}) + ({' > '.join(shown(shortcut))})"
-
-
 _KINDS: dict[str, type[Any]] = {
     "conv": Conv, "dense": Dense, "norm": Norm, "activation": Activation, "pool": Pool,
     "adaptive_pool": AdaptivePool, "dropout": Dropout, "flatten": Flatten, "residual": Residual,

@@ -9,7 +9,7 @@ from typing import Any
 
 from weightspace.errors import UsageError
 from weightspace.networks.architectures import ARCHITECTURES
-from weightspace.networks.chains import chain, is_chain
+from weightspace.networks.chains import chain, is_chain, written
 from weightspace.networks.grammar import (
     Conv,
     Dense,
@@ -21,7 +21,6 @@ from weightspace.networks.grammar import (
     Spot,
     as_dict,
     from_dict,
-    shown,
     spots,
 )
 from weightspace.networks.layout import Layout, TensorSpec
@@ -70,8 +69,8 @@ class Plan:
             raise UsageError("layers", f"give {list(last)}, not logits", "end with a dense layer")
 
     def __str__(self) -> str:
-        """The input and the layers in a line, without activations and `Flatten`."""
-        return " > ".join(["x".join(map(str, self.input)), *map(str, shown(self.layers))])
+        """The layers in one line of text, which a recipe takes as its `architecture`."""
+        return written(self.layers)
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Plan:

@@ -52,6 +52,7 @@ def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "net", f"{net.kind}{layers}, {count(total, 'parameter')} ({parts})"
     for plan in found.plans.plans[:2]:
         yield "plan", str(plan)
+        yield "for inputs", "x".join(map(str, plan.input))
     for state in found.optimizers[:_MOST]:
         yield "optimizer", _optimizer(state)
     for schedule in found.schedules[:_MOST]:
