@@ -274,7 +274,9 @@ def table(rows: pl.DataFrame) -> None:
     optimizer = rows.filter(pl.col("claim") == "optimizer")
     by = ["source", "kind", "family", "right", long]
     print(optimizer.group_by(by).agg(shares).sort("source", "kind", "family", "right"))
-    decay = true.filter((pl.col("claim") == "weight_decay") & (pl.col("product") > 0.3))
+    decay = true.filter(
+        (pl.col("claim") == "weight_decay") & pl.col("product").is_between(0.3, math.inf, "none")
+    )
     within = (
         ((pl.col("estimate") / pl.col("product") - 1).abs() <= 0.15).mean().alias("within 15 %")
     )
