@@ -68,6 +68,19 @@ def test_an_initialization_of_smaller_weights_is_excluded() -> None:
     assert fitting["lecun_normal"] < 1e-9
 
 
+def test_weights_that_grew_a_little_do_not_exclude_their_initialization() -> None:
+    torch.manual_seed(2)
+    net = train(mlp(64, 2048, 10, dtype=torch.float32), SGD, 100)
+    with torch.no_grad():
+        net[0].weight.mul_(1.04)
+    fitting = {h.values[0]: h.p_value for h in look(net)[0].hypotheses}
+    assert fitting["torch_default"] > 1e-3
+    with torch.no_grad():
+        net[0].weight.mul_(1.2)
+    fitting = {h.values[0]: h.p_value for h in look(net)[0].hypotheses}
+    assert fitting["torch_default"] < 1e-9
+
+
 def test_adam_is_never_given_a_decay_that_it_did_not_have() -> None:
     torch.manual_seed(3)
     (found,) = look(train(mlp(64, 512, 10, dtype=torch.float32), ADAM, 500))
@@ -79,15 +92,22 @@ def test_p_values_of_even_weights_are_valid() -> None:
     rng = np.random.default_rng(0)
     power = np.sort(rng.exponential(1, 60))
     each = rng.chisquare(1, (500, 64, 60)) * 0.3
-    found = [evenness(Still(one.mean(0), power, one.mean(1))) for one in each]
+    found = [evenness(Still(one, power)) for one in each]
     assert np.mean(np.array(found) < 0.05) < 0.08
     assert min(found) > 1e-5
+
+
+def test_p_values_of_even_uniform_weights_are_valid() -> None:
+    rng = np.random.default_rng(0)
+    power = np.sort(rng.exponential(1, 60))
+    found = [evenness(Still(rng.uniform(-1, 1, (64, 60)) ** 2, power)) for _ in range(500)]
+    assert 0.01 < np.mean(np.array(found) < 0.05) < 0.08
 
 
 def test_units_of_different_scales_are_not_even() -> None:
     rng = np.random.default_rng(0)
     each = rng.chisquare(1, (64, 60)) * np.exp(rng.uniform(-1, 1, (64, 1)))
-    assert evenness(Still(each.mean(0), np.arange(60.0), each.mean(1))) < 1e-9
+    assert evenness(Still(each, np.arange(60.0))) < 1e-9
 
 
 @pytest.mark.parametrize("change", ["pruned", "8 bits"])

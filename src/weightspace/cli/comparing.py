@@ -35,9 +35,9 @@ def compare(
 ) -> None:
     """Say whether two checkpoints have a common origin, without executing anything in them.
 
-    Equal, rounded, quantised or permuted weights; fine-tuned from one another; the same initial
-    weights; or unrelated, with an exact p-value. The exit code is 0 if there is an answer, and 3 if
-    the nets are not comparable or too small.
+    Equal, rounded, quantised, rescaled or permuted weights; fine-tuned from one another; the same
+    initial weights; or unrelated, with an exact p-value. The exit code is 0 if there is an answer,
+    and 3 if the nets are not comparable or too small.
     """
     from weightspace.evidence import compare as look
 

@@ -30,6 +30,7 @@ _MOST_PIXELS = 3_072
 _FEWEST = 16  # directions
 _MARGIN = 10.0  # by which drift along still directions may exceed what others predict
 _SHARE = 0.25  # of a standard error that this drift may be
+_GROWN = 1.1  # a scale by which a little training on other images may have let the weights grow
 _LEAST = 0.005  # of the mean square along the other directions, below which rounding is seen
 
 
@@ -48,28 +49,21 @@ class Directions:
 class Still:
     """What the first layer's weights are along still directions.
 
-    `squares` is float64 [q], the mean square over units for each direction, `power` [q] that of the
-    images there, `own` [units] the mean square over directions for each unit.
+    `each` is float64 [units, q], their squares, and `power` [q] that of the images there.
     """
 
-    squares: NDArray[np.float64]
+    each: NDArray[np.float64]
     power: NDArray[np.float64]
-    own: NDArray[np.float64]
-
-    @property
-    def units(self) -> int:
-        """The number of units."""
-        return len(self.own)
 
     @property
     def size(self) -> int:
         """The number of weights that were looked at."""
-        return self.units * len(self.squares)
+        return self.each.size
 
     @property
     def square(self) -> float:
         """The mean square of all."""
-        return float(self.squares.mean())
+        return float(self.each.mean())
 
 
 def still_direction_law(subject: Subject, context: Context) -> Iterator[Evidence]:
@@ -156,7 +150,7 @@ def still_part(weights: NDArray[np.float64], along: Directions) -> Still | None:
     count = int(good[-1]) + 1 if len(good) else 0
     if count < _FEWEST or squares[:count].mean() < _LEAST * squares[half:].mean():
         return None
-    return Still(squares[:count], along.power[:count], each[:, :count].mean(1))
+    return Still(each[:, :count], along.power[:count])
 
 
 def evenness(still: Still) -> float:
@@ -165,16 +159,18 @@ def evenness(still: Still) -> float:
     It is the smallest of three, times three: of the spread of the mean squares over directions and
     over units, and of the rank correlation of the former with the images' power.
     """
-    relative = still.squares / still.square
-    uneven = min(_spread(relative, still.units), _spread(still.own / still.square, len(relative)))
-    rank = ranks(still.power) - (len(relative) + 1) / 2
-    slope = float((rank * relative).sum() / math.sqrt((rank**2).sum() * 2 / still.units))
+    relative = still.each / still.square
+    variance = float((relative**2).mean()) - 1  # 2 for normal weights, 0.8 for uniform ones
+    along, own = relative.mean(0), relative.mean(1)
+    rank = ranks(still.power) - (len(along) + 1) / 2
+    slope = float((rank * along).sum() / math.sqrt((rank**2).sum() * variance / len(own)))
+    uneven = min(_spread(along, variance / len(own)), _spread(own, variance / len(along)))
     return min(1.0, 3 * min(uneven, 2 * float(ndtr(-abs(slope)))))
 
 
-def _spread(relative: NDArray[np.float64], count: int) -> float:
-    """The p-value of mean squares of `count` normal numbers each, relative to their mean."""
-    return float(chdtrc(len(relative) - 1, float(((relative - 1) ** 2).sum()) * count / 2))
+def _spread(means: NDArray[np.float64], variance: float) -> float:
+    """The p-value that numbers of mean 1 and this variance differ as much."""
+    return float(chdtrc(len(means) - 1, float(((means - 1) ** 2).sum()) / variance))
 
 
 def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -189,7 +185,7 @@ def _of_start(still: Still, layer: Layer, context: Context) -> Iterator[Evidence
     fitting = {
         name: float(chdtrc(still.size, still.square / largest * still.size))
         for name, family in FAMILIES.items()
-        for largest in [family.most(*fans)]
+        for largest in [_GROWN**2 * family.most(*fans)]
     }
     possible = [name for name, p in fitting.items() if p >= UNLIKELY]
     told = ", ".join(possible) or "none of the usual ones"
