@@ -18,14 +18,15 @@ Key = tuple[tuple[str, str], ...]
 class Section:
     """A figure of the page.
 
-    `draw` makes the same figure for print, under the same name. `question` is the question that
-    the figure helps to answer, `short` its name in the contents.
+    `chart` makes the page's chart as a Vega-Lite specification, `draw` the same figure for print,
+    under the same name. Both take time, so nothing is made before it is needed. `question` is the
+    question that the figure helps to answer, `short` its name in the contents.
 
     `panels` names the panels; it is empty for one chart. Panels are properties, which a reader can
-    choose, unless `chosen` is False. `details` are texts below the names of panels; `specs` are
-    charts of single panels, where each has its own scale; `legends` are the levels that a panel's
-    colours stand for. `wide` makes panels wider, so that names fit beside them. `broad` lets a
-    reader scroll a chart of many columns sideways on a narrow page.
+    choose, unless `chosen` is False. `details` are texts below the names of panels; `charts` makes
+    the charts of single panels, where each has its own scale; `legends` are the levels that a
+    panel's colours stand for. `wide` makes panels wider, so that names fit beside them. `broad`
+    lets a reader scroll a chart of many columns sideways on a narrow page.
 
     `key` explains signs: the name of a sign in the page's template, and a text. `note` replaces
     the table of numbers where that is too long for the page.
@@ -37,9 +38,9 @@ class Section:
     short: str
     title: str
     reading: str
-    spec: dict[str, Any]
     rows: list[dict[str, Any]]
     table: pl.DataFrame
+    chart: Callable[[], dict[str, Any]] = field(kw_only=True)
     draw: Callable[[], Figure] = field(kw_only=True)
     panels: Sequence[str] = ()
     extra: list[dict[str, Any]] = field(default_factory=list)
@@ -50,7 +51,7 @@ class Section:
     wide: bool = False
     broad: bool = False
     legends: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    specs: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    charts: Callable[[], Mapping[str, dict[str, Any]]] = dict
 
     @property
     def cells(self) -> tuple[list[str], list[list[str]]]:

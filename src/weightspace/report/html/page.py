@@ -46,8 +46,8 @@ def page(dissection: Dissection) -> str:
     head = headline(much)
     found = sections(dissection)
     data = {
-        section.name: {"spec": section.spec, "rows": section.rows, "extra": section.extra}
-        | ({"specs": section.specs} if section.specs else {})
+        section.name: {"spec": section.chart(), "rows": section.rows, "extra": section.extra}
+        | ({"specs": panels} if (panels := section.charts()) else {})
         for section in found
     }
     bundle, script = _bundle(), assets.own("page.js")

@@ -202,7 +202,6 @@ def section(shown: Sequence[Pair], bare: Evaluation) -> Section:
         "without running statistics",
         finding(shown),
         reading(shown),
-        chart([label(pair.name) for pair in shown]),
         page_rows(shown),
         bare.frame(),
         key=(
@@ -210,5 +209,6 @@ def section(shown: Sequence[Pair], bare: Evaluation) -> Section:
             ("dot-hollow", "without"),
             ("tick", "chance"),
         ),
+        chart=lambda: chart([label(pair.name) for pair in shown]),
         draw=lambda: figure(shown),
     )

@@ -151,10 +151,10 @@ def section(table: pl.DataFrame, bins: pl.DataFrame, order: Sequence[str]) -> Se
         "by prediction",
         finding(table),
         reading(table),
-        chart(),
         page_rows(bins),
         table,
         panels(table, order),
         details=details(table),
+        chart=lambda: chart(),
         draw=lambda: figure(table, bins, order),
     )

@@ -66,12 +66,12 @@ def section(frame: pl.DataFrame, order: list[str]) -> Section:
         "by classifier",
         finding(frame),
         READING,
-        cells.chart(frame, order, "behind"),
         cells.page_rows(frame, "behind"),
         frame.drop("name").rename(
             {"drop": "behind", "drop_low": "behind_low", "drop_high": "behind_high"}
         ),
         key=cells.key("accuracy, and points behind the best"),
         broad=True,
+        chart=lambda: cells.chart(frame, order, "behind"),
         draw=lambda: figure(frame, order),
     )

@@ -191,7 +191,6 @@ def section(regression: Regression, shown: Sequence[Guesses]) -> Section:
         "predicted and true values",
         finding(shown),
         reading(shown),
-        {},
         page_rows(shown),
         regression.guesses.clear(),
         [own.target for own in shown],
@@ -201,10 +200,11 @@ def section(regression: Regression, shown: Sequence[Guesses]) -> Section:
         },
         wide=True,
         chosen=False,
-        specs={own.target: chart(own) for own in shown},
+        charts=lambda: {own.target: chart(own) for own in shown},
         note=(
             f"All {regression.guesses.height:,} predictions are in numbers/guesses.parquet. Point "
             "at a dot to see its numbers."
         ),
+        chart=dict,
         draw=lambda: figure(shown),
     )

@@ -168,12 +168,12 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
         "a map of nets",
         finding(frame, order),
         reading(frame),
-        chart(),
         page_rows(frame, order),
         frame.clear(),
         names,
         legends={name: levels(frame, name) for name in names},
         note="The coordinates of all points are in map.parquet.",
+        chart=lambda: chart(),
         draw=lambda: figure(frame, order),
     )
 
@@ -267,10 +267,10 @@ def paths_section(frame: pl.DataFrame) -> Section:
         "paths during training",
         paths_finding(frame),
         paths_reading(frame),
-        paths_chart(),
         paths_rows(frame),
         frame.clear(),
         key=(("scale", "from the start (left) to the end of training"),),
         note="The coordinates of all points are in map.parquet.",
+        chart=lambda: paths_chart(),
         draw=lambda: paths_figure(frame),
     )

@@ -122,9 +122,9 @@ def _section(name: str, kicker: str, short: str, head: Headline, frame: pl.DataF
         short,
         findings.much(head),
         reading(head),
-        charts.much([label(line) for line in head.properties]),
         rows.much(head),
         frame.filter(unit=head.unit),
         key=key,
+        chart=lambda: charts.much([label(line) for line in head.properties]),
         draw=lambda: figure(head),
     )

@@ -170,9 +170,9 @@ def section(regression: Regression) -> Section:
         "as numbers",
         finding(regression),
         reading(regression),
-        chart([label(row["target"]) for row in readers]),
         page_rows(regression),
         regression.frame(),
         key=key,
+        chart=lambda: chart([label(row["target"]) for row in readers]),
         draw=lambda: figure(regression),
     )

@@ -75,11 +75,11 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
         "by kind of layer and depth",
         findings.parts(frame),
         reading(frame),
-        charts.parts(part_order),
         part_rows,
         inner,
         panels(inner, order),
         key=(("dot-blue", "conv layers"), ("dot-orange", "fc layers")),
         wide=True,
+        chart=lambda: charts.parts(part_order),
         draw=lambda: figure(frame, order),
     )

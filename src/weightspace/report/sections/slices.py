@@ -213,10 +213,10 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
         "by length and number",
         finding(frame, order),
         reading(frame),
-        chart(shown, frame["slice_length"].unique().sort().to_list()),
         page_rows(frame),
         frame,
         panels(frame, order),
         key=(*key, ("band", "permuted labels")),
+        chart=lambda: chart(shown, frame["slice_length"].unique().sort().to_list()),
         draw=lambda: figure(frame, order),
     )

@@ -51,7 +51,6 @@ def section(frame: pl.DataFrame) -> Section:
         "the nets' own accuracy",
         findings.training(frame),
         reading(),
-        charts.training(),
         rows.training(frame),
         frame,
         list(endings),
@@ -62,5 +61,6 @@ def section(frame: pl.DataFrame) -> Section:
         },
         wide=True,
         chosen=False,
+        chart=lambda: charts.training(),
         draw=lambda: figure(frame),
     )

@@ -197,7 +197,6 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
         "between snapshots",
         finding(frame, order),
         reading(frame),
-        chart(),
         page_rows(frame),
         frame.clear(),
         panels(frame, order),
@@ -207,5 +206,6 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
             f"This page has no table of all {cells:,} pairs of snapshots for each property. Point "
             "at a square to see its numbers; all of them are in transfer.parquet."
         ),
+        chart=lambda: chart(),
         draw=lambda: figure(frame, order),
     )

@@ -135,7 +135,6 @@ def _section(frame: pl.DataFrame, name: str, unit: str, order: Sequence[str]) ->
         f"levels left out, {_FROM[unit]}",
         finding(frame, unit),
         _reading(unit),
-        cells.chart(own, order),
         cells.page_rows(own),
         frame.filter(unit=unit).drop("unit"),
         key=(
@@ -143,5 +142,6 @@ def _section(frame: pl.DataFrame, name: str, unit: str, order: Sequence[str]) ->
             ("mark", "not above chance at some level"),
         ),
         broad=True,
+        chart=lambda: cells.chart(own, order),
         draw=lambda: figure(frame, unit, order),
     )

@@ -136,11 +136,11 @@ def section(frame: pl.DataFrame, kind: Kind, order: Sequence[str]) -> Section:
         kind.short,
         finding(frame, kind.kind),
         kind.reading,
-        cells.chart(own, order),
         cells.page_rows(own),
         own,
         key=cells.key(kind.pair),
         broad=True,
+        chart=lambda: cells.chart(own, order),
         draw=lambda: figure(frame, kind, order),
     )
 

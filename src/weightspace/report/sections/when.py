@@ -49,9 +49,9 @@ def section(frame: pl.DataFrame, order: Sequence[str]) -> Section:
         "over training",
         findings.when(frame, order),
         reading(frame),
-        charts.over_training(),
         rows.when(frame),
         frame,
         panels(frame, order),
+        chart=lambda: charts.over_training(),
         draw=lambda: figure(frame, order),
     )

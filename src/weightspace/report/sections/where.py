@@ -67,7 +67,6 @@ def section(frame: pl.DataFrame, order: Sequence[str], facts: dict[str, Any]) ->
         "along the weight vector",
         findings.where(frame),
         reading(position),
-        charts.along(),
         rows.where(frame),
         position,
         panels(position, order),
@@ -76,5 +75,6 @@ def section(frame: pl.DataFrame, order: Sequence[str], facts: dict[str, Any]) ->
             ("dot-blue", "accuracy; in the strip at the bottom: conv layers"),
             ("dot-orange", "in the strip: fc layers"),
         ),
+        chart=lambda: charts.along(),
         draw=lambda: figure(frame, order, facts),
     )
