@@ -174,13 +174,18 @@ def test_an_optimizer_whose_bits_differ_is_left_to_torch() -> None:
     assert not fused.same_bits(Optimizer(adam.update, 2, settings=adam.settings), widest())
 
 
+def exact_root() -> bool:
+    """Whether torch rounds square roots to the nearest; MKL does not on every processor."""
+    values = torch.rand(4096, generator=torch.Generator().manual_seed(0))
+    return bool((torch.sqrt(values).numpy() == np.sqrt(values.numpy())).all())
+
+
 @needs_build
-@pytest.mark.skipif(
-    torch.backends.cpu.get_cpu_capability() != "AVX512",
-    reason="torch's square root is known of MKL with AVX-512 alone",
-)
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_every_optimizer_is_computed_in_one_pass(name: str) -> None:
+    rooted = name in ("adam", "adamw", "rmsprop", "adagrad")
+    if rooted and not exact_root():
+        pytest.skip("torch's square root is not rounded to the nearest on this processor")
     assert fused.same_bits(OPTIMIZERS[name], widest())
 
 
