@@ -54,7 +54,7 @@ def store(tmp_path_factory) -> Path:
     for i in range(3):
         net = torch.nn.Linear(3, 2)
         torch.save(net.state_dict(), folder / "checkpoints" / f"n{i}.pt")
-    zoo = synthetic_zoo(folder / "population", nets=60)
+    zoo = synthetic_zoo(folder / "population", nets=30)
     for name, what in (("model-a", "initialization"), ("model-b", "filter_size")):
         fit(zoo, properties=[what], slice_length=3000, slices_per_net=2, folds=2).save(
             folder / name

@@ -45,6 +45,12 @@ def zoo(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """Too few nets to find the signal, and enough for what numbers cannot show."""
+    return synthetic_zoo(tmp_path_factory.mktemp("few") / "zoo", nets=30)
+
+
+@pytest.fixture(scope="module")
 def dissection(zoo):
     heard = []
     found = dissect(
@@ -162,9 +168,7 @@ def test_training_is_the_median_over_nets(dissection, zoo):
     assert row["n_nets"] == len(names)
 
 
-def test_the_same_arguments_give_the_same_numbers(tmp_path):
-    few = synthetic_zoo(tmp_path / "few", nets=40)  # equal or not: for that these are enough
-
+def test_the_same_arguments_give_the_same_numbers(few):
     def once():
         options = {"positions": 2, "snapshots": [-1, 1], "properties": ["filter_size"]}
         options |= {"slice_length": 1000, "also": ("slices", "transfer")}
@@ -280,18 +284,18 @@ def test_what_else_keeps_its_schemas_and_comes_back_from_disk(dissection, saved)
     assert not dissection.bare.frame()["running_stats"].any()
 
 
-def test_what_was_not_asked_for_is_not_there(zoo, tmp_path, saved):
-    plain = dissect(zoo, properties=PROPERTIES[:1], positions=2, also=(), **QUICK)
+def test_what_was_not_asked_for_is_not_there(few, saved):
+    plain = dissect(few, properties=PROPERTIES[:1], positions=2, also=(), **QUICK)
     assert plain.slices is plain.transfer is plain.what is plain.map is plain.unseen is None
     assert plain.numbers is plain.bare is None
     # In the place of an older one that had more.
     assert Dissection.load(plain.save(saved)).slices is None
     with pytest.raises(UsageError, match=r"also: maps is none of bare, .*, unseen"):
-        dissect(zoo, also=("maps",), **QUICK)
+        dissect(few, also=("maps",), **QUICK)
 
 
 @pytest.mark.parametrize("classifier", ["kernel", "logistic"])
-def test_nets_of_a_level_are_tested_by_classifiers_trained_without_it(zoo, monkeypatch, classifier):
+def test_nets_of_a_level_are_tested_by_classifiers_trained_without_it(few, monkeypatch, classifier):
     """Every fold of a property left out is one of its levels; the rivals mix them."""
     folds = []
 
@@ -302,7 +306,7 @@ def test_nets_of_a_level_are_tested_by_classifiers_trained_without_it(zoo, monke
     monkeypatch.setattr(sys.modules["weightspace.dissection.reader"], "cross_predict", listening)
     names = ("augmentation", "filter_size")
     quick = QUICK | {"classifiers": [classifier]}
-    dissect(zoo, properties=names, positions=2, also=("unseen",), **quick)
+    dissect(few, properties=names, positions=2, also=("unseen",), **quick)
     pure = [
         [len(set(zip(fold, column, strict=True))) == len(set(column)) for column in codes.T]
         for fold, codes in folds
@@ -471,7 +475,7 @@ def test_a_map_shows_nets_that_are_alike_near_each_other(zoo, dissection):
         assert step < apart[np.triu_indices(80, 1)].mean()
 
 
-def test_labels_are_worked_out_once_and_layers_of_a_snapshot_once(zoo, monkeypatch):
+def test_labels_are_worked_out_once_and_layers_of_a_snapshot_once(few, monkeypatch):
     """However many analyses ask, each vector's layers are read once."""
     made, read = [], []
     labels_from, layers = labels.labels_from, layerrows.layers
@@ -488,7 +492,7 @@ def test_labels_are_worked_out_once_and_layers_of_a_snapshot_once(zoo, monkeypat
     monkeypatch.setattr(layerrows, "layers", reading)
     monkeypatch.setattr(layerrows, "_MANY", 10**9)  # no other processes, where nobody listens
     also = ("bare", "numbers", "what", "map", "unseen")
-    dissect(Zoo(zoo.path), properties=PROPERTIES[:1], positions=1, also=also, **QUICK)
+    dissect(Zoo(few.path), properties=PROPERTIES[:1], positions=1, also=also, **QUICK)
     assert len(made) == 1
     assert len(read) == len(set(read))
     assert read

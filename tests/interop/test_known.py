@@ -106,7 +106,7 @@ def test_what_is_known_can_be_read_off_and_dissected(added, tmp_path):
     quick = options | {"classifiers": ["shallow"]}
     half = evaluate(added, properties=["augmentation"], **quick).frame()
     assert half["n_nets"].unique().to_list() == [30]
-    result = dissect(added, properties=["optimizer"], positions=3, **options)
+    result = dissect(added, properties=["optimizer"], positions=3, **quick)
     assert result.when.frame()["fraction"].to_list() == [1.0]
     page = report.write(result, tmp_path / "report")
     assert "optimizer" in page.read_text()

@@ -22,7 +22,7 @@ from weightspace.errors import DataError, UsageError
 from weightspace.networks import Plan
 from weightspace.sampling.drawing import Draw
 from weightspace.sampling.plan import net_steps
-from weightspace.sampling.sharding import shard_of
+from weightspace.sampling.sharding import shard_of, shards
 from weightspace.space import preset
 from weightspace.zoo import Round, Zoo, check, merge
 from weightspace.zoo.files.shard import digest
@@ -58,15 +58,16 @@ def contents(path: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("count", [1, 2, 7, 40, 130])
 def test_shards_hold_every_net_once(count: int) -> None:
     recipes = preset("nws-main").draw(120, 5)
-    shards = [shard_of(recipes, (i, count), IMAGES) for i in range(1, count + 1)]
-    assert sorted(i for shard in shards for i in shard) == list(range(120))
+    found = shards(recipes, count, IMAGES)
+    assert len(found) == count
+    assert sorted(i for shard in found for i in shard) == list(range(120))
+    assert shard_of(recipes, (count, count), IMAGES) == found[-1]
 
 
 def test_shards_have_equal_work_and_keep_stacks_together() -> None:
     recipes = preset("nws-main").draw(4000, 0)
-    shards = [shard_of(recipes, (i, 8), IMAGES) for i in range(1, 9)]
     work, buckets = [], []
-    for shard in shards:
+    for shard in shards(recipes, 8, IMAGES):
         nets = [recipes[i] for i in shard]
         plans = [Plan.from_recipe(r) for r in nets]
         steps = [net_steps(r, IMAGES) * r.batch_size for r in nets]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["weightspace.cli.app", "weightspace.sampling", "pytest"])
+_CONTEXT.set_forkserver_preload(["support.loaded"])
 
 
 class Copy:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.copies import Copy
+from support.killing import repaired_until
 from support.small_units import LAYOUT, SNAPSHOTS, open_writer, recipes, vector, write
 from support.tiny_runs import same, small, stacks_of
 from weightspace.cli.app import run
@@ -212,20 +212,6 @@ def test_whatever_was_damaged_the_rest_is_there_and_right(sound, tmp_path_factor
     assert bytes_before <= {file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
-KILLED = """
-import os, sys
-from weightspace.zoo import repair
-count = 0
-def hook(event, arguments):
-    global count
-    count += event == "os.rename"
-    if count > int(sys.argv[2]):
-        os._exit(9)
-sys.addaudithook(hook)
-repair(sys.argv[1])
-"""
-
-
 def test_a_repair_that_is_killed_is_finished_by_the_next(zoo, tmp_path):
     bad = [recipes(0)[1].net, recipes(2)[0].net]
     for net in bad:
@@ -235,8 +221,7 @@ def test_a_repair_that_is_killed_is_finished_by_the_next(zoo, tmp_path):
     for after in (0, 3, 4, 5, 6, 7, 8, 9, 11, 14):
         shutil.rmtree(zoo)
         shutil.copytree(tmp_path / "before", zoo)
-        command = [sys.executable, "-c", KILLED, str(zoo), str(after)]
-        assert subprocess.run(command, check=False).returncode == 9
+        assert Copy(repaired_until, after, zoo).wait(60) == 9
         if said := [f for f in check(zoo) if f.thing.startswith("aside/")]:
             assert said[0].message == "a repair was stopped before it put these nets back"
             stopped += 1

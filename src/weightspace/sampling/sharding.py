@@ -16,16 +16,20 @@ PIECES = 4
 def shard_of(
     recipes: Sequence[Recipe], shard: tuple[int, int], images: Mapping[str, int]
 ) -> list[int]:
-    """Positions in `recipes` of shard i of n; together the n shards hold each recipe once.
+    """Positions in `recipes` of shard i of n, counted from 1; `images` as in `plan_units`."""
+    number, count = shard
+    return shards(recipes, count, images)[number - 1]
+
+
+def shards(recipes: Sequence[Recipe], count: int, images: Mapping[str, int]) -> list[list[int]]:
+    """Positions in `recipes` of each shard; together the shards hold each recipe once.
 
     Stack sizes are measured on each machine, so they must not influence shards. Nets that can share
-    a stack stay together in pieces, as large as n allows. Pieces are assigned in order of cost, the
-    costliest first, each to the shard with the least work (steps x multiplications). `images` as
-    in `plan_units`.
+    a stack stay together in pieces, as large as `count` allows. Pieces are assigned in order of
+    cost, the costliest first, each to the shard with the least work (steps x multiplications).
     """
-    number, count = shard
     if count == 1:
-        return list(range(len(recipes)))
+        return [list(range(len(recipes)))]
     position = {recipe.net: i for i, recipe in enumerate(recipes)}
     size = min(LARGEST_PIECE, max(1, len(recipes) // (PIECES * count)))
     pieces = []
@@ -36,10 +40,9 @@ def shard_of(
             steps = sum(net_steps(recipe, images) for recipe in piece)
             pieces.append((steps * batch_size * plan.multiplications, piece))
     load = [0.0] * count
-    mine: list[int] = []
+    found: list[list[int]] = [[] for _ in range(count)]
     for work, piece in sorted(pieces, key=lambda item: (-item[0], item[1][0].net)):
         least = load.index(min(load))
         load[least] += work
-        if least == number - 1:
-            mine += [position[recipe.net] for recipe in piece]
-    return sorted(mine)
+        found[least] += [position[recipe.net] for recipe in piece]
+    return [sorted(own) for own in found]
