@@ -55,8 +55,12 @@ class Machines:
         """Two nodes, whatever happened to those before."""
         while len(self.nodes) < 2:
             self.nodes.append(self.cluster.add_node(num_cpus=1))
-        end = time.monotonic() + 60  # a cluster notices late that a node has died
-        while self._alive() != 2:
+        self.until(2)
+
+    def until(self, count: int) -> None:
+        """Wait until the cluster knows so many nodes; it notices late that one has died."""
+        end = time.monotonic() + 60
+        while self._alive() != count:
             assert time.monotonic() < end
             time.sleep(0.1)
 
@@ -350,7 +354,9 @@ def test_nodes_that_do_not_see_the_zoo_send_it_their_nets(
     """One node shares the disk, the other does not: each does what it can."""
     machines.complete()
     machines.kill_a_node()
+    machines.until(1)
     without_the_zoo()
+    machines.until(2)  # else the other node may have done all before this one is there
     out = begun(tmp_path / "disk" / "zoo", longer)
     zoo = sample(LONGER, nets=16, out=out, snapshots=5, engine="ray", address=machines.address)
     assert 0 < len(arrivals) < len(list((longer.path / "nets").iterdir()))
