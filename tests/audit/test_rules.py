@@ -51,8 +51,8 @@ def verdicts(claims: dict, *evidence: Evidence) -> dict[str, tuple[str, tuple[st
 
 
 SGD = {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.01, "steps": 5000,
-       "schedule": "constant"}  # fmt: skip
-GIVEN = ("learning_rate", "momentum", "steps", "schedule")
+       "schedule": "constant", "checkpoint": "last"}  # fmt: skip
+GIVEN = ("learning_rate", "momentum", "steps", "checkpoint", "schedule")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,20 @@ GIVEN = ("learning_rate", "momentum", "steps", "schedule")
 def test_a_product_that_is_known_well(decay, word, given):
     found = verdicts({"weight_decay": decay, **SGD}, product(0.25, 0.2, 0.3))
     assert found["weight_decay"] == (word, given)
+
+
+@pytest.mark.parametrize("epochs", [{}, {"epochs": 20}])
+def test_a_file_may_be_of_an_earlier_epoch_than_the_card_says(epochs):
+    """The best epoch's file has decayed less; nothing counts its steps."""
+    claims = {"weight_decay": 5e-4, **SGD, **epochs}
+    best = product(0.1, 0.099, 0.101)  # after two fifths of the steps
+    assert verdicts(claims, best)["weight_decay"][0] == "contradicted"
+    del claims["checkpoint"]
+    assert verdicts(claims, best)["weight_decay"][0] == "consistent"
+    too_early = product(0.005, 0.0049, 0.0051)
+    assert verdicts(claims, too_early)["weight_decay"][0] == "contradicted"
+    too_far = product(0.5, 0.49, 0.51)
+    assert verdicts(claims, too_far)["weight_decay"][0] == "contradicted"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +160,7 @@ def test_steps_follow_from_epochs_batch_size_and_images():
     found = verdicts(claims, product(0.25, 0.2, 0.3))
     assert found["weight_decay"][0] == "consistent"
     assert found["weight_decay"][1][-4:] == ("epochs", "batch_size", "train_images", "schedule")
-    claims["epochs"] = 100
+    claims |= {"epochs": 100, "checkpoint": "last"}
     assert verdicts(claims, product(0.25, 0.2, 0.3))["weight_decay"][0] == "contradicted"
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weightspace.audit.claims import Claims
 from weightspace.audit.numbers import is_number
 from weightspace.evidence import Context, Evidence
 from weightspace.evidence.context import TRAIN_IMAGES
 from weightspace.evidence.counters import averaged
+from weightspace.evidence.counting import LAST
+
+_EARLIEST = 0.1
+"""The share of the claimed steps after which the earliest file is saved that people share."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,9 @@ def known_steps(claims: Claims, evidence: Sequence[Evidence], context: Context) 
 
     What counts passes counts all that a step gathers. So a smaller number of steps that is claimed
     is possible, too, and so is that which a claim of gathered gradients leaves. A larger one is
-    possible where running statistics were made anew. An average of nets has shrunk as some earlier
-    step has.
+    possible where running statistics were made anew. Where nothing counts, the file may be of an
+    earlier step than the last, unless it is claimed that it is not. An average of nets has shrunk
+    as some earlier step has.
 
     Parameters
     ----------
@@ -71,8 +76,21 @@ def _counted_or_claimed(
         given = ("steps",) if other != exact else ()
         return Steps(min(exact, other) / passes, max(exact, other), given)
     if is_number(claimed):
-        return Steps(float(claimed), float(claimed), ("steps",))
-    return _of_epochs(claims, context, passes)
+        return _or_sooner(Steps(float(claimed), float(claimed), ("steps",)), claims)
+    told = _of_epochs(claims, context, passes)
+    return None if told is None else _or_sooner(told, claims)
+
+
+def _or_sooner(found: Steps, claims: Claims) -> Steps:
+    """The claimed steps, or those of an earlier file, such as that of the best epoch.
+
+    Nothing counts them here. So only a claim that the file is the end of the training excludes it.
+    """
+    if claims.get("checkpoint") == LAST:
+        return replace(found, given=(*found.given, "checkpoint"))
+    epochs = claims.get("epochs")
+    share = 1 / float(epochs) if is_number(epochs) and epochs > 1 else _EARLIEST
+    return replace(found, low=found.low * share)
 
 
 def _of_epochs(claims: Claims, context: Context, passes: float) -> Steps | None:
