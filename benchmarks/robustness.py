@@ -57,7 +57,9 @@ def judge(folder: Path, data: Path, out: Path) -> None:
     for place in sorted(one.parent for one in folder.glob("*/made.json")):
         kept = place / "judged.json"
         if not kept.exists():
-            kept.write_text(json.dumps(judged(place, sets)))
+            hidden = kept.with_suffix(".part")
+            hidden.write_text(json.dumps(judged(place, sets)))
+            hidden.replace(kept)
             print(place.name, flush=True)
         for name, some in json.loads(kept.read_text()).items():
             rows[name] += some

@@ -67,7 +67,8 @@ def counts(rows: pl.DataFrame) -> str:
 def share(part: int, whole: int) -> str:
     """A count with the interval of its share."""
     interval = stats.binomtest(part, whole).proportion_ci(0.95, "exact")
-    return f"{part} of {whole} ({100 * interval.low:.0f} to {100 * interval.high:.0f} %)"
+    low, high = (f"{100 * one:.0f}" if one > 0.01 else f"{100 * one:.2f}" for one in interval)
+    return f"{part} of {whole:,} ({low} to {high} %)"
 
 
 def parts(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
