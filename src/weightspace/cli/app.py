@@ -15,6 +15,7 @@ from weightspace.cli import (
     arguments,
     auditing,
     comparing,
+    exploring,
     inspecting,
     interop,
     listing,
@@ -57,7 +58,8 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     *(sampling.sample, listing.info, listing.check),
     *(parts.merge, parts.repair, parts.index, parts.reproduce),
     *(interop.export, interop.add, interop.publish, interop.import_),
-    *(reading.evaluate, reading.dissect, reading.fit, reading.predict, inspecting.inspect),
+    *(reading.evaluate, reading.dissect, exploring.explore),
+    *(reading.fit, reading.predict, inspecting.inspect),
     *(auditing.audit, comparing.compare, watching.watch),
     *(sampling.demo, listing.spaces, listing.images),
 )
