@@ -148,7 +148,9 @@
     }
 
     paintDots() {
-      const { context, state, world } = this;
+      const { context, state, world, rows } = this;
+      const { x: across, y: up } = world.maps[state.which];
+      const { scale, x: left, y: top } = this.view;
       const radius = world.size > 1500 ? 2.6 : world.size > 400 ? 3.2 : 4;
       if (!this.sprites.length) this.sprites = state.paint.colours.map((colour) => this.sprite(colour, radius));
       const half = radius + 1;
@@ -156,9 +158,10 @@
       for (const pass of chosen ? [0, 1] : [1]) {
         context.globalAlpha = pass ? 0.9 : 0.25;
         for (let net = 0; net < world.size; net++) {
-          const row = this.rows[net];
+          const row = rows[net];
           if (row < 0 || !state.shown[net] || (chosen && state.selected[net] !== pass)) continue;
-          const [x, y] = this.at(row);
+          const x = across[row] * scale + left;
+          const y = top - up[row] * scale;
           if (x < -half || y < -half || x > this.width + half || y > this.height + half) continue;
           context.drawImage(this.sprites[state.paint.nets[net]], x - half, y - half, 2 * half, 2 * half);
         }
