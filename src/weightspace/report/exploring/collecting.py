@@ -198,7 +198,7 @@ def _tsne(components: np.ndarray, first: np.ndarray, progress: Progress) -> np.n
     rows = rows[np.isfinite(components[rows]).all(axis=1)]
     found = np.full((len(components), 2), np.nan)
     progress("placing nets by t-SNE", 0, 1)
-    if len(rows) > 3 and components.shape[1] > 1:
+    if len(rows) > 3 and components[rows, 0].std() > 0:
         found[rows] = near(components[rows])
     progress("placing nets by t-SNE", 1, 1)
     return found
