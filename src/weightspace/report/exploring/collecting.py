@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -173,10 +173,9 @@ def _plane(zoo: Zoo, nets: Sequence[str], progress: Progress) -> Plane | None:
     some = np.sort(np.random.default_rng(0).permutation(len(nets))[:FIT_NETS])
     rows = []
     with threadpool_limits(1, "blas"):
-        for done, i in enumerate(some.tolist(), 1):
-            layout = zoo.layout(nets[i])
-            for vectors in zoo.vectors([nets[i]]):
-                rows += [layers(one, layout) for one in vectors.values[_even(len(vectors.values))]]
+        for done, found in enumerate(zoo.vectors([nets[i] for i in some.tolist()]), 1):
+            layout, chosen = zoo.layout(found.net), _even(len(found.values))
+            rows += [layers(one, layout) for one in found.values[chosen]]
             progress("finding the plane", done, len(some))
     sound = [row for row in rows if np.isfinite(row[~np.isnan(row)]).all()]
     return Plane.fit(np.stack(sound)) if len(sound) > 2 else None
@@ -227,34 +226,37 @@ def _in_worker(piece: pl.DataFrame) -> _Batch:
 
 def _batch(job: _Job, piece: pl.DataFrame) -> _Batch:
     """Read a batch of nets and pack their details."""
-    rows = job.zoo.snapshots.filter(pl.col("net").is_in(piece["net"].to_list()))
-    held = {name[0]: own.sort("snapshot") for name, own in rows.group_by("net")}
-    numbers, components, readings, headers = [], [], [], []
+    made = _Batch("", [], [], [])
+    headers: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
-    with threadpool_limits(1, "blas"):
-        for place, net in enumerate(piece.iter_rows(named=True)):
-            layout = job.zoo.layout(net["net"])
-            vectors = _vectors(job.zoo, net["net"], layout)
-            own = held.get(net["net"], rows.clear())
-            found = detail(layout, vectors, own, job.metrics, _image(net), job.allowance)
-            arrays |= {f"{place}.{name}": array for name, array in found.arrays.items()}
-            numbers.append(own["snapshot"].to_numpy())
-            components.append(_placed(job.plane, vectors, layout))
+    with threadpool_limits(1, "blas"):  # matrices are small: threads would cost more than they save
+        for net, layout, vectors, rows in _read(job.zoo, piece):
+            found = detail(layout, vectors, rows, job.metrics, _image(net), job.allowance)
+            arrays |= {f"{len(headers)}.{name}": array for name, array in found.arrays.items()}
             answer = read(job.model, vectors[-1], layout) if job.model and len(vectors) else None
-            readings.append(answer or {"reasons": [], "readings": []})
-            truth = {name: level.get(net["net"]) for name, level in job.known.items()}
             texts = {name: shown(net[key]) for key, name in job.texts.items()}
+            truth = {name: level.get(net["net"]) for name, level in job.known.items()}
             known = {"layout": net["layout"], "texts": texts, "answer": answer, "truth": truth}
             headers.append(known | found.header)
-    block = as_text(packed({"nets": headers}, arrays))
-    return _Batch(block, numbers, components, readings)
+            made.numbers.append(rows["snapshot"].to_numpy())
+            made.components.append(_placed(job.plane, vectors, layout))
+            made.readings.append(answer or {"reasons": [], "readings": []})
+    return replace(made, block=as_text(packed({"nets": headers}, arrays)))
 
 
-def _vectors(zoo: Zoo, net: str, layout: Layout) -> np.ndarray:
-    """The snapshots of a net, float32 [k, P]."""
-    for found in zoo.vectors([net]):
-        return found.values
-    return np.empty((0, layout.size), np.float32)
+def _read(
+    zoo: Zoo, piece: pl.DataFrame
+) -> Iterator[tuple[dict[str, Any], Layout, np.ndarray, pl.DataFrame]]:
+    """Each net of a piece of the table, its layout, its vectors [k, P] and its k snapshots."""
+    rows = zoo.snapshots.filter(pl.col("net").is_in(piece["net"].to_list()))
+    held = {net: own.sort("snapshot") for (net,), own in rows.group_by("net")}
+    reading = zoo.vectors([net for net in piece["net"] if net in held]) if held else iter(())
+    for net in piece.iter_rows(named=True):
+        layout = zoo.layout(net["net"])
+        if net["net"] in held:
+            yield net, layout, next(reading).values, held[net["net"]]
+        else:
+            yield net, layout, np.empty((0, layout.size), np.float32), rows.clear()
 
 
 def _placed(plane: Plane | None, vectors: np.ndarray, layout: Layout) -> np.ndarray:

@@ -20,6 +20,7 @@ _EXACT = 2**53
 """Up to here a float64, as JavaScript has it, holds every whole number."""
 _LONGEST = 300
 NAMELESS = ("net",)
+_NAMES = ("index", "unit", "split", "layout")
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Column:
     name : str
         As it is shown.
     group : {"varied", "other", "outcome", "read"}
-        Properties of the space, other hyper-parameters and names, what training led to, and what
-        a model reads.
+        Properties of the space, other hyper-parameters and names, what training led to and what
+        else is on record, and what a model reads.
     kind : {"levels", "numbers", "constant", "text"}
         `levels` has codes, `numbers` has values, a constant column has one text, and text is
         shown with the details of a net.
@@ -60,19 +61,8 @@ def columns_of(nets: pl.DataFrame, space: Space, hyper: Collection[str]) -> list
     """The columns of the table of nets, properties first; `hyper` are names of hyper-parameters."""
     names = [name for name in space.properties if name in nets.columns]
     names += [name for name in nets.columns if name not in (*names, *NAMELESS)]
-    varied, past = set(space.properties), set(nets.columns[: _end(nets.columns, hyper)])
-    return [
-        _column(
-            nets[name],
-            "varied" if name in varied else ("other" if name in past else "outcome"),
-        )
-        for name in names
-    ]
-
-
-def _end(columns: list[str], hyper: Collection[str]) -> int:
-    """How many columns there are up to the last hyper-parameter; the outcome is behind it."""
-    return max((place for place, name in enumerate(columns, 1) if name in hyper), default=0)
+    known = dict.fromkeys((*hyper, *_NAMES), "other") | dict.fromkeys(space.properties, "varied")
+    return [_column(nets[name], known.get(name, "outcome")) for name in names]
 
 
 def levels_column(name: str, group: str, texts: list[str | None]) -> Column:

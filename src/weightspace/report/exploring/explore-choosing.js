@@ -150,7 +150,7 @@
   }
 
   const GROUPS = {
-    varied: "properties", outcome: "outcome of training", read: "read by the model", other: "other columns",
+    varied: "properties", outcome: "outcome and other columns", read: "read by the model", other: "other hyper-parameters and names",
   };
 
   /** The columns that have colours, as options in groups. */

@@ -79,6 +79,10 @@
   const legend = (column, paint, counts) => {
     const box = at("legend");
     box.replaceChildren(make("p", { class: "note", text: column.name + (paint.scale?.log ? " (logarithmic)" : "") }));
+    if (column.group === "read") {
+      const text = "Readings are better for nets that the model was trained on than for others.";
+      box.append(make("p", { class: "note", text }));
+    }
     if (paint.scale) {
       const { low, middle, high, missing } = paint.scale;
       const bar = make("div", { class: "bar" }, make("i", { class: "scale" }),

@@ -1,7 +1,7 @@
   // The details of one net.
 
-  const rowsOf = (pairs) => make("dl", {}, ...pairs.flatMap(([name, text]) =>
-    [make("dt", { text: name }), make("dd", { text: text === "" ? "unknown" : text })]));
+  const rowsOf = (pairs, missing = "unknown") => make("dl", {}, ...pairs.flatMap(([name, text]) =>
+    [make("dt", { text: name }), make("dd", { text: text === "" ? missing : text })]));
 
   const part = (title, ...children) => make("section", { class: "part" }, make("h3", { text: title }), ...children);
 
@@ -13,7 +13,7 @@
     const other = pairs((column) => column.group === "other");
     return part("Recipe", rowsOf(varied),
       make("details", {}, make("summary", { text: "What does not vary, and names" }), rowsOf(other)),
-      make("h3", { text: "Outcome" }), rowsOf(outcome));
+      make("h3", { text: "Outcome and other columns" }), rowsOf(outcome, "–"));
   };
 
   const timesOf = (world, net, own) => {
