@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from weightspace.audit.verdicts import judged
 from weightspace.evidence import Context, Estimate, Evidence, Hypothesis
 from weightspace.evidence.beside import STATES
 from weightspace.evidence.counters import LAW as COUNTERS
-from weightspace.evidence.losses import families
+from weightspace.evidence.losses import AS_BEGUN, FROM_ZERO, families
 from weightspace.evidence.shrinkage import PRODUCT, PRODUCT_OF_NORMED
 
 
@@ -291,6 +292,28 @@ def test_sums_contradict_sgd_only_if_all_is_said_that_keeps_them(more, word):
         assert set(found[1]) >= {"loss", "output_activation"}
 
 
+@pytest.mark.parametrize(
+    ("more", "given"),
+    [
+        ({"bias_initialization": "zeros"}, "bias_initialization"),
+        ({"initialization": "he_normal"}, "initialization"),
+        ({"bias_initialization": "torch_default"}, None),
+        ({"bias_initialization": "zeros", "output_activation": "relu"}, None),
+    ],
+)
+def test_sums_say_more_of_the_optimizer_if_the_start_is_claimed(more, given):
+    start = FROM_ZERO if "bias_initialization" in more else AS_BEGUN
+    one = sums(0.5, 1.0)
+    one = replace(one, hypotheses=(*one.hypotheses, Hypothesis((), 1e-6, start)))
+    found = verdicts({"optimizer": "sgd", **SOFTMAX, **more}, one)["optimizer"]
+    assert found[0] == ("contradicted" if given else "undecidable")
+    assert given is None or given in found[1]
+    assert verdicts({"optimizer": "sgd", **SOFTMAX}, one)["optimizer"][0] == "undecidable"
+    if "output_activation" not in more:
+        found = verdicts({"optimizer": "adam", "loss": "cross_entropy", **more}, one)["optimizer"]
+        assert found[0] == ("consistent" if given else "undecidable")
+
+
 def test_an_adaptive_optimizer_agrees_with_sums_that_changed():
     found = verdicts({"optimizer": "adam", "loss": "cross_entropy"}, sums(1e-20, 1.0))
     assert found["optimizer"] == ("consistent", ("loss",))
@@ -304,6 +327,13 @@ def test_sums_that_were_kept_tell_sgd_whatever_is_said():
     assert verdicts({"optimizer": "adam"}, sums(0.5, 1e-9))["optimizer"][0] == "contradicted"
     nearly_linear = {"optimizer": "adam", "epsilon": 1.0}
     assert verdicts(nearly_linear, sums(0.5, 1e-9))["optimizer"][0] == "undecidable"
+
+
+def test_what_other_claims_make_sharper_counts_once():
+    for claims in ({"optimizer": "sgd"}, {"optimizer": "sgd", **SOFTMAX}):
+        assert verdicts(claims, sums(0.5, 6e-5))["optimizer"][0] == "consistent"
+        twice = (sums(0.5, 6e-5), replace(sums(0.5, 1.0), law="another law"))
+        assert verdicts(claims, *twice)["optimizer"][0] == "undecidable"
 
 
 def plainly(x):
