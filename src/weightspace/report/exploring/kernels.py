@@ -52,8 +52,13 @@ class Kernels:
         """
         own = self.tensor
         count, channels, *sides = self.size
-        whole = vectors[:, own.offset : own.stop].reshape(len(vectors), own.shape[0], -1, *sides)
-        rows = whole[:, :count, :channels].reshape(len(vectors), self.values)
+        planes = own.size // (own.shape[0] * prod(sides))
+        shape = (len(vectors), own.shape[0], planes, *sides)
+        rows = (
+            vectors[:, own.offset : own.stop]
+            .reshape(shape)[:, :count, :channels]
+            .reshape(len(vectors), self.values)
+        )
         values = np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float64)
         most = np.abs(values).max(axis=1)
         scale = np.where(most > 0, most, 1.0) / _LEVELS
