@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from support.browsing import browser, complaints, opened, until
@@ -365,19 +366,23 @@ const map = weightspaceExplorer.map, box = canvas.getBoundingClientRect();
 const fire = (type, x, y) => canvas.dispatchEvent(new PointerEvent(type, {
   pointerId: 1, button: 0, clientX: box.left + x, clientY: box.top + y, bubbles: true }));
 (async () => {
-  const times = [];
   fire("pointerdown", 300, 300);
-  for (let k = 1; k <= 60; k++) {
-    const begun = performance.now();
+  for (let k = 1; k <= FRAMES; k++) {
     fire("pointermove", 300 + 4 * k, 300 + 2 * k);
     await new Promise((next) => requestAnimationFrame(next));
     map.context.getImageData(5, 5, 1, 1);  // waits until everything is drawn
-    times.push(performance.now() - begun);
   }
   fire("pointerup", 540, 420);
-  done(times.slice(10));
+  done(map.view.x);
 })();
 """
+FRAMES = 60
+
+
+def used(driver: Any) -> float:
+    """Seconds of processor time that the browser with all its processes has used."""
+    root = psutil.Process(driver.service.process.pid)
+    return sum(sum(one.cpu_times()[:2]) for one in root.children(recursive=True))
 
 
 def many(found: Collected, nets: int) -> Collected:
@@ -411,9 +416,14 @@ def test_a_map_of_5000_nets_moves_smoothly(window: Any, found: Collected, tmp_pa
             window.find_element("id", "take").click()
             window.find_element("css selector", "#paths").click()
             until(window, "weightspaceExplorer.map.layer.view")
-        times = window.execute_async_script(PAN)
-        assert len(times) == 50
-        assert np.median(times) < 100, f"{np.median(times):.0f} ms, paths {paths}"
+        pan = PAN.replace("FRAMES", str(FRAMES))
+        window.execute_async_script(pan)  # the first time, the browser compiles the script
+        x, before = window.execute_script("return weightspaceExplorer.map.view.x"), used(window)
+        assert window.execute_async_script(pan) == pytest.approx(x + 4 * (FRAMES - 1), abs=5)
+        # Time of the processor, as other programs may use it: on a machine of one core that has
+        # nothing else to do, a frame takes as long.
+        took = 1000 * (used(window) - before) / FRAMES
+        assert took < 100, f"{took:.0f} ms, paths {paths}"
     window.execute_async_script("weightspaceExplorer.show(4321).then(arguments[0])")
     assert window.find_element("id", "net-title").text == f"Net {4321:016x}"
     assert complaints(window) == []
