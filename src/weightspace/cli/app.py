@@ -15,6 +15,7 @@ from weightspace.cli import (
     arguments,
     auditing,
     comparing,
+    examples,
     inspecting,
     interop,
     listing,
@@ -27,7 +28,6 @@ from weightspace.cli.output import fail, set_debug, told
 from weightspace.errors import WeightspaceError
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Train many small neural networks, and predict from weights how a network was trained.\n\n"
@@ -66,7 +66,7 @@ COMMANDS = tuple(command.__name__.rstrip("_") for command in _COMMANDS)
 """Their names."""
 _NO_MEMORY = "out of memory; finished work is kept, free some memory and run it again"
 for name, command in zip(COMMANDS, _COMMANDS, strict=True):
-    app.command(name)(command)
+    app.command(name, epilog=examples.epilog(name))(command)
 
 
 def main() -> None:

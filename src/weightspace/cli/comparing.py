@@ -33,11 +33,11 @@ def compare(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Say whether two checkpoints have a common origin, without executing anything in them.
+    """Say whether two checkpoints have a common origin.
 
     Equal, rounded, quantised, rescaled or permuted weights; fine-tuned from one another; the same
-    initial weights; or unrelated, with an exact p-value. The exit code is 0 if there is an answer,
-    and 3 if the nets are not comparable or too small.
+    initial weights; or unrelated, with an exact p-value. Nothing in the files is executed. The exit
+    code is 0 if there is an answer, and 3 if the nets are not comparable or too small.
     """
     from weightspace.evidence import compare as look
 
