@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from importlib.resources import files
+import tomllib
 from pathlib import Path
 
 import torch
@@ -19,9 +19,18 @@ assert "site-packages" in ROOT.parts, f"{ROOT} is not an installed package"
 
 for name in ("demo", "nws-small", "nws-fixed", "nws-main", "model-zoos"):
     assert preset(name).properties, f"the preset {name} is empty"
-for name in ("page.html.jinja", "page.css", "page.js"):
-    assert files("weightspace.report.page").joinpath(name).is_file(), f"{name} is missing"
-for arguments in (["--version"], ["spaces"]):
+SOURCE = Path(__file__).parents[1]
+PROJECT = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))
+for package, patterns in PROJECT["tool"]["setuptools"]["package-data"].items():
+    folder = Path(*package.split("."))
+    for pattern in patterns:
+        names = {
+            path.relative_to(SOURCE / "src") for path in (SOURCE / "src" / folder).glob(pattern)
+        }
+        assert names, f"{package}: no file is called {pattern}"
+        missing = [str(name) for name in names if not (ROOT.parent / name).is_file()]
+        assert not missing, f"missing: {', '.join(missing)}"
+for arguments in (["--version"], ["spaces"], ["audit", "--help"]):
     subprocess.run([sys.executable, "-m", "weightspace", *arguments], check=True)
 
 (recipe,) = preset("demo").draw(1, seed=0)

@@ -90,7 +90,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_pre_commit_runs_the_hook(hook, hooks, model, installed, tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
     needed = {"PYTHONPATH": sysconfig.get_path("purelib"), "PIP_NO_DEPS": "1"}
-    env = installed if hook.endswith("system") else needed | {"PIP_RETRIES": "0", "PIP_TIMEOUT": "5"}
+    env = (
+        installed if hook.endswith("system") else needed | {"PIP_RETRIES": "0", "PIP_TIMEOUT": "5"}
+    )
     env |= {"PRE_COMMIT_HOME": str(cache)}
     asked = [{"id": hook, "args": ["net.pt", "--claims", "README.md"]}]
     repositories = [{"repo": str(hooks), "rev": "v1", "hooks": asked}]
