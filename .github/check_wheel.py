@@ -38,8 +38,7 @@ shape = StackShape.of(Plan.from_recipe(recipe))
 numbers = torch.Generator().manual_seed(0)
 vector = torch.rand(1, shape.layout.size, generator=numbers) * 0.2
 weights, stats = shape.split(vector)
-size = (40, shape.plan.channels, shape.plan.input_size, shape.plan.input_size)
-pool = torch.randint(0, 256, size, dtype=torch.uint8, generator=numbers)
+pool = torch.randint(0, 256, (40, *shape.plan.input), dtype=torch.uint8, generator=numbers)
 images = Images(pool, torch.arange(32).unsqueeze(0))
 expected = TorchStack(shape, torch.float32).logits(images, weights, stats, ["relu"])
 assert builds(), "the native step was not built"

@@ -64,6 +64,11 @@ def test_versions_agree():
     assert str(load(ROOT / "CITATION.cff")["version"]) == PROJECT["version"]
 
 
+def test_what_ends_worker_processes_is_installed():
+    """Where psutil and pgrep were missing, as in slim images, `sample` waited for them for ever."""
+    assert [one for one in PROJECT["dependencies"] if one.startswith("psutil")]
+
+
 def test_workflows_are_there():
     assert {path.stem for path in WORKFLOWS} == {"docs", "release", "tests", "wheels"}
 

@@ -132,6 +132,18 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     return made
 
 
+@pytest.mark.slow
+def test_what_is_installed_is_whole(runner, tmp_path):
+    """Workflows run this check on wheels, where nobody would notice until a release."""
+    python = runner.temp / "weightspace/bin/python"
+    done = subprocess.run(
+        [python, runner.action / ".github/check_wheel.py"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "the native step agrees with torch" in done.stdout
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, net: Path) -> Path:
     """A repository with a model and a true card."""
