@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import subprocess
 import sys
@@ -31,12 +30,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_is_of_this_user_alone_and_goes_with_all_that_is_in_it(place: Path) -> None:
-    with pytest.raises(RuntimeError), disk.private_folder("of-a-test") as folder:
-        assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
-        disk.make_folder(folder / "inner")
-        disk.write_file(folder / "inner" / "file", b"secret")
-        raise RuntimeError
-    assert os.listdir(place) == []
+    def fill() -> None:
+        with disk.private_folder("of-a-test") as folder:
+            assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+            disk.make_folder(folder / "inner")
+            disk.write_file(folder / "inner" / "file", b"secret")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fill()
+    assert list(place.iterdir()) == []
 
 
 def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(place: Path) -> None:
@@ -51,4 +54,4 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(place: 
             assert not Path(left).exists()
             assert (used / "file").exists()
         other.communicate("\n")
-    assert os.listdir(place) == []
+    assert list(place.iterdir()) == []
