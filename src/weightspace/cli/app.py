@@ -22,6 +22,7 @@ from weightspace.cli import (
     parts,
     reading,
     sampling,
+    serving,
     watching,
 )
 from weightspace.cli.output import fail, set_debug, told
@@ -58,7 +59,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     *(parts.merge, parts.repair, parts.index, parts.reproduce),
     *(interop.export, interop.add, interop.publish, interop.import_),
     *(reading.evaluate, reading.dissect, reading.fit, reading.predict, inspecting.inspect),
-    *(auditing.audit, comparing.compare, watching.watch),
+    *(auditing.audit, comparing.compare, serving.app, watching.watch),
     *(sampling.demo, listing.spaces, listing.images),
 )
 """All commands, in the order of `weightspace --help`."""
