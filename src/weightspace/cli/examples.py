@@ -27,6 +27,7 @@ EXAMPLES = {
         "audit net.pt --claim optimizer=sgd --html net.html",
     ),
     "compare": ("compare net.pt other.safetensors",),
+    "app": ("app --port 8080",),
     "watch": ("watch checkpoints --model model",),
     "demo": ("demo --nets 100 --out demo",),
     "spaces": ("spaces",),
