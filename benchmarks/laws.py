@@ -1,19 +1,26 @@
 """Error rates of the laws of training: nets of known recipe, and what an audit says of each.
 
-    python benchmarks/laws.py sample FOLDER --nets 3000 --seed 1
-    python benchmarks/laws.py judge FOLDER [PLAIN ...]
-    python benchmarks/laws.py table FOLDER
+    python benchmarks/laws.py sample FOLDER --nets 300 --seed 1
+    python benchmarks/laws.py judge FOLDER
+    python benchmarks/laws.py table FILE ...
 
 `sample` samples eight zoos into FOLDER, resumable: MLPs, LeNets, CNNs with batch norm and residual
 nets, each by optimizers that are linear in the gradient and by adaptive ones, whose learning rates
 differ. All other hyper-parameters vary independently: initialization, weight decay, schedule, label
 smoothing, gradient clipping, batch size, inputs, and the number of images and epochs, which give
-about 10 to 20,000 steps.
+about 10 to 20,000 steps. Folders of other seeds are further parts of one population.
 
-`judge` audits each net as a file, once with claims that are all true and once with an optimizer
-of the other family, and writes FOLDER/judged.parquet, a row for each verdict. PLAIN are folders of
-nets that `benchmarks/plain_nets.py` trained, which shares no code with weightspace. What was judged
-before is not judged again. `table` prints what stands in docs/laws.md.
+`judge` audits each net as a file and writes FOLDER/judged.parquet. FOLDER may also be one of nets
+that `benchmarks/plain_nets.py` trained, which shares no code with weightspace. What was judged
+before is not judged again. There is a row for each verdict, and one for each law that bears on it
+(`law`). `asked` says what the card claimed:
+
+- "all": all that is true, the loss, the outputs, the clipping and how biases began too;
+- "usual": the same without how biases began, of which few cards say anything;
+- "alone": that claim and no other;
+- "false": as "all", but an optimizer of the other family.
+
+`table` prints what stands in docs/results/laws.md, of the files named.
 """
 
 from __future__ import annotations
@@ -24,7 +31,6 @@ import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +38,10 @@ import polars as pl
 import torch
 
 import weightspace
-from weightspace.audit import audit
+from weightspace.audit import Claims, Verdict, audit
+from weightspace.audit.numbers import among
+from weightspace.audit.verdicts import LEVEL
+from weightspace.audit.verdicts import judged as verdict_on
 from weightspace.errors import WeightspaceError
 from weightspace.evidence.losses import LINEAR as LINEAR_KINDS
 from weightspace.evidence.shrinkage import PRODUCT
@@ -96,17 +105,17 @@ SHARES = {"mlp": 0.3, "lenet": 0.3, "norm": 0.3, "residual": 0.1}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("task", choices=["sample", "judge", "table"])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("plain", type=Path, nargs="*")
-    parser.add_argument("--nets", type=int, default=3000)
+    parser.add_argument("paths", type=Path, nargs="+")
+    parser.add_argument("--nets", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     if asked.task == "sample":
-        sample(asked.folder, asked.nets, asked.seed)
+        sample(asked.paths[0], asked.nets, asked.seed)
     elif asked.task == "judge":
-        judge(asked.folder, asked.plain)
+        for folder in asked.paths:
+            judge(folder)
     else:
-        table(pl.read_parquet(asked.folder / "judged.parquet"))
+        table(pl.concat(map(pl.read_parquet, asked.paths), how="vertical_relaxed"))
 
 
 def sample(folder: Path, nets: int, seed: int) -> None:
@@ -141,21 +150,33 @@ class Net:
     file: Path
     truth: dict[str, Any]
     product: float
+    accuracy: float
 
 
-def judge(folder: Path, plain: list[Path]) -> None:
-    """Audit all nets of a population, and of folders of plain nets."""
+def judge(folder: Path) -> None:
+    """Audit all nets of a folder that were not audited before."""
     place = folder / "judged.parquet"
     rows = pl.read_parquet(place).to_dicts() if place.exists() else []
     known = {row["net"] for row in rows}
     with tempfile.TemporaryDirectory() as scratch:
-        nets = chain(sampled(folder, Path(scratch), known), plain_nets(plain, known))
+        plain = any(folder.glob("*.json"))
+        nets = plain_nets(folder, known) if plain else sampled(folder, Path(scratch), known)
         for count, net in enumerate(nets):
             rows += judged(net)
             if count % 100 == 99:
-                pl.DataFrame(rows, infer_schema_length=None).write_parquet(place)
+                _write(rows, place)
                 print(f"{count + 1} nets", flush=True)
-    pl.DataFrame(rows, infer_schema_length=None).write_parquet(place)
+    _write(rows, place)
+
+
+def _write(rows: list[dict[str, Any]], place: Path) -> None:
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    repeated = ("source", "kind", "family", "optimizer", "asked", "law", "claim", "verdict",
+                "initialization")  # fmt: skip
+    table = table.with_columns(
+        pl.col(*repeated).cast(pl.Categorical), pl.col(pl.Float64).round_sig_figs(4)
+    )
+    table.write_parquet(place, compression_level=19)
 
 
 def sampled(folder: Path, scratch: Path, known: set[str]) -> Iterator[Net]:
@@ -171,17 +192,19 @@ def sampled(folder: Path, scratch: Path, known: set[str]) -> Iterator[Net]:
             file = scratch / "net.pt"
             torch.save(state_dict(recipe, zoo.vector(row["net"], -1), row["steps"]), file)
             momentum = recipe.momentum if recipe.optimizer in ("momentum", "nesterov") else 0.0
-            truth = {
+            truth = _BESIDE | {
                 "optimizer": recipe.optimizer, "weight_decay": recipe.weight_decay,
                 "learning_rate": recipe.learning_rate, "schedule": told(recipe),
                 "steps": row["steps"], "epochs": recipe.epochs, "batch_size": recipe.batch_size,
                 "dataset": recipe.dataset, "initialization": recipe.initialization,
-                "inputs": recipe.inputs,
+                "inputs": recipe.inputs, "label_smoothing": recipe.label_smoothing,
+                "gradient_clipping": recipe.gradient_clipping,
             }  # fmt: skip
             if momentum:
                 truth["momentum"] = momentum
             product = recipe.weight_decay * area(recipe, row["steps"]) / (1 - momentum)
-            yield Net(row["net"], "weightspace", path.name.split("-")[0], file, truth, product)
+            kind = path.name.split("-")[0]
+            yield Net(row["net"], "weightspace", kind, file, truth, product, row["test_accuracy"])
 
 
 def told(recipe: Recipe) -> str:
@@ -199,61 +222,76 @@ def area(recipe: Recipe, steps: int) -> float:
     return sum(float(rates.at(step)) for step in range(steps))
 
 
-def plain_nets(folders: list[Path], known: set[str]) -> Iterator[Net]:
+_BESIDE = {"loss": "cross_entropy", "output_activation": "none", "gradient_clipping_by": "norm"}
+"""What is true of all nets, and what a card that wants to be checked says."""
+
+
+def plain_nets(folder: Path, known: set[str]) -> Iterator[Net]:
     """The nets of a plain PyTorch loop."""
     names = ("optimizer", "weight_decay", "learning_rate", "schedule", "steps", "epochs",
              "batch_size", "train_images", "drop_last", "dataset", "initialization",
-             "seed")  # fmt: skip
-    for folder in folders:
-        for path in sorted(folder.glob("*.json")):
-            recipe = json.loads(path.read_text())
-            if path.stem in known or not math.isfinite(recipe["test_accuracy"]):
-                continue
-            truth = {name: recipe[name] for name in names if name in recipe}
-            if recipe["momentum"]:
-                truth["momentum"] = recipe["momentum"]
-            area = recipe.get("sum_of_rates", math.nan)  # nets of tutorial_nets.py do not say it
-            product = recipe["weight_decay"] * area / (1 - recipe["momentum"])
-            file = path.with_suffix(".pt")
-            yield Net(path.stem, "plain PyTorch", recipe["kind"], file, truth, product)
+             "label_smoothing", "gradient_clipping", "seed")  # fmt: skip
+    for path in sorted(folder.glob("*.json")):
+        recipe = json.loads(path.read_text())
+        if path.stem in known or not math.isfinite(recipe["test_accuracy"]):
+            continue
+        truth = _BESIDE | {name: recipe[name] for name in names if name in recipe}
+        if recipe["momentum"]:
+            truth["momentum"] = recipe["momentum"]
+        area = recipe.get("sum_of_rates", math.nan)  # nets of tutorial_nets.py do not say it
+        product = recipe["weight_decay"] * area / (1 - recipe["momentum"])
+        file = path.with_suffix(".pt")
+        kind, accuracy = recipe["kind"], recipe["test_accuracy"]
+        yield Net(path.stem, "plain PyTorch", kind, file, truth, product, accuracy)
 
 
 def judged(net: Net) -> list[dict[str, Any]]:
-    """A row for each verdict on a net, with true claims and with a false optimizer."""
+    """A row for each verdict on a net, and for each law that bears on it."""
     linear = net.truth["optimizer"] in LINEAR_KINDS
-    truth = net.truth | {"loss": "cross_entropy", "output_activation": "none",
-                         "gradient_clipping_by": "norm"}  # fmt: skip
-    rows = []
-    for claims, right in (
-        (truth, True),
-        (truth | {"optimizer": "adam" if linear else "sgd"}, False),
-    ):
-        try:
-            found = audit(
-                net.file, {key: value for key, value in claims.items() if value is not None}
-            )
-        except WeightspaceError as error:  # weights that are not finite
-            print(net.name, error)
-            return []
-        products = [
-            one.estimate for one in found.evidence if one.estimate and one.estimate.name == PRODUCT
+    truth = {key: value for key, value in net.truth.items() if value is not None}
+    biases = "torch_default" if truth["initialization"] == "torch_default" else "zeros"
+    full = truth | {"bias_initialization": biases}
+    false = full | {"optimizer": "adam" if linear else "sgd"}
+    try:
+        found, usual, other = (audit(net.file, claims) for claims in (full, truth, false))
+    except WeightspaceError as error:  # weights that are not finite
+        print(net.name, error)
+        return []
+    alone = [
+        verdict_on(one, Claims((one,)), found.evidence)
+        for one in (verdict.claim for verdict in found.verdicts)
+    ]
+    products = [e.estimate for e in found.evidence if e.estimate and e.estimate.name == PRODUCT]
+    best = min(products, key=lambda one: one.high - one.low, default=None)
+    seeds = {e.estimate.value for e in found.evidence if e.estimate and e.claim == "seed"}
+    about = {
+        "net": net.name, "source": net.source, "kind": net.kind,
+        "family": "linear" if linear else "adaptive", "steps": net.truth["steps"],
+        "optimizer": net.truth["optimizer"], "initialization": net.truth["initialization"],
+        "accuracy": net.accuracy, "product": net.product, "seed": net.truth.get("seed"),
+        "found_seed": next(iter(seeds), None), "estimate": best.value if best else None,
+        "low": best.low if best else None, "high": best.high if best else None,
+    }  # fmt: skip
+    asked = {"all": found.verdicts, "usual": usual.verdicts, "alone": alone,
+             "false": [one for one in other.verdicts if one.claim.name == "optimizer"]}  # fmt: skip
+    return [
+        about | {"asked": kind, "claim": verdict.claim.name} | row
+        for kind, verdicts in asked.items()
+        for verdict in verdicts
+        for row in _rows(verdict)
+    ]
+
+
+def _rows(verdict: Verdict) -> Iterator[dict[str, Any]]:
+    """What is said of a claim, and what each law would say of it."""
+    yield {"law": "", "verdict": verdict.verdict, "p_value": verdict.p_value}
+    for one in verdict.bearings:
+        rivals = [
+            h.p_value for h in one.evidence.hypotheses if not among(verdict.claim.value, h.values)
         ]
-        best = min(products, key=lambda one: one.high - one.low, default=None)
-        for one in found.verdicts:
-            if right or one.claim.name == "optimizer":
-                rows.append(
-                    {
-                        "net": net.name, "source": net.source, "kind": net.kind, "right": right,
-                        "family": "linear" if linear else "adaptive", "steps": net.truth["steps"],
-                        "optimizer": net.truth["optimizer"], "claim": one.claim.name,
-                        "initialization": net.truth["initialization"], "verdict": one.verdict,
-                        "p_value": one.p_value, "product": net.product,
-                        "laws": ", ".join(b.evidence.law for b in one.bearings[:2]),
-                        "estimate": best.value if best else None,
-                        "low": best.low if best else None, "high": best.high if best else None,
-                    }
-                )  # fmt: skip
-    return rows
+        said = "consistent" if min(rivals, default=1.0) < LEVEL else "undecidable"
+        said = "contradicted" if one.p_value < LEVEL else said
+        yield {"law": one.evidence.law, "verdict": said, "p_value": one.p_value}
 
 
 def table(rows: pl.DataFrame) -> None:

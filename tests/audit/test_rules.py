@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from weightspace.audit.verdicts import judged
 from weightspace.evidence import Context, Estimate, Evidence, Hypothesis
 from weightspace.evidence.beside import STATES
 from weightspace.evidence.counters import LAW as COUNTERS
-from weightspace.evidence.losses import families
+from weightspace.evidence.losses import AS_BEGUN, FROM_ZERO, families
 from weightspace.evidence.shrinkage import PRODUCT, PRODUCT_OF_NORMED
 
 
@@ -289,6 +290,28 @@ def test_sums_contradict_sgd_only_if_all_is_said_that_keeps_them(more, word):
     assert found[0] == word
     if word == "contradicted":
         assert set(found[1]) >= {"loss", "output_activation"}
+
+
+@pytest.mark.parametrize(
+    ("more", "given"),
+    [
+        ({"bias_initialization": "zeros"}, "bias_initialization"),
+        ({"initialization": "he_normal"}, "initialization"),
+        ({"bias_initialization": "torch_default"}, None),
+        ({"bias_initialization": "zeros", "output_activation": "relu"}, None),
+    ],
+)
+def test_sums_say_more_of_the_optimizer_if_the_start_is_claimed(more, given):
+    start = FROM_ZERO if "bias_initialization" in more else AS_BEGUN
+    one = sums(0.5, 1.0)
+    one = replace(one, hypotheses=(*one.hypotheses, Hypothesis((), 1e-6, start)))
+    found = verdicts({"optimizer": "sgd", **SOFTMAX, **more}, one)["optimizer"]
+    assert found[0] == ("contradicted" if given else "undecidable")
+    assert given is None or given in found[1]
+    assert verdicts({"optimizer": "sgd", **SOFTMAX}, one)["optimizer"][0] == "undecidable"
+    if "output_activation" not in more:
+        found = verdicts({"optimizer": "adam", "loss": "cross_entropy", **more}, one)["optimizer"]
+        assert found[0] == ("consistent" if given else "undecidable")
 
 
 def test_an_adaptive_optimizer_agrees_with_sums_that_changed():

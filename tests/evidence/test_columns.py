@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from support.trained import mlp, subject, train, zero_biases
 from weightspace.evidence import Context, Evidence, Subject
 from weightspace.evidence.columns import column_sum_law, sums_of
-from weightspace.evidence.losses import AS_SAID, OTHER_LOSS
+from weightspace.evidence.losses import AS_BEGUN, AS_SAID, FROM_ZERO, OTHER_LOSS
 from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.networks import Layout
 from weightspace.networks.layout import TensorSpec
@@ -44,7 +44,7 @@ def look(net: nn.Module, **claims: str) -> list[Evidence]:
 
 def p_values(evidence: Evidence) -> tuple[float, float]:
     """Of a linear optimizer, if the loss is softmax cross entropy, and of an adaptive one."""
-    cautious, adaptive, linear = evidence.hypotheses
+    cautious, adaptive, linear = evidence.hypotheses[:3]
     assert linear.name == AS_SAID
     assert cautious.p_value == max(OTHER_LOSS, linear.p_value)
     return linear.p_value, adaptive.p_value
@@ -123,6 +123,33 @@ def test_no_family_is_excluded_wrongly_with_torchs_default(name: str) -> None:
         net = train(mlp(64, 64, 10, dtype=torch.float32), (LINEAR | ADAPTIVE)[name], 300)
         linear, adaptive = p_values(look(net)[0])
         assert (linear if name in LINEAR else adaptive) > 5e-4
+
+
+def known(net: nn.Module, start: str, **claims: str) -> float:
+    """The p-value of a linear optimizer, if that is known of the start."""
+    return {h.name: h.p_value for h in look(net, **claims)[0].hypotheses}[start]
+
+
+@pytest.mark.parametrize("name", [*LINEAR, *ADAPTIVE])
+def test_the_family_follows_from_biases_that_are_known_to_begin_at_zero(name: str) -> None:
+    for seed in range(3):
+        torch.manual_seed(seed)
+        net = zero_biases(mlp(64, 64, 10, dtype=torch.float32))
+        p = known(train(net, (LINEAR | ADAPTIVE)[name], 100), FROM_ZERO)
+        assert p > 5e-4 if name in LINEAR else p < 1e-5
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_a_claimed_start_does_not_exclude_what_it_gave(name: str) -> None:
+    for seed in range(5):
+        torch.manual_seed(seed)
+        net = train(mlp(64, 64, 10, dtype=torch.float32), LINEAR[name], 300)
+        assert known(net, AS_BEGUN, initialization="torch_default") > 1e-3
+        zero_biases(net := mlp(64, 64, 10, dtype=torch.float32))
+        nn.init.kaiming_normal_(list(net.parameters())[-2], nonlinearity="relu")
+        train(net, LINEAR[name], 300)
+        assert known(net, AS_BEGUN, initialization="he_normal") > 1e-3
+        assert known(net, AS_BEGUN, initialization="torch_default") < 1e-6  # sums are too large
 
 
 def test_long_adaptive_training_is_told_with_torchs_default_too() -> None:
@@ -208,7 +235,7 @@ def test_units_that_began_alike_are_told_by_their_biases_alone(name: str) -> Non
 def test_sgd_is_not_contradicted_if_the_loss_is_not_known() -> None:
     torch.manual_seed(2)
     net = train(mlp(64, 256, 10, dtype=torch.float32), partial(torch.optim.Adam, lr=3e-3), 1000)
-    linear, adaptive, _ = look(net)[0].hypotheses
+    linear, adaptive, *_ = look(net)[0].hypotheses
     assert linear.p_value == 0.002
     assert adaptive.p_value == 1
 

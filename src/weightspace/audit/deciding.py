@@ -13,7 +13,8 @@ _DATA = "the training data, `data`"
 _OPTIMIZER = "a checkpoint with the state of the optimizer, or a population around it"
 _DECIDED_BY = {
     "optimizer": "claims `loss: cross_entropy`, `output_activation: none` and "
-    f"`gradient_clipping: 0`, if all of that is so, or {_AROUND}",
+    "`gradient_clipping: 0`, and `initialization` and `bias_initialization: zeros`, as far as that "
+    f"is so, or {_AROUND}",
     "momentum": "a checkpoint with the state of the optimizer, or claims of weight_decay, "
     "learning_rate and steps",
     "learning_rate": _AROUND,
@@ -34,6 +35,7 @@ _DECIDED_BY = {
     "label_smoothing": _AROUND,
     "loss": "nothing in the weights; other laws rest on it",
     "output_activation": "nothing in the weights; column sums rest on it",
+    "bias_initialization": "the weights before training; column sums rest on it",
     "gradient_clipping_by": "nothing in the weights; column sums rest on it",
     "augmentation": _AROUND,
     "pretrained_from": "compare it with that file",

@@ -50,6 +50,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "gradient_clipping": ("max_grad_norm", "grad_clip", "clip_grad_norm", "gradient_clip_val"),
     "gradient_clipping_by": ("gradient_clip_algorithm", "clip_by", "clipping"),
     "output_activation": ("last_activation", "final_activation", "head_activation"),
+    "bias_initialization": ("bias_initializer", "bias_init", "initial_biases"),
     "gradient_accumulation": ("gradient_accumulation_steps", "accumulate_grad_batches",
                               "accumulation_steps"),
 }  # fmt: skip
@@ -131,6 +132,10 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "none": ("linear", "identity", "raw", "logits", "no", "false"),
         "softmax": ("log_softmax", "logsoftmax"),
         "relu": (), "sigmoid": (), "tanh": (),
+    },
+    "bias_initialization": {
+        "zeros": ("zero", "0", "0.0", "zeroes"),
+        "torch_default": ("default", "pytorch_default", "pytorch", "torch"),
     },
     "gradient_clipping_by": {
         "norm": ("global_norm", "clip_grad_norm", "clip_grad_norm_", "l2_norm"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ from weightspace.evidence.altered import altered
 from weightspace.evidence.context import Context
 from weightspace.evidence.families import FAMILIES, UNLIKELY, decay_estimate, shrinkages
 from weightspace.evidence.learned import covariates, independence
-from weightspace.evidence.losses import UNLESS, families
-from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
+from weightspace.evidence.losses import AS_BEGUN, FROM_ZERO, UNLESS, families
+from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
 from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer, Subject, column_sums
 
@@ -35,6 +35,7 @@ _ROUNDED = 3e-4  # the share of biases to which rounding lets a sum of 0 grow in
 _MIXED = 5e-3  # the same where gradients were rounded to 16 bits
 _VANISHED = 1e-6  # sums' mean square by that of weights x classes, where decay has left rounding
 _DENSITY = 10.0  # most of the density at 0 of an adaptive net's bias sum, as a share of its biases
+_NOT_ROUNDED = 1e-6  # the p-value of biases that began at 0 and whose sum is no longer rounding
 _OTHER_START = 0.02  # the least p-value of a start that is not torch's: of biases, or of weights
 _EXACT = ("float32", "float64", "float16", "bfloat16")  # types whose rounding the sum survives
 _CONSTANTS = (0.01, 0.1, 1.0)  # to which biases are sometimes set at the start
@@ -98,9 +99,9 @@ def column_sum_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     if looked and altered(subject.weight(layer)):
         yield unable(LAW, "optimizer", "the output layer was rounded, quantised or pruned")
         return
-    found = _of_optimizer(sums, layer)
+    found = _of_optimizer(sums, layer, context.claims.get("initialization"))
     yield found
-    _, adaptive, linear = (one.p_value for one in found.hypotheses)
+    _, adaptive, linear = (one.p_value for one in found.hypotheses[:3])
     if adaptive < UNLIKELY <= linear and not sums.alike:
         yield from _of_start(sums, layer, context)
 
@@ -160,7 +161,7 @@ def _part(subject: Subject, layer: Layer, inputs: int) -> NDArray[np.float64]:
     return subject.read(layer.weight, 0, most)[:, :inputs].astype(np.float64)
 
 
-def _of_optimizer(sums: Sums, layer: Layer) -> Evidence:
+def _of_optimizer(sums: Sums, layer: Layer, begun: Value | None) -> Evidence:
     """The evidence of biases and weights together, as one p-value for each family."""
     if sums.vanished or sums.constant:
         how = "0 but for rounding, as decay or a start at 0 leaves them"
@@ -174,10 +175,27 @@ def _of_optimizer(sums: Sums, layer: Layer) -> Evidence:
             f"(p = {sums.fit:.0e}), which a linear optimizer cannot bring about{UNLESS}; "
             f"{says}"
         )
-    return _judged(
+    found = _judged(
         says, layer, min(1.0, 2 * min(linear, sums.fit)), adaptive,
         sums.fit if sums.bias_share is None else sums.bias_share,
     )  # fmt: skip
+    return replace(found, hypotheses=(*found.hypotheses, *_of_starts(sums, layer, begun)))
+
+
+def _of_starts(sums: Sums, layer: Layer, begun: Value | None) -> Iterator[Hypothesis]:
+    """The p-values of a linear optimizer if more is known of the first weights and biases."""
+    share = sums.bias_share
+    if share is not None:
+        zero = _NOT_ROUNDED if share > _MIXED else 1.0
+        yield Hypothesis((), min(1.0, 2 * min(zero, sums.fit)), FROM_ZERO)
+    family = FAMILIES.get(str(begun))
+    if family is None:
+        return
+    large = _too_large(sums, family.most(layer.fan_in, layer.fan_out))
+    if family.biases is None or share is None:
+        yield Hypothesis((), min(1.0, 2 * min(large, sums.fit)), AS_BEGUN)
+    else:
+        yield Hypothesis((), min(1.0, 3 * min(large, _as_torch(sums), sums.fit)), AS_BEGUN)
 
 
 def _judged(says: str, layer: Layer, linear: float, adaptive: float, statistic: float) -> Evidence:
@@ -197,28 +215,35 @@ def _of_biases(sums: Sums) -> tuple[str, float, float]:
         )
         return says, 1.0, min(1.0, _DENSITY * share)
     says = f"the output biases sum to {sums.bias:.3g}, {share:.1%} of their size"
-    linear = 1.0 if share <= _MIXED else _as_torch(sums)
+    linear = 1.0 if share <= _MIXED else _as_usual(sums)
     if linear <= _OTHER_START:
         why = f"no usual start would have led a linear optimizer there{UNLESS}"
         return f"{says}, and {why}", linear, 1.0
     return f"{says}: they began otherwise than at 0, or the optimizer is adaptive", linear, 1.0
 
 
-def _as_torch(sums: Sums) -> float:
-    """The p-value of sums that torch's default layer had at the start and a linear one kept.
+def _as_usual(sums: Sums) -> float:
+    """The p-value of biases that began as torch's or as a constant, and of weights as torch's.
 
-    Decay makes sums smaller, so that only sums that are too large speak against it. People draw
-    only the weights anew, or the biases at a scale of their own, so no sum is impossible.
+    People draw only the weights anew, or the biases at a scale of their own, so no sum is
+    impossible.
     """
     assert sums.bias is not None
-    variance = 1 / (3 * sums.inputs)
     if any(abs(sums.bias / sums.classes / c - 1) < 1e-3 for c in _CONSTANTS):
         return 1.0
-    bias = 2 * float(ndtr(-abs(sums.bias) / math.sqrt(sums.classes * variance)))
+    weights = _too_large(sums, 1 / (3 * sums.inputs))
+    return float(min(1.0, max(_OTHER_START, 3 * min(_as_torch(sums), weights, sums.fit))))
+
+
+def _as_torch(sums: Sums) -> float:
+    """The p-value of a sum of biases that began as torch's default ones.
+
+    Decay makes sums smaller, so that only sums that are too large speak against it.
+    """
+    assert sums.bias is not None
     if abs(sums.bias) > sums.classes / math.sqrt(sums.inputs):
-        bias = 0.0
-    weights = _too_large(sums, variance)
-    return float(min(1.0, max(_OTHER_START, 3 * min(bias, weights, sums.fit))))
+        return 0.0
+    return 2 * float(ndtr(-abs(sums.bias) / math.sqrt(sums.classes / (3 * sums.inputs))))
 
 
 def _too_large(sums: Sums, variance: float) -> float:

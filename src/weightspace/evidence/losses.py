@@ -22,6 +22,12 @@ SOFTMAX = "cross_entropy"
 AS_SAID = "linear, under softmax cross entropy of the outputs, gradients not clipped by value"
 """The name of the hypothesis with the p-value that a linear optimizer has if all of that holds."""
 
+FROM_ZERO = "the same, and output biases that began at 0"
+"""The same with what one claim more says of the start, `bias_initialization`."""
+
+AS_BEGUN = "the same, and an output layer that began as claimed"
+"""The same with what the claim `initialization` says of the start."""
+
 UNLESS = (
     ", if the loss is softmax cross entropy of the outputs as they are, and gradients were not "
     "clipped by value"

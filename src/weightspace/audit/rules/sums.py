@@ -8,7 +8,7 @@ from dataclasses import replace
 from weightspace.audit.claims import Claims
 from weightspace.audit.verdicts import Derived
 from weightspace.evidence import Context, Evidence, Hypothesis
-from weightspace.evidence.losses import AS_SAID, LINEAR, SOFTMAX
+from weightspace.evidence.losses import AS_BEGUN, AS_SAID, FROM_ZERO, LINEAR, SOFTMAX
 
 _KEEPING = ("none", "softmax")
 """Activations of the outputs that leave the gradients of the logits with a sum of 0."""
@@ -36,8 +36,24 @@ def from_sums(claims: Claims, evidence: Sequence[Evidence], context: Context) ->
         exact = next((h.p_value for h in one.hypotheses if h.name == AS_SAID), None)
         if one.claim == "optimizer" and exact is not None:
             rest = tuple(h for h in one.hypotheses if h.values and h.values != LINEAR)
+            exact, more = _from_start(claims, one, exact)
             linear = Hypothesis(LINEAR, exact, "linear")
-            yield Derived(replace(one, hypotheses=(linear, *rest)), given)
+            yield Derived(replace(one, hypotheses=(linear, *rest)), (*given, *more))
+
+
+def _from_start(claims: Claims, one: Evidence, exact: float) -> tuple[float, tuple[str, ...]]:
+    """The p-value of a linear optimizer by what is claimed of the start, and these claims.
+
+    Of several p-values the smallest counts, times their number.
+    """
+    possible: list[tuple[float, tuple[str, ...]]] = [(exact, ())]
+    for hypothesis in one.hypotheses:
+        if hypothesis.name == AS_BEGUN and "initialization" in claims.values:
+            possible.append((hypothesis.p_value, ("initialization",)))
+        if hypothesis.name == FROM_ZERO and claims.get("bias_initialization") == "zeros":
+            possible.append((hypothesis.p_value, ("bias_initialization",)))
+    least, more = min(possible)
+    return min(1.0, len(possible) * least), more
 
 
 def _head(claims: Claims) -> tuple[str, ...] | None:
