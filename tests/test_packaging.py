@@ -62,6 +62,9 @@ def test_readme_points_to_files_of_the_repository():
 
 def test_versions_agree():
     assert str(load(ROOT / "CITATION.cff")["version"]) == PROJECT["version"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^## \[(.*?)\]", changes, re.MULTILINE)
+    assert sections[:2] == ["Unreleased", PROJECT["version"]]  # conda's recipe has its own test
 
 
 def test_what_ends_worker_processes_is_installed():
