@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, Literal
@@ -39,7 +39,7 @@ class Actions:
 
     async def said(
         self, kind: Literal["audit", "compare"], chosen: tuple[Chosen, ...], card: str = ""
-    ) -> AsyncIterator[Said]:
+    ) -> AsyncGenerator[Said, None]:
         """Run a job of these files; its folder is removed when the iteration is left.
 
         Parameters

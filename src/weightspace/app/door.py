@@ -8,15 +8,15 @@ All answers have a content security policy by which a browser loads nothing from
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from typing import TYPE_CHECKING, Any
 
 from weightspace import disk
 from weightspace.app.limits import MEGABYTE
 from weightspace.app.uploads import Uploads
 from weightspace.errors import WeightspaceError
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -70,6 +70,8 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let it through."""
+        from starlette.responses import PlainTextResponse
+
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -80,7 +82,7 @@ class Door:
         if not _is_open(path, scope["method"]):
             await PlainTextResponse("not found", 404)(scope, receive, send)
         elif path == _UPLOAD:
-            await (await self._upload(Request(scope, self._limited(receive))))(scope, receive, send)
+            await (await self._upload(scope, receive))(scope, receive, send)
         else:
             most = _counted(receive, _MOST_OF_AN_EVENT)
             try:
@@ -88,15 +90,15 @@ class Door:
             except _TooLarge:
                 await PlainTextResponse("the card is too long", 413)(scope, receive, send)
 
-    def _limited(self, receive: Receive) -> Receive:
-        return _counted(receive, self._uploads.limits.upload + _ENVELOPE)
-
-    async def _upload(self, request: Request) -> Response:
+    async def _upload(self, scope: Scope, receive: Receive) -> Response:
         """Store the file of a request; the answer is its place, which only its owner knows."""
         from gradio.route_utils import MultiPartException, upload_fn
         from gradio.routes import file_upload_statuses
+        from starlette.requests import ClientDisconnect, Request
+        from starlette.responses import JSONResponse, PlainTextResponse
 
         limit = self._uploads.limits.upload
+        request = Request(scope, _counted(receive, limit + _ENVELOPE))
         large = PlainTextResponse(
             f"the file is larger than {limit // MEGABYTE:,} MB; audit it with the command line", 413
         )

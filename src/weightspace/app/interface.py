@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = "weightspace.app"
 _ABOUT = (
-    '<h1>weightspace</h1><p>How was this network trained, and is what its card says true? '
+    "<h1>weightspace</h1><p>How was this network trained, and is what its card says true? "
     "Nothing in a file is executed. A file is removed when its audit has ended.</p>"
 )
 _STOPPED = "cancelled; the file was removed"
@@ -79,7 +79,7 @@ def _audit(gr: Any, actions: Actions) -> None:
         examples = {one: gr.Button(said) for one, said in EXAMPLES.items()}
     line, result = _answers(gr)
 
-    async def audit(upload: Any, name: str, key: str, text: str) -> AsyncIterator[Any]:
+    async def audit(upload: Any, name: str, key: str, text: str) -> AsyncGenerator[Any, None]:
         chosen: Chosen = (upload, name, key)
         async with aclosing(_told(gr, actions, "audit", [chosen], text)) as lines:
             async for told in lines:
@@ -96,9 +96,7 @@ def _audit(gr: Any, actions: Actions) -> None:
     dropped.upload(card_of, dropped, [text, dropped, line], preprocess=False, **_UNQUEUED)
     running = [_run(actions, start.click, audit, [file, name, key, text], [line, result, file])]
     for one, button in examples.items():
-        filled = button.click(
-            _example(one), None, [file, name, key, text], **_UNQUEUED
-        )
+        filled = button.click(_example(one), None, [file, name, key, text], **_UNQUEUED)
         running.append(
             _run(actions, filled.then, audit, [file, name, key, text], [line, result, file])
         )
@@ -116,7 +114,7 @@ def _compare(gr: Any, actions: Actions) -> None:
         stop = gr.Button("Cancel")
     line, result = _answers(gr)
 
-    async def compare(*values: Any) -> AsyncIterator[Any]:
+    async def compare(*values: Any) -> AsyncGenerator[Any, None]:
         chosen: list[Chosen] = [values[:3], values[3:]]
         async with aclosing(_told(gr, actions, "compare", chosen)) as lines:
             async for told in lines:
@@ -152,7 +150,7 @@ def _run(
 
 async def _told(
     gr: Any, actions: Actions, kind: Any, chosen: Sequence[Chosen], text: str = ""
-) -> AsyncIterator[tuple[Any, ...]]:
+) -> AsyncGenerator[tuple[Any, ...], None]:
     """What changes on the page: the line, the result, and the places of files, which are empty."""
     kept = tuple(gr.skip() for _ in chosen)
     gone = tuple(None for _ in chosen)

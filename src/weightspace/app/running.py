@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from weightspace.app.jobs import Failure, Job, Result, Said, Step
 
@@ -17,7 +17,7 @@ _ENDED = "the audit ended without an answer: it was cancelled, or the machine ha
 _COMMAND = (sys.executable, "-P", "-m", "weightspace.app.worker")
 
 
-async def answers(job: Job, seconds: float) -> AsyncIterator[Said]:
+async def answers(job: Job, seconds: float) -> AsyncGenerator[Said, None]:
     """Run a job in a new process.
 
     Leaving the iteration, or cancelling it, ends the process.

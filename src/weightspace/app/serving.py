@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any
 
 from weightspace import disk
@@ -37,15 +38,14 @@ def serve(
         If Gradio is missing, or the port is taken.
     """
     _without_telemetry()
-    try:
-        import gradio as gr
-    except ImportError:
-        raise UsageError("app", "Gradio is not installed", _MISSING) from None
+    if find_spec("gradio") is None:
+        raise UsageError("app", "Gradio is not installed", _MISSING)
     from fastapi.middleware import Middleware
 
     from weightspace.app.actions import Actions
     from weightspace.app.door import Door
     from weightspace.app.interface import interface
+    from weightspace.app.theme import theme
     from weightspace.app.uploads import Uploads
     from weightspace.report.html.assets import own
 
@@ -70,7 +70,7 @@ def serve(
                 pwa=False,
                 max_file_size=allowed.upload,
                 app_kwargs={"middleware": [Middleware(Door, uploads=uploads)]},
-                theme=gr.themes.Default(font=_FONT, font_mono=_MONO),
+                theme=theme(),
                 css=own("app.css", "weightspace.app"),
             )
         except OSError as error:
@@ -80,10 +80,6 @@ def serve(
             _wait(uploads)
         finally:
             page.close(verbose=False)
-
-
-_FONT = ("system-ui", "sans-serif")
-_MONO = ("ui-monospace", "Consolas", "monospace")
 
 
 def _refused(error: OSError, host: str | None, port: int | None) -> UsageError:

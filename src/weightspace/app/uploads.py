@@ -155,7 +155,7 @@ class Uploads:
         except (ValueError, DataError):
             return None
         inside = len(parts) > 1 and parts[0] in self._made
-        return place if inside and disk.is_file(place) else None
+        return place if inside and disk.is_file(place) and not disk.is_link(place) else None
 
     def _folder_of(self, place: InnerPath) -> InnerPath:
         depth = len(self.root.parts) + 2  # the folder of uploads, and that of this one

@@ -15,7 +15,8 @@ def app(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for a free one.")] = 7860,
     most: Annotated[
-        int, typer.Option("--max-upload", metavar="MB", min=1, help="The largest file that is taken.")
+        int,
+        typer.Option("--max-upload", metavar="MB", min=1, help="The largest file."),
     ] = 500,
     seconds: Annotated[
         int, typer.Option("--max-time", metavar="SECONDS", min=1, help="The longest audit.")
