@@ -24,9 +24,9 @@ PROJECT = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))
 for package, patterns in PROJECT["tool"]["setuptools"]["package-data"].items():
     folder = Path(*package.split("."))
     for pattern in patterns:
-        names = {
-            path.relative_to(SOURCE / "src") for path in (SOURCE / "src" / folder).glob(pattern)
-        }
+        found = (SOURCE / "src" / folder).glob(pattern)
+        names = {path.relative_to(SOURCE / "src") for path in found if path.is_file()}
+        names = {name for name in names if "__pycache__" not in name.parts}
         assert names, f"{package}: no file is called {pattern}"
         missing = [str(name) for name in names if not (ROOT.parent / name).is_file()]
         assert not missing, f"missing: {', '.join(missing)}"
