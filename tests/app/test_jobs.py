@@ -136,7 +136,7 @@ def test_a_job_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert last.headline == "1 of 9 claims is contradicted: optimizer momentum"
     assert str(tmp_path) not in last.page + last.document
     assert asyncio.run(run("none")) == [
-        Failure("example://none: is none; there are true, false, open")
+        Failure("example://none: is none; there are true, false, open", kept=True)
     ]
     asyncio.run(broken_off())
     assert left(actions.uploads) == []

@@ -23,7 +23,7 @@ from support.pages import CHROMIUM
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 WHY = "pip install -e '.[browser]' brings {}, with which this test looks at the app"
-PATIENCE = 90  # seconds until something must have happened, on a machine that does other things too
+PATIENCE = 180  # seconds, also on a machine that does other things
 T = TypeVar("T")
 
 
@@ -101,7 +101,7 @@ def serving(
             yield Server(process, f"http://127.0.0.1:{port}/", temporary, log)
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE)
 
 
 @contextmanager
@@ -135,6 +135,8 @@ class Tab:
 
     def again(self) -> None:
         """Open the app, as a new visitor."""
+        self.driver.get("about:blank")  # leaving the page breaks off its requests, which is logged
+        self.driver.get_log("browser")
         self.driver.get(self.url)
         until(lambda: self.all("button.primary"), "page")
 
@@ -149,7 +151,7 @@ class Tab:
 
         try:
             found = self.driver.find_elements(By.CSS_SELECTOR, css)
-            return [one for one in found if one.is_displayed() or one.tag_name == "input"]
+            return [one for one in found if one.is_displayed()]
         except StaleElementReferenceException:
             return []
 
@@ -160,14 +162,20 @@ class Tab:
             text,
         )
 
-    def drop(self, path: Path, place: int = 0) -> None:
-        """Give a file to the first, second ... place for files, and wait until it is there."""
-        panel = self.driver.execute_script(
-            "return [...document.querySelectorAll('[role=tabpanel]')]"
-            ".find((one) => one.offsetParent)"
+    def drop(self, path: Path, label: str = "Checkpoint") -> None:
+        """Give a file to the place whose label begins with these words."""
+        script = (
+            "const label = [...document.querySelectorAll('label[data-testid=block-label]')]"
+            ".find((one) => one.offsetParent && one.innerText.trim().startsWith(arguments[0]));"
+            "return label?.closest('.block')?.querySelector('input[type=file]')"
         )
-        fields = panel.find_elements("css selector", "input[type=file]")
-        fields[place].send_keys(str(path))
+        place = until(lambda: self.driver.execute_script(script, label), label)
+        place.send_keys(str(path))
+
+    def said(self, css: str) -> str:
+        """The text of all elements of a selector, as one."""
+        script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.innerText)"
+        return " ".join(self.driver.execute_script(script, css)).strip()
 
     def write(self, label: str, text: str) -> None:
         """Write into the field of a label."""
@@ -181,7 +189,7 @@ class Tab:
 
     def line(self) -> str:
         """The line on how far the audit is, and what it found."""
-        return " ".join(one.text for one in self.all(".status")).strip()
+        return self.said(".status")
 
     def verdicts(self) -> dict[str, str]:
         """The verdicts by the names of claims, from the page in its frame."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import html
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from typing import Any, Literal
 
 from weightspace import disk
-from weightspace.app.jobs import Failure, Job, Result, Said, Step
+from weightspace.app.jobs import HUB, Failure, Job, Result, Said
 from weightspace.app.limits import Limits
 from weightspace.app.running import answers
 from weightspace.app.uploads import Uploads
+from weightspace.audit import claims_in
 from weightspace.errors import DataError, WeightspaceError
 from weightspace.printable import printable
 
@@ -55,15 +56,20 @@ class Actions:
         ------
         Step, Result or Failure
         """
+        paths = [str(upload["path"]) if upload else None for upload, _, _ in chosen]
+        names = [name or "" for _, name, _ in chosen]
+        try:
+            await asyncio.to_thread(self._check, paths, names, card)
+        except WeightspaceError as error:
+            yield Failure(str(error), kept=True)
+            return
         folder = self.uploads.job_folder()
         try:
-            names = []
-            for number, (upload, name, _) in enumerate(chosen):
-                below = ("AB"[number],) if len(chosen) > 1 else ()
-                path = str(upload["path"]) if upload else None
-                names.append(self.uploads.put(folder, path, name or "", below))
-            job = Job(kind, tuple(names), card, tuple(key or "" for _, _, key in chosen))
-            job = replace(job, folder=str(folder.path), memory=self.limits.memory)
+            below: Sequence[tuple[str, ...]] = ((),) if len(chosen) == 1 else (("A",), ("B",))
+            sources = zip(paths, names, below, strict=True)
+            files = [self.uploads.put(folder, *one) for one in sources]
+            keys = tuple(key or "" for _, _, key in chosen)
+            job = Job(kind, tuple(files), card, keys, str(folder.path), self.limits.memory)
             async with aclosing(answers(job, self.limits.seconds)) as lines:
                 async for line in lines:
                     yield line
@@ -72,6 +78,13 @@ class Actions:
         finally:
             with suppress(DataError, OSError):
                 disk.remove_tree(folder)
+
+    def _check(self, paths: list[str | None], names: list[str], card: str) -> None:
+        """Find mistakes before any file is moved: a visitor can mend them without dropping it."""
+        for path, name in zip(paths, names, strict=True):
+            self.uploads.check(path, name)
+        if card.strip() and not card.strip().startswith(HUB):
+            claims_in(card)
 
     def card_text(self, upload: Mapping[str, Any]) -> str:
         """The text of a card that was dropped; WeightspaceError if it is none."""
@@ -109,6 +122,3 @@ def shown(said: Said, name: str) -> str:
 
 def _address(kind: str, text: str) -> str:
     return f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
-
-
-__all__ = ["Actions", "Chosen", "Step", "shown", "status"]

@@ -156,7 +156,8 @@ async def _told(
     gone = tuple(None for _ in chosen)
     async with aclosing(actions.said(kind, tuple(chosen), text)) as lines:
         async for said in lines:
-            places = kept if isinstance(said, Step) else gone
+            stays = isinstance(said, Step) or (isinstance(said, Failure) and said.kept)
+            places = kept if stays else gone
             yield status(said), shown(said, kind), *places
 
 

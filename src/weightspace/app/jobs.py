@@ -13,7 +13,7 @@ from weightspace.printable import printable
 HUB = "hf://"
 EXAMPLE = "example://"
 _HUB_NAME = re.compile(r"hf://[\w.-]+/[\w.-]+(@[\w./-]+?)?(/[\w./ -]+)?", re.ASCII)
-_EXAMPLE_NAME = re.compile(r"example://(?P<name>[a-z]+)")
+_EXAMPLE_NAME = re.compile(r"example://(?P<name>.*)")
 _FORMS = "write hf://OWNER/NAME, or drop a file"
 
 
@@ -80,9 +80,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job has no result, in one line."""
+    """Why a job has no result, in one line; `kept` if it did not begin, so that files are there."""
 
     line: str
+    kept: bool = False
 
 
 Said = Step | Result | Failure

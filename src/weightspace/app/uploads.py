@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from weightspace import disk
+from weightspace.app.examples import weights
 from weightspace.app.jobs import EXAMPLE, HUB, example_name, hub_name
 from weightspace.app.limits import Limits
 from weightspace.disk import InnerPath
@@ -98,6 +99,30 @@ class Uploads:
         disk.make_folder(place)
         return place
 
+    def check(self, path: str | None, name: str) -> None:
+        """Check that a visitor chose a file, without touching it.
+
+        Parameters
+        ----------
+        path : str or None
+            Where an upload lies.
+        name : str
+            The name that was typed, if nothing was uploaded.
+
+        Raises
+        ------
+        UsageError
+            If nothing was chosen, the name is none, or the upload is gone.
+        """
+        if path:
+            self._taken(path)
+        elif name.strip().startswith(EXAMPLE):
+            weights(example_name(name))
+        elif name.strip():
+            hub_name(name)
+        else:
+            raise UsageError("file", "none is given", f"drop one, or write {HUB}OWNER/NAME")
+
     def put(self, folder: InnerPath, path: str | None, name: str, below: Sequence[str]) -> str:
         """Put the file that a visitor chose into the folder of a job.
 
@@ -105,10 +130,8 @@ class Uploads:
         ----------
         folder : InnerPath
             The folder of the job.
-        path : str or None
-            Where an upload lies. It is moved: nothing stays where it was.
-        name : str
-            The name that was typed, if nothing was uploaded.
+        path, name : str
+            As for `check`. An upload is moved: nothing stays where it was.
         below : sequence of str
             Folders to make in that of the job, so that names of two files cannot be the same.
 
@@ -120,8 +143,9 @@ class Uploads:
         Raises
         ------
         UsageError
-            If nothing was chosen, the name is none, or the upload is gone.
+            As for `check`.
         """
+        self.check(path, name)
         for part in below:
             folder = folder / part
             disk.make_folder(folder)
@@ -130,15 +154,10 @@ class Uploads:
             disk.rename(source, folder / source.name)
             disk.remove_tree(self._folder_of(source))
             return "/".join((*below, source.name))
-        if name.strip().startswith(EXAMPLE):
-            from weightspace.app.examples import weights
-
-            found = example_name(name)
+        if found := example_name(name):
             file, data = weights(found)
             disk.write_file(folder / file, data)
             return "/".join((*below, file))
-        if not name.strip():
-            raise UsageError("file", "none is given", f"drop one, or write {HUB}OWNER/NAME")
         return hub_name(name)
 
     def _taken(self, path: str) -> InnerPath:
