@@ -2,7 +2,6 @@
 
     python benchmarks/laws.py sample FOLDER --nets 300 --seed 1
     python benchmarks/laws.py judge FOLDER
-    python benchmarks/laws.py table FILE ...
 
 `sample` samples eight zoos into FOLDER, resumable: MLPs, LeNets, CNNs with batch norm and residual
 nets, each by optimizers that are linear in the gradient and by adaptive ones, whose learning rates
@@ -20,7 +19,7 @@ before is not judged again. There is a row for each verdict, and one for each la
 - "alone": that claim and no other;
 - "false": as "all", but an optimizer of the other family.
 
-`table` prints what stands in docs/results/laws.md, of the files named.
+`benchmarks/laws_tables.py` makes the tables of docs/results/laws.md of these files.
 """
 
 from __future__ import annotations
@@ -104,18 +103,15 @@ SHARES = {"mlp": 0.3, "lenet": 0.3, "norm": 0.3, "residual": 0.1}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=["sample", "judge", "table"])
+    parser.add_argument("task", choices=["sample", "judge"])
     parser.add_argument("paths", type=Path, nargs="+")
     parser.add_argument("--nets", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     if asked.task == "sample":
         sample(asked.paths[0], asked.nets, asked.seed)
-    elif asked.task == "judge":
-        for folder in asked.paths:
-            judge(folder)
-    else:
-        table(pl.concat(map(pl.read_parquet, asked.paths), how="vertical_relaxed"))
+    for folder in asked.paths if asked.task == "judge" else []:
+        judge(folder)
 
 
 def sample(folder: Path, nets: int, seed: int) -> None:
@@ -292,37 +288,6 @@ def _rows(verdict: Verdict) -> Iterator[dict[str, Any]]:
         said = "consistent" if min(rivals, default=1.0) < LEVEL else "undecidable"
         said = "contradicted" if one.p_value < LEVEL else said
         yield {"law": one.evidence.law, "verdict": said, "p_value": one.p_value}
-
-
-def table(rows: pl.DataFrame) -> None:
-    """Print how often claims are decided, and how often wrongly."""
-    pl.Config.set_tbl_rows(100)
-    pl.Config.set_tbl_hide_dataframe_shape(True)
-    said = pl.col("verdict")
-    shares = [
-        pl.len().alias("nets"),
-        (said == "consistent").mean().alias("consistent"),
-        (said == "contradicted").sum().alias("contradicted"),
-    ]
-    true = rows.filter(pl.col("right"))
-    print("claims that are true")
-    print(true.group_by("source", "claim").agg(shares).sort("source", "claim"))
-    print("the optimizer, by kind and length")
-    long = (pl.col("steps") >= 300).alias("300 steps or more")
-    optimizer = rows.filter(pl.col("claim") == "optimizer")
-    by = ["source", "kind", "family", "right", long]
-    print(optimizer.group_by(by).agg(shares).sort("source", "kind", "family", "right"))
-    decay = true.filter(
-        (pl.col("claim") == "weight_decay") & pl.col("product").is_between(0.3, math.inf, "none")
-    )
-    within = (
-        ((pl.col("estimate") / pl.col("product") - 1).abs() <= 0.15).mean().alias("within 15 %")
-    )
-    inside = pl.col("product").is_between(pl.col("low"), pl.col("high")).mean().alias("inside")
-    print("the sum of rate x decay / (1 - momentum), where it is above 0.3")
-    print(decay.group_by("source", "kind", "family").agg(
-        pl.len().alias("nets"), pl.col("estimate").count().alias("estimated"), within, inside
-    ).sort("source", "kind", "family"))  # fmt: skip
 
 
 if __name__ == "__main__":
