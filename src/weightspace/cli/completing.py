@@ -21,7 +21,7 @@ CLAIMS = (
     "loss", "label_smoothing", "augmentation", "pretrained_from", "precision", "schedule", "beta1",
     "beta2", "betas", "inputs", "epsilon", "classes", "architecture", "checkpoint",
     "weight_averaging", "drop_last", "gradient_clipping", "gradient_clipping_by",
-    "output_activation", "gradient_accumulation",
+    "output_activation", "bias_initialization", "gradient_accumulation",
 )  # fmt: skip
 AUDIT_FORMATS = ("text", "json", "html", "sarif", "cyclonedx", "markdown")
 EXPORT_FORMATS = ("safetensors", "nws")
