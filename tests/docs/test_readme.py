@@ -39,6 +39,7 @@ def follow(shown: list[str], printed: list[str]) -> str | None:
 
 def test_the_audit_is_what_the_command_prints(capsys, monkeypatch):
     (block,) = audits()
+    monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(ROOT)
     shown: list[str] = []
     for line in block.splitlines():
