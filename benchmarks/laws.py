@@ -137,7 +137,8 @@ def space(kind: str, family: str) -> Space:
 class Net:
     """A net as a file, with what is true of it.
 
-    `product` is the sum of learning rate x weight decay / (1 - momentum) over its training.
+    `product` is minus the logarithm of what weight decay left of a weight without a gradient, which
+    is about the sum of learning rate x weight decay / (1 - momentum).
     """
 
     name: str
@@ -198,7 +199,9 @@ def sampled(folder: Path, scratch: Path, known: set[str]) -> Iterator[Net]:
             }  # fmt: skip
             if momentum:
                 truth["momentum"] = momentum
-            product = recipe.weight_decay * area(recipe, row["steps"]) / (1 - momentum)
+            nesterov = recipe.optimizer == "nesterov"
+            rates = rates_of(recipe, row["steps"])
+            product = shrunk(rates, recipe.weight_decay, momentum, nesterov)
             kind = path.name.split("-")[0]
             yield Net(row["net"], "weightspace", kind, file, truth, product, row["test_accuracy"])
 
@@ -211,11 +214,37 @@ def told(recipe: Recipe) -> str:
     ) else recipe.schedule  # fmt: skip
 
 
-def area(recipe: Recipe, steps: int) -> float:
-    """The sum of the learning rates over a training."""
+def shrunk(rates: list[float], decay: float, momentum: float, nesterov: bool) -> float:
+    """Minus the logarithm of what SGD leaves of a weight without a gradient, step by step.
+
+    By the definition of torch's SGD; of an adaptive optimizer, the first order.
+    """
+    weight, velocity, log = 1.0, 0.0, 0.0
+    for step, rate in enumerate(rates):
+        velocity = decay * weight + (momentum * velocity if step else 0.0)
+        weight -= rate * (decay * weight + momentum * velocity if nesterov else velocity)
+        if weight <= 0:  # it swings about 0
+            return math.nan
+        log, velocity, weight = log - math.log(weight), velocity / weight, 1.0
+    return log
+
+
+def rates_of(recipe: Recipe, steps: int) -> list[float]:
+    """The learning rate of each step."""
     each = math.ceil(steps / recipe.epochs)
     rates = Rates([recipe], torch.tensor([each]), torch.zeros(1, dtype=torch.float64))
-    return sum(float(rates.at(step)) for step in range(steps))
+    return [float(rates.at(step)) for step in range(steps)]
+
+
+def plain_rates(recipe: dict[str, Any]) -> list[float]:
+    """The same of a net of `plain_nets.py`, whose schedules go on after each epoch."""
+    epochs, each = recipe["epochs"], recipe["steps"] // recipe["epochs"]
+    of_epoch = {
+        "constant": lambda e: 1.0,
+        "cosine": lambda e: (1 + math.cos(math.pi * e / epochs)) / 2,
+        "step": lambda e: 0.1 ** (e // max(1, epochs // 2)),
+    }[recipe["schedule"]]
+    return [recipe["learning_rate"] * of_epoch(step // each) for step in range(recipe["steps"])]
 
 
 _BESIDE = {"loss": "cross_entropy", "output_activation": "none", "gradient_clipping_by": "norm"}
@@ -234,8 +263,9 @@ def plain_nets(folder: Path, known: set[str]) -> Iterator[Net]:
         truth = _BESIDE | {name: recipe[name] for name in names if name in recipe}
         if recipe["momentum"]:
             truth["momentum"] = recipe["momentum"]
-        area = recipe.get("sum_of_rates", math.nan)  # nets of tutorial_nets.py do not say it
-        product = recipe["weight_decay"] * area / (1 - recipe["momentum"])
+        nesterov = recipe["optimizer"] == "nesterov"
+        rates = plain_rates(recipe)
+        product = shrunk(rates, recipe["weight_decay"], recipe["momentum"], nesterov)
         file = path.with_suffix(".pt")
         kind, accuracy = recipe["kind"], recipe["test_accuracy"]
         yield Net(path.stem, "plain PyTorch", kind, file, truth, product, accuracy)

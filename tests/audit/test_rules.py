@@ -329,6 +329,13 @@ def test_sums_that_were_kept_tell_sgd_whatever_is_said():
     assert verdicts(nearly_linear, sums(0.5, 1e-9))["optimizer"][0] == "undecidable"
 
 
+def test_what_other_claims_make_sharper_counts_once():
+    for claims in ({"optimizer": "sgd"}, {"optimizer": "sgd", **SOFTMAX}):
+        assert verdicts(claims, sums(0.5, 6e-5))["optimizer"][0] == "consistent"
+        twice = (sums(0.5, 6e-5), replace(sums(0.5, 1.0), law="another law"))
+        assert verdicts(claims, *twice)["optimizer"][0] == "undecidable"
+
+
 def plainly(x):
     return x
 

@@ -123,6 +123,12 @@ def test_what_weight_decay_took_is_measured():
     assert estimate.low <= true <= estimate.high
     assert f"{true:.1f}"[:3] in found["weight_decay"].says
     assert p_values(found["initialization"])["torch_default"] > 0.01
+    claimed = Context(claims={"initialization": "he_uniform"}, images=BLOBS)
+    again = by_claim(net, claimed)["weight_decay"].estimate
+    assert again is not None
+    gain = math.log(6) / 2  # the standard deviation of he_uniform by that of torch_default
+    assert again.value == pytest.approx(estimate.value + gain, abs=1e-6)
+    assert again.low <= again.value <= again.high
 
 
 @pytest.mark.parametrize(("size", "told"), [(1e-30, True), (1e-41, False)])

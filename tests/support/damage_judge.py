@@ -8,6 +8,7 @@ the process.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
@@ -20,7 +21,7 @@ import sys
 import time
 import tracemalloc
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from weightspace.errors import DataError
 PATIENCE = 30  # seconds of a busy machine after which a reader hangs
 SECONDS = 2.0  # of a processor, for each of inspect and read_checkpoint
 ALWAYS = 2**23  # bytes that a reader may take for a file of any size; most take 0.3 MB
-MEMORY = 2**29  # bytes of the process beyond what it has when all sound files were read
+MEMORY = 2**29  # bytes of the process beyond what it has when a reader begins
 _FLOATS = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 _SMALL = 2**16
 
@@ -69,7 +70,7 @@ class Judge:
         if "wrong" in verdict:  # of the reader; the other library may die as it likes
             other = self._line()
         else:
-            verdict["wrong"] = verdict["death"]
+            verdict |= {"wrong": verdict["death"], "doubt": "", "read": False, "inside": False}
         if "death" in verdict | other:
             self._start()
         return verdict | {"other": other.get("other", "dies")}
@@ -92,7 +93,7 @@ class Judge:
         return {"death": f"no answer after {PATIENCE} s" if not ready else f"ended with {code}"}
 
     def close(self) -> None:
-        """End the process; `grown` is by how many bytes its memory grew."""
+        """End the process; `grown` is by how many bytes its memory grew, and did not shrink."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(b"\n")
@@ -189,10 +190,29 @@ def _values(values: Values, tensor: Tensor) -> np.ndarray:
 # ---- the verdict
 
 
+@contextlib.contextmanager
+def little_memory() -> Iterator[None]:
+    """`MEMORY` for the readers alone: the judge's own copies and comparisons are not held to it."""
+    taken = _memory()[0]
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _memory() -> tuple[int, int]:
+    """The bytes of addresses that this process has, and of memory that it holds."""
+    addresses, held, *_ = map(int, Path("/proc/self/statm").read_text().split())
+    return addresses * resource.getpagesize(), held * resource.getpagesize()
+
+
 def measured(call: Callable[[], Any], size: int) -> tuple[Any, str, str, dict[str, float]]:
     """What a call gives for so many bytes, why it refuses, what is wrong, and what it took."""
     found, refused, wrong = None, "", ""
-    tracemalloc.start()
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
     begin = time.process_time()
     try:
         found = call()
@@ -203,8 +223,7 @@ def measured(call: Callable[[], Any], size: int) -> tuple[Any, str, str, dict[st
     except BaseException as error:  # whatever it is: it is what the test is about
         wrong = f"{type(error).__name__}: {error}"
     seconds = time.process_time() - begin
-    taken = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    taken = tracemalloc.get_traced_memory()[1] - before
     result = found.vector.nbytes if hasattr(found, "vector") else 0
     if seconds > SECONDS:
         wrong = wrong or f"took {seconds:.1f} s"
@@ -216,20 +235,21 @@ def measured(call: Callable[[], Any], size: int) -> tuple[Any, str, str, dict[st
 def verdict(sound: Whole, right: Truth, made: Damaged, path: Path) -> tuple[dict[str, Any], Arrays]:
     """What is wrong with the readings of a damaged file, and the values that were read."""
     size = max(sum(map(len, made.files.values())), _unpacked(path))
-    _, first, wrong, took = measured(lambda: inspect(path), size)
-    read, second, also, more = measured(lambda: read_checkpoint(path, finite=False), size)
-    wrong = wrong or also
     found: Arrays = {}
     direct: set[str] = set()
-    try:
-        with read_file(path) as stored:
-            for name, tensor in stored.tensors.items():
-                found[name] = (tensor.dtype_name, _values(stored.values, tensor))
-                direct |= {name} if tensor.compute is None else set()
-    except DataError:
-        found = {}
-    except BaseException as error:
-        wrong = wrong or f"read_file: {type(error).__name__}: {error}"
+    with little_memory():
+        _, first, wrong, took = measured(lambda: inspect(path), size)
+        read, second, also, more = measured(lambda: read_checkpoint(path, finite=False), size)
+        wrong = wrong or also
+        try:
+            with read_file(path) as stored:
+                for name, tensor in stored.tensors.items():
+                    found[name] = (tensor.dtype_name, _values(stored.values, tensor))
+                    direct |= {name} if tensor.compute is None else set()
+        except DataError:
+            found = {}
+        except BaseException as error:
+            wrong = wrong or f"read_file: {type(error).__name__}: {error}"
     doubt = ""
     if found and not wrong:
         wrong = _misread(sound, right, made, found, direct)
@@ -325,7 +345,7 @@ def _covered(right: Truth, hit: tuple[str, int, int]) -> list[tuple[str, int, in
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether all bytes are equal, piece by piece: the memory of this process is limited."""
+    """Whether all bytes are equal, piece by piece."""
     one, other = (np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in (a, b))
     return len(one) == len(other) and all(
         np.array_equal(one[start : start + _PIECE], other[start : start + _PIECE])
@@ -389,10 +409,9 @@ def main(folder: Path) -> None:
         other = compared(whole(name), Damaged(whole(name).files), paths[name], truths[name], found)
         if said["wrong"] or other not in ("same", ""):
             raise AssertionError((name, said, other))
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
+    tracemalloc.start()  # once: each start and stop keeps some of the memory of this process
     print(json.dumps({"ready": True}), flush=True)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _memory()[1]
     for line in sys.stdin:
         seed, _, name = line.strip().partition(" ")
         if not seed:
@@ -407,8 +426,7 @@ def main(folder: Path) -> None:
         if said["wrong"] or said["doubt"]:  # to be looked at
             shutil.copytree(path.parent, folder / f"{name}, seed {seed}", dirs_exist_ok=True)
         _write(path, {key: sound.files[key] for key in made.files})
-    grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    print(json.dumps({"grown": grown}), flush=True)
+    print(json.dumps({"grown": _memory()[1] - before}), flush=True)
 
 
 def _write(path: Path, files: Files) -> None:

@@ -37,12 +37,14 @@ def plain(one: Evidence) -> dict[str, Any]:
 class Bearing:
     """Evidence on a claim, with the p-value of the claimed value.
 
-    `given` names the other claims on which it rests.
+    `given` names the other claims on which it rests. `counts` is False for evidence that stands
+    here a second time, with what other claims make of it.
     """
 
     evidence: Evidence
     p_value: float
     given: tuple[str, ...] = ()
+    counts: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,15 @@ class _Rival:
 
 @dataclass(frozen=True)
 class Derived:
-    """Evidence that follows from other evidence and other claims, which are named."""
+    """Evidence that follows from other evidence and other claims, which are named.
+
+    `sharper` says that it is evidence on the same claim, by the same statistic, of which no p-value
+    was below 0.0001 unless this one is.
+    """
 
     evidence: Evidence
     given: tuple[str, ...] = ()
+    sharper: bool = False
 
 
 def judged(
@@ -147,7 +154,7 @@ def judged(
     -----
     The p-value of a claim is the smallest of those of its evidence, times their number
     (Bonferroni). So it is valid however the evidence depends on each other, and nothing counts
-    twice.
+    twice. What other claims make sharper is one piece of evidence.
     """
     if not claim.known:
         return Verdict(
@@ -159,7 +166,7 @@ def judged(
         return _undecided(
             claim, "the evidence does not tell" if about else "no evidence", (), about
         )
-    count = len(found)
+    count = sum(one.counts for one in found)
     p_value = min(1.0, found[0].p_value * count)
     if p_value < LEVEL:
         alone = any(one.p_value * count < LEVEL and not one.given for one in found)
@@ -194,12 +201,12 @@ def _sorted(
 ) -> tuple[tuple[Bearing, ...], tuple[Evidence, ...]]:  # fmt: skip
     """The evidence on the claimed value, the strongest first, and that on other values."""
     found, about = [], []
-    for one, given in _all_on(claim.name, evidence, derived):
-        p_value = _p_value(one, claim.name, covered)
+    for one in _all_on(claim.name, evidence, derived):
+        p_value = _p_value(one.evidence, claim.name, covered)
         if p_value is None:
-            about.append(one)
+            about.append(one.evidence)
         else:
-            found.append(Bearing(one, p_value, given))
+            found.append(Bearing(one.evidence, p_value, one.given, not one.sharper))
     return tuple(sorted(found, key=lambda bearing: bearing.p_value)), tuple(about)
 
 
@@ -211,13 +218,13 @@ def p_value_of(evidence: Sequence[Evidence], name: str, value: Value) -> float |
 
 def _all_on(
     name: str, evidence: Sequence[Evidence], derived: Sequence[Derived]
-) -> Iterator[tuple[Evidence, tuple[str, ...]]]:
+) -> Iterator[Derived]:
     for one in evidence:
         if one.claim == name and not one.missing:
-            yield one, ()
+            yield Derived(one)
     for other in derived:
         if other.evidence.claim == name:
-            yield other.evidence, other.given
+            yield other
 
 
 def _p_value(one: Evidence, name: str, covered: tuple[Value, ...]) -> float | None:

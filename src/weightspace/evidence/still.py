@@ -122,7 +122,7 @@ def _decay(
     error = _REACH * math.sqrt(0.5 / count)  # of the logarithm of a scale; less if uniform
     found = shrinkages(variance, (layer.fan_in, layer.fan_out))
     logs = {one: found[one] for one, p in families.items() if p >= 1e-3}
-    best = min(logs, key=lambda one: abs(logs[one]))
+    best = str(claimed) if claimed in logs else min(logs, key=lambda one: abs(logs[one]))
     limits = {one: (log - error, log + error) for one, log in logs.items()}
     low, high = decay_limits(limits, (layer.fan_in, layer.fan_out), claimed)
     estimate = Estimate(PRODUCT, max(0.0, logs[best]), low, high)

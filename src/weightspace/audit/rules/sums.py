@@ -38,7 +38,7 @@ def from_sums(claims: Claims, evidence: Sequence[Evidence], context: Context) ->
             rest = tuple(h for h in one.hypotheses if h.values and h.values != LINEAR)
             exact, more = _from_start(claims, one, exact)
             linear = Hypothesis(LINEAR, exact, "linear")
-            yield Derived(replace(one, hypotheses=(linear, *rest)), (*given, *more))
+            yield Derived(replace(one, hypotheses=(linear, *rest)), (*given, *more), sharper=True)
 
 
 def _from_start(claims: Claims, one: Evidence, exact: float) -> tuple[float, tuple[str, ...]]:
