@@ -31,12 +31,24 @@ class Notebook(File):
         return True
 
 
+FENCE = "````"  # longer than those of a Markdown text that a cell may print
+
+
+def shown(output: Any) -> Any:
+    """The output of a cell; text as a block of its own, that a style sheet can tell from code."""
+    text = output.text if output.output_type == "stream" else output.data.get("text/plain", "")
+    if output.output_type != "stream" and set(output.data) != {"text/plain"}:
+        return output
+    block = f"{FENCE} {{ .text .output }}\n{text.rstrip()}\n{FENCE}"
+    return nbformat.v4.new_output("display_data", {"text/markdown": block})
+
+
 def converted(path: Path) -> tuple[str, dict[str, bytes]]:
     """The Markdown of a notebook, and its images by name."""
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
+            cell.outputs = [shown(one) for one in cell.outputs if one.get("name") != "stderr"]
     text, resources = MarkdownExporter().from_notebook_node(
         notebook, {"output_files_dir": f"{path.stem}_files", "unique_key": path.stem}
     )
