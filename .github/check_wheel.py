@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from importlib.resources import files
+import tomllib
 from pathlib import Path
 
 import torch
@@ -19,9 +19,18 @@ assert "site-packages" in ROOT.parts, f"{ROOT} is not an installed package"
 
 for name in ("demo", "nws-small", "nws-fixed", "nws-main", "model-zoos"):
     assert preset(name).properties, f"the preset {name} is empty"
-for name in ("page.html.jinja", "page.css", "page.js"):
-    assert files("weightspace.report.page").joinpath(name).is_file(), f"{name} is missing"
-for arguments in (["--version"], ["spaces"]):
+SOURCE = Path(__file__).parents[1]
+PROJECT = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))
+for package, patterns in PROJECT["tool"]["setuptools"]["package-data"].items():
+    folder = Path(*package.split("."))
+    for pattern in patterns:
+        found = (SOURCE / "src" / folder).glob(pattern)
+        names = {path.relative_to(SOURCE / "src") for path in found if path.is_file()}
+        names = {name for name in names if "__pycache__" not in name.parts}
+        assert names, f"{package}: no file is called {pattern}"
+        missing = [str(name) for name in names if not (ROOT.parent / name).is_file()]
+        assert not missing, f"missing: {', '.join(missing)}"
+for arguments in (["--version"], ["spaces"], ["audit", "--help"]):
     subprocess.run([sys.executable, "-m", "weightspace", *arguments], check=True)
 
 (recipe,) = preset("demo").draw(1, seed=0)
@@ -29,8 +38,7 @@ shape = StackShape.of(Plan.from_recipe(recipe))
 numbers = torch.Generator().manual_seed(0)
 vector = torch.rand(1, shape.layout.size, generator=numbers) * 0.2
 weights, stats = shape.split(vector)
-size = (40, shape.plan.channels, shape.plan.input_size, shape.plan.input_size)
-pool = torch.randint(0, 256, size, dtype=torch.uint8, generator=numbers)
+pool = torch.randint(0, 256, (40, *shape.plan.input), dtype=torch.uint8, generator=numbers)
 images = Images(pool, torch.arange(32).unsqueeze(0))
 expected = TorchStack(shape, torch.float32).logits(images, weights, stats, ["relu"])
 assert builds(), "the native step was not built"

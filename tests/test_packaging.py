@@ -62,6 +62,14 @@ def test_readme_points_to_files_of_the_repository():
 
 def test_versions_agree():
     assert str(load(ROOT / "CITATION.cff")["version"]) == PROJECT["version"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^## \[(.*?)\]", changes, re.MULTILINE)
+    assert sections[:2] == ["Unreleased", PROJECT["version"]]  # conda's recipe has its own test
+
+
+def test_what_ends_worker_processes_is_installed():
+    """Where psutil and pgrep were missing, as in slim images, `sample` waited for them for ever."""
+    assert [one for one in PROJECT["dependencies"] if one.startswith("psutil")]
 
 
 def test_workflows_are_there():

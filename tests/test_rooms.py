@@ -29,6 +29,7 @@ ROOMS = (
     "recording",
     "audit",
     "report",
+    "app",
     "cli",
 )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.range_server import Served, serving
-from weightspace.audit import Claims, read_claims
+from weightspace.audit import Claims, claims_in, read_claims
 from weightspace.errors import DataError, UsageError, WeightspaceError
 
 SHA = "0123456789abcdef" * 2 + "01234567"
@@ -268,3 +268,33 @@ def test_a_card_on_the_hub_that_is_too_large(hub):
     with pytest.raises(DataError, match="a card of 2,097,153 bytes; at most 2,097,152 are read"):
         read_claims("hf://some/net")
     assert hub.sent("README.md") < 2**17
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "optimizer: adam\nlr: 0.1\n",
+        "# a comment\noptimizer: adam\nlr: 0.1\n",
+        '{"optimizer": "adam",\n\t"lr": 0.1}',
+        "training:\n  optimizer: adam\n  lr: 0.1\n",
+        "# A net\n\n## Training details\n\n- optimizer: adam\n- lr: 0.1\n",
+        "---\nlicense: mit\n---\n\n## Hyperparameters\n\n| lr | 0.1 |\n| optimizer | adam |\n",
+    ],
+)
+def test_a_text_is_read_without_the_name_of_its_form(text):
+    assert claims_in(text).values == {"optimizer": "adam", "learning_rate": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lr: fast", "card:1: learning_rate: 'fast' is not a positive number"),
+        ("optimizer: adam\nlr: [", "card:2: not YAML"),
+        ("# A net\n\nIt is good.\n", "card: a model card without claims that are known"),
+    ],
+)
+def test_a_text_with_a_mistake_is_refused_in_one_line(text, said):
+    with pytest.raises(UsageError) as caught:
+        claims_in(text)
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)

@@ -9,12 +9,12 @@ contradicted it; nothing counts twice. Readings of a model come in as `Audit.rea
 
 from weightspace._moved import moved
 from weightspace.audit.auditing import Audit, audit
-from weightspace.audit.cards import read_claims
+from weightspace.audit.cards import claims_in, read_claims
 from weightspace.audit.claims import Claim, Claims
 from weightspace.audit.findings import Finding
 from weightspace.audit.verdicts import Verdict
 
-__all__ = ["Audit", "Claim", "Claims", "Finding", "Verdict", "audit", "read_claims"]
+__all__ = ["Audit", "Claim", "Claims", "Finding", "Verdict", "audit", "claims_in", "read_claims"]
 
 _NAMES = ("Checkpoint", "Note", "Prediction", "predict", "read_checkpoint")
 

@@ -24,6 +24,7 @@ from weightspace.evidence.context import POPULAR_SEEDS
 from weightspace.evidence.traces import Traces, traces
 from weightspace.images import ImageSet, load
 from weightspace.images.known import BUILT_IN
+from weightspace.progress import Progress, silent
 
 if TYPE_CHECKING:
     from weightspace.meta import Model
@@ -104,6 +105,7 @@ def audit(
     hashed: bool = False,
     model: Model | str | Path | None = None,
     traced: bool = False,
+    progress: Progress = silent,
 ) -> Audit:
     """Say how a checkpoint was trained, and whether what is claimed of it is true.
 
@@ -127,6 +129,8 @@ def audit(
         A fitted model, or the folder in which it was saved, for readings.
     traced : bool
         Whether to keep the numbers behind some evidence, which the page of an audit draws.
+    progress : Progress
+        Called after each law that was asked.
 
     Returns
     -------
@@ -159,7 +163,7 @@ def audit(
     with open_net(path, key=key, hashed=hashed) as net:
         context = _context(asked, images, seeds, net.inspection)
         subject = of_checkpoint(net)
-        laws = examine(subject, context)
+        laws = examine(subject, context, progress)
         kept = traces(subject, context) if traced else None
         read = None if model is None else (model, net.checkpoint())
     found = net.inspection

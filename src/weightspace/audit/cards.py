@@ -1,4 +1,4 @@
-"""`read_claims`: claims from a YAML or JSON file, or from a model card."""
+"""`read_claims` and `claims_in`: claims from YAML, JSON, or a model card."""
 
 from __future__ import annotations
 
@@ -69,16 +69,60 @@ def read_claims(source: str | Path) -> Claims:
     """
     place, text = _opened(Path(source))
     suffix = Path(place.partition("?")[0]).suffix.lower()
-    if suffix in (".md", ".markdown"):
-        entries = list(_of_card(place, text))
-        if not entries:
-            raise UsageError(
-                place,
-                "a model card without claims that are known",
-                'list them under "Training hyperparameters", as in "- learning_rate: 0.001"',
-            )
-        return gathered(entries)
-    return gathered(_of_plain(place, text))
+    return _claims(place, text, suffix in (".md", ".markdown"))
+
+
+def claims_in(text: str, place: str = "card") -> Claims:
+    r"""Read what a text claims, whose form is not known.
+
+    Parameters
+    ----------
+    text : str
+        YAML, JSON or a model card. It is a model card if it has front matter, or is no mapping.
+    place : str
+        What errors call it.
+
+    Returns
+    -------
+    Claims
+
+    Raises
+    ------
+    UsageError
+        As for `read_claims`.
+
+    Examples
+    --------
+    >>> claims_in("lr: 0.1").values == claims_in("## Training details\n- lr: 0.1\n").values
+    True
+    """
+    if text.lstrip().startswith("{"):  # in JSON a tab is white space
+        text = text.replace("\t", " ")
+    return _claims(place, text, not _is_mapping(text))
+
+
+def _claims(place: str, text: str, is_card: bool) -> Claims:
+    if not is_card:
+        return gathered(_of_plain(place, text))
+    entries = list(_of_card(place, text))
+    if not entries:
+        raise UsageError(
+            place,
+            "a model card without claims that are known",
+            'list them under "Training hyperparameters", as in "- learning_rate: 0.001"',
+        )
+    return gathered(entries)
+
+
+def _is_mapping(text: str) -> bool:
+    """Whether a text is a mapping of YAML or JSON; front matter is another document."""
+    lines = [line.strip() for line in text.strip().splitlines()]
+    if lines[:1] == ["---"] and "---" in lines[1:]:
+        return False
+    try:
+        return isinstance(PlainFile("card", text).values, dict)
+    except UsageError:  # a mapping with a mistake is told as such, in the line where it is
+        return bool(lines) and not any(_HEADING.match(line) for line in lines)
 
 
 def _opened(source: Path) -> tuple[str, str]:

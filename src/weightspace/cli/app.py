@@ -15,19 +15,20 @@ from weightspace.cli import (
     arguments,
     auditing,
     comparing,
+    examples,
     inspecting,
     interop,
     listing,
     parts,
     reading,
     sampling,
+    serving,
     watching,
 )
 from weightspace.cli.output import fail, set_debug, told
 from weightspace.errors import WeightspaceError
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Train many small neural networks, and predict from weights how a network was trained.\n\n"
@@ -58,7 +59,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     *(parts.merge, parts.repair, parts.index, parts.reproduce),
     *(interop.export, interop.add, interop.publish, interop.import_),
     *(reading.evaluate, reading.dissect, reading.fit, reading.predict, inspecting.inspect),
-    *(auditing.audit, comparing.compare, watching.watch),
+    *(auditing.audit, comparing.compare, serving.app, watching.watch),
     *(sampling.demo, listing.spaces, listing.images),
 )
 """All commands, in the order of `weightspace --help`."""
@@ -66,7 +67,7 @@ COMMANDS = tuple(command.__name__.rstrip("_") for command in _COMMANDS)
 """Their names."""
 _NO_MEMORY = "out of memory; finished work is kept, free some memory and run it again"
 for name, command in zip(COMMANDS, _COMMANDS, strict=True):
-    app.command(name)(command)
+    app.command(name, epilog=examples.epilog(name))(command)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from weightspace.cli import completing
 from weightspace.errors import UsageError
 from weightspace.sampling.options import Options
 
@@ -37,11 +38,19 @@ Key = Annotated[
     ),
 ]
 Names = Annotated[str | None, typer.Option(help="Comma-separated names; by default all.")]
+Properties = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated names; by default all.",
+        autocompletion=completing.some_of(completing.properties),
+    ),
+]
 Classifiers = Annotated[
     str | None,
     typer.Option(
         help="Comma-separated names; by default shallow, kernel and layers, and raw if all nets "
-        "have the same layers and shapes."
+        "have the same layers and shapes.",
+        autocompletion=completing.some_of(completing.CLASSIFIERS),
     ),
 ]
 SliceLength = Annotated[
@@ -50,7 +59,13 @@ SliceLength = Annotated[
         help="Weights in a slice; by default 5000, or the length of the shortest net if it is less."
     ),
 ]
-Part = Annotated[str, typer.Option(help="Layers to read: all, conv or fc.")]
+Part = Annotated[
+    str,
+    typer.Option(
+        help="Layers to read: all, conv or fc.",
+        autocompletion=completing.one_of(completing.PARTS),
+    ),
+]
 RunningStats = Annotated[
     bool,
     typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from weightspace.cli import completing
 from weightspace.cli.arguments import Key
 from weightspace.cli.output import Debug, fail, told
 from weightspace.errors import DataError, UsageError
@@ -29,11 +30,18 @@ def audit(
     ] = None,
     claim: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A claim, such as optimizer=sgd; more than once."),
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A claim, such as optimizer=sgd; more than once.",
+            autocompletion=completing.one_of(completing.CLAIMS, "="),
+        ),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="The training data: the name of an image set, or a NAME.npz."),
+        typer.Option(
+            help="The training data: the name of an image set, or a NAME.npz.",
+            autocompletion=completing.one_of(completing.image_sets),
+        ),
     ] = None,
     seeds: Annotated[
         int, typer.Option(help="Also try the seeds from 0 up to this one, to find the initial one.")
@@ -66,23 +74,38 @@ def audit(
     ] = None,
     key: Key = None,
     form: Annotated[
-        str, typer.Option("--format", help="text, json, html, sarif, cyclonedx or markdown.")
+        str,
+        typer.Option(
+            "--format",
+            help="text, json, html, sarif, cyclonedx or markdown.",
+            autocompletion=completing.one_of(completing.AUDIT_FORMATS),
+        ),
     ] = "text",
     require: Annotated[
         str | None,
-        typer.Option(metavar="decided", help="Exit with 1 if a claim is undecidable, too."),
+        typer.Option(
+            metavar="decided",
+            help="Exit with 1 if a claim is undecidable, too.",
+            autocompletion=completing.one_of(("decided",)),
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the output into this file.")] = None,
     html: Annotated[
         Path | None,
         typer.Option(metavar="OUT.html", help="Also write a page with pictures into this file."),
     ] = None,
+    sarif: Annotated[
+        Path | None, typer.Option(metavar="OUT.sarif", help="Also write SARIF into this file.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="OUT.md", help="Also write Markdown into this file.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead of text.")
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Say how checkpoints were trained, and whether what is claimed of them is true.
+    """Say how checkpoints were trained, and whether claims are true.
 
     Each claim is consistent, contradicted or undecidable, with its evidence. The exit code is 0 if
     nothing is contradicted, 1 if something is, and 2 if a file or a claim cannot be read.
@@ -115,6 +138,9 @@ def audit(
     written = page if form == "html" else FORMATS[form](outcomes)
     if html is not None and page:
         _write(html, page)
+    for also, place in (("sarif", sarif), ("markdown", markdown)):
+        if place is not None:
+            _write(place, FORMATS[also](outcomes))
     if out is not None:
         _write(out, written)
     elif written:

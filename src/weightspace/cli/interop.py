@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from weightspace.cli import arguments, show
+from weightspace.cli import arguments, completing, show
 from weightspace.cli.arguments import Json, Names, ZooName, ZooPath
 from weightspace.cli.console import bars
 from weightspace.cli.output import Debug, answer
@@ -31,7 +31,13 @@ _NAMED = 5  # files of each reason
 def export(
     zoo: ZooName,
     out: Out,
-    format: Annotated[str, typer.Option(help="The format to write: safetensors or nws.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            help="The format to write: safetensors or nws.",
+            autocompletion=completing.one_of(completing.EXPORT_FORMATS),
+        ),
+    ],
     nets: Names = None,
     snapshots: Annotated[
         str | None,
@@ -70,7 +76,11 @@ def import_(
     folder: Folder,
     out: Out,
     format: Annotated[
-        str, typer.Option(help="The format, such as nws; an unknown name prints all.")
+        str,
+        typer.Option(
+            help="The format, such as nws; an unknown name prints all.",
+            autocompletion=completing.one_of(completing.IMPORT_FORMATS),
+        ),
     ],
     rounded: Annotated[
         bool, typer.Option("--round", help="Round values of higher precision to float32.")

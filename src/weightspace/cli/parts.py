@@ -23,7 +23,7 @@ def merge(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Merge zoos into one: parts of one run of `sample`, or runs that were recorded."""
+    """Merge zoos into one: parts of one run, or recorded runs."""
     from weightspace import recording
 
     with bars() as listener:

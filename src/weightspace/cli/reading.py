@@ -9,16 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from weightspace.cli import arguments, predicted, show
+from weightspace.cli import arguments, completing, predicted, show
 from weightspace.cli.arguments import (
     Classifiers,
     Json,
     Key,
     LeaveOut,
-    Names,
     Out,
     Part,
     Permutations,
+    Properties,
     RunningStats,
     Seeds,
     SliceLength,
@@ -36,7 +36,7 @@ from weightspace.printable import printable
 def evaluate(
     zoo: ZooName,
     out: Out,
-    properties: Names = None,
+    properties: Properties = None,
     classifiers: Classifiers = None,
     slice_length: SliceLength = None,
     snapshots: Snapshots = "-1",
@@ -101,7 +101,7 @@ def evaluate(
 def dissect(
     zoo: ZooName,
     out: Out,
-    properties: Names = None,
+    properties: Properties = None,
     classifiers: Classifiers = None,
     slice_length: SliceLength = None,
     positions: Annotated[
@@ -114,7 +114,8 @@ def dissect(
         str,
         typer.Option(
             help="Optional analyses: all, none, or comma-separated names, such as slices,map. "
-            "An unknown name prints all names."
+            "An unknown name prints all names.",
+            autocompletion=completing.some_of(completing.ANALYSES, "all", "none"),
         ),
     ] = "all",
     as_json: Json = False,
@@ -154,9 +155,13 @@ def dissect(
 def fit(
     zoo: ZooName,
     out: Annotated[Path, typer.Option(help="The model's folder.")],
-    properties: Names = None,
+    properties: Properties = None,
     classifier: Annotated[
-        str | None, typer.Option(help="Train only this classifier; by default layers and kernel.")
+        str | None,
+        typer.Option(
+            help="Train only this classifier; by default layers and kernel.",
+            autocompletion=completing.one_of(completing.CLASSIFIERS),
+        ),
     ] = None,
     slice_length: SliceLength = None,
     as_json: Json = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from weightspace.cli import arguments, parts, show
+from weightspace.cli import arguments, completing, parts, show
 from weightspace.cli.arguments import DataDir, Json
 from weightspace.cli.console import bars
 from weightspace.cli.output import Debug, answer
@@ -19,7 +19,12 @@ def sample(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="The zoo's folder. An unfinished zoo is continued.")],
     space: Annotated[
-        str | None, typer.Argument(metavar="SPACE", help="A preset's name, or a YAML file.")
+        str | None,
+        typer.Argument(
+            metavar="SPACE",
+            help="A preset's name, or a YAML file.",
+            autocompletion=completing.one_of(completing.presets),
+        ),
     ] = None,
     nets: Annotated[
         int | None,
@@ -37,7 +42,10 @@ def sample(
     data_dir: DataDir = Options.data_dir,
     datasets: Annotated[
         str | None,
-        typer.Option(help="Comma-separated image data sets, instead of those of the space."),
+        typer.Option(
+            help="Comma-separated image data sets, instead of those of the space.",
+            autocompletion=completing.some_of(completing.image_sets),
+        ),
     ] = None,
     epochs: Annotated[
         int | None,
@@ -56,13 +64,25 @@ def sample(
         typer.Option(min=LEAST["workers"], help="Number of processes; by default one per core."),
     ] = Options.workers,
     device: Annotated[
-        str, typer.Option(help="The device to train on: auto, cpu or cuda.")
+        str,
+        typer.Option(
+            help="The device to train on: auto, cpu or cuda.",
+            autocompletion=completing.one_of(completing.DEVICES),
+        ),
     ] = Options.device,
     dtype: Annotated[
-        str, typer.Option(help="Store weights as float32, or as bfloat16 in half the space.")
+        str,
+        typer.Option(
+            help="Store weights as float32, or as bfloat16 in half the space.",
+            autocompletion=completing.one_of(completing.DTYPES),
+        ),
     ] = Options.dtype,
     engine: Annotated[
-        str, typer.Option(help="Train on this machine (local) or on a Ray cluster (ray).")
+        str,
+        typer.Option(
+            help="Train on this machine (local) or on a Ray cluster (ray).",
+            autocompletion=completing.one_of(completing.ENGINES),
+        ),
     ] = Options.engine,
     address: Annotated[
         str | None,

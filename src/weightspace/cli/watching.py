@@ -26,7 +26,7 @@ def watch(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Predict how nets in checkpoints were trained, as training writes them.
+    """Predict how nets were trained, as training writes checkpoints.
 
     It prints a line for each checkpoint in the folder, and for each that appears, until Ctrl-C. Of
     a zoo that `Recorder` writes, it prints a line for each run, and for each new snapshot, with

@@ -37,6 +37,7 @@ from weightspace.disk.leftovers import (
 )
 from weightspace.disk.links import is_link, without_links
 from weightspace.disk.paths import InnerPath, inner_of, stays_inside, user_cache
+from weightspace.disk.private import private_folder
 from weightspace.disk.reading import open_descriptor, open_file, read_bytes, read_text, size
 from weightspace.disk.temporary import Temporary, adopt, put, replace_all, write_file
 from weightspace.disk.whole import alone_in, whole_folder
@@ -61,6 +62,7 @@ __all__ = [
     "names",
     "open_descriptor",
     "open_file",
+    "private_folder",
     "put",
     "read_bytes",
     "read_text",

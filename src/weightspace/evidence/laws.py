@@ -19,8 +19,11 @@ from weightspace.evidence.record import Evidence
 from weightspace.evidence.rows import unused_row_law
 from weightspace.evidence.seeds import seed_law
 from weightspace.evidence.subject import Subject
+from weightspace.progress import Progress, each, silent
 
 Law = Callable[[Subject, Context], Iterator[Evidence]]
+TASK = "laws of training"
+"""What progress is told of."""
 
 LAWS: Mapping[str, Law] = {
     "column sums": column_sum_law,
@@ -41,7 +44,9 @@ LAWS: Mapping[str, Law] = {
 add a line here, and a page in docs/laws."""
 
 
-def examine(subject: Subject, context: Context | None = None) -> tuple[Evidence, ...]:
+def examine(
+    subject: Subject, context: Context | None = None, progress: Progress = silent
+) -> tuple[Evidence, ...]:
     """What the laws of training say of a net.
 
     Parameters
@@ -50,6 +55,8 @@ def examine(subject: Subject, context: Context | None = None) -> tuple[Evidence,
         The net.
     context : Context, optional
         What is known or asked beside it.
+    progress : Progress
+        Called after each law.
 
     Returns
     -------
@@ -57,4 +64,5 @@ def examine(subject: Subject, context: Context | None = None) -> tuple[Evidence,
         In the order of the laws; those that cannot be applied give the reason in `missing`.
     """
     asked = context or Context()
-    return tuple(found for law in LAWS.values() for found in law(subject, asked))
+    laws = each(list(LAWS.values()), progress, TASK)
+    return tuple(found for law in laws for found in law(subject, asked))

@@ -12,6 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from weightspace.report.auditing.comparison import comparison_page as comparison_page
     from weightspace.report.auditing.page import audit_page as audit_page
     from weightspace.report.drawing.canvas import save as save
     from weightspace.report.html.page import page as page
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # Loaded when first used: a command that prints a table needs no library that draws.
 _HOMES = {
+    "auditing.comparison": ("comparison_page",),
     "auditing.page": ("audit_page",),
     "notebook": ("Display", "display", "displays"),
     "drawing.canvas": ("save",),
@@ -41,6 +43,7 @@ __all__ = [
     "Display",
     "answer_table",
     "audit_page",
+    "comparison_page",
     "display",
     "displays",
     "figures",

@@ -1,0 +1,165 @@
+"""`interface`: the page, its parts and what they do, as Gradio's blocks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from weightspace.app.actions import Actions, Chosen, shown, status
+from weightspace.app.examples import EXAMPLES, card
+from weightspace.app.jobs import EXAMPLE, Failure, Step
+from weightspace.app.limits import MEGABYTE
+from weightspace.errors import WeightspaceError
+from weightspace.report.html.assets import own
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+_PACKAGE = "weightspace.app"
+_ABOUT = (
+    "<h1>weightspace</h1><p>How was this network trained, and is what its card says true? "
+    "Nothing in a file is executed. A file is removed when its audit has ended.</p>"
+)
+_STOPPED = "cancelled; the file was removed"
+_UNQUEUED = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+def interface(actions: Actions) -> gr.Blocks:
+    """Make the page.
+
+    Parameters
+    ----------
+    actions : Actions
+        What its buttons do.
+
+    Returns
+    -------
+    gradio.Blocks
+    """
+    import gradio as gr
+
+    with gr.Blocks(title="weightspace", analytics_enabled=False, fill_width=True) as page:
+        gr.HTML(_ABOUT, elem_classes="about")
+        with gr.Tab("Audit"):
+            _audit(gr, actions)
+        with gr.Tab("Compare"):
+            _compare(gr, actions)
+    page.queue(max_size=actions.limits.waiting, api_open=False, default_concurrency_limit=None)
+    return page
+
+
+def _file(gr: Any, actions: Actions, label: str) -> tuple[Any, Any, Any]:
+    """A place to drop a file, a field for a name, and one for the state dict in it."""
+    most = actions.limits.upload // MEGABYTE
+    file = gr.File(label=f"{label} (at most {most:,} MB)", height=140)
+    name = gr.Textbox(label="or its name on the Hugging Face hub", placeholder="hf://OWNER/NAME")
+    key = gr.Textbox(label="Which state dict, if the file holds several")
+    return file, name, key
+
+
+def _audit(gr: Any, actions: Actions) -> None:
+    with gr.Row():
+        with gr.Column():
+            file, name, key = _file(gr, actions, "Checkpoint")
+        with gr.Column():
+            text = gr.Textbox(
+                label="Card: what is claimed",
+                info="A model card, YAML or JSON; hf://OWNER/NAME for a card on the hub.",
+                placeholder="optimizer: SGD\nlearning_rate: 0.1",
+                lines=7,
+                max_lines=14,
+            )
+            dropped = gr.File(label="or drop the card (README.md, YAML, JSON)", height=140)
+    with gr.Row():
+        start = gr.Button("Audit", variant="primary")
+        stop = gr.Button("Cancel")
+    gr.HTML("<h2>Examples</h2>", elem_classes="about")
+    with gr.Row():
+        examples = {one: gr.Button(said) for one, said in EXAMPLES.items()}
+    line, result = _answers(gr)
+
+    async def audit(upload: Any, name: str, key: str, text: str) -> AsyncGenerator[Any, None]:
+        chosen: Chosen = (upload, name, key)
+        async with aclosing(_told(gr, actions, "audit", [chosen], text)) as lines:
+            async for told in lines:
+                yield told
+
+    def card_of(upload: Mapping[str, Any] | None) -> Any:
+        if not upload:
+            return gr.skip()
+        try:
+            return actions.card_text(upload), None, ""
+        except WeightspaceError as error:
+            return gr.skip(), None, status(Failure(str(error)))
+
+    dropped.upload(card_of, dropped, [text, dropped, line], preprocess=False, **_UNQUEUED)
+    running = [_run(actions, start.click, audit, [file, name, key, text], [line, result, file])]
+    for one, button in examples.items():
+        filled = button.click(_example(one), None, [file, name, key, text], **_UNQUEUED)
+        running.append(
+            _run(actions, filled.then, audit, [file, name, key, text], [line, result, file])
+        )
+    stop.click(lambda: status(Failure(_STOPPED)), None, line, cancels=running, **_UNQUEUED)
+
+
+def _compare(gr: Any, actions: Actions) -> None:
+    with gr.Row():
+        with gr.Column():
+            first = _file(gr, actions, "Checkpoint A")
+        with gr.Column():
+            second = _file(gr, actions, "Checkpoint B")
+    with gr.Row():
+        start = gr.Button("Compare", variant="primary")
+        stop = gr.Button("Cancel")
+    line, result = _answers(gr)
+
+    async def compare(*values: Any) -> AsyncGenerator[Any, None]:
+        chosen: list[Chosen] = [values[:3], values[3:]]
+        async with aclosing(_told(gr, actions, "compare", chosen)) as lines:
+            async for told in lines:
+                yield told
+
+    outputs = [line, result, first[0], second[0]]
+    running = [_run(actions, start.click, compare, [*first, *second], outputs)]
+    stop.click(lambda: status(Failure(_STOPPED)), None, line, cancels=running, **_UNQUEUED)
+
+
+def _answers(gr: Any) -> tuple[Any, Any]:
+    """A line on how far it is and what was found, which screen readers announce, and the page."""
+    announced = "element.setAttribute('role', 'status')"
+    line = gr.HTML("", elem_classes="status", js_on_load=announced)
+    return line, gr.HTML("", elem_classes="result", js_on_load=own("page.js", _PACKAGE))
+
+
+def _run(
+    actions: Actions, event: Any, work: Any, inputs: Sequence[Any], outputs: Sequence[Any]
+) -> Any:
+    return event(
+        work,
+        inputs,
+        outputs,
+        preprocess=False,  # an upload is a place, which `Uploads` checks and reads
+        concurrency_limit=actions.limits.at_once,
+        concurrency_id="jobs",
+        show_progress="minimal",
+        show_progress_on=outputs[0],
+        api_visibility="private",
+    )
+
+
+async def _told(
+    gr: Any, actions: Actions, kind: Any, chosen: Sequence[Chosen], text: str = ""
+) -> AsyncGenerator[tuple[Any, ...], None]:
+    """What changes on the page: the line, the result, and the places of files, which are empty."""
+    kept = tuple(gr.skip() for _ in chosen)
+    gone = tuple(None for _ in chosen)
+    async with aclosing(actions.said(kind, tuple(chosen), text)) as lines:
+        async for said in lines:
+            stays = isinstance(said, Step) or (isinstance(said, Failure) and said.kept)
+            places = kept if stays else gone
+            yield status(said), shown(said, kind), *places
+
+
+def _example(name: str) -> Any:
+    return lambda: (None, f"{EXAMPLE}{name}", "", card(name))
