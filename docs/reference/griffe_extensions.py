@@ -1,15 +1,15 @@
 """What griffe, which reads the source and runs no code, has to be told about this package.
 
 `_called_with(Class)` in weightspace/sampling/run.py gives a function the fields of a dataclass as
-its arguments. And where a docstring describes several parameters in one entry, without a type,
-griffe shows all of them with the type of the first.
+its arguments. And where a docstring describes several parameters in one entry, griffe shows all of
+them with the type and the default of the first or the last.
 """
 
 import re
 
 import griffe
 
-_SHARED = re.compile(r"^(\w+(?:, \w+)+)\n((?: {4}.*\n?)+)", re.MULTILINE)
+_SHARED = re.compile(r"^(\w+(?:, \w+)+)( : .+)?\n((?: {4}.*\n?)+)", re.MULTILINE)
 
 
 class OneByOne(griffe.Extension):
@@ -19,7 +19,9 @@ class OneByOne(griffe.Extension):
         """Split the shared entries."""
         if obj.docstring:
             obj.docstring.value = _SHARED.sub(
-                lambda entry: "".join(f"{name}\n{entry[2]}" for name in entry[1].split(", ")),
+                lambda entry: "".join(
+                    f"{name}{entry[2] or ''}\n{entry[3]}" for name in entry[1].split(", ")
+                ),
                 obj.docstring.value,
             )
 

@@ -81,13 +81,6 @@ def test_examples_of_a_page_run(page, tmp_path, monkeypatch, tables):
         pytest.skip("no Python examples")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_links_between_pages_lead_somewhere(page):
-    text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text):
-        assert (page.parent / target).exists(), f"{page.name}: {target} is not there"
-
-
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
 def test_benchmarks_that_pages_name_can_be_loaded(path, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(path.parent), *sys.path])
