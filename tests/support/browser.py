@@ -23,7 +23,7 @@ from support.pages import CHROMIUM
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 WHY = "pip install -e '.[browser]' brings {}, with which this test looks at the app"
-PATIENCE = 180  # seconds, also on a machine that does other things
+PATIENCE = 300  # seconds, also on a machine that does other things
 T = TypeVar("T")
 
 
