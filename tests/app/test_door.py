@@ -168,6 +168,8 @@ def test_what_is_too_large_or_no_file_leaves_nothing(server):
     until(lambda: len(server.files()) == before, "removal of half a file")
     status, _, text = ask(server, "POST", "/gradio_api/queue/join", b"x" * 5 * 10**6)
     assert (status, text) == (413, "the card is too long")
+    unsaid = iter([b"x" * 5 * 10**6])  # sent without its length
+    assert ask(server, "POST", "/gradio_api/queue/join", unsaid)[0] in (400, 413)
 
 
 def test_many_visitors_at_once_get_their_own_answers(server):

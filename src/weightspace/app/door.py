@@ -83,12 +83,10 @@ class Door:
             await PlainTextResponse("not found", 404)(scope, receive, send)
         elif path == _UPLOAD:
             await (await self._upload(scope, receive))(scope, receive, send)
+        elif _stated(scope) > _MOST_OF_AN_EVENT:
+            await PlainTextResponse("the card is too long", 413)(scope, receive, send)
         else:
-            most = _counted(receive, _MOST_OF_AN_EVENT)
-            try:
-                await self._app(scope, most, send)
-            except _TooLarge:
-                await PlainTextResponse("the card is too long", 413)(scope, receive, send)
+            await self._app(scope, _counted(receive, _MOST_OF_AN_EVENT), send)
 
     async def _upload(self, scope: Scope, receive: Receive) -> Response:
         """Store the file of a request; the answer is its place, which only its owner knows."""
@@ -102,8 +100,7 @@ class Door:
         large = PlainTextResponse(
             f"the file is larger than {limit // MEGABYTE:,} MB; audit it with the command line", 413
         )
-        stated = request.headers.get("content-length", "0")
-        if stated.isdecimal() and int(stated) > limit + _ENVELOPE:
+        if _stated(scope) > limit + _ENVELOPE:
             return large
         upload_id = request.query_params.get("upload_id")
         try:
@@ -133,6 +130,12 @@ def _is_open(path: str, method: str) -> bool:
     if path.startswith(_OPEN_BELOW) and ".." not in path:
         return method == "GET"
     return method in _OPEN.get(path.rstrip("/") or "/", ())
+
+
+def _stated(scope: Scope) -> int:
+    """The bytes that a request says it has; 0 if it says nothing."""
+    said = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(said) if said.isdigit() else 0
 
 
 def _counted(receive: Receive, most: int) -> Receive:

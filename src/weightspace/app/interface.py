@@ -50,6 +50,8 @@ def interface(actions: Actions) -> gr.Blocks:
             actions.leave(request.session_hash)
 
         page.unload(_with_request(gr, leave))
+    # On a Space, Gradio's page would ask other servers for a header and its fonts.
+    page.space_id = None
     page.queue(max_size=actions.limits.waiting, api_open=False, default_concurrency_limit=None)
     return page
 
