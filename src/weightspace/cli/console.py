@@ -43,7 +43,7 @@ def bars() -> Iterator[Progress]:
     >>> with bars() as progress:  # doctest: +SKIP
     ...     zoo = sample("demo", nets=300, out="my-zoo", progress=progress)
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, force_jupyter=False)  # a notebook gets lines, as a file does
     if not console.is_terminal:
         yield Lines(console)
         return
