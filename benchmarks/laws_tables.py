@@ -2,8 +2,8 @@
 
     python benchmarks/laws_tables.py docs/results/laws
 
-The folder holds the judged parts, `*.parquet`; the tables are written beside them. Intervals are
-95 % ones (Clopper and Pearson) over nets.
+The folder holds the judged parts, `*.parquet`. The tables are written beside them, and into the
+page between comments that name them. Intervals are 95 % ones (Clopper and Pearson) over nets.
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ def main() -> None:
     }.items():  # fmt: skip
         text = "\n".join(lines) + "\n"
         (out / f"{name}.md").write_text(text, encoding="utf-8")
+        page = out.with_suffix(".md")
+        before, start, rest = page.read_text("utf-8").partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- end of {name} -->")
+        if end:
+            page.write_text(f"{before}{start}\n{text}\n{end}{after}", encoding="utf-8")
         print(f"{name}\n\n{text}")
 
 
@@ -60,7 +65,8 @@ def claims(verdicts: pl.DataFrame) -> Iterator[str]:
             of = some.filter(pl.col("claim") == name)
             if of.height:
                 yield row(source, f"`{name}`", *_claim(of))
-        yield row(source, "**all of these and others**", *_claim(some)[:1], "", "", "",
+        count = some.filter(pl.col("asked") == "all").height
+        yield row(source, f"**all {count:,} claims**", *_claim(some)[:1], "", "", "",
                   *_claim(some)[4:])  # fmt: skip
 
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from weightspace.recording import merge as merge
     from weightspace.report import figures as figures
     from weightspace.report import table as table
+    from weightspace.report.exploring.page import explore as explore
+    from weightspace.report.exploring.widget import Explorer as Explorer
     from weightspace.report.html.page import page as page
     from weightspace.report.notebook import display as display
     from weightspace.report.notebook import displays as displays
@@ -63,7 +65,7 @@ _HOMES = {
     "meta": ("Evaluation", "Model", "Regression", "Study", "evaluate", "fit", "regress"),
     "networks.sequential": ("sequential",),
     "recording": ("Recorder", "merge"),
-    "report": ("display", "displays", "figures", "page", "table"),
+    "report": ("Explorer", "display", "displays", "explore", "figures", "page", "table"),
     "sampling": ("estimate", "reproduce", "sample"),
     "space": ("Recipe", "Space", "load_space", "preset"),
     "zoo": ("SliceDataset", "Zoo", "check", "repair", "write_index"),

@@ -18,7 +18,7 @@ from support.browser import PATIENCE, Server, app, needed, until
 from weightspace.app.examples import weights
 
 pytestmark = pytest.mark.slow
-LARGEST = 10**6
+LARGEST = 2**20
 BOUNDARY = "boundary"
 
 

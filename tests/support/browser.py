@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -23,7 +24,7 @@ from support.pages import CHROMIUM
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 WHY = "pip install -e '.[browser]' brings {}, with which this test looks at the app"
-PATIENCE = 180  # seconds, also on a machine that does other things
+PATIENCE = 300  # seconds, also on a machine that does other things
 T = TypeVar("T")
 
 
@@ -239,21 +240,20 @@ class Tab:
         size = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
         return int(self.driver.execute_script(size))
 
+    def saved(self) -> str:
+        """The page of the result, as its link saves it."""
+        address = until(lambda: self.all("a.page"), "result")[0].get_attribute("href")
+        return base64.b64decode(address.partition(",")[2]).decode()
+
     def violations(self) -> Mapping[str, list[str]]:
-        """What axe finds in the page and its frame: the selectors of elements, by rules."""
+        """What axe finds in the page: elements, by rules. It cannot run in the result's frame."""
         if not AXE.exists():
             pytest.skip("npm install --no-save axe-core brings axe, which this test runs")
-        script = AXE.read_text(encoding="utf-8")
+        self.driver.execute_script(AXE.read_text(encoding="utf-8"))
+        run = "const done = arguments[0]; axe.run({iframes: false}).then(done)"
         found: dict[str, list[str]] = {}
-        for frame in (None, *self.all("iframe.page")):
-            if frame is not None:
-                self.driver.switch_to.frame(frame)
-            self.driver.execute_script(script)
-            run = "const done = arguments[0]; axe.run({iframes: false}).then(done)"
-            for one in self.driver.execute_async_script(run)["violations"]:
-                for node in one["nodes"]:
-                    found.setdefault(one["id"], []).append(node["html"])
-            self.driver.switch_to.default_content()
+        for one in self.driver.execute_async_script(run)["violations"]:
+            found[one["id"]] = [node["html"] for node in one["nodes"]]
         return found
 
 

@@ -37,9 +37,14 @@ class Actions:
     def __init__(self, uploads: Uploads, limits: Limits) -> None:
         self.uploads = uploads
         self.limits = limits
+        self._running: dict[str, set[asyncio.Event]] = {}
 
     async def said(
-        self, kind: Literal["audit", "compare"], chosen: tuple[Chosen, ...], card: str = ""
+        self,
+        kind: Literal["audit", "compare"],
+        chosen: tuple[Chosen, ...],
+        card: str = "",
+        visitor: str = "",
     ) -> AsyncGenerator[Said, None]:
         """Run a job of these files; its folder is removed when the iteration is left.
 
@@ -51,6 +56,8 @@ class Actions:
             The files.
         card : str
             What is claimed.
+        visitor : str
+            Whose job it is, for `leave`.
 
         Yields
         ------
@@ -63,21 +70,34 @@ class Actions:
         except WeightspaceError as error:
             yield Failure(str(error), kept=True)
             return
-        folder = self.uploads.job_folder()
+        folder, stop = self.uploads.job_folder(), asyncio.Event()
+        self._running.setdefault(visitor, set()).add(stop)
         try:
             below: Sequence[tuple[str, ...]] = ((),) if len(chosen) == 1 else (("A",), ("B",))
             sources = zip(paths, names, below, strict=True)
             files = [self.uploads.put(folder, *one) for one in sources]
             keys = tuple(key or "" for _, _, key in chosen)
             job = Job(kind, tuple(files), card, keys, str(folder.path), self.limits.memory)
-            async with aclosing(answers(job, self.limits.seconds)) as lines:
+            async with aclosing(answers(job, self.limits.seconds, stop)) as lines:
                 async for line in lines:
                     yield line
         except WeightspaceError as error:
             yield Failure(str(error))
         finally:
+            self._running.get(visitor, set()).discard(stop)
             with suppress(DataError, OSError):
                 disk.remove_tree(folder)
+
+    def leave(self, visitor: str) -> None:
+        """End the jobs of a visitor, who has cancelled them or closed the page.
+
+        Parameters
+        ----------
+        visitor : str
+            As for `said`.
+        """
+        for stop in self._running.pop(visitor, ()):
+            stop.set()
 
     def _check(self, paths: list[str | None], names: list[str], card: str) -> None:
         """Find mistakes before any file is moved: a visitor can mend them without dropping it."""

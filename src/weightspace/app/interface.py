@@ -10,6 +10,7 @@ from weightspace.app.actions import Actions, Chosen, shown, status
 from weightspace.app.examples import EXAMPLES, card
 from weightspace.app.jobs import EXAMPLE, Failure, Step
 from weightspace.app.limits import MEGABYTE
+from weightspace.app.running import CANCELLED
 from weightspace.errors import WeightspaceError
 from weightspace.report.html.assets import own
 
@@ -21,7 +22,6 @@ _ABOUT = (
     "<h1>weightspace</h1><p>How was this network trained, and is what its card says true? "
     "Nothing in a file is executed. A file is removed when its audit has ended.</p>"
 )
-_STOPPED = "cancelled; the file was removed"
 _UNQUEUED = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -45,6 +45,11 @@ def interface(actions: Actions) -> gr.Blocks:
             _audit(gr, actions)
         with gr.Tab("Compare"):
             _compare(gr, actions)
+
+        async def leave(request: Any) -> None:
+            actions.leave(request.session_hash)
+
+        page.unload(_with_request(gr, leave))
     page.queue(max_size=actions.limits.waiting, api_open=False, default_concurrency_limit=None)
     return page
 
@@ -79,9 +84,11 @@ def _audit(gr: Any, actions: Actions) -> None:
         examples = {one: gr.Button(said) for one, said in EXAMPLES.items()}
     line, result = _answers(gr)
 
-    async def audit(upload: Any, name: str, key: str, text: str) -> AsyncGenerator[Any, None]:
-        chosen: Chosen = (upload, name, key)
-        async with aclosing(_told(gr, actions, "audit", [chosen], text)) as lines:
+    async def audit(
+        upload: Any, name: str, key: str, text: str, request: Any
+    ) -> AsyncGenerator[Any, None]:
+        chosen, visitor = [(upload, name, key)], request.session_hash
+        async with aclosing(_told(gr, actions, "audit", chosen, visitor, text)) as lines:
             async for told in lines:
                 yield told
 
@@ -94,13 +101,13 @@ def _audit(gr: Any, actions: Actions) -> None:
             return gr.skip(), None, status(Failure(str(error)))
 
     dropped.upload(card_of, dropped, [text, dropped, line], preprocess=False, **_UNQUEUED)
-    running = [_run(actions, start.click, audit, [file, name, key, text], [line, result, file])]
+    running = [_run(gr, actions, start.click, audit, [file, name, key, text], [line, result, file])]
     for one, button in examples.items():
         filled = button.click(_example(one), None, [file, name, key, text], **_UNQUEUED)
         running.append(
-            _run(actions, filled.then, audit, [file, name, key, text], [line, result, file])
+            _run(gr, actions, filled.then, audit, [file, name, key, text], [line, result, file])
         )
-    stop.click(lambda: status(Failure(_STOPPED)), None, line, cancels=running, **_UNQUEUED)
+    _stop(gr, actions, stop, line, running)
 
 
 def _compare(gr: Any, actions: Actions) -> None:
@@ -114,15 +121,17 @@ def _compare(gr: Any, actions: Actions) -> None:
         stop = gr.Button("Cancel")
     line, result = _answers(gr)
 
-    async def compare(*values: Any) -> AsyncGenerator[Any, None]:
-        chosen: list[Chosen] = [values[:3], values[3:]]
-        async with aclosing(_told(gr, actions, "compare", chosen)) as lines:
+    async def compare(
+        a: Any, a_name: str, a_key: str, b: Any, b_name: str, b_key: str, request: Any
+    ) -> AsyncGenerator[Any, None]:
+        chosen, visitor = [(a, a_name, a_key), (b, b_name, b_key)], request.session_hash
+        async with aclosing(_told(gr, actions, "compare", chosen, visitor)) as lines:
             async for told in lines:
                 yield told
 
     outputs = [line, result, first[0], second[0]]
-    running = [_run(actions, start.click, compare, [*first, *second], outputs)]
-    stop.click(lambda: status(Failure(_STOPPED)), None, line, cancels=running, **_UNQUEUED)
+    running = [_run(gr, actions, start.click, compare, [*first, *second], outputs)]
+    _stop(gr, actions, stop, line, running)
 
 
 def _answers(gr: Any) -> tuple[Any, Any]:
@@ -133,10 +142,10 @@ def _answers(gr: Any) -> tuple[Any, Any]:
 
 
 def _run(
-    actions: Actions, event: Any, work: Any, inputs: Sequence[Any], outputs: Sequence[Any]
+    gr: Any, actions: Actions, event: Any, work: Any, inputs: Sequence[Any], outputs: Sequence[Any]
 ) -> Any:
     return event(
-        work,
+        _with_request(gr, work),
         inputs,
         outputs,
         preprocess=False,  # an upload is a place, which `Uploads` checks and reads
@@ -148,13 +157,29 @@ def _run(
     )
 
 
+def _stop(gr: Any, actions: Actions, button: Any, line: Any, running: list[Any]) -> None:
+    """A button that takes a job out of the queue, and ends its process."""
+
+    async def stop(request: Any) -> str:
+        actions.leave(request.session_hash)
+        return status(Failure(CANCELLED))
+
+    button.click(_with_request(gr, stop), None, line, cancels=running, **_UNQUEUED)
+
+
+def _with_request(gr: Any, work: Any) -> Any:
+    """The function, whose argument `request` Gradio fills, as it does by its type."""
+    work.__annotations__["request"] = gr.Request
+    return work
+
+
 async def _told(
-    gr: Any, actions: Actions, kind: Any, chosen: Sequence[Chosen], text: str = ""
+    gr: Any, actions: Actions, kind: Any, chosen: Sequence[Chosen], visitor: str, text: str = ""
 ) -> AsyncGenerator[tuple[Any, ...], None]:
     """What changes on the page: the line, the result, and the places of files, which are empty."""
     kept = tuple(gr.skip() for _ in chosen)
     gone = tuple(None for _ in chosen)
-    async with aclosing(actions.said(kind, tuple(chosen), text)) as lines:
+    async with aclosing(actions.said(kind, tuple(chosen), text, visitor)) as lines:
         async for said in lines:
             stays = isinstance(said, Step) or (isinstance(said, Failure) and said.kept)
             places = kept if stays else gone

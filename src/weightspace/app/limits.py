@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-MEGABYTE = 10**6
+MEGABYTE = 2**20  # as Gradio counts them where it refuses a file
 
 
 @dataclass(frozen=True)

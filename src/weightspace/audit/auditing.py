@@ -24,6 +24,7 @@ from weightspace.evidence.context import POPULAR_SEEDS
 from weightspace.evidence.traces import Traces, traces
 from weightspace.images import ImageSet, load
 from weightspace.images.known import BUILT_IN
+from weightspace.markup import summary
 from weightspace.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -93,6 +94,16 @@ class Audit:
             "evidence": [plain(one) | {"missing": one.missing} for one in self.evidence],
             "readings": None if self.readings is None else [dict(one) for one in self.readings],
         }
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (one.verdict, one.claim.name, one.claim.value, one.strength, _first(one))
+            for one in self.verdicts
+        ]
+        headings = ("verdict", "claim", "value", "strength", "why")
+        findings = [(one.claim or one.kind, one.text) for one in self.findings]
+        verdicts = summary(f"Audit of {self.file}", (), headings, rows)
+        return verdicts + summary("What else can be said", (), ("about", "finding"), findings)
 
 
 def audit(
@@ -241,3 +252,10 @@ def _context(claims: Claims, images: ImageSet | None, seeds: int, found: Inspect
     if isinstance(claimed, int):
         tried[claimed] = None
     return Context(claims=dict(claims.values), seeds=tuple(tried), images=images, inspection=found)
+
+
+def _first(verdict: Verdict) -> str:
+    """The first sentence of the evidence, or what would decide the claim."""
+    if verdict.bearings:
+        return verdict.bearings[0].evidence.says
+    return f"to decide it: {verdict.decides}" if verdict.decides else ""

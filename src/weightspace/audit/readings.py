@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from weightspace.checkpoints import Checkpoint, read_checkpoint
+from weightspace.markup import summary
 from weightspace.meta import Answer, Model
 
 
@@ -43,6 +44,11 @@ class Prediction:
             "answer": self.answer.to_dict(),
             "tensors": self.checkpoint.frame().to_dicts(),
         }
+
+    def _repr_html_(self) -> str:
+        findings = [(one.kind, str(one)) for one in self.checkpoint.findings]
+        facts = [("file", self.checkpoint.path), ("state dict", self.checkpoint.key), *findings]
+        return summary("Prediction", facts) + self.answer._repr_html_()
 
 
 def predict(model: Model | str | Path, file: str | Path, *, key: str | None = None) -> Prediction:

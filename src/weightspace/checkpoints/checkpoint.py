@@ -16,6 +16,7 @@ from weightspace.checkpoints.findings import Finding, doubts, of_names
 from weightspace.checkpoints.reading import arranged
 from weightspace.disk import InnerPath
 from weightspace.errors import DataError
+from weightspace.markup import summary
 from weightspace.networks import Layout
 from weightspace.networks.roles import Arrangement, Note, layout_of
 from weightspace.printable import printable
@@ -92,6 +93,18 @@ class Checkpoint:
 
     def _notes(self, used: bool) -> tuple[Note, ...]:
         return self.used if used else self.skipped
+
+    def _repr_html_(self) -> str:
+        facts: list[tuple[str, object]] = [("form", self.form), ("values", self.vector.size)]
+        facts += [("state dict", self.key)] if self.key else []
+        facts += [(one.kind, str(one)) for one in self.findings]
+        rows = [
+            (note.name, "x".join(map(str, note.shape)), note.dtype, used, note.reason)
+            for used in (True, False)
+            for note in self._notes(used)
+        ]
+        headings = ("name", "shape", "dtype", "used", "reason")
+        return summary(f"Checkpoint {self.path}", facts, headings, rows)
 
 
 def read_checkpoint(

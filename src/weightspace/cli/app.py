@@ -16,6 +16,7 @@ from weightspace.cli import (
     auditing,
     comparing,
     examples,
+    exploring,
     inspecting,
     interop,
     listing,
@@ -58,7 +59,8 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     *(sampling.sample, listing.info, listing.check),
     *(parts.merge, parts.repair, parts.index, parts.reproduce),
     *(interop.export, interop.add, interop.publish, interop.import_),
-    *(reading.evaluate, reading.dissect, reading.fit, reading.predict, inspecting.inspect),
+    *(reading.evaluate, reading.dissect, exploring.explore),
+    *(reading.fit, reading.predict, inspecting.inspect),
     *(auditing.audit, comparing.compare, serving.app, watching.watch),
     *(sampling.demo, listing.spaces, listing.images),
 )

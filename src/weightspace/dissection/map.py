@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 
 from weightspace.dissection.part import Part
+from weightspace.dissection.plane import Plane, near
 from weightspace.dissection.reader import Reader
-from weightspace.learners.gaussian import Gaussianiser
 from weightspace.meta.design.layerrows import net_rows
 from weightspace.meta.design.slices import Source
 from weightspace.progress import Progress
@@ -44,8 +42,6 @@ class Map(Part):
 NETS, MOMENTS = 300, 7
 """The most nets and the most snapshots of each: more points could not be distinguished."""
 
-_DIMENSIONS = 30
-
 
 def map_of(reader: Reader, length: int, moments: dict[int, float], progress: Progress) -> Map:
     """Place per-layer features of vectors in the plane by principal components and by t-SNE.
@@ -67,13 +63,8 @@ def map_of(reader: Reader, length: int, moments: dict[int, float], progress: Pro
         features, owners = net_rows(reader.zoo, nets, Source(length, (numbers[i],)))
         blocks.append((features, owners, np.full(len(owners), numbers[i])))
     features, owners, snapshots = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    scores = Gaussianiser.fit(features)(features)
-    count = min(_DIMENSIONS, *scores.shape)
-    reduction = PCA(count, random_state=0).fit(scores)
-    components = reduction.transform(scores)
-    spread = components[:, :2] / components[:, 0].std() * 1e-4
-    perplexity = min(30.0, len(scores) / 3)
-    near = TSNE(perplexity=perplexity, init=spread, random_state=0).fit_transform(components)
+    components = Plane.fit(features)(features)
+    embedded = near(components)
     progress("map", len(kept) + 1, len(kept) + 1)
     place = {
         name: np.array(levels)[labels.codes[name][chosen[owners]]]
@@ -86,7 +77,7 @@ def map_of(reader: Reader, length: int, moments: dict[int, float], progress: Pro
     }
     tables = [
         pl.DataFrame(about | {"x": xy[:, 0].astype(float), "y": xy[:, 1].astype(float)} | place)
-        for xy in (components, near)
+        for xy in (components, embedded)
     ]
     both = pl.concat(
         table.with_columns(pl.lit(method).alias("method"))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import polars as pl
 
 from weightspace.disk import InnerPath
+from weightspace.markup import summary
 from weightspace.meta.evaluation import tables
 
 SCORE: dict[str, Any] = {
@@ -48,6 +49,10 @@ class Part:
             With the columns `COLUMNS`.
         """
         return self.table
+
+    def _repr_html_(self) -> str:
+        title = f"{type(self).__name__}: {self.table.height:,} rows"
+        return summary(title, headings=self.table.columns, rows=self.table.rows())
 
     @classmethod
     def files(cls) -> dict[str, tables.Columns]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from weightspace.dissection import storage
 from weightspace.dissection.analyses import BY_NAME
+from weightspace.markup import summary
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,17 @@ class Dissection:
         if name in BY_NAME:
             return self.parts.get(name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _repr_html_(self) -> str:
+        facts = [
+            (name.replace("_", " "), value)
+            for name, value in self.facts.items()
+            if isinstance(value, str | int | float)
+        ]
+        facts.append(("results", ", ".join(self.parts)))
+        much = self.parts.get("much")
+        table = "" if much is None else much._repr_html_()
+        return summary("Dissection", facts) + table
 
     def but(self, **parts: Any) -> Dissection:
         """Return a dissection with some results replaced.

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from weightspace.evidence.record import Evidence, Hypothesis
+from weightspace.markup import summary
 
 LAW = "kinship"
 
@@ -103,6 +104,18 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain values for JSON: a key for each attribute, and `related`."""
         return asdict(self) | {"related": self.related if self.decided else None}
+
+    def _repr_html_(self) -> str:
+        facts = [("A", self.first), ("B", self.second), ("verdict", self.verdict)]
+        facts += [("strength", self.strength)] if self.decided else []
+        facts += [("", sentence) for sentence in self.says]
+        rows = [
+            (one.first, one.second, "x".join(map(str, one.shape)), one.relation, one.correlation,
+             one.note if one.p_value is None else one.p_value)
+            for one in self.tensors
+        ]  # fmt: skip
+        headings = ("A", "B", "shape", "relation", "correlation", "p-value")
+        return summary("Comparison", facts, headings, rows)
 
     def evidence(self) -> Evidence:
         """The comparison as evidence on the claim `pretrained_from`, whose value is `second`."""

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from weightspace.markup import summary
+
 Value = str | int | float | bool
 
 
@@ -88,6 +90,18 @@ class Evidence:
     def p_value(self) -> float | None:
         """The p-value of the least likely hypothesis; None if there is none."""
         return min((one.p_value for one in self.hypotheses), default=None)
+
+    def _repr_html_(self) -> str:
+        facts: list[tuple[str, object]] = [("claim", self.claim), ("says", self.says)]
+        facts += [("tensor", self.where)] if self.where else []
+        facts += [("not applicable", self.missing)] if self.missing else []
+        if self.estimate is not None:
+            one = self.estimate
+            facts.append((one.name, f"{one.value:.4g} ({one.low:.4g} to {one.high:.4g})"))
+        rows = [
+            (one.name or ", ".join(map(str, one.values)), one.p_value) for one in self.hypotheses
+        ]
+        return summary(f"Evidence of {self.law}", facts, ("answer", "p-value"), rows)
 
     def to_dict(self) -> dict[str, Any]:
         """The evidence as plain values for JSON.

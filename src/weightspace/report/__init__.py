@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from weightspace.report.auditing.comparison import comparison_page as comparison_page
     from weightspace.report.auditing.page import audit_page as audit_page
     from weightspace.report.drawing.canvas import save as save
+    from weightspace.report.exploring.page import explore as explore
+    from weightspace.report.exploring.page import explorer_page as explorer_page
+    from weightspace.report.exploring.widget import Explorer as Explorer
     from weightspace.report.html.page import page as page
     from weightspace.report.notebook import Display as Display
     from weightspace.report.notebook import display as display
@@ -33,6 +36,8 @@ _HOMES = {
     "auditing.page": ("audit_page",),
     "notebook": ("Display", "display", "displays"),
     "drawing.canvas": ("save",),
+    "exploring.page": ("explore", "explorer_page"),
+    "exploring.widget": ("Explorer",),
     "html.page": ("page",),
     "text.tables": ("answer_table", "number_table", "rival_tables", "table"),
     "writing": ("figures", "save_all", "write"),
@@ -41,11 +46,14 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Display",
+    "Explorer",
     "answer_table",
     "audit_page",
     "comparison_page",
     "display",
     "displays",
+    "explore",
+    "explorer_page",
     "figures",
     "number_table",
     "page",

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from weightspace.errors import DataError, UsageError
+from weightspace.markup import summary
 from weightspace.progress import Progress, silent
 from weightspace.sampling.calibration import one_thread
 from weightspace.sampling.engines.local import device_of
@@ -70,6 +71,11 @@ class Reproduction:
             A row for each snapshot, with the fields of `Difference`.
         """
         return pl.DataFrame([asdict(difference) for difference in self.differences])
+
+    def _repr_html_(self) -> str:
+        facts = [("trained together", self.stack), ("equal", self.equal)]
+        frame = self.frame()
+        return summary(f"Reproduction of {self.net}", facts, frame.columns, frame.rows())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as plain values.

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from weightspace.errors import UsageError
+from weightspace.markup import summary
 from weightspace.space.distributions import number_hint
 
 
@@ -245,6 +246,13 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, in the order of its fields."""
         return {name: getattr(self, name) for name in FIELDS}
+
+    def _repr_html_(self) -> str:
+        said = [item for item in self.to_dict().items() if item[1] != DEFAULTS.get(item[0])]
+        note = "All other hyper-parameters have their defaults."
+        return summary(
+            f"Recipe of net {self.net}", headings=("name", "value"), rows=said, note=note
+        )
 
     def to_json(self) -> str:
         """The recipe as one line of JSON, in the order of its fields."""

@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from weightspace.errors import UsageError
+from weightspace.markup import summary
 from weightspace.space.distributions import (
     Choice,
     Constant,
@@ -233,6 +234,12 @@ class Space:
             self.to_dict(), sort_keys=False, default_flow_style=None, width=10_000
         )
         return text
+
+    def _repr_html_(self) -> str:
+        rows = [(name, str(how.to_plain())) for name, how in self.distributions.items()]
+        facts = [("properties", ", ".join(self.properties))]
+        title = f"Space {self.name}"
+        return summary(title, facts, ("hyper-parameter", "values"), rows, self.description)
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Space:

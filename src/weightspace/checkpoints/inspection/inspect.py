@@ -37,9 +37,13 @@ from weightspace.checkpoints.selection.optax import is_optax
 from weightspace.checkpoints.selection.walk import nodes
 from weightspace.checkpoints.tensors import Tensor, Values, tied
 from weightspace.disk import InnerPath
+from weightspace.markup import summary
 from weightspace.networks.roles import Arrangement, Note
 
 _MOST_FACTS = 1000
+
+
+_SHOWN = 20  # facts
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,23 @@ class Inspection:
         """
         found = dataclasses.asdict(dataclasses.replace(self, plans=Plans((), "")))
         return found | {"path": str(self.path), "plans": self.plans.to_dict()}
+
+    def _repr_html_(self) -> str:
+        facts: list[tuple[str, object]] = [
+            ("form", self.form),
+            ("bytes", self.bytes),
+            ("architecture", self.architecture.kind),
+            *((f"values, {part}", count) for part, count in self.architecture.parameters.items()),
+            *(("optimizer", one.kind) for one in self.optimizers),
+            *((one.where, str(one.value)) for one in self.facts[:_SHOWN]),
+            *((one.kind, str(one)) for one in self.findings),
+        ]
+        rows = [
+            (note.name, "x".join(map(str, note.shape)), note.dtype, note.reason)
+            for note in (*self.used, *self.left_out)
+        ]
+        headings = ("name", "shape", "dtype", "role or reason")
+        return summary(f"Inspection of {self.path}", facts, headings, rows)
 
 
 def inspect(

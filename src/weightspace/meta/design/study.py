@@ -13,6 +13,7 @@ import numpy as np
 
 from weightspace.errors import UsageError
 from weightspace.features import SHORTEST
+from weightspace.markup import summary
 from weightspace.meta.design.folds import Cells, HeldOut
 from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.labels import Labels, labels_of
@@ -61,6 +62,19 @@ class Study:
     seeds: tuple[int, ...]
     permutations: int
     split: Split | None
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("zoo", self.zoo.name),
+            ("nets", len(self.labels.nets)),
+            ("diverged, left out", self.labels.diverged),
+            ("slices of a net", self.slices_per_net),
+            ("folds", self.folds if self.split is None else "a split instead"),
+            ("seeds", ", ".join(map(str, self.seeds))),
+            ("permutations", self.permutations),
+        ]
+        rows = [(name, ", ".join(levels)) for name, levels in self.labels.levels.items()]
+        return summary("Study", facts, ("property", "levels"), rows)
 
     @classmethod
     def of(

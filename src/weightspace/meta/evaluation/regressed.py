@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from weightspace.disk import InnerPath, make_root, remove
+from weightspace.markup import summary
 from weightspace.meta.evaluation import tables
 
 COLUMNS: dict[str, Any] = {
@@ -80,6 +81,10 @@ class Regression:
             A row for each target, classifier and unit.
         """
         return self.table
+
+    def _repr_html_(self) -> str:
+        kept = list(COLUMNS)[: list(COLUMNS).index("n_rows")]
+        return summary("Regression", headings=kept, rows=self.table.select(kept).rows())
 
     def to_parquet(self, directory: str | Path) -> Path:
         """Write both tables into a folder.

@@ -11,6 +11,7 @@ import polars as pl
 
 from weightspace.disk import InnerPath, make_root
 from weightspace.errors import UsageError
+from weightspace.markup import summary
 from weightspace.meta.evaluation import tables
 from weightspace.meta.statistics.calibration import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
 from weightspace.meta.statistics.pairs import among_living, compare
@@ -109,6 +110,11 @@ class Evaluation:
             A row for each property, classifier and unit.
         """
         return self.table
+
+    def _repr_html_(self) -> str:
+        kept = ("property", "classifier", "unit", "accuracy", "low", "high", "chance",
+                "control_low", "control_high", "n_nets")  # fmt: skip
+        return summary("Evaluation", headings=kept, rows=self.table.select(kept).rows())
 
     def confusion(self, property: str, classifier: str, unit: str = "slice") -> pl.DataFrame:
         """Return how often each level was predicted for each true level.

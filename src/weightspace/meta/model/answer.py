@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from weightspace.markup import summary
+
 if TYPE_CHECKING:
     from weightspace.meta.model.reader import Ability
 
@@ -232,6 +234,16 @@ class Answer:
             "novelty": self.novelty,
             "novelty_limit": self.novelty_limit,
         }
+
+    def _repr_html_(self) -> str:
+        facts = [("classifier", self.classifier)]
+        facts += [("outside of the population", reason) for reason in self.reasons]
+        rows = [
+            (r.property, r.level, r.probability, r.right, r.conditional, r.reason)
+            for r in self.readings.values()
+        ]
+        headings = ("property", "level", "probability", "right", "if of a known level", "reason")
+        return summary("What the model reads", facts, headings, rows)
 
     def frame(self) -> pl.DataFrame:
         """Return the predictions as a table.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from weightspace.markup import summary
 from weightspace.meta.model import storage
 from weightspace.meta.model.answer import Answer, from_shapes, nothing, reading
 from weightspace.meta.model.range import Range
@@ -71,6 +72,15 @@ class Model:
             "classifiers": [r.view.classifier for r in self.readers],
             "facts": self.facts,
         }
+
+    def _repr_html_(self) -> str:
+        facts = [(name, str(value)) for name, value in self.facts.items()]
+        rows = [
+            (a.property, ", ".join(a.levels), a.accuracy, a.low, a.high, a.chance)
+            for a in self.readers[0].abilities
+        ]
+        headings = ("property", "levels", "accuracy", "low", "high", "chance")
+        return summary("Model", facts, headings, rows, "Accuracies are those of other nets.")
 
     def predict(self, vector: np.ndarray, layout: Layout | None = None) -> Answer:
         """Predict from a weight vector how its net was trained.

@@ -14,6 +14,7 @@ from weightspace.networks import Layout
 from weightspace.networks.layout import PARTS
 from weightspace.zoo.format import splits
 from weightspace.zoo.format.splits import Split
+from weightspace.zoo.reading.notebook import markup_of
 from weightspace.zoo.reading.openedzoo import OpenedZoo
 from weightspace.zoo.reading.selecting import Selected, reads, whole
 from weightspace.zoo.reading.slices import (
@@ -68,6 +69,9 @@ class Zoo(OpenedZoo):
     def __repr__(self) -> str:
         name = self.meta["space"].get("name")
         return f"<Zoo {self.name!r}: {self.nets.height:,} nets of the space {name!r}>"
+
+    def _repr_html_(self) -> str:
+        return markup_of(self)
 
     def __reduce__(self) -> tuple[type[Zoo], tuple[str, dict[str, Any]]]:
         return Zoo, (self.name, self._options)
