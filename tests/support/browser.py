@@ -190,7 +190,7 @@ class Tab:
 
     def line(self) -> str:
         """The line on how far the audit is, and what it found."""
-        return self.said(".status")
+        return self.said(".status p")
 
     def verdicts(self) -> dict[str, str]:
         """The verdicts by the names of claims, from the page in its frame."""
