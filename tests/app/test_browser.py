@@ -174,7 +174,8 @@ def test_a_bad_file_or_card_gives_one_line(server, page, files):
     line = run(page, files / "sgd.pt", text="optimizer: adam\nlr: fast")
     assert line == "card:2: learning_rate: 'fast' is not a positive number"
     page.write("Card", CARD)  # the file is still there, and need not be dropped again
-    assert "contradicted: optimizer adam" in run(page)
+    page.all("button.primary")[0].click()
+    until(lambda: "contradicted: optimizer adam" in page.line(), "answer")
     assert server.files() == []
 
 
@@ -210,7 +211,7 @@ def test_a_hostile_file_is_not_executed(server, page, tmp_path):
 def test_a_file_that_is_too_large_gives_one_line(server, files):
     with tab(server.url) as page:
         page.drop(files / "large.pt")
-        said = f'File(s) exceed the maximum allowed size of {LARGEST} Mb: "large.pt"'
+        said = f'File(s) exceed the maximum allowed size of {LARGEST}.0 Mb: "large.pt"'
         until(lambda: said in page.said(".toast-body"), "line")
         assert server.files() == []
 
@@ -249,6 +250,7 @@ def test_an_audit_shows_how_far_it_is_and_can_be_cancelled(server, page, files):
     until(lambda: not worker.is_running(), "end of the worker")
     until(lambda: server.files() == [], "removal")
     assert page.all("iframe.page") == []
+    page.again()
     assert "contradicted: optimizer adam" in run(page, files / "sgd.pt", text=CARD)
 
 
