@@ -70,4 +70,5 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
         assert (run / "net.html").is_file()
     else:
         assert any("48 nets" in text for text in said)
+        assert any("95 % interval" in text or "points relative to" in text for text in said)
         assert (run / "population" / "zoo.json").is_file()

@@ -47,5 +47,5 @@ def compare(
 def _show(found: Comparison, every: bool) -> None:
     from weightspace.report.text.comparison import comparison_lines
 
-    for line in comparison_lines(found, every):
+    for line in comparison_lines(found, every, "; --tensors lists them"):
         print(printable(line, 4096))

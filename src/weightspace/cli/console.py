@@ -44,6 +44,8 @@ def bars() -> Iterator[Progress]:
     ...     zoo = sample("demo", nets=300, out="my-zoo", progress=progress)
     """
     console = Console(stderr=True)
+    if console.is_jupyter:  # lines on standard error, as a file gets them, and not as results
+        console = Console(stderr=True, force_jupyter=False, force_terminal=False)
     if not console.is_terminal:
         yield Lines(console)
         return

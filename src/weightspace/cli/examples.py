@@ -19,6 +19,7 @@ EXAMPLES = {
     "import": ("import downloads zoo --format nws",),
     "evaluate": ("evaluate zoo --out results --classifiers kernel,layers",),
     "dissect": ("dissect zoo --out report", "dissect zoo --out report --also none"),
+    "explore": ("explore zoo --out page", "explore zoo --out page --model model"),
     "fit": ("fit zoo --out model",),
     "predict": ("predict model net.pt other.safetensors",),
     "inspect": ("inspect net.pt", "inspect hf://OWNER/NAME --no-hash"),

@@ -27,7 +27,7 @@ def explore(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write a page that shows the nets of a zoo on a map, and the details of each net.
+    """Write a page with a map of a zoo, and with each of its nets.
 
     The page colours, filters and selects nets, and draws their paths during training. It opens in
     any browser, and needs no network.

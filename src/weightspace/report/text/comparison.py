@@ -11,7 +11,7 @@ _SHOWN = 20
 _NAMED = 5
 
 
-def comparison_lines(found: Comparison, every: bool = False) -> Iterator[str]:
+def comparison_lines(found: Comparison, every: bool = False, remedy: str = "") -> Iterator[str]:
     """The lines that `weightspace compare` prints.
 
     Parameters
@@ -20,6 +20,8 @@ def comparison_lines(found: Comparison, every: bool = False) -> Iterator[str]:
         As `compare` returns it.
     every : bool
         Whether to list all tensors; otherwise the first 20 kernels.
+    remedy : str
+        What lists those that are left out, for the last line.
 
     Yields
     ------
@@ -32,7 +34,7 @@ def comparison_lines(found: Comparison, every: bool = False) -> Iterator[str]:
         yield ""
     yield from _table(shown)
     if left := len(found.tensors) - len(shown):
-        yield f"{left:,} more {'tensor' if left == 1 else 'tensors'}; --tensors lists them"
+        yield f"{left:,} more {'tensor' if left == 1 else 'tensors'}{remedy}"
 
 
 def without_partner(found: Comparison) -> Iterator[tuple[str, str]]:

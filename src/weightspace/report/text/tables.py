@@ -226,9 +226,11 @@ class Shown(Table):
     """A rich table that `print` shows as a table, too."""
 
     def __str__(self) -> str:
-        console = Console(width=WIDTH, file=StringIO(), color_system=None)
+        # In a notebook rich would show the table at once, and leave nothing to print.
+        file = StringIO()
+        console = Console(width=WIDTH, file=file, color_system=None, force_jupyter=False)
         console.print(self)
-        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
+        lines = file.getvalue().splitlines()
         return "\n".join(line.rstrip() for line in lines)
 
 
