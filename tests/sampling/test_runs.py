@@ -248,7 +248,7 @@ def test_workers_do_not_outlive_their_parent(tmp_path: Path, kill: signal.Signal
         workers = [p for p in children if "LokyProcess" in str(p.cmdline())]
     parent.send_signal(kill)
     parent.wait(timeout=20)
-    _, alive = psutil.wait_procs(workers, timeout=20)
+    _, alive = psutil.wait_procs(workers, timeout=60)
     assert alive == []
 
 
