@@ -139,7 +139,7 @@ PLAIN: tuple[tuple[str, str, Callable[[State], object]], ...] = (
 def mean(states: list[State]) -> State:
     """The mean of nets; counters are those of the first."""
     return {
-        name: sum(state[name] for state in states) / len(states)  # type: ignore[misc]
+        name: sum(state[name] for state in states) / len(states)  # type: ignore[misc]  # from 0
         if value.is_floating_point()
         else value
         for name, value in states[0].items()

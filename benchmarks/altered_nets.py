@@ -146,7 +146,7 @@ class Lab:
         torch.manual_seed(recipe["seed"])
         self.first = plain_nets.build(recipe).state_dict()
 
-    @functools.cache  # noqa: B019
+    @functools.cache  # noqa: B019 - lives as long as the process, as its few nets do
     def tensors(self, dataset: str) -> tuple[Any, ...]:
         return plain_nets.tensors(self.data, dataset, self.recipe | {"dataset": dataset})
 
@@ -212,7 +212,7 @@ class Lab:
                 counts = {max(1, round(share * self.steps)): share for share in SHARES}
 
                 def watch(net: torch.nn.Module, steps: int) -> None:
-                    if steps in counts:  # noqa: B023
+                    if steps in counts:  # noqa: B023 - called within this turn of the loop
                         states[steps] = copy.deepcopy(net.state_dict())  # noqa: B023
 
                 self.train(recipe, start=self.base, watch=watch)

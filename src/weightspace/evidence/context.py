@@ -43,7 +43,8 @@ class Context:
     ----------
     claims : dict of str to value
         What is claimed, spelled as recipes spell it. A law may test a claimed value beside the
-        usual ones. It never changes what the law measures.
+        usual ones. It never changes a statistic; an estimate that depends on the initialization is
+        that of the claimed one.
     seeds : tuple of int
         The seeds that are tried.
     train_images : tuple of int
