@@ -62,6 +62,17 @@ def test_titles_and_their_explanations_do_not_touch(drawn):
         assert head.y0 > reading.y1
 
 
+def test_numbers_beside_the_rows_keep_apart_at_100_percent():
+    certain = {"activation": (4, 1.0), "optimizer": (3, 0.99), "batch_size": (4, 0.5)}
+    figure = figures(made_up(much=much_frame(certain)))["whole"]
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in figure.texts]
+    assert "100 %" in dict(boxes)
+    for i, (text, box) in enumerate(boxes):
+        apart = [not box.overlaps(other) for _, other in boxes[:i]]
+        assert all(apart), f"{text!r} touches {boxes[apart.index(False)][0]!r}"
+
+
 def test_drawing_changes_no_global_state():
     before = dict(mpl.rcParams)
     figures(made_up())

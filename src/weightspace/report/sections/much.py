@@ -30,8 +30,12 @@ def reading(head: Headline) -> str:
 
 def figure(head: Headline) -> Figure:
     """Dots of accuracy with intervals by property, beside chance, baseline and control."""
-    pitch, left, right = 0.36, 1.35, 1.15
+    pitch, left = 0.36, 1.35
     n = len(head.lines)
+    values = [percent(line.accuracy) for line in head.lines]
+    spreads = [interval(line.low, line.high) for line in head.lines]
+    room = max(canvas.text_width(value, 9.5, "bold") for value in values) + 0.08
+    right = 0.12 + room + max(canvas.text_width(spread, 8) for spread in spreads) + 0.12
     sheet = Sheet(findings.much(head), reading(head), 0.32 + pitch * n + 0.32)
     axes = sheet.axes(left, sheet.top + 0.32, canvas.WIDTH - left - right, pitch * n)
     axes.set_xlim(0, 1)
@@ -46,10 +50,8 @@ def figure(head: Headline) -> Figure:
         sheet.write(left - 0.14, y, name, 9.5, ha="right", va="center_baseline", color=ink)
         x = canvas.WIDTH - right + 0.12
         weight = "bold" if line.shown else "normal"
-        value = percent(line.accuracy)
-        sheet.write(x, y, value, 9.5, weight=weight, va="center_baseline", color=ink)
-        spread = interval(line.low, line.high)
-        sheet.write(x + 0.42, y, spread, 8, color=MUTED, va="center_baseline")
+        sheet.write(x, y, values[row], 9.5, weight=weight, va="center_baseline", color=ink)
+        sheet.write(x + room, y, spreads[row], 8, color=MUTED, va="center_baseline")
     _key(sheet, left, head)
     return sheet.finish()
 
