@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Self
 
+SITE = "https://weightspace.github.io/weightspace/"
+"""The documentation, as messages name it: an installed package has no folder `docs`."""
+
 
 class WeightspaceError(Exception):
     """An error that the caller can correct.

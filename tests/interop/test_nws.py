@@ -336,7 +336,8 @@ def test_nets_that_cannot_be_read_are_left_out_when_asked(release, tmp_path):
 def test_no_nets_and_no_folder_are_said(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(
-        DataError, match=r"empty: contains no nets in the format nws; docs/interop.md"
+        DataError,
+        match=r"empty: contains no nets in the format nws; https://weightspace.github.io/weightspace/interop/",
     ):
         import_zoo(tmp_path / "empty", tmp_path / "zoo", "nws")
     with pytest.raises(

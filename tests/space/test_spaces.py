@@ -199,13 +199,13 @@ def test_a_space_needs_a_data_set(tmp_path):
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words\n"])
 def test_what_is_no_mapping_is_refused(tmp_path, text):
     assert refusal(tmp_path, text) == (
-        "mine.yaml:1: a space is a mapping with the key 'recipe'; see docs/spaces.md"
+        "mine.yaml:1: a space is a mapping with the key 'recipe'; see https://weightspace.github.io/weightspace/spaces/"
     )
 
 
 def test_recipe_that_is_no_mapping(tmp_path):
     assert refusal(tmp_path, "name: a\nrecipe: [1, 2]\n") == (
-        "mine.yaml:2: recipe: a space needs this mapping; see docs/spaces.md"
+        "mine.yaml:2: recipe: a space needs this mapping; see https://weightspace.github.io/weightspace/spaces/"
     )
 
 

@@ -8,7 +8,7 @@ from weightspace.audit.claims import Claim
 from weightspace.evidence.beside import STATES
 from weightspace.evidence.record import Evidence
 
-_AROUND = "a population around it, by `around` and `data`"
+_AROUND = "a population around it, by `--around auto --data NAME.npz`"
 _DATA = "the training data, `data`"
 _OPTIMIZER = "a checkpoint with the state of the optimizer, or a population around it"
 _DECIDED_BY = {

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from weightspace import disk
 from weightspace.disk import InnerPath
+from weightspace.errors import SITE
 from weightspace.printable import printable
 
 if TYPE_CHECKING:
@@ -302,7 +303,9 @@ def spaces(found: Sequence[Space]) -> None:
     for space in found:
         table.add_row(space.name, space.description, ", ".join(space.properties))
     terminal().print(table)
-    terminal().print("Define your own space in a YAML file; docs/spaces.md shows how.")
+    terminal().print(
+        f"Define your own space in a YAML file: {SITE}spaces/ shows how.", soft_wrap=True
+    )
 
 
 def images(entries: Sequence[Entry]) -> None:

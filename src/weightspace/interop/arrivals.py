@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from weightspace.errors import DataError, UsageError
+from weightspace.errors import SITE, DataError, UsageError
 from weightspace.interop.netnames import named
 from weightspace.interop.spaces import space_of
 from weightspace.networks import Layout
@@ -102,9 +102,7 @@ def settle(
     nets have the same name, or if no net at all can be read.
     """
     if not arrivals:
-        raise DataError(
-            origin.name, "contains no nets", "see docs/interop.md for the expected files"
-        )
+        raise DataError(origin.name, "contains no nets", f"{SITE}interop/ shows the expected files")
     names = named([(arrival.name, arrival.source) for arrival in arrivals])
     space = space_of(origin.name, origin.description, [a.recipe for a in arrivals], origin.ranges)
     writer = _writer(out, space, origin, arrivals)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from weightspace.errors import DataError, UsageError
+from weightspace.errors import SITE, DataError, UsageError
 from weightspace.interop import modelzoos, nws_reading, unterthiner
 from weightspace.interop.arrivals import LeftOut, settle
 from weightspace.interop.inside import folder_of
@@ -67,6 +67,6 @@ def import_zoo(
     arrivals = list(reader(inside, rounded=rounded, left_out=left_out))
     if not arrivals:
         raise DataError(
-            folder, f"contains no nets in the format {format}", "docs/interop.md shows it"
+            folder, f"contains no nets in the format {format}", f"{SITE}interop/ shows it"
         )
     return settle(Path(out), arrivals, origin, left_out, progress)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from weightspace.errors import UsageError
+from weightspace.errors import SITE, UsageError
 from weightspace.markup import summary
 from weightspace.space.distributions import (
     Choice,
@@ -263,7 +263,7 @@ class Space:
         if unknown:
             raise UsageError(unknown[0], "unknown", f"known are {', '.join(_KEYS)}")
         if not isinstance(plain.get("recipe"), dict):
-            raise UsageError("recipe", "a space needs this mapping", "see docs/spaces.md")
+            raise UsageError("recipe", "a space needs this mapping", f"see {SITE}spaces/")
         name, description = plain.get("name", "space"), plain.get("description", "")
         for key, value in (("name", name), ("description", description)):
             if not isinstance(value, str):
@@ -297,7 +297,7 @@ def load_space(path: str | Path) -> Space:
     file = PlainFile(path)
     plain, lines = file.values, file.lines
     if not isinstance(plain, dict):
-        raise file.wrong(1, "a space is a mapping with the key 'recipe'", "see docs/spaces.md")
+        raise file.wrong(1, "a space is a mapping with the key 'recipe'", f"see {SITE}spaces/")
     try:
         space = Space.from_dict({"name": path.stem} | plain)
     except UsageError as error:

@@ -10,12 +10,13 @@ from urllib.parse import quote
 
 from weightspace.audit.formats.outcome import Outcome, reason, value_of
 from weightspace.audit.verdicts import Verdict
+from weightspace.errors import SITE
 from weightspace.printable import printable
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
-_ABOUT = "https://weightspace.github.io/weightspace/audit/"
+_ABOUT = f"{SITE}audit/"
 _RULES = {
     "contradicted": ("error", "The file contradicts a claim about its training."),
     "undecidable": ("note", "Nothing in the file decides a claim about its training."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SITE = "https://weightspace.github.io/weightspace/"
+from weightspace.errors import SITE
 
 _PAGES = {
     "column sums": "laws/columns/",

@@ -15,10 +15,11 @@ from markupsafe import Markup
 
 from weightspace.audit import Audit, Finding, Verdict
 from weightspace.audit.formats.outcome import in_order, reading_text, readings_title
+from weightspace.errors import SITE
 from weightspace.printable import printable
 from weightspace.report.auditing import words
 from weightspace.report.auditing.cards import Card, card_of, cards, missing
-from weightspace.report.auditing.documents import AUDITS, SITE
+from weightspace.report.auditing.documents import AUDITS
 from weightspace.report.auditing.facts import fact_rows, layer_rows
 from weightspace.report.claims.words import label, sentence
 from weightspace.report.html.assets import environment, own
