@@ -38,6 +38,18 @@ def test_it_says_what_the_command_says(found: Comparison) -> None:
     assert not {"\u202e", "\x1b"} & set(comparison_page(found))
 
 
+def test_equal_names_need_one_column(found: Comparison, tmp_path: Path) -> None:
+    net = nn.Linear(20, 32)
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    same = comparison_page(compare(tmp_path / "net.pt", tmp_path / "net.pt"))
+    heads = [
+        page.partition("<thead>")[2].partition("</thead>")[0]
+        for page in (same, comparison_page(found))
+    ]
+    assert [head.count("<th ") for head in heads] == [5, 6]
+    assert ">tensor<" in heads[0]
+
+
 @pytest.mark.slow
 def test_it_loads_nothing_and_is_not_taken_over(found: Comparison, tmp_path: Path) -> None:
     page = comparison_page(found)

@@ -13,7 +13,7 @@ from weightspace.report.auditing.documents import page_of
 from weightspace.report.auditing.words import LONGEST
 from weightspace.report.claims.words import count, sentence
 from weightspace.report.html.assets import environment, own
-from weightspace.report.text.comparison import COLUMNS, kernels, row, without_partner
+from weightspace.report.text.comparison import kernels, table, without_partner
 
 _PACKAGE = "weightspace.report.auditing"
 _MOST = 200  # rows of the table
@@ -44,6 +44,7 @@ def comparison_page(found: Comparison) -> str:
     True
     """
     shown = kernels(found)[:_MOST]
+    columns, rows = table(shown)
     left = len(found.tensors) - len(shown)
     return environment(_PACKAGE).get_template("comparison.html.jinja").render(
         title=sentence(found.verdict),
@@ -51,8 +52,8 @@ def comparison_page(found: Comparison) -> str:
         strength=found.strength if found.decided else "",
         says=[printable(text, LONGEST) for text in found.says],
         alone=[(where, printable(text, LONGEST)) for where, text in without_partner(found)],
-        columns=COLUMNS,
-        rows=[[printable(cell, _NAME) for cell in row(pair)] for pair in shown],
+        columns=columns,
+        rows=[[printable(cell, _NAME) for cell in cells] for cells in rows],
         left=count(left, "more tensor") if left else "",
         about=page_of("kinship"),
         style=Markup(own("page.css") + own("audit.css", _PACKAGE)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -29,6 +30,7 @@ _LEAST = 1e-12  # p-values below are drawn as this
 _MOST_ROWS = 12
 _MOST_BARS = 40
 _TELLING = 0.01
+_BESIDE, _ABOVE = 27, 60  # letters of a name beside its bar; of a line above it
 _CLEAR = 8.0  # standard deviations that are drawn in the full colour
 _NORMAL = 2.576  # of a normal distribution, that hold 99 %
 
@@ -94,8 +96,11 @@ def of_hypotheses(evidence: Sequence[Evidence], claims: Mapping[str, Value]) -> 
         for h in shown:
             share = math.log10(max(h.p_value, _LEAST)) / math.log10(_LEAST)
             own = claimed is not None and among(claimed, h.values)
-            name = f"{_name(h, 16)} (claimed)" if own else _name(h, 23)
+            name = _name(h, 120) + (" (claimed)" if own else "")
             colour = "orange" if h.p_value < LEVEL else "blue"
+            if len(name) > _BESIDE:
+                rows += [Bar(line, None) for line in textwrap.wrap(name, _ABOVE)]
+                name = ""
             rows.append(Bar(name, share, _p(h.p_value), colour, own))
         if more := len(one.hypotheses) - len(shown):
             rows.append(Bar(f"and {more:,} that fit better", None))
@@ -212,7 +217,7 @@ _STATES = {True: ("trained", "blue"), False: ("looks untouched", "orange"),
 def of_layers(layers: Sequence[LayerTrace]) -> Picture:
     """The distribution of each kernel's values, and whether it was trained."""
     shown = _some(layers)
-    pitch, left, wide = 52, 132, 132
+    pitch, left, wide = 52, 124, 108
     parts = []
     for place, one in enumerate(shown):
         y = 4 + pitch * place

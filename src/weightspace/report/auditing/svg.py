@@ -89,7 +89,7 @@ def bars(title: str, rows: Sequence[Bar], left: float, right: float, level: str 
     for place, row in enumerate(rows):
         y = top + pitch * place
         if row.share is None:
-            parts.append(text(0, y + 15, short(row.name, left), bold=row.bold, kind="muted"))
+            parts.append(text(0, y + 15, short(row.name, WIDTH), bold=row.bold, kind="muted"))
             continue
         width = max(1.5, min(1.0, row.share) * room)
         parts += [

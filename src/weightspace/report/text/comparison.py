@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from weightspace.evidence import Comparison, TensorPair
 
-COLUMNS = ("A", "B", "shape", "relation", "correlation", "p")
+_COLUMNS = ("A", "B", "shape", "relation", "correlation", "p")
 _SHOWN = 20
 _NAMED = 5
 
@@ -50,8 +50,16 @@ def kernels(found: Comparison) -> tuple[TensorPair, ...]:
     return tuple(pair for pair in found.tensors if len(pair.shape) > 1) or found.tensors
 
 
-def row(pair: TensorPair) -> tuple[str, str, str, str, str, str]:
-    """A pair of tensors as the texts of `COLUMNS`; B is empty if its name is the same."""
+def table(pairs: Sequence[TensorPair]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The headings and rows of pairs; without the names of B if all are those of A."""
+    rows: list[tuple[str, ...]] = [_row(pair) for pair in pairs]
+    if any(cells[1] for cells in rows):
+        return _COLUMNS, rows
+    return ("tensor", *_COLUMNS[2:]), [(cells[0], *cells[2:]) for cells in rows]
+
+
+def _row(pair: TensorPair) -> tuple[str, str, str, str, str, str]:
+    """A pair of tensors as the texts of `_COLUMNS`; B is empty if its name is the same."""
     correlation = "" if pair.correlation is None else f"{pair.correlation:.3f}"
     p_value = f"({pair.note})" if pair.note else ""
     p_value = f"{pair.p_value:.2g}" if pair.p_value is not None else p_value
@@ -72,8 +80,10 @@ def _facts(found: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def _table(pairs: Sequence[TensorPair]) -> Iterator[str]:
-    rows = [COLUMNS, *map(row, pairs)]
-    widths = [max(len(cells[column]) for cells in rows) for column in range(5)]
-    for cells in rows:
-        padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=False) if width]
-        yield "  ".join([*padded, cells[5]]).rstrip()
+    if not pairs:
+        return
+    names, rows = table(pairs)
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    for cells in (names, *rows):
+        padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)]
+        yield "  ".join(padded).rstrip()
