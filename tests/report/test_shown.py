@@ -60,8 +60,9 @@ def test_a_zoo_its_space_a_recipe_and_a_study(zoo: ws.Zoo) -> None:
     assert "snapshots of a net 5 " in text
     assert "optimizer adam, momentum, rmsprop" in text
     assert "learning_rate 0.000" in text
-    assert "optimizer ['adam', 'rmsprop', 'momentum']" in shown(zoo.space)
-    recipe = ws.Recipe(dataset=ATTACK, epochs=7)
+    assert "optimizer [adam, rmsprop, momentum]" in shown(zoo.space)
+    recipe = ws.Recipe(dataset=ATTACK, epochs=7, seed=2_568_142_161)
+    assert "seed 2568142161" in shown(recipe)
     assert "epochs 7" in shown(recipe)
     assert "batch_size" not in shown(recipe)
     study = ws.Study.of(zoo, properties=["optimizer"], slice_length=1000)

@@ -248,7 +248,11 @@ class Recipe:
         return {name: getattr(self, name) for name in FIELDS}
 
     def _repr_html_(self) -> str:
-        said = [item for item in self.to_dict().items() if item[1] != DEFAULTS.get(item[0])]
+        said = [
+            (name, str(value) if name == "seed" else value)  # a seed has no commas
+            for name, value in self.to_dict().items()
+            if value != DEFAULTS.get(name)
+        ]
         note = "All other hyper-parameters have their defaults."
         return summary(
             f"Recipe of net {self.net}", headings=("name", "value"), rows=said, note=note

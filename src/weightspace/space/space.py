@@ -236,7 +236,7 @@ class Space:
         return text
 
     def _repr_html_(self) -> str:
-        rows = [(name, str(how.to_plain())) for name, how in self.distributions.items()]
+        rows = [(name, _line(how.to_plain())) for name, how in self.distributions.items()]
         facts = [("properties", ", ".join(self.properties))]
         title = f"Space {self.name}"
         return summary(title, facts, ("hyper-parameter", "values"), rows, self.description)
@@ -270,6 +270,12 @@ class Space:
                 raise UsageError(key, f"{value!r} is not text", "put it in quotes")
         recipe = plain["recipe"].items()
         return cls(name, {key: _distribution(key, value) for key, value in recipe}, description)
+
+
+def _line(plain: Any) -> str:
+    """Values as a space's file has them, in one line."""
+    text: str = yaml.safe_dump(plain, sort_keys=False, default_flow_style=True, width=10_000)
+    return text.splitlines()[0]
 
 
 def load_space(path: str | Path) -> Space:
