@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from weightspace.learners import designs, discriminant
 from weightspace.learners.columns import balanced_targets
 from weightspace.learners.designs import Dual, Primal
 from weightspace.learners.discriminant import Discriminant
@@ -91,8 +92,9 @@ def test_columns_beyond_one_block_change_nothing(monkeypatch):
     codes = np.stack([np.roll(y, i) for i in range(4)], axis=1)
     groups = np.arange(len(x)) // 4
     whole = Kernel(landmarks=50).fit_labelings(x, codes, (3,) * 4, groups)
-    monkeypatch.setattr(module, "_COLUMNS", 6)
-    monkeypatch.setattr(module, "_ROWS", 50)
+    monkeypatch.setattr(discriminant, "_COLUMNS", 6)
+    monkeypatch.setattr(discriminant, "_SCORES", 1)
+    monkeypatch.setattr(designs, "_ROWS", 50)
     parts = Kernel(landmarks=50).fit_labelings(x, codes, (3,) * 4, groups)
     for a, b in zip(whole.log_probabilities(x), parts.log_probabilities(x), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-7)

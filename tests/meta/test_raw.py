@@ -102,7 +102,9 @@ def test_noise_takes_a_heavier_penalty_than_signal():
     signal = balanced_targets(y[:, None], (2,))
     found = space.best([signal, balanced_targets(noise[:, None], (2,))], [weight, weight])
     alone = [module._Dual(z @ z.T / 40, np.arange(60), (r,)) for r in module.RIDGES]
-    for targets, (scores, _) in zip((signal, balanced_targets(noise[:, None], (2,))), found, strict=True):
+    for targets, (scores, _) in zip(
+        (signal, balanced_targets(noise[:, None], (2,))), found, strict=True
+    ):
         errors = [np.square(a.best([targets], [weight])[0][0] - targets).sum() for a in alone]
         assert np.square(scores - targets).sum() == pytest.approx(min(errors))
     lengths = [float(np.square(dual).sum()) for _, dual in found]

@@ -219,7 +219,7 @@ def tamed(row: Float64[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
 
 
 def _told(spec: TensorSpec) -> tuple[int, ...]:
-    """A tensor as `Tensor` in tensors.h: place, whether a weight, sides, length of the last axis."""
+    """A tensor as `Tensor` in tensors.h: its place, whether it is a weight, its sides."""
     shape = spec.shape if len(spec.shape) > 1 else (1, spec.size)
     units, inputs, *kernel = shape
     rows, columns = math.prod(kernel[:-1]), math.prod(kernel[-1:])

@@ -177,9 +177,7 @@ def _edges(count: int) -> Int[np.ndarray, " edges"]:
     return np.concatenate([edges, np.full(_BANDS + 1 - len(edges), count - 1)])
 
 
-def _periods(
-    power: Float32[np.ndarray, "n frequencies"]
-) -> Float32[np.ndarray, "n periods"]:
+def _periods(power: Float32[np.ndarray, "n frequencies"]) -> Float32[np.ndarray, "n periods"]:
     """Log power at a period's frequency and its harmonics, relative to the powers around each."""
     count = power.shape[1]
     out = np.zeros((len(power), len(PERIODS)), np.float32)

@@ -18,8 +18,7 @@ import scipy.fft
 from scipy.linalg import cython_blas, cython_lapack
 
 from weightspace import native
-from weightspace.arrays import Float32, Float64, Int
-
+from weightspace.arrays import Float32, Float64, Int, Shaped
 
 _AT_ONCE = 8
 """Slices that are described together: transforms of several take less time each."""
@@ -141,7 +140,7 @@ class Slices:
         values: Float32[np.ndarray, "n length"],
         out: Float64[np.ndarray, "n F"],
         series: Float32[np.ndarray, "most 2 padded"],
-        flat: Int[np.ndarray, "most 2"],
+        flat: Shaped[np.ndarray, "most 2"],
         folds: Float64[np.ndarray, "most 9"],
     ) -> None:
         rows, shape = len(values), pointer(self._shape)
