@@ -12,7 +12,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 # What an installed environment was made of: the pins, and the native libraries' sources.
-BUILT := pyproject.toml constraints.txt setup.py $(wildcard src/weightspace/native/*.h) \
+BUILT := pyproject.toml constraints.txt setup.py src/weightspace/native.h \
 	$(wildcard src/weightspace/*/native/*.[ch]*)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 

@@ -49,7 +49,7 @@ def extension(package: str, source: str, name: str, flags: list[str]) -> Extensi
     """One build of a library."""
     folder = Path("src", *package.split("."))
     own = LOOSE if package == "weightspace.features.native" else []
-    headers = [*folder.glob("*.h"), *Path("src/weightspace/native").glob("*.h")]
+    headers = [*folder.glob("*.h"), Path("src/weightspace/native.h")]
     return Extension(
         f"{package}.{name}",
         sources=[str(folder / source)],

@@ -5,7 +5,7 @@
 
 #include "local.h"
 #include "tensors.h"
-#include "weightspace/native/level.h"
+#include "weightspace/native.h"
 
 extern "C" {
 

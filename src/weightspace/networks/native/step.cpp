@@ -10,7 +10,7 @@
 #include "dense.h"
 #include "optimizers.h"
 #include "others.h"
-#include "weightspace/native/level.h"
+#include "weightspace/native.h"
 
 namespace ws {
 
