@@ -51,6 +51,14 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(net, tmp_path, caps
     assert second["file"] == str(net)
 
 
+@pytest.mark.parametrize("form", ["text", "json", "markdown", "html"])
+def test_what_would_decide_a_claim_names_options(net, capsys, form):
+    out = ran(capsys, net, "--claim", "dropout=0.1", "--format", form)[1]
+    assert "--around auto" in out
+    assert "--data NAME.npz" in out
+    assert "around=" not in out
+
+
 def test_the_command_line_comes_before_the_card(net, tmp_path, capsys):
     card = tmp_path / "card.yaml"
     card.write_text("optimizer: adam\nbatch_norm: true\n")

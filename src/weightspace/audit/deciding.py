@@ -8,8 +8,8 @@ from weightspace.audit.claims import Claim
 from weightspace.evidence.beside import STATES
 from weightspace.evidence.record import Evidence
 
-_AROUND = "a population around it, by `--around auto --data NAME.npz`"
-_DATA = "the training data, `data`"
+_AROUND = 'a population around it, by `around="auto"` and `data="NAME.npz"`'
+_DATA = 'the training data, `data="NAME.npz"`'
 _OPTIMIZER = "a checkpoint with the state of the optimizer, or a population around it"
 _DECIDED_BY = {
     "optimizer": "claims `loss: cross_entropy`, `output_activation: none` and "
@@ -28,7 +28,7 @@ _DECIDED_BY = {
     "dataset": _DATA,
     "train_images": "claims of batch_size and epochs, for a net that counts its batches",
     "initialization": "the weights before training, or a checkpoint that was trained less",
-    "seed": "more seeds, `seeds`",
+    "seed": "more seeds, `seeds=1000`",
     "activation": _AROUND,
     "inputs": "claims or evidence of the data set, whose pixels that never vary show it",
     "dropout": _AROUND,

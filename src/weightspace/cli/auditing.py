@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +11,11 @@ import typer
 
 from weightspace.cli import completing
 from weightspace.cli.arguments import Key
-from weightspace.cli.output import Debug, fail, told
+from weightspace.cli.output import Debug, as_options, fail, told
 from weightspace.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from weightspace.audit import Claims
+    from weightspace.audit import Audit, Claims
     from weightspace.audit.formats import Outcome
 
 
@@ -199,10 +200,16 @@ def _audited(
     for file in files:
         try:
             audited = answer_for(file, claims, data=images, model=fitted, **options)
-            found.append(Outcome(audited.file, audited, card=card))
+            found.append(Outcome(audited.file, _in_options(audited), card=card))
         except DataError as error:
             found.append(Outcome(file, error=told(error)))
     return found
+
+
+def _in_options(found: Audit) -> Audit:
+    """An audit whose verdicts name options of the command line as what would decide them."""
+    told = (replace(one, decides=as_options(one.decides)) for one in found.verdicts)
+    return replace(found, verdicts=tuple(told))
 
 
 def _sampled(
@@ -219,7 +226,7 @@ def _sampled(
             file, claims, data=data, around=around, seconds=seconds, folder=population,
             progress=listener, **options,
         )  # fmt: skip
-    return [Outcome(audited.file, audited, card=card)]
+    return [Outcome(audited.file, _in_options(audited), card=card)]
 
 
 def _write_space(

@@ -51,7 +51,12 @@ def told(error: WeightspaceError) -> str:
     >>> told(WeightspaceError("device", "there is no GPU", 'use `device="cpu"`'))
     'device: there is no GPU; use `--device cpu`'
     """
-    return _ARGUMENT.sub(_option, str(error))
+    return as_options(str(error))
+
+
+def as_options(text: str) -> str:
+    """A text that names arguments of Python, with options of the command line in their place."""
+    return _ARGUMENT.sub(_option, text)
 
 
 def _option(argument: re.Match[str]) -> str:
