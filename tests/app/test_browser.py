@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from support.browser import Server, app, needed, tab, token_free, until
+from support.app_server import Server, app, needed, tab, token_free
+from support.chromium import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 CARD = "optimizer: adam\nbatch_norm: false\nclasses: 10\n"

@@ -14,7 +14,8 @@ from urllib.parse import quote, urlsplit
 import psutil
 import pytest
 
-from support.browser import PATIENCE, Server, app, needed, until
+from support.app_server import Server, app, needed
+from support.chromium import PATIENCE, until
 from weightspace.app.examples import weights
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.browser import free_port, needed, serving, tab
+from support.app_server import free_port, needed, serving, tab
 
 ROOT = Path(__file__).parents[2]
 SPACE = ROOT / "app"
