@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from safetensors.numpy import save_file
 
 from support.app_server import Server, app, needed, tab, token_free
-from support.chromium import until
+from support.chromium import PATIENCE, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 CARD = "optimizer: adam\nbatch_norm: false\nclasses: 10\n"
@@ -271,6 +272,20 @@ def test_an_audit_ends_with_the_tab_or_the_server(files, tmp_path):
             server.process.kill()
             server.process.wait()
             until(lambda: not worker.is_running(), "end of the worker, whose server was killed")
+
+
+def test_the_server_ends_at_once_and_its_audits_with_it(files, tmp_path):
+    with app(tmp_path) as server, tab(server.url) as page:
+        page.drop(files / "slow.safetensors")
+        until(lambda: server.files(), "file")
+        worker = held(server, page)
+        asked = time.monotonic()
+        server.process.terminate()
+        assert server.process.wait(PATIENCE) == 143
+        assert time.monotonic() - asked < 5  # one second on a machine that does nothing else
+        assert not worker.is_running()
+        assert list(server.temporary.iterdir()) == []
+        assert server.log.read_text().count("\n") == 1
 
 
 def test_an_audit_that_takes_too_long_is_ended(files, tmp_path):

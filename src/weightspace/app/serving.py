@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from contextlib import suppress
@@ -40,6 +41,7 @@ def serve(
     _without_telemetry()
     if find_spec("gradio") is None:
         raise UsageError("app", "Gradio is not installed", _MISSING)
+    import matplotlib.pyplot  # noqa: F401  # else Gradio does while the first visitor waits
     from fastapi.middleware import Middleware
 
     from weightspace.app.actions import Actions
@@ -79,7 +81,7 @@ def serve(
         try:
             _wait(uploads)
         finally:
-            page.close(verbose=False)
+            _end(page)
 
 
 def _refused(error: OSError, host: str | None, port: int | None) -> UsageError:
@@ -92,6 +94,13 @@ def _without_telemetry() -> None:
     """Switch off what Gradio and the hub's library send home, before they are imported."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+
+def _end(page: Any) -> None:
+    """Break off what visitors ask, which ends the processes of their audits."""
+    page.server.force_exit = True  # else it waits until visitors close their tabs
+    logging.getLogger("uvicorn.error").disabled = True  # a traceback for each of them
+    page.close(verbose=False)
 
 
 def _wait(uploads: Any) -> None:
