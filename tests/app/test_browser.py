@@ -124,6 +124,32 @@ def test_the_examples(page, example, line, verdicts):
     assert line in page.line()
 
 
+def test_more_tries_seeds_and_compares_with_images(page, tmp_path):
+    torch.manual_seed(4321)
+    layers = (torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
+    torch.save(torch.nn.Sequential(*layers).state_dict(), tmp_path / "start.pt")
+    run(page, tmp_path / "start.pt")
+    assert "4321" not in page.frame_text()
+    page.again()
+    page.all("button.label-wrap")[0].click()
+    page.write("Seeds to try", "5000")
+    assert "4321" not in page.line()
+    run(page, tmp_path / "start.pt")
+    assert "4321" in page.frame_text()
+    page.again()
+    page.button("A card that is true").click()
+    without = page.frame_text()
+    address = "return document.querySelector('a.page')?.href"
+    first = page.driver.execute_script(address)
+    page.all("button.label-wrap")[0].click()
+    until(lambda: page.all("input[role=combobox]"), "menu")[0].click()
+    pick = "[...document.querySelectorAll('[role=option]')].find((e) => e.innerText === 'digits')"
+    until(lambda: page.driver.execute_script(f"return {pick}"), "list").click()
+    page.all("button.primary")[0].click()
+    until(lambda: page.driver.execute_script(address) not in (first, None, ""), "another page")
+    assert page.frame_text() != without
+
+
 def test_the_page_and_the_json_can_be_saved(server, files, tmp_path):
     with tab(server.url, **{"download.default_directory": str(tmp_path)}) as page:
         run(page, files / "sgd.pt", text=CARD)
@@ -156,7 +182,7 @@ def test_two_files_are_compared(server, page, files):
         ("/etc/passwd", "/etc/passwd: is no name of a model on the hub; write hf://OWNER/NAME"),
         ("https://example.org/a.pt", "is no name of a model on the hub"),
         ("hf://a/../b", "is no name of a model on the hub"),
-        ("example://none", "example://none: is none; there are true, false, open"),
+        ("example://none", "example://none: is none; there are true, false, open, zoo"),
         ("", "file: none is given; drop one, or write hf://OWNER/NAME"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -149,10 +148,12 @@ class Tab:
 
     def write(self, label: str, text: str) -> None:
         """Write into the field of a label."""
-        field = next(
-            one
-            for one in self.all("textarea, input")
-            if one.accessible_name.startswith(label) and one.is_displayed()
+        field = until(
+            lambda: next(
+                (o for o in self.all("textarea, input") if o.accessible_name.startswith(label)),
+                None,
+            ),
+            label,
         )
         field.clear()
         field.send_keys(text)
@@ -209,8 +210,11 @@ class Tab:
 
     def saved(self) -> str:
         """The page of the result, as its link saves it."""
-        address = until(lambda: self.all("a.page"), "result")[0].get_attribute("href")
-        return base64.b64decode(address.partition(",")[2]).decode()
+        link = until(lambda: self.all("a.page[href]"), "result")[0]
+        read = (
+            "const done = arguments[1]; fetch(arguments[0].href).then((r) => r.text()).then(done)"
+        )
+        return str(self.driver.execute_async_script(read, link))
 
     def violations(self) -> Mapping[str, list[str]]:
         """What axe finds in the page, which cannot see into the result's frame."""

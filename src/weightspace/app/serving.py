@@ -7,11 +7,13 @@ import os
 import time
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from weightspace import disk
 from weightspace.app.limits import Limits
 from weightspace.errors import UsageError
+from weightspace.images.search import VARIABLE
 
 LOOPBACK = "127.0.0.1"
 PORT = 7860
@@ -38,7 +40,7 @@ def serve(
     UsageError
         If Gradio is missing, or the port is taken.
     """
-    _without_telemetry()
+    _set_environment()
     if find_spec("gradio") is None:
         raise UsageError("app", "Gradio is not installed", _MISSING)
     import matplotlib.pyplot  # noqa: F401  # else Gradio does while the first visitor waits
@@ -90,10 +92,12 @@ def _refused(error: OSError, host: str | None, port: int | None) -> UsageError:
     return UsageError(f"{host}:{port}", error.strerror or error, "give another `host=`")
 
 
-def _without_telemetry() -> None:
+def _set_environment() -> None:
     """Switch off what Gradio and the hub's library send home, before they are imported."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    if images := os.environ.get(VARIABLE):  # workers are in other folders
+        os.environ[VARIABLE] = str(Path(images).expanduser().absolute())
 
 
 def _end(page: Any) -> None:
