@@ -11,8 +11,9 @@
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
-# What an installed environment was made of: the pins, and the native step's sources.
-BUILT := pyproject.toml constraints.txt setup.py $(wildcard src/weightspace/networks/native/*.[ch]*)
+# What an installed environment was made of: the pins, and the native libraries' sources.
+BUILT := pyproject.toml constraints.txt setup.py src/weightspace/native.h \
+	$(wildcard src/weightspace/*/native/*.[ch]*)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
 .PHONY: demo test test-slow lint docs clean

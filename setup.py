@@ -1,6 +1,6 @@
-"""Build the native training step, once for each width of vectors; all else is in pyproject.toml.
+"""Build the native libraries, once for each width of vectors; all else is in pyproject.toml.
 
-The step is optional: without a C++ compiler the package installs, and trains with torch alone.
+They are optional: without a C++ compiler the package installs, and computes with torch and NumPy.
 """
 
 import copy
@@ -10,8 +10,13 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-HERE = Path("src/weightspace/networks/native")
+SOURCES = {
+    "weightspace.networks.native": "step.cpp",
+    "weightspace.features.native": "features.cpp",
+}
 FLAGS = ["-std=c++17", "-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
+# Features are of finite values, and sums may be taken in any order; training keeps its bits.
+LOOSE = ["-fassociative-math", "-freciprocal-math", "-fno-signed-zeros", "-ffinite-math-only"]
 LEVELS = {  # as `ws_level` in step.cpp counts them: the x86-64 levels of the psABI
     "_v2": ["-march=x86-64-v2"],
     "_v3": ["-march=x86-64-v3"],
@@ -40,17 +45,27 @@ class BuildApart(build_ext):
         build_ext.build_extension(own, ext)
 
 
+def extension(package: str, source: str, name: str, flags: list[str]) -> Extension:
+    """One build of a library."""
+    folder = Path("src", *package.split("."))
+    own = LOOSE if package == "weightspace.features.native" else []
+    headers = [*folder.glob("*.h"), Path("src/weightspace/native.h")]
+    return Extension(
+        f"{package}.{name}",
+        sources=[str(folder / source)],
+        include_dirs=["src"],
+        depends=[str(path) for path in sorted(headers)],
+        extra_compile_args=[*FLAGS, *own, *flags],
+        py_limited_api=True,
+        optional=True,
+    )
+
+
 setup(
     cmdclass={"build_ext": BuildApart},
     ext_modules=[
-        Extension(
-            f"weightspace.networks.native.{name}",
-            sources=[str(HERE / "step.cpp")],
-            depends=[str(path) for path in sorted(HERE.glob("*.h"))],
-            extra_compile_args=[*FLAGS, *flags],
-            py_limited_api=True,
-            optional=True,
-        )
+        extension(package, source, name, flags)
+        for package, source in SOURCES.items()
         for name, flags in builds().items()
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}, "build_ext": {"parallel": 3}},

@@ -1,13 +1,16 @@
-"""Check an installed weightspace: the native step computes, and no data file is missing."""
+"""Check an installed weightspace: native libraries compute, and no data file is missing."""
 
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import weightspace
+from weightspace.features import native as native_features
+from weightspace.features.local import natively, twin
 from weightspace.networks import Plan
 from weightspace.networks.batch import Images
 from weightspace.networks.native import NativeStack, builds, load
@@ -47,3 +50,10 @@ for build in builds():
     found = native.logits(images, weights, stats, ["relu"])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     print(f"{build.name}: the native step agrees with torch")
+
+values = np.random.default_rng(0).normal(size=(4, 500)).astype(np.float32)
+assert native_features.builds(), "native features were not built"
+for build in native_features.builds():
+    own = natively(native_features.load(build), values.shape[1])(values)
+    np.testing.assert_allclose(own, twin(values), rtol=1e-4, atol=1e-4)
+    print(f"{build.name}: native features agree with NumPy")

@@ -1,13 +1,12 @@
-"""Features of slices, compared with calls of scipy.stats and np.quantile for one slice at a time.
+"""Features of slices and of nets, each beside the same numbers by a slower way.
 
-Both compute the same numbers of the same slices, which is asserted: the 18 `statistics`. `local`
-is timed as well. It has about 300 numbers, for which the straightforward way would need many more
-calls. The competitors take turns, on one core and then on all cores. Times are medians of
-`--rounds`.
+`statistics` are compared with calls of scipy.stats and np.quantile for one slice at a time, `local`
+and `layers` with their twins in NumPy. That both ways give the same numbers is asserted. They take
+turns, on one core and then on all cores. Times are medians of `--rounds`.
 
-    python benchmarks/features.py
+    OMP_NUM_THREADS=1 python benchmarks/features.py
 
-It prints microseconds per slice, and how many times longer the straightforward way takes.
+It prints microseconds per slice or net, and how many times longer the slower way takes.
 """
 
 from __future__ import annotations
@@ -21,9 +20,11 @@ from unittest import mock
 
 import numpy as np
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
-from weightspace.features import chunks, local, statistics
+from weightspace.features import chunks, layers, local, native, statistics
 from weightspace.features.statistics import QUANTILES
+from weightspace.networks.layout import Layout, TensorSpec
 
 
 def straightforward(values: np.ndarray) -> np.ndarray:
@@ -52,6 +53,39 @@ def on(cores: int, function: Callable[[np.ndarray], np.ndarray]) -> Callable:
     return run
 
 
+def layout_of_a_net() -> Layout:
+    """A convolutional net of 74,442 values."""
+    shapes = {
+        "conv": [(32, 3, 3, 3), (64, 32, 3, 3)],
+        "fc": [(64, 784), (64, 64), (10, 64)],
+    }
+    specs: list[TensorSpec] = []
+    for part, own in shapes.items():
+        for shape in own:
+            for role, sides in (("weight", shape), ("bias", shape[:1])):
+                start = specs[-1].stop if specs else 0
+                layer = len(specs) // 2
+                specs.append(TensorSpec(f"{layer}.{role}", role, part, layer, sides, start))
+    return Layout(tuple(specs))
+
+
+def with_numpy(function: Callable[[np.ndarray], np.ndarray]) -> Callable:
+    """The function without the native library."""
+
+    def run(values: np.ndarray) -> np.ndarray:
+        with mock.patch.object(native, "library", return_value=None):
+            return function(values)
+
+    return run
+
+
+def of_nets(vectors: np.ndarray) -> np.ndarray:
+    """`layers` of each vector."""
+    layout = layout_of_a_net()
+    with threadpool_limits(1, "blas"):
+        return np.stack([layers(vector, layout) for vector in vectors])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -61,25 +95,36 @@ def main() -> None:
     rng = np.random.default_rng(0)
     values = rng.standard_t(4, size=(asked.slices, asked.length)).astype(np.float32)
     few = values[: max(1, asked.slices // 16)]
+    nets = 0.05 * rng.standard_t(4, size=(10, layout_of_a_net().size)).astype(np.float32)
     np.testing.assert_allclose(statistics(few), straightforward(few), rtol=1e-3, atol=1e-5)
+    for function, rows in ((local, few), (of_nets, nets)):
+        np.testing.assert_allclose(function(rows), with_numpy(function)(rows), rtol=1e-3, atol=1e-3)
     cores = os.cpu_count() or 1
     ways = {
-        "straightforward": (straightforward, few),
-        "statistics, 1 core": (on(1, statistics), values),
-        f"statistics, {cores} cores": (on(cores, statistics), values),
-        "local, 1 core": (on(1, local), values),
-        f"local, {cores} cores": (on(cores, local), values),
+        "statistics": [
+            ("straightforward", straightforward, few),
+            ("1 core", on(1, statistics), values),
+            (f"{cores} cores", on(cores, statistics), values),
+        ],
+        "local": [
+            ("NumPy, 1 core", on(1, with_numpy(local)), few),
+            ("1 core", on(1, local), values),
+            (f"{cores} cores", on(cores, local), values),
+        ],
+        "layers": [("NumPy, 1 core", with_numpy(of_nets), nets), ("1 core", of_nets, nets)],
     }
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    taken: dict[tuple[str, str], list[float]] = {}
     for _ in range(asked.rounds):
-        for name, (function, rows) in ways.items():
-            taken[name].append(timed(function, rows))
-    slow = middle.median(taken["straightforward"])
-    print(f"slices of {asked.length:,} values, {asked.rounds} rounds, medians; us a slice")
-    for name, seconds in taken.items():
-        own = middle.median(seconds)
-        rate = asked.length * 4 / own / 1e9
-        print(f"{name:22} {1e6 * own:7.0f}  x{slow / own:5.1f}  {rate:5.2f} GB/s")
+        for name, competitors in ways.items():
+            for way, function, rows in competitors:
+                taken.setdefault((name, way), []).append(timed(function, rows))
+    print(f"slices of {asked.length:,} values, nets of {nets.shape[1]:,}; {asked.rounds} rounds")
+    for name, competitors in ways.items():
+        slow = middle.median(taken[name, competitors[0][0]])
+        for way, _, rows in competitors:
+            own = middle.median(taken[name, way])
+            rate = rows.shape[1] * 4 / own / 1e6
+            print(f"{name:11}{way:16} {1e6 * own:7.0f} us  x{slow / own:5.1f}  {rate:5.0f} MB/s")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from weightspace.learners import discriminant as module
+from weightspace.learners import designs, discriminant
+from weightspace.learners.columns import balanced_targets
+from weightspace.learners.designs import Dual, Primal
 from weightspace.learners.discriminant import Discriminant
 from weightspace.learners.gaussian import Gaussianiser
 from weightspace.learners.kernel import LinearMap, NystroemMap
@@ -90,24 +92,30 @@ def test_columns_beyond_one_block_change_nothing(monkeypatch):
     codes = np.stack([np.roll(y, i) for i in range(4)], axis=1)
     groups = np.arange(len(x)) // 4
     whole = Kernel(landmarks=50).fit_labelings(x, codes, (3,) * 4, groups)
-    monkeypatch.setattr(module, "_COLUMNS", 6)
-    monkeypatch.setattr(module, "_ROWS", 50)
+    monkeypatch.setattr(discriminant, "_COLUMNS", 6)
+    monkeypatch.setattr(discriminant, "_SCORES", 1)
+    monkeypatch.setattr(designs, "_ROWS", 50)
     parts = Kernel(landmarks=50).fit_labelings(x, codes, (3,) * 4, groups)
     for a, b in zip(whole.log_probabilities(x), parts.log_probabilities(x), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["linear", "kernel"])
+@pytest.mark.parametrize("kind", ["linear", "kernel", "every row"])
 def test_leaving_a_net_out_in_closed_form_is_fitting_without_it(kind):
     x, y = problem(60)
     groups = np.sort(np.random.default_rng(0).integers(0, 14, len(x)))
+    landmarks = 20 if kind == "kernel" else len(x)
     made = (
         LinearMap.fit(x)
         if kind == "linear"
-        else NystroemMap.fit(x, 20, 1.0, np.random.default_rng(0))
+        else NystroemMap.fit(x, landmarks, 1.0, np.random.default_rng(0))
     )
-    targets = module.balanced_targets(y, 3)
-    design = module._Design(made, x, groups, 1e-2)
+    targets = balanced_targets(y[:, None], (3,))
+    if kind == "every row":
+        groups = np.random.default_rng(1).permutation(groups)  # the dual takes any order
+        design = Dual(made.kernel(made.landmarks), groups, 1e-2)
+    else:
+        design = Primal(made, x, groups, 1e-2)
     scores, _ = design.leave_out(targets)
     columns, n = made(x), len(x)
     for group in np.unique(groups):

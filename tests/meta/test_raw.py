@@ -14,7 +14,7 @@ from support.populations import ALIGNED, synthetic_zoo
 from support.stored_models import put, rewrite, say
 from weightspace.errors import DataError, UsageError
 from weightspace.learners import raw as module
-from weightspace.learners.discriminant import balanced_targets
+from weightspace.learners.columns import balanced_targets
 from weightspace.meta import Model, Raw, evaluate, fit, labels_of
 from weightspace.meta.design import whole as rooms
 from weightspace.meta.design.slices import Source
@@ -79,7 +79,7 @@ def test_leaving_nets_out_in_the_dual_is_fitting_without_them():
     scale = module.Scale.of(x, 1)
     z = scale(x, slice(None))
     gram = z @ z.T / scale.used
-    targets = balanced_targets(y, 2)
+    targets = balanced_targets(y[:, None], (2,))
     ((scores, dual),) = module._Dual(gram, groups, (0.1,)).best([targets], [np.ones(len(x))])
     centred = z - z.mean(axis=0)
     penalty = 0.1 * np.square(centred).sum() / len(x)
@@ -99,10 +99,12 @@ def test_noise_takes_a_heavier_penalty_than_signal():
     space = module._Dual(z @ z.T / 40, np.arange(60), module.RIDGES)
     noise = np.random.default_rng(3).permutation(y)
     weight = np.ones(60)
-    signal = balanced_targets(y, 2)
-    found = space.best([signal, balanced_targets(noise, 2)], [weight, weight])
+    signal = balanced_targets(y[:, None], (2,))
+    found = space.best([signal, balanced_targets(noise[:, None], (2,))], [weight, weight])
     alone = [module._Dual(z @ z.T / 40, np.arange(60), (r,)) for r in module.RIDGES]
-    for targets, (scores, _) in zip((signal, balanced_targets(noise, 2)), found, strict=True):
+    for targets, (scores, _) in zip(
+        (signal, balanced_targets(noise[:, None], (2,))), found, strict=True
+    ):
         errors = [np.square(a.best([targets], [weight])[0][0] - targets).sum() for a in alone]
         assert np.square(scores - targets).sum() == pytest.approx(min(errors))
     lengths = [float(np.square(dual).sum()) for _, dual in found]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from weightspace.arrays import Asked, Float32, Float64, Shaped
+from weightspace.arrays import Asked, Float32, Float64, Int, Shaped
 from weightspace.errors import DataError
+from weightspace.features import native
 from weightspace.features.inputs import INPUTS_NAMES, inputs
 from weightspace.features.statistics import moments, quantiles
 from weightspace.features.structure import STRUCTURE_NAMES, structure
@@ -103,38 +107,95 @@ def layers(
     DataError
         If the vector does not have the size of the layout.
     """
-    tables = tensors(vector, layout, part, running_stats)
-    columns = [
-        _place([row for (p, _, r), row in sorted(tables.items()) if (p, r) == (side, role)], place)
-        if any((p, r) == (side, role) for p, _, r in tables)
-        else None
-        for side in PARTS
-        for place in _PLACES
-        for role in WHAT
-    ]
+    plan = _plan(layout, part, running_stats)
+    table = np.full((len(_SLOTS), len(_WEIGHT)), np.nan, np.float32)
+    table[plan.slots] = tamed(plan.mix @ _numbers(vector, layout, plan))
     seen = inputs(vector, layout) if running_stats and part != "fc" else None
-    return _row([*columns, _slopes(tables), seen], tables)
+    about = np.full(len(INPUTS_NAMES), np.nan, np.float32) if seen is None else tamed(seen)
+    return np.concatenate([table.ravel()[_COLUMNS], about, plan.has])
 
 
-def _row(
-    columns: list[Float64[np.ndarray, " _"] | None], tables: Tables
-) -> Float32[np.ndarray, " F"]:
-    """The columns side by side, with NaN where a tensor is missing, and which there are."""
-    sizes = [len(WHAT[role]) for _ in PARTS for _ in _PLACES for role in WHAT]
-    sizes += [len(_WEIGHT), len(INPUTS_NAMES)]
-    found = [
-        np.full(size, np.nan, np.float32) if column is None else tamed(column)
-        for column, size in zip(columns, sizes, strict=True)
-    ]
-    held = {(side, role) for side, _, role in tables}
-    has = [float((side, role) in held) for side in PARTS for role in WHAT]
-    return np.concatenate([*found, np.array(has, np.float32)])
+_SLOTS = (
+    *((part, place, role) for part in PARTS for place in _PLACES for role in WHAT),
+    ("all", "slope", "weight"),
+)
+_COLUMNS = np.concatenate(
+    [slot * len(_WEIGHT) + np.arange(len(WHAT[role])) for slot, (_, _, role) in enumerate(_SLOTS)]
+)
+"""Where the columns are in a table with a row of the width of a weight's for each slot."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What the features of all nets of a layout have in common.
+
+    The tensors that are described, as such and as the native library is told them; the slots that
+    are filled, as combinations `mix` [slots, tensors] of tensors; which roles there are.
+    """
+
+    tensors: tuple[TensorSpec, ...]
+    told: Int[np.ndarray, "tensors 7"]
+    slots: Int[np.ndarray, " slots"]
+    mix: Float64[np.ndarray, "slots tensors"]
+    has: Float32[np.ndarray, " roles"]
+
+
+@lru_cache(maxsize=1024)
+def _plan(layout: Layout, part: str, running_stats: bool) -> _Plan:
+    chosen = tuple(
+        spec
+        for spec in layout.tensors
+        if part in ("all", spec.part)
+        and (running_stats or not spec.role.startswith("running"))
+        and spec.size
+    )
+    # A tensor that is named twice counts as the later one.
+    last = {(spec.part, spec.role, spec.layer): i for i, spec in enumerate(chosen)}
+    by_role: dict[tuple[str, str], list[int]] = {}
+    for (side, role, _), i in sorted(last.items()):
+        by_role.setdefault((side, role), []).append(i)
+    depths = sorted((layer, i) for (_, role, layer), i in last.items() if role == "weight")
+    by_role["all", "weight"] = [i for _, i in depths] if len(depths) > 1 else []
+    mix = np.zeros((len(_SLOTS), len(chosen)))
+    for slot, (side, place, role) in enumerate(_SLOTS):
+        if own := by_role.get((side, role)):
+            mix[slot, own] = _shares(place, len(own))
+    slots = np.flatnonzero(mix.any(axis=1))
+    has = [float(bool(by_role.get((side, role)))) for side in PARTS for role in WHAT]
+    told = np.array([_told(spec) for spec in chosen], np.int64).reshape(-1, 7)
+    return _Plan(chosen, told, slots, mix[slots], np.array(has, np.float32))
+
+
+def _shares(place: str, count: int) -> Float64[np.ndarray, " {count}"]:
+    """The weight of each of so many layers in the row of a place, first to last."""
+    shares = np.zeros(count)
+    if place == "slope":  # the least-squares change over the depth of the net
+        depth = np.linspace(-0.5, 0.5, count)
+        shares = depth / np.square(depth).sum()
+    elif place == "rest":
+        between = slice(1, -1) if count > 2 else slice(None)
+        shares[between] = 1 / len(shares[between])
+    else:
+        shares[0 if place == "first" else -1] = 1
+    return shares
 
 
 def tensors(
     vector: Asked[np.ndarray, " P"], layout: Layout, part: str, running_stats: bool
 ) -> Tables:
     """The numbers of each tensor; see `layers`."""
+    plan = _plan(layout, part, running_stats)
+    rows = _numbers(vector, layout, plan)
+    return {
+        (spec.part, spec.layer, spec.role): row[: len(WHAT[spec.role])]
+        for spec, row in zip(plan.tensors, rows, strict=True)
+    }
+
+
+def _numbers(
+    vector: Asked[np.ndarray, " P"], layout: Layout, plan: _Plan
+) -> Float64[np.ndarray, "tensors numbers"]:
+    """The numbers of each tensor, with zeros behind those of other roles than weights."""
     vector = np.asarray(vector)
     if vector.shape != (layout.size,):
         raise DataError(
@@ -142,40 +203,33 @@ def tensors(
             f"has shape {list(vector.shape)}, its layout has {layout.size:,} values",
             "give the layout of the same net",
         )
-    return {
-        (spec.part, spec.layer, spec.role): _tensor(vector, spec)
-        for spec in layout.tensors
-        if part in ("all", spec.part)
-        and (running_stats or not spec.role.startswith("running"))
-        and spec.size
-    }
+    if found := native.library():
+        values = np.ascontiguousarray(vector, np.float32)
+        return native.tensors(found, values, plan.told, len(_WEIGHT))
+    rows = np.zeros((len(plan.tensors), len(_WEIGHT)))
+    for row, spec in zip(rows, plan.tensors, strict=True):
+        row[: len(WHAT[spec.role])] = twin(vector, spec)
+    return rows
 
 
-def tamed(row: Float64[np.ndarray, " F"]) -> Float32[np.ndarray, " F"]:
+def tamed(row: Float64[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
     """Any numbers as finite float32."""
     finite: np.ndarray = np.nan_to_num(row)
     return finite.clip(-1e30, 1e30).astype(np.float32)
 
 
-def _place(rows: list[Float64[np.ndarray, " F"]], place: str) -> Float64[np.ndarray, " F"]:
-    """The row of the first or last layer, or the mean row of the layers between."""
-    if place == "rest":
-        between = rows[1:-1] or [rows[0], rows[-1]]
-        mean_row: np.ndarray = np.mean(between, axis=0)
-        return mean_row
-    return rows[0 if place == "first" else -1]
+def _told(spec: TensorSpec) -> tuple[int, ...]:
+    """A tensor as `Tensor` in tensors.h: its place, whether it is a weight, its sides."""
+    shape = spec.shape if len(spec.shape) > 1 else (1, spec.size)
+    units, inputs, *kernel = shape
+    rows, columns = math.prod(kernel[:-1]), math.prod(kernel[-1:])
+    # Numbers of kernels are for convolutions of two dimensions alone.
+    rows, columns = (rows, columns) if len(kernel) == 2 else (1, rows * columns)
+    return spec.offset, spec.role == "weight", units, inputs, rows, columns, shape[-1]
 
 
-def _slopes(tables: Tables) -> Float64[np.ndarray, " F"] | None:
-    """The least-squares change of the weights' numbers over the depth of the net."""
-    found = sorted((layer, row) for (_, layer, role), row in tables.items() if role == "weight")
-    if len(found) < 2:
-        return None
-    depth = np.linspace(-0.5, 0.5, len(found))
-    return np.asarray(depth @ np.stack([row for _, row in found]) / np.square(depth).sum())
-
-
-def _tensor(vector: Shaped[np.ndarray, " P"], spec: TensorSpec) -> Float64[np.ndarray, " F"]:
+def twin(vector: Shaped[np.ndarray, " P"], spec: TensorSpec) -> Float64[np.ndarray, " F"]:
+    """The numbers of a tensor with NumPy, with which the native library is compared."""
     values = vector[spec.offset : spec.stop].astype(np.float64)
     with np.errstate(all="ignore"):
         mean, variance, skewness, kurtosis = moments(values[None])[0]

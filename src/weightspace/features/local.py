@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 from numpy.typing import NDArray
 
 from weightspace.arrays import Asked, Float32, Float64
-from weightspace.features.chunks import by_chunks
-from weightspace.features.spectrum import SPECTRUM_NAMES, spectrum
+from weightspace.features import native
+from weightspace.features.chunks import SHORTEST, by_chunks
+from weightspace.features.spectrum import SPECTRUM_NAMES, reach, spectrum, tables, transformed
 from weightspace.features.statistics import moments, quantiles
-from weightspace.features.windows import WINDOWS_NAMES, windows
+from weightspace.features.windows import WINDOWS_NAMES, ranks, windows
 
 _TAIL = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.175, 0.25, 0.33, 0.42)
 _FINE = (*_TAIL, 0.5, *(round(1 - q, 4) for q in reversed(_TAIL)))
@@ -75,10 +78,23 @@ def local(values: Asked[np.ndarray, "n length"]) -> Float32[np.ndarray, "n F"]:
     >>> rows.shape == (2, len(LOCAL_NAMES)) and bool(np.isfinite(rows).all())
     True
     """
-    return by_chunks(_local, values, len(LOCAL_NAMES))
+    length = np.shape(values)[-1] if np.ndim(values) else 0
+    found = native.library() if length >= SHORTEST else None
+    return by_chunks(twin if found is None else natively(found, length), values, len(LOCAL_NAMES))
 
 
-def _local(values: Float32[np.ndarray, "n length"]) -> Float64[np.ndarray, "n F"]:
+def natively(found: ctypes.CDLL, length: int) -> native.Slices:
+    """The function that describes slices of a length with the native library."""
+    lags, padded = transformed(length)
+    own = {"fine": _FINE, "sizes": _SIZES, "steps": _STEPS, "ranks": ranks(length)}
+    count = padded // 2
+    return native.Slices(
+        found, length, padded, lags, len(LOCAL_NAMES), reach(count), own | tables(count)
+    )
+
+
+def twin(values: Float32[np.ndarray, "n length"]) -> Float64[np.ndarray, "n F"]:
+    """The same with NumPy, for which the native library is compared."""
     values = np.clip(values, -_LARGEST, _LARGEST)
     size = np.abs(values)
     ordered, ordered_size = np.sort(values, axis=1), np.sort(size, axis=1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import scipy.fft
 from scipy.ndimage import uniform_filter1d
 
-from weightspace.arrays import Float32
+from weightspace.arrays import Float32, Int
 
 LAGS = 64
 PERIODS = (3, 5, 7, 9, 25, 49)
@@ -55,7 +56,6 @@ def spectrum(
     product -= _mean(product)
     power, correlation = _transform(weight)
     _, envelope = _transform(size)
-    length = tamed.shape[1]
     return np.concatenate(
         [
             _at(correlation, (*range(1, LAGS + 1), *_KERNEL_LAGS)),
@@ -63,7 +63,7 @@ def spectrum(
             _at(envelope, _ENVELOPE_LAGS),
             _peaks(envelope)[0],
             _bands(power),
-            _periods(power, length),
+            _periods(power),
             _flatness(power),
             *(_folds(series) for series in (weight, size, product)),
         ],
@@ -101,9 +101,7 @@ def _transform(
     """Power at frequencies below one half, and autocorrelation at lags up to length // 4."""
     length = rows.shape[1]
     centred = rows - rows.mean(axis=1, keepdims=True)
-    lags = min(length // 4, _OCTAVES[-1][1] - 1)
-    # Zero padding beyond the largest lag prevents the circular correlation from wrapping.
-    padded = scipy.fft.next_fast_len(length + lags, real=True)
+    lags, padded = transformed(length)
     power = np.square(np.abs(scipy.fft.rfft(centred, padded, axis=1)))
     covariance = scipy.fft.irfft(power, padded, axis=1)[:, : lags + 1]
     variance = covariance[:, :1]
@@ -111,6 +109,30 @@ def _transform(
     correlation = np.where(flat, 0.0, covariance / np.where(flat, 1.0, variance))
     power = np.where(flat, 1.0, power)
     return power[:, 1:], correlation
+
+
+def transformed(length: int) -> tuple[int, int]:
+    """The largest lag of a correlation, and the values of a transform, of slices of a length."""
+    lags = min(length // 4, _OCTAVES[-1][1] - 1)
+    # Zero padding beyond the largest lag prevents the circular correlation from wrapping.
+    return lags, scipy.fft.next_fast_len(length + lags, real=True)
+
+
+def tables(count: int) -> dict[str, Sequence[int]]:
+    """Where the numbers of the spectrum are read, for a power at so many frequencies."""
+    return {
+        "edges": _edges(count).tolist(),
+        "centres": [centre for period in PERIODS for centre in _harmonics(period, count)],
+        "harmonics": [period // 2 for period in PERIODS],
+        "at": (*range(1, LAGS + 1), *_KERNEL_LAGS),
+        "envelope": _ENVELOPE_LAGS,
+        "octaves": [end for octave in _OCTAVES for end in octave],
+    }
+
+
+def reach(count: int) -> int:
+    """How many frequencies on each side a harmonic is compared with."""
+    return max(4, count // 100)
 
 
 def _at(
@@ -140,8 +162,7 @@ def _peaks(
 def _bands(power: Float32[np.ndarray, "n frequencies"]) -> Float32[np.ndarray, "n bands"]:
     """Log mean power in bands of equal width in log frequency, relative to the whole."""
     count = power.shape[1]
-    edges = np.unique(np.geomspace(1, count, _BANDS + 1).astype(np.int64) - 1)
-    edges = np.concatenate([edges, np.full(_BANDS + 1 - len(edges), count - 1)])
+    edges = _edges(count)
     total = power.mean(axis=1) + 1e-12
     out = np.zeros((len(power), _BANDS), np.float32)
     for i, (low, high) in enumerate(pairwise(edges)):
@@ -150,25 +171,33 @@ def _bands(power: Float32[np.ndarray, "n frequencies"]) -> Float32[np.ndarray, "
     return out
 
 
-def _periods(
-    power: Float32[np.ndarray, "n frequencies"], length: int
-) -> Float32[np.ndarray, "n periods"]:
+def _edges(count: int) -> Int[np.ndarray, " edges"]:
+    """Where bands begin and end among `count` frequencies."""
+    edges = np.unique(np.geomspace(1, count, _BANDS + 1).astype(np.int64) - 1)
+    return np.concatenate([edges, np.full(_BANDS + 1 - len(edges), count - 1)])
+
+
+def _periods(power: Float32[np.ndarray, "n frequencies"]) -> Float32[np.ndarray, "n periods"]:
     """Log power at a period's frequency and its harmonics, relative to the powers around each."""
     count = power.shape[1]
     out = np.zeros((len(power), len(PERIODS)), np.float32)
-    reach = max(4, count // 100)
+    around = reach(count)
     for i, period in enumerate(PERIODS):
         ratios = []
-        for harmonic in range(1, period // 2 + 1):
-            # power[:, j] is the frequency (j + 1) / (2 (count + 1)) or next to it.
-            centre = round(harmonic / period * 2 * count) - 1
-            low, high = max(0, centre - reach), min(count, centre + reach + 1)
+        for centre in _harmonics(period, count):
+            low, high = max(0, centre - around), min(count, centre + around + 1)
             peak = power[:, max(0, centre - 1) : centre + 2]
             ratios.append(
                 np.log(peak.mean(axis=1) + 1e-9) - np.log(power[:, low:high].mean(axis=1) + 1e-9)
             )
         out[:, i] = np.mean(ratios, axis=0)
     return out
+
+
+def _harmonics(period: int, count: int) -> list[int]:
+    """The places of a period's frequency and its multiples in a power at `count` frequencies."""
+    # Place j is the frequency (j + 1) / (2 (count + 1)) or next to it.
+    return [round(h / period * 2 * count) - 1 for h in range(1, period // 2 + 1)]
 
 
 def _flatness(power: Float32[np.ndarray, "n frequencies"]) -> Float32[np.ndarray, "n 1"]:

@@ -62,6 +62,16 @@ def windows(
     return np.concatenate([*parts, _in_blocks(tamed)], axis=1).astype(np.float32)
 
 
+def block_count(length: int) -> int:
+    """The number of blocks of a slice."""
+    return min(_BLOCKS, length // 8)
+
+
+def ranks(length: int) -> list[int]:
+    """The places of the quantiles among a slice's sorted blocks."""
+    return [round(rank * (block_count(length) - 1)) for rank in _RANKS]
+
+
 def _sums(values: Float64[np.ndarray, "n length"]) -> Float64[np.ndarray, "n length+1"]:
     out = np.zeros((len(values), values.shape[1] + 1))
     np.cumsum(values, axis=1, out=out[:, 1:])
@@ -73,8 +83,11 @@ def _in_windows(
 ) -> Float[np.ndarray, "n numbers"]:
     size = min(size, sums[0].shape[1] - 1)
     power, mean, one = ((s[:, size:] - s[:, :-size]) * (1 / size) for s in sums)
-    power = np.maximum(power / whole, 0).astype(np.float32)
-    mean = (mean / np.sqrt(whole)).astype(np.float32)
+    power /= whole
+    mean /= np.sqrt(whole)
+    least = (power - np.square(mean)).min(axis=1)  # of numbers that may be nearly equal
+    power = np.maximum(power, 0).astype(np.float32)
+    mean = mean.astype(np.float32)
     square = np.square(mean)
     toward = square * np.sign(mean) / (power + np.float32(1e-9))
     shares = [(power < _FAINT), (power < _FAINTER), (power > _STRONGER)]
@@ -86,14 +99,14 @@ def _in_windows(
             np.log(np.maximum(one.min(axis=1), 0) + 1e-4),
             toward.max(axis=1),
             toward.min(axis=1),
-            np.log10(np.maximum((power - square).min(axis=1), 0) + 1e-8),
+            np.log10(np.maximum(least, 0) + 1e-8),
         ],
         axis=1,
     )
 
 
 def _in_blocks(tamed: Float32[np.ndarray, "n length"]) -> Float64[np.ndarray, "n numbers"]:
-    count = min(_BLOCKS, tamed.shape[1] // 8)
+    count = block_count(tamed.shape[1])
     length = tamed.shape[1] // count
     blocks = tamed[:, : length * count].reshape(len(tamed), count, length)
     mean = blocks.mean(axis=2)
@@ -111,7 +124,7 @@ def _in_blocks(tamed: Float32[np.ndarray, "n length"]) -> Float64[np.ndarray, "n
         np.where(flat, 0.0, np.clip(mean / np.sqrt(variance), -_MOST_SHIFT, _MOST_SHIFT)),
         np.where(flat, 0.0, following / variance),
     )
-    places = [round(rank * (count - 1)) for rank in _RANKS]
+    places = ranks(tamed.shape[1])
     ordered = [np.sort(number, axis=1) for number in numbers]
     return np.concatenate(
         [

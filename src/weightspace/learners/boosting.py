@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from weightspace.arrays import Float, Float64, Int
-from weightspace.learners.discriminant import NEVER
+from weightspace.learners.columns import NEVER
 from weightspace.learners.trees import DEEPEST, Nodes, Trees, without_missing
 from weightspace.progress import Progress, each, silent
 

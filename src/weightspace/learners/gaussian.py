@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from weightspace.arrays import Float, Float64
+from weightspace.features import native
 from weightspace.features.statistics import quantiles
 
 KNOTS = 100
@@ -38,20 +39,30 @@ class Gaussianiser:
         # Half a rank from both ends keeps the outer scores finite, and smaller in small samples.
         rank = 0.5 / max(len(features), 2 * count)
         score = ndtri(rank + share * (1 - 2 * rank))
-        scores = np.stack([_tied_means(row, score) for row in knots])
-        return cls(np.ascontiguousarray(knots), scores)
+        knots = np.ascontiguousarray(knots)
+        return cls(knots, _tied_means(knots, score))
 
     def __call__(self, features: Float[np.ndarray, "n F"]) -> Float64[np.ndarray, "n F"]:
         """Normal scores of the features."""
-        out = np.empty(features.shape, np.float64)
-        for column, (knots, scores) in enumerate(zip(self.knots, self.scores, strict=True)):
-            out[:, column] = np.interp(features[:, column], knots, scores)
+        found = native.library()
+        if found is None:
+            out = np.empty(features.shape)
+            for column, (knots, scores) in enumerate(zip(self.knots, self.scores, strict=True)):
+                out[:, column] = np.interp(features[:, column], knots, scores)
+        else:
+            values = np.ascontiguousarray(features, np.float64)
+            out = native.interpolated(found, values, self.knots, self.scores)
         out[np.isnan(features)] = 0.0
         return out
 
 
 def _tied_means(
-    knots: Float64[np.ndarray, " knots"], score: Float64[np.ndarray, " knots"]
-) -> Float64[np.ndarray, " knots"]:
-    _, group = np.unique(knots, return_inverse=True)
-    return (np.bincount(group, weights=score) / np.bincount(group))[group]
+    knots: Float64[np.ndarray, "F knots"], score: Float64[np.ndarray, " knots"]
+) -> Float64[np.ndarray, "F knots"]:
+    """The scores at the knots of each row; equal neighbours share their mean."""
+    new = np.ones(knots.shape, bool)
+    new[:, 1:] = knots[:, 1:] != knots[:, :-1]
+    group = np.cumsum(new).reshape(knots.shape) - 1
+    scores = np.broadcast_to(score, knots.shape)
+    means = np.bincount(group.ravel(), weights=scores.ravel()) / np.bincount(group.ravel())
+    return np.asarray(means[group])

@@ -73,14 +73,15 @@ class NystroemMap:
 
     def __call__(self, features: Float[np.ndarray, "n F"]) -> Float64[np.ndarray, "n D"]:
         """Kernel values between 0 and 1."""
-        return self._kernel(self.gaussianiser(features))
+        return self.kernel(self.gaussianiser(features))
 
     @property
     def penalty(self) -> Float64[np.ndarray, "D D"]:
         """The kernel between the landmarks: the norm of the function space."""
-        return self._kernel(self.landmarks) + 1e-8 * np.eye(len(self.landmarks))
+        return self.kernel(self.landmarks) + 1e-8 * np.eye(len(self.landmarks))
 
-    def _kernel(self, places: Float64[np.ndarray, "n F"]) -> Float64[np.ndarray, "n D"]:
+    def kernel(self, places: Float64[np.ndarray, "n F"]) -> Float64[np.ndarray, "n D"]:
+        """Kernel values of normal scores, instead of features."""
         squared = places @ self.landmarks.T
         squared *= -2
         squared += np.square(places).sum(axis=1)[:, None]

@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from weightspace.arrays import Float, Float64, Int
-from weightspace.learners.discriminant import NEVER, Discriminant
+from weightspace.learners.columns import NEVER
+from weightspace.learners.discriminant import Discriminant
 from weightspace.learners.kernel import FeatureMap
 
 

@@ -6,14 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_softmax
 
 from weightspace.arrays import Float, Float32, Float64, Int
-from weightspace.learners.discriminant import balanced_targets, blocks_of_columns, discriminate
+from weightspace.learners.columns import (
+    balanced_targets,
+    blocks_of_labelings,
+    discriminate,
+    log_probabilities,
+)
+from weightspace.learners.designs import inverse, leave_out, members_of
 from weightspace.learners.estimators import Fitted, MetaClassifier
 
 _WEIGHTS = 2048
 """Weights of all nets that are processed at a time."""
+
+_COLUMNS = 96
+"""Target columns that are solved for at a time."""
 
 _FARTHEST = 5.0
 """Standard deviations at which a weight is clipped, so that few nets cannot dominate a sum."""
@@ -94,7 +102,7 @@ class Aligned:
         for columns in _blocks(features.shape[1]):
             own = self.weights[:, columns]
             logits += self.scale(features, columns) @ own.reshape(-1, own.shape[2])
-        return _by_labeling(logits, self.levels)
+        return log_probabilities(logits, self.levels)
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ class DualLinearModel:
         self, features: Float[np.ndarray, "n P"]
     ) -> list[Float64[np.ndarray, "n _"]]:
         """For each labeling, with a column for each of its levels."""
-        return _by_labeling(
+        return log_probabilities(
             self.scale.gram(features, self.rows) @ self.dual + self.offsets, self.levels
         )
 
@@ -161,13 +169,14 @@ class Raw(MetaClassifier):
         space = _Dual(gram, groups, self.ridges)
         nets = len(np.unique(groups))
         duals, offsets = [], []
-        for block in blocks_of_columns(levels):
-            targets = [balanced_targets(codes[:, j], levels[j]) for j in block]
-            weight = [1 / np.bincount(codes[:, j])[codes[:, j]] for j in block]
-            for j, (scores, found) in zip(block, space.best(targets, weight), strict=True):
-                turn, shift = discriminate(scores, codes[:, j], levels[j], nets)
-                duals.append(found @ turn)
-                offsets.append(shift - gram.mean(axis=0) @ duals[-1])
+        for block in blocks_of_labelings(levels, _COLUMNS):
+            own, some = levels[block], codes[:, block]
+            targets = np.split(balanced_targets(some, own), np.cumsum(own)[:-1], axis=1)
+            weight = [1 / np.bincount(column)[column] for column in some.T]
+            for column, (scores, found) in zip(some.T, space.best(targets, weight), strict=True):
+                turn, shift = discriminate(scores[:, None], column[:, None], nets)
+                duals.append(found @ turn[0])
+                offsets.append(shift[0] - gram.mean(axis=0) @ duals[-1])
         return DualLinearModel(
             scale, features, np.concatenate(duals, axis=1), np.concatenate(offsets), levels
         )
@@ -200,7 +209,7 @@ class _Dual:
         real = values > 1e-6 * max(float(values[-1]), 1e-30)
         length = max(float(values.mean()), 1e-30)
         self._inverses = [np.where(real, 1 / (values + r * length), 0) for r in ridges]
-        self._members = _members(groups)
+        self._members = members_of(groups)
         self._left = [self._left_out(values * inverse) for inverse in self._inverses]
         self._values = values
 
@@ -210,8 +219,7 @@ class _Dual:
         for members in self._members:
             own = self._vectors[members]
             hat = (own * shrink) @ own.transpose(0, 2, 1) + 1 / len(shrink)
-            # A group that is fitted exactly has no residual, so nothing is scaled.
-            out.append(np.linalg.inv((1 + 1e-9) * np.eye(members.shape[1]) - hat))
+            out.append(inverse(np.eye(members.shape[1]) - hat))
         return out
 
     def best(
@@ -226,26 +234,15 @@ class _Dual:
         turned = [self._vectors.T @ own for own in targets]
         errors = np.full(len(targets), np.inf)
         found = [(targets[0], targets[0])] * len(targets)
-        for inverse, left in zip(self._inverses, self._left, strict=True):
+        for shrink, left in zip(self._inverses, self._left, strict=True):
             for j, (truth, own) in enumerate(zip(targets, turned, strict=True)):
-                dual = self._vectors @ (inverse[:, None] * own)
-                residual = truth - self._vectors @ ((self._values * inverse)[:, None] * own)
-                for members, enlarge in zip(self._members, left, strict=True):
-                    residual[members] = enlarge @ residual[members]
+                dual = self._vectors @ (shrink[:, None] * own)
+                residual = truth - self._vectors @ ((self._values * shrink)[:, None] * own)
+                leave_out(residual, self._members, left)
                 error = float((np.square(residual).sum(axis=1) * weight[j]).sum())
                 if error < errors[j]:
                     errors[j], found[j] = error, (truth - residual, dual)
         return found
-
-
-def _members(groups: Int[np.ndarray, " n"]) -> list[Int[np.ndarray, "_ _"]]:
-    """The rows of the groups of each size: [groups, size]."""
-    order = np.argsort(groups, kind="stable")
-    borders = np.concatenate([[0], np.flatnonzero(np.diff(groups[order])) + 1, [len(groups)]])
-    sizes = np.diff(borders)
-    return [
-        order[borders[:-1][sizes == size][:, None] + np.arange(size)] for size in np.unique(sizes)
-    ]
 
 
 def _kinds(
@@ -261,11 +258,3 @@ def _kinds(
 
 def _blocks(width: int) -> Iterator[slice]:
     return (slice(start, start + _WEIGHTS) for start in range(0, width, _WEIGHTS))
-
-
-def _by_labeling(
-    logits: Float64[np.ndarray, "n columns"], levels: tuple[int, ...]
-) -> list[Float64[np.ndarray, "n _"]]:
-    """Log-probabilities of each labeling, from log-odds in neighbouring columns."""
-    parts = np.split(logits, np.cumsum(levels)[:-1], axis=1)
-    return [log_softmax(part, axis=1) for part in parts]

@@ -11,7 +11,8 @@ import numpy as np
 from sklearn.svm import SVC
 
 from weightspace.arrays import Float, Float64, Int
-from weightspace.learners.discriminant import NEVER, Discriminant
+from weightspace.learners.columns import NEVER
+from weightspace.learners.discriminant import Discriminant
 from weightspace.learners.gaussian import Gaussianiser
 from weightspace.learners.kernel import NystroemMap
 from weightspace.learners.temperature import temperature

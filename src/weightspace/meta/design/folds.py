@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,8 @@ class Cells:
         own = len(np.unique(groups))
         split = min(_MOST_CELLS, own // (folds * _CELL_GROUPS), scarcest // folds)
         cells = folds * max(1, split)
-        return cls(_balanced(codes, groups, cells), folds)
+        table = np.ascontiguousarray(np.column_stack([groups, codes]), np.int64)
+        return cls(_balanced(table.tobytes(), table.shape[1], cells), folds)
 
     def fold_of(self, seed: int) -> np.ndarray:
         """The fold, 0..folds-1, of each net under a seed: int64 [N]."""
@@ -84,8 +86,15 @@ class HeldOut(Cells):
         return self.cell - 1
 
 
-def _balanced(codes: np.ndarray, groups: np.ndarray, cells: int) -> np.ndarray:
-    """Assign groups to cells, the rarest labels first, each to the cell that lacks them most."""
+@lru_cache(maxsize=64)
+def _balanced(table: bytes, width: int, cells: int) -> np.ndarray:
+    """Assign groups to cells, the rarest labels first, each to the cell that lacks them most.
+
+    `table` are the bytes of int64 [N, width], a net's group and then its labels: a dissection asks
+    for the same cells a hundred times.
+    """
+    groups, *columns = np.frombuffer(table, np.int64).reshape(-1, width).T
+    codes = np.stack(columns, axis=1)
     rng = np.random.default_rng([len(codes), cells])
     starts = np.concatenate([[0], np.cumsum(codes.max(axis=0) + 1)])
     flat = codes + starts[:-1]
@@ -108,6 +117,7 @@ def _balanced(codes: np.ndarray, groups: np.ndarray, cells: int) -> np.ndarray:
         cell[nets] = best
         np.add.at(counts[best], labels, 1.0)
         sizes[best] += len(nets)
+    cell.flags.writeable = False
     return cell
 
 

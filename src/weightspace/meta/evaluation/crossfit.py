@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from weightspace._moved import renamed
 from weightspace.errors import UsageError
+from weightspace.learners.columns import by_width
 from weightspace.learners.estimators import MetaClassifier
 from weightspace.learners.registry import classifier as declared
 from weightspace.meta.design.folds import Cells, each_fold
@@ -154,15 +155,16 @@ def cross_predict(
         key = np.searchsorted(test_nets, owner) * width + place
         size = len(test_nets) * width
         divisor = np.maximum(np.bincount(key, minlength=size), 1)
-        for j, logs in enumerate(fitted.log_probabilities(features[tested])):
-            answer = logs.argmax(axis=1)
-            right = np.bincount(key, weights=answer == codes[owner, j], minlength=size)
-            slice_hits[test_nets, :, j] = (right / divisor).reshape(-1, width)
-            sums = np.stack([np.bincount(key, weights=c, minlength=size) for c in logs.T], axis=1)
-            net_answers[test_nets, :, j] = sums.argmax(axis=1).reshape(-1, width)
-            if j < len(wanted):
-                kept[j][test_nets] = (sums / divisor[:, None]).reshape(-1, width, levels[j])
-                np.add.at(answers[j], (owner, place, answer), 1)
+        logs = fitted.log_probabilities(features[tested])
+        right = answers_of(logs) == codes[owner]
+        shares = _summed(right.astype(np.float64), key, size) / divisor[:, None]
+        slice_hits[test_nets] = shares.reshape(-1, width, targets)
+        sums = _summed(np.concatenate(logs, axis=1), key, size)
+        by_target = np.split(sums, np.cumsum(levels)[:-1], axis=1)
+        net_answers[test_nets] = answers_of(by_target).reshape(-1, width, targets)
+        for j in range(len(wanted)):
+            kept[j][test_nets] = (by_target[j] / divisor[:, None]).reshape(-1, width, levels[j])
+            np.add.at(answers[j], (owner, place, logs[j].argmax(axis=1)), 1)
 
     each_fold(fold, groups, predict_fold)
     net_hits = (net_answers == codes[:, None, :]) & (rows > 0)[:, :, None]
@@ -191,12 +193,28 @@ def right_answers(
     `log_probabilities` has an array [n, levels] for each target; row i belongs to the net
     `owners[i]`, int [n]. `codes`: int [N, target]. `nets`: positions in `codes` of the tested nets.
     """
+    right = (answers_of(log_probabilities) == codes[owners]).astype(np.float64)
     sizes = np.bincount(owners, minlength=len(codes))[nets]
-    right = [
-        np.bincount(owners, logs.argmax(axis=1) == codes[owners, j], len(codes))[nets]
-        for j, logs in enumerate(log_probabilities)
-    ]
-    return np.stack(right, axis=1) / sizes[:, None]
+    return np.asarray(_summed(right, owners, len(codes))[nets] / sizes[:, None])
+
+
+def answers_of(log_probabilities: list[np.ndarray]) -> np.ndarray:
+    """The most probable level by each target: int64 [n, target]; a list of [n, levels]."""
+    levels = tuple(own.shape[1] for own in log_probabilities)
+    logs = np.concatenate(log_probabilities, axis=1)
+    out = np.empty((len(logs), len(levels)), np.int64)
+    for own, columns in by_width(levels):
+        out[:, own] = logs[:, columns].argmax(axis=2)
+    return out
+
+
+def _summed(values: np.ndarray, key: np.ndarray, count: int) -> np.ndarray:
+    """The sums of rows `values` float64 [n, k] of equal `key` int [n]: float64 [count, k]."""
+    order = np.argsort(key, kind="stable")
+    first = np.flatnonzero(np.diff(key[order], prepend=-1))
+    out = np.zeros((count, values.shape[1]))
+    out[key[order[first]]] = np.add.reduceat(values[order], first, axis=0)
+    return out
 
 
 @renamed(groups="places", families="net_groups")

@@ -11,7 +11,6 @@ built, and for layers and activations that the native step does not have (plans.
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Sequence
 from ctypes import POINTER, Structure, c_int, c_int64, c_void_p
 from functools import cache
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from weightspace import native
 from weightspace.networks.batch import Images, Masks, Step
 from weightspace.networks.layout import RUNNING, TRAINABLE, Layout
 from weightspace.networks.native.plans import numbers
@@ -55,17 +55,13 @@ def library() -> ctypes.CDLL | None:
 
     The environment variable WEIGHTSPACE_NATIVE=0 switches it off.
     """
-    found = builds()
-    return load(found[-1]) if found and os.environ.get("WEIGHTSPACE_NATIVE") != "0" else None
+    found = native.widest(Path(__file__).parent)
+    return None if found is None else load(found)
 
 
 def builds() -> list[Path]:
     """The builds that this processor supports, the widest last."""
-    there = {path.name.split(".")[0]: path for path in Path(__file__).parent.glob("_v*.so")}
-    if "_v2" not in there:
-        return []
-    level = ctypes.CDLL(str(there["_v2"])).ws_level()
-    return [path for name, path in sorted(there.items()) if int(name[2:]) <= level]
+    return native.builds(Path(__file__).parent)
 
 
 def load(build: Path) -> ctypes.CDLL:

@@ -10,6 +10,7 @@
 #include "dense.h"
 #include "optimizers.h"
 #include "others.h"
+#include "weightspace/native.h"
 
 namespace ws {
 
@@ -247,15 +248,5 @@ void ws_update_f32(int64_t nets, int64_t values, const float* gradient, float* w
   for (int64_t m = 0; m < nets; m++)
     ws::update(*static_cast<const ws::Updates*>(updates), m, values, gradient + m * values, weights);
 }
-// The widest instruction set that this processor has and a build exists for: 2, 3 or 4.
-int ws_level(void) {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return 4;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 3;
-#endif
-  return 2;
-}
+int ws_level(void) { return level_of_processor(); }
 }
