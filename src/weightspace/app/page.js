@@ -5,12 +5,13 @@ const text = (link) => {
 };
 
 // The page of an audit has no scripts, and its policy forbids them. Its frame is as high as the
-// page, so that there is one scroll bar.
+// page, so that there is one scroll bar, which is the app's.
 const still = (frame, page) => {
   const address = URL.createObjectURL(page);
   frame.addEventListener("load", () => {
     URL.revokeObjectURL(address);
-    const body = frame.contentDocument.body;
+    const { body, documentElement: root } = frame.contentDocument;
+    root.style.overflowY = "hidden";
     const fit = () => { frame.style.height = `${body.scrollHeight + 2}px`; };
     new ResizeObserver(fit).observe(body);
     fit();
