@@ -208,14 +208,6 @@ class Tab:
         """By how many pixels the page is wider than the window."""
         return chromium.broad(self.driver)
 
-    def saved(self) -> str:
-        """The page of the result, as its link saves it."""
-        link = until(lambda: self.all("a.page[href]"), "result")[0]
-        read = (
-            "const done = arguments[1]; fetch(arguments[0].href).then((r) => r.text()).then(done)"
-        )
-        return str(self.driver.execute_async_script(read, link))
-
     def violations(self) -> Mapping[str, list[str]]:
         """What axe finds in the page, which cannot see into the result's frame."""
         return chromium.violations(self.driver)
