@@ -47,7 +47,7 @@ def timed(function: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> f
 
 def on(cores: int, function: Callable[[np.ndarray], np.ndarray]) -> Callable:
     def run(values: np.ndarray) -> np.ndarray:
-        with mock.patch.object(chunks.os, "cpu_count", return_value=cores):
+        with mock.patch.object(chunks.loky, "cpu_count", return_value=cores):
             return function(values)
 
     return run

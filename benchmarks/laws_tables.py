@@ -28,6 +28,7 @@ def main() -> None:
     rows = pl.concat([_plain(part) for part in parts], how="diagonal_relaxed")
     verdicts = rows.filter(pl.col("law") == "")
     for name, lines in {
+        "summary": summary(verdicts),
         "claims": claims(verdicts), "optimizer": optimizers(verdicts),
         "laws": laws(rows.filter((pl.col("law") != "") & (pl.col("asked") == "all"))),
         "products": products(verdicts), "seeds": seeds(verdicts),
@@ -48,6 +49,64 @@ def _plain(part: pl.DataFrame) -> pl.DataFrame:
     for most, name in reversed(LENGTHS[:-1]):
         length = pl.when(pl.col("steps") < most).then(pl.lit(name)).otherwise(length)
     return part.with_columns(pl.col(pl.Categorical).cast(pl.String), length.alias("length"))
+
+
+def summary(verdicts: pl.DataFrame) -> Iterator[str]:
+    """What is asked of the laws, over all nets."""
+    yield from head("", "weightspace", "plain PyTorch")
+    each = [verdicts.filter(pl.col("source") == one) for one in ("weightspace", "plain PyTorch")]
+    for name, of in (
+        ("nets", lambda some: f"{some['net'].n_unique():,}"),
+        ("true claims", lambda some: f"{some.filter(pl.col('asked') == 'all').height:,}"),
+        ("nets with a true claim contradicted", _contradicted),
+        ("nets with 300 steps or more", lambda some: f"{_long(some, 'all').height}"),
+        ("family decided, with all claims", lambda some: _decided(_long(some, "all"))),
+        ("family decided, with all claims, not torch's default",
+         lambda some: _decided(_others(_long(some, "all")))),
+        ("family decided, on a usual card", lambda some: _decided(_long(some, "usual"))),
+        ("family decided, on a usual card, not torch's default",
+         lambda some: _decided(_others(_long(some, "usual")))),
+        ("right, of those decided", _right),
+        ("nets with decay above 0.3", lambda some: f"{_decayed(some)[0]}"),
+        ("measured", lambda some: f"{_decayed(some)[1]}"),
+        ("within 15 %", lambda some: f"{_decayed(some)[2]}"),
+        ("inside the 99 % interval", lambda some: f"{_decayed(some)[3]}"),
+    ):  # fmt: skip
+        yield row(name, *(of(some) for some in each))
+
+
+def _contradicted(some: pl.DataFrame) -> str:
+    true = some.filter(pl.col("asked") != "false")
+    wrong, nets = true.filter(CONTRADICTED)["net"].n_unique(), true["net"].n_unique()
+    return f"{wrong} (95 % interval {interval(wrong, nets)})"
+
+
+def _long(some: pl.DataFrame, asked: str) -> pl.DataFrame:
+    """The verdicts on the true optimizer of nets with 300 steps or more."""
+    return some.filter(
+        (pl.col("claim") == "optimizer") & (pl.col("asked") == asked) & (pl.col("steps") >= 300)
+    )
+
+
+def _others(some: pl.DataFrame) -> pl.DataFrame:
+    return some.filter(pl.col("initialization") != "torch_default")
+
+
+def _decided(some: pl.DataFrame) -> str:
+    return percent(some.select(pl.col("verdict") != "undecidable").to_series())
+
+
+def _right(some: pl.DataFrame) -> str:
+    decided = _long(some, "all").filter(pl.col("verdict") != "undecidable")
+    return percent(decided.select(CONSISTENT).to_series())
+
+
+def _decayed(some: pl.DataFrame) -> tuple[int, int, int, int]:
+    """Nets that decayed by more than 0.3: all, measured, within 15 %, inside the interval."""
+    shown = _of_products(some)
+    told = shown.filter(pl.col("estimate").is_not_null())
+    near, inside = _near(told)
+    return shown.height, told.height, int(near.sum()), int(inside.sum())
 
 
 def claims(verdicts: pl.DataFrame) -> Iterator[str]:
@@ -127,17 +186,27 @@ def products(verdicts: pl.DataFrame) -> Iterator[str]:
     """The sum of rate x decay / (1 - momentum), where it is above 0.3."""
     yield from head("source", "kind", "optimizer", "nets", "estimated", "within 15 %",
                     "inside the 99 % interval")  # fmt: skip
-    shown = verdicts.filter(
+    for (source, kind, family), some in (
+        _of_products(verdicts)
+        .sort("source", "kind", "family")
+        .group_by("source", "kind", "family", maintain_order=True)
+    ):
+        told = some.filter(pl.col("estimate").is_not_null())
+        near, inside = _near(told)
+        yield row(source, kind, family, some.height, told.height, percent(near), percent(inside))
+
+
+def _of_products(verdicts: pl.DataFrame) -> pl.DataFrame:
+    return verdicts.filter(
         (pl.col("claim") == "weight_decay") & (pl.col("asked") == "all")
         & (pl.col("product") > 0.3) & pl.col("product").is_finite()
     )  # fmt: skip
-    for (source, kind, family), some in shown.sort("source", "kind", "family").group_by(
-        "source", "kind", "family", maintain_order=True
-    ):
-        told = some.filter(pl.col("estimate").is_not_null())
-        near = (told["estimate"] / told["product"] - 1).abs() <= 0.15
-        inside = (told["low"] <= told["product"]) & (told["product"] <= told["high"])
-        yield row(source, kind, family, some.height, told.height, percent(near), percent(inside))
+
+
+def _near(told: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    """Which estimates are within 15 % of the truth, and which intervals hold it."""
+    near = (told["estimate"] / told["product"] - 1).abs() <= 0.15
+    return near, (told["low"] <= told["product"]) & (told["product"] <= told["high"])
 
 
 def seeds(verdicts: pl.DataFrame) -> Iterator[str]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def judged(place: Path, sets: Any) -> dict[str, list[Row]]:
         akin = compare(place / made["altered"][0]["file"], file)
         nets.append(own | {
             "accuracy": one["accuracy"], "compared": akin.verdict, "permuted": akin.permuted,
-            "direction": akin.direction, "drift": akin.drift, "readings": readings(file, recipe),
+            "direction": akin.direction, "drift": akin.drift,
         })  # fmt: skip
     return {"verdicts": verdicts, "nets": nets}
 
@@ -130,15 +130,6 @@ def said_of(found: Audit, untrue: Sequence[str]) -> Iterator[Row]:
             "holds": name not in untrue and not (name == JOINT and rests),
             "law": one.bearings[0].evidence.law if one.bearings else None,
         }  # fmt: skip
-
-
-def readings(file: Path, recipe: Mapping[str, Any]) -> str | None:
-    """What a population around the net reads off an altered net, as JSON.
-
-    None: no population is made yet. Whoever makes one adds its readings here, and a table of them
-    in `robustness_tables`.
-    """
-    return None
 
 
 if __name__ == "__main__":

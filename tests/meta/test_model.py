@@ -153,6 +153,19 @@ def test_missing_features_are_neither_inside_nor_outside():
     assert known.outside(np.array([[9.0, 9.0, 0.0, 5.0]])) == 2 / 4
 
 
+def test_a_pruned_net_is_outside(model, zoo):
+    net = zoo.nets["net"][0]
+    vector, layout = zoo.vector(net).copy(), zoo.layout(net)
+    vector[np.abs(vector) < np.quantile(np.abs(vector), 0.1)] = 0
+    for answer in (model.predict(vector, layout), model.predict(vector)):
+        assert answer.outside
+        assert (
+            "of its values are exactly 0, as after pruning or rounding to few bits; at most"
+            in answer.reasons[0]
+        )
+        assert all(reading.level is None for reading in answer.readings.values())
+
+
 def test_what_is_unlike_the_population_is_outside(model, zoo):
     net = zoo.nets["net"][0]
     vector, layout = zoo.vector(net), zoo.layout(net)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import loky
 import numpy as np
 
 from weightspace.arrays import Asked, Float, Float32
@@ -48,7 +48,7 @@ def by_chunks(
         )
 
     starts = range(0, len(values), rows)
-    workers = min(len(starts), os.cpu_count() or 1)
+    workers = min(len(starts), loky.cpu_count())
     if workers <= 1:
         for start in starts:
             work(start)

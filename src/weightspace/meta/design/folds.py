@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
+import loky
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -137,7 +137,7 @@ def each_fold(
 
     # One fold per core with single-threaded algebra. That is faster than threads within small
     # matrices, most of all on a busy machine, and equal to the last bit on any number of cores.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(loky.cpu_count()) as pool:
         list(pool.map(apart, np.unique(fold[fold >= 0])))
 
 

@@ -142,6 +142,7 @@ def fit(
     structures, rules, alarms = _architectures(zoo, labels, fold)
     facts = {
         "structure_alarms": alarms,
+        "most_zeros": _most_zeros(zoo, labels, source),
         "space": zoo.space.name,
         "nets": len(labels.nets),
         "dead": labels.dead,
@@ -221,6 +222,16 @@ def _architectures(
         if rule is not None:
             rules[name] = rule
     return Structures.of(nets), rules, alarms / len(nets)
+
+
+def _most_zeros(zoo: Zoo, labels: Labels, source: Source) -> float:
+    """The largest share of values of a vector that are exactly 0."""
+    numbers = held(zoo, source.snapshots)
+    return max(
+        float((zoo.vector(net, snapshot) == 0).mean())
+        for net in labels.nets
+        for snapshot in numbers[net]
+    )
 
 
 def _rows(

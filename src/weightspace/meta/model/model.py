@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from weightspace.networks import Layout
 
 
+_MORE_ZEROS = 0.01
+"""The share of zeros that a vector may have beyond those of the population."""
+
+
 @dataclass(frozen=True)
 class Model:
     """Calibrated meta-classifiers of every property of a population.
@@ -109,12 +113,12 @@ class Model:
         own = None if layout is None else shapes(layout)
         reasons = () if own is None else self.structures.reasons(own)
         name = reader.view.classifier
-        if reasons:  # its features need not be those of any net that the model knows
+        if reasons:  # its features need not be like those of any net that the model knows
             rows, far = np.empty((0, 0)), None
         else:
             rows = reader.view.rows(vector, layout)
             far = reader.range.outside(rows)
-            reasons = _unlike(far, reader.range)
+            reasons = _unlike(far, reader.range) or self._zeroed(vector)
         limit = reader.range.limit
         if reasons:
             readings = {a.property: nothing(a, reasons[0]) for a in reader.abilities}
@@ -127,6 +131,17 @@ class Model:
             for ability, chances in zip(reader.abilities, reader.probabilities(rows), strict=True)
         }
         return Answer(readings, name, len(rows), far, limit)
+
+    def _zeroed(self, vector: np.ndarray) -> tuple[str, ...]:
+        """Why a vector with so many zeros is outside, if it is: pruned nets are read wrongly."""
+        most = self.facts.get("most_zeros", 1.0)
+        share = float((vector == 0).mean())
+        if share <= most + _MORE_ZEROS:
+            return ()
+        return (
+            f"{100 * share:.1f} % of its values are exactly 0, as after pruning or rounding to "
+            f"few bits; at most {100 * most:.1f} % are in a net of the population",
+        )
 
     def save(self, directory: str | Path) -> Path:
         """Write model.json and arrays.safetensors into a folder.

@@ -115,6 +115,7 @@ def load(directory: Path) -> tuple[tuple[Reader, ...], dict[str, Any], Structure
         demand(all(own == names[0] for own in names), "its classifiers differ in properties")
         facts = plain["facts"]
         demand(isinstance(facts, dict), "its facts are no mapping")
+        number(facts.get("most_zeros", 1.0), 0, 1, "most_zeros")
         structures = structures_of(plain["structures"])
         rules = rules_of(plain["rules"], readers[0].abilities)
     except (Unsound, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
