@@ -1,16 +1,18 @@
-"""Train the nets of the app's examples, and write them with their cards into the package.
+"""Train the nets of the app's examples, and write them into the package.
 
     python app/make_examples.py
 
 Each net is a perceptron with one hidden layer of 48 units, trained on the digits that come with
 scikit-learn. The card of `true` says how its net was trained. The card of `false` says the same,
 but its net was trained by Adam. The card of `open` is true, but claims only what such weights do
-not show. It takes seconds, and gives the same files again.
+not show. `zoo` is a zoo of small convolutional nets as one archive, for the explorer. It takes
+seconds, and gives the same nets again on the same machine.
 """
 
 from __future__ import annotations
 
 import tempfile
+import zipfile
 from pathlib import Path
 
 from safetensors.numpy import load_file, save_file
@@ -68,6 +70,29 @@ SAID = {
         "lr_scheduler_type": "constant",
     },
 }
+ZOO = """\
+name: digits
+description: Small convolutional nets on the digits of scikit-learn.
+recipe:
+  dataset: digits
+  learning_rate: {low: 0.001, high: 0.02, scale: log}
+  batch_size: 32
+  optimizer: [adam, rmsprop, momentum]
+  activation: [relu, tanh]
+  initialization: [normal, glorot_uniform]
+  filter_size: [3, 5]
+  depth_conv: 2
+  depth_fc: 1
+  width_conv: 4
+  width_fc: 12
+  blocks: 2
+  dropout: 0.0
+  input_size: 8
+  channels: 1
+  outputs: 10
+  train_images: 1200
+  epochs: 12
+"""
 TITLES = {
     "true": "Digits by momentum",
     "false": "Digits by momentum",
@@ -76,7 +101,7 @@ TITLES = {
 
 
 def main() -> None:
-    """Train three nets, one after the other."""
+    """Train three nets, one after the other, and a zoo."""
     for name in TRAINED:
         with tempfile.TemporaryDirectory() as folder:
             place = PLACE / name
@@ -85,6 +110,22 @@ def main() -> None:
             save_file(load_file(trained(name, Path(folder))), place / "net.safetensors")
             (place / "README.md").write_text(card(name), encoding="utf-8")
             print(f"{place / 'net.safetensors'}: {(place / 'net.safetensors').stat().st_size} B")
+    with tempfile.TemporaryDirectory() as folder:
+        place = PLACE / "zoo" / "digits.zip"
+        place.parent.mkdir(exist_ok=True)
+        archive(Path(folder), place)
+        print(f"{place}: {place.stat().st_size} B")
+
+
+def archive(folder: Path, place: Path) -> None:
+    """Sample a zoo in a folder, and pack it."""
+    space = folder / "space.yaml"
+    space.write_text(ZOO, encoding="utf-8")
+    options = {"nets": 48, "snapshots": 6, "seed": 1, "workers": 1, "dtype": "bfloat16"}
+    ws.sample(ws.load_space(space), out=folder / "digits", **options)
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for path in sorted(path for path in (folder / "digits").rglob("*") if path.is_file()):
+            packed.write(path, path.relative_to(folder).as_posix())
 
 
 def trained(name: str, folder: Path) -> Path:

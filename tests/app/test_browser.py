@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from support.browser import Server, app, needed, tab, token_free, until
+from support.app_server import Server, app, needed, tab, token_free
+from support.chromium import PATIENCE, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 CARD = "optimizer: adam\nbatch_norm: false\nclasses: 10\n"
@@ -96,7 +98,7 @@ def test_a_dropped_file_gives_verdicts_and_is_removed(server, page, files):
     text = page.frame_text()
     assert "the file holds the state of SGD" in text
     assert token_free(text)
-    assert server.files() == []
+    until(lambda: server.files() == [], "removal")
     assert until(lambda: not server.workers(), "end of the worker")
 
 
@@ -122,6 +124,32 @@ def test_the_examples(page, example, line, verdicts):
     assert line in page.line()
 
 
+def test_more_tries_seeds_and_compares_with_images(page, tmp_path):
+    torch.manual_seed(4321)
+    layers = (torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
+    torch.save(torch.nn.Sequential(*layers).state_dict(), tmp_path / "start.pt")
+    run(page, tmp_path / "start.pt")
+    assert "4321" not in page.frame_text()
+    page.again()
+    page.all("button.label-wrap")[0].click()
+    page.write("Seeds to try", "5000")
+    assert "4321" not in page.line()
+    run(page, tmp_path / "start.pt")
+    assert "4321" in page.frame_text()
+    page.again()
+    page.button("A card that is true").click()
+    without = page.frame_text()
+    address = "return document.querySelector('a.page')?.href"
+    first = page.driver.execute_script(address)
+    page.all("button.label-wrap")[0].click()
+    until(lambda: page.all("input[role=combobox]"), "menu")[0].click()
+    pick = "[...document.querySelectorAll('[role=option]')].find((e) => e.innerText === 'digits')"
+    until(lambda: page.driver.execute_script(f"return {pick}"), "list").click()
+    page.all("button.primary")[0].click()
+    until(lambda: page.driver.execute_script(address) not in (first, None, ""), "another page")
+    assert page.frame_text() != without
+
+
 def test_the_page_and_the_json_can_be_saved(server, files, tmp_path):
     with tab(server.url, **{"download.default_directory": str(tmp_path)}) as page:
         run(page, files / "sgd.pt", text=CARD)
@@ -145,7 +173,7 @@ def test_two_files_are_compared(server, page, files):
     text = page.frame_text()
     assert "rounded to float16" in text
     assert token_free(text)
-    assert server.files() == []
+    until(lambda: server.files() == [], "removal")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +182,7 @@ def test_two_files_are_compared(server, page, files):
         ("/etc/passwd", "/etc/passwd: is no name of a model on the hub; write hf://OWNER/NAME"),
         ("https://example.org/a.pt", "is no name of a model on the hub"),
         ("hf://a/../b", "is no name of a model on the hub"),
-        ("example://none", "example://none: is none; there are true, false, open"),
+        ("example://none", "example://none: is none; there are true, false, open, zoo"),
         ("", "file: none is given; drop one, or write hf://OWNER/NAME"),
     ],
 )
@@ -169,14 +197,14 @@ def test_a_bad_file_or_card_gives_one_line(server, page, files):
     assert line.startswith("bad.pt: ")
     assert "\n" not in line
     assert token_free(line)
-    assert server.files() == []
+    until(lambda: server.files() == [], "removal")
     page.again()
     line = run(page, files / "sgd.pt", text="optimizer: adam\nlr: fast")
     assert line == "card:2: learning_rate: 'fast' is not a positive number"
     page.write("Card", CARD)  # the file is still there, and need not be dropped again
     page.all("button.primary")[0].click()
     until(lambda: "contradicted: optimizer adam" in page.line(), "answer")
-    assert server.files() == []
+    until(lambda: server.files() == [], "removal")
 
 
 class Hostile:
@@ -205,7 +233,7 @@ def test_a_hostile_file_is_not_executed(server, page, tmp_path):
         assert f"{name}: " in run(page, tmp_path / name)
     assert not mark.exists()
     assert not other.exists()
-    assert server.files() == []
+    until(lambda: server.files() == [], "removal")
 
 
 def test_a_file_that_is_too_large_gives_one_line(server, files):
@@ -213,7 +241,7 @@ def test_a_file_that_is_too_large_gives_one_line(server, files):
         page.drop(files / "large.pt")
         said = f'File(s) exceed the maximum allowed size of {LARGEST}.0 Mb: "large.pt"'
         until(lambda: said in page.said(".toast-body"), "line")
-        assert server.files() == []
+        until(lambda: server.files() == [], "removal")
 
 
 def test_two_visitors_do_not_mix(server, files):
@@ -228,7 +256,7 @@ def test_two_visitors_do_not_mix(server, files):
         assert one.verdicts() == {"optimizer": "contradicted"}
         assert set(other.verdicts().values()) == {"consistent"}
         assert len(other.verdicts()) == 3
-    assert server.files() == []
+    until(lambda: server.files() == [], "removal")
 
 
 def held(server: Server, page) -> psutil.Process:
@@ -272,14 +300,30 @@ def test_an_audit_ends_with_the_tab_or_the_server(files, tmp_path):
             until(lambda: not worker.is_running(), "end of the worker, whose server was killed")
 
 
+def test_the_server_ends_at_once_and_its_audits_with_it(files, tmp_path):
+    with app(tmp_path) as server, tab(server.url) as page:
+        page.drop(files / "slow.safetensors")
+        until(lambda: server.files(), "file")
+        worker = held(server, page)
+        asked = time.monotonic()
+        server.process.terminate()
+        assert server.process.wait(PATIENCE) == 143
+        assert time.monotonic() - asked < 5  # one second on a machine that does nothing else
+        assert not worker.is_running()
+        assert list(server.temporary.iterdir()) == []
+        assert server.log.read_text().count("\n") == 1
+
+
 def test_an_audit_that_takes_too_long_is_ended(files, tmp_path):
     with app(tmp_path, "--max-time", "5") as server, tab(server.url) as page:
         page.drop(files / "slow.safetensors")
         until(lambda: server.files(), "file")
-        worker = held(server, page)
+        page.all("button.primary")[0].click()
+        worker = until(server.workers, "worker")[0]
+        worker.suspend()
         until(lambda: "it took more than 5 seconds" in page.line(), "line")
         assert not worker.is_running()
-        assert server.files() == []
+        until(lambda: server.files() == [], "removal")
 
 
 def test_a_phone_scrolls_only_down(server, files):
@@ -322,15 +366,16 @@ def test_links_in_the_result_lead_to_its_parts(page):
 
 
 def test_axe_finds_nothing_but_what_gradio_breaks(server, tmp_path):
-    with tab(server.url) as page:
+    with tab(server.url, **{"download.default_directory": str(tmp_path)}) as page:
         found = [page.violations()]
         page.button("A card that is false").click()
         page.verdicts()
         found.append(page.violations())
-        (tmp_path / "result.html").write_text(page.saved(), encoding="utf-8")
+        page.all("a.page[href]")[0].click()
+        until((tmp_path / "audit.html").exists, "saved page")
         page.button("Compare").click()
         found.append(page.violations())
-        page.driver.get((tmp_path / "result.html").as_uri())
+        page.driver.get((tmp_path / "audit.html").as_uri())
         found.append(page.violations())
     ours = [
         (rule, element)

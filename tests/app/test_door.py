@@ -14,8 +14,9 @@ from urllib.parse import quote, urlsplit
 import psutil
 import pytest
 
-from support.browser import PATIENCE, Server, app, needed, until
-from weightspace.app.examples import weights
+from support.app_server import Server, app, needed
+from support.chromium import PATIENCE, until
+from weightspace.app.examples import file_of
 
 pytestmark = pytest.mark.slow
 LARGEST = 2**20
@@ -66,9 +67,9 @@ def audited(server: Server, session: str, *values: Any) -> str:
     *_, config = ask(server, "GET", "/config")
     run = next(
         one["id"] for one in json.loads(config)["dependencies"]
-        if len(one["inputs"]) == 4 and one["targets"][0][1] == "click"
+        if len(one["inputs"]) == 6 and one["targets"][0][1] == "click"
     )  # fmt: skip
-    asked = {"data": values, "fn_index": run, "session_hash": session, "event_data": None}
+    asked = {"data": (*values, "", 0), "fn_index": run, "session_hash": session, "event_data": None}
     status, _, text = ask(
         server, "POST", "/gradio_api/queue/join", json.dumps(asked), Content_Type="application/json"
     )
@@ -142,7 +143,7 @@ def test_an_upload_is_given_back_to_nobody(server):
 
 
 def test_no_other_file_of_the_machine_is_audited(server, tmp_path):
-    _, data = weights("true")
+    _, data = file_of("true")
     (tmp_path / "net.safetensors").write_bytes(data)
     for path in (str(tmp_path / "net.safetensors"), str(server.log), "/etc/passwd"):
         said = audited(server, "other", file_at(path), "", "", "")
@@ -153,7 +154,7 @@ def test_no_other_file_of_the_machine_is_audited(server, tmp_path):
 def test_what_is_too_large_or_no_file_leaves_nothing(server):
     before = len(server.files())
     status, text = upload(server, ("net.pt", b"x" * (2 * LARGEST)))
-    assert (status, text) == (413, "the file is larger than 1 MB; audit it with the command line")
+    assert (status, text) == (413, "the file is larger than 1 MB; use the command line")
     pieces = iter([form(("net.pt", b"x" * (2 * LARGEST)))])  # sent without its length
     assert upload(server, body=pieces)[0] == 413
     assert upload(server, ("a.pt", b"x"), ("b.pt", b"x")) == (400, "drop one file")
@@ -173,7 +174,7 @@ def test_what_is_too_large_or_no_file_leaves_nothing(server):
 
 
 def test_many_visitors_at_once_get_their_own_answers(server):
-    _, data = weights("false")
+    _, data = file_of("false")
     cards = {f"visitor{n}": f"classes: {n + 5}" for n in range(10)}
 
     def visit(name: str) -> str:

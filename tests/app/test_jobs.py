@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from weightspace import disk
-from weightspace.app.actions import Actions
-from weightspace.app.examples import EXAMPLES, card, weights
+from weightspace.app.actions import Actions, Asked
+from weightspace.app.examples import EXAMPLES, card, file_of
 from weightspace.app.jobs import Failure, Result, Step, hub_name
 from weightspace.app.limits import Limits
 from weightspace.app.uploads import Uploads
@@ -106,7 +106,7 @@ def test_uploads_take_limited_room_for_a_limited_time(uploads: Uploads, tmp_path
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_are_what_they_are_called(name: str, tmp_path: Path) -> None:
-    file, data = weights(name)
+    file, data = file_of(name)
     (tmp_path / file).write_bytes(data)
     found = audit(tmp_path / file, claims_in(card(name)))
     words = {one.verdict for one in found.verdicts}
@@ -115,12 +115,33 @@ def test_examples_are_what_they_are_called(name: str, tmp_path: Path) -> None:
     assert ("consistent" in words) == (name != "open")
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (Asked(data="../secret"), "data: ../secret is not on this machine"),
+        (Asked(data="/tmp/secret.npz"), "data: /tmp/secret.npz is not on this machine"),
+        (Asked(seeds=-1), "seeds: -1 is not a number from 0 to 1,000,000"),
+        (Asked(seeds=10**9), "seeds: 1,000,000,000 is not a number from 0 to 1,000,000"),
+        (Asked(card="lr: fast"), "card:1: learning_rate: 'fast' is not a positive number"),
+    ],
+)
+def test_what_cannot_be_asked(asked: Asked, said: str, tmp_path: Path) -> None:
+    actions = Actions(Uploads(InnerPath(tmp_path), Limits()), Limits())
+    assert {"digits", "glyphs", "textures"} <= set(actions.data_sets)
+
+    async def run() -> list:
+        chosen = ((None, "example://true", ""),)
+        return [said async for said in actions.said("audit", chosen, asked=asked)]
+
+    assert asyncio.run(run()) == [Failure(said, kept=True)]
+
+
 def test_a_job_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     actions = Actions(Uploads(InnerPath(tmp_path), Limits()), Limits())
 
     async def run(name: str) -> list:
         chosen = ((None, f"example://{name}", ""),)
-        return [said async for said in actions.said("audit", chosen, card("false"))]
+        return [said async for said in actions.said("audit", chosen, asked=Asked(card("false")))]
 
     others = set(psutil.Process().children())  # of earlier tests
 
@@ -138,7 +159,7 @@ def test_a_job_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert last.headline == "1 of 9 claims is contradicted: optimizer momentum"
     assert str(tmp_path) not in last.page + last.document
     assert asyncio.run(run("none")) == [
-        Failure("example://none: is none; there are true, false, open", kept=True)
+        Failure("example://none: is none; there are true, false, open, zoo", kept=True)
     ]
     asyncio.run(broken_off())
     assert left(actions.uploads) == []

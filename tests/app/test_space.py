@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.browser import free_port, needed, serving, tab
+from support.app_server import free_port, needed, serving, tab
+from support.chromium import until
 
 ROOT = Path(__file__).parents[2]
 SPACE = ROOT / "app"
@@ -63,4 +64,4 @@ def test_it_starts_as_a_space_does(tmp_path) -> None:
             assert page.verdicts()["optimizer"] == "contradicted"
             assert page.complaints() == []
             assert page.foreign_requests() == []
-        assert server.files() == []
+        until(lambda: server.files() == [], "removal")

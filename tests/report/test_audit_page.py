@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from support.audited import STEPS, state_of
+from support.chromium import browse
 from support.commands import refused
-from support.pages import browse, read
+from support.pages import read
 from weightspace.audit import Audit, audit
 from weightspace.cli.app import run
 from weightspace.evidence import LAWS

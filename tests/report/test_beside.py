@@ -12,6 +12,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy import stats
 
+from support.chromium import CHROMIUM, browse
 from support.figures import printed, texts, title
 from support.made_up_dissection import (
     DATASETS,
@@ -25,7 +26,7 @@ from support.made_up_dissection import (
     whole,
 )
 from support.made_up_rows import flat, null_row
-from support.pages import CHROMIUM, browse, read
+from support.pages import read
 from weightspace import report
 from weightspace.dissection import Slices, When
 from weightspace.dissection.what import TAMPERINGS, group_of

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from support.pages import browse, read
+from support.chromium import browse
+from support.pages import read
 from weightspace.evidence import Comparison, compare
 from weightspace.report import comparison_page
 

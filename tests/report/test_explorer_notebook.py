@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from support.browsing import browser, until
+from support.chromium import chromium, until, until_true
 from support.populations import synthetic_zoo
 
 pytestmark = pytest.mark.slow
@@ -85,26 +85,25 @@ def in_frame(driver: Any, script: str) -> Any:
 
 
 def wait_in_frame(driver: Any, condition: str) -> None:
-    end = time.monotonic() + 60
-    while not in_frame(driver, f"return {condition}"):
-        assert time.monotonic() < end, condition
-        time.sleep(0.1)
+    until(lambda: in_frame(driver, f"return {condition}"), condition)
 
 
 def test_the_selection_goes_both_ways(address: str) -> None:
-    with browser(1200, 1400) as driver:
+    with chromium(1200, 1400) as driver:
         driver.get(address)
-        until(driver, "document.querySelectorAll('.jp-CodeCell .cm-content').length >= 3")
-        until(driver, "document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')")
+        until_true(driver, "document.querySelectorAll('.jp-CodeCell .cm-content').length >= 3")
+        until_true(
+            driver, "document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')"
+        )
         driver.find_element("css selector", ".jp-CodeCell .cm-content").click()
         run_cell(driver)
-        until(driver, "document.querySelector('iframe[title^=Explorer]')")
+        until_true(driver, "document.querySelector('iframe[title^=Explorer]')")
         wait_in_frame(driver, "document.documentElement.dataset.state === 'ready'")
         nets = in_frame(driver, "return weightspaceExplorer.world.nets")
         in_frame(driver, "weightspaceExplorer.choice.select([1, 2])")
         time.sleep(0.5)  # the message goes through the server to the kernel
         run_cell(driver)
-        until(driver, 'document.body.textContent.includes("selected [\'")')
+        until_true(driver, 'document.body.textContent.includes("selected [\'")')
         text = driver.find_element("css selector", ".jp-OutputArea-output pre").text
         assert text == f"selected {nets[1:3]}"
         run_cell(driver)

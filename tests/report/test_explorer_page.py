@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from support.browsing import browser, complaints, opened, until
+from support.chromium import chromium, complaints, open_explorer, until_true
 from weightspace.meta import Model, fit
 from weightspace.report.exploring.collecting import BLOCK, Collected, collect
 from weightspace.report.exploring.page import rendered
@@ -52,13 +52,13 @@ def page(found: Collected, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def window() -> Iterator[Any]:
-    with browser(1440, 1000) as driver:
+    with chromium(1440, 1000) as driver:
         yield driver
 
 
 @pytest.fixture
 def driver(window: Any, page: Path) -> Iterator[Any]:
-    opened(window, page)
+    open_explorer(window, page)
     yield window
     assert complaints(window) == []
 
@@ -240,7 +240,7 @@ def test_a_click_shows_the_recipe_the_kernels_and_what_the_model_reads(
     apart = [np.sort(np.hypot(*(points - one).T))[1] for one in points]
     net = int(np.argmax(apart))
     drag(driver, [tuple(points[net])])
-    until(driver, "!document.getElementById('net').hidden")
+    until_true(driver, "!document.getElementById('net').hidden")
     row = zoo.nets.row(net, named=True)
     assert driver.find_element("id", "net-title").text == f"Net {row['net']}"
     shown = told(driver)
@@ -333,10 +333,10 @@ def test_everything_can_be_done_with_the_keyboard(driver: Any, found: Collected)
     ).perform()
     np.testing.assert_allclose(places(driver)[first] - before, [60, 0], atol=1e-6)
     press(Keys.ENTER)
-    until(driver, "!document.getElementById('net').hidden")
+    until_true(driver, "!document.getElementById('net').hidden")
     assert driver.switch_to.active_element.text == f"Net {found.nets[second]}"
     press(Keys.TAB, Keys.ENTER)  # the button that closes it
-    until(driver, "document.getElementById('net').hidden")
+    until_true(driver, "document.getElementById('net').hidden")
     assert driver.switch_to.active_element.get_attribute("id") == "map"
     press(Keys.ESCAPE)
     assert selected(driver) == set()
@@ -349,8 +349,8 @@ def test_every_control_has_a_label(driver: Any) -> None:
 
 
 def test_a_phone_needs_no_sideways_scrolling(page: Path) -> None:
-    with browser(390, 844, phone=True) as driver:
-        opened(driver, page)
+    with chromium(390, 844) as driver:
+        open_explorer(driver, page)
         driver.execute_script(
             "const e = weightspaceExplorer; e.choice.add(0); e.choice.add(1);"
             "document.getElementById('take').click(); return e.show(2)"
@@ -409,13 +409,13 @@ def many(found: Collected, nets: int) -> Collected:
 def test_a_map_of_5000_nets_moves_smoothly(window: Any, found: Collected, tmp_path: Path) -> None:
     path = tmp_path / "large.html"
     path.write_text(rendered(many(found, 5000)), encoding="utf-8")
-    opened(window, path)
+    open_explorer(window, path)
     assert path.stat().st_size < 60e6
     for paths in (False, True):
         if paths:
             window.find_element("id", "take").click()
             window.find_element("css selector", "#paths").click()
-            until(window, "weightspaceExplorer.map.layer.view")
+            until_true(window, "weightspaceExplorer.map.layer.view")
         pan = PAN.replace("FRAMES", str(FRAMES))
         window.execute_async_script(pan)  # the first time, the browser compiles the script
         x, before = window.execute_script("return weightspaceExplorer.map.view.x"), used(window)

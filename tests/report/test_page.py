@@ -11,8 +11,9 @@ import re
 import polars as pl
 import pytest
 
+from support.chromium import browse
 from support.made_up_dissection import DATASETS, PROPERTIES, made_up, training_frame
-from support.pages import browse, read
+from support.pages import read
 from weightspace.report import page
 
 _TAKE = "document.title='taken'"

@@ -1,15 +1,8 @@
-"""A page as a parser and as a browser read it."""
+"""A page as a parser reads it."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from html.parser import HTMLParser
-from pathlib import Path
-
-import pytest
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 class Reader(HTMLParser):
@@ -41,25 +34,3 @@ def read(text: str) -> Reader:
     reader = Reader()
     reader.feed(text)
     return reader
-
-
-def browse(text: str, folder: Path) -> tuple[str, str]:
-    """The page's elements after its scripts ran, and what the browser logged."""
-    if CHROMIUM is None:
-        pytest.skip("needs chromium, which is not installed here")
-    path = folder / "page.html"
-    path.write_text(text, encoding="utf-8")
-    options = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-        "--disable-background-networking --disable-component-update --enable-logging=stderr --v=0 "
-        "--virtual-time-budget=20000 --window-size=1200,3000 --dump-dom"
-    )
-    run = subprocess.run(
-        [CHROMIUM, *options.split(), f"--user-data-dir={folder / 'profile'}", path.as_uri()],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=True,
-    )
-    console = "\n".join(line for line in run.stderr.splitlines() if "CONSOLE" in line)
-    return run.stdout, console

@@ -98,7 +98,7 @@ class Door:
         limit = self._uploads.limits.upload
         request = Request(scope, _counted(receive, limit + _ENVELOPE))
         large = PlainTextResponse(
-            f"the file is larger than {limit // MEGABYTE:,} MB; audit it with the command line", 413
+            f"the file is larger than {limit // MEGABYTE:,} MB; use the command line", 413
         )
         if _stated(scope) > limit + _ENVELOPE:
             return large

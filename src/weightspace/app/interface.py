@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from weightspace.app.actions import Actions, Chosen, shown, status
-from weightspace.app.examples import EXAMPLES, card
-from weightspace.app.jobs import EXAMPLE, Failure, Step
+from weightspace.app.actions import Actions, Asked, Chosen, shown, status
+from weightspace.app.examples import EXAMPLES, ZOO, card
+from weightspace.app.jobs import EXAMPLE, Failure, Kind, Step
 from weightspace.app.limits import MEGABYTE
 from weightspace.app.running import CANCELLED
 from weightspace.errors import WeightspaceError
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 _PACKAGE = "weightspace.app"
 _ABOUT = (
     "<h1>weightspace</h1><p>How was this network trained, and is what its card says true? "
-    "Nothing in a file is executed. A file is removed when its audit has ended.</p>"
+    "Nothing in a file is executed. A file is removed as soon as its answer is there.</p>"
+)
+_ABOUT_ZOOS = (
+    "<p>A zoo is the folder of trained nets that <code>weightspace sample</code> makes. Pack it as "
+    "one file of at most {most:,} MB, which is also the most that its files may have together. "
+    "The page shows a map of its nets and each net in detail, as <code>weightspace explore</code> "
+    "does. Of a larger zoo, {nets:,} nets are drawn at random.</p>"
 )
 _UNQUEUED = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -45,6 +51,8 @@ def interface(actions: Actions) -> gr.Blocks:
             _audit(gr, actions)
         with gr.Tab("Compare"):
             _compare(gr, actions)
+        with gr.Tab("Explore"):
+            _explore(gr, actions)
 
         async def leave(request: Any) -> None:
             actions.leave(request.session_hash)
@@ -59,7 +67,7 @@ def interface(actions: Actions) -> gr.Blocks:
 def _file(gr: Any, actions: Actions, label: str) -> tuple[Any, Any, Any]:
     """A place to drop a file, a field for a name, and one for the state dict in it."""
     most = actions.limits.upload // MEGABYTE
-    file = gr.File(label=f"{label} (at most {most:,} MB)", height=140)
+    file = gr.File(label=f"{label} (at most {most:,} MB)", height=160)
     name = gr.Textbox(label="or its name on the Hugging Face hub", placeholder="hf://OWNER/NAME")
     key = gr.Textbox(label="Which state dict, if the file holds several")
     return file, name, key
@@ -77,7 +85,24 @@ def _audit(gr: Any, actions: Actions) -> None:
                 lines=7,
                 max_lines=14,
             )
-            dropped = gr.File(label="or drop the card (README.md, YAML, JSON)", height=140)
+            dropped = gr.File(label="or drop the card (README.md, YAML, JSON)", height=160)
+    with gr.Accordion("More", open=False), gr.Row():
+        data = gr.Dropdown(
+            [("not said", ""), *((one, one) for one in actions.data_sets)],
+            value="",
+            label="The training images, if this server has them",
+            info="Some laws compare the weights with them.",
+            filterable=False,
+        )
+        seeds = gr.Number(
+            0,
+            label="Seeds to try",
+            info=f"From 0 up to this number, at most {actions.limits.seeds:,}, to find the "
+            "one of the initial weights. Popular ones are always tried.",
+            precision=0,
+            minimum=0,
+            maximum=actions.limits.seeds,
+        )
     with gr.Row():
         start = gr.Button("Audit", variant="primary")
         stop = gr.Button("Cancel")
@@ -87,10 +112,11 @@ def _audit(gr: Any, actions: Actions) -> None:
     line, result = _answers(gr)
 
     async def audit(
-        upload: Any, name: str, key: str, text: str, request: Any
+        upload: Any, name: str, key: str, text: str, data: Any, seeds: Any, request: Any
     ) -> AsyncGenerator[Any, None]:
         chosen, visitor = [(upload, name, key)], request.session_hash
-        async with aclosing(_told(gr, actions, "audit", chosen, visitor, text)) as lines:
+        asked = Asked(text, str(data or ""), int(seeds or 0))
+        async with aclosing(_told(gr, actions, "audit", chosen, visitor, asked)) as lines:
             async for told in lines:
                 yield told
 
@@ -103,12 +129,11 @@ def _audit(gr: Any, actions: Actions) -> None:
             return gr.skip(), None, status(Failure(str(error)))
 
     dropped.upload(card_of, dropped, [text, dropped, line], preprocess=False, **_UNQUEUED)
-    running = [_run(gr, actions, start.click, audit, [file, name, key, text], [line, result, file])]
+    fields, outputs = [file, name, key, text, data, seeds], [line, result, file]
+    running = [_run(gr, actions, start.click, audit, fields, outputs)]
     for one, button in examples.items():
-        filled = button.click(_example(one), None, [file, name, key, text], **_UNQUEUED)
-        running.append(
-            _run(gr, actions, filled.then, audit, [file, name, key, text], [line, result, file])
-        )
+        filled = button.click(_example(one), None, fields, **_UNQUEUED)
+        running.append(_run(gr, actions, filled.then, audit, fields, outputs))
     _stop(gr, actions, stop, line, running)
 
 
@@ -133,6 +158,42 @@ def _compare(gr: Any, actions: Actions) -> None:
 
     outputs = [line, result, first[0], second[0]]
     running = [_run(gr, actions, start.click, compare, [*first, *second], outputs)]
+    _stop(gr, actions, stop, line, running)
+
+
+def _explore(gr: Any, actions: Actions) -> None:
+    most, nets = actions.limits.upload // MEGABYTE, actions.limits.nets
+    with gr.Row():
+        with gr.Column():
+            file = gr.File(label=f"Zoo as .zip, .tar or .tar.gz (at most {most:,} MB)", height=160)
+        with gr.Column():
+            gr.HTML(_ABOUT_ZOOS.format(most=most, nets=nets), elem_classes="about")
+    with gr.Row():
+        start = gr.Button("Explore", variant="primary")
+        stop = gr.Button("Cancel")
+    gr.HTML("<h2>Example</h2>", elem_classes="about")
+    with gr.Row():
+        example = gr.Button("A zoo of 48 nets")
+    line, result = _answers(gr)
+
+    async def explore(upload: Any, request: Any) -> AsyncGenerator[Any, None]:
+        async with aclosing(_zoo(upload, "", request)) as lines:
+            async for told in lines:
+                yield told
+
+    async def shown_example(request: Any) -> AsyncGenerator[Any, None]:
+        async with aclosing(_zoo(None, f"{EXAMPLE}{ZOO}", request)) as lines:
+            async for told in lines:
+                yield told
+
+    def _zoo(upload: Any, name: str, request: Any) -> AsyncGenerator[Any, None]:
+        return _told(gr, actions, "explore", [(upload, name, "")], request.session_hash)
+
+    outputs = [line, result, file]
+    running = [
+        _run(gr, actions, start.click, explore, [file], outputs),
+        _run(gr, actions, example.click, shown_example, [], outputs),
+    ]
     _stop(gr, actions, stop, line, running)
 
 
@@ -176,12 +237,17 @@ def _with_request(gr: Any, work: Any) -> Any:
 
 
 async def _told(
-    gr: Any, actions: Actions, kind: Any, chosen: Sequence[Chosen], visitor: str, text: str = ""
+    gr: Any,
+    actions: Actions,
+    kind: Kind,
+    chosen: Sequence[Chosen],
+    visitor: str,
+    asked: Asked | None = None,
 ) -> AsyncGenerator[tuple[Any, ...], None]:
     """What changes on the page: the line, the result, and the places of files, which are empty."""
     kept = tuple(gr.skip() for _ in chosen)
     gone = tuple(None for _ in chosen)
-    async with aclosing(actions.said(kind, tuple(chosen), text, visitor)) as lines:
+    async with aclosing(actions.said(kind, tuple(chosen), visitor, asked)) as lines:
         async for said in lines:
             stays = isinstance(said, Step) or (isinstance(said, Failure) and said.kept)
             places = kept if stays else gone
@@ -189,4 +255,4 @@ async def _told(
 
 
 def _example(name: str) -> Any:
-    return lambda: (None, f"{EXAMPLE}{name}", "", card(name))
+    return lambda: (None, f"{EXAMPLE}{name}", "", card(name), "", 0)

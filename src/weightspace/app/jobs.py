@@ -12,6 +12,7 @@ from weightspace.printable import printable
 
 HUB = "hf://"
 EXAMPLE = "example://"
+Kind = Literal["audit", "compare", "explore"]
 _HUB_NAME = re.compile(r"hf://[\w.-]+/[\w.-]+(@[\w./-]+?)?(/[\w./ -]+)?", re.ASCII)
 _EXAMPLE_NAME = re.compile(r"example://(?P<name>.*)")
 _FORMS = "write hf://OWNER/NAME, or drop a file"
@@ -19,14 +20,14 @@ _FORMS = "write hf://OWNER/NAME, or drop a file"
 
 @dataclass(frozen=True)
 class Job:
-    """An audit of one file, or a comparison of two.
+    """An audit of one file, a comparison of two, or the explorer of a zoo.
 
     Attributes
     ----------
     kind : str
-        "audit" or "compare".
+        "audit", "compare" or "explore".
     files : tuple of str
-        Names of files in the folder of the job, or `hf://OWNER/NAME`.
+        Names of files in the folder of the job, or `hf://OWNER/NAME`. A zoo is an archive.
     card : str
         What is claimed: the text of a card, or `hf://OWNER/NAME`; "" for no claims.
     keys : tuple of str
@@ -35,14 +36,26 @@ class Job:
         The folder of the job, which holds nothing else.
     memory : int
         The most bytes of memory.
+    data : str
+        The image set that the net was trained on; "" if none is named.
+    seeds : int
+        How many seeds are tried.
+    unpacked : int
+        The most bytes of the files of a zoo.
+    nets : int
+        How many nets of a zoo are shown.
     """
 
-    kind: Literal["audit", "compare"]
+    kind: Kind
     files: tuple[str, ...]
     card: str = ""
     keys: tuple[str, ...] = ()
     folder: str = ""
     memory: int = 0
+    data: str = ""
+    seeds: int = 0
+    unpacked: int = 0
+    nets: int = 0
 
     def key(self, number: int) -> str | None:
         """Which state dict of a file is the net; None if nothing is said."""
@@ -71,7 +84,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Result:
-    """What a job found: a sentence, the page, and the JSON."""
+    """What a job found: a sentence, the page, and the JSON, if there is one."""
 
     headline: str
     page: str

@@ -15,7 +15,7 @@ class Limits:
     Attributes
     ----------
     upload : int
-        The most bytes of a file.
+        The most bytes of a file, and of all files of a zoo that is unpacked.
     stored : int
         The most bytes of all uploaded files that wait for their audits.
     kept : float
@@ -28,6 +28,10 @@ class Limits:
         How many audits run at once; others wait.
     waiting : int
         How many may wait.
+    nets : int
+        How many nets of a zoo are shown; of a larger one, so many are drawn at random.
+    seeds : int
+        The most seeds that an audit tries.
     """
 
     upload: int = 500 * MEGABYTE
@@ -37,3 +41,5 @@ class Limits:
     memory: int = 4 * 2**30
     at_once: int = os.cpu_count() or 1
     waiting: int = 50
+    nets: int = 2_000
+    seeds: int = 1_000_000

@@ -15,7 +15,7 @@ from weightspace.app.jobs import Failure, Job, Result, Said, Step
 
 _KINDS = {"step": Step, "result": Result, "failure": Failure}
 _LONGEST = 2**28  # bytes of a line
-_ENDED = "the audit ended without an answer; the machine may have no memory left"
+_ENDED = "it ended without an answer; the machine may have no memory left"
 CANCELLED = "cancelled; the file was removed"
 _COMMAND = (sys.executable, "-P", "-m", "weightspace.app.worker")
 
@@ -42,12 +42,13 @@ async def answers(
         Steps, and at the end a result or a failure.
     """
     until = time.monotonic() + seconds
-    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    # One core: others run at the same time.
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), "1")
     process = await asyncio.create_subprocess_exec(
         *_COMMAND,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, **one_thread},
+        env={**os.environ, **limits},
         start_new_session=True,  # Ctrl-C is for the server, which ends its workers itself
         limit=_LONGEST,
     )
@@ -59,9 +60,7 @@ async def answers(
             reading = process.stdout.readline()
             said = await _said(reading, until - time.monotonic(), stop or asyncio.Event())
             if said is None:
-                said = Failure(
-                    f"it took more than {seconds:,.0f} seconds; audit it with the command line"
-                )
+                said = Failure(f"it took more than {seconds:,.0f} seconds; use the command line")
             yield said
             if not isinstance(said, Step):
                 return

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from weightspace import disk
 from weightspace.app.limits import Limits
 from weightspace.errors import UsageError
+from weightspace.images.search import VARIABLE
 
 LOOPBACK = "127.0.0.1"
 PORT = 7860
@@ -37,9 +40,10 @@ def serve(
     UsageError
         If Gradio is missing, or the port is taken.
     """
-    _without_telemetry()
+    _set_environment()
     if find_spec("gradio") is None:
         raise UsageError("app", "Gradio is not installed", _MISSING)
+    import matplotlib.pyplot  # noqa: F401  # else Gradio does while the first visitor waits
     from fastapi.middleware import Middleware
 
     from weightspace.app.actions import Actions
@@ -79,7 +83,7 @@ def serve(
         try:
             _wait(uploads)
         finally:
-            page.close(verbose=False)
+            _end(page)
 
 
 def _refused(error: OSError, host: str | None, port: int | None) -> UsageError:
@@ -88,10 +92,19 @@ def _refused(error: OSError, host: str | None, port: int | None) -> UsageError:
     return UsageError(f"{host}:{port}", error.strerror or error, "give another `host=`")
 
 
-def _without_telemetry() -> None:
+def _set_environment() -> None:
     """Switch off what Gradio and the hub's library send home, before they are imported."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    if images := os.environ.get(VARIABLE):  # workers are in other folders
+        os.environ[VARIABLE] = str(Path(images).expanduser().absolute())
+
+
+def _end(page: Any) -> None:
+    """Break off what visitors ask, which ends the processes of their audits."""
+    page.server.force_exit = True  # else it waits until visitors close their tabs
+    logging.getLogger("uvicorn.error").disabled = True  # a traceback for each of them
+    page.close(verbose=False)
 
 
 def _wait(uploads: Any) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from weightspace import disk
-from weightspace.app.examples import weights
+from weightspace.app.examples import file_of
 from weightspace.app.jobs import EXAMPLE, HUB, example_name, hub_name
 from weightspace.app.limits import Limits
 from weightspace.disk import InnerPath
@@ -117,7 +117,7 @@ class Uploads:
         if path:
             self._taken(path)
         elif name.strip().startswith(EXAMPLE):
-            weights(example_name(name))
+            file_of(example_name(name))
         elif name.strip():
             hub_name(name)
         else:
@@ -155,7 +155,7 @@ class Uploads:
             disk.remove_tree(self._folder_of(source))
             return "/".join((*below, source.name))
         if found := example_name(name):
-            file, data = weights(found)
+            file, data = file_of(found)
             disk.write_file(folder / file, data)
             return "/".join((*below, file))
         return hub_name(name)

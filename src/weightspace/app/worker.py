@@ -14,13 +14,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from weightspace.app.jobs import HUB, Job
+from weightspace.disk import InnerPath
 from weightspace.errors import WeightspaceError
 
 Say = Callable[..., None]
+_UNPACKED = "unpacked"
 
 
 def main() -> None:
@@ -39,7 +41,7 @@ def main() -> None:
     except WeightspaceError as error:
         say("failure", str(error))
     except MemoryError:
-        say("failure", "not enough memory for this file; audit it with the command line")
+        say("failure", "not enough memory for this file; use the command line")
     except Exception as error:  # a bug: one line for the visitor, the traceback for the server
         traceback.print_exc()
         say("failure", f"{type(error).__name__}; this is a bug of weightspace")
@@ -69,10 +71,7 @@ def _enter(folder: str) -> None:
 
 def _work(job: Job, say: Say) -> None:
     say("step", "reading the file", 0, 1)
-    if job.kind == "audit":
-        _audit(job, say)
-    else:
-        _compare(job, say)
+    {"audit": _audit, "compare": _compare, "explore": _explore}[job.kind](job, say)
 
 
 def _audit(job: Job, say: Say) -> None:
@@ -88,10 +87,12 @@ def _audit(job: Job, say: Say) -> None:
     found = audit(
         job.files[0],
         claims,
+        data=job.data or None,
+        seeds=job.seeds,
         key=job.key(0),
         hashed=True,
         traced=True,
-        progress=lambda task, done, total: say("step", task, done, total),
+        progress=lambda *step: say("step", *step),
     )
     said = (card if card.startswith(HUB) else "its card") if card else ""
     document = FORMATS["json"]([Outcome(found.file, found, card=said)])
@@ -111,6 +112,26 @@ def _compare(job: Job, say: Say) -> None:
     document = json.dumps(found.to_dict(), indent=1, default=str)
     said = " ".join((f"{sentence(found.verdict)}.", *found.says[:1]))
     say("result", said, comparison_page(found), document)
+
+
+def _explore(job: Job, say: Say) -> None:
+    from weightspace.app.archives import unpack
+    from weightspace.report import explorer_page
+    from weightspace.report.claims.words import count
+    from weightspace.zoo import Zoo
+
+    def step(*values: Any) -> None:
+        say("step", *values)
+
+    here = InnerPath(Path.cwd())
+    archive = InnerPath(here.root, PurePosixPath(job.files[0]).parts)
+    found = unpack(archive, here / _UNPACKED, job.unpacked, step)
+    zoo = Zoo(Path(*found.parts))  # messages shall not tell where the server keeps it
+    page = explorer_page(zoo, most_nets=job.nets, progress=step)
+    nets = zoo.nets.height
+    some = f"{job.nets:,} of " if nets > job.nets else ""
+    said = f"{some}{count(nets, 'net')} of the space {zoo.space.name}"
+    say("result", said, page, "")
 
 
 if __name__ == "__main__":

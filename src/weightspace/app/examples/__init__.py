@@ -1,6 +1,7 @@
-"""Small nets with cards, to try the app: one card is true, one is false, one cannot be decided.
+"""Small nets with cards and a small zoo, to try the app.
 
-`make.py` in the folder `app` of the repository trains the nets and writes the cards.
+One card is true, one is false, one cannot be decided. `make_examples.py` in the folder `app` of the
+repository trains all nets and writes the cards.
 """
 
 from __future__ import annotations
@@ -17,17 +18,19 @@ EXAMPLES: Mapping[str, str] = {
     "false": "A card that is false",
     "open": "A card that cannot be decided",
 }
-"""The folders of the examples, and what their buttons say."""
-CARD, WEIGHTS = "README.md", "net.safetensors"
+"""The folders of the nets, and what their buttons say."""
+ZOO = "zoo"
+"""The folder of the zoo."""
+CARD, WEIGHTS, PACKED = "README.md", "net.safetensors", "digits.zip"
 _MOST = 2**20
 
 
 def card(name: str) -> str:
-    """The card of an example."""
+    """The card of a net."""
     return _bytes(name, CARD).decode()
 
 
-def weights(name: str) -> tuple[str, bytes]:
+def file_of(name: str) -> tuple[str, bytes]:
     """The name of the file of an example, and what is in it.
 
     Raises
@@ -35,9 +38,10 @@ def weights(name: str) -> tuple[str, bytes]:
     UsageError
         If there is no such example.
     """
-    if name not in EXAMPLES:
-        raise UsageError(f"example://{name}", f"is none; there are {', '.join(EXAMPLES)}")
-    return WEIGHTS, _bytes(name, WEIGHTS)
+    if name not in (*EXAMPLES, ZOO):
+        raise UsageError(f"example://{name}", f"is none; there are {', '.join((*EXAMPLES, ZOO))}")
+    file = PACKED if name == ZOO else WEIGHTS
+    return file, _bytes(name, file)
 
 
 def _bytes(name: str, file: str) -> bytes:

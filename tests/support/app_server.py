@@ -1,48 +1,32 @@
-"""A server of the app, and a browser that looks at it, for slow tests."""
+"""A server of the app, and a window of Chromium that looks at it, for slow tests."""
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import pytest
 
-from support.pages import CHROMIUM
+from support import chromium
+from support.chromium import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-WHY = "pip install -e '.[browser]' brings {}, with which this test looks at the app"
-PATIENCE = 300  # seconds, also on a machine that does other things
-T = TypeVar("T")
 
 
 def needed() -> None:
     """Skip a test, with a message, where something is not installed."""
-    for package in ("gradio", "selenium"):
-        pytest.importorskip(package, reason=WHY.format(package))
-    if CHROMIUM is None:
-        pytest.skip("needs chromium and chromedriver; docs/tests.md says how")
-
-
-def until(look: Callable[[], T], what: str = "") -> T:
-    """What `look` gives as soon as it is true; an error if that takes too long."""
-    end = time.monotonic() + PATIENCE
-    while not (found := look()):
-        assert time.monotonic() < end, f"in {PATIENCE} s there is no {what or look}"
-        time.sleep(0.05)
-    return found
+    pytest.importorskip("gradio", reason="needs the extra `app`; docs/tests.md says how")
+    chromium.needed()
 
 
 @dataclass
@@ -117,20 +101,8 @@ def app(folder: Path, *options: str) -> Iterator[Server]:
 class Tab:
     """A window of Chromium with the app in it."""
 
-    def __init__(self, url: str, width: int = 1440, height: int = 1200, **preferences: Any) -> None:
-        from selenium import webdriver
-        from selenium.webdriver.chrome.service import Service
-
-        options = webdriver.ChromeOptions()
-        options.binary_location = str(CHROMIUM)
-        for one in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
-            options.add_argument(f"--{one}")
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        options.add_experimental_option("prefs", preferences)
-        self.driver = webdriver.Chrome(options, Service("/usr/bin/chromedriver"))
-        self.driver.set_script_timeout(PATIENCE)
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    def __init__(self, driver: Any, url: str) -> None:
+        self.driver = driver
         self.url = url
         self.again()
 
@@ -140,10 +112,6 @@ class Tab:
         self.driver.get_log("browser")
         self.driver.get(self.url)
         until(lambda: self.all("button.primary"), "page")
-
-    def close(self) -> None:
-        """Close the window."""
-        self.driver.quit()
 
     def all(self, css: str) -> list[Any]:
         """The elements of a selector that can be seen."""
@@ -180,10 +148,12 @@ class Tab:
 
     def write(self, label: str, text: str) -> None:
         """Write into the field of a label."""
-        field = next(
-            one
-            for one in self.all("textarea, input")
-            if one.accessible_name.startswith(label) and one.is_displayed()
+        field = until(
+            lambda: next(
+                (o for o in self.all("textarea, input") if o.accessible_name.startswith(label)),
+                None,
+            ),
+            label,
         )
         field.clear()
         field.send_keys(text)
@@ -219,8 +189,7 @@ class Tab:
 
     def complaints(self) -> list[str]:
         """The errors that the browser wrote on its console."""
-        entries = self.driver.get_log("browser")
-        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+        return chromium.complaints(self.driver)
 
     def foreign_requests(self) -> list[str]:
         """Addresses of other servers that the page asked for."""
@@ -237,34 +206,18 @@ class Tab:
 
     def broad(self) -> int:
         """By how many pixels the page is wider than the window."""
-        size = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
-        return int(self.driver.execute_script(size))
-
-    def saved(self) -> str:
-        """The page of the result, as its link saves it."""
-        address = until(lambda: self.all("a.page"), "result")[0].get_attribute("href")
-        return base64.b64decode(address.partition(",")[2]).decode()
+        return chromium.broad(self.driver)
 
     def violations(self) -> Mapping[str, list[str]]:
-        """What axe finds in the page: elements, by rules. It cannot run in the result's frame."""
-        if not AXE.exists():
-            pytest.skip("npm install --no-save axe-core brings axe, which this test runs")
-        self.driver.execute_script(AXE.read_text(encoding="utf-8"))
-        run = "const done = arguments[0]; axe.run({iframes: false}).then(done)"
-        found: dict[str, list[str]] = {}
-        for one in self.driver.execute_async_script(run)["violations"]:
-            found[one["id"]] = [node["html"] for node in one["nodes"]]
-        return found
+        """What axe finds in the page, which cannot see into the result's frame."""
+        return chromium.violations(self.driver)
 
 
 @contextmanager
-def tab(url: str, width: int = 1440, **preferences: Any) -> Iterator[Tab]:
-    """A tab until the block ends."""
-    opened = Tab(url, width, **preferences)
-    try:
-        yield opened
-    finally:
-        opened.close()
+def tab(url: str, width: int = 1440, *, dark: bool = False, **preferences: Any) -> Iterator[Tab]:
+    """A tab with the app until the block ends; a narrow one is a phone."""
+    with chromium.chromium(width, dark=dark, **preferences) as driver:
+        yield Tab(driver, url)
 
 
 def token_free(text: str) -> bool:
