@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+
+import weightspace
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -122,3 +125,7 @@ def test_a_bug_report_asks_for_what_is_needed():
     assert {"version", "command", "error", "debug"} <= required
     links = load(GITHUB / "ISSUE_TEMPLATE" / "config.yml")["contact_links"]
     assert f"{REPOSITORY}/blob/main/SECURITY.md" in [link["url"] for link in links]
+
+
+def test_the_version_is_that_of_the_installed_package():
+    assert weightspace.__version__ == importlib.metadata.version("weightspace")

@@ -78,6 +78,8 @@ __all__ = sorted(_HOME)
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"weightspace.{_HOME[name]}"), name)
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("weightspace")
     raise AttributeError(f"module 'weightspace' has no attribute {name!r}")
 
 

@@ -212,6 +212,7 @@ def test_initial_weights_are_those_that_torch_drew(place):
     assert initial_weights(checkpoint, {}, 4) is None
 
 
+@pytest.mark.slow
 def test_a_module_of_ones_own(place, tmp_path):
     (tmp_path / "net.py").write_text(
         "from torch import nn\n\n\ndef build(recipe):\n"

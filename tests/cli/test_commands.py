@@ -156,7 +156,7 @@ def test_dissect_writes_a_page(
     out = tmp_path / "results"
     found = document(capsys, "dissect", zoo.path, "--out", out, "--slice-length", 1000,
                      "--seeds", "0", "--properties", "initialization", "--positions", 10,
-                     "--permutations", 5, "--slices-per-net", 2)  # fmt: skip
+                     "--permutations", 5, "--slices-per-net", 2, "--also", "slices")  # fmt: skip
     page = Path(found["page"])
     assert page.parent == out
     assert "<html" in page.read_text(encoding="utf-8")

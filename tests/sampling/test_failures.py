@@ -117,7 +117,8 @@ def assert_continued(start: Start, out: Path, whole: Zoo) -> None:
     assert check(out, full=True) == []
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_in_the_middle_of_a_unit(
     start: Start, whole: Zoo, tmp_path: Path, workers: int
 ) -> None:
@@ -179,6 +180,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_of_the_estimated_size_suffices(start: Start, disk: Path, whole: Zoo) -> None:
     """With states saved all the time."""
     out = disk / "zoo"

@@ -129,6 +129,7 @@ def test_shards_in_zoos_of_their_own_merge_to_the_run(
     assert same(small(merged.path, snapshots=3), merged)  # nothing is left to do
 
 
+@pytest.mark.slow
 def test_shards_that_share_a_path_make_the_run(whole: Zoo, tmp_path: Path) -> None:
     out = str(tmp_path / "zoo")
     crowd = [Copy(watched, out, shard=(i, 3), snapshots=3) for i in (1, 2, 3)]

@@ -141,7 +141,9 @@ def equal_files(one: Path, other: Path) -> bool:
     )
 
 
-@pytest.mark.parametrize("via", ["auto", pytest.param("driver", marks=pytest.mark.slow), "url"])
+@pytest.mark.parametrize(
+    "via", [*(pytest.param(one, marks=pytest.mark.slow) for one in ("auto", "driver")), "url"]
+)
 def test_a_cluster_makes_the_same_files_as_one_process(
     machines: Machines, whole: Zoo, tmp_path: Path, via: str, arrivals: list[str]
 ) -> None:
@@ -165,7 +167,8 @@ def test_a_cluster_makes_the_same_files_as_one_process(
     assert told[-1] == 1
 
 
-@pytest.mark.parametrize("via", ["auto", pytest.param("url", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("via", ["auto", "url"])
 def test_the_text_of_a_module_travels_to_the_nodes(
     machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, via: str
 ) -> None:
@@ -181,7 +184,8 @@ def test_the_text_of_a_module_travels_to_the_nodes(
     assert set(whole.nets["architecture"]) == {"own_nets.py:dropped"}
 
 
-@pytest.mark.parametrize("via", ["auto", pytest.param("driver", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("via", ["auto", "driver"])
 def test_a_node_that_dies_while_it_trains_costs_nothing_but_time(
     machines: Machines,
     longer: Zoo,
@@ -251,6 +255,7 @@ def test_what_lies_at_the_url_is_not_trained_again(
     assert equal_files(again.path, whole.path)
 
 
+@pytest.mark.slow
 def test_nodes_train_on_the_images_of_whoever_starts_the_run(
     machines: Machines, tmp_path: Path
 ) -> None:

@@ -348,6 +348,7 @@ def test_a_disk_too_small_is_refused_with_the_numbers(
         small(tmp_path / "zoo")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_a_clear_message_and_the_run_continues(
     whole: Zoo, tmp_path: Path
 ) -> None:
