@@ -115,7 +115,10 @@ def test_one_harmless_object_beside_the_weights(tmp_path, protocol, zipped):
         content = {"state_dict": state, "extra": value}
         torch.save(content, path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
         reads_as(path, state)
-        assert [f.kind for f in inspect(path).findings if f.kind == "hostile"] == [], name
+        # Early releases of Python 3.11 write a member of an enumeration as a call of getattr,
+        # which can find anything; docs/checkpoints.md says so.
+        known = ["hostile"] if b"getattr" in pickle.dumps(value, protocol) else []
+        assert [f.kind for f in inspect(path).findings if f.kind == "hostile"] == known, name
 
 
 def test_settings_become_plain_values(tmp_path):

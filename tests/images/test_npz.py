@@ -208,7 +208,13 @@ FLAGS, PACKED, UNPACKED, WHERE = 8, 20, 24, 42
 def test_a_directory_that_lies_is_one_line(tmp_path, at, value, says):
     path = patched(save(tmp_path / "mine.npz", members()), at, value)
     if says is None:  # no more is unpacked than the array says, and its checksum holds
-        assert (load("mine", tmp_path).x_train == 7).all()
+        try:
+            found = load("mine", tmp_path)
+        except DataError as error:  # some releases of Python refuse entries that overlap
+            said = str(error)
+        else:
+            said = "Overlapped entries" if (found.x_train == 7).all() else "other values"
+        assert "Overlapped entries" in said
     else:
         assert message(tmp_path).startswith(f"{path}: ")
         assert says in message(tmp_path)

@@ -23,7 +23,7 @@ def app(
     ] = 600,
     debug: Debug = False,
 ) -> None:
-    """Serve audits, comparisons and the explorer of zoos in the browser, until Ctrl-C.
+    """Serve audits, comparisons and explorers in the browser.
 
     Each audit runs in a process of its own. Nothing in a file is executed, and a file is removed
     when its audit has ended. It needs the extra `app`.

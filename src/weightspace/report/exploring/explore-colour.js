@@ -1,15 +1,23 @@
   // The colours of nets by a column, and their legend.
 
-  const SCALE = ["#440154", "#482475", "#414487", "#355f8d", "#2a788e", "#21918c", "#22a884", "#44bf70",
-    "#7ad151", "#bddf26", "#fde725"];
+  // On dark ground the scale begins where it can be seen.
+  const SCALES = {
+    light: ["#440154", "#482475", "#414487", "#355f8d", "#2a788e", "#21918c", "#22a884", "#44bf70",
+      "#7ad151", "#bddf26", "#fde725"],
+    dark: ["#8a63c9", "#7a70cf", "#6a80cf", "#5a90ca", "#4a9fc0", "#3fadb2", "#41bb9f", "#63c985",
+      "#93d567", "#c6de4a", "#fde725"],
+  };
   const STEPS = 41;
 
   const channels = (colour) => [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
 
+  const scaleNow = () => SCALES[matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"];
+
   const along = (share) => {
-    const place = Math.min(1, Math.max(0, share)) * (SCALE.length - 1);
-    const low = Math.min(SCALE.length - 2, Math.floor(place));
-    const [first, second] = [channels(SCALE[low]), channels(SCALE[low + 1])];
+    const scale = scaleNow();
+    const place = Math.min(1, Math.max(0, share)) * (scale.length - 1);
+    const low = Math.min(scale.length - 2, Math.floor(place));
+    const [first, second] = [channels(scale[low]), channels(scale[low + 1])];
     return `rgb(${first.map((c, i) => Math.round(c + (place - low) * (second[i] - c))).join(" ")})`;
   };
 
