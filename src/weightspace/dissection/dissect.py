@@ -85,7 +85,7 @@ def dissect(
     that the length does not encode the size of a net.
 
     Analyses of 100 nets or more run side by side in up to four processes, which changes no number.
-    With `LOKY_MAX_CPU_COUNT=1` in the environment they run one after the other, in half the memory.
+    With `LOKY_MAX_CPU_COUNT=1` in the environment they run one after the other, with less memory.
     """
     began = time.perf_counter()
     for name in also:
