@@ -129,6 +129,12 @@ def test_leaving_a_net_out_in_closed_form_is_fitting_without_it(kind):
         np.testing.assert_allclose(scores[~kept], wide[~kept] @ weights, atol=1e-5)
 
 
+def test_a_kernel_without_a_ridge_is_fitted_to_repeated_rows():
+    x, y = problem()
+    twice, labels = np.repeat(x, 2, axis=0), np.repeat(y, 2)
+    assert Kernel(ridge=0.0).fit(twice, labels).score(twice, labels) == 1
+
+
 def test_linear_is_a_linear_rule_on_normal_scores():
     x, y = problem()
     fitted = Linear().fit(x, y).fitted_

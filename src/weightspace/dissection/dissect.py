@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from weightspace.dissection import facts as fact
 from weightspace.dissection import places
@@ -19,9 +19,6 @@ from weightspace.meta.design.slices import SLICE_FEATURES
 from weightspace.meta.evaluation.versions import versions
 from weightspace.progress import Progress, silent
 from weightspace.zoo import Zoo
-
-if TYPE_CHECKING:
-    pass
 
 
 def dissect(

@@ -53,7 +53,8 @@ class Dual:
         count = len(kernel)
         self.mean = kernel.mean(axis=0)
         centred = kernel - self.mean - self.mean[:, None] + self.mean.mean()
-        self._scale = count * ridge
+        # Repeated rows without a ridge would leave nothing to invert.
+        self._scale = count * max(ridge, 1e-10)
         centred[np.diag_indices(count)] += self._scale
         # Both routines work on columns, so that no array is copied.
         factor, failed = dpotrf(centred.T, lower=True, clean=True, overwrite_a=True)
