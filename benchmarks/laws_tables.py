@@ -59,7 +59,7 @@ def summary(verdicts: pl.DataFrame) -> Iterator[str]:
         ("nets", lambda some: f"{some['net'].n_unique():,}"),
         ("true claims", lambda some: f"{some.filter(pl.col('asked') == 'all').height:,}"),
         ("nets with a true claim contradicted", _contradicted),
-        ("nets with 300 steps or more", lambda some: f"{_long(some, 'all').height}"),
+        ("nets with 300 steps or more", lambda some: f"{_long(some, 'all').height:,}"),
         ("family decided, with all claims", lambda some: _decided(_long(some, "all"))),
         ("family decided, with all claims, not torch's default",
          lambda some: _decided(_others(_long(some, "all")))),
