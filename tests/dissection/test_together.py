@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -28,13 +29,19 @@ def two(monkeypatch):
 
 
 def test_processes_change_no_number(zoo, monkeypatch):
-    heard = []
+    heard, threads = [], set()
+
+    def listen(*told):
+        heard.append(told)
+        threads.add(threading.get_ident())
+
     asked = {"positions": 4, "also": ("slices",), **ASKED}
     alone = dissect(zoo, **asked)
     monkeypatch.setattr(together, "FEWEST", 2)
     monkeypatch.setattr(together.loky, "cpu_count", lambda: 2)
-    found = dissect(zoo, progress=lambda *told: heard.append(told), **asked)
+    found = dissect(zoo, progress=listen, **asked)
     assert ("where", 12, 12) in heard
+    assert threading.get_ident() not in threads  # all of it came from processes
     assert found.parts.keys() == alone.parts.keys()
     for name in ("where", "when", "slices"):
         assert_frame_equal(found.parts[name].frame(), alone.parts[name].frame())

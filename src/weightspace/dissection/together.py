@@ -45,10 +45,11 @@ def outcomes(work: Work, analyses: Sequence[Analysis]) -> Iterator[Any]:
     )
     try:
         yield from pool.map(_in_worker, [analysis.name for analysis in analyses])
-    finally:
-        pool.shutdown(kill_workers=True)
         told.put(None)
         listener.join()
+    finally:
+        # A process that is killed may hold the lock of the queue, so nothing is put after this.
+        pool.shutdown(kill_workers=True)
 
 
 def _outcome(analysis: Analysis, work: Work) -> Any:
