@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,7 @@ def local(values: Asked[np.ndarray, "n length"]) -> Float32[np.ndarray, "n F"]:
     return by_chunks(twin if found is None else natively(found, length), values, len(LOCAL_NAMES))
 
 
+@lru_cache(maxsize=16)
 def natively(found: ctypes.CDLL, length: int) -> native.Slices:
     """The function that describes slices of a length with the native library."""
     lags, padded = transformed(length)
@@ -94,7 +96,7 @@ def natively(found: ctypes.CDLL, length: int) -> native.Slices:
 
 
 def twin(values: Float32[np.ndarray, "n length"]) -> Float64[np.ndarray, "n F"]:
-    """The same with NumPy, for which the native library is compared."""
+    """The same with NumPy, with which the native library is compared."""
     values = np.clip(values, -_LARGEST, _LARGEST)
     size = np.abs(values)
     ordered, ordered_size = np.sort(values, axis=1), np.sort(size, axis=1)

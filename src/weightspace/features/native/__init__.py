@@ -1,4 +1,4 @@
-"""Native features: what `local` and `layers` compute with NumPy, in C++, an order faster.
+"""Native features: what `local` and `layers` compute with NumPy, in C++, several times as fast.
 
 NumPy makes a pass over memory for each operation, and a call for each tensor of a net; the loops
 in `local.h` and `tensors.h` make few passes over values in the cache. Transforms stay with scipy,
