@@ -2,7 +2,7 @@
 
 weightspace sample benchmarks/readings.yaml --nets 600 --out zoo --snapshots 2 --evaluation-images 500
 python benchmarks/readings.py zoo --leave-out dataset
-"""  # noqa: E501
+"""  # noqa: E501 - a command stands on one line
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from support.populations import synthetic_zoo
 from weightspace.app.examples import ZOO, file_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+EXECUTED = "executed"  # a file that code in an archive would make
 LARGEST = 25  # MB
 EXAMPLE = "A zoo of 48 nets"
 
@@ -58,6 +59,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(io.BytesIO(file_of(ZOO)[1])) as read:
         content = {name: read.read(name) for name in read.namelist()}
     table = next(name for name in content if "/nets/" in name)
+    code = f"open({str(folder / EXECUTED)!r}, 'w')".encode()
     archives: dict[str, dict[str, bytes]] = {
         "damaged": {**content, table: content[table][:-100]},
         "nothing": {"README.md": b"no zoo"},
@@ -65,8 +67,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "bomb": {**content, "digits/more": bytes(2 * LARGEST * 2**20)},
         "hostile": {
             **content,
-            "sitecustomize.py": b"open('/tmp/weightspace-executed', 'w')",
-            "polars.py": b"open('/tmp/weightspace-executed', 'w')",
+            "sitecustomize.py": code,
+            "polars.py": code,
         },
     }
     for name, held in archives.items():
@@ -183,7 +185,7 @@ def test_a_bad_archive_gives_one_line(
 
 def test_nothing_in_an_archive_is_executed(page: Tab, files: Path) -> None:
     assert run(page, files / "hostile.zip") == "48 nets of the space digits"
-    assert not Path("/tmp/weightspace-executed").exists()
+    assert not (files / EXECUTED).exists()
 
 
 def test_nothing_dropped_gives_one_line(page: Tab) -> None:
