@@ -187,6 +187,23 @@ def test_an_unknown_claim_is_named_and_undecidable():
     assert found.strength == "weightspace knows no claim of this name"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("optimizer", "sgdd", "sgd"),
+        ("optimizer", "adamm", "adam"),
+        ("activation", "geluu", "gelu"),
+        ("optimizer", "muon", ""),  # a name that is right, of what nothing is known about
+        ("optimizer", "sgd", ""),
+        ("architecture", "resnett", "resnet"),
+    ],
+)
+def test_a_misspelled_name_is_noticed(name, value, meant):
+    said = verdict_on({name: value}, measured("learning_rate", 1, 1, 1)).decides
+    assert (f"is {meant} meant?" in said) == bool(meant)
+    assert ("meant" in said) == bool(meant)
+
+
 def test_every_known_claim_says_what_would_decide_it():
     from weightspace.audit.deciding import what_would_decide
     from weightspace.audit.spelling import KEYS

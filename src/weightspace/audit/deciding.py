@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from weightspace.audit.claims import Claim
+from weightspace.audit.spelling import NAMES
 from weightspace.evidence.beside import STATES
 from weightspace.evidence.record import Evidence
 
@@ -58,8 +60,18 @@ _DECIDED_BY = {
 
 def what_would_decide(claim: Claim, about: Sequence[Evidence]) -> str:
     """A sentence for people; "" if nothing is known that would."""
+    if near := _near(claim):
+        return f"{claim.value} is no name that is known; is {near} meant?"
     if claim.name == "dataset" and about:
         return _AROUND
     if claim.name == "learning_rate" and any(one.law == STATES for one in about):
         return "a claim of the schedule, such as constant"
     return _DECIDED_BY.get(claim.name, "")
+
+
+def _near(claim: Claim) -> str:
+    """The known name that an unknown one resembles, as of a typing error; "" if there is none."""
+    known = NAMES.get(claim.name, {})
+    if not known or claim.value in known:
+        return ""
+    return next(iter(get_close_matches(str(claim.value), known, 1, 0.8)), "")
