@@ -23,6 +23,7 @@ ROOMS = (
     "learners",
     "meta",
     "dissection",
+    "bench",
     "checkpoints",
     "evidence",
     "interop",

@@ -19,7 +19,7 @@ import safetensors.numpy
 
 from support.commands import document, printed, refused
 from support.populations import synthetic_zoo
-from weightspace.cli.app import COMMANDS, run
+from weightspace.cli.app import BENCH, COMMANDS, run
 from weightspace.space import PRESETS
 from weightspace.zoo import Zoo
 
@@ -39,11 +39,11 @@ def model(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_command_offers_json_and_debug(capsys: pytest.CaptureFixture[str]) -> None:
     listed = printed(capsys)
     page = (Path(__file__).parents[2] / "docs/commands.md").read_text(encoding="utf-8")
-    for command in COMMANDS:
-        text = printed(capsys, command, "--help")
+    for command in COMMANDS + BENCH:
+        text = printed(capsys, *command.split(), "--help")
         assert "--json" in text or command == "app", command  # which is a server
         assert "--debug" in text, command
-        assert f"  {command} " in listed
+        assert f"  {command.split()[0]} " in listed
         assert re.search(rf"^\| `weightspace {command}[ `]", page, re.M), (
             f"{command}: docs/commands.md"
         )

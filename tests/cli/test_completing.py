@@ -15,8 +15,11 @@ from typer.main import get_command
 from support.commands import printed
 from weightspace.audit.formats import FORMATS
 from weightspace.audit.spelling import KEYS
+from weightspace.bench.encoders import OWN
+from weightspace.bench.populations import POPULATIONS
+from weightspace.bench.tasks import JUDGES
 from weightspace.cli import completing
-from weightspace.cli.app import COMMANDS, app, run
+from weightspace.cli.app import BENCH, COMMANDS, app, run
 from weightspace.cli.examples import EXAMPLES
 from weightspace.dissection import ALSO
 from weightspace.interop.importing import READERS
@@ -31,25 +34,32 @@ def test_names_that_completion_repeats_are_those_of_the_tables():
     assert {*FORMATS, "html"} == set(completing.AUDIT_FORMATS)
     assert tuple(READERS) == completing.IMPORT_FORMATS
     assert ("all", *PARTS) == completing.PARTS
+    assert tuple(POPULATIONS) == completing.POPULATIONS
+    assert completing.ENCODERS == OWN
+    assert completing.JUDGES == JUDGES
 
 
 def test_every_command_has_examples_that_it_can_parse(capsys):
-    assert tuple(EXAMPLES) == COMMANDS
+    assert tuple(EXAMPLES) == COMMANDS + BENCH
     commands = get_command(app).commands
     for name, examples in EXAMPLES.items():
-        shown = printed(capsys, name, "--help")
+        group, _, inner = name.rpartition(" ")
+        command = commands[group].commands[inner] if group else commands[name]
+        shown = printed(capsys, *name.split(), "--help")
         for example in examples:
             assert f"\n    weightspace {example}\n" in shown
-            first, *words = shlex.split(example)
-            assert first == name
-            commands[name].make_context(name, words)
+            assert example.startswith(f"{name} ") or example == name
+            command.make_context(name, shlex.split(example)[len(name.split()) :])
 
 
 def test_help_fits_a_screen_of_80_columns(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     listed = printed(capsys, "--help")
     assert "...\n" not in listed.partition("Commands:")[2]  # no sentence is cut
-    for text in (listed, *(printed(capsys, name, "--help") for name in COMMANDS)):
+    for text in (
+        listed,
+        *(printed(capsys, *name.split(), "--help") for name in (*COMMANDS, "bench", *BENCH)),
+    ):
         assert max(map(len, text.splitlines())) <= 80
 
 
@@ -84,6 +94,8 @@ def offered(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
         ("weightspace audit net.pt --format s", ["sarif"]),
         ("weightspace import folder zoo --format un", ["unterthiner"]),
         ("weightspace sample x --dtype b", ["bfloat16"]),
+        ("weightspace bench sample bench-", ["bench-small", "bench-wild"]),
+        ("weightspace bench run zoo --encoder la", ["layers"]),
     ],
 )  # fmt: skip
 def test_tab(capsys, monkeypatch, line, names):

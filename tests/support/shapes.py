@@ -24,7 +24,7 @@ from typing import Any
 from beartype import BeartypeConf, BeartypeStrategy, beartype
 from jaxtyping import AbstractArray, jaxtyped
 
-ROOMS = ("weightspace.features", "weightspace.learners", "weightspace.zoo")
+ROOMS = ("weightspace.bench", "weightspace.features", "weightspace.learners", "weightspace.zoo")
 FIRST, LATER = 100, 50
 """Of each function the first calls are checked, then one in so many: some run 100,000 times."""
 

@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from weightspace.cli import (
     arguments,
     auditing,
+    benchmark,
     comparing,
     examples,
     exploring,
@@ -70,6 +71,9 @@ COMMANDS = tuple(command.__name__.rstrip("_") for command in _COMMANDS)
 _NO_MEMORY = "out of memory; finished work is kept, free some memory and run it again"
 for name, command in zip(COMMANDS, _COMMANDS, strict=True):
     app.command(name, epilog=examples.epilog(name))(command)
+app.add_typer(benchmark.bench, name="bench")
+BENCH = tuple(f"bench {command.__name__}" for command in benchmark.COMMANDS)
+"""The names of the commands of the group `bench`."""
 
 
 def main() -> None:

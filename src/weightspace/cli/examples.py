@@ -33,6 +33,12 @@ EXAMPLES = {
     "demo": ("demo --nets 100 --out demo",),
     "spaces": ("spaces",),
     "images": ("images --data-dir data",),
+    "bench sample": ("bench sample bench-small --out small",),
+    "bench run": (
+        "bench run small --encoder layers --out layers.json",
+        "bench run small --encoder mine.py:Mine --out mine.json",
+    ),
+    "bench table": ("bench table layers.json mine.json",),
 }
 """Each is what stands after `weightspace`."""
 
