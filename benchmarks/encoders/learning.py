@@ -133,7 +133,7 @@ class _Training:
     def run(self, aside):
         """Train; the best weights for each target, judged by the nets set aside."""
         taught, aside = np.flatnonzero(~aside), np.flatnonzero(aside)
-        best = self.best = [_Best() for _ in self.aims]
+        best = [_Best() for _ in self.aims]
         for epoch in range(self.learner.epochs):
             if not self._pass(epoch, self.rng.permutation(taught)):
                 break

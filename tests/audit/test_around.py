@@ -29,6 +29,8 @@ from weightspace.networks.sequential import state_dict
 from weightspace.space import load_space
 
 NET = "net.pt"
+BUDGET = 3.0
+"""Seconds in which a slow machine samples the fewest nets, too."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def space(place):
 
 @pytest.fixture(scope="module")
 def zoo(place, space):
-    return population(space, place / "zoo", 1.0, data_dir=str(place))
+    return population(space, place / "zoo", BUDGET, data_dir=str(place))
 
 
 def test_claims_narrow_the_space_and_are_among_its_values(space):
@@ -168,7 +170,7 @@ def test_the_same_is_seen_in_a_net_of_a_zoo_and_in_its_file(zoo, place, tmp_path
 def test_a_population_is_gone_on_with_and_not_sampled_again(zoo, space, place):
     assert len(zoo.nets) >= FEWEST
     before = zoo.nets["net"].to_list()
-    again = population(space, place / "zoo", 1.0, data_dir=str(place))
+    again = population(space, place / "zoo", BUDGET, data_dir=str(place))
     assert again.nets["net"].to_list()[: len(before)] == before
     spent = (place / "zoo" / "around.json").read_text()
     population(space, place / "zoo", 0.2, data_dir=str(place))
@@ -185,7 +187,7 @@ def test_a_budget_that_is_too_small_is_refused_before_anything_is_written(space,
 def test_an_audit_with_a_population_around_it(zoo, place, space):
     found = audit_around(
         place / NET, {"dataset": "scans"} | CLAIMS, data=place / "scans.npz", around=space,
-        seconds=1.0, folder=place / "zoo",
+        seconds=BUDGET, folder=place / "zoo",
     )  # fmt: skip
     assert {one["property"] for one in found.readings} == set(space.properties)
     rate = next(one for one in found.readings if one["property"] == "learning_rate")
@@ -198,7 +200,7 @@ def test_an_audit_with_a_population_around_it(zoo, place, space):
 def test_another_net_than_those_of_the_space_is_refused(place, space, tmp_path):
     torch.save(nn.Sequential(nn.Linear(64, 12), nn.Linear(12, 10)).state_dict(), tmp_path / "n.pt")
     with pytest.raises(UsageError, match="its tensors are not those of the nets of this space"):
-        audit_around(tmp_path / "n.pt", data=place / "scans.npz", around=space, seconds=1.0,
+        audit_around(tmp_path / "n.pt", data=place / "scans.npz", around=space, seconds=BUDGET,
                      folder=tmp_path / "zoo")  # fmt: skip
     assert not (tmp_path / "zoo").exists()
 

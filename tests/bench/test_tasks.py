@@ -62,6 +62,11 @@ def test_the_control_is_taught_the_labels_of_others(lessons):
     for one, other in zip(true.targets[:-1], control.targets, strict=True):
         assert sorted(one.values) == sorted(other.values)
         assert (one.values != other.values).any()
+    (true,), (control,) = (lessons[name].judged.values() for name in ("properties", "control"))
+    assert list(true.rows.nets) == list(control.rows.nets)
+    for one, other in zip(true.targets[:-1], control.targets, strict=True):
+        assert sorted(one.values) == sorted(other.values)
+        assert (one.values != other.values).any()
 
 
 def test_progress_has_all_snapshots_of_a_net(zoo, lessons):

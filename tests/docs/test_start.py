@@ -20,7 +20,10 @@ def test_every_command_of_the_page_can_be_typed():
     asked = re.findall(r"^\$ weightspace (.*)$", text, re.MULTILINE)
     for line in asked:
         name, *words = shlex.split(line)
-        known = {option for one in commands[name].params for option in one.opts}
+        command = commands[name]
+        if hasattr(command, "commands"):  # a group
+            command = command.commands[words[0]]
+        known = {option for one in command.params for option in one.opts}
         assert {word for word in words if word.startswith("--")} <= known, line
     assert {"demo", "sample", "evaluate", "inspect", "audit", "compare"} <= {
         line.split()[0] for line in asked

@@ -208,5 +208,6 @@ def _module(file: Path) -> ModuleType:
     assert spec is not None, "the name ends in .py"
     assert spec.loader is not None, "the name ends in .py"
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # data classes look their module up
     spec.loader.exec_module(module)
     return module

@@ -16,7 +16,7 @@ import numpy as np
 from weightspace import disk
 from weightspace.arrays import Float64, Int64
 from weightspace.bench.populations import POPULATIONS
-from weightspace.bench.tasks import JUDGES
+from weightspace.bench.tasks import JUDGES, control_order
 from weightspace.errors import DataError
 from weightspace.meta.statistics.intervals import Interval, bootstrap
 from weightspace.meta.statistics.numbers import kendall, r_squared
@@ -251,9 +251,13 @@ def _require_true(path: str | Path, result: Result, one: Answered) -> None:
         return
     labels = population.labels
     place = {net: i for i, net in enumerate(labels.nets)}
-    codes = labels.codes[one.target]
-    for net, truth in zip(one.nets, one.truth, strict=True):
-        if net not in place or codes[place[net]] != truth:
+    if not place.keys() >= set(one.nets):
+        raise DataError(path, f"task {one.task}: a net is none of {population.name}")
+    codes = labels.codes[one.target][[place[net] for net in one.nets]]
+    if one.task == "control":
+        codes = codes[control_order(len(codes))]
+    for net, code, truth in zip(one.nets, codes.tolist(), one.truth, strict=True):
+        if code != truth:
             raise DataError(path, f"task {one.task}: {net} is not {truth} of {one.target}")
         if not one.task.startswith("without") and population.split[net] != result.judged:
             raise DataError(path, f"task {one.task}: {net} is no {result.judged} net")

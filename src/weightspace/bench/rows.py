@@ -50,7 +50,7 @@ class Rows:
         Returns
         -------
         ndarray of float32, shape (P,)
-            P depends on the architecture.
+            Read-only. P depends on the architecture.
         """
         return self._zoo.vector(str(self.nets[row]), int(self.snapshots[row]))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from weightspace.arrays import Bool, Shaped
+from weightspace.arrays import Bool, Int64, Shaped
 from weightspace.bench.outside import outside_nets
 from weightspace.bench.rows import Rows
 from weightspace.meta.design.labels import labels_from
@@ -96,7 +96,8 @@ def lessons_of(zoo: Zoo, population: Population, judge: str = "test") -> Iterato
     if population.outside and judge == "test":
         judged["outside"] = _outside(population)
     yield Lesson("properties", taught, judged)
-    yield Lesson("control", _permuted(taught), {"control": book.examples(book.judged)})
+    control = {"control": _permuted(judged["properties"])}
+    yield Lesson("control", _permuted(taught), control)
     for name, level in population.unseen.items():
         yield book.without(name, level)
     progress = {"progress": book.snapshots(book.judged)}
@@ -156,8 +157,28 @@ def _outside(population: Population) -> Examples:
     return Examples(rows, tuple(found))
 
 
-def _permuted(taught: Examples) -> Examples:
-    """The same rows with the properties of others: what is learned from them is chance."""
-    order = np.random.default_rng(0xC0).permutation(len(taught.rows))
-    found = [replace(one, values=one.values[order]) for one in taught.targets if one.levels]
-    return Examples(taught.rows, tuple(found))
+def control_order(rows: int) -> Int64[np.ndarray, " rows"]:
+    """The order in which the control gives labels to rows.
+
+    Parameters
+    ----------
+    rows : int
+        The number of rows.
+
+    Returns
+    -------
+    ndarray of int64, shape (rows,)
+        Row i gets the labels of row `order[i]`.
+    """
+    return np.random.default_rng(0xC0).permutation(rows)
+
+
+def _permuted(given: Examples) -> Examples:
+    """The same rows with the properties of others.
+
+    Both what is taught and what is judged gets them. With true labels in the test, a property that
+    is plain to see would be a lottery: each of its levels is learned as some level, right or wrong.
+    """
+    order = control_order(len(given.rows))
+    found = [replace(one, values=one.values[order]) for one in given.targets if one.levels]
+    return Examples(given.rows, tuple(found))
