@@ -195,6 +195,7 @@ def test_an_unknown_claim_is_named_and_undecidable():
         ("activation", "geluu", "gelu"),
         ("optimizer", "muon", ""),  # a name that is right, of what nothing is known about
         ("optimizer", "sgd", ""),
+        ("dataset", "imagenet21k", ""),
         ("architecture", "resnett", "resnet"),
     ],
 )

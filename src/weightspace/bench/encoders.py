@@ -14,7 +14,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from weightspace.arrays import Float32, Float64, Int64
 from weightspace.bench.rows import Rows
 from weightspace.errors import UsageError
-from weightspace.features import layers, local, statistics, tokens
+from weightspace.features import layers, local, statistics
 from weightspace.learners.registry import CLASSIFIERS, Classifier
 from weightspace.learners.ridge import KernelRidge
 from weightspace.learners.trees import without_missing
@@ -126,8 +126,7 @@ class OfFeatures:
         if self._kind.features == "weights":
             return rows.weights, np.arange(len(rows))
         if self._kind.whole:
-            describe = {"layers": layers, "tokens": tokens}[self._kind.features]
-            found = [describe(rows.vector(i), rows.layout(i)) for i in range(len(rows))]
+            found = [layers(rows.vector(i), rows.layout(i)) for i in range(len(rows))]
             return np.stack(found), np.arange(len(rows))
         return _of_slices(rows, {"local": local, "statistics": statistics}[self._kind.features])
 

@@ -19,7 +19,7 @@ from weightspace.bench.populations import POPULATIONS
 from weightspace.bench.tasks import JUDGES, control_order
 from weightspace.errors import DataError
 from weightspace.meta.statistics.intervals import Interval, bootstrap
-from weightspace.meta.statistics.numbers import kendall, r_squared
+from weightspace.meta.statistics.numbers import kendall, r_squared_interval
 
 FORMAT = "weightspace-bench-result"
 VERSION = 1
@@ -58,8 +58,8 @@ class Answered:
         truth, answers = np.array(self.truth, float), np.array(self.answers, float)
         if self.levels:
             return bootstrap((truth == answers).astype(float), truth.astype(np.int64))
-        owners = np.unique(np.array(self.nets), return_inverse=True)[1]
-        return _over_nets(truth, answers, owners)
+        # One split, not cross-fitted: nets are independent.
+        return r_squared_interval(truth, answers[:, None], np.array(self.nets), dependence=1.0)
 
     @property
     def chance(self) -> float:
@@ -335,20 +335,3 @@ def _means(own: Sequence[Answered]) -> tuple[float, Float64[np.ndarray, " resamp
 def _interval(value: float, drawn: Float64[np.ndarray, " resamples"]) -> Interval:
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Interval(value, min(value, float(low)), max(value, float(high)))
-
-
-def _over_nets(
-    truth: Float64[np.ndarray, " n"],
-    answers: Float64[np.ndarray, " n"],
-    owners: Int64[np.ndarray, " n"],
-) -> Interval:
-    """R2 with its 95 % bootstrap interval over nets."""
-    far = truth - truth.mean()
-    columns = (np.square(truth - answers), np.ones_like(truth), far, np.square(far))
-    sums = np.stack([np.bincount(owners, weights=one) for one in columns])
-    count = sums.shape[1]
-    rng = np.random.default_rng(0xB1)
-    weight = rng.multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
-    error, rows, first, second = sums @ weight.T
-    spread = np.maximum(second - first**2 / rows, 1e-300)
-    return _interval(r_squared(truth, answers), 1 - error / spread)

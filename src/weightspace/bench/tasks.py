@@ -42,10 +42,6 @@ class Target:
     levels: tuple[str, ...]
     values: Shaped[np.ndarray, " n"]
 
-    def __getitem__(self, chosen: Bool[np.ndarray, " n"]) -> Target:
-        """Return the target of the rows that are marked."""
-        return replace(self, values=self.values[chosen])
-
 
 @dataclass(frozen=True, eq=False)
 class Examples:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from weightspace.meta.statistics.intervals import Interval, widening
+from weightspace.meta.statistics.intervals import DEPENDENCE, Interval, widening
 
 _ROWS = 3000
 """The most rows whose pairs are all compared to count concordance."""
@@ -24,10 +24,11 @@ def r_squared_interval(
     guesses: np.ndarray,
     nets: np.ndarray,
     *,
+    dependence: float = DEPENDENCE,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """R2 and its 95 % bootstrap interval over nets, widened for cross-fitting.
+    """R2 and its 95 % bootstrap interval over nets, widened for cross-fitting by `dependence`.
 
     `truth` [n]; `guesses` [n, repeats], whose squared errors are averaged over repeats; `nets` int
     [n]. Nets are resampled with all their rows.
@@ -51,7 +52,7 @@ def r_squared_interval(
     even = np.full(count, 1 / count)
     drawn = [value(*(sums @ rng.multinomial(count, even))) for _ in range(resamples)]
     low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
-    return _widened(found, float(low), float(high))
+    return _widened(found, float(low), float(high), dependence)
 
 
 def kendall(truth: np.ndarray, guess: np.ndarray) -> float:
@@ -105,8 +106,8 @@ def _untied(values: np.ndarray) -> float:
     return float(1 - np.square(counts / len(values)).sum())
 
 
-def _widened(value: float, low: float, high: float) -> Interval:
+def _widened(value: float, low: float, high: float, dependence: float = DEPENDENCE) -> Interval:
     """Widen an interval for the dependence of cross-fitted nets."""
-    factor = widening(value)
+    factor = widening(value, dependence)
     high = min(1.0, value + factor * (high - value))
     return Interval(value, value - factor * (value - low), high)
