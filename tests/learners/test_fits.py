@@ -15,6 +15,7 @@ from sklearn.svm import SVC
 
 from support.populations import synthetic_zoo
 from weightspace.learners import support
+from weightspace.learners.binning import Bins
 from weightspace.learners.boosting import Boostings, _baseline, _trees
 from weightspace.learners.discriminant import Discriminant
 from weightspace.learners.gaussian import Gaussianiser
@@ -142,20 +143,31 @@ def test_every_net_is_on_one_side_of_the_scale(monkeypatch):
 def test_walking_our_trees_is_scikit_learns_boosting(classes):
     x, y = problem(400, classes)
     x = x.astype(np.float32)
+    bins = Bins.of(x, 63)
     made = HistGradientBoostingClassifier(
         max_iter=25, max_leaf_nodes=15, min_samples_leaf=5, early_stopping=False
-    ).fit(x, y)
-    own = Boostings((_trees(made, classes),), (_baseline(made, classes),), (classes,))
+    ).fit(bins.numbers(x), y)
+    own = Boostings((_trees(made, classes, bins),), (_baseline(made, classes),), (classes,))
     fresh = np.random.default_rng(3).normal(size=(500, 12)).astype(np.float32) * 2
     # Rows that lie on a border itself, as a number, go the same way.
     borders = made._predictors[0][0].nodes
     inner = borders[borders["is_leaf"] == 0]
     edge = np.repeat(x[:1], len(inner), axis=0)
-    edge[np.arange(len(inner)), inner["feature_idx"]] = inner["num_threshold"].astype(np.float32)
+    lies = bins.thresholds(inner["feature_idx"], inner["num_threshold"])
+    edge[np.arange(len(inner)), inner["feature_idx"]] = lies.astype(np.float32)
     for rows in (x, fresh, edge):
-        np.testing.assert_allclose(
-            np.exp(own.log_probabilities(rows)[0]), made.predict_proba(rows), atol=1e-6
-        )
+        theirs = made.predict_proba(bins.numbers(rows))
+        np.testing.assert_allclose(np.exp(own.log_probabilities(rows)[0]), theirs, atol=1e-6)
+
+
+def test_bins_have_equal_counts_or_one_number_each():
+    rng = np.random.default_rng(4)
+    x = np.stack([rng.normal(size=1000), rng.integers(0, 5, 1000)], axis=1).astype(np.float32)
+    many, few = Bins.of(x, 8).numbers(x).astype(int).T
+    assert np.bincount(many).tolist() == [125] * 8
+    np.testing.assert_array_equal(few, x[:, 1])
+    skewed = np.where(x[:, :1] < 1, 0, x[:, :1])
+    assert len(np.unique(Bins.of(skewed, 8).numbers(skewed))) <= 3
 
 
 def test_every_row_teaches_every_round():

@@ -10,7 +10,8 @@ from scipy.special import log_softmax
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from weightspace.arrays import Float, Float64, Int
+from weightspace.arrays import Float, Float64, Int, Shaped
+from weightspace.learners.binning import Bins
 from weightspace.learners.columns import NEVER
 from weightspace.learners.trees import DEEPEST, Nodes, Trees, without_missing
 from weightspace.progress import Progress, each, silent
@@ -47,10 +48,13 @@ class Boostings:
         """Boost trees for each column of `codes`; all classes have the same weight.
 
         All rows are used in all rounds. scikit-learn's early stopping would validate on slices of
-        nets whose other slices are training rows.
+        nets whose other slices are training rows. Features are binned here, once for all columns:
+        with weights of rows, scikit-learn takes most of its time to find bins, for each column.
         """
         trees, baselines = [], []
         rows = without_missing(features)
+        bins = Bins.of(rows, _BINS)
+        rows = bins.numbers(rows)
         labelings = list(zip(codes.T, levels, strict=True))
         for column, count in each(labelings, progress, "boosting"):
             made = HistGradientBoostingClassifier(
@@ -67,7 +71,7 @@ class Boostings:
             # Folds are fitted in parallel, one on each core, so more threads would slow them down.
             with threadpool_limits(1, "openmp"):
                 made.fit(rows, column)
-            trees.append(_trees(made, count))
+            trees.append(_trees(made, count, bins))
             baselines.append(_baseline(made, count))
         return cls(tuple(trees), tuple(baselines), levels)
 
@@ -97,19 +101,26 @@ def _baseline(made: HistGradientBoostingClassifier, count: int) -> Float64[np.nd
     return np.where(absent, NEVER, start)
 
 
-def _trees(made: HistGradientBoostingClassifier, count: int) -> Trees:
+def _trees(made: HistGradientBoostingClassifier, count: int, bins: Bins) -> Trees:
     columns = _columns(made, count)
     return Trees.joined(
         [
-            Nodes(
-                tree.nodes["is_leaf"] != 0,
-                tree.nodes["left"].astype(np.int64),
-                tree.nodes["right"].astype(np.int64),
-                tree.nodes["feature_idx"],
-                tree.nodes["num_threshold"],
-                tree.nodes["value"][:, None] * column,
-            )
+            _nodes(tree.nodes, column, bins)
             for trees in made._predictors
             for tree, column in zip(trees, columns, strict=True)
         ]
+    )
+
+
+def _nodes(found: Shaped[np.ndarray, " nodes"], column: NDArray[np.float64], bins: Bins) -> Nodes:
+    leaf = found["is_leaf"] != 0
+    threshold = np.zeros(len(found))
+    threshold[~leaf] = bins.thresholds(found["feature_idx"][~leaf], found["num_threshold"][~leaf])
+    return Nodes(
+        leaf,
+        found["left"].astype(np.int64),
+        found["right"].astype(np.int64),
+        found["feature_idx"],
+        threshold,
+        found["value"][:, None] * column,
     )
