@@ -3,8 +3,8 @@
 weightspace sample demo --nets 300 --out zoo
 python benchmarks/altered_readings.py zoo --out docs/results/robustness
 
-Seven nets of ten fit a model, the others are altered, without training, and read. `readings.md` has
-a row for each alteration, `readings.parquet` the counts for each property.
+Seven nets of ten fit a model, the others are altered or trained on, and read. `readings.md` has a
+row for each alteration, `readings.parquet` the counts for each property.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import polars as pl
 import readings
 import torch
 from alterations import PLAIN, State
+from tuned_readings import tuned
 
 import weightspace
 from weightspace.meta import Model, labels_of
@@ -39,12 +40,14 @@ def main() -> None:
     cut = int((1 - readings.FRESH) * len(order))
     model = weightspace.fit(readings.only(asked.zoo, labels, order[:cut]), classifier="layers")
     held = [int(i) for i in order[cut:]]
-    rows = [
-        {"alteration": name} | row
-        for _, name, change in PLAIN
-        for i in held
-        for row in read(model, zoo, labels.nets[i], change, truth_of(labels, i))
-    ]
+    rows = []
+    for done, i in enumerate(held):
+        net, truth = labels.nets[i], truth_of(labels, i)
+        for name, vector in copies(zoo, net, asked.seed):
+            rows += [
+                {"alteration": name} | row for row in read(model, vector, zoo.layout(net), truth)
+            ]
+        print(f"{done + 1} of {len(held)} nets", end="\r", flush=True)
     found = pl.DataFrame(rows)
     # The architecture is read from shapes, and stays what it is.
     kept = (
@@ -66,12 +69,17 @@ def truth_of(labels: Any, net: int) -> dict[str, str]:
     return {name: labels.levels[name][labels.codes[name][net]] for name in labels.properties}
 
 
+def copies(zoo: weightspace.Zoo, net: str, seed: int) -> Iterator[tuple[str, np.ndarray]]:
+    """The net in each form: the alteration, and the vector, float32."""
+    for _, name, change in PLAIN:
+        yield name, altered(zoo.vector(net), zoo.layout(net), change)
+    yield from tuned(zoo, net, seed)
+
+
 def read(
-    model: Model, zoo: weightspace.Zoo, net: str, change: Any, truth: dict[str, str]
+    model: Model, vector: np.ndarray, layout: Layout, truth: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
-    """What is read off one altered net, a row for each property."""
-    layout = zoo.layout(net)
-    vector = altered(zoo.vector(net), layout, change)
+    """What is read off one net, a row for each property."""
     answer = model.predict(vector, layout)
     for name, level in truth.items():
         row = dict.fromkeys((*COUNTS, "from_shapes"), False)
