@@ -1,13 +1,17 @@
 """Nets of a zoo that are trained on, by a plain PyTorch loop; `altered_readings.py` reads them.
 
-The optimizer is that of the net, at its own learning rate, or another one at its usual rate. The
-images are those of the net, or of the next data set of its space. The steps go up to 100 % of those
-of the training.
+    python benchmarks/tuned_readings.py ZOO NET FOLDER
+
+writes what becomes of one net, as vectors (.npy). The optimizer is that of the net, at its own
+learning rate, or another one at its usual rate. The images are those of the net, or of the next
+data set of its space. The steps go up to 100 % of those of the training.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +26,18 @@ SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
 """How long nets are fine-tuned, in units of their training."""
 USUAL = {"adam": 0.001, "rmsprop": 0.001, "momentum": 0.01}
 OTHER = {"adam": "momentum", "rmsprop": "momentum", "momentum": "adam"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("zoo")
+    parser.add_argument("net")
+    parser.add_argument("folder", type=Path)
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    for name, vector in tuned(weightspace.Zoo(asked.zoo), asked.net, 1):
+        np.save(asked.folder / f"{name}.npy", vector)
+        print(name)
 
 
 def tuned(zoo: weightspace.Zoo, net: str, seed: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -76,3 +92,7 @@ def _images(recipe: Recipe, dataset: str) -> tuple[torch.Tensor, torch.Tensor]:
     x = resize(images.x_train[: recipe.train_images], *recipe.size)
     y = torch.from_numpy(images.y_train[: recipe.train_images])
     return torch.from_numpy(x).permute(0, 3, 1, 2).float().contiguous() / 255, y
+
+
+if __name__ == "__main__":
+    main()

@@ -46,7 +46,9 @@ def test_run_and_table(zoo, mine, tmp_path, capsys):
     assert (found["encoder"], found["judged"]) == ("mine", "test")
     by = {(one["task"], one["target"]): one for one in found["scores"]}
     assert by["properties", "optimizer"]["value"] == pytest.approx(1 / 3)
-    table = printed(capsys, "bench", "table", first, second)
+    drawn = tmp_path / "board.svg"
+    table = printed(capsys, "bench", "table", first, second, "--figure", drawn)
+    assert drawn.read_text(encoding="utf-8").startswith("<?xml")
     assert table.index("| layers |") < table.index("| mine |")
     assert len(document(capsys, "bench", "table", first, second)) == 2
 

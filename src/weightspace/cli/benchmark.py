@@ -86,6 +86,10 @@ def table(
     results: Annotated[
         list[Path], typer.Argument(metavar="RESULT...", help="Results of bench run.")
     ],
+    figure: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw it as well: a .png, .svg or .pdf file."),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -93,6 +97,10 @@ def table(
     from weightspace import bench as room
 
     read = [room.read_result(path) for path in results]
+    if figure is not None:
+        from weightspace.report import leaderboard_figure, save
+
+        save(leaderboard_figure(read), figure)
     answer(as_json, [_plain(one) for one in read], lambda: print(room.leaderboard(read), end=""))
 
 

@@ -38,7 +38,10 @@ EXAMPLES = {
         "bench run small --encoder layers --out layers.json",
         "bench run small --encoder mine.py:Mine --out mine.json",
     ),
-    "bench table": ("bench table layers.json mine.json",),
+    "bench table": (
+        "bench table layers.json mine.json",
+        "bench table layers.json mine.json --figure board.svg",
+    ),
 }
 """Each is what stands after `weightspace`."""
 

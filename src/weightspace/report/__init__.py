@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from weightspace.report.auditing.comparison import comparison_page as comparison_page
     from weightspace.report.auditing.page import audit_page as audit_page
     from weightspace.report.drawing.canvas import save as save
+    from weightspace.report.drawing.leaderboard import leaderboard_figure as leaderboard_figure
     from weightspace.report.exploring.page import explore as explore
     from weightspace.report.exploring.page import explorer_page as explorer_page
     from weightspace.report.exploring.widget import Explorer as Explorer
@@ -36,6 +37,7 @@ _HOMES = {
     "auditing.page": ("audit_page",),
     "notebook": ("Display", "display", "displays"),
     "drawing.canvas": ("save",),
+    "drawing.leaderboard": ("leaderboard_figure",),
     "exploring.page": ("explore", "explorer_page"),
     "exploring.widget": ("Explorer",),
     "html.page": ("page",),
@@ -55,6 +57,7 @@ __all__ = [
     "explore",
     "explorer_page",
     "figures",
+    "leaderboard_figure",
     "number_table",
     "page",
     "rival_tables",
