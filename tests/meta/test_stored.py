@@ -9,7 +9,9 @@ from safetensors.numpy import load_file
 from support.populations import synthetic_zoo
 from support.stored_models import put, rewrite
 from weightspace.errors import DataError
-from weightspace.meta import Model, fit, labels_of
+from weightspace.learners.together import Together
+from weightspace.meta import Boosted, Kernel, Linear, Model, fit, labels_of
+from weightspace.meta.model.packing import Arrays, Unsound, pack, unpack
 
 LENGTH = 3000
 NAMES = ["logistic", "svm", "boosted-statistics"]
@@ -47,7 +49,7 @@ def test_a_stored_model_answers_the_same(name, models, zoo, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["boosted", "boosted-layers"])
+@pytest.mark.parametrize("name", ["boosted", "boosted-layers", "ensemble"])
 def test_the_slow_ones_as_well(name, zoo, tmp_path):
     kept = fit(zoo, classifier=name, properties=["filter_size"], slice_length=LENGTH, folds=2)
     again = Model.load(kept.save(tmp_path / "model"))
@@ -55,6 +57,22 @@ def test_the_slow_ones_as_well(name, zoo, tmp_path):
     for net in zoo.nets["net"][:10]:
         vector, layout = zoo.vector(net), zoo.layout(net)
         assert again.predict(vector, layout) == kept.predict(vector, layout)
+
+
+def test_classifiers_that_answer_together_are_stored_part_by_part():
+    rng = np.random.default_rng(0)
+    x, codes = rng.normal(size=(90, 5)), rng.integers(0, 3, (90, 2))
+    both = Together((Linear(), Kernel(), Boosted(rounds=5, leaf=5)))
+    kept = both.fit_labelings(x, codes, (3, 3), np.arange(90))
+    name, arrays, numbers = pack("both", kept)
+    assert name == "linear+kernel+boostings"
+    stored = {f"0.{key}": np.ascontiguousarray(array) for key, array in arrays.items()}
+    again = unpack(name, numbers, Arrays(stored, "0"), 5, (3, 3))
+    for own, other in zip(kept.log_probabilities(x), again.log_probabilities(x), strict=True):
+        np.testing.assert_array_equal(own, other)
+    for wrong in ("linear+kernel+boostings+linear", "linear+", "kernel+linear+boostings", "+"):
+        with pytest.raises((Unsound, KeyError)):  # which `Model.load` tells as damage
+            unpack(wrong, numbers, Arrays(stored, "0"), 5, (3, 3))
 
 
 def loop(plain, arrays):

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from weightspace.arrays import Float32, Float64, Int64
 from weightspace.bench.rows import Rows
@@ -73,8 +75,8 @@ class Encoder(Protocol):
 class OfFeatures:
     """A classifier of this package as an encoder.
 
-    Numbers are predicted from the same features by trees, if the classifier is made of trees, or
-    else by `KernelRidge`.
+    Numbers are predicted from the same features: by trees, if the classifier is made of trees, by
+    `KernelRidge`, or by the mean of both for `ensemble`.
 
     Parameters
     ----------
@@ -98,28 +100,25 @@ class OfFeatures:
             counts = tuple(len(one.levels) for one in levels)
             nets = np.unique(rows.nets, return_inverse=True)[1][owners]
             classes = self._kind.estimator(seed).fit_labelings(features, codes, counts, nets)
-        whole = without_missing(features) if self._trees else features
-        regressions = [self._regression(seed).fit(whole, t.values[owners]) for t in numbers]
+        regressions = [self._regression(seed).fit(features, t.values[owners]) for t in numbers]
 
         def read(others: Rows) -> Answers:
             features, owners = self._read(others)
             named = iter(classes.log_probabilities(features) if classes else ())
-            whole = without_missing(features) if self._trees else features
-            guessed = (one.predict(whole)[:, None] for one in regressions)
+            guessed = (one.predict(features)[:, None] for one in regressions)
             found = (next(named) if one.levels else next(guessed) for one in targets)
             means = [_mean(values, owners) for values in found]
             return [m if t.levels else m[:, 0] for t, m in zip(targets, means, strict=True)]
 
         return read
 
-    def _regression(self, seed: int) -> KernelRidge | HistGradientBoostingRegressor:
-        if self._trees:
-            return HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
-        return KernelRidge(seed=seed)
-
-    @property
-    def _trees(self) -> bool:
-        return self._kind.name.startswith("boosted")
+    def _regression(self, seed: int) -> VotingRegressor:
+        kernel = ("kernel", KernelRidge(seed=seed))
+        made = HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
+        trees = ("trees", make_pipeline(FunctionTransformer(without_missing), made))
+        if self.name == "ensemble":
+            return VotingRegressor([kernel, trees])
+        return VotingRegressor([trees if self.name.startswith("boosted") else kernel])
 
     def _read(self, rows: Rows) -> tuple[Float32[np.ndarray, "m F"], Int64[np.ndarray, " m"]]:
         """The features of each net, or of its slices, and the row to which each belongs."""
@@ -155,7 +154,7 @@ def _mean(
     return means
 
 
-OWN = ("shallow", "kernel", "layers", "boosted", "boosted-layers", "raw")
+OWN = ("shallow", "kernel", "layers", "boosted", "boosted-layers", "ensemble", "raw")
 """The classifiers of this package that are encoders of the benchmark."""
 
 

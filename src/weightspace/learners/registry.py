@@ -17,6 +17,7 @@ from weightspace.learners.estimators import (
     SupportVectors,
 )
 from weightspace.learners.raw import Raw
+from weightspace.learners.together import Together
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,15 @@ CLASSIFIERS: dict[str, Classifier] = {
             lambda seed: Kernel(landmarks=1500, width=2.0, ridge=0.01, seed=seed),
             True,
             f"kernel ridge regression on {_LAYERS}",
+        ),
+        Classifier(
+            "ensemble",
+            "layers",
+            lambda seed: Together(
+                (Kernel(landmarks=1500, width=2.0, ridge=0.01, seed=seed), Boosted(leaves=7))
+            ),
+            False,
+            f"the mean of kernel regression and boosted trees on {_LAYERS}",
         ),
         Classifier(
             ALIGNED,

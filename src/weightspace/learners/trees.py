@@ -11,7 +11,8 @@ from sklearn.ensemble import ExtraTreesClassifier
 from weightspace.arrays import Bool, Float, Float32, Float64, Int, Int32, Shaped
 from weightspace.progress import Progress, each, silent
 
-_ROWS = 4096
+_WALKS = 2**18
+"""Walks of a row down a tree that are under way at once: few enough for the processor's cache."""
 MISSING = np.float32(-3e38)
 """Stands for a missing number in trees: below all others, so that a split can part it off."""
 DEEPEST = 64
@@ -107,26 +108,28 @@ class Trees:
     def sums(self, features: Float[np.ndarray, "n F"]) -> Float64[np.ndarray, "n levels"]:
         """The sum over trees of the leaves' values."""
         out = np.empty((len(features), self.leaves.shape[1]))
-        for start in range(0, len(features), _ROWS):
-            rows = without_missing(features[start : start + _ROWS])
-            out[start : start + _ROWS] = self._walk(rows)
+        together = max(1, _WALKS // len(self.roots))
+        for start in range(0, len(features), together):
+            rows = without_missing(features[start : start + together])
+            out[start : start + together] = self._walk(rows)
         return out
 
     def _walk(self, rows: Float32[np.ndarray, "n F"]) -> Float64[np.ndarray, "n levels"]:
-        total = np.zeros((len(rows), self.leaves.shape[1]))
-        width = rows.shape[1]
+        """Every row walks down every tree at once, one node at a time."""
+        count, width = rows.shape
         flat = rows.ravel()
-        for root in self.roots:
-            node = np.full(len(rows), root, np.int64)
-            active = np.arange(len(rows))
-            while len(active):
-                at = node[active]
-                low = flat[active * width + self.feature[at]] <= self.threshold[at]
-                onward = np.where(low, self.left[at], self.right[at])
-                node[active] = onward
-                # At a leaf, both children are the leaf itself.
-                active = active[self.left[onward] != onward]
-            total += self.leaves[node]
+        node = np.tile(self.roots, count)
+        first = np.repeat(np.arange(count) * width, len(self.roots))
+        active = np.arange(len(node))
+        while len(active):
+            at = node[active]
+            low = flat[first[active] + self.feature[at]] <= self.threshold[at]
+            onward = np.where(low, self.left[at], self.right[at])
+            node[active] = onward
+            # At a leaf, both children are the leaf itself.
+            active = active[self.left[onward] != onward]
+        reached = self.leaves[node].reshape(count, len(self.roots), -1)
+        total: np.ndarray = reached.sum(axis=1, dtype=np.float64)
         return total
 
 

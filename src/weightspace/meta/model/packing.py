@@ -20,6 +20,7 @@ from weightspace.learners.estimators import Fitted
 from weightspace.learners.gaussian import Gaussianiser
 from weightspace.learners.kernel import FeatureMap, LinearMap, NystroemMap
 from weightspace.learners.raw import Aligned, Scale
+from weightspace.learners.together import AllFitted
 from weightspace.learners.trees import DEEPEST, Forests, Trees
 
 # Within these bounds no sum or product in prediction overflows float64.
@@ -45,8 +46,12 @@ def demand(holds: bool, otherwise: str) -> None:
 class Arrays:
     """The arrays of one reader; each is returned only if it has the requested shape and type."""
 
-    def __init__(self, arrays: dict[str, np.ndarray], reader: int) -> None:
-        self._arrays, self._prefix = arrays, f"{reader}."
+    def __init__(self, arrays: dict[str, np.ndarray], place: str) -> None:
+        self._arrays, self._prefix = arrays, f"{place}."
+
+    def within(self, place: int) -> Arrays:
+        """The arrays of one of several classifiers that answer together."""
+        return Arrays(self._arrays, f"{self._prefix}{place}")
 
     def get(
         self, name: str, *shape: int | None, kind: str = "float64", most: float = _FLOAT32
@@ -97,8 +102,19 @@ class Kind:
 def pack(classifier: str, fitted: Fitted) -> tuple[str, dict[str, np.ndarray], dict[str, float]]:
     """The kind, the arrays and the numbers of what the classifier of this name has fitted.
 
-    UsageError if `KINDS` has no entry for it.
+    The kind of classifiers that answer together is that of each, joined by +. UsageError if
+    `KINDS` has no entry for it.
     """
+    if isinstance(fitted, AllFitted):
+        names: list[str] = []
+        arrays: dict[str, np.ndarray] = {}
+        numbers: dict[str, float] = {}
+        for j, one in enumerate(fitted.each):
+            name, own, said = pack(classifier, one)
+            names.append(name)
+            arrays |= {f"{j}.{key}": array for key, array in own.items()}
+            numbers |= {f"{j}.{key}": value for key, value in said.items()}
+        return "+".join(names), arrays, numbers
     kind = next((kind for kind in KINDS if kind.holds(fitted)), None)
     if kind is None:
         raise UsageError(
@@ -113,10 +129,22 @@ def unpack(
     name: str, numbers: dict[str, Any], arrays: Arrays, columns: int, levels: tuple[int, ...]
 ) -> Fitted:
     """Rebuild what `pack` returned, for `columns` features and properties of `levels` classes."""
+    if "+" in name:
+        return AllFitted(
+            tuple(
+                unpack(one, _of_part(numbers, j), arrays.within(j), columns, levels)
+                for j, one in enumerate(name.split("+"))
+            )
+        )
     kind = next((kind for kind in KINDS if kind.name == name), None)
     if kind is None:
         raise Unsound(f"kind {name!r} is unknown")
     return kind.unpack(numbers, arrays, columns, levels)
+
+
+def _of_part(numbers: dict[str, Any], place: int) -> dict[str, Any]:
+    start = f"{place}."
+    return {k.removeprefix(start): n for k, n in numbers.items() if k.startswith(start)}
 
 
 def _named(word: str, every: Sequence[Trees]) -> dict[str, np.ndarray]:

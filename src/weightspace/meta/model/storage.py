@@ -109,7 +109,9 @@ def load(directory: Path) -> tuple[tuple[Reader, ...], dict[str, Any], Structure
         said = printable(" ".join(str(error).split()))
         raise DataError(file, f"not safetensors ({said})", _REMEDY) from None
     try:
-        readers = tuple(_reader(row, Arrays(arrays, i)) for i, row in enumerate(plain["readers"]))
+        readers = tuple(
+            _reader(row, Arrays(arrays, str(i))) for i, row in enumerate(plain["readers"])
+        )
         demand(len(readers) > 0, "it has no classifier")
         names = [[a.property for a in reader.abilities] for reader in readers]
         demand(all(own == names[0] for own in names), "its classifiers differ in properties")
