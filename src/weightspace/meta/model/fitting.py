@@ -176,9 +176,9 @@ def _told(
 ) -> dict[str, float | None]:
     """How often no level is named for nets of a level that was left out, by property.
 
-    It is measured for cheap classifiers of whole nets, with which checkpoints are read.
+    It is measured for classifiers of whole nets, with which checkpoints are read.
     """
-    if not (kind.whole and kind.controlled):
+    if not kind.whole:
         return {}
     found = {}
     for done, (name, codes) in enumerate(labels.codes.items()):
