@@ -26,6 +26,8 @@ STACK_SIZES = (1, 2, 4, 8, 16, 32)
 WARM_STEPS, TIMED_STEPS = 2, 5
 GAIN = 0.95
 """A larger stack is used only if it saves at least 5 %, because smaller ones need less memory."""
+LONG = 0.03
+"""Seconds of a net's step which are arithmetic alone: a larger stack would save nothing of them."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def one_thread(device: str) -> Iterator[None]:
 def _pace(bucket: list[Recipe], device: str) -> Pace:
     best = Pace(1, math.inf)
     for size in STACK_SIZES:
-        if size > len(bucket):
+        if size > len(bucket) or (size > 1 and best.seconds > LONG):
             break
         whole, together = _seconds_per_step(bucket[:size], device)
         if whole / size < best.seconds * GAIN:
