@@ -130,6 +130,7 @@ def frame(
 
 
 def table(found: pl.DataFrame) -> None:
+    found = found.with_columns(group="net")  # each was trained from a seed of its own
     for (reading, unit), own in found.group_by("reading", "unit", maintain_order=True):
         together = "" if reading == "whole nets" or unit == "slice" else ", a net's together"
         print(f"\nOff {reading}{together}:\n")

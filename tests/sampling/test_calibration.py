@@ -11,7 +11,7 @@ NETS = [Recipe(dataset="digits", input_size=8, channels=1, outputs=10) for _ in 
 
 
 def chosen(monkeypatch, seconds):
-    """The pace of 20 equal nets, and the sizes that were tried, where a stack takes `seconds(n)`."""
+    """The pace of 20 equal nets and the sizes tried, where a step of n takes `seconds(n)`."""
     tried = []
 
     def step(recipes, device):
