@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from weightspace.audit import Claims, audit
+from weightspace.audit.around import looking
 from weightspace.audit.around.audit import audit_around, space_for
 from weightspace.audit.around.behaviour import Behaviour, Shown
 from weightspace.audit.around.looking import Around, AroundReader, initial_weights
@@ -23,6 +24,8 @@ from weightspace.audit.around.weighing import readings_of, weighed
 from weightspace.checkpoints import read_checkpoint
 from weightspace.errors import UsageError
 from weightspace.images import load
+from weightspace.learners.estimators import Boosted, Kernel, Linear
+from weightspace.learners.together import Together
 from weightspace.meta.model.answer import Reading
 from weightspace.networks.chains import chain, written
 from weightspace.networks.sequential import state_dict
@@ -184,6 +187,14 @@ def test_a_budget_that_is_too_small_is_refused_before_anything_is_written(space,
     assert not (tmp_path / "zoo").exists()
 
 
+@pytest.fixture
+def few_trees(monkeypatch):
+    """Readers with a twelfth of the trees, which take a tenth of the time."""
+    few = Together((Linear(0.1), Kernel(), Boosted(rounds=5, leaves=7, leaf=8)))
+    monkeypatch.setattr(looking, "ESTIMATOR", few)
+
+
+@pytest.mark.usefixtures("few_trees")
 def test_an_audit_with_a_population_around_it(zoo, place, space):
     found = audit_around(
         place / NET, {"dataset": "scans"} | CLAIMS, data=place / "scans.npz", around=space,
@@ -305,6 +316,7 @@ def test_the_interval_of_a_rate_covers_what_it_says():
     assert abs(np.mean(near <= np.log(2)) - found[0].within) < 0.12
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_rows_that_were_seen_are_kept(zoo, place):
     images = load("scans", place)
     AroundReader(zoo, images, place / "zoo")
