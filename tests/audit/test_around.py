@@ -184,6 +184,8 @@ def test_a_budget_that_is_too_small_is_refused_before_anything_is_written(space,
     long = space.with_constants(epochs=10_000)
     with pytest.raises(UsageError, match=r"budget: 1s are too few for 40 nets.*give \d+[sm]"):
         population(long, tmp_path / "zoo", 1.0, data_dir=str(place))
+    with pytest.raises(UsageError, match="budget: 20s are too few for 40 nets"):  # to look at
+        population(space, tmp_path / "zoo", 20.0, data_dir=str(place), looking=1.0)
     assert not (tmp_path / "zoo").exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,10 @@ def look_around(
                 "give its module as net.py:build, or a space of its architecture",
             )
         place = folder or user_cache() / "around" / _key(space, images)
-        zoo = population(space, place, seconds, data_dir=data_dir, module=module, progress=progress)
+        zoo = population(
+            space, place, seconds, data_dir=data_dir, module=module,
+            looking=_seconds_of_looking(space, images, checkpoint.vector), progress=progress,
+        )  # fmt: skip
         reader = AroundReader(zoo, images, place, start is not None, progress)
         readings, rate = reader.read(checkpoint.vector, start)
     return Around(space, place, reader.nets, readings, rate)
@@ -172,11 +176,7 @@ class AroundReader:
         progress: Progress = silent,
     ) -> None:  # fmt: skip
         space = zoo.space
-        recipe = space.draw(1)[0]
-        shown = Shown.of(images, recipe.size, [str(one) for one in space.values("inputs")])
-        activations = tuple(str(one) for one in space.values("activation"))
-        self._architecture = Nets(recipe)
-        self._sights = Sights(Behaviour(self._architecture, shown, activations))
+        self._architecture, self._sights = _sights(space, images)
         choices = [n for n in space.properties if isinstance(space.distributions[n], Choice)]
         study = Study.of(zoo, properties=choices)
         rows = _rows(zoo, study.labels.nets, self._sights, folder, started, progress)
@@ -217,6 +217,24 @@ class AroundReader:
 
 ESTIMATOR = Together((Linear(0.1), Kernel(), Boosted(leaves=7, leaf=8)))
 """What reads rows: all three kinds, as none is the best for all properties."""
+
+
+def _sights(space: Space, images: ImageSet) -> tuple[Nets, Sights]:
+    """The architecture of a space, and how its nets are looked at."""
+    recipe = space.draw(1)[0]
+    shown = Shown.of(images, recipe.size, [str(one) for one in space.values("inputs")])
+    activations = tuple(str(one) for one in space.values("activation"))
+    nets = Nets(recipe)
+    return nets, Sights(Behaviour(nets, shown, activations))
+
+
+def _seconds_of_looking(space: Space, images: ImageSet, vector: np.ndarray) -> float:
+    """How long looking at a net takes; of two looks, as the first one has more to load."""
+    nets, sights = _sights(space, images)
+    sights.row(vector, nets.layout, None)
+    start = time.monotonic()
+    sights.row(vector, nets.layout, None)
+    return time.monotonic() - start
 
 
 def _key(space: Space, images: ImageSet) -> str:

@@ -35,6 +35,7 @@ def population(
     data_dir: str | None = None,
     module: str | None = None,
     seed: int = 0,
+    looking: float = 0.0,
     progress: Progress = silent,
 ) -> Zoo:
     """Sample nets of a space until a budget of time is spent, or go on with those in a folder.
@@ -57,6 +58,8 @@ def population(
         The module of one's own, "net.py:build".
     seed : int
         The seed of the draw.
+    looking : float
+        The seconds that looking at a net will take. They are part of the budget.
     progress : callable
         As for `sample`.
 
@@ -75,18 +78,19 @@ def population(
     nets = len(Zoo(out).nets) if (out / MANIFEST).exists() else 0
     options = {"data_dir": data_dir, "module": module, "seed": seed, "snapshots": 2,
                "evaluation_images": 200}  # fmt: skip
-    while (left := seconds - spent) > _WORTH * seconds or nets < FEWEST:
+    while (left := seconds - spent - looking * nets) > _WORTH * seconds or nets < FEWEST:
         begun = time.monotonic()
         if nets == 0:
             needs = estimate(space, nets=_TRIED, out=out, **options)  # type: ignore[arg-type]
-            each = needs.seconds / _TRIED
+            each = needs.seconds / _TRIED + looking
             if each * FEWEST > left:
                 _refuse(each * FEWEST, seconds)
             more = max(FEWEST, int(_FIRST * left / each))
         else:
-            more = int(_LATER * left / (spent / nets))
+            each = spent / nets + looking
+            more = int(_LATER * left / each)
             if more < 1 and nets < FEWEST:
-                _refuse(spent / nets * FEWEST, seconds)
+                _refuse(each * FEWEST, seconds)
         more = min(more, _MOST - nets)
         if more < 1:
             break
