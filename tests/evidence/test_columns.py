@@ -310,3 +310,27 @@ def test_modes_and_gains_of_an_initialization_do_not_contradict_it(claimed: str,
     found = [one for one in look(net) if one.claim == "initialization" and one.hypotheses]
     for one in found:
         assert all(h.p_value > 0.01 for h in one.hypotheses if claimed in h.values)
+
+
+def test_rounding_in_a_net_that_learned_nothing_speaks_against_no_optimizer() -> None:
+    """All images give it the same outputs, so each step rounds the sum in the same direction."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 10))
+    with torch.no_grad():
+        net[0].bias -= 100.0  # no unit is ever active
+        net[2].bias.zero_()
+    x, y = torch.rand(2001, 16), torch.arange(2001) % 10  # one class has one image more
+    rate, steps, momentum = 0.1, 900, 0.9
+    optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=momentum)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        optimizer.step()
+    found = subject(net)
+    sums = sums_of(found, found.layers[-1])
+    assert sums.bias_share is not None
+    assert sums.bias_share > 0.005  # no rounding by its share
+    claims = {"learning_rate": rate, "steps": steps, "momentum": momentum}
+    (evidence, *_) = column_sum_law(found, Context(claims=claims))
+    linear = next(one for one in evidence.hypotheses if one.name == FROM_ZERO)
+    assert linear.p_value > 0.01, (sums, evidence)

@@ -8,7 +8,7 @@ gradient keeps these sums; weight decay multiplies all of them by one factor.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,6 +33,9 @@ _MOST_VALUES = 2**22  # of a layer that is looked at for rounding
 _MOST_INPUTS = 2048  # of which the covariates are made; sums of any number are read
 _ROUNDED = 3e-4  # the share of biases to which rounding lets a sum of 0 grow in float32
 _MIXED = 5e-3  # the same where gradients were rounded to 16 bits
+_DRIFT = 3e-7  # of a sum of 0, by rounding in float32, for each unit of rates / (1 - momentum)
+_LONG = 1000.0  # the sum of rates / (1 - momentum) that is allowed for where no claims tell it
+_SHORT = 100.0  # the least that is allowed for, whatever is claimed
 _VANISHED = 1e-6  # sums' mean square by that of weights x classes, where decay has left rounding
 _DENSITY = 10.0  # most of the density at 0 of an adaptive net's bias sum, as a share of its biases
 _NOT_ROUNDED = 1e-6  # the p-value of biases that began at 0 and whose sum is no longer rounding
@@ -99,7 +102,7 @@ def column_sum_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     if looked and altered(subject.weight(layer)):
         yield unable(LAW, "optimizer", "the output layer was rounded, quantised or pruned")
         return
-    found = _of_optimizer(sums, layer, context.claims.get("initialization"))
+    found = _of_optimizer(sums, layer, context.claims)
     yield found
     _, adaptive, linear = (one.p_value for one in found.hypotheses[:3])
     if adaptive < UNLIKELY <= linear and not sums.alike:
@@ -161,14 +164,29 @@ def _part(subject: Subject, layer: Layer, inputs: int) -> NDArray[np.float64]:
     return subject.read(layer.weight, 0, most)[:, :inputs].astype(np.float64)
 
 
-def _of_optimizer(sums: Sums, layer: Layer, begun: Value | None) -> Evidence:
+def _drift(claims: Mapping[str, Value]) -> float:
+    """The sum of biases that rounding may have brought about in a training of the claimed length.
+
+    It shows in nets that learned nothing: all images give them the same outputs, so that every step
+    rounds in the same direction, and their biases are small.
+    """
+    rate, steps, momentum = (
+        float(value) if isinstance(value, int | float) else 0.0
+        for value in (claims.get(name) for name in ("learning_rate", "steps", "momentum"))
+    )
+    told = rate > 0 and steps > 0 and 0 <= momentum < 1
+    return _DRIFT * (max(_SHORT, rate * steps / (1 - momentum)) if told else _LONG)
+
+
+def _of_optimizer(sums: Sums, layer: Layer, claims: Mapping[str, Value]) -> Evidence:
     """The evidence of biases and weights together, as one p-value for each family."""
     if sums.vanished or sums.constant:
         how = "0 but for rounding, as decay or a start at 0 leaves them"
         says = f"the column sums of the output layer are {how if sums.vanished else 'one number'}"
         return _judged(f"{says}; an adaptive optimizer would have moved them", layer, 1.0, 1e-9,
                        sums.square)  # fmt: skip
-    says, linear, adaptive = _of_biases(sums)
+    drift = _drift(claims)
+    says, linear, adaptive = _of_biases(sums, drift)
     if sums.fit < UNLIKELY:
         says = (
             "the column sums of the output layer depend on what the net has learned "
@@ -179,14 +197,15 @@ def _of_optimizer(sums: Sums, layer: Layer, begun: Value | None) -> Evidence:
         says, layer, min(1.0, 2 * min(linear, sums.fit)), adaptive,
         sums.fit if sums.bias_share is None else sums.bias_share,
     )  # fmt: skip
-    return replace(found, hypotheses=(*found.hypotheses, *_of_starts(sums, layer, begun)))
+    starts = _of_starts(sums, layer, claims.get("initialization"), drift)
+    return replace(found, hypotheses=(*found.hypotheses, *starts))
 
 
-def _of_starts(sums: Sums, layer: Layer, begun: Value | None) -> Iterator[Hypothesis]:
+def _of_starts(sums: Sums, layer: Layer, begun: Value | None, drift: float) -> Iterator[Hypothesis]:
     """The p-values of a linear optimizer if more is known of the first weights and biases."""
     share = sums.bias_share
     if share is not None:
-        zero = _NOT_ROUNDED if share > _MIXED else 1.0
+        zero = _NOT_ROUNDED if share > _MIXED and abs(sums.bias or 0.0) > drift else 1.0
         yield Hypothesis((), min(1.0, 2 * min(zero, sums.fit)), FROM_ZERO)
     family = FAMILIES.get(str(begun))
     if family is None:
@@ -203,7 +222,7 @@ def _judged(says: str, layer: Layer, linear: float, adaptive: float, statistic: 
     return Evidence(LAW, "optimizer", says, layer.weight, statistic, hypotheses)
 
 
-def _of_biases(sums: Sums) -> tuple[str, float, float]:
+def _of_biases(sums: Sums, drift: float) -> tuple[str, float, float]:
     """What the output biases say, and the p-values of a linear and of an adaptive optimizer."""
     share = sums.bias_share
     if sums.bias is None or share is None:
@@ -215,6 +234,8 @@ def _of_biases(sums: Sums) -> tuple[str, float, float]:
         )
         return says, 1.0, min(1.0, _DENSITY * share)
     says = f"the output biases sum to {sums.bias:.3g}, {share:.1%} of their size"
+    if abs(sums.bias) <= drift:
+        return f"{says}, which rounding alone may bring about", 1.0, 1.0
     linear = 1.0 if share <= _MIXED else _as_usual(sums)
     if linear <= _OTHER_START:
         why = f"no usual start would have led a linear optimizer there{UNLESS}"
