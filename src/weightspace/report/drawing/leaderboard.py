@@ -20,6 +20,7 @@ _TASKS = (
     ("without ", "held-out levels", "s", SERIES[2], 3.6),
     ("control", "permuted labels", "x", MUTED, 4.0),
 )
+_APART = {"properties": -0.2, "outside": 0.0, "without ": 0.2, "control": 0.0}
 _ROW, _LEFT, _FOOT = 0.34, 1.75, 0.22
 
 
@@ -65,13 +66,18 @@ def leaderboard_figure(results: Sequence[Result]) -> Figure:
         limit = "" if one.limit is None else f", {one.limit:g} s"
         at = sheet.top + _ROW * (place + 0.5)
         sheet.write(_LEFT - 0.12, at, f"{one.encoder}{limit}", ha="right", va="center", color=INK)
-        for row, (task, _, sign, colour, size) in enumerate(_TASKS):
-            found = one.mean(task)
-            if found is not None:
-                y = place + 0.2 * (row - 1) if row < 3 else place
-                axes.plot([found.low, found.high], [y, y], color=colour, linewidth=1.2)
-                axes.plot([found.value], [y], **_style(sign, colour, size))
+        _row(axes, place, one)
     return sheet.finish()
+
+
+def _row(axes: Axes, place: int, result: Result) -> None:
+    """The accuracies of one encoder, with their intervals, a little apart."""
+    for task, _, sign, colour, size in _TASKS:
+        found = result.mean(task)
+        if found is not None:
+            y = place + _APART[task]
+            axes.plot([found.low, found.high], [y, y], color=colour, linewidth=1.2)
+            axes.plot([found.value], [y], **_style(sign, colour, size))
 
 
 def _scale(axes: Axes, results: Sequence[Result]) -> None:
