@@ -10,7 +10,7 @@ from matplotlib.text import Text
 
 from weightspace.bench import read_result
 from weightspace.errors import UsageError
-from weightspace.report import leaderboard_figure
+from weightspace.report import leaderboard_figure, save
 
 STORED = Path(__file__).parents[2] / "docs" / "results" / "bench"
 
@@ -48,3 +48,8 @@ def test_one_population_and_one_judge(results):
         leaderboard_figure([first, replace(second, judged="validation")])
     with pytest.raises(UsageError, match="of one population and judge"):
         leaderboard_figure([])
+
+
+def test_equal_figures_give_equal_files(results, tmp_path):
+    files = [save(leaderboard_figure(results), tmp_path / f"{i}.svg") for i in range(2)]
+    assert files[0].read_bytes() == files[1].read_bytes()

@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from matplotlib import font_manager
+from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -234,7 +234,8 @@ def drawn(figure: Figure, suffix: str) -> bytes:
     """The bytes of a figure's file, in the format of this suffix."""
     buffer = BytesIO()
     metadata = {_METADATA[suffix]: None}
-    figure.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
+    with rc_context({"svg.hashsalt": "weightspace"}):  # else the names in a file are random
+        figure.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
     return buffer.getvalue()
 
 
