@@ -24,25 +24,14 @@ import polars as pl
 import twins
 
 import weightspace
-from weightspace.meta import CLASSIFIERS, Labels
-from weightspace.meta.design.folds import Cells
-from weightspace.meta.design.labelings import Labelings
 from weightspace.meta.design.labels import labels_from
-from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
-from weightspace.meta.design.whole import WHOLE_ROWS
-from weightspace.meta.evaluation.crossfit import UNITS, cross_predict
 from weightspace.space.space import load_space
 
 ROOT = Path(__file__).parents[1]
 SPACE = ROOT / "docs" / "results" / "five-sets" / "space.yaml"
 SIDES = {"4000": 4000, "all": 0}
 NETS, SLICES = 20, 8
-READINGS = (
-    twins.Reading("slices of 5,000 weights", "kernel", Source(), UNITS),
-    twins.Reading("slices of 1,000 weights of convolutions", "kernel", Source(1000, part="conv"),
-                  UNITS),
-    twins.Reading("whole nets", "layers", Source(), ("net",)),
-)  # fmt: skip
+READINGS = twins.READINGS
 
 
 @dataclass(frozen=True)
@@ -60,16 +49,7 @@ class Part:
         names = nets["net"].to_list()
         rows, owners = {}, {}
         for one in READINGS:
-            kind = CLASSIFIERS[one.classifier]
-            if kind.whole:
-                found = WHOLE_ROWS[kind.features](zoo, names, one.source, twins.show)
-            else:
-                wanted = {kind.features: SLICE_FEATURES[kind.features]}
-                made, owner = random_slices(
-                    zoo, names, wanted, one.source, per_net=SLICES, seed=0, progress=twins.show
-                )
-                found = made[kind.features], owner
-            rows[one.name], owners[one.name] = found
+            rows[one.name], owners[one.name] = twins.features(zoo, names, one, SLICES, 0)
         return cls(nets, rows, owners)
 
     def write(self, place: Path) -> None:
@@ -163,26 +143,8 @@ def hits(part: Part, reading: twins.Reading, both: list[int], side: str) -> pl.D
     own[order] = np.arange(len(order))
     kept = own[part.owners[reading.name]] >= 0
     rows, owners = part.rows[reading.name][kept], own[part.owners[reading.name]][kept]
-    return _frame(reading, rows, owners, both, side, labels, codes, groups)
-
-
-def _frame(
-    reading: twins.Reading, rows: np.ndarray, owners: np.ndarray, both: list[int], side: str,
-    labels: Labels, codes: np.ndarray, groups: np.ndarray,
-) -> pl.DataFrame:  # fmt: skip
-    cells = Cells.build(codes, groups, twins.FOLDS)
-    summed = {unit: np.zeros(codes.shape) for unit in reading.units}
-    for seed in twins.SEEDS:  # of the folds; slices are drawn once
-        answers = cross_predict(
-            rows, owners, Labelings.of(codes), cells.fold_of(seed), groups,
-            CLASSIFIERS[reading.classifier].estimator(seed),
-        )  # fmt: skip
-        for unit in reading.units:
-            summed[unit] += answers.hits(unit)[:, 0, 0]
-    return pl.concat(
-        twins.frame(reading, unit, side, both, labels, codes, summed[unit] / len(twins.SEEDS))
-        for unit in reading.units
-    )
+    # Seeds are those of the folds; slices are drawn once.
+    return twins.judged(lambda seed: (rows, owners), reading, side, both, labels, codes, groups)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,10 +86,21 @@ def hits(zoo: Zoo, reading: Reading, twins: list[int], slices: int, side: str) -
     labels = labels_of(zoo)
     order = [labels.nets.index(net) for net in nets]
     codes, groups = labels.matrix[order], labels.groups[order]
+    return judged(
+        lambda seed: features(zoo, nets, reading, slices, seed), reading, side, twins, labels,
+        codes, groups,
+    )  # fmt: skip
+
+
+def judged(
+    rows_of: Callable[[int], tuple[np.ndarray, np.ndarray]], reading: Reading, side: str,
+    twins: list[int], labels: Labels, codes: np.ndarray, groups: np.ndarray,
+) -> pl.DataFrame:  # fmt: skip
+    """The same, of the rows that a function gives for each seed, and the net of each row."""
     cells = Cells.build(codes, groups, FOLDS)
     summed = {unit: np.zeros(codes.shape) for unit in reading.units}
     for seed in SEEDS:
-        rows, owners = features(zoo, nets, reading, slices, seed)
+        rows, owners = rows_of(seed)
         answers = cross_predict(
             rows, owners, Labelings.of(codes), cells.fold_of(seed), groups,
             CLASSIFIERS[reading.classifier].estimator(seed),
