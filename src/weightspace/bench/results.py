@@ -17,7 +17,7 @@ from weightspace import disk
 from weightspace.arrays import Float64, Int64
 from weightspace.bench.populations import POPULATIONS
 from weightspace.bench.tasks import JUDGES, control_order
-from weightspace.errors import DataError
+from weightspace.errors import DataError, UsageError
 from weightspace.meta.statistics.intervals import Interval, bootstrap
 from weightspace.meta.statistics.numbers import kendall, r_squared_interval
 
@@ -107,6 +107,19 @@ class Result:
     lessons: Mapping[str, Mapping[str, float]]
     about_run: Mapping[str, str]
     answered: tuple[Answered, ...]
+
+    @property
+    def label(self) -> str:
+        """The encoder, with the seconds that it was allowed."""
+        return self.encoder if self.limit is None else f"{self.encoder}, {self.limit:g} s"
+
+    @property
+    def accuracy(self) -> Interval:
+        """The mean accuracy over the properties, which ranks encoders; see `mean`."""
+        found = self.mean("properties")
+        if found is None:
+            raise UsageError(self.encoder, "has no answers for properties", "run it again")
+        return found
 
     def of(self, task: str) -> list[Answered]:
         """Return the answers of a task.

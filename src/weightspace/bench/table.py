@@ -52,7 +52,7 @@ def leaderboard(results: Sequence[Result]) -> str:
     for name in POPULATIONS:
         own = [one for one in results if one.population == name]
         if own:
-            own.sort(key=lambda one: -_mean(one, "properties").value)
+            own.sort(key=lambda one: -one.accuracy.value)
             parts.append(f"## {name}\n\n{_facts(own)}\n\n{_overall(own)}\n\n{_by_property(own)}\n")
     return "\n".join(parts)
 
@@ -80,7 +80,7 @@ def _facts(results: Sequence[Result]) -> str:
 def _overall(results: Sequence[Result]) -> str:
     rows = []
     for one in results:
-        cells = [_name(one), _percent(_mean(one, "properties")), _less(one, results[0])]
+        cells = [_name(one), _percent(one.accuracy), _less(one, results[0])]
         cells += [_percent(one.mean("outside")), _percent(one.mean("without "))]
         cells += [_number(one, "properties", ACCURACY), _number(one, PROGRESS, PROGRESS)]
         cells += [_percent(one.mean("control")), f"{one.seconds:,.0f}"]
@@ -100,16 +100,8 @@ def _by_property(results: Sequence[Result]) -> str:
     return _table(["property", "chance", *map(_name, results)], rows)
 
 
-def _mean(result: Result, task: str) -> Interval:
-    found = result.mean(task)
-    if found is None:
-        raise UsageError(result.encoder, f"has no answers for {task}", "run it again")
-    return found
-
-
 def _name(result: Result) -> str:
-    limit = "" if result.limit is None else f", {result.limit:g} s"
-    return f"{printable(result.encoder, 40).replace('|', '/')}{limit}"
+    return printable(result.label, 60).replace("|", "/")
 
 
 def _percent(found: Interval | None) -> str:

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from weightspace.bench import Result
 from weightspace.errors import UsageError
-from weightspace.meta.statistics.intervals import Interval
 from weightspace.report.drawing import canvas
 from weightspace.report.drawing.canvas import BLUE, INK, MUTED, ORANGE, SERIES, WIDTH, Sheet
 
@@ -43,13 +42,13 @@ def leaderboard_figure(results: Sequence[Result]) -> Figure:
     """
     if len({(one.population, one.judged) for one in results}) != 1:
         raise UsageError("results", "a figure is of one population and judge", "name such results")
-    ranked = sorted(results, key=lambda one: -_mean(one, "properties").value)
+    ranked = sorted(results, key=lambda one: -one.accuracy.value)
     first = ranked[0]
     chances = [one.chance for one in first.of("properties") if one.levels]
     chance = sum(chances) / len(chances)
     judges = len(first.of("properties")[0].nets)
     sheet = Sheet(
-        f"{first.encoder} is right in {100 * _mean(first, 'properties').value:.0f} % of answers; "
+        f"{first.encoder} is right in {100 * first.accuracy.value:.0f} % of answers; "
         f"chance is {100 * chance:.0f} %",
         f"Class-balanced accuracy, mean of {len(chances)} properties of {judges} {first.judged} "
         f"nets of {first.population}; lines: 95 % bootstrap intervals over nets; dashed: chance.",
@@ -63,9 +62,8 @@ def leaderboard_figure(results: Sequence[Result]) -> Figure:
     _scale(axes, ranked)
     axes.axvline(chance, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
     for place, one in enumerate(ranked):
-        limit = "" if one.limit is None else f", {one.limit:g} s"
         at = sheet.top + _ROW * (place + 0.5)
-        sheet.write(_LEFT - 0.12, at, f"{one.encoder}{limit}", ha="right", va="center", color=INK)
+        sheet.write(_LEFT - 0.12, at, one.label, ha="right", va="center", color=INK)
         _row(axes, place, one)
     return sheet.finish()
 
@@ -92,10 +90,3 @@ def _scale(axes: Axes, results: Sequence[Result]) -> None:
 
 def _style(sign: str, colour: str, size: float) -> dict[str, Any]:
     return {"marker": sign, "color": colour, "markersize": size, "linestyle": "none"}
-
-
-def _mean(result: Result, task: str) -> Interval:
-    found = result.mean(task)
-    if found is None:
-        raise UsageError(result.encoder, f"has no answers for {task}", "run it again")
-    return found
