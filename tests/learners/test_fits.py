@@ -166,6 +166,8 @@ def test_bins_have_equal_counts_or_one_number_each():
     many, few = Bins.of(x, 8).numbers(x).astype(int).T
     assert np.bincount(many).tolist() == [125] * 8
     np.testing.assert_array_equal(few, x[:, 1])
+    rare = np.array([[0]] * 998 + [[1], [2]], np.float32)  # which quantiles would not part
+    np.testing.assert_array_equal(Bins.of(rare, 8).numbers(rare), rare)
     skewed = np.where(x[:, :1] < 1, 0, x[:, :1])
     assert len(np.unique(Bins.of(skewed, 8).numbers(skewed))) <= 3
 
