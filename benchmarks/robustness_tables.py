@@ -26,6 +26,7 @@ GROUPS = {
 }  # fmt: skip
 FAMILIES = {"linear": ("sgd", "momentum"), "adaptive": ("adam", "adamw")}
 TUNED, FORGED = "fine-tuned", "forged"
+NUMBERS = "---:"
 
 
 def main() -> None:
@@ -50,9 +51,12 @@ def write(out: Path) -> None:
         print(f"{name}\n\n{text}")
 
 
-def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+def markdown(
+    head: Sequence[str], rows: Iterable[Sequence[object]], side: str = "---"
+) -> Iterator[str]:
+    """The lines of a table; `side` is "---:" if all columns but the first hold numbers."""
     yield f"| {' | '.join(head)} |"
-    yield f"|{'---|' * len(head)}"
+    yield f"|---|{f'{side}|' * (len(head) - 1)}"
     for row in rows:
         yield f"| {' | '.join(map(str, row))} |"
 
@@ -102,7 +106,7 @@ def optimizers(rows: pl.DataFrame, nets: pl.DataFrame) -> Iterator[str]:
 
     head = ["alteration", "accuracy lost", "seed tried: SGD", "Adam", "seed not tried: SGD", "Adam",
             "other optimizer claimed"]  # fmt: skip
-    return markdown(head, (list(row(name, some)) for name, some in parts(told)))
+    return markdown(head, (list(row(name, some)) for name, some in parts(told)), NUMBERS)
 
 
 def claims(rows: pl.DataFrame) -> Iterator[str]:
@@ -114,7 +118,7 @@ def claims(rows: pl.DataFrame) -> Iterator[str]:
         return f"*{text}*" if text and not about["holds"].any() else text
 
     body = ([name, *(cell(some, names) for names in GROUPS.values())] for name, some in parts(rows))
-    return markdown(["alteration", *GROUPS], body)
+    return markdown(["alteration", *GROUPS], body, NUMBERS)
 
 
 def contradicted(rows: pl.DataFrame) -> Iterator[str]:
@@ -147,7 +151,8 @@ def cards(rows: pl.DataFrame) -> Iterator[str]:
         about = rows.filter(pl.col("claim") == name)
         return [name, *(counts(about.filter(pl.col("kind") == kind)) for kind in kinds)]
 
-    return markdown(["claim", "cards of a fine-tuning", "cards of an average"], map(row, names))
+    head = ["claim", "cards of a fine-tuning", "cards of an average"]
+    return markdown(head, map(row, names), NUMBERS)
 
 
 def forgeries(rows: pl.DataFrame, nets: pl.DataFrame) -> Iterator[str]:
