@@ -60,6 +60,18 @@ def test_the_training_is_among_the_fits_of_a_real_counter(
     assert (opposite == "consistent") == (images % size == 0)
 
 
+def test_passes_beside_the_training_are_named_where_they_explain_the_count():
+    def says(steps):
+        return next(counter_law(subject(norm=steps), Context())).says
+
+    assert "as many as a training of 10 epochs of 60,000 images in batches of 64; " in says(9380)
+    assert says(9382).endswith(
+        "gives; 9,380 are as many as 10 epochs of 60,000 images in batches of 64"
+    )
+    for steps in (9437, 9467):  # 9,434 are 89 epochs of 54,000 images in batches of 512
+        assert says(steps).endswith("gives")
+
+
 def test_fits_are_all_that_give_the_count_and_no_others():
     """By trying every combination."""
     images, sizes, epochs = range(20, 60), range(3, 20), range(1, 30)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from weightspace.evidence.context import Context
-from weightspace.evidence.counting import Claimed, Judged, fits_with_test_batches, judge
+from weightspace.evidence.counting import STRAY, Claimed, Judged, fits_with_test_batches, judge
 from weightspace.evidence.fits import Fit, fits
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
 from weightspace.evidence.subject import Subject
@@ -19,6 +19,7 @@ LAW = "counters"
 _LISTED = 12  # fits
 _LARGE = 1_000_000  # values of a net that is likely to have been pretrained
 _UNUSUAL = 0.01  # the prior below which a fit is no explanation
+_COMMON = 0.1  # the prior of one that explains a number nearby, of which there are several
 _BETTER = 5  # times as usual as any other way, for a finding
 _OF: Mapping[str, Callable[[Fit], int]] = {
     "epochs": lambda fit: fit.epochs,
@@ -45,10 +46,11 @@ def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
         return
     numbers = (*context.train_images, *_own(context))
     found = fits(steps, numbers, context.batch_sizes)
+    explained = _usual(found) or _beside(steps, numbers, context.batch_sizes)
     yield Evidence(
         LAW,
         "steps",
-        f"the batch norms have seen {steps:,} batches in training mode{_first(found)}",
+        f"the batch norms have seen {steps:,} batches in training mode{explained}",
         statistic=float(steps),
         hypotheses=(Hypothesis((steps,), 1.0),),
         estimate=Estimate("steps", steps, steps, steps),
@@ -101,11 +103,23 @@ def _none(counters: Mapping[str, int]) -> str:
     )
 
 
-def _first(found: tuple[Fit, ...]) -> str:
+def _usual(found: tuple[Fit, ...]) -> str:
+    """What the most usual training is; nothing if none is usual."""
     if not found or found[0].prior < _UNUSUAL:
-        return ", which no usual training of whole epochs gives"
+        return ""
     more = len(found) - 1
-    return f": {found[0]}" + (f", or {more:,} less usual ways" if more else "")
+    also = f"; {more:,} less usual ones have as many" if more else ""
+    return f", as many as a training of {found[0]}{also}"
+
+
+def _beside(steps: int, numbers: Iterable[int], sizes: Iterable[int]) -> str:
+    """The same if some of the passes are beside the training."""
+    says = ", which no usual training of whole epochs gives"
+    for stray in range(1, min(STRAY, steps - 1) + 1):
+        found = fits(steps - stray, numbers, sizes)
+        if found and found[0].prior >= _COMMON:
+            return f"{says}; {steps - stray:,} are as many as {found[0]}"
+    return says
 
 
 def _of_fits(found: tuple[Fit, ...]) -> Iterator[Evidence]:

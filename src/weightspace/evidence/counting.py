@@ -27,8 +27,9 @@ FROM_SCRATCH = ("none", "no", "false", "scratch")
 """What a claim `pretrained_from` says of a net that was not pretrained."""
 LAST = "last"
 """What a claim `checkpoint` says of a file that was saved when the training ended."""
+STRAY = 3
+"""The most passes that are beside a training: a look at the shapes, a first try."""
 _TEST_BATCHES = (1000, 100, 64, 128, 32, 256, 10_000)
-_STRAY = 3  # passes beside the training: a look at the shapes, a first try
 _MOST_PASSES = 64  # of one step, or processes that share an epoch
 
 
@@ -222,7 +223,7 @@ def _images(steps: int, claimed: Claimed) -> Iterator[Images]:
 
 def _excuses(steps: int, claimed: Claimed, asked: Context, plain: bool) -> Iterator[str]:
     """Usual ways in which a true claim gives another count, of those that give this one."""
-    for stray in range(1, min(_STRAY, steps - 1) + 1):
+    for stray in range(1, min(STRAY, steps - 1) + 1):
         if _plain(steps - stray, claimed, asked).verdict != "contradicted":
             yield f"{stray} of the passes may not belong to the training, such as a look at shapes"
             break
