@@ -9,17 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 
 from weightspace.arrays import Float32, Float64, Int64
 from weightspace.bench.rows import Rows
 from weightspace.errors import UsageError
 from weightspace.features import layers, local, statistics
 from weightspace.learners.registry import CLASSIFIERS, Classifier
-from weightspace.learners.ridge import KernelRidge
-from weightspace.learners.trees import without_missing
 from weightspace.meta.design.slices import even_slices
 from weightspace.meta.design.study import USUAL_LENGTH
 
@@ -75,8 +70,7 @@ class Encoder(Protocol):
 class OfFeatures:
     """A classifier of this package as an encoder.
 
-    Numbers are predicted from the same features: by trees, if the classifier is made of trees, by
-    `KernelRidge`, or by the mean of both for `ensemble`.
+    Numbers are predicted from the same features, by the classifier's `regression`.
 
     Parameters
     ----------
@@ -100,7 +94,9 @@ class OfFeatures:
             counts = tuple(len(one.levels) for one in levels)
             nets = np.unique(rows.nets, return_inverse=True)[1][owners]
             classes = self._kind.estimator(seed).fit_labelings(features, codes, counts, nets)
-        regressions = [self._regression(seed).fit(features, t.values[owners]) for t in numbers]
+        regressions = [
+            self._kind.regression(seed).fit(features, one.values[owners]) for one in numbers
+        ]
 
         def read(others: Rows) -> Answers:
             features, owners = self._read(others)
@@ -111,14 +107,6 @@ class OfFeatures:
             return [m if t.levels else m[:, 0] for t, m in zip(targets, means, strict=True)]
 
         return read
-
-    def _regression(self, seed: int) -> VotingRegressor:
-        kernel = ("kernel", KernelRidge(seed=seed))
-        made = HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
-        trees = ("trees", make_pipeline(FunctionTransformer(without_missing), made))
-        if self.name == "ensemble":
-            return VotingRegressor([kernel, trees])
-        return VotingRegressor([trees if self.name.startswith("boosted") else kernel])
 
     def _read(self, rows: Rows) -> tuple[Float32[np.ndarray, "m F"], Int64[np.ndarray, " m"]]:
         """The features of each net, or of its slices, and the row to which each belongs."""

@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 
+from sklearn.base import RegressorMixin
+from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
 from weightspace.errors import UsageError
 from weightspace.learners.estimators import (
     Boosted,
@@ -17,7 +22,22 @@ from weightspace.learners.estimators import (
     SupportVectors,
 )
 from weightspace.learners.raw import Raw
+from weightspace.learners.ridge import KernelRidge
 from weightspace.learners.together import Together
+from weightspace.learners.trees import without_missing
+
+
+def _by_kernel(seed: int) -> RegressorMixin:
+    return KernelRidge(seed=seed)
+
+
+def _by_trees(seed: int) -> RegressorMixin:
+    made = HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
+    return make_pipeline(FunctionTransformer(without_missing), made)
+
+
+def _by_both(seed: int) -> RegressorMixin:
+    return VotingRegressor([("kernel", _by_kernel(seed)), ("trees", _by_trees(seed))])
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,8 @@ class Classifier:
         Whether it is cheap enough to be repeated with permuted labels.
     about : str
         What it is and reads, in one line.
+    regression : callable
+        `regression(seed)` makes a regression of its kind that predicts numbers.
     """
 
     name: str
@@ -45,6 +67,7 @@ class Classifier:
     estimator: Callable[[int], MetaClassifier]
     controlled: bool
     about: str
+    regression: Callable[[int], RegressorMixin] = _by_kernel
 
     @property
     def whole(self) -> bool:
@@ -123,6 +146,7 @@ CLASSIFIERS: dict[str, Classifier] = {
             lambda seed: Boosted(),
             False,
             "gradient-boosted trees on moments and quantiles of a slice",
+            _by_trees,
         ),
         Classifier(
             "boosted",
@@ -130,6 +154,7 @@ CLASSIFIERS: dict[str, Classifier] = {
             lambda seed: Boosted(),
             False,
             f"gradient-boosted trees on {_SLICE}",
+            _by_trees,
         ),
         Classifier(
             "boosted-layers",
@@ -137,6 +162,7 @@ CLASSIFIERS: dict[str, Classifier] = {
             lambda seed: Boosted(),
             False,
             f"gradient-boosted trees on {_LAYERS}",
+            _by_trees,
         ),
         Classifier(
             "layers",
@@ -153,6 +179,7 @@ CLASSIFIERS: dict[str, Classifier] = {
             ),
             False,
             f"the mean of kernel regression and boosted trees on {_LAYERS}",
+            _by_both,
         ),
         Classifier(
             ALIGNED,
