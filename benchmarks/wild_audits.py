@@ -32,6 +32,7 @@ import polars as pl
 import torch
 
 from weightspace.audit import Audit, audit
+from weightspace.errors import WeightspaceError
 from weightspace.images import ImageSet, load
 
 SETS = {"MNIST": "mnist", "FashionMNIST": "fashion_mnist", "CIFAR10": "cifar10", "SVHN": "svhn"}
@@ -80,7 +81,11 @@ def run(index: Path, files: Path, data: Path, out: Path) -> None:
             if (entry["id"], name) in known:
                 continue
             start = time.perf_counter()
-            found = audit(file, claims, data=images, seeds=SEEDS if name == "seeds" else 0)
+            try:
+                found = audit(file, claims, data=images, seeds=SEEDS if name == "seeds" else 0)
+            except WeightspaceError as error:
+                print(entry["id"], error)
+                break
             seconds = time.perf_counter() - start
             about = {"id": entry["id"], "run": name, "seconds": round(seconds, 3)}
             rows["verdicts"] += verdicts(about, found)

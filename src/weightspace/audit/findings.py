@@ -15,6 +15,7 @@ from weightspace.checkpoints import Inspection
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value
 
 _LISTED = 50  # values of a hypothesis
+_WEAK = 0.05  # the p-value from which on evidence is not told beside stronger one
 _FIRST = ("hostile", "code")
 
 
@@ -114,9 +115,16 @@ def _left(name: str, about: Sequence[Evidence]) -> Iterator[Finding]:
         return
     rest = words(left) or "none of the usual"
     no = f", not {words([value for value, _ in out])}" if out else ""
-    says = "; ".join(dict.fromkeys(one.says for one in about if one.hypotheses))
-    where = next((one.where for one in about if one.where), "")
+    weighty = sorted((one for one in about if one.hypotheses), key=_least)
+    weighty = [one for one in weighty if one is weighty[0] or _least(one) < _WEAK]
+    says = "; ".join(dict.fromkeys(one.says for one in weighty))
+    where = next((one.where for one in weighty if one.where), "")
     yield Finding("evidence", f"{rest}{no}: {says}", name, strength_of(worst), worst, where)
+
+
+def _least(one: Evidence) -> float:
+    """The p-value of the values that a piece of evidence speaks against most."""
+    return min((h.p_value for h in one.hypotheses if h.values or _is_rest(h)), default=1.0)
 
 
 def _is_rest(one: Hypothesis) -> bool:

@@ -190,9 +190,10 @@ def _of_optimizer(sums: Sums, layer: Layer, claims: Mapping[str, Value]) -> Evid
     if sums.fit < UNLIKELY:
         says = (
             "the column sums of the output layer depend on what the net has learned "
-            f"(p = {sums.fit:.0e}), which a linear optimizer cannot bring about{UNLESS}; "
-            f"{says}"
+            f"(p = {sums.fit:.0e}): the optimizer is adaptive{UNLESS}; {says}"
         )
+    elif linear <= _OTHER_START:
+        says += UNLESS
     found = _judged(
         says, layer, min(1.0, 2 * min(linear, sums.fit)), adaptive,
         sums.fit if sums.bias_share is None else sums.bias_share,
@@ -238,8 +239,7 @@ def _of_biases(sums: Sums, drift: float) -> tuple[str, float, float]:
         return f"{says}, which rounding alone may bring about", 1.0, 1.0
     linear = 1.0 if share <= _MIXED else _as_usual(sums)
     if linear <= _OTHER_START:
-        why = f"no usual start would have led a linear optimizer there{UNLESS}"
-        return f"{says}, and {why}", linear, 1.0
+        return f"{says}, where no usual start leads a linear optimizer", linear, 1.0
     return f"{says}: they began otherwise than at 0, or the optimizer is adaptive", linear, 1.0
 
 
