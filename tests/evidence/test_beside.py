@@ -69,6 +69,30 @@ def test_rates_betas_and_steps(tmp_path):
     assert p_value(more, "steps", 500) is None  # the optimizer may have been made anew
 
 
+def test_steps_tell_epochs_batch_size_and_images(tmp_path):
+    """14 steps are 2 epochs of 448 images in batches of 64."""
+    content, true = saved(MAKE["adam"], 14), {"epochs": 2, "batch_size": 64, "train_images": 448}
+    content["net"] = {k: v for k, v in content["net"].items() if "num_batches" not in k}
+
+    def told(**changed):
+        found = law(content, tmp_path, **(true | changed))
+        claims = [one for one in found if one.claim == "epochs"]
+        return p_value(claims, "epochs", (true | changed)["epochs"]), claims[-1].says
+
+    assert told() == (1.0, "epochs 2, batch_size 64, train_images 448: "
+                           "2 epochs of 448 images in batches of 64 gives 14 steps")  # fmt: skip
+    assert told(epochs=1)[1].startswith("no training with epochs 1, batch_size 64, train_images")
+    for more in ({"epochs": 3}, {"batch_size": 16}):
+        assert told(**more)[1].endswith("the optimizer may have been made anew during the training")
+
+
+def test_counters_go_before_steps(tmp_path):
+    """A net that counts its batches is judged by these, of which more excuse a claim."""
+    content = saved(MAKE["adam"], 14)
+    found = law(content, tmp_path, epochs=1, batch_size=64, train_images=448)
+    assert not [one for one in found if one.claim == "epochs"]
+
+
 def test_a_rate_without_a_schedule_may_be_the_last_of_several(tmp_path):
     found = law(saved(MAKE["momentum"]), tmp_path, learning_rate=0.5, weight_decay=0.1)
     assert p_value(found, "learning_rate", 0.1) == 1.0

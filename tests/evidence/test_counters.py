@@ -146,7 +146,7 @@ def test_a_contradiction_names_the_fewest_claims_and_what_fits_instead():
     evidence = list(counter_law(subject(bn=6566), Context(claims=claims)))
     (against,) = [one for one in evidence if one.claim == "epochs" and one.p_value == 0]
     assert against.says == (
-        "no training with epochs 10 has 6,566 steps; 7 epochs of 60,000 images in batches of 64 "
+        "no training with epochs 10 has 6,566 batches; 7 epochs of 60,000 images in batches of 64 "
         "would"
     )
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from weightspace.evidence.context import Context
+from weightspace.evidence.counting import LAST_STEPS, judge
+from weightspace.evidence.lengths import named, of_claims, of_fits, trainings
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
 from weightspace.evidence.spellings import claim_of, stated, values_of
 from weightspace.evidence.subject import Subject
@@ -59,7 +61,7 @@ def state_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     yield from _rates(found, context)
     for claim in _PLAIN:
         yield from _setting(claim, found, context)
-    yield from _steps(found, context)
+    yield from _steps(subject, found, context)
 
 
 def _unused(state: OptimizerState) -> bool:
@@ -194,7 +196,7 @@ def _written(value: float) -> float:
     )
 
 
-def _steps(found: Inspection, context: Context) -> Iterator[Evidence]:
+def _steps(subject: Subject, found: Inspection, context: Context) -> Iterator[Evidence]:
     """The steps of the optimizer: the net has had as many, and more if it was made anew."""
     counts = [state.steps[1] for state in found.optimizers if state.steps]
     if not counts:
@@ -204,12 +206,19 @@ def _steps(found: Inspection, context: Context) -> Iterator[Evidence]:
     claimed = context.claims.get("steps")
     if isinstance(claimed, int) and not isinstance(claimed, bool) and claimed < steps:
         hypotheses.append(Hypothesis((claimed,), 0.0))
-    exact = steps == most
+    exact = steps == most and steps > 0
+    ways = trainings(steps, context) if exact and not subject.counters else ()
     yield Evidence(
-        STATES, "steps", f"the optimizer has taken {most:,} steps", where=found.optimizers[0].where,
+        STATES, "steps", f"the optimizer has taken {most:,} steps{named(ways)}",
+        where=found.optimizers[0].where,
         statistic=float(most), hypotheses=tuple(hypotheses),
         estimate=Estimate("steps", most, steps if not exact else most, most),
     )  # fmt: skip
+    if exact and not subject.counters:
+        yield from of_fits(STATES, ways)
+        others = {name: one for name, one in context.claims.items() if name != "steps"}
+        judged = judge(steps, others, context, counted=LAST_STEPS)
+        yield from of_claims(STATES, steps, judged, others)
 
 
 # -- settings --------------------------------------------------------------------------------------

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from weightspace.evidence.context import Context
-from weightspace.evidence.counting import STRAY, Claimed, Judged, fits_with_test_batches, judge
-from weightspace.evidence.fits import Fit, fits
-from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
+from weightspace.evidence.counting import STRAY, Claimed, fits_with_test_batches, judge
+from weightspace.evidence.fits import Fit
+from weightspace.evidence.lengths import UNUSUAL, named, of_claims, of_fits, trainings
+from weightspace.evidence.record import Estimate, Evidence, Hypothesis, unable
 from weightspace.evidence.subject import Subject
 
 if TYPE_CHECKING:
     from weightspace.checkpoints import Inspection
 
 LAW = "counters"
-_LISTED = 12  # fits
 _LARGE = 1_000_000  # values of a net that is likely to have been pretrained
-_UNUSUAL = 0.01  # the prior below which a fit is no explanation
 _COMMON = 0.1  # the prior of one that explains a number nearby, of which there are several
 _BETTER = 5  # times as usual as any other way, for a finding
-_OF: Mapping[str, Callable[[Fit], int]] = {
-    "epochs": lambda fit: fit.epochs,
-    "batch_size": lambda fit: fit.batch_size,
-    "train_images": lambda fit: fit.images,
-}
 
 
 def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
@@ -44,9 +38,8 @@ def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     if steps is None:
         yield unable(LAW, "steps", _none(subject.counters))
         return
-    numbers = (*context.train_images, *_own(context))
-    found = fits(steps, numbers, context.batch_sizes)
-    explained = _usual(found) or _beside(steps, numbers, context.batch_sizes)
+    found = trainings(steps, context)
+    explained = named(found) or _beside(steps, context)
     yield Evidence(
         LAW,
         "steps",
@@ -55,9 +48,10 @@ def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
         hypotheses=(Hypothesis((steps,), 1.0),),
         estimate=Estimate("steps", steps, steps, steps),
     )
-    yield from _of_fits(found)
+    yield from of_fits(LAW, found)
     yield from _test_mode(steps, found, context)
-    yield from _of_claims(steps, context, subject.size >= _LARGE)
+    judged = judge(steps, context.claims, context, pretrained=subject.size >= _LARGE)
+    yield from of_claims(LAW, steps, judged, context.claims)
 
 
 def averaged(context: Context) -> bool:
@@ -90,10 +84,6 @@ def counted(subject: Subject) -> int | None:
     return frequent[0][0]
 
 
-def _own(context: Context) -> tuple[int, ...]:
-    return () if context.images is None else (len(context.images.x_train),)
-
-
 def _none(counters: Mapping[str, int]) -> str:
     if any(counters.values()):
         return "no number of batches is that of most batch norms"
@@ -103,106 +93,27 @@ def _none(counters: Mapping[str, int]) -> str:
     )
 
 
-def _usual(found: tuple[Fit, ...]) -> str:
-    """What the most usual training is; nothing if none is usual."""
-    if not found or found[0].prior < _UNUSUAL:
-        return ""
-    more = len(found) - 1
-    also = f"; {more:,} less usual ones have as many" if more else ""
-    return f", as many as a training of {found[0]}{also}"
-
-
-def _beside(steps: int, numbers: Iterable[int], sizes: Iterable[int]) -> str:
-    """The same if some of the passes are beside the training."""
+def _beside(steps: int, context: Context) -> str:
+    """What the training may be if some of the passes are beside it."""
     says = ", which no usual training of whole epochs gives"
     for stray in range(1, min(STRAY, steps - 1) + 1):
-        found = fits(steps - stray, numbers, sizes)
+        found = trainings(steps - stray, context)
         if found and found[0].prior >= _COMMON:
             return f"{says}; {steps - stray:,} are as many as {found[0]}"
     return says
-
-
-def _of_fits(found: tuple[Fit, ...]) -> Iterator[Evidence]:
-    """For each property, the values of all fits, the most usual first."""
-    for claim, get in _OF.items():
-        values = tuple(dict.fromkeys(get(fit) for fit in found))[:_LISTED]
-        if values:
-            listed = ", ".join(f"{value:,}" for value in values)
-            yield Evidence(
-                LAW,
-                claim,
-                f"fit the number of batches, the most usual first: {listed}",
-                hypotheses=tuple(Hypothesis((value,), 1.0) for value in values),
-            )
 
 
 def _test_mode(steps: int, found: tuple[Fit, ...], context: Context) -> Iterator[Evidence]:
     """A finding if the count is unusual but for test batches that were passed in training mode."""
     plain = found[0].prior if found else 0.0
     ways = fits_with_test_batches(steps, Claimed(), context)
-    if ways and ways[0].prior > max(_UNUSUAL, _BETTER * plain):
+    if ways and ways[0].prior > max(UNUSUAL, _BETTER * plain):
         yield Evidence(
             LAW,
             "batch_norm",
             f"the net may have been tested in training mode: {ways[0]}, and its test batches after "
             f"each epoch, give {steps:,}",
         )
-
-
-def _of_claims(steps: int, context: Context, large: bool) -> Iterator[Evidence]:
-    """Whether the claims agree with the count; those that do not, each with the others' values."""
-    found = judge(steps, context.claims, context, pretrained=large)
-    if found.verdict == "consistent":
-        claimed = [name for name in Claimed.of(context.claims).names if name in context.claims]
-        says = f"{_listed(claimed, context.claims)}: {_way(found)} gives {steps:,} steps"
-        for name in claimed:
-            if name != "dataset":
-                yield _about(name, context.claims[name], 1.0, says)
-    elif found.verdict == "contradicted":
-        says = contradiction(steps, found, context.claims)
-        alone = len(found.conflict) == 1
-        for name in found.conflict:
-            if alone:
-                yield _about(name, context.claims[name], 0.0, says)
-            else:
-                yield Evidence(LAW, name, says)
-    elif found.excuses:
-        says = f"{steps:,} steps are not what is claimed, but {'; or '.join(found.excuses)}"
-        for name in Claimed.of(context.claims).names:
-            yield Evidence(LAW, name, says)
-
-
-def _about(name: str, value: Value, p_value: float, says: str) -> Evidence:
-    return Evidence(LAW, name, says, hypotheses=(Hypothesis((value,), p_value),))
-
-
-def _way(found: Judged) -> str:
-    return str(found.fits[0]) if found.fits else "the counter itself"
-
-
-def contradiction(steps: int, found: Judged, claims: Mapping[str, Value]) -> str:
-    """The sentence that says which claims cannot all be true, and what fits instead.
-
-    Parameters
-    ----------
-    steps : int
-        How many steps were counted.
-    found : Judged
-        The verdict, a contradiction.
-    claims : dict of str to value
-        The claims that were judged.
-
-    Returns
-    -------
-    str
-    """
-    names = _listed(found.conflict, claims)
-    says = f"no training with {names} has {steps:,} steps"
-    return f"{says}; {found.instead[0]} would" if found.instead else says
-
-
-def _listed(names: Iterable[str], claims: Mapping[str, Value]) -> str:
-    return ", ".join(f"{name} {claims[name]}" for name in names)
 
 
 def _differing(counters: Mapping[str, int]) -> Iterator[Evidence]:

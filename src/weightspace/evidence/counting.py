@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -27,6 +28,8 @@ FROM_SCRATCH = ("none", "no", "false", "scratch")
 """What a claim `pretrained_from` says of a net that was not pretrained."""
 LAST = "last"
 """What a claim `checkpoint` says of a file that was saved when the training ended."""
+PASSES, STEPS, LAST_STEPS = "passes", "steps", "last steps"
+"""What is counted: forward passes, steps of a training, or those since its optimizer was made."""
 STRAY = 3
 """The most passes that are beside a training: a look at the shapes, a first try."""
 _TEST_BATCHES = (1000, 100, 64, 128, 32, 256, 10_000)
@@ -115,8 +118,9 @@ def judge(
     context: Context | None = None,
     plain: bool = False,
     pretrained: bool = False,
+    counted: str = PASSES,
 ) -> Judged:
-    """Whether claims agree with a number of forward passes in training mode.
+    """Whether claims agree with a number of forward passes in training mode, or of steps.
 
     Parameters
     ----------
@@ -135,6 +139,10 @@ def judge(
     pretrained : bool
         Whether the net may have begun with the counter of another training. Then only fewer steps
         than claimed contradict. A claim `pretrained_from` says so, too.
+    counted : str
+        What was counted: `PASSES` in training mode, `STEPS` of an optimizer, or its `LAST_STEPS`,
+        since it may have been made anew during the training. Then only more steps than claimed
+        contradict.
 
     Returns
     -------
@@ -156,11 +164,17 @@ def judge(
         return found
     if (pretrained or began_elsewhere(claims)) and not steps < (_least(claimed) or 0):
         return Judged("undecidable", excuses=("the counter may have begun in another training",))
-    excuses = tuple(_excuses(steps, claimed, asked, plain))
+
+    def excused(part: Claimed) -> tuple[str, ...]:
+        if counted == PASSES:
+            return tuple(_excuses(steps, part, asked, plain))
+        return tuple(_of_steps(steps, part, asked, counted == LAST_STEPS))
+
+    excuses = excused(claimed)
     instead = _plain(steps, replace(claimed, epochs=None, steps=None), asked).fits
     if excuses:
         return Judged("undecidable", excuses=excuses, instead=instead)
-    return replace(found, conflict=_conflict(steps, claimed, asked, plain), instead=instead)
+    return replace(found, conflict=_conflict(steps, claimed, asked, excused), instead=instead)
 
 
 def began_elsewhere(claims: Mapping[str, Value]) -> bool:
@@ -174,6 +188,15 @@ def _least(claimed: Claimed) -> int | None:
     if claimed.steps is not None or epochs is None or size is None or images is None:
         return claimed.steps
     return epochs * min(batches_of(images, size, claimed.drop_last), default=0)
+
+
+def _most(claimed: Claimed) -> int | None:
+    """The greatest number of steps that the claims allow; None if they leave it open."""
+    epochs, size = claimed.epochs, claimed.batch_size
+    images = claimed.train_images or claimed.most
+    if claimed.steps is not None or epochs is None or size is None or images is None:
+        return claimed.steps
+    return epochs * max(batches_of(images, size, claimed.drop_last), default=0)
 
 
 def _plain(steps: int, claimed: Claimed, asked: Context) -> Judged:
@@ -235,6 +258,14 @@ def _excuses(steps: int, claimed: Claimed, asked: Context, plain: bool) -> Itera
         yield from _with_more_images(steps, claimed, asked)
     if not plain:
         yield from _several(steps, claimed, asked)
+
+
+def _of_steps(steps: int, claimed: Claimed, asked: Context, last: bool) -> Iterator[str]:
+    """The same of an optimizer's steps, of which each is counted once."""
+    if last and steps <= (_most(claimed) or math.inf):
+        yield "the optimizer may have been made anew during the training"
+    elif claimed.augmented:
+        yield from _with_more_images(steps, claimed, asked)
 
 
 def _unwhole(steps: int, claimed: Claimed, asked: Context) -> Iterator[str]:
@@ -350,14 +381,16 @@ def fits_with_test_batches(steps: int, claimed: Claimed, asked: Context) -> tupl
     return tuple(sorted(found, key=lambda fit: -fit.prior))
 
 
-def _conflict(steps: int, claimed: Claimed, asked: Context, plain: bool) -> tuple[str, ...]:
+def _conflict(
+    steps: int, claimed: Claimed, asked: Context, excused: Callable[[Claimed], tuple[str, ...]]
+) -> tuple[str, ...]:
     """The fewest claims that are contradicted together."""
     for number in range(1, len(claimed.names) + 1):
         for names in combinations(claimed.names, number):
             part = claimed.only(names)
             if set(names) == {"dataset"} or _plain(steps, part, asked).verdict != "contradicted":
                 continue
-            if not any(_excuses(steps, part, asked, plain)):
+            if not excused(part):
                 return names
     return claimed.names
 
