@@ -30,6 +30,9 @@ ADAPTIVE = {
     "adamw": partial(torch.optim.AdamW, lr=1e-3),
     "rmsprop": partial(torch.optim.RMSprop, lr=1e-3),
     "adagrad": partial(torch.optim.Adagrad, lr=1e-2),
+    "adadelta": partial(torch.optim.Adadelta, lr=1.0),
+    "adamax": partial(torch.optim.Adamax, lr=2e-3),
+    "nadam": partial(torch.optim.NAdam, lr=1e-3),
 }
 
 

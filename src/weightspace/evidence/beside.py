@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 STATES = "optimizer state"
 SETTINGS = "settings in the file"
-KNOWN = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "lion")
+KNOWN = (
+    "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "lion",
+)  # fmt: skip
 """The optimizers of recipes, of which a state excludes those of another kind."""
 
 _KINDS = {

@@ -19,13 +19,12 @@ from weightspace.evidence.altered import altered
 from weightspace.evidence.context import Context
 from weightspace.evidence.families import FAMILIES, UNLIKELY, decay_estimate, shrinkages
 from weightspace.evidence.learned import covariates, independence
-from weightspace.evidence.losses import AS_BEGUN, FROM_ZERO, UNLESS, families
+from weightspace.evidence.losses import ADAPTIVE, AS_BEGUN, FROM_ZERO, UNLESS, families
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
 from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer, Subject, column_sums
 
 LAW = "column sums"
-ADAPTIVE = ("adam", "adamw", "rmsprop", "adagrad")
 
 _FEWEST_CLASSES = 3  # with two, adaptive steps of the two are opposite, too
 _LEAST_INPUTS = 8
@@ -234,10 +233,12 @@ def _of_biases(sums: Sums, drift: float) -> tuple[str, float, float]:
             "keeps a sum that began at 0"
         )
         return says, 1.0, min(1.0, _DENSITY * share)
-    says = f"the output biases sum to {sums.bias:.3g}, {share:.1%} of their size"
+    says = f"the output biases sum to {sums.bias:.3g}, {100 * share:.2g}% of their size"
     if abs(sums.bias) <= drift:
         return f"{says}, which rounding alone may bring about", 1.0, 1.0
-    linear = 1.0 if share <= _MIXED else _as_usual(sums)
+    if share <= _MIXED:
+        return f"{says}, by rounding to 16 bits, another start or an adaptive optimizer", 1.0, 1.0
+    linear = _as_usual(sums)
     if linear <= _OTHER_START:
         return f"{says}, where no usual start leads a linear optimizer", linear, 1.0
     return f"{says}: they began otherwise than at 0, or the optimizer is adaptive", linear, 1.0

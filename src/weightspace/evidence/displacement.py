@@ -13,14 +13,13 @@ from scipy.special import stdtr, stdtrit
 from weightspace.evidence.altered import altered, rounding
 from weightspace.evidence.initial_vector import InitialVector
 from weightspace.evidence.learned import independent_of_growth
-from weightspace.evidence.losses import UNLESS, families
+from weightspace.evidence.losses import ADAPTIVE, UNLESS, families
 from weightspace.evidence.matching import LEAST
-from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value
+from weightspace.evidence.record import Estimate, Evidence, Hypothesis
 from weightspace.evidence.shrinkage import PRODUCT
 from weightspace.evidence.subject import Layer, Subject
 
 LAW = "initial weights by seed"
-ADAPTIVE: tuple[Value, ...] = ("adam", "adamw", "rmsprop", "adagrad", "lion")
 
 _KEPT = 0.01  # drift up to which column sums agree with a linear optimizer, in low precision too
 _CHANGED = 0.05  # drift from which on they do not
@@ -149,7 +148,7 @@ def _family(layer: Layer, change: SumChange) -> Evidence:
             "independent units give, but not surely with what was learned: so do noise, the mean "
             "with another net, and units that were rescaled"
         )
-    hypotheses = families(linear, adaptive, ADAPTIVE)
+    hypotheses = families(linear, adaptive, (*ADAPTIVE, "lion"))
     return Evidence(LAW, "optimizer", says, layer.weight, change.drift, hypotheses)
 
 

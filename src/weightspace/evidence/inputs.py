@@ -198,13 +198,14 @@ def _dataset(net: _Net, sets: Sequence[Fingerprint], still: Fingerprint | None) 
     says = "too little moved to tell the data set"
     if still:
         says = (
-            f"the weights of the {int(still.constant.sum())} pixels that never vary in "
-            f"{still.name} did not move together as their neighbours' did"
+            f"training did not move the weights of the {int(still.constant.sum())} pixels that "
+            f"never vary in {still.name}, as it moved those of their neighbours"
         )
     elif lit:
+        name = lit[0].partition(",")[0]
         says = (
-            "not only known images as they are: neighbouring pixels moved together that never "
-            f"vary in {lit[0].partition(',')[0]}"
+            f"training moved the weights of pixels that never vary in {name}: the images are not "
+            f"those of {name} as they are"
         )
     if out:
         says += f"; that does not fit {', '.join(out)}"

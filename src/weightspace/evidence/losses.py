@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from weightspace.evidence.record import Hypothesis, Value
 
 LINEAR: tuple[Value, ...] = ("sgd", "momentum", "nesterov")
+ADAPTIVE: tuple[Value, ...] = (
+    "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam",
+)  # fmt: skip
 OTHER_LOSS = 0.002
 """The least p-value that column sums give a linear optimizer: they alone contradict none."""
 

@@ -17,7 +17,7 @@ _KEPT = {
 
 def of_keras(said: Mapping[str, Any]) -> tuple[OptimizerState, list[ScheduleState]]:
     """The optimizer of the fact that the form of the file gives, and the schedule of its rate."""
-    kind, where = said["class_name"], said["where"]
+    kind, where = said["class_name"].rpartition(">")[2], said["where"]  # "Custom>Adam"
     settings = {str(key): plain(value) for key, value in said["config"].items()}
     steps = said.get("iteration")
     count = steps if isinstance(steps, int) and 0 <= steps < 2**53 else None
