@@ -36,7 +36,7 @@ def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
         return
     steps = counted(subject)
     if steps is None:
-        yield unable(LAW, "steps", _none(subject.counters))
+        yield from _none(subject.counters)
         return
     found = trainings(steps, context)
     explained = named(found) or _beside(steps, context)
@@ -84,13 +84,17 @@ def counted(subject: Subject) -> int | None:
     return frequent[0][0]
 
 
-def _none(counters: Mapping[str, int]) -> str:
+def _none(counters: Mapping[str, int]) -> Iterator[Evidence]:
     if any(counters.values()):
-        return "no number of batches is that of most batch norms"
-    return (
-        "all batch norms have counted 0 batches: the net was never in training mode, or a program "
-        "wrote the file that keeps no counts"
-    )
+        yield unable(LAW, "steps", "no number of batches is that of most batch norms")
+        return
+    says = "all batch norms have counted 0 batches"
+    yield unable(LAW, "steps", says)
+    yield Evidence(
+        LAW, "batch_norm",
+        f"{says}: the net never calls them, it was never in training mode, or a program wrote the "
+        "file that keeps no counts",
+    )  # fmt: skip
 
 
 def _beside(steps: int, context: Context) -> str:
