@@ -128,8 +128,8 @@ def _family(layer: Layer, change: SumChange) -> Evidence:
     if change.drift < _KEPT:
         says = (
             f"the column sums of the output layer are those of its initial weights times "
-            f"{change.slope:.5f}, to within {change.drift:.1e} of how far the weights moved: "
-            f"the optimizer is linear in the gradient"
+            f"{change.slope:.5f}, to within {change.drift:.1e} of how far the weights moved, "
+            "as an optimizer keeps them that is linear in the gradient"
         )
     elif change.drift < _CHANGED:
         says = (
