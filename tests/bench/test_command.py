@@ -75,7 +75,7 @@ def test_a_population_is_sampled_and_continued(tmp_path, capsys, monkeypatch):
 
 def test_bad_input_is_one_line(zoo, mine, tmp_path, capsys):
     run = ("bench", "run", zoo.path, "--out", tmp_path / "result.json", "--encoder")
-    assert "known are shallow, kernel, layers" in refused(capsys, *run, "transformer")
+    assert "known are shallow, kernel, pooled" in refused(capsys, *run, "transformer")
     assert "no such file" in refused(capsys, *run, tmp_path / "none.py:Mine")
     assert "has no Yours" in refused(capsys, *run, f"{mine}:Yours")
     assert "has no about" in refused(capsys, *run, f"{mine}:Nothing")

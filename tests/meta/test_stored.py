@@ -1,4 +1,4 @@
-"""Models of logistic regression, support vectors and boosted trees: stored, read with suspicion."""
+"""Models of several kinds of classifiers: stored, and read with suspicion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from weightspace.meta import Boosted, Kernel, Linear, Model, fit, labels_of
 from weightspace.meta.model.packing import Arrays, Unsound, pack, unpack
 
 LENGTH = 3000
-NAMES = ["logistic", "svm", "boosted-statistics"]
+NAMES = ["logistic", "svm", "boosted-statistics", "pooled"]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import numpy as np
 from weightspace.arrays import Float32, Float64, Int64
 from weightspace.bench.rows import Rows
 from weightspace.errors import UsageError
-from weightspace.features import layers, local, statistics
+from weightspace.features import SLICES, layers, local, pooled, statistics
 from weightspace.learners.registry import CLASSIFIERS, Classifier
 from weightspace.meta.design.slices import even_slices
 from weightspace.meta.design.study import USUAL_LENGTH
@@ -112,17 +112,25 @@ class OfFeatures:
         """The features of each net, or of its slices, and the row to which each belongs."""
         if self._kind.features == "weights":
             return rows.weights, np.arange(len(rows))
-        if self._kind.whole:
+        if self._kind.features == "layers":
             found = [layers(rows.vector(i), rows.layout(i)) for i in range(len(rows))]
             return np.stack(found), np.arange(len(rows))
+        if self._kind.features == "pooled":
+            length = _length_of_slices(rows)
+            found = [pooled(even_slices(rows.vector(i), length, SLICES)) for i in range(len(rows))]
+            return np.stack(found), np.arange(len(rows))
         return _of_slices(rows, {"local": local, "statistics": statistics}[self._kind.features])
+
+
+def _length_of_slices(rows: Rows) -> int:
+    return min(USUAL_LENGTH, min(rows.layout(i).size for i in range(len(rows))))
 
 
 def _of_slices(
     rows: Rows, describe: Callable[[Float32[np.ndarray, "k L"]], Float32[np.ndarray, "k F"]]
 ) -> tuple[Float32[np.ndarray, "m F"], Int64[np.ndarray, " m"]]:
     """The features of slices at equal distances, and the row to which each belongs."""
-    length = min(USUAL_LENGTH, min(rows.layout(i).size for i in range(len(rows))))
+    length = _length_of_slices(rows)
     found, owners = [], []
     for i in range(len(rows)):
         vector = rows.vector(i)
@@ -142,7 +150,7 @@ def _mean(
     return means
 
 
-OWN = ("shallow", "kernel", "layers", "boosted", "boosted-layers", "ensemble", "raw")
+OWN = ("shallow", "kernel", "pooled", "layers", "boosted", "boosted-layers", "ensemble", "raw")
 """The classifiers of this package that are encoders of the benchmark."""
 
 

@@ -50,8 +50,8 @@ class Classifier:
         The name.
     features : str
         The features of slices "statistics", "local" or "values" (slices as they are), or one of
-        `WHOLE`, of whole nets: "layers", "weights" (as they are), "tokens" (layer by layer). A
-        classifier of whole nets has results at `level="net"` only.
+        `WHOLE`, of whole nets: "layers", "weights" (as they are), "tokens" (layer by layer),
+        "pooled" (slices jointly). A classifier of whole nets has results at `level="net"` only.
     estimator : callable
         `estimator(seed)` makes an estimator that is not fitted.
     controlled : bool
@@ -87,7 +87,7 @@ def _network(name: str) -> Callable[[int], MetaClassifier]:
     return make
 
 
-WHOLE = ("layers", "weights", "tokens")
+WHOLE = ("layers", "weights", "tokens", "pooled")
 """The kinds of features of whole nets."""
 
 BASELINE = "shallow"
@@ -163,6 +163,13 @@ CLASSIFIERS: dict[str, Classifier] = {
             False,
             f"gradient-boosted trees on {_LAYERS}",
             _by_trees,
+        ),
+        Classifier(
+            "pooled",
+            "pooled",
+            lambda seed: Kernel(landmarks=1500, width=2.0, ridge=0.01, seed=seed),
+            True,
+            "kernel ridge regression on slices of a whole net jointly",
         ),
         Classifier(
             "layers",

@@ -1,4 +1,4 @@
-"""Rows of whole nets, one for each net and snapshot: per-layer features, raw weights or tokens."""
+"""Rows of whole nets, one for each net and snapshot: of layers, weights, tokens or slices."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from weightspace.errors import UsageError
-from weightspace.features import tokens
+from weightspace.features import SLICES, pooled, tokens
 from weightspace.meta.design.layerrows import net_rows
-from weightspace.meta.design.slices import Source, held
+from weightspace.meta.design.slices import Source, even_slices, held
 from weightspace.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -124,9 +124,27 @@ def token_rows(
     return np.stack(rows), np.array(owners, np.int64)
 
 
+def pooled_rows(
+    zoo: Zoo, nets: Sequence[str], source: Source, progress: Progress = silent
+) -> tuple[np.ndarray, np.ndarray]:
+    """Slices of whole nets jointly, float32 [n, F], and the nets of the rows, int64 [n]."""
+    rows, owners = [], []
+    snapshots = held(zoo, source.snapshots)
+    for i, net in enumerate(nets):
+        ranges = zoo.layout(net).select(source.part, source.running_stats)
+        for snapshot in snapshots[net]:
+            vector = zoo.vector(net, snapshot)
+            values = np.concatenate([vector[start:stop] for start, stop in ranges])
+            rows.append(pooled(even_slices(values, source.slice_length, SLICES)))
+            owners.append(i)
+        progress("reading slices jointly", i + 1, len(nets))
+    return np.stack(rows), np.array(owners, np.int64)
+
+
 WHOLE_ROWS: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
     "layers": net_rows,
     "weights": weight_rows,
     "tokens": token_rows,
+    "pooled": pooled_rows,
 }
 """Functions (zoo, nets, source, progress) -> rows [n, F] and their nets [n], by name."""

@@ -10,7 +10,15 @@ import numpy as np
 from scipy.special import log_softmax
 
 from weightspace.errors import DataError
-from weightspace.features import LAYERS_NAMES, LOCAL_NAMES, STATISTICS_NAMES, layers
+from weightspace.features import (
+    LAYERS_NAMES,
+    LOCAL_NAMES,
+    POOLED_NAMES,
+    SLICES,
+    STATISTICS_NAMES,
+    layers,
+    pooled,
+)
 from weightspace.learners.estimators import Fitted
 from weightspace.learners.registry import CLASSIFIERS
 from weightspace.learners.temperature import temperature
@@ -25,7 +33,10 @@ from weightspace.meta.statistics.scores import resampled, score
 if TYPE_CHECKING:
     from weightspace.networks import Layout
 
-FEATURE_NAMES = {"statistics": STATISTICS_NAMES, "local": LOCAL_NAMES, "layers": LAYERS_NAMES}
+FEATURE_NAMES = {
+    "statistics": STATISTICS_NAMES, "local": LOCAL_NAMES, "layers": LAYERS_NAMES,
+    "pooled": POOLED_NAMES,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,8 +64,8 @@ class View:
     @property
     def needs_layout(self) -> bool:
         """Whether the layout is needed as well as the vector."""
-        whole = CLASSIFIERS[self.classifier].whole
-        return whole or self.part != "all" or not self.running_stats
+        by_layer = self.features not in SLICE_FEATURES and self.features != "pooled"
+        return by_layer or self.part != "all" or not self.running_stats
 
     def checked(self, vector: np.ndarray, layout: Layout | None) -> np.ndarray:
         """The vector as float32 [P]; DataError, with numbers, if it is invalid."""
@@ -106,6 +117,8 @@ class View:
                 f"{len(vector):,} values are fewer than the {self.slice_length:,} of a slice",
                 "use a model fitted with shorter slices",
             )
+        if self.features == "pooled":
+            return pooled(even_slices(vector, self.slice_length, SLICES))[None]
         return SLICE_FEATURES[self.features](even_slices(vector, self.slice_length, self.slices))
 
     def _require(self, own: Alignment) -> None:
