@@ -229,6 +229,52 @@ def test_a_counter_that_fits_all_claims():
     assert found["dataset"][0] == "undecidable"
 
 
+@pytest.fixture(scope="module")
+def optimized(tmp_path_factory):
+    """A net without batch norm beside its optimizer: 2 epochs of 448 images in batches of 64."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(20, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
+    optimizer = torch.optim.Adam(net.parameters())
+    x, y = torch.randn(448, 20), torch.randint(0, 4, (448,))
+    for _ in range(2):
+        for rows in torch.randperm(448).split(64):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(net(x[rows]), y[rows]).backward()
+            optimizer.step()
+    file = tmp_path_factory.mktemp("optimized") / "net.pt"
+    torch.save({"model": net.state_dict(), "optimizer": optimizer.state_dict()}, file)
+    return file
+
+
+def test_steps_of_an_optimizer_agree_with_claims_that_give_them(optimized):
+    card = {"epochs": 2, "batch_size": 64, "train_images": 448}
+    found = {one.claim.name: one.verdict for one in audit(optimized, card).verdicts}
+    assert found == dict.fromkeys(card, "consistent")
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"epochs": 4, "batch_size": 64, "train_images": 448, "steps": 28},  # its optimizer was new
+        {"epochs": 2, "batch_size": 16, "train_images": 448, "gradient_accumulation": 4},
+        {"epochs": 1, "batch_size": 64, "train_images": 448},  # after a search for a learning rate
+        {"epochs": 2, "batch_size": 64, "train_images": 112},  # of which each was drawn four times
+        {"epochs": 3, "batch_size": 64, "train_images": 448, "checkpoint": "best"},
+        {"epochs": 2, "batch_size": 128, "train_images": 448, "checkpoint": "last"},  # two a batch
+    ],
+)
+def test_steps_of_an_optimizer_contradict_no_other_loop(card, optimized):
+    found = audit(optimized, card)
+    assert not found.contradicted
+    assert "consistent" not in {one.verdict for one in found.verdicts if one.claim.name == "epochs"}
+
+
+def test_fewer_steps_than_an_optimizer_has_taken_are_contradicted(optimized):
+    assert [one.verdict for one in audit(optimized, {"steps": 13}).verdicts] == ["contradicted"]
+    assert [one.verdict for one in audit(optimized, {"steps": 14}).verdicts] == ["consistent"]
+    assert [one.verdict for one in audit(optimized, {"steps": 99}).verdicts] == ["undecidable"]
+
+
 def test_claims_that_a_counter_contradicts_together():
     found = verdicts({**MNIST, "epochs": 4}, counted(9380))
     assert found[JOINT][0] == "contradicted"

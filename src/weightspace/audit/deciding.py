@@ -23,12 +23,14 @@ _DECIDED_BY = {
     "weight_decay": "claims of learning_rate, momentum and steps, or a checkpoint with the state "
     "of the optimizer",
     "batch_size": _AROUND,
-    "epochs": "for a net that counts its batches, claims of batch_size, dataset or train_images, "
-    "and `checkpoint: last` if the file is the end of the training",
+    "epochs": "for a net that counts its batches, or with the state of the optimizer, claims of "
+    "batch_size, dataset or train_images, and `checkpoint: last` if the file is the end of the "
+    "training",
     "steps": "a net with batch norm, which counts its batches, or the state of the optimizer; "
     "`checkpoint: last` if the file is the end of the training",
     "dataset": _DATA,
-    "train_images": "claims of batch_size and epochs, for a net that counts its batches",
+    "train_images": "claims of batch_size and epochs, for a net that counts its batches, or with "
+    "the state of the optimizer",
     "initialization": "the weights before training, or a checkpoint that was trained less",
     "seed": "more seeds, `seeds=1000`",
     "activation": _AROUND,

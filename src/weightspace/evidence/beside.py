@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from weightspace.evidence.context import Context
-from weightspace.evidence.counting import LAST_STEPS, judge
-from weightspace.evidence.lengths import named, of_claims, of_fits, trainings
+from weightspace.evidence.counting import judge
+from weightspace.evidence.lengths import contradiction, of_claims, of_fits, trainings
 from weightspace.evidence.record import Estimate, Evidence, Hypothesis, Value, unable
 from weightspace.evidence.spellings import claim_of, stated, values_of
 from weightspace.evidence.subject import Subject
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 STATES = "optimizer state"
 SETTINGS = "settings in the file"
 KNOWN = (
-    "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "lion",
+    "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax",
+    "nadam", "lion",
 )  # fmt: skip
 """The optimizers of recipes, of which a state excludes those of another kind."""
 
@@ -33,6 +34,7 @@ _KINDS = {
     "Rprop": ("rprop",), "ASGD": ("asgd",), "Adafactor": ("adafactor",), "Ftrl": ("ftrl",),
     "LBFGS": ("lbfgs",), "RAdam": ("radam",),
 }  # fmt: skip
+_RELATIVES = {"adamax", "nadam"}
 _LOOSE = {"adam", "adamw"}  # which a state or its author may call either way
 _LEARNING_RATES = ("initial_lr", "lr", "max_lr", "base_lr", "learning_rate", "initial_lr")
 _FIRST_RATES = ("initial_lr", "max_lr", "base_lr")
@@ -80,6 +82,8 @@ def _kind(found: Inspection) -> Evidence:
     allowed = {name for state in states for name in _allowed(state)}
     says = "; ".join(dict.fromkeys(_described(state) for state in states))
     hypotheses = [Hypothesis(tuple(possible), 1.0, " or ".join(possible))] if possible else []
+    if not all("amsgrad" in group for state in states for group in state.groups):
+        allowed |= _RELATIVES  # which look like Adam in programs of others
     others = tuple(name for name in KNOWN if name not in allowed)
     if others and all(_possible(state) for state in states):
         hypotheses.append(Hypothesis(others, 0.0, "another kind of optimizer"))
@@ -200,27 +204,39 @@ def _written(value: float) -> float:
 
 def _steps(subject: Subject, found: Inspection, context: Context) -> Iterator[Evidence]:
     """The steps of the optimizer: the net has had as many, and more if it was made anew."""
-    counts = [state.steps[1] for state in found.optimizers if state.steps]
+    counts = [state.steps for state in found.optimizers if state.steps]
     if not counts:
         return
-    steps, most = min(counts), max(counts)
-    hypotheses = [Hypothesis(tuple(dict.fromkeys((steps, most))), 1.0, f"{most:,}")]
+    least, most = min(low for low, _ in counts), max(high for _, high in counts)
+    hypotheses = [Hypothesis(tuple(dict.fromkeys((least, most))), 1.0, f"{most:,}")]
     claimed = context.claims.get("steps")
-    if isinstance(claimed, int) and not isinstance(claimed, bool) and claimed < steps:
-        hypotheses.append(Hypothesis((claimed,), 0.0))
-    exact = steps == most and steps > 0
-    ways = trainings(steps, context) if exact and not subject.counters else ()
+    if isinstance(claimed, int) and not isinstance(claimed, bool) and claimed <= most:
+        fewer = claimed if claimed < least else least - 1
+        hypotheses.append(Hypothesis((fewer,), 0.0, "fewer"))
     yield Evidence(
-        STATES, "steps", f"the optimizer has taken {most:,} steps{named(ways)}",
-        where=found.optimizers[0].where,
+        STATES, "steps", f"the optimizer has taken {most:,} steps", where=found.optimizers[0].where,
         statistic=float(most), hypotheses=tuple(hypotheses),
-        estimate=Estimate("steps", most, steps if not exact else most, most),
+        estimate=Estimate("steps", most, least, math.inf),
     )  # fmt: skip
-    if exact and not subject.counters:
-        yield from of_fits(STATES, ways)
-        others = {name: one for name, one in context.claims.items() if name != "steps"}
-        judged = judge(steps, others, context, counted=LAST_STEPS)
-        yield from of_claims(STATES, steps, judged, others)
+    if least == most > 0 and not subject.counters:
+        yield from _of_length(most, context)
+
+
+def _of_length(steps: int, context: Context) -> Iterator[Evidence]:
+    """What the steps say of epochs, batch size and images, where no batch norm counts.
+
+    A loop may take several steps for a batch, or more batches than images give, so that steps alone
+    contradict none of these.
+    """
+    yield from of_fits(STATES, trainings(steps, context))
+    claims = {name: value for name, value in context.claims.items() if name != "steps"}
+    judged = judge(steps, claims, context, renewed=True)
+    if judged.verdict == "contradicted":
+        says = f"{contradiction(steps, judged, claims)}, if a loop takes one step for each batch"
+        for name in judged.conflict:
+            yield Evidence(STATES, name, says)
+    else:
+        yield from of_claims(STATES, steps, judged, claims)
 
 
 # -- settings --------------------------------------------------------------------------------------

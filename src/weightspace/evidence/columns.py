@@ -233,7 +233,8 @@ def _of_biases(sums: Sums, drift: float) -> tuple[str, float, float]:
             "keeps a sum that began at 0"
         )
         return says, 1.0, min(1.0, _DENSITY * share)
-    says = f"the output biases sum to {sums.bias:.3g}, {100 * share:.2g}% of their size"
+    percent = f"{share:.1%}" if share >= 0.001 else f"{100 * share:.1g}%"
+    says = f"the output biases sum to {sums.bias:.3g}, {percent} of their size"
     if abs(sums.bias) <= drift:
         return f"{says}, which rounding alone may bring about", 1.0, 1.0
     if share <= _MIXED:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from weightspace.checkpoints import Inspection
 
 LAW = "counters"
+NONE = "no batch norm in the file counts its batches"
+"""Why the law is missing where nothing counts."""
 _LARGE = 1_000_000  # values of a net that is likely to have been pretrained
 _COMMON = 0.1  # the prior of one that explains a number nearby, of which there are several
 _BETTER = 5  # times as usual as any other way, for a finding
@@ -25,7 +27,7 @@ _BETTER = 5  # times as usual as any other way, for a finding
 def counter_law(subject: Subject, context: Context) -> Iterator[Evidence]:
     """Evidence on steps, epochs, batch size and images, and on batch norms used wrongly."""
     if not subject.counters:
-        yield unable(LAW, "steps", "no batch norm in the file counts its batches")
+        yield unable(LAW, "steps", NONE)
         return
     yield from _differing(subject.counters)
     if averaged(context):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -28,11 +27,10 @@ FROM_SCRATCH = ("none", "no", "false", "scratch")
 """What a claim `pretrained_from` says of a net that was not pretrained."""
 LAST = "last"
 """What a claim `checkpoint` says of a file that was saved when the training ended."""
-PASSES, STEPS, LAST_STEPS = "passes", "steps", "last steps"
-"""What is counted: forward passes, steps of a training, or those since its optimizer was made."""
 STRAY = 3
 """The most passes that are beside a training: a look at the shapes, a first try."""
 _TEST_BATCHES = (1000, 100, 64, 128, 32, 256, 10_000)
+_LARGEST = 10**10  # steps: more would take too long to factorise, and no training has as many
 _MOST_PASSES = 64  # of one step, or processes that share an epoch
 
 
@@ -118,14 +116,14 @@ def judge(
     context: Context | None = None,
     plain: bool = False,
     pretrained: bool = False,
-    counted: str = PASSES,
+    renewed: bool = False,
 ) -> Judged:
     """Whether claims agree with a number of forward passes in training mode, or of steps.
 
     Parameters
     ----------
     steps : int
-        How many passes were counted, at least 1.
+        How many passes or steps were counted, at least 1.
     claims : dict of str to value
         `steps`, `epochs`, `batch_size`, `train_images`, `drop_last` and `dataset`. `checkpoint:
         last` says that the file is the end of the training; otherwise fewer whole epochs, or fewer
@@ -139,10 +137,9 @@ def judge(
     pretrained : bool
         Whether the net may have begun with the counter of another training. Then only fewer steps
         than claimed contradict. A claim `pretrained_from` says so, too.
-    counted : str
-        What was counted: `PASSES` in training mode, `STEPS` of an optimizer, or its `LAST_STEPS`,
-        since it may have been made anew during the training. Then only more steps than claimed
-        contradict.
+    renewed : bool
+        Whether it counts the steps of an optimizer, which may have been made anew during the
+        training. Then only more steps than claimed contradict, and `plain` does not matter.
 
     Returns
     -------
@@ -157,7 +154,7 @@ def judge(
     ('epochs',)
     """
     asked, claimed = context or Context(), Claimed.of(claims)
-    if not set(claimed.names) - {"dataset"} or steps < 1:
+    if not set(claimed.names) - {"dataset"} or not 1 <= steps <= _LARGEST:
         return Judged("undecidable")
     found = _plain(steps, claimed, asked)
     if found.verdict != "contradicted":
@@ -166,9 +163,9 @@ def judge(
         return Judged("undecidable", excuses=("the counter may have begun in another training",))
 
     def excused(part: Claimed) -> tuple[str, ...]:
-        if counted == PASSES:
-            return tuple(_excuses(steps, part, asked, plain))
-        return tuple(_of_steps(steps, part, asked, counted == LAST_STEPS))
+        if renewed:
+            return tuple(_of_steps(steps, part, asked))
+        return tuple(_excuses(steps, part, asked, plain))
 
     excuses = excused(claimed)
     instead = _plain(steps, replace(claimed, epochs=None, steps=None), asked).fits
@@ -260,10 +257,14 @@ def _excuses(steps: int, claimed: Claimed, asked: Context, plain: bool) -> Itera
         yield from _several(steps, claimed, asked)
 
 
-def _of_steps(steps: int, claimed: Claimed, asked: Context, last: bool) -> Iterator[str]:
-    """The same of an optimizer's steps, of which each is counted once."""
-    if last and steps <= (_most(claimed) or math.inf):
-        yield "the optimizer may have been made anew during the training"
+def _of_steps(steps: int, claimed: Claimed, asked: Context) -> Iterator[str]:
+    """The same of the steps of an optimizer."""
+    most = _most(claimed)
+    if most is None or steps <= most:
+        yield (
+            "the optimizer may have been made anew during the training, a step may gather several "
+            "batches, and the file may be of an earlier step"
+        )
     elif claimed.augmented:
         yield from _with_more_images(steps, claimed, asked)
 

@@ -20,7 +20,8 @@ def of_keras(said: Mapping[str, Any]) -> tuple[OptimizerState, list[ScheduleStat
     kind, where = said["class_name"].rpartition(">")[2], said["where"]  # "Custom>Adam"
     settings = {str(key): plain(value) for key, value in said["config"].items()}
     steps = said.get("iteration")
-    count = steps if isinstance(steps, int) and 0 <= steps < 2**53 else None
+    gathers = settings.get("gradient_accumulation_steps")  # then batches are counted, not steps
+    count = steps if not gathers and isinstance(steps, int) and 0 <= steps < 2**53 else None
     schedules: list[ScheduleState] = []
     rate = settings.get("learning_rate")
     if isinstance(rate, dict) and isinstance(rate.get("config"), dict):
