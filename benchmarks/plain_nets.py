@@ -234,7 +234,9 @@ def main():
         if place.exists():
             continue
         recipe = draw(number)
-        net, outcome = train(recipe, *tensors(asked.data, recipe["dataset"], recipe))
+        images, *others = tensors(asked.data, recipe["dataset"], recipe)
+        recipe["train_images"] = len(images)  # of a set that has fewer
+        net, outcome = train(recipe, images, *others)
         torch.save(net.state_dict(), place.with_suffix(".pt"))
         hidden = place.with_suffix(".part")
         hidden.write_text(json.dumps(recipe | outcome))
