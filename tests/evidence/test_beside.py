@@ -86,6 +86,13 @@ def test_steps_tell_epochs_batch_size_and_images(tmp_path):
         assert "but the optimizer may have been made anew during the training" in told(**more)[1]
 
 
+def test_steps_that_were_rounded_to_16_bits_say_nothing(tmp_path):
+    content = saved(MAKE["adam"], 14)
+    for state in content["optimizer"]["state"].values():
+        state["step"] = state["step"].half()
+    assert not [one for one in law(content, tmp_path) if one.claim == "steps"]
+
+
 def test_counters_go_before_steps(tmp_path):
     """A net that counts its batches is judged by these, of which more excuse a claim."""
     content = saved(MAKE["adam"], 14)

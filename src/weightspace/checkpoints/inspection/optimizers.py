@@ -168,10 +168,16 @@ def number(value: Any, values: Values) -> Any:
 def _steps(
     states: list[dict[Any, Any]], groups: tuple[dict[str, Any], ...], values: Values
 ) -> tuple[int, int] | None:
-    found = [number(state["step"], values) for state in states if "step" in state]
+    kept = [state["step"] for state in states if "step" in state]
+    found = [number(one, values) for one in kept if not _rounded(one)]
     found += [group["step"] for group in groups if "step" in group]
     counts = [int(n) for n in found if isinstance(n, int | float) and 0 <= n < 2**53]
     return (min(counts), max(counts)) if counts else None
+
+
+def _rounded(value: Any) -> bool:
+    """Whether a number is kept in 16 bits, which round large counts."""
+    return isinstance(value, Tensor) and value.dtype.floating and value.dtype.itemsize < 4
 
 
 def schedule(where: str, node: Any, values: Values) -> ScheduleState:
