@@ -12,7 +12,7 @@ Completer = Callable[[str], list[str]]
 
 CLASSIFIERS = (
     "shallow", "kernel", "forest", "logistic", "svm", "boosted-statistics", "boosted",
-    "boosted-layers", "layers", "ensemble", "raw", "paper", "patches", "sequence",
+    "boosted-layers", "pooled", "layers", "ensemble", "raw", "paper", "patches", "sequence",
 )  # fmt: skip
 ANALYSES = ("bare", "numbers", "slices", "transfer", "what", "map", "unseen")
 CLAIMS = (
@@ -27,7 +27,9 @@ AUDIT_FORMATS = ("text", "json", "html", "sarif", "cyclonedx", "markdown")
 EXPORT_FORMATS = ("safetensors", "nws")
 IMPORT_FORMATS = ("nws", "unterthiner", "modelzoos")
 POPULATIONS = ("bench-small", "bench", "bench-wild")
-ENCODERS = ("shallow", "kernel", "layers", "boosted", "boosted-layers", "ensemble", "raw")
+ENCODERS = (
+    "shallow", "kernel", "pooled", "layers", "boosted", "boosted-layers", "ensemble", "raw",
+)  # fmt: skip
 JUDGES = ("test", "validation")
 PARTS = ("all", "conv", "fc")
 DEVICES = ("auto", "cpu", "cuda")
