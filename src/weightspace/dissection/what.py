@@ -98,6 +98,8 @@ def group_of(name: str, features: str) -> str:
             return _OTHER_GROUPS.get(name.partition("_")[0], name.partition("_")[0])
         part, place, role = found.groups()
         return f"{'middle' if place == 'rest' else place} {part}, {_ROLES[role]}"
+    if features == "pooled":
+        name = name.partition("_")[2]  # without how it is summed up over slices
     fitting = (group for pattern, group in _SLICES if re.match(pattern, name))
     return next(fitting, name.split("_")[0])
 
