@@ -11,6 +11,7 @@ import torch
 from support import seeded
 from weightspace.audit import audit
 from weightspace.audit.claims import Claim, Claims
+from weightspace.audit.findings import said
 from weightspace.audit.rules import derived_from
 from weightspace.audit.rules.counting import JOINT
 from weightspace.audit.tempering import of_steps, of_this_training
@@ -257,6 +258,7 @@ def test_steps_of_an_optimizer_agree_with_claims_that_give_them(optimized):
     [
         {"epochs": 4, "batch_size": 64, "train_images": 448, "steps": 28},  # its optimizer was new
         {"epochs": 2, "batch_size": 16, "train_images": 448, "gradient_accumulation": 4},
+        {"epochs": 2, "batch_size": 16, "train_images": 112, "gradient_accumulation": 4},
         {"epochs": 1, "batch_size": 64, "train_images": 448},  # after a search for a learning rate
         {"epochs": 2, "batch_size": 64, "train_images": 112},  # of which each was drawn four times
         {"epochs": 3, "batch_size": 64, "train_images": 448, "checkpoint": "best"},
@@ -267,6 +269,20 @@ def test_steps_of_an_optimizer_contradict_no_other_loop(card, optimized):
     found = audit(optimized, card)
     assert not found.contradicted
     assert "consistent" not in {one.verdict for one in found.verdicts if one.claim.name == "epochs"}
+
+
+def test_strong_evidence_comes_first_and_weak_is_left_out_beside_it():
+    strong, weak = ("exact", 1e-9), ("vague", 0.4)
+    told = [
+        Evidence(
+            "law",
+            "optimizer",
+            says,
+            hypotheses=(Hypothesis(("sgd",), 1.0), Hypothesis(("adam",), p)),
+        )  # fmt: skip
+        for says, p in (weak, strong)
+    ]
+    assert [one.text for one in said(told)] == ["sgd, not adam: exact"]
 
 
 def test_fewer_steps_than_an_optimizer_has_taken_are_contradicted(optimized):

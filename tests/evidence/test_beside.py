@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from support.norm_nets import mlp, opened, p_value, trained
+from weightspace.checkpoints.inspection.keras import of_keras
 from weightspace.evidence import Context
 from weightspace.evidence.beside import settings_law, state_law
 from weightspace.evidence.spellings import claim_of, stated, values_of
@@ -91,6 +92,17 @@ def test_steps_that_were_rounded_to_16_bits_say_nothing(tmp_path):
     for state in content["optimizer"]["state"].values():
         state["step"] = state["step"].half()
     assert not [one for one in law(content, tmp_path) if one.claim == "steps"]
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "count"),
+    [("Adam", {}, 90), ("Custom>Adam", {}, 90), ("Adam", {"gradient_accumulation_steps": 4}, None)],
+)
+def test_keras_names_an_optimizer_and_counts_batches_where_a_step_gathers(name, config, count):
+    said = {"class_name": name, "where": "", "config": config, "variables": 4, "iteration": 90}
+    state, _ = of_keras(said)
+    assert state.kind == "Adam"
+    assert state.steps == (None if count is None else (count, count))
 
 
 def test_counters_go_before_steps(tmp_path):

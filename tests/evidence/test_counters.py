@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from support.norm_nets import digits, opened, p_value
 from weightspace.evidence import Context, Subject
 from weightspace.evidence.counters import counter_law
-from weightspace.evidence.counting import judge
+from weightspace.evidence.counting import Judged, judge
 from weightspace.evidence.fits import batch_sizes_that_fit, batches_of, fits, images_that_fit
 
 
@@ -70,6 +70,10 @@ def test_passes_beside_the_training_are_named_where_they_explain_the_count():
     )
     for steps in (9437, 9467):  # 9,434 are 89 epochs of 54,000 images in batches of 512
         assert says(steps).endswith("gives")
+
+
+def test_a_number_that_no_training_has_is_not_factorised():
+    assert judge(2**40, {"batch_size": 64, "train_images": 60_000}) == Judged("undecidable")
 
 
 def test_fits_are_all_that_give_the_count_and_no_others():
