@@ -273,15 +273,10 @@ def test_steps_of_an_optimizer_contradict_no_other_loop(card, optimized):
 
 def test_strong_evidence_comes_first_and_weak_is_left_out_beside_it():
     strong, weak = ("exact", 1e-9), ("vague", 0.4)
-    told = [
-        Evidence(
-            "law",
-            "optimizer",
-            says,
-            hypotheses=(Hypothesis(("sgd",), 1.0), Hypothesis(("adam",), p)),
-        )  # fmt: skip
-        for says, p in (weak, strong)
-    ]
+    told = []
+    for says, p in (weak, strong):
+        answers = (Hypothesis(("sgd",), 1.0), Hypothesis(("adam",), p))
+        told.append(Evidence("law", "optimizer", says, hypotheses=answers))
     assert [one.text for one in said(told)] == ["sgd, not adam: exact"]
 
 

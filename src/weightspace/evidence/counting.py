@@ -160,7 +160,7 @@ def judge(
     if found.verdict != "contradicted":
         return found
     if (pretrained or began_elsewhere(claims)) and not steps < (_least(claimed) or 0):
-        return Judged("undecidable", excuses=("the counter may have begun in another training",))
+        return Judged("undecidable", excuses=("the count may have begun in another training",))
 
     def excused(part: Claimed) -> tuple[str, ...]:
         if renewed:
