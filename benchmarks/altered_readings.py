@@ -33,12 +33,14 @@ def main() -> None:
     parser.add_argument("zoo")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1, help="of the choice of nets that are read")
+    parser.add_argument("--classifier", default="layers", help="one of whole nets")
     asked = parser.parse_args()
     zoo = weightspace.Zoo(asked.zoo)
     labels = labels_of(zoo)
     order = np.random.default_rng(asked.seed).permutation(len(labels.nets))
     cut = int((1 - readings.FRESH) * len(order))
-    model = weightspace.fit(readings.only(asked.zoo, labels, order[:cut]), classifier="layers")
+    taught = readings.only(asked.zoo, labels, order[:cut])
+    model = weightspace.fit(taught, classifier=asked.classifier)
     held = [int(i) for i in order[cut:]]
     rows = []
     for done, i in enumerate(held):

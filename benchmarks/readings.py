@@ -24,17 +24,18 @@ def main() -> None:
     parser.add_argument("zoo")
     parser.add_argument("--leave-out", default="dataset", help="a property")
     parser.add_argument("--seed", type=int, default=1, help="of the choice of fresh nets")
+    parser.add_argument("--classifier", default="layers", help="one of whole nets")
     asked = parser.parse_args()
     zoo = weightspace.Zoo(asked.zoo)
     labels = labels_of(zoo)
     order = np.random.default_rng(asked.seed).permutation(len(labels.nets))
     cut = int((1 - FRESH) * len(order))
-    fitted = weightspace.fit(only(asked.zoo, labels, order[:cut]), classifier="layers")
+    fitted = weightspace.fit(only(asked.zoo, labels, order[:cut]), classifier=asked.classifier)
     fresh(fitted, zoo, labels, order[cut:])
     codes = labels.codes[asked.leave_out]
     for code, level in enumerate(labels.levels[asked.leave_out]):
         known = only(asked.zoo, labels, np.flatnonzero(codes != code))
-        left = weightspace.fit(known, classifier="layers", properties=[asked.leave_out])
+        left = weightspace.fit(known, classifier=asked.classifier, properties=[asked.leave_out])
         answers = read(left, zoo, labels, np.flatnonzero(codes == code))
         named = [a.readings[asked.leave_out] for a in answers if not a.outside]
         sure = [r.level is not None and (r.probability or 0) >= 0.9 for r in named]
