@@ -90,6 +90,9 @@ class Analysis:
         dissections that are already saved could not be read.
     may_lack : bool
         Whether some zoos do not allow it. Its UsageError is then kept in the facts.
+    share : int
+        About how many % of the time of a dissection it takes. Side by side, the longest start
+        first.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Analysis:
     folder: str = ""
     always: bool = False
     may_lack: bool = False
+    share: int = 0
 
     def files(self) -> dict[str, Columns]:
         """Return the columns of each of its files.
@@ -144,16 +148,19 @@ def _transfer(work: Work) -> Transfer | None:
 
 
 ANALYSES = (
-    Analysis("much", Evaluation, _much, "how much of each property is read", always=True),
-    Analysis("where", Where, _where, "where in the vector", always=True),
+    Analysis("much", Evaluation, _much, "how much of each property is read", always=True, share=9),
+    Analysis("where", Where, _where, "where in the vector", always=True, share=25),
     Analysis(
         "when",
         When,
         lambda w: when(w.reader, w.whole, w.moments, w.progress),
         "when in training",
         always=True,
+        share=7,
     ),
-    Analysis("bare", Evaluation, _bare, "how much, without running statistics", folder="bare"),
+    Analysis(
+        "bare", Evaluation, _bare, "how much, without running statistics", folder="bare", share=9
+    ),
     Analysis(
         "numbers",
         Regression,
@@ -161,16 +168,24 @@ ANALYSES = (
         "how well numbers are read",
         folder="numbers",
         may_lack=True,
+        share=6,
     ),
     Analysis(
-        "slices", Slices, lambda w: slices(w.reader, w.progress), "accuracy by length of slice"
+        "slices",
+        Slices,
+        lambda w: slices(w.reader, w.progress),
+        "accuracy by length of slice",
+        share=22,
     ),
-    Analysis("transfer", Transfer, _transfer, "trained on one snapshot, tested on another"),
+    Analysis(
+        "transfer", Transfer, _transfer, "trained on one snapshot, tested on another", share=3
+    ),
     Analysis(
         "what",
         What,
         lambda w: what(w.reader, w.whole.length, w.whole.count, w.progress),
         "which features carry a property",
+        share=12,
     ),
     Analysis(
         "map",
@@ -183,6 +198,7 @@ ANALYSES = (
         Unseen,
         lambda w: unseen(w.reader, w.whole, w.progress),
         "nets of a level left out of training",
+        share=9,
     ),
     Analysis(
         "training",

@@ -23,7 +23,7 @@ FEWEST = 100
 """For fewer nets, starting processes takes longer than they save."""
 
 _MOST = 4
-"""Processes: the longest analysis is a quarter of all."""
+"""Processes: the longest analysis is a quarter of all, so more would wait for it."""
 
 _DECLARED = dict(CLASSIFIERS)
 
@@ -43,8 +43,10 @@ def outcomes(work: Work, analyses: Sequence[Analysis]) -> Iterator[Any]:
     pool = loky.ProcessPoolExecutor(
         workers, initializer=_open, initargs=(replace(work, progress=silent), told), env=env
     )
+    longest_first = sorted(analyses, key=lambda analysis: -analysis.share)
     try:
-        yield from pool.map(_in_worker, [analysis.name for analysis in analyses])
+        started = {one.name: pool.submit(_in_worker, one.name) for one in longest_first}
+        yield from (started[analysis.name].result() for analysis in analyses)
         told.put(None)
         listener.join()
     finally:

@@ -18,7 +18,10 @@ from weightspace.arrays import Float, Float64, Int
 from weightspace.learners.kernel import FeatureMap
 
 _ROWS = 8192
-"""Rows whose mapped features are in memory at a time."""
+"""Rows whose mapped features are computed at a time."""
+
+_KEPT = 2**28
+"""Bytes of mapped features that are kept, instead of being computed again where they are needed."""
 
 Members = list[Int[np.ndarray, "groups size"]]
 """For each size of a group of rows, the rows of all groups of this size."""
@@ -90,9 +93,10 @@ class Primal:
     ) -> None:
         self._map, self._features = map, features
         self._chunks = _chunks(groups)
-        self._kept = [map(features[rows]) for rows, _ in self._chunks] if self._small else None
         self._n = len(features)
         penalty = map.penalty
+        small = penalty.itemsize * len(penalty) * self._n <= _KEPT
+        self._kept = [map(features[rows]) for rows, _ in self._chunks] if small else None
         total = np.zeros(len(penalty))
         gram = np.zeros_like(penalty, order="F")
         for _, _, block in self._blocks():
@@ -105,10 +109,6 @@ class Primal:
         covariance[np.diag_indices_from(covariance)] += 1e-10 * np.trace(covariance) / len(penalty)
         self._factor = cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
         self._left = [self._left_of(members, block) for _, members, block in self._blocks()]
-
-    @property
-    def _small(self) -> bool:
-        return len(self._features) <= 2 * _ROWS
 
     def _blocks(self) -> Iterator[tuple[slice, Members, Float64[np.ndarray, "rows D"]]]:
         for i, (rows, members) in enumerate(self._chunks):

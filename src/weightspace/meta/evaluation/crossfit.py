@@ -101,6 +101,7 @@ def cross_predict(
     estimator: MetaClassifier,
     *,
     places: np.ndarray | None = None,
+    taught: np.ndarray | None = None,
     detailed: int = 0,
 ) -> CrossPredicted:
     """Predict the levels of every net by a classifier fitted on the nets of the other folds.
@@ -122,6 +123,8 @@ def cross_predict(
         Unfitted.
     places : int [row], optional
         Rows of different places are predicted separately.
+    taught : bool [row], optional
+        The rows that classifiers are trained on, by default all. All rows are predicted.
     detailed : int
         For how many labelings predictions of slices and log-probabilities are kept.
 
@@ -148,9 +151,8 @@ def cross_predict(
         tested = fold[nets] == part
         if not tested.any():
             return
-        fitted = estimator.fit_labelings(
-            features[~tested], codes[nets[~tested]], levels, nets[~tested]
-        )
+        train = ~tested if taught is None else taught & ~tested
+        fitted = estimator.fit_labelings(features[train], codes[nets[train]], levels, nets[train])
         owner, place = nets[tested], places[tested]
         key = np.searchsorted(test_nets, owner) * width + place
         size = len(test_nets) * width
