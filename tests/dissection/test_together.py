@@ -48,6 +48,19 @@ def test_processes_change_no_number(zoo, monkeypatch):
     assert_frame_equal(found.parts["much"].frame(), alone.parts["much"].frame())
 
 
+def test_the_longest_analyses_start_first(zoo, two, monkeypatch):
+    started = []
+
+    class Pool(together.loky.ProcessPoolExecutor):
+        def submit(self, work, name):
+            started.append(name)
+            return super().submit(work, name)
+
+    monkeypatch.setattr(together.loky, "ProcessPoolExecutor", Pool)
+    dissect(zoo, positions=4, **(ASKED | {"also": ("slices", "map")}))
+    assert started == ["where", "slices", "much", "when", "map", "training"]
+
+
 def test_an_error_of_a_process_is_that_of_the_analysis(zoo, two):
     with pytest.raises(UsageError, match="unheard-of: no such classifier"):
         dissect(zoo, **(ASKED | {"classifiers": ["unheard-of"], "also": ()}))

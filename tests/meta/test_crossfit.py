@@ -140,6 +140,22 @@ def test_net_answers_are_averaged_log_probabilities():
     np.testing.assert_array_equal(predicted.net_hits[:, 0, 0, 0], answers == codes[:, 0])
 
 
+def test_only_taught_rows_are_trained_on_and_all_are_predicted():
+    """The second row of each net points at the other level, which must not be learned."""
+    rng = np.random.default_rng(0)
+    codes = np.arange(N)[:, None] % 2
+    nets = np.repeat(np.arange(N), 2)
+    sign = np.tile([1, -1], N) * (2 * codes[nets, 0] - 1)
+    x = (sign[:, None] + 0.1 * rng.normal(size=(2 * N, 3))).astype(np.float32)
+    first = np.tile([True, False], N)
+    found = cross_predict(
+        x, nets, Labelings.of(codes), np.arange(N) % 5, np.arange(N), Kernel(),
+        places=(~first).astype(int), taught=first,
+    )  # fmt: skip
+    assert found.slice_hits[:, 0].mean() > 0.95
+    assert found.slice_hits[:, 1].mean() < 0.05
+
+
 def test_folds_are_balanced_in_every_property_at_once():
     rng = np.random.default_rng(0)
     codes = np.stack([rng.integers(0, k, 300) for k in (2, 3, 4, 5, 2, 3)], axis=1)

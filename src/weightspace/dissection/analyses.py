@@ -149,7 +149,7 @@ def _transfer(work: Work) -> Transfer | None:
 
 ANALYSES = (
     Analysis("much", Evaluation, _much, "how much of each property is read", always=True, share=9),
-    Analysis("where", Where, _where, "where in the vector", always=True, share=25),
+    Analysis("where", Where, _where, "where in the vector", always=True, share=24),
     Analysis(
         "when",
         When,
@@ -168,17 +168,17 @@ ANALYSES = (
         "how well numbers are read",
         folder="numbers",
         may_lack=True,
-        share=6,
+        share=5,
     ),
     Analysis(
         "slices",
         Slices,
         lambda w: slices(w.reader, w.progress),
         "accuracy by length of slice",
-        share=22,
+        share=21,
     ),
     Analysis(
-        "transfer", Transfer, _transfer, "trained on one snapshot, tested on another", share=3
+        "transfer", Transfer, _transfer, "trained on one snapshot, tested on another", share=2
     ),
     Analysis(
         "what",
@@ -192,6 +192,7 @@ ANALYSES = (
         Map,
         lambda w: map_of(w.reader, w.whole.length, w.moments, w.progress),
         "nets as points in the plane",
+        share=2,
     ),
     Analysis(
         "unseen",
