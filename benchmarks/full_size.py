@@ -62,7 +62,7 @@ class Part:
         nets = zoo.nets.filter(~pl.col("diverged").fill_null(False))
         names, rows, owners = nets["net"].to_list(), {}, {}
         for one in READINGS:
-            long = [i for i, net in enumerate(names) if one is not CONV or wide(zoo, net)]
+            long = [i for i, net in enumerate(names) if twins.has_room(zoo, net, one.source)]
             found = twins.features(zoo, [names[i] for i in long], one, SLICES, 0)
             rows[one.name], owners[one.name] = rounded(found[0]), np.array(long)[found[1]]
         return cls(nets, rows, owners)
@@ -83,7 +83,7 @@ class Part:
             rows = {one.name: file[f"rows {i}"] for i, one in enumerate(READINGS)}
             owners = {one.name: file[f"owners {i}"] for i, one in enumerate(READINGS)}
         nets = pl.read_parquet(place.with_suffix(".parquet"))
-        for key, value in SIDES[side].items():
+        for key, value in ({"train_fraction": 1.0} | SIDES[side]).items():
             if set(nets[key]) != {value}:
                 raise SystemExit(f"{place}: {key} is not {value}; remove the part")
         return cls(nets.with_columns(pl.col("index") + NETS * number), rows, owners)
@@ -136,12 +136,6 @@ def rounded(rows: np.ndarray) -> np.ndarray:
     bits = np.ascontiguousarray(rows, np.float32).view(np.uint32)
     kept: np.ndarray = ((bits + 0x800) & np.uint32(0xFFFFF000)).view(np.float32)
     return np.where(np.isfinite(rows), kept, rows)
-
-
-def wide(zoo: weightspace.Zoo, net: str) -> bool:
-    """Whether the convolutions of a net have a slice of 5,000 weights."""
-    ranges = zoo.layout(net).select("conv", CONV.source.running_stats)
-    return sum(stop - start for start, stop in ranges) >= 5000
 
 
 def judge(rows: Path, *sides: str) -> None:

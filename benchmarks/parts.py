@@ -45,19 +45,16 @@ def main() -> None:
 def hits(zoo: Zoo, part: str) -> pl.DataFrame:
     """The hits on one kind of slices, of the nets that have all kinds."""
     labels = labels_of(zoo)
-    kept = np.flatnonzero([has_room(zoo, net) for net in labels.nets])
+    sources = [Source(LENGTH, part=part) for part in PARTS]
+    kept = np.flatnonzero(
+        [all(twins.has_room(zoo, net, source) for source in sources) for net in labels.nets]
+    )
     nets = [labels.nets[i] for i in kept]
     reading = twins.Reading(part, CLASSIFIER, Source(LENGTH, part=part), ("slice",))
     return twins.judged(
         lambda seed: twins.features(zoo, nets, reading, SLICES, seed), reading, part,
         kept.tolist(), labels, labels.matrix[kept], labels.groups[kept],
     )  # fmt: skip
-
-
-def has_room(zoo: Zoo, net: str) -> bool:
-    """Whether both parts of a net have a slice."""
-    ranges = (zoo.layout(net).select(part, True) for part in PARTS)
-    return min(sum(stop - start for start, stop in own) for own in ranges) >= LENGTH
 
 
 def table(found: pl.DataFrame) -> None:
@@ -67,8 +64,9 @@ def table(found: pl.DataFrame) -> None:
     for name, paper in PAPER.items():
         own = found.filter(property=name)
         chance = 100 / own["level"].n_unique()
-        cells = [twins.accuracy(own.filter(reading=part)) for part in PARTS]
-        values.append([chance, paper, *(float(cell.split()[0]) for cell in cells)])
+        rows = [own.filter(reading=part) for part in PARTS]
+        cells = [twins.accuracy(one) for one in rows]
+        values.append([chance, paper, *(100 * twins.measured(one).value for one in rows)])
         print(f"| {name.replace('_', ' ')} | {chance:.0f} | {paper:g} | {' | '.join(cells)} |")
     chance, paper, *ours = np.array(values).T
     for part, own in zip(PARTS, ours, strict=True):

@@ -29,7 +29,7 @@ from weightspace.meta.design.labels import Labels
 from weightspace.meta.design.slices import SLICE_FEATURES, Source, random_slices
 from weightspace.meta.design.whole import WHOLE_ROWS
 from weightspace.meta.evaluation.crossfit import UNITS, cross_predict
-from weightspace.meta.statistics.intervals import crossfitted
+from weightspace.meta.statistics.intervals import Interval, crossfitted
 from weightspace.meta.statistics.pairs import compare
 from weightspace.zoo import Zoo
 
@@ -127,6 +127,12 @@ def features(
     return rows[kind.features], owners
 
 
+def has_room(zoo: Zoo, net: str, source: Source) -> bool:
+    """Whether the part of a net that is read has a slice."""
+    values = zoo.layout(net).indices(source.part, source.running_stats)
+    return len(values) >= source.slice_length
+
+
 def frame(
     reading: Reading, unit: str, side: str, twins: list[int], labels: Labels,
     codes: np.ndarray, share: np.ndarray,
@@ -156,8 +162,12 @@ def table(found: pl.DataFrame) -> None:
     print(f"\n{found['net'].n_unique():,} twins", file=sys.stderr)
 
 
+def measured(own: pl.DataFrame) -> Interval:
+    return crossfitted(own["hit"].to_numpy(), own["level"].to_numpy())
+
+
 def accuracy(own: pl.DataFrame) -> str:
-    known = crossfitted(own["hit"].to_numpy(), own["level"].to_numpy())
+    known = measured(own)
     return f"{100 * known.value:.1f} ({100 * known.low:.1f}–{100 * known.high:.1f})"
 
 
